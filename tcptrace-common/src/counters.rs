@@ -1,0 +1,80 @@
+//! Per-CPU counters: the kernel side's exact account of what it saw and what became of it.
+
+/// States per axis of the matrix: the kernel's 0..=12, rounded up so that a mask bounds the index.
+pub const STATE_SLOTS: usize = 16;
+
+/// One CPU's counters. `seen = delivered + filtered + lost` holds at any quiet moment, since every
+/// transition adds one to `seen` and one to exactly one of the others.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// TCP transitions by old and new state, what filters hide and a full ring loses included.
+    pub seen: [[u64; STATE_SLOTS]; STATE_SLOTS],
+    /// Submitted to the ring; when nothing is streamed, counted only.
+    pub delivered: u64,
+    /// Hidden by the user's filters.
+    pub filtered: u64,
+    /// Lost because `bpf_ringbuf_reserve` found no room.
+    pub lost_ring_full: u64,
+    /// Transitions of sockets that are not TCP (MPTCP parents: 262); not in `seen`.
+    pub other_protocol: u64,
+    /// Events whose old and new state are the same; not in `seen`.
+    pub same_state: u64,
+}
+
+const _: () = assert!(size_of::<Counters>() == 8 * (STATE_SLOTS * STATE_SLOTS + 5));
+
+impl Counters {
+    /// All zero.
+    pub const ZERO: Self = Self {
+        seen: [[0; STATE_SLOTS]; STATE_SLOTS],
+        delivered: 0,
+        filtered: 0,
+        lost_ring_full: 0,
+        other_protocol: 0,
+        same_state: 0,
+    };
+
+    /// TCP transitions seen in all: the sum of the matrix.
+    pub fn total_seen(&self) -> u64 {
+        self.seen.iter().flatten().fold(0, |sum, count| sum.wrapping_add(*count))
+    }
+
+    /// Adds another CPU's counters.
+    pub fn add(&mut self, other: &Self) {
+        for (mine, theirs) in self.seen.iter_mut().flatten().zip(other.seen.iter().flatten()) {
+            *mine = mine.wrapping_add(*theirs);
+        }
+        self.delivered = self.delivered.wrapping_add(other.delivered);
+        self.filtered = self.filtered.wrapping_add(other.filtered);
+        self.lost_ring_full = self.lost_ring_full.wrapping_add(other.lost_ring_full);
+        self.other_protocol = self.other_protocol.wrapping_add(other.other_protocol);
+        self.same_state = self.same_state.wrapping_add(other.same_state);
+    }
+}
+
+/// The matrix index of a state: itself up to 15, and the unused slot 0 for a number that no kernel has yet.
+#[inline]
+pub const fn state_slot(state: u8) -> usize {
+    if (state as usize) < STATE_SLOTS { state as usize } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cpus_add_up_and_unknown_states_share_slot_zero() {
+        let mut sum = Counters::ZERO;
+        let mut cpu = Counters::ZERO;
+        cpu.seen[state_slot(7)][state_slot(10)] = 2;
+        cpu.seen[state_slot(200)][state_slot(1)] = 3;
+        cpu.delivered = 4;
+        cpu.lost_ring_full = 1;
+        sum.add(&cpu);
+        sum.add(&cpu);
+        assert_eq!(sum.total_seen(), 10);
+        assert_eq!(sum.seen[0][1], 6);
+        assert_eq!((sum.delivered, sum.lost_ring_full, sum.filtered), (8, 2, 0));
+    }
+}

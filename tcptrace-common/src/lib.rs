@@ -1,0 +1,32 @@
+//! What both sides of tcptrace must agree on: the records on the ring buffer, the counters, and the
+//! settings that user space writes into the kernel object before loading it.
+//!
+//! Everything here is `#[repr(C)]`, without padding holes, and its size is asserted at compile time:
+//! a change on one side that the other does not know of fails to build.
+
+#![no_std]
+
+mod addr;
+mod counters;
+mod filter;
+mod layout;
+mod owner;
+mod record;
+mod state;
+
+pub use addr::{Address, Prefix};
+pub use counters::{Counters, STATE_SLOTS, state_slot};
+pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
+pub use layout::{Config, Known, MODE_COUNT, MODE_STREAM, RecordLayout, SockLayout, TcpLayout};
+pub use owner::context_owns;
+pub use record::{CloseMetrics, KIND_TRANSITION, RecordFlags, TransitionRecord};
+pub use state::{STATE_NAMES, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT};
+
+/// `AF_INET`, `include/linux/socket.h`.
+pub const AF_INET: u16 = 2;
+/// `AF_INET6`, `include/linux/socket.h`.
+pub const AF_INET6: u16 = 10;
+/// `IPPROTO_TCP`, `include/uapi/linux/in.h`. MPTCP's parent sockets carry 262 instead.
+pub const IPPROTO_TCP: u16 = 6;
+/// `ECONNABORTED`: `tcp_abort()` leaves it in `sk_err` when another process destroys the socket (`ss -K`).
+pub const ECONNABORTED: i32 = 103;

@@ -1,0 +1,95 @@
+//! The record that the kernel side puts on the ring buffer for each transition.
+
+use crate::Address;
+
+/// [`TransitionRecord::kind`] of a transition, with or without [`CloseMetrics`] behind it.
+pub const KIND_TRANSITION: u32 = 1;
+
+/// One state transition of a TCP socket, in the kernel's byte order.
+///
+/// A transition to CLOSE whose [`RecordFlags::METRICS`] is set is followed by [`CloseMetrics`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TransitionRecord {
+    /// What kind of record this is: [`KIND_TRANSITION`].
+    pub kind: u32,
+    /// [`RecordFlags`].
+    pub flags: u32,
+    /// `bpf_ktime_get_ns()`: nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// When the socket entered `old_state`, same clock; 0 where the kernel side did not keep it.
+    pub since_ns: u64,
+    /// Address of the `struct sock`: identity while the socket lives, reused afterwards.
+    pub skaddr: u64,
+    /// Socket cookie, unique until reboot; 0 where the kernel has none for this socket yet.
+    pub cookie: u64,
+    /// cgroup v2 id of the context process.
+    pub cgroup_id: u64,
+    /// Inode number of the socket's network namespace; 0 when unknown.
+    pub netns: u32,
+    /// Process id (thread group) of the context: what ran on the CPU, not necessarily the owner.
+    pub tgid: u32,
+    /// Thread id of the context.
+    pub tid: u32,
+    /// Real user id of the context, in the initial user namespace.
+    pub uid: u32,
+    /// `sk_err` at the transition: errno, 0 for none.
+    pub sk_err: i32,
+    /// `AF_INET` or `AF_INET6` as the socket has it.
+    pub family: u16,
+    /// `IPPROTO_TCP`.
+    pub protocol: u16,
+    /// Local port, host order; 0 at CLOSE -> SYN_SENT of a socket that was not bound.
+    pub lport: u16,
+    /// Remote port, host order.
+    pub rport: u16,
+    /// State before, `include/net/tcp_states.h`.
+    pub old_state: u8,
+    /// State after.
+    pub new_state: u8,
+    /// Always 0.
+    pub reserved: u16,
+    /// Local address.
+    pub laddr: Address,
+    /// Remote address.
+    pub raddr: Address,
+    /// Name of the context thread, NUL-padded, any bytes.
+    pub comm: [u8; 16],
+}
+
+/// Final figures of a connection, from its `struct tcp_sock`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CloseMetrics {
+    /// Bytes of ours that the peer acknowledged (RFC 4898 tcpEStatsAppHCThruOctetsAcked).
+    pub bytes_acked: u64,
+    /// Bytes received in order (RFC 4898 tcpEStatsAppHCThruOctetsReceived).
+    pub bytes_received: u64,
+    /// Smoothed round-trip time in microseconds; 0 when never measured.
+    pub srtt_us: u32,
+    /// Segments retransmitted over the connection's life.
+    pub retransmits: u32,
+}
+
+const _: () = assert!(size_of::<TransitionRecord>() == 128);
+const _: () = assert!(size_of::<CloseMetrics>() == 24);
+
+/// Bits of [`TransitionRecord::flags`]: what is known, since an unknown value is not 0.
+pub struct RecordFlags;
+
+impl RecordFlags {
+    /// `LOCK_OWNED` tells something: the kernel's BTF gave the offset.
+    pub const LOCK_KNOWN: u32 = 1 << 0;
+    /// The socket lock was held by a process: the context is a process acting on this socket.
+    pub const LOCK_OWNED: u32 = 1 << 1;
+    /// The context is a kernel thread, which never owns a socket.
+    pub const KERNEL_THREAD: u32 = 1 << 2;
+    /// `sk_err` was read.
+    pub const ERROR: u32 = 1 << 3;
+    /// [`CloseMetrics`] follow.
+    pub const METRICS: u32 = 1 << 4;
+    /// The filters want this record only if the local port, still 0 here, turns out to match.
+    pub const UNDECIDED: u32 = 1 << 5;
+    /// The filters hide this record; it is sent since later ones cannot be understood without it.
+    pub const HIDDEN: u32 = 1 << 6;
+}

@@ -1,0 +1,96 @@
+//! Whether the user wants a transition, decided before room is reserved for its record.
+
+use tcptrace_common::{Filter, Subject, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT, port_in_set};
+
+use crate::{
+    config::config,
+    maps::{OWNED, OWNED_PORTS, PORTS},
+    sock::Tuple,
+};
+
+/// What becomes of a transition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Wanted.
+    Pass,
+    /// Wanted if its local port turns out to be; it has none yet.
+    Undecided,
+    /// Not wanted, but sent: others cannot be understood without it.
+    Hidden,
+    /// Not wanted.
+    Drop,
+}
+
+/// A transition as the filters see it.
+pub(crate) struct Candidate<'a> {
+    pub(crate) tuple: &'a Tuple,
+    pub(crate) subject: &'a Subject,
+    pub(crate) old: u8,
+    pub(crate) new: u8,
+    pub(crate) skaddr: u64,
+    /// The process that certainly acts on this socket, if there is one.
+    pub(crate) actor: Option<u32>,
+}
+
+/// Applies the filters.
+///
+/// `connect()` changes the state before it chooses a port, so a filter on the local port cannot decide
+/// CLOSE -> SYN_SENT of a socket that was not bound: such a record is sent as undecided, and user space holds
+/// it until the socket's next transition shows the port.
+#[inline(always)]
+pub(crate) fn verdict(candidate: &Candidate<'_>) -> Verdict {
+    let filter = &config().filter;
+    // Kept up to date by every transition, also those that other filters hide.
+    let of_process = filter.tgid == 0 || belongs(filter, candidate);
+    if !of_process || !filter.subject_passes(candidate.subject) {
+        return Verdict::Drop;
+    }
+    if filter.by_rport != 0 && !port_passes(1, candidate.tuple.rport) {
+        return Verdict::Drop;
+    }
+    let mut undecided = false;
+    if filter.by_lport != 0 {
+        undecided = candidate.tuple.lport == 0 && candidate.new == TCP_SYN_SENT;
+        if !undecided && !port_passes(0, candidate.tuple.lport) {
+            return Verdict::Drop;
+        }
+    }
+    if filter.by_state() && !filter.states_pass(candidate.old, candidate.new) {
+        // Where a socket's life begins and ends user space learns whose it is, and when to forget it.
+        let edge = candidate.new == TCP_CLOSE || candidate.old == TCP_CLOSE || candidate.old == TCP_LISTEN;
+        return if edge { Verdict::Hidden } else { Verdict::Drop };
+    }
+    if undecided { Verdict::Undecided } else { Verdict::Pass }
+}
+
+#[inline(always)]
+fn port_passes(slot: u32, port: u16) -> bool {
+    PORTS.get(slot).is_some_and(|set| port_in_set(set, port))
+}
+
+/// Whether the socket belongs to the process asked for: known from the last transition that a process made on
+/// it; a new child belongs to whom its listener belongs to.
+#[inline(always)]
+fn belongs(filter: &Filter, candidate: &Candidate<'_>) -> bool {
+    let key = candidate.skaddr;
+    let port = (u64::from(candidate.subject.netns) << 32) | u64::from(candidate.tuple.lport);
+    let belongs = match candidate.actor {
+        Some(tgid) => tgid == filter.tgid,
+        None if candidate.old == TCP_LISTEN && candidate.new == TCP_SYN_RECV => {
+            OWNED_PORTS.get_ptr(port).is_some()
+        }
+        None => OWNED.get_ptr(key).is_some(),
+    };
+    // A map that is full evicts its oldest entry; an error leaves nothing to do.
+    if belongs && candidate.new != TCP_CLOSE {
+        let _ = OWNED.insert(key, 1, 0);
+    } else {
+        let _ = OWNED.remove(key);
+    }
+    if belongs && candidate.new == TCP_LISTEN {
+        let _ = OWNED_PORTS.insert(port, 1, 0);
+    } else if belongs && candidate.old == TCP_LISTEN && candidate.new == TCP_CLOSE {
+        let _ = OWNED_PORTS.remove(port);
+    }
+    belongs
+}

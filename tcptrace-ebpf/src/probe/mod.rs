@@ -1,0 +1,5 @@
+//! One file a probe: the program and its way to read a socket.
+
+mod floor;
+mod tp_btf;
+mod tracepoint;

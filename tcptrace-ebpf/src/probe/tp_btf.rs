@@ -1,0 +1,170 @@
+//! `tp_btf/inet_sock_set_state`: the socket arrives as a typed pointer, and the verifier checks every load
+//! against the running kernel's own types. No helper, no copy; a wrong offset is refused at load time.
+
+use core::ffi::c_void;
+
+use aya_ebpf::{
+    helpers::generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use tcptrace_common::{AF_INET, Address, CloseMetrics, Known};
+
+use crate::{
+    config::{config, known},
+    sock::{Sock, Tuple},
+    transition,
+};
+
+/// `PF_KTHREAD`, `include/linux/sched.h`.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`.
+#[btf_tracepoint(function = "inet_sock_set_state")]
+pub(crate) fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
+    let sk: *const u8 = ctx.arg(0);
+    let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
+    transition::observe(&ctx, &BtfSock::new(sk), old, new);
+    0
+}
+
+struct BtfSock {
+    sk: *const u8,
+    /// The same socket as `struct tcp_sock`, through which fields behind `struct sock` can be reached; null
+    /// when it is not a TCP socket.
+    tcp: *const u8,
+}
+
+/// Loads a field through a typed kernel pointer.
+///
+/// # Safety
+/// `base` is such a pointer or null; the verifier checks offset and width, and a fault reads as 0.
+#[inline(always)]
+unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T {
+    unsafe { base.add(offset as usize).cast::<T>().read_volatile() }
+}
+
+/// Loads sixteen bytes of address as two words.
+///
+/// # Safety
+/// As [`load`].
+#[inline(always)]
+unsafe fn load_v6(base: *const u8, offset: u32) -> Address {
+    unsafe { Address { words: [load(base, offset), load(base, offset + 8)] } }
+}
+
+impl BtfSock {
+    #[inline(always)]
+    fn new(sk: *const u8) -> Self {
+        // SAFETY: the helper takes the typed pointer that the context holds, and checks what it points to.
+        let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast::<c_void>()) };
+        Self { sk, tcp: tcp.cast() }
+    }
+}
+
+impl Sock for BtfSock {
+    #[inline(always)]
+    fn address(&self) -> u64 {
+        self.sk as u64
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        // SAFETY: a u16 of struct sock.
+        unsafe { load(self.sk, config().sock.protocol) }
+    }
+
+    #[inline(always)]
+    fn tuple(&self) -> Tuple {
+        let (sock, tcp) = (&config().sock, &config().tcp);
+        // SAFETY: fields of struct sock, and of struct tcp_sock behind the null check.
+        unsafe {
+            let family: u16 = load(self.sk, sock.family);
+            let dport: u16 = load(self.sk, sock.dport);
+            let lport = if self.tcp.is_null() {
+                load(self.sk, sock.num)
+            } else {
+                u16::from_be(load(self.tcp, tcp.sport))
+            };
+            let (laddr, raddr) = if family == AF_INET {
+                let saddr: [u8; 4] = if self.tcp.is_null() {
+                    load::<u32>(self.sk, sock.rcv_saddr).to_ne_bytes()
+                } else {
+                    load::<u32>(self.tcp, tcp.saddr).to_ne_bytes()
+                };
+                let daddr = load::<u32>(self.sk, sock.daddr).to_ne_bytes();
+                (Address::from_v4(saddr), Address::from_v4(daddr))
+            } else {
+                (load_v6(self.sk, sock.v6_rcv_saddr), load_v6(self.sk, sock.v6_daddr))
+            };
+            Tuple { family, lport, rport: u16::from_be(dport), laddr, raddr }
+        }
+    }
+
+    #[inline(always)]
+    fn netns(&self) -> u32 {
+        if !known(Known::NETNS) {
+            return 0;
+        }
+        // SAFETY: the pointer to struct net is typed as well.
+        unsafe {
+            let net: *const u8 = load(self.sk, config().sock.net);
+            load(net, config().sock.net_inum)
+        }
+    }
+
+    #[inline(always)]
+    fn cookie(&self) -> u64 {
+        if known(Known::COOKIE_HELPER) {
+            // SAFETY: takes the typed pointer.
+            unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast::<c_void>()) }
+        } else if known(Known::COOKIE_FIELD) {
+            // SAFETY: a u64 of struct sock.
+            unsafe { load(self.sk, config().sock.cookie) }
+        } else {
+            0
+        }
+    }
+
+    #[inline(always)]
+    fn lock_owned(&self) -> Option<bool> {
+        // SAFETY: an int of struct sock.
+        known(Known::LOCK).then(|| unsafe { load::<i32>(self.sk, config().sock.lock_owned) } != 0)
+    }
+
+    #[inline(always)]
+    fn error(&self) -> Option<i32> {
+        // SAFETY: an int of struct sock.
+        known(Known::ERROR).then(|| unsafe { load(self.sk, config().sock.err) })
+    }
+
+    #[inline(always)]
+    fn close_metrics(&self) -> Option<CloseMetrics> {
+        if self.tcp.is_null() || !known(Known::METRICS) {
+            return None;
+        }
+        let tcp = &config().tcp;
+        // SAFETY: counters of struct tcp_sock, which is not null.
+        Some(unsafe {
+            CloseMetrics {
+                bytes_acked: load(self.tcp, tcp.bytes_acked),
+                bytes_received: load(self.tcp, tcp.bytes_received),
+                srtt_us: load::<u32>(self.tcp, tcp.srtt_us) >> 3,
+                retransmits: load(self.tcp, tcp.total_retrans),
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn kernel_thread(&self) -> bool {
+        if !known(Known::TASK) {
+            return false;
+        }
+        // SAFETY: the helper returns a typed pointer to the current task, never null.
+        let flags: u32 = unsafe {
+            let task: *const u8 = bpf_get_current_task_btf().cast();
+            load(task, config().sock.task_flags)
+        };
+        flags & PF_KTHREAD != 0
+    }
+}

@@ -1,0 +1,161 @@
+//! `tracepoint/sock/inet_sock_set_state`: the fallback. The record is read by the offsets that tracefs'
+//! `format` gives; the socket behind it, where BTF is there, by copying from kernel memory.
+
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::{bpf_probe_read_kernel, generated},
+    macros::tracepoint,
+    programs::TracePointContext,
+};
+use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, RecordLayout};
+
+use crate::{
+    config::{config, known},
+    sock::{Sock, Tuple},
+    transition,
+};
+
+/// Copies the record and hands it on.
+#[tracepoint(category = "sock", name = "inet_sock_set_state")]
+pub(crate) fn set_state_tp(ctx: TracePointContext) -> u32 {
+    let mut bytes = MaybeUninit::<Record>::uninit();
+    let size = config().record.size;
+    if size > RecordLayout::MAX_SIZE {
+        return 0;
+    }
+    // Direct loads from the context take offsets in the instruction only, not from the settings.
+    // SAFETY: `bytes` has room for MAX_SIZE.
+    if unsafe { generated::bpf_probe_read_kernel(bytes.as_mut_ptr().cast(), size, ctx.as_ptr()) } != 0 {
+        return 0;
+    }
+    // SAFETY: everything below reads inside `size`, which user space checked against the offsets.
+    let sock = RecordSock { record: bytes.as_ptr().cast() };
+    let layout = &config().record;
+    // SAFETY: as above.
+    let (old, new) = unsafe { (sock.field(layout.oldstate), sock.field(layout.newstate)) };
+    transition::observe(&ctx, &sock, old, new);
+    0
+}
+
+#[repr(C, align(8))]
+struct Record([u8; RecordLayout::MAX_SIZE as usize]);
+
+struct RecordSock {
+    record: *const u8,
+}
+
+impl RecordSock {
+    /// A field of the record.
+    ///
+    /// # Safety
+    /// `offset` plus the size of `T` lies inside the copied record; the verifier checks it, too.
+    #[inline(always)]
+    unsafe fn field<T: Copy>(&self, offset: u32) -> T {
+        unsafe { self.record.add(offset as usize).cast::<T>().read_volatile() }
+    }
+
+    /// A field of the `struct sock` behind the record, copied from kernel memory.
+    #[inline(always)]
+    fn sock_field<T: Copy>(&self, offset: u32) -> Option<T> {
+        // SAFETY: the helper reads anywhere, and reports what it cannot read.
+        unsafe { bpf_probe_read_kernel((self.address() + u64::from(offset)) as *const T) }.ok()
+    }
+}
+
+impl Sock for RecordSock {
+    #[inline(always)]
+    fn address(&self) -> u64 {
+        // SAFETY: a pointer in the record.
+        unsafe { self.field(config().record.skaddr) }
+    }
+
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        let layout = &config().record;
+        // SAFETY: one or two bytes, as the format said.
+        unsafe {
+            if layout.protocol_size == 1 {
+                u16::from(self.field::<u8>(layout.protocol))
+            } else {
+                self.field(layout.protocol)
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn tuple(&self) -> Tuple {
+        let layout = &config().record;
+        // SAFETY: fields of the record.
+        unsafe {
+            let family: u16 = self.field(layout.family);
+            let (laddr, raddr) = if family == AF_INET {
+                (
+                    Address::from_v4(self.field(layout.saddr)),
+                    Address::from_v4(self.field(layout.daddr)),
+                )
+            } else {
+                (
+                    Address { words: self.field(layout.saddr_v6) },
+                    Address { words: self.field(layout.daddr_v6) },
+                )
+            };
+            Tuple { family, lport: self.field(layout.sport), rport: self.field(layout.dport), laddr, raddr }
+        }
+    }
+
+    #[inline(always)]
+    fn netns(&self) -> u32 {
+        if !known(Known::NETNS) {
+            return 0;
+        }
+        let Some(net) = self.sock_field::<u64>(config().sock.net) else { return 0 };
+        // SAFETY: as in `sock_field`.
+        unsafe { bpf_probe_read_kernel((net + u64::from(config().sock.net_inum)) as *const u32) }.unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn cookie(&self) -> u64 {
+        if !known(Known::COOKIE_FIELD) {
+            return 0;
+        }
+        self.sock_field(config().sock.cookie).unwrap_or(0)
+    }
+
+    #[inline(always)]
+    fn lock_owned(&self) -> Option<bool> {
+        if !known(Known::LOCK) {
+            return None;
+        }
+        self.sock_field::<i32>(config().sock.lock_owned).map(|owned| owned != 0)
+    }
+
+    #[inline(always)]
+    fn error(&self) -> Option<i32> {
+        if !known(Known::ERROR) {
+            return None;
+        }
+        self.sock_field(config().sock.err)
+    }
+
+    #[inline(always)]
+    fn close_metrics(&self) -> Option<CloseMetrics> {
+        if !known(Known::METRICS) {
+            return None;
+        }
+        let tcp = &config().tcp;
+        Some(CloseMetrics {
+            bytes_acked: self.sock_field(tcp.bytes_acked)?,
+            bytes_received: self.sock_field(tcp.bytes_received)?,
+            srtt_us: self.sock_field::<u32>(tcp.srtt_us)? >> 3,
+            retransmits: self.sock_field(tcp.total_retrans)?,
+        })
+    }
+
+    #[inline(always)]
+    fn kernel_thread(&self) -> bool {
+        // The current task's flags need a typed pointer; user space judges by name instead.
+        false
+    }
+}

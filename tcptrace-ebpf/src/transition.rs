@@ -1,0 +1,130 @@
+//! The road of one transition: count, filter, emit.
+
+use aya_ebpf::{
+    EbpfContext,
+    helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+};
+use aya_log_ebpf::warn;
+use tcptrace_common::{
+    AF_INET, IPPROTO_TCP, MODE_COUNT, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, context_owns, state_slot,
+};
+
+use crate::{
+    config::config,
+    emit::{self, Facts},
+    filter::{self, Candidate, Verdict},
+    maps::{SINCE, Since, counters},
+    sock::Sock,
+};
+
+/// Handles one event of the hook. `old` and `new` are as the kernel gives them.
+#[inline(always)]
+pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, old: i32, new: i32) {
+    let Some(counters) = counters() else { return };
+    if sock.protocol() != IPPROTO_TCP {
+        counters.other_protocol += 1;
+        return;
+    }
+    if old == new {
+        counters.same_state += 1;
+        return;
+    }
+    let (old_slot, new_slot) = (slot(old), slot(new));
+    counters.seen[old_slot][new_slot] += 1;
+    let (old, new) = (state(old), state(new));
+    if old_slot == 0 || new_slot == 0 {
+        warn!(ctx, "unknown TCP state in {} -> {}", old, new);
+    }
+
+    let tuple = sock.tuple();
+    // SAFETY: no arguments.
+    let pid_tgid = unsafe { bpf_get_current_pid_tgid() };
+    let tgid = (pid_tgid >> 32) as u32;
+    let sk_err = sock.error();
+    let mut flags = match sock.lock_owned() {
+        None => 0,
+        Some(false) => RecordFlags::LOCK_KNOWN,
+        Some(true) => RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED,
+    };
+    if flags & RecordFlags::LOCK_OWNED != 0 && sock.kernel_thread() {
+        flags |= RecordFlags::KERNEL_THREAD;
+    }
+    let owns = context_owns(flags, sk_err.unwrap_or(0), old, new);
+    let subject = Subject {
+        laddr: tuple.laddr,
+        raddr: tuple.raddr,
+        netns: sock.netns(),
+        inet: tuple.family == AF_INET,
+    };
+    let candidate = Candidate {
+        tuple: &tuple,
+        subject: &subject,
+        old,
+        new,
+        skaddr: sock.address(),
+        actor: if owns { Some(tgid) } else { None },
+    };
+    let verdict = filter::verdict(&candidate);
+
+    // SAFETY: no arguments.
+    let ktime_ns = unsafe { bpf_ktime_get_ns() };
+    let cookie = sock.cookie();
+    let since_ns = if config().filter.by_state() { since(sock, ktime_ns, cookie, new) } else { 0 };
+    flags |= match verdict {
+        Verdict::Drop => {
+            counters.filtered += 1;
+            return;
+        }
+        Verdict::Pass => 0,
+        Verdict::Undecided => RecordFlags::UNDECIDED,
+        Verdict::Hidden => RecordFlags::HIDDEN,
+    };
+    if config().mode == MODE_COUNT {
+        if verdict == Verdict::Hidden {
+            counters.filtered += 1;
+        } else {
+            counters.delivered += 1;
+        }
+        return;
+    }
+    let facts = Facts { flags, ktime_ns, since_ns, cookie, pid_tgid, sk_err, old, new };
+    if emit::emit(sock, &facts, &tuple, subject.netns, counters.delivered) {
+        counters.delivered += 1;
+    } else {
+        counters.lost_ring_full += 1;
+        // Rare even in a storm: the 1st, 2nd, 4th, 8th... loss of this CPU.
+        if counters.lost_ring_full.is_power_of_two() {
+            warn!(ctx, "ring buffer full: {} transitions lost on this CPU", counters.lost_ring_full);
+        }
+    }
+}
+
+/// The matrix index of a state. The mask is opaque to the compiler, which would drop it as needless; the verifier
+/// needs to see it.
+#[inline(always)]
+fn slot(number: i32) -> usize {
+    core::hint::black_box(state_slot(state(number))) & (STATE_SLOTS - 1)
+}
+
+/// States are small; what is not fits no slot and shows as 255.
+#[inline(always)]
+fn state(number: i32) -> u8 {
+    if (0..=255).contains(&number) { number as u8 } else { 255 }
+}
+
+/// When the socket entered the state that it leaves now (0: not known), noting the time for the next one.
+#[inline(always)]
+fn since<S: Sock>(sock: &S, ktime_ns: u64, cookie: u64, new: u8) -> u64 {
+    let key = sock.address();
+    // SAFETY: the value is copied out before anything else can run.
+    let since = match unsafe { SINCE.get(key) } {
+        Some(since) if since.cookie == cookie => since.ktime_ns,
+        _ => 0,
+    };
+    if new == TCP_CLOSE {
+        let _ = SINCE.remove(key);
+    } else {
+        let _ = SINCE.insert(key, Since { ktime_ns, cookie }, 0);
+    }
+    since
+}

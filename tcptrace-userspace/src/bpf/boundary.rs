@@ -1,0 +1,31 @@
+//! The map boundary: the types that cross it as bytes, and the ring as something to wait for. The only
+//! `unsafe` of user space.
+
+#![expect(unsafe_code, reason = "aya and tokio ask for promises that the compiler cannot check")]
+
+use std::{io, os::fd::OwnedFd};
+
+use tcptrace_common::{Config, Counters};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// Settings on their way into the kernel object.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct PodConfig(pub(super) Config);
+
+/// One CPU's counters on their way out of the kernel.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct PodCounters(pub(super) Counters);
+
+// SAFETY: `#[repr(C)]`, integers only, and no padding: tcptrace-common asserts the size as the sum of them.
+unsafe impl aya::Pod for PodConfig {}
+
+// SAFETY: as above.
+unsafe impl aya::Pod for PodCounters {}
+
+/// Registers the ring with the tokio runtime: readable when the kernel side wakes the reader.
+pub(super) fn waitable(ring: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: the descriptor is owned, so it is open and always the same for as long as it is registered.
+    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(Into::into)
+}

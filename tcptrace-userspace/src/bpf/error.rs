@@ -1,0 +1,83 @@
+//! Why tracing is not possible, each as a sentence that ends with what to do.
+
+use thiserror::Error;
+
+use super::{BtfError, FormatError, Hook, LayoutError};
+
+/// What keeps the kernel side from running.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// The process lacks capabilities.
+    #[error(
+        "loading eBPF programs needs root, or the capabilities CAP_BPF and CAP_PERFMON: run it with sudo (in a \
+         container: --cap-add BPF --cap-add PERFMON, or --privileged)"
+    )]
+    NotPrivileged,
+    /// The kernel has no ring buffer.
+    #[error("this kernel ({0}) has no BPF ring buffer; tcptrace needs Linux 5.8 or newer")]
+    NoRingBuffer(String),
+    /// The locked-memory limit is too low (it counts before Linux 5.11).
+    #[error(
+        "the kernel refused {map}: the locked-memory limit of {limit} bytes is too low; run `ulimit -l \
+         unlimited` first, set LimitMEMLOCK=infinity in the systemd unit, or use a smaller --buffer"
+    )]
+    Memlock {
+        /// The map that could not be created.
+        map: String,
+        /// RLIMIT_MEMLOCK in bytes.
+        limit: u64,
+    },
+    /// A map could not be created.
+    #[error("the kernel cannot create the map {map}: {source}; a smaller --buffer may help")]
+    Map {
+        /// Its name.
+        map: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// No BTF.
+    #[error(
+        "the kernel offers no type information (/sys/kernel/btf/vmlinux: {0}), which --hook tp_btf needs; leave \
+         --hook out, or use a kernel with CONFIG_DEBUG_INFO_BTF=y"
+    )]
+    NoBtf(std::io::Error),
+    /// BTF that does not parse.
+    #[error("{0}; --hook tracepoint does without it")]
+    Btf(#[from] BtfError),
+    /// Structures of this kernel are not understood.
+    #[error("{0}; --hook tracepoint does without it")]
+    Layout(#[from] LayoutError),
+    /// No tracefs.
+    #[error(
+        "tracefs cannot be used ({0}), which --hook tracepoint needs; try `mount -t tracefs tracefs \
+         /sys/kernel/tracing`, or a kernel with CONFIG_FTRACE=y"
+    )]
+    NoTracefs(&'static str),
+    /// tracefs' description of the record is not understood.
+    #[error("{0}; refusing to guess where its fields are")]
+    Format(#[from] FormatError),
+    /// The kernel refused the program.
+    #[error("the kernel refused the {hook} program: {reason}{lockdown}")]
+    Refused {
+        /// Which one.
+        hook: Hook,
+        /// Its first words about it.
+        reason: String,
+        /// Added when lockdown is the likely cause.
+        lockdown: &'static str,
+    },
+    /// Neither hook works.
+    #[error("no way to trace on this kernel:\n  tp_btf: {tp_btf}\n  tracepoint: {tracepoint}")]
+    NoHook {
+        /// Why not the first.
+        tp_btf: Box<Error>,
+        /// Why not the second.
+        tracepoint: Box<Error>,
+    },
+    /// The object in this binary does not fit to this binary.
+    #[error("the built-in kernel object cannot be used ({0}); rebuild it with `cargo xtask build-ebpf`")]
+    Object(String),
+    /// A counter could not be read.
+    #[error("reading the kernel's counters: {0}")]
+    Counters(String),
+}

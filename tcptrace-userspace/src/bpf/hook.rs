@@ -1,0 +1,33 @@
+//! The ways to hook `sock:inet_sock_set_state`.
+
+use std::fmt;
+
+/// A program type on the hook, in order of preference.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Hook {
+    /// BTF-typed tracepoint: needs BTF and Linux 5.8; shows everything and misses nothing.
+    #[value(name = "tp_btf")]
+    TpBtf,
+    /// Classic tracepoint: needs tracefs; skipped while another tracepoint or kprobe program runs on the CPU.
+    #[value(name = "tracepoint")]
+    Tracepoint,
+}
+
+impl Hook {
+    /// Name of the program in the kernel object.
+    pub(super) const fn program(self) -> &'static str {
+        match self {
+            Self::TpBtf => "set_state_btf",
+            Self::Tracepoint => "set_state_tp",
+        }
+    }
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TpBtf => "tp_btf",
+            Self::Tracepoint => "tracepoint",
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! The kernel side's settings for the running kernel: which fields are known, and where.
+
+use tcptrace_common::{Config, Known};
+use thiserror::Error;
+
+use super::btf::{Btf, BtfError};
+
+/// A kernel whose structures this version of tcptrace cannot read.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum LayoutError {
+    /// A required field is missing.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+    /// A field is not as wide as the kernel side reads it.
+    #[error("{path} has {found} bytes in this kernel, tcptrace reads {expected}")]
+    Width {
+        /// The field.
+        path: &'static str,
+        /// Its size in BTF.
+        found: u32,
+        /// The size that the kernel side loads.
+        expected: u32,
+    },
+}
+
+/// Sets the offsets of `struct sock` and `struct tcp_sock`. Fields that tracing cannot do without are
+/// required; each of the others is left out where the kernel does not have it.
+///
+/// # Errors
+/// [`LayoutError`] for a required field.
+pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError> {
+    let field = |path: &'static str, expected: u32| -> Result<u32, LayoutError> {
+        let found = btf.field(path)?;
+        if found.size == expected {
+            Ok(found.offset)
+        } else {
+            Err(LayoutError::Width { path, found: found.size, expected })
+        }
+    };
+    let sock = &mut config.sock;
+    sock.family = field("sock.__sk_common.skc_family", 2)?;
+    sock.dport = field("sock.__sk_common.skc_dport", 2)?;
+    sock.num = field("sock.__sk_common.skc_num", 2)?;
+    sock.daddr = field("sock.__sk_common.skc_daddr", 4)?;
+    sock.rcv_saddr = field("sock.__sk_common.skc_rcv_saddr", 4)?;
+    sock.v6_daddr = field("sock.__sk_common.skc_v6_daddr", 16)?;
+    sock.v6_rcv_saddr = field("sock.__sk_common.skc_v6_rcv_saddr", 16)?;
+    sock.protocol = field("sock.sk_protocol", 2)?;
+    config.tcp.sport = field("tcp_sock.inet_conn.icsk_inet.inet_sport", 2)?;
+    config.tcp.saddr = field("tcp_sock.inet_conn.icsk_inet.inet_saddr", 4)?;
+
+    if let (Ok(net), Ok(inum)) = (field("sock.__sk_common.skc_net.net", 8), field("net.ns.inum", 4)) {
+        (sock.net, sock.net_inum) = (net, inum);
+        config.known |= Known::NETNS;
+    }
+    let mut optional = |path, size, bit, slot: &mut u32| {
+        if let Ok(offset) = field(path, size) {
+            *slot = offset;
+            config.known |= bit;
+        }
+    };
+    optional("sock.sk_lock.owned", 4, Known::LOCK, &mut sock.lock_owned);
+    optional("sock.sk_err", 4, Known::ERROR, &mut sock.err);
+    optional("sock.__sk_common.skc_cookie", 8, Known::COOKIE_FIELD, &mut sock.cookie);
+    optional("task_struct.flags", 4, Known::TASK, &mut sock.task_flags);
+
+    if let (Ok(acked), Ok(received), Ok(srtt), Ok(retrans)) = (
+        field("tcp_sock.bytes_acked", 8),
+        field("tcp_sock.bytes_received", 8),
+        field("tcp_sock.srtt_us", 4),
+        field("tcp_sock.total_retrans", 4),
+    ) {
+        config.tcp.bytes_acked = acked;
+        config.tcp.bytes_received = received;
+        config.tcp.srtt_us = srtt;
+        config.tcp.total_retrans = retrans;
+        config.known |= Known::METRICS;
+    }
+    Ok(())
+}

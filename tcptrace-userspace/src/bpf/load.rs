@@ -1,0 +1,257 @@
+//! From options to an attached program: resolve the layout, write the settings, load, attach.
+
+use std::{borrow::Cow, fs};
+
+use aya::{
+    Ebpf, EbpfError, EbpfLoader, Endianness,
+    maps::{Array, MapError, PerCpuArray, RingBuf},
+    programs::{BtfTracePoint, ProgramError, TracePoint},
+};
+use aya_log::EbpfLogger;
+use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
+
+use super::{
+    Btf, Error, Hook, PortSet, Tracer, boundary::PodConfig, format, layout, privileges, ring, tracefs,
+};
+
+/// How to trace.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The hook to use; `None` takes the best that works.
+    pub hook: Option<Hook>,
+    /// What to report, apart from ports.
+    pub filter: Filter,
+    /// Local ports to report; `None` for all.
+    pub lports: Option<PortSet>,
+    /// Remote ports to report; `None` for all.
+    pub rports: Option<PortSet>,
+    /// Ring buffer in bytes, rounded up to what the kernel takes.
+    pub buffer: u64,
+    /// Count only, stream nothing.
+    pub count_only: bool,
+    /// Sockets to remember in the kernel where a filter needs memory.
+    pub max_connections: u32,
+    /// Receive the kernel side's diagnostics.
+    pub verbose: bool,
+}
+
+/// Loads and attaches the kernel side. Call it before starting other threads: see [`Error::NoTracefs`].
+///
+/// # Errors
+/// [`Error`]: what is missing, and what to do.
+pub fn load(options: &Options) -> Result<Tracer, Error> {
+    if !privileges::may_trace() {
+        return Err(Error::NotPrivileged);
+    }
+    privileges::lift_memlock();
+    let vmlinux = fs::read("/sys/kernel/btf/vmlinux");
+    match options.hook {
+        Some(Hook::TpBtf) => tp_btf(options, &vmlinux.map_err(Error::NoBtf)?),
+        Some(Hook::Tracepoint) => tracepoint(options, vmlinux.as_deref().ok()),
+        None => {
+            let first = match &vmlinux {
+                Ok(vmlinux) => tp_btf(options, vmlinux),
+                Err(error) => Err(Error::NoBtf(std::io::Error::from(error.kind()))),
+            };
+            first.or_else(|tp_btf| match tp_btf {
+                // What stops both needs no second try.
+                Error::Map { .. } | Error::Memlock { .. } | Error::NoRingBuffer(_) => Err(tp_btf),
+                _ => tracepoint(options, vmlinux.as_deref().ok()).map_err(|tracepoint| Error::NoHook {
+                    tp_btf: Box::new(tp_btf),
+                    tracepoint: Box::new(tracepoint),
+                }),
+            })
+        }
+    }
+}
+
+fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
+    let mut config = settings(options);
+    layout::sock_layout(&Btf::parse(vmlinux)?, &mut config)?;
+    config.known |= Known::COOKIE_HELPER;
+    let types = aya::Btf::parse(vmlinux, Endianness::default())
+        .map_err(|error| Error::Object(format!("type information: {error}")))?;
+    // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field.
+    let lesser = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
+    let mut outcome = Err(Error::Counters(String::new()));
+    for config in [config, lesser] {
+        outcome = open(options, Hook::TpBtf, &config, Some(&types), |ebpf| {
+            let program: &mut BtfTracePoint = program(ebpf, Hook::TpBtf)?;
+            program.load("inet_sock_set_state", &types).map_err(|error| refused(Hook::TpBtf, &error))?;
+            program.attach().map_err(|error| refused(Hook::TpBtf, &error))?;
+            Ok(())
+        });
+        if !matches!(outcome, Err(Error::Refused { .. })) {
+            break;
+        }
+    }
+    outcome
+}
+
+fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error> {
+    let event = tracefs::event_directory()?;
+    let text = fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
+    let mut config = settings(options);
+    config.record = format::parse_format(&text)?;
+    let bare = config;
+    // The socket behind the record can be read where BTF tells how; the record alone must do otherwise.
+    if let Some(btf) = vmlinux.and_then(|vmlinux| Btf::parse(vmlinux).ok())
+        && layout::sock_layout(&btf, &mut config).is_err()
+    {
+        config = bare;
+    }
+    let mut outcome = Err(Error::Counters(String::new()));
+    for config in [config, bare] {
+        outcome = open(options, Hook::Tracepoint, &config, None, |ebpf| {
+            let program: &mut TracePoint = program(ebpf, Hook::Tracepoint)?;
+            program.load().map_err(|error| refused(Hook::Tracepoint, &error))?;
+            program
+                .attach("sock", "inet_sock_set_state")
+                .map_err(|error| refused(Hook::Tracepoint, &error))?;
+            Ok(())
+        });
+        if !matches!(outcome, Err(Error::Refused { .. })) {
+            break;
+        }
+    }
+    outcome
+}
+
+/// The settings that do not depend on the kernel.
+fn settings(options: &Options) -> Config {
+    let mut config = Config::EMPTY;
+    config.mode = if options.count_only { MODE_COUNT } else { MODE_STREAM };
+    config.watermark = ring::watermark(ring::ring_size(options.buffer));
+    config.filter = options.filter;
+    config.filter.by_lport = u32::from(options.lports.is_some());
+    config.filter.by_rport = u32::from(options.rports.is_some());
+    config
+}
+
+/// Creates the maps, takes hold of them, and only then lets `attach` start the program.
+fn open(
+    options: &Options,
+    hook: Hook,
+    config: &Config,
+    types: Option<&aya::Btf>,
+    attach: impl FnOnce(&mut Ebpf) -> Result<(), Error>,
+) -> Result<Tracer, Error> {
+    let (size, pod) = (ring::ring_size(options.buffer), PodConfig(*config));
+    let log_level: u8 = if options.verbose { aya_log::Level::Debug as u8 } else { 0 };
+    let remembered = options.max_connections.max(1);
+    let filter = &config.filter;
+    let mut loader = EbpfLoader::new();
+    loader
+        .btf(types)
+        .override_global("CONFIG", &pod, true)
+        .override_global(aya_log::LEVEL, &log_level, false)
+        .map_max_entries("EVENTS", size)
+        .map_max_entries("SINCE", if filter.by_state() { remembered } else { 1 })
+        .map_max_entries("OWNED", if filter.tgid != 0 { remembered } else { 1 })
+        .map_max_entries("OWNED_PORTS", if filter.tgid != 0 { remembered } else { 1 });
+    if !options.verbose {
+        loader.map_max_entries("AYA_LOGS", ring::ring_size(0));
+    }
+    let mut ebpf = loader.load(super::OBJECT).map_err(load_error)?;
+
+    let mut ports: Array<_, [u64; 1024]> = Array::try_from(map(&mut ebpf, "PORTS")?).map_err(object)?;
+    for (slot, set) in [(0, &options.lports), (1, &options.rports)] {
+        if let Some(set) = set {
+            ports.set(slot, set.words(), 0).map_err(object)?;
+        }
+    }
+    let events = RingBuf::try_from(map(&mut ebpf, "EVENTS")?).map_err(object)?;
+    let counters = PerCpuArray::try_from(map(&mut ebpf, "COUNTERS")?).map_err(object)?;
+    let log = if options.verbose { Some(EbpfLogger::init(&mut ebpf).map_err(object)?) } else { None };
+    attach(&mut ebpf)?;
+    Tracer::new(ebpf, hook, size, events, counters, log)
+}
+
+fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
+    ebpf.take_map(name).ok_or_else(|| Error::Object(format!("no map {name}")))
+}
+
+fn program<'a, P>(ebpf: &'a mut Ebpf, hook: Hook) -> Result<&'a mut P, Error>
+where
+    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+{
+    ebpf.program_mut(hook.program())
+        .ok_or_else(|| Error::Object(format!("no program {}", hook.program())))?
+        .try_into()
+        .map_err(object)
+}
+
+fn object(error: impl std::fmt::Display) -> Error {
+    Error::Object(error.to_string())
+}
+
+/// Tells the causes of a failed map apart; everything else is the object's fault.
+fn load_error(error: EbpfError) -> Error {
+    let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
+        return object(error);
+    };
+    let map = name.to_owned();
+    let release = nix::sys::utsname::uname()
+        .map(|uname| uname.release().to_string_lossy().into_owned())
+        .map_or(Cow::Borrowed("unknown"), Cow::Owned);
+    match io_error.raw_os_error() {
+        Some(libc_errno::EINVAL) if older_than_5_8(&release) => Error::NoRingBuffer(release.into_owned()),
+        Some(libc_errno::EPERM) => Error::Memlock { map, limit: privileges::memlock_limit() },
+        _ => Error::Map { map, source: io_error },
+    }
+}
+
+/// Errno values as the kernel returns them.
+mod libc_errno {
+    pub(super) const EPERM: i32 = nix::errno::Errno::EPERM as i32;
+    pub(super) const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
+}
+
+/// Whether a release such as `5.4.0-1-amd64` is older than 5.8, the first with ring buffers.
+fn older_than_5_8(release: &str) -> bool {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().ok());
+    match (numbers.next().flatten(), numbers.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) < (5, 8),
+        _ => false,
+    }
+}
+
+/// The verifier's last words, which name the cause, instead of its whole log.
+fn refused(hook: Hook, error: &ProgramError) -> Error {
+    let reason = match error {
+        ProgramError::LoadError { io_error, verifier_log } => {
+            let log = verifier_log.to_string();
+            // Statistics close the log; the complaint is the line before them.
+            let statistics = ["processed ", "stack depth ", "verification time "];
+            let last = log
+                .lines()
+                .rev()
+                .find(|line| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word)));
+            match last {
+                Some(last) => format!("{io_error}: {last}"),
+                None => io_error.to_string(),
+            }
+        }
+        other => std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
+    };
+    let lockdown = if privileges::lockdown_confidential() {
+        "; the kernel is locked down for confidentiality (/sys/kernel/security/lockdown)"
+    } else {
+        ""
+    };
+    Error::Refused { hook, reason, lockdown }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::older_than_5_8;
+
+    #[test]
+    fn releases() {
+        assert!(older_than_5_8("5.4.0-150-generic") && older_than_5_8("4.19.0"));
+        assert!(!older_than_5_8("5.8.0") && !older_than_5_8("6.1.0-38-amd64") && !older_than_5_8("odd"));
+    }
+}

@@ -1,0 +1,28 @@
+//! The kernel side as user space sees it: the built object, loaded, attached and read.
+
+mod boundary;
+mod btf;
+mod error;
+mod fdinfo;
+mod format;
+mod hook;
+mod layout;
+mod load;
+mod ports;
+mod privileges;
+mod ring;
+mod tracefs;
+mod tracer;
+
+pub use btf::{Btf, BtfError, Field};
+pub use error::Error;
+pub use format::{FormatError, parse_format};
+pub use hook::Hook;
+pub use layout::{LayoutError, sock_layout};
+pub use load::{Options, load};
+pub use ports::PortSet;
+pub use ring::{DEFAULT_BUFFER, MAX_BUFFER, ring_size};
+pub use tracer::Tracer;
+
+/// The kernel object: built by `cargo xtask build-ebpf`, checked in, part of this binary.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/tcptrace.bpf.o");

@@ -1,0 +1,40 @@
+//! Finding tracefs, or mounting it where nobody else sees it.
+
+use std::path::{Path, PathBuf};
+
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
+
+use super::Error;
+
+const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+const EVENT: &str = "events/sock/inet_sock_set_state";
+
+/// The directory of the tracepoint `sock:inet_sock_set_state`.
+///
+/// Where tracefs is not mounted, this process gets a mount namespace of its own and mounts it there: the host
+/// does not change, and it ends with the process, however that ends. Must run before there are other threads.
+///
+/// # Errors
+/// [`Error::NoTracefs`] when it cannot be mounted either, or lacks the event.
+pub(super) fn event_directory() -> Result<PathBuf, Error> {
+    if let Some(found) = mounted() {
+        return Ok(found);
+    }
+    mount_privately().map_err(|errno| Error::NoTracefs(errno.desc()))?;
+    mounted().ok_or(Error::NoTracefs("the event sock:inet_sock_set_state is not there"))
+}
+
+fn mounted() -> Option<PathBuf> {
+    PLACES.iter().map(|place| Path::new(place).join(EVENT)).find(|event| event.join("format").exists())
+}
+
+fn mount_privately() -> nix::Result<()> {
+    const NONE: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("tracefs"), PLACES[0], Some("tracefs"), flags, NONE)
+}

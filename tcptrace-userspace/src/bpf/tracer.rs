@@ -1,0 +1,113 @@
+//! A running kernel side: its ring, its counters, its program.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray, RingBuf},
+    programs::{Program, ProgramFd},
+};
+use aya_log::EbpfLogger;
+use tcptrace_common::Counters;
+use tokio::io::unix::AsyncFd;
+
+use super::{
+    Error, Hook,
+    boundary::{self, PodCounters},
+    fdinfo,
+};
+
+/// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
+pub struct Tracer {
+    /// Dropped to detach.
+    ebpf: Option<Ebpf>,
+    hook: Hook,
+    ring_bytes: u32,
+    events: RingBuf<MapData>,
+    counters: PerCpuArray<MapData, PodCounters>,
+    log: Option<EbpfLogger<&'static dyn log::Log>>,
+    /// A descriptor of our own, to ask for missed runs after detaching.
+    program: ProgramFd,
+}
+
+impl Tracer {
+    pub(super) fn new(
+        mut ebpf: Ebpf,
+        hook: Hook,
+        ring_bytes: u32,
+        events: RingBuf<MapData>,
+        counters: PerCpuArray<MapData, PodCounters>,
+        log: Option<EbpfLogger<&'static dyn log::Log>>,
+    ) -> Result<Self, Error> {
+        let program = match ebpf.program_mut(hook.program()) {
+            Some(Program::BtfTracePoint(program)) => program.fd(),
+            Some(Program::TracePoint(program)) => program.fd(),
+            _ => return Err(Error::Object(format!("no program {}", hook.program()))),
+        };
+        let program = program
+            .and_then(|fd| fd.try_clone().map_err(Into::into))
+            .map_err(|error| Error::Object(error.to_string()))?;
+        Ok(Self { ebpf: Some(ebpf), hook, ring_bytes, events, counters, log, program })
+    }
+
+    /// The hook in use.
+    pub fn hook(&self) -> Hook {
+        self.hook
+    }
+
+    /// Size of the ring buffer in bytes.
+    pub fn ring_bytes(&self) -> u32 {
+        self.ring_bytes
+    }
+
+    /// Hands every record that is there to `take`, until that returns `false`.
+    pub fn drain(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
+        while let Some(item) = self.events.next() {
+            if !take(&item) {
+                break;
+            }
+        }
+    }
+
+    /// Passes the kernel side's diagnostics to the `log` crate.
+    pub fn flush_log(&mut self) {
+        if let Some(log) = &mut self.log {
+            log.flush();
+        }
+    }
+
+    /// The counters of all CPUs together.
+    ///
+    /// # Errors
+    /// [`Error::Counters`].
+    pub fn counters(&self) -> Result<Counters, Error> {
+        let cpus = self.counters.get(&0, 0).map_err(|error| Error::Counters(error.to_string()))?;
+        let mut sum = Counters::ZERO;
+        for cpu in cpus.iter() {
+            sum.add(&cpu.0);
+        }
+        Ok(sum)
+    }
+
+    /// Runs of the program that the kernel skipped; `None` where it does not tell.
+    pub fn missed_runs(&self) -> Option<u64> {
+        fdinfo::missed_runs(&self.program.as_fd())
+    }
+
+    /// Detaches the program: nothing new is counted or sent, what is in the ring stays there.
+    pub fn detach(&mut self) {
+        self.ebpf = None;
+    }
+
+    /// The ring as something to wait for: readable when the kernel side says that it fills up. Must be called
+    /// inside a tokio runtime.
+    ///
+    /// # Errors
+    /// When the descriptor cannot be copied or registered.
+    pub fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        boundary::waitable(self.events.as_fd().try_clone_to_owned()?)
+    }
+}

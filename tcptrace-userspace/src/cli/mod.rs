@@ -1,0 +1,82 @@
+//! The command line: parsed once, validated once, handed down as immutable settings.
+
+mod args;
+mod logger;
+mod netns;
+mod values;
+
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
+use clap::{CommandFactory as _, Parser as _};
+
+pub use args::{Args, Command, TraceArgs};
+
+use crate::trace;
+
+/// Exit code of a run-time error.
+const FAILED: u8 = 1;
+/// Exit code of a command line that cannot be used; clap's own.
+const USAGE: u8 = 2;
+/// Exit code of a trace that lost transitions.
+const LOSSY: u8 = 4;
+
+/// Runs the command and returns its exit code: 0, 1 (error), 2 (usage), 4 (transitions were lost).
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = match args.command {
+        Some(Command::Completions { shell }) => completions(shell),
+        Some(Command::Man) => man(),
+        Some(Command::Trace(trace_args)) => run_trace(&trace_args),
+        None => run_trace(&args.trace),
+    };
+    match outcome {
+        Ok(code) => ExitCode::from(code),
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+            return Ok(USAGE);
+        }
+    };
+    if args.verbose {
+        logger::install();
+    }
+    let outcome = trace::run(&settings)?;
+    Ok(match outcome {
+        trace::Outcome::OutputClosed => 0,
+        trace::Outcome::Done(summary) if summary.lost.total() > 0 => LOSSY,
+        trace::Outcome::Done(_) => 0,
+    })
+}
+
+fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
+    let mut out = Vec::new();
+    clap_complete::generate(shell, &mut Args::command(), "tcptrace", &mut out);
+    print(&out)
+}
+
+fn man() -> anyhow::Result<u8> {
+    let mut out = Vec::new();
+    clap_mangen::Man::new(Args::command()).render(&mut out).context("rendering the manual page")?;
+    print(&out)
+}
+
+/// Writes to standard output; a reader that went away is no error.
+fn print(bytes: &[u8]) -> anyhow::Result<u8> {
+    match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
+        _ => Ok(0),
+    }
+}

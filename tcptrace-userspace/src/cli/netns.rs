@@ -1,0 +1,23 @@
+//! `--netns`: a namespace by name, path or inode.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+
+use anyhow::{Context as _, bail};
+
+/// The inode number of the namespace that `text` names.
+pub(super) fn inode(text: &str) -> anyhow::Result<u32> {
+    if let Ok(inode) = text.parse::<u32>() {
+        if inode == 0 {
+            bail!("--netns: 0 is no namespace inode");
+        }
+        return Ok(inode);
+    }
+    let path = if text.contains('/') { text.to_owned() } else { format!("/run/netns/{text}") };
+    let metadata = fs::metadata(Path::new(&path)).with_context(|| {
+        format!(
+            "--netns: cannot read {path}; give a name from `ip netns`, a path such as /proc/PID/ns/net, or an \
+             inode number from `lsns -t net`"
+        )
+    })?;
+    u32::try_from(metadata.ino()).with_context(|| format!("--netns: {path} is not a network namespace"))
+}

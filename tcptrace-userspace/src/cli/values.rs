@@ -1,0 +1,83 @@
+//! Values of options, parsed with errors that say what would be right.
+
+use std::{net::IpAddr, ops::RangeInclusive};
+
+use ipnet::IpNet;
+use tcptrace_common::{Address, Prefix};
+
+use crate::bpf::MAX_BUFFER;
+
+/// Ports from the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortRange(pub RangeInclusive<u16>);
+
+/// `80` or `8000-8999`.
+pub(super) fn ports(text: &str) -> Result<PortRange, String> {
+    let port = |text: &str| match text.trim().parse::<u16>() {
+        Ok(0) | Err(_) => Err(format!("'{text}' is not a port: 1 to 65535, or a range such as 8000-8999")),
+        Ok(port) => Ok(port),
+    };
+    let (first, last) = match text.split_once('-') {
+        Some((first, last)) => (port(first)?, port(last)?),
+        None => (port(text)?, port(text)?),
+    };
+    if first > last {
+        return Err(format!("'{text}' is an empty range; {last}-{first} is not"));
+    }
+    Ok(PortRange(first..=last))
+}
+
+/// `192.0.2.0/24`, `2001:db8::/32`, or a single address.
+pub(super) fn prefix(text: &str) -> Result<Prefix, String> {
+    let net = match text.trim().parse::<IpNet>() {
+        Ok(net) => net,
+        Err(_) => text.trim().parse::<IpAddr>().map(IpNet::from).map_err(|_| {
+            format!("'{text}' is neither an address nor a prefix such as 192.0.2.0/24 or 2001:db8::/32")
+        })?,
+    };
+    Ok(match net {
+        IpNet::V4(v4) => Prefix::new(Address::from_v4(v4.addr().octets()), 96 + v4.prefix_len()),
+        IpNet::V6(v6) => Prefix::new(Address::from_v6(v6.addr().octets()), v6.prefix_len()),
+    })
+}
+
+/// `512K`, `4M`, `1G` (powers of two), or bytes.
+pub(super) fn buffer(text: &str) -> Result<u64, String> {
+    let size = parse_size::Config::new()
+        .with_binary()
+        .parse_size(text)
+        .map_err(|error| format!("{error}; a size is a number with K, M or G, such as 4M"))?;
+    if size == 0 || size > MAX_BUFFER {
+        return Err(format!("the ring buffer can have 1 byte to {}M", MAX_BUFFER >> 20));
+    }
+    Ok(size)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_ranges() {
+        assert_eq!(ports("80"), Ok(PortRange(80..=80)));
+        assert_eq!(ports("8000-8999"), Ok(PortRange(8000..=8999)));
+        for wrong in ["", "0", "65536", "80-", "-80", "90-80", "http"] {
+            assert!(ports(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn prefixes_of_both_families() {
+        assert_eq!(prefix("192.0.2.7/24"), Ok(Prefix::new(Address::from_v4([192, 0, 2, 0]), 120)));
+        assert_eq!(prefix("192.0.2.7"), Ok(Prefix::new(Address::from_v4([192, 0, 2, 7]), 128)));
+        assert_eq!(prefix("::/0"), Ok(Prefix::new(Address::UNSPECIFIED, 0)));
+        assert!(prefix("192.0.2.0/33").is_err() && prefix("host").is_err());
+    }
+
+    #[test]
+    fn buffers() {
+        assert_eq!(buffer("4M"), Ok(4 << 20));
+        assert_eq!(buffer("1000"), Ok(1000));
+        assert!(buffer("0").is_err() && buffer("2G").is_err() && buffer("big").is_err());
+    }
+}

@@ -1,0 +1,128 @@
+//! Bytes of the ring buffer to [`Event`]s, without trusting them.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use bytes::Buf;
+use tcptrace_common::{
+    Address, CloseMetrics, KIND_TRANSITION, RecordFlags, TransitionRecord, context_owns,
+};
+use thiserror::Error;
+
+use crate::{
+    event::{Context, Event, Verdict},
+    state::State,
+};
+
+/// A record that is not what the kernel side of this version sends.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum DecodeError {
+    /// Fewer bytes than its kind has.
+    #[error("a record of {0} bytes is too short")]
+    Short(usize),
+    /// A kind of record that this version does not know.
+    #[error("a record of unknown kind {0}")]
+    Kind(u32),
+}
+
+/// Decodes one record. Bytes behind what is known are ignored.
+///
+/// # Errors
+/// [`DecodeError`]; never panics, whatever the bytes.
+pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
+    let len = bytes.len();
+    if len < size_of::<TransitionRecord>() {
+        return Err(DecodeError::Short(len));
+    }
+    // The order of the fields is that of `TransitionRecord`.
+    let kind = bytes.get_u32_ne();
+    if kind != KIND_TRANSITION {
+        return Err(DecodeError::Kind(kind));
+    }
+    let flags = bytes.get_u32_ne();
+    let ktime_ns = bytes.get_u64_ne();
+    let since_ns = bytes.get_u64_ne();
+    let skaddr = bytes.get_u64_ne();
+    let cookie = bytes.get_u64_ne();
+    let cgroup_id = bytes.get_u64_ne();
+    let netns = bytes.get_u32_ne();
+    let (pid, tid, uid) = (bytes.get_u32_ne(), bytes.get_u32_ne(), bytes.get_u32_ne());
+    let sk_err = bytes.get_i32_ne();
+    let family = bytes.get_u16_ne();
+    let _protocol = bytes.get_u16_ne();
+    let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
+    let (old, new) = (bytes.get_u8(), bytes.get_u8());
+    let _reserved = bytes.get_u16_ne();
+    let laddr = address(&mut bytes);
+    let raddr = address(&mut bytes);
+    let mut comm = [0; 16];
+    bytes.copy_to_slice(&mut comm);
+
+    let metrics = match flags & RecordFlags::METRICS {
+        0 => None,
+        _ if bytes.remaining() < size_of::<CloseMetrics>() => return Err(DecodeError::Short(len)),
+        _ => Some(CloseMetrics {
+            bytes_acked: bytes.get_u64_ne(),
+            bytes_received: bytes.get_u64_ne(),
+            srtt_us: bytes.get_u32_ne(),
+            retransmits: bytes.get_u32_ne(),
+        }),
+    };
+    let (laddr, raddr) = addresses(family, laddr, raddr);
+    Ok(Event {
+        ktime_ns,
+        since_ns: (since_ns != 0).then_some(since_ns),
+        skaddr,
+        cookie,
+        netns: (netns != 0).then_some(netns),
+        laddr,
+        lport,
+        raddr,
+        rport,
+        old_state: State(old),
+        new_state: State(new),
+        context_owns: context_owns(flags, sk_err, old, new) && !is_kernel_worker(&comm),
+        context: Context {
+            pid,
+            tid,
+            uid,
+            comm,
+            cgroup_id,
+            in_process: (flags & RecordFlags::LOCK_KNOWN != 0)
+                .then_some(flags & RecordFlags::LOCK_OWNED != 0),
+        },
+        error: (flags & RecordFlags::ERROR != 0).then_some(sk_err),
+        metrics,
+        verdict: match flags {
+            f if f & RecordFlags::HIDDEN != 0 => Verdict::Hidden,
+            f if f & RecordFlags::UNDECIDED != 0 => Verdict::Undecided,
+            _ => Verdict::Pass,
+        },
+    })
+}
+
+/// Kernels and hooks that cannot tell kernel threads by their flags still tell them by these names. A program
+/// that takes such a name only hides itself.
+fn is_kernel_worker(comm: &[u8; 16]) -> bool {
+    comm.starts_with(b"kworker/") || comm.starts_with(b"ksoftirqd/")
+}
+
+fn address(bytes: &mut &[u8]) -> Address {
+    let mut octets = [0; 16];
+    bytes.copy_to_slice(&mut octets);
+    Address::from_v6(octets)
+}
+
+/// Both addresses in one family: IPv4 when the socket is, or when either is v4-mapped (an IPv6 socket that
+/// talks IPv4; the other one may still be `::`).
+fn addresses(family: u16, laddr: Address, raddr: Address) -> (IpAddr, IpAddr) {
+    if family == tcptrace_common::AF_INET || laddr.is_v4() || raddr.is_v4() {
+        (v4(laddr).into(), v4(raddr).into())
+    } else {
+        (Ipv6Addr::from(laddr.octets()).into(), Ipv6Addr::from(raddr.octets()).into())
+    }
+}
+
+fn v4(address: Address) -> Ipv4Addr {
+    let [.., a, b, c, d] = address.octets();
+    Ipv4Addr::new(a, b, c, d)
+}

@@ -1,0 +1,79 @@
+//! One event of the kernel side, decoded: what the kernel said, nothing inferred.
+
+use std::net::IpAddr;
+
+use tcptrace_common::CloseMetrics;
+
+use crate::state::State;
+
+/// A state transition of a TCP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// When the socket entered `old_state`, same clock, where the kernel side kept it.
+    pub since_ns: Option<u64>,
+    /// Address of the `struct sock`; reused by the kernel once the socket is gone.
+    pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
+    /// Inode of the network namespace; `None` when not known.
+    pub netns: Option<u32>,
+    /// Local address, IPv4 also for an IPv6 socket that talks IPv4.
+    pub laddr: IpAddr,
+    /// Local port; 0 when not chosen yet.
+    pub lport: u16,
+    /// Remote address.
+    pub raddr: IpAddr,
+    /// Remote port.
+    pub rport: u16,
+    /// State before.
+    pub old_state: State,
+    /// State after.
+    pub new_state: State,
+    /// What ran on the CPU.
+    pub context: Context,
+    /// The context acts on this socket: it owns it.
+    pub context_owns: bool,
+    /// `sk_err` (errno, 0 for none); `None` when not known.
+    pub error: Option<i32>,
+    /// Final figures, at CLOSE, where known.
+    pub metrics: Option<CloseMetrics>,
+    /// What the kernel side's filters said.
+    pub verdict: Verdict,
+}
+
+/// The task on the CPU at the transition; in softirq context any task at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Process id (thread group).
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Thread name, NUL-padded, any bytes.
+    pub comm: [u8; 16],
+    /// cgroup v2 id.
+    pub cgroup_id: u64,
+    /// The socket lock was held by a process: this is process context. `None` when not known.
+    pub in_process: Option<bool>,
+}
+
+/// What the kernel side's filters said of a record that it sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Wanted.
+    Pass,
+    /// Wanted if the local port, not chosen yet, turns out to match.
+    Undecided,
+    /// Not wanted: sent since others cannot be understood without it.
+    Hidden,
+}
+
+impl Event {
+    /// 4 or 6: what the connection talks.
+    pub fn family(&self) -> u8 {
+        if self.laddr.is_ipv4() { 4 } else { 6 }
+    }
+}

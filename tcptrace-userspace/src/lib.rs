@@ -1,0 +1,18 @@
+//! tcptrace's user space: everything between the kernel's ring buffer and the user's terminal.
+//!
+//! An event travels one way: [`bpf`] takes its bytes off the ring, [`decode`] makes an [`event::Event`] of
+//! them, [`tracker`] adds what only history tells (time in the old state, owner), and a [`sink`] writes the
+//! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
+//! its settings. `docs/architecture.md` tells the whole road.
+
+pub mod bpf;
+pub mod cli;
+pub mod clock;
+pub mod decode;
+pub mod event;
+pub mod record;
+pub mod sink;
+pub mod state;
+pub mod text;
+pub mod trace;
+pub mod tracker;

@@ -1,0 +1,133 @@
+//! What leaves the tracker and enters a sink.
+
+use std::num::NonZeroU64;
+
+use tcptrace_common::Counters;
+
+use crate::{event::Event, state::State};
+
+/// The one type that travels from the tracker to the sinks.
+#[derive(Clone, Debug)]
+pub enum Record {
+    /// A socket changed its state.
+    Transition(Transition),
+    /// Transitions were lost since the last record of this kind.
+    Loss(Loss),
+    /// The end of the trace.
+    Summary(Box<Summary>),
+}
+
+/// A transition with what only the socket's history tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// What the kernel said.
+    pub event: Event,
+    /// Nanoseconds in the old state; `None` when its beginning was not seen.
+    pub in_old_state_ns: Option<u64>,
+    /// The process that owns the socket, if certain.
+    pub owner: Option<Owner>,
+}
+
+/// A process that owns a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owner {
+    /// Process id.
+    pub pid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Name of the thread that acted, NUL-padded, any bytes.
+    pub comm: [u8; 16],
+    /// How it is known.
+    pub provenance: Provenance,
+}
+
+/// How an owner is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Provenance {
+    /// The process acted on this socket itself.
+    Exact,
+    /// The process opened the listener that this socket came from; who accepted it is not known yet.
+    Inherited,
+}
+
+/// Lost transitions by cause. Zero everywhere means that nothing was lost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Lost {
+    /// No room in the ring buffer: the reader, or the output behind it, was too slow.
+    pub ring_full: u64,
+    /// Read, but not written when the trace had to end.
+    pub output: u64,
+    /// Not a record that this version understands.
+    pub undecodable: u64,
+    /// Runs of the program that the kernel skipped; each a transition that nothing else counts.
+    pub missed_runs: u64,
+}
+
+impl Lost {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.ring_full + self.output + self.undecodable + self.missed_runs
+    }
+
+    /// What came since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            ring_full: self.ring_full.saturating_sub(earlier.ring_full),
+            output: self.output.saturating_sub(earlier.output),
+            undecodable: self.undecodable.saturating_sub(earlier.undecodable),
+            missed_runs: self.missed_runs.saturating_sub(earlier.missed_runs),
+        }
+    }
+}
+
+/// A loss, told where it happened in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// When it was noticed, nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Since the last such record.
+    pub lost: Lost,
+    /// Since the start.
+    pub total: NonZeroU64,
+}
+
+/// The account of a whole trace: `seen = delivered + filtered + lost`, without `missed_runs`, which the
+/// kernel side never saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// When it ended, nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Nanoseconds from attaching to detaching.
+    pub elapsed_ns: u64,
+    /// The kernel side's counters, the matrix among them.
+    pub counters: Counters,
+    /// Written, or with `--quiet` counted.
+    pub delivered: u64,
+    /// Hidden by filters, in the kernel and in user space.
+    pub filtered: u64,
+    /// Lost by cause.
+    pub lost: Lost,
+    /// The kernel tells missed runs; without, `lost.missed_runs` means nothing.
+    pub missed_runs_known: bool,
+    /// Sockets forgotten since the table was full.
+    pub evicted: u64,
+}
+
+impl Summary {
+    /// Transitions that the kernel side saw.
+    pub fn seen(&self) -> u64 {
+        self.counters.total_seen()
+    }
+
+    /// The non-zero cells of the matrix: old state, new state, count.
+    pub fn matrix(&self) -> impl Iterator<Item = (State, State, u64)> {
+        (0_u8..).zip(&self.counters.seen).flat_map(|(old, row)| {
+            (0_u8..)
+                .zip(row)
+                .filter(|(_, count)| **count != 0)
+                .map(move |(new, count)| (State(old), State(new), *count))
+        })
+    }
+}

@@ -1,0 +1,77 @@
+//! Outputs: each one a file that turns records into bytes.
+
+mod csv;
+mod json;
+mod text;
+
+use std::io;
+
+use crate::{clock::Clock, record::Record};
+
+/// Formats that `-o` offers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// Columns for people.
+    #[default]
+    Text,
+    /// More columns: namespace, context, cookie, final figures.
+    Wide,
+    /// One JSON object a line; see docs/output.schema.json.
+    Json,
+    /// Comma-separated values with a header line.
+    Csv,
+}
+
+/// How people's formats show time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimeColumn {
+    /// Local time with milliseconds.
+    #[default]
+    Millis,
+    /// Local time in whole seconds, as bcc's `-T`.
+    Seconds,
+    /// Seconds since the start of the trace, as bcc's `-t`.
+    Relative,
+}
+
+/// What the formats need to know.
+#[derive(Clone, Debug)]
+pub struct Style {
+    /// Which format.
+    pub format: Format,
+    /// Time column of text and wide.
+    pub time: TimeColumn,
+    /// Colour in text and wide.
+    pub colour: bool,
+    /// From monotonic time to the time of day.
+    pub clock: Clock,
+    /// Time zone of text and wide.
+    pub zone: jiff::tz::TimeZone,
+    /// When the trace started, nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+}
+
+/// An output format. It only reads records and never looks back.
+pub trait Sink: Send {
+    /// Appends what comes before the first record.
+    ///
+    /// # Errors
+    /// When the record cannot be formatted.
+    fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    /// When the record cannot be formatted.
+    fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()>;
+}
+
+/// The sink for a style.
+pub fn sink(style: Style) -> Box<dyn Sink> {
+    match style.format {
+        Format::Text => Box::new(text::Text::new(style, false)),
+        Format::Wide => Box::new(text::Text::new(style, true)),
+        Format::Json => Box::new(json::Json::new(style.clock)),
+        Format::Csv => Box::new(csv::Csv::new(style.clock)),
+    }
+}

@@ -1,0 +1,89 @@
+//! TCP states, by the names that the kernel uses.
+
+use std::{fmt, str::FromStr};
+
+use tcptrace_common::STATE_NAMES;
+use thiserror::Error;
+
+/// A TCP state by the kernel's number (`include/net/tcp_states.h`); numbers of newer kernels stay visible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct State(pub u8);
+
+impl State {
+    /// Data can flow.
+    pub const ESTABLISHED: Self = Self(tcptrace_common::TCP_ESTABLISHED);
+    /// `connect()` waits for its answer.
+    pub const SYN_SENT: Self = Self(tcptrace_common::TCP_SYN_SENT);
+    /// The kernel just made a child socket.
+    pub const SYN_RECV: Self = Self(tcptrace_common::TCP_SYN_RECV);
+    /// No connection.
+    pub const CLOSE: Self = Self(tcptrace_common::TCP_CLOSE);
+    /// The peer closed, the program here has not.
+    pub const CLOSE_WAIT: Self = Self(8);
+    /// A server socket.
+    pub const LISTEN: Self = Self(tcptrace_common::TCP_LISTEN);
+
+    /// The kernel's name without `TCP_`; `None` for a number that this version does not know.
+    pub fn name(self) -> Option<&'static str> {
+        (self.0 != 0).then(|| STATE_NAMES.get(usize::from(self.0)).copied()).flatten()
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.name() {
+            Some(name) => f.pad(name),
+            None => f.pad(&format!("STATE_{}", self.0)),
+        }
+    }
+}
+
+/// A word that names no state.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+#[error("no TCP state is called '{0}'; the names are {names}", names = STATE_NAMES[1..].join(", "))]
+pub struct UnknownState(String);
+
+impl FromStr for State {
+    type Err = UnknownState;
+
+    /// Accepts the kernel's names (with `TCP_` or without) and those of `ss`, in any case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let name = text.trim().to_ascii_uppercase().replace('-', "_");
+        let name = name.strip_prefix("TCP_").unwrap_or(&name);
+        let name = match name {
+            "ESTAB" | "CONNECTED" => "ESTABLISHED",
+            "FIN_WAIT_1" => "FIN_WAIT1",
+            "FIN_WAIT_2" => "FIN_WAIT2",
+            "CLOSED" | "UNCONN" => "CLOSE",
+            "LISTENING" => "LISTEN",
+            other => other,
+        };
+        (1_u8..)
+            .zip(&STATE_NAMES[1..])
+            .find(|(_, known)| **known == name)
+            .map(|(number, _)| Self(number))
+            .ok_or_else(|| UnknownState(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_parses_back() {
+        for number in 1..=12 {
+            assert_eq!(State(number).to_string().parse(), Ok(State(number)));
+        }
+    }
+
+    #[test]
+    fn names_of_ss_and_unknown_numbers() {
+        assert_eq!("fin-wait-1".parse(), Ok(State(4)));
+        assert_eq!("estab".parse(), Ok(State::ESTABLISHED));
+        assert_eq!("tcp_close".parse(), Ok(State::CLOSE));
+        assert!("UNKNOWN".parse::<State>().is_err());
+        assert_eq!(State(13).to_string(), "STATE_13");
+        assert_eq!(State(0).to_string(), "STATE_0");
+    }
+}

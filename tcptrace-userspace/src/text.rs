@@ -1,0 +1,120 @@
+//! Text from outside, made safe to print; and numbers, made easy to read.
+
+use std::fmt::{self, Write as _};
+
+/// A name from the kernel (NUL-padded) with everything escaped that a terminal could obey or a reader be
+/// misled by: control characters, what is not UTF-8, the invisible and the direction-changing, and the
+/// backslash, so that no escape can be forged.
+pub struct Escaped<'a>(pub &'a [u8]);
+
+impl fmt::Display for Escaped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bytes = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
+        if bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\') {
+            // Always so, but for the hostile and the exotic.
+            return str::from_utf8(bytes).map_or(Ok(()), |text| f.write_str(text));
+        }
+        for chunk in bytes.utf8_chunks() {
+            for c in chunk.valid().chars() {
+                if c == '\\' || c.is_control() || is_invisible(c) {
+                    let mut buffer = [0; 4];
+                    escape(f, c.encode_utf8(&mut buffer).as_bytes())?;
+                } else {
+                    f.write_char(c)?;
+                }
+            }
+            escape(f, chunk.invalid())?;
+        }
+        Ok(())
+    }
+}
+
+fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| match byte {
+        b'\\' => f.write_str("\\\\"),
+        byte => write!(f, "\\x{byte:02x}"),
+    })
+}
+
+/// Characters without a glyph, and those that reorder text (Unicode: `Cf`, line and paragraph separators).
+fn is_invisible(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{600}'..='\u{605}'
+            | '\u{61c}'
+            | '\u{6dd}'
+            | '\u{70f}'
+            | '\u{180e}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{2028}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// A span of time in at most seven characters: `412us`, `3.21ms`, `15.0s`, `4m12s`, `2h03m`, `3d04h`.
+pub struct Span(pub u64);
+
+impl fmt::Display for Span {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ns = self.0;
+        let seconds = ns / 1_000_000_000;
+        let text = match ns {
+            0..1_000 => format!("{ns}ns"),
+            1_000..1_000_000 => format!("{}us", ns / 1_000),
+            1_000_000..1_000_000_000 => format!("{:.2}ms", ns as f64 / 1e6),
+            1_000_000_000..60_000_000_000 => format!("{:.2}s", ns as f64 / 1e9),
+            _ if seconds < 3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+            _ if seconds < 86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+            _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+        };
+        f.pad(&text)
+    }
+}
+
+/// An errno by its name, `ECONNRESET`; a number that has none stays a number.
+pub fn errno_name(errno: i32) -> String {
+    match nix::errno::Errno::from_raw(errno) {
+        nix::errno::Errno::UnknownErrno => format!("errno {errno}"),
+        known => format!("{known:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn escaped(bytes: &[u8]) -> String {
+        Escaped(bytes).to_string()
+    }
+
+    #[test]
+    fn names_stay_and_commands_do_not() {
+        assert_eq!(escaped(b"nginx\0\0\0garbage"), "nginx");
+        assert_eq!(escaped(b"\x1b[2Jroot\n\0"), "\\x1b[2Jroot\\x0a");
+        assert_eq!(escaped(b"a\\x1b"), "a\\\\x1b");
+        assert_eq!(escaped(b"\xff\xfe ok"), "\\xff\\xfe ok");
+        assert_eq!(escaped("prüfung".as_bytes()), "prüfung");
+        assert_eq!(escaped("\u{9b}31m".as_bytes()), "\\xc2\\x9b31m");
+        assert_eq!(escaped("a\u{202e}b".as_bytes()), "a\\xe2\\x80\\xaeb");
+    }
+
+    #[test]
+    fn spans() {
+        let shown: Vec<String> = [7, 412_900, 3_210_000, 15_000_000_000, 252_000_000_000, 7_380_000_000_000]
+            .map(|ns| Span(ns).to_string())
+            .into();
+        assert_eq!(shown, ["7ns", "412us", "3.21ms", "15.00s", "4m12s", "2h03m"]);
+        assert_eq!(Span(u64::MAX).to_string(), "213503d23h");
+    }
+
+    #[test]
+    fn errno_names() {
+        assert_eq!(errno_name(104), "ECONNRESET");
+        assert_eq!(errno_name(9999), "errno 9999");
+    }
+}

@@ -1,0 +1,41 @@
+//! What became of every transition that user space read.
+
+use crate::record::Lost;
+
+/// Counts of the reading side; the kernel side has its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Account {
+    /// Records taken off the ring.
+    pub(super) read: u64,
+    /// Of these, not understood.
+    pub(super) undecodable: u64,
+    /// Transitions handed to the writer.
+    pub(super) sent: u64,
+    /// Transitions beyond `--count`, which nobody asked for.
+    pub(super) surplus: u64,
+}
+
+impl Account {
+    /// Settles the account at the end, when `submitted` records are known to have been put on the ring and
+    /// `written` transitions to have been written: whatever is missing was lost at the output.
+    pub(super) fn settle(&self, ring_full: u64, missed_runs: u64, submitted: u64, written: u64) -> Lost {
+        Lost {
+            ring_full,
+            output: submitted.saturating_sub(self.read) + self.sent.saturating_sub(written),
+            undecodable: self.undecodable,
+            missed_runs,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_was_lost_at_the_output() {
+        let account = Account { read: 100, undecodable: 1, sent: 90, surplus: 9 };
+        let lost = account.settle(7, 2, 105, 80);
+        assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2 });
+    }
+}

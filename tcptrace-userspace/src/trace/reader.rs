@@ -1,0 +1,221 @@
+//! The reading side: off the ring, through the tracker, into batches for the writer.
+
+use std::{
+    io,
+    num::NonZeroU64,
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use tokio::io::unix::AsyncFd;
+
+use super::{
+    Batch, Error,
+    account::Account,
+    writer::{Ending, Offer, Writer},
+};
+use crate::{
+    bpf::{self, Tracer},
+    clock::monotonic_ns,
+    decode::decode,
+    record::{Loss, Lost, Record, Summary, Transition},
+    tracker::Tracker,
+};
+
+/// Records a batch. Small enough to keep the writer busy while the next one fills.
+const BATCH: usize = 512;
+
+/// Whether to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Continue,
+    Stop,
+}
+
+pub(super) struct Reader {
+    tracer: Tracer,
+    stage: Stage,
+    writer: Writer,
+    /// Losses already told.
+    told: Lost,
+}
+
+/// What lies between the ring and the writer; apart, so that the ring can be borrowed beside it.
+struct Stage {
+    tracker: Tracker,
+    batch: Batch,
+    account: Account,
+    /// Transitions still wanted.
+    wanted: Option<u64>,
+}
+
+impl Stage {
+    fn take(&mut self, bytes: &[u8]) {
+        self.account.read += 1;
+        let Ok(event) = decode(bytes) else {
+            self.account.undecodable += 1;
+            return;
+        };
+        let Self { tracker, batch, account, wanted } = self;
+        tracker.track(event, |transition| push(batch, account, wanted, transition));
+    }
+
+    fn satisfied(&self) -> bool {
+        self.wanted == Some(0)
+    }
+}
+
+fn push(batch: &mut Batch, account: &mut Account, wanted: &mut Option<u64>, transition: Transition) {
+    match wanted {
+        Some(0) => account.surplus += 1,
+        wanted => {
+            if let Some(wanted) = wanted {
+                *wanted -= 1;
+            }
+            account.sent += 1;
+            batch.push(Record::Transition(transition));
+        }
+    }
+}
+
+impl Reader {
+    pub(super) fn new(tracer: Tracer, tracker: Tracker, writer: Writer, count: Option<u64>) -> Self {
+        let stage =
+            Stage { tracker, batch: Vec::with_capacity(BATCH), account: Account::default(), wanted: count };
+        Self { tracer, stage, writer, told: Lost::default() }
+    }
+
+    /// Readable when the kernel side says that the ring fills up.
+    pub(super) fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        self.tracer.wakeups()
+    }
+
+    /// Empties the ring as far as the writer keeps up. What it cannot take stays in the ring: one place to
+    /// wait, and one place to lose, where the kernel side counts exactly.
+    pub(super) fn drain(&mut self) -> Step {
+        self.tracer.flush_log();
+        loop {
+            if self.stage.batch.len() < BATCH {
+                let stage = &mut self.stage;
+                self.tracer.drain(|bytes| {
+                    stage.take(bytes);
+                    stage.batch.len() < BATCH && !stage.satisfied()
+                });
+            }
+            if self.stage.batch.is_empty() {
+                return self.step();
+            }
+            let full = self.stage.batch.len() >= BATCH;
+            match self.offer() {
+                Offer::Taken if full && !self.stage.satisfied() => {}
+                Offer::Taken | Offer::Full => return self.step(),
+                Offer::Gone => return Step::Stop,
+            }
+        }
+    }
+
+    /// Looks for losses and puts them into the stream.
+    pub(super) fn check(&mut self) -> Result<Step, Error> {
+        if self.writer.is_gone() {
+            return Ok(Step::Stop);
+        }
+        let lost = Lost {
+            ring_full: self.tracer.counters()?.lost_ring_full,
+            output: 0,
+            undecodable: self.stage.account.undecodable,
+            missed_runs: self.tracer.missed_runs().unwrap_or(0),
+        };
+        self.tell(lost);
+        Ok(self.drain())
+    }
+
+    /// Ends the trace: detach, take what is left in the ring, wait for the writer, settle the account.
+    pub(super) fn finish(
+        mut self,
+        start_ns: u64,
+        count_only: bool,
+        grace: Duration,
+    ) -> Result<(Summary, Ending), Error> {
+        let deadline = Instant::now() + grace;
+        self.tracer.detach();
+        let end_ns = monotonic_ns();
+        let counters = self.read_rest(deadline, count_only)?;
+        self.stage.tracker.finish();
+
+        let missed_runs = self.tracer.missed_runs();
+        let submitted = if count_only { 0 } else { counters.delivered };
+        let settle = |account: &Account, written| {
+            account.settle(counters.lost_ring_full, missed_runs.unwrap_or(0), submitted, written)
+        };
+        // What the writer still holds is not lost yet.
+        let before = settle(&self.stage.account, self.stage.account.sent);
+        self.tell(before);
+        let mut summary = Summary {
+            ktime_ns: end_ns,
+            elapsed_ns: end_ns.saturating_sub(start_ns),
+            delivered: if count_only { counters.delivered } else { self.stage.account.sent },
+            filtered: counters.filtered + self.stage.tracker.filtered() + self.stage.account.surplus,
+            counters,
+            lost: before,
+            missed_runs_known: missed_runs.is_some(),
+            evicted: self.stage.tracker.evicted(),
+        };
+        self.stage.batch.push(Record::Summary(Box::new(summary.clone())));
+        while self.offer() == Offer::Full && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let (written, ending) = self.writer.finish(deadline);
+        if !count_only {
+            summary.lost = settle(&self.stage.account, written);
+            summary.delivered = written;
+        }
+        Ok((summary, ending))
+    }
+
+    /// Takes the rest off the ring, waiting for the writer until `deadline`. A program that was running on
+    /// another CPU while we detached may still add its record, so look until all that was counted is read.
+    fn read_rest(
+        &mut self,
+        deadline: Instant,
+        count_only: bool,
+    ) -> Result<tcptrace_common::Counters, bpf::Error> {
+        loop {
+            let stage = &mut self.stage;
+            self.tracer.drain(|bytes| {
+                stage.take(bytes);
+                stage.batch.len() < BATCH
+            });
+            self.tracer.flush_log();
+            let gone = self.stage.batch.len() >= BATCH && self.offer() == Offer::Gone;
+            let counters = self.tracer.counters()?;
+            let complete = count_only || self.stage.account.read >= counters.delivered;
+            if complete || gone || Instant::now() >= deadline {
+                return Ok(counters);
+            }
+            if self.stage.batch.len() >= BATCH {
+                std::thread::sleep(Duration::from_millis(2));
+            }
+        }
+    }
+
+    /// Puts a loss record into the batch if anything was lost since the last one.
+    fn tell(&mut self, lost: Lost) {
+        let since = lost.since(&self.told);
+        if since.total() == 0 {
+            return;
+        }
+        if let Some(total) = NonZeroU64::new(lost.total()) {
+            let loss = Loss { ktime_ns: monotonic_ns(), lost: since, total };
+            self.stage.batch.push(Record::Loss(loss));
+            self.told = lost;
+        }
+    }
+
+    fn offer(&mut self) -> Offer {
+        self.writer.offer(&mut self.stage.batch)
+    }
+
+    fn step(&self) -> Step {
+        if self.stage.satisfied() || self.writer.is_gone() { Step::Stop } else { Step::Continue }
+    }
+}

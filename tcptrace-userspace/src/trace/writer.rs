@@ -1,0 +1,131 @@
+//! The writing side: a thread of its own, so that a slow reader of our output does not stop the ring from
+//! being drained before the queue between them is full.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use super::Batch;
+use crate::{record::Record, sink::Sink};
+
+/// Batches that may wait. More would only be memory: the ring behind it is a buffer as well.
+const QUEUE: usize = 16;
+
+/// What became of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// The writer has it; the batch is empty again.
+    Taken,
+    /// The queue is full; try later.
+    Full,
+    /// The writer has ended.
+    Gone,
+}
+
+/// How the writer ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Everything was written.
+    Complete,
+    /// The reader of our output went away.
+    Closed,
+    /// The output could not be written.
+    Failed(io::Error),
+    /// The output did not take it all in time.
+    Stalled,
+}
+
+pub(super) struct Writer {
+    queue: Option<SyncSender<Batch>>,
+    thread: JoinHandle<io::Result<()>>,
+    written: Arc<AtomicU64>,
+}
+
+impl Writer {
+    /// Starts the thread; it writes the header at once.
+    pub(super) fn start(
+        mut sink: Box<dyn Sink>,
+        mut output: impl Write + Send + 'static,
+    ) -> io::Result<Self> {
+        let (queue, batches) = sync_channel(QUEUE);
+        let written = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&written);
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || write_all(&mut *sink, &mut output, &batches, &count))?;
+        Ok(Self { queue: Some(queue), thread, written })
+    }
+
+    /// Hands over a batch without waiting.
+    pub(super) fn offer(&mut self, batch: &mut Batch) -> Offer {
+        let Some(queue) = &self.queue else { return Offer::Gone };
+        let capacity = batch.capacity();
+        match queue.try_send(std::mem::take(batch)) {
+            Ok(()) => {
+                batch.reserve(capacity);
+                Offer::Taken
+            }
+            Err(TrySendError::Full(back)) => {
+                *batch = back;
+                Offer::Full
+            }
+            Err(TrySendError::Disconnected(back)) => {
+                *batch = back;
+                Offer::Gone
+            }
+        }
+    }
+
+    /// Whether the thread has ended: it does so only when writing failed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits for the queue to be written until `deadline`; returns how many transitions were.
+    pub(super) fn finish(mut self, deadline: Instant) -> (u64, Ending) {
+        self.queue = None;
+        while !self.thread.is_finished() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        if !self.thread.is_finished() {
+            return (self.written.load(Ordering::Acquire), Ending::Stalled);
+        }
+        let ending = match self.thread.join() {
+            Ok(Ok(())) => Ending::Complete,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Closed,
+            Ok(Err(error)) => Ending::Failed(error),
+            Err(_) => Ending::Failed(io::Error::other("the writer panicked")),
+        };
+        (self.written.load(Ordering::Acquire), ending)
+    }
+}
+
+fn write_all(
+    sink: &mut dyn Sink,
+    output: &mut dyn Write,
+    batches: &Receiver<Batch>,
+    written: &AtomicU64,
+) -> io::Result<()> {
+    let mut bytes = Vec::with_capacity(64 << 10);
+    sink.header(&mut bytes)?;
+    output.write_all(&bytes)?;
+    output.flush()?;
+    for batch in batches {
+        bytes.clear();
+        for record in &batch {
+            sink.write(record, &mut bytes)?;
+        }
+        output.write_all(&bytes)?;
+        output.flush()?;
+        let transitions = batch.iter().filter(|record| matches!(record, Record::Transition(_))).count();
+        written.fetch_add(transitions as u64, Ordering::Release);
+    }
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Who listens where, so that a child socket can name its listener's owner.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use hashlink::LinkedHashMap;
+
+use crate::{
+    event::Event,
+    record::{Owner, Provenance},
+    state::State,
+};
+
+/// Network namespace, local address, local port.
+type Key = (Option<u32>, IpAddr, u16);
+
+/// Listening sockets seen to start, bounded like the table of connections.
+pub(super) struct Listeners {
+    /// With `SO_REUSEPORT` several sockets share a key: each by its address, with its owner.
+    by_address: LinkedHashMap<Key, Vec<(u64, Owner)>>,
+    limit: usize,
+}
+
+impl Listeners {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { by_address: LinkedHashMap::new(), limit }
+    }
+
+    /// Notes a listener that starts or ends.
+    pub(super) fn observe(&mut self, event: &Event, owner: Option<&Owner>) {
+        let key = (event.netns, event.laddr, event.lport);
+        if event.new_state == State::LISTEN {
+            if let Some(owner) = owner {
+                if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
+                    self.by_address.pop_front();
+                }
+                let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
+                sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
+                sockets.push((event.skaddr, owner.clone()));
+            }
+        } else if event.old_state == State::LISTEN && event.new_state == State::CLOSE {
+            if let Some(sockets) = self.by_address.get_mut(&key) {
+                sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
+                if sockets.is_empty() {
+                    self.by_address.remove(&key);
+                }
+            }
+        }
+    }
+
+    /// The owner of the listener that `child` came from: bound to its address, or to any. Nobody when several
+    /// processes listen there, since which of them the kernel chose is not to be seen.
+    pub(super) fn owner(&self, child: &Event) -> Option<Owner> {
+        let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
+        let sockets = std::iter::once(child.laddr)
+            .chain(any)
+            .find_map(|laddr| self.by_address.get(&(child.netns, laddr, child.lport)))?;
+        let (_, first) = sockets.first()?;
+        sockets
+            .iter()
+            .all(|(_, owner)| owner.pid == first.pid)
+            .then(|| Owner { provenance: Provenance::Inherited, ..first.clone() })
+    }
+}

@@ -1,0 +1,51 @@
+//! The transitions of one socket, put together from a log that does not name sockets.
+
+use crate::transition::{Transition, Tuple};
+
+/// One socket's transitions from its first to CLOSE.
+#[derive(Clone, Debug)]
+pub struct Chain(pub Vec<Transition>);
+
+impl Chain {
+    /// The states that it went through, the first one included.
+    pub fn states(&self) -> Vec<&str> {
+        let first = self.0.first().map(|first| first.old.as_str());
+        first.into_iter().chain(self.0.iter().map(|transition| transition.new.as_str())).collect()
+    }
+
+    /// Its ends as last seen, when both ports were known.
+    pub fn tuple(&self) -> Tuple {
+        self.last().tuple
+    }
+
+    fn last(&self) -> &Transition {
+        self.0.last().expect("a chain has a transition")
+    }
+
+    /// Whether `next` can be the same socket's next transition.
+    fn continues_with(&self, next: &Transition) -> bool {
+        let (last, new) = (self.last().tuple, next.tuple);
+        let same_local = last.laddr == new.laddr && last.lport == new.lport;
+        let same_remote = last.raddr == new.raddr && last.rport == new.rport;
+        // connect() enters SYN_SENT before it chooses the port.
+        let now_bound = last.lport == 0 && last.laddr == new.laddr && same_remote;
+        // Kernels up to 6.12 show a child without its peer first.
+        let now_connected = self.last().old == "LISTEN" && last.rport == 0 && last.lport == new.lport;
+        self.last().new == next.old
+            && next.old != "CLOSE"
+            && !(next.old == "LISTEN" && next.new == "SYN_RECV")
+            && ((same_local && same_remote) || now_bound || now_connected)
+    }
+}
+
+/// Puts transitions, in order of time, together to sockets.
+pub fn chains(transitions: &[Transition]) -> Vec<Chain> {
+    let mut chains: Vec<Chain> = Vec::new();
+    for transition in transitions {
+        match chains.iter_mut().find(|chain| chain.continues_with(transition)) {
+            Some(chain) => chain.0.push(transition.clone()),
+            None => chains.push(Chain(vec![transition.clone()])),
+        }
+    }
+    chains
+}

@@ -1,0 +1,109 @@
+//! What a scenario must show, written as the path of each socket.
+//!
+//! A path is the states that a socket goes through, such as `CLOSE SYN_SENT! ESTABLISHED CLOSE/104`. `!` marks a
+//! transition that a process certainly makes itself, by a system call; `/104` is the error that it closes with.
+
+use crate::{chain::Chain, machine::Hook};
+
+/// What is expected of one socket.
+#[derive(Clone, Debug)]
+pub struct Expected {
+    paths: Vec<Vec<Step>>,
+    owner: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Step {
+    state: String,
+    by_process: bool,
+    error: Option<i64>,
+}
+
+/// A socket of the test itself that takes this path.
+pub fn path(text: &str) -> Expected {
+    Expected { paths: vec![parse(text)], owner: std::process::id() }
+}
+
+impl Expected {
+    /// Or that one, where the kernel is free to choose.
+    #[must_use]
+    pub fn or(mut self, text: &str) -> Self {
+        self.paths.push(parse(text));
+        self
+    }
+
+    /// The socket belongs to this process.
+    #[must_use]
+    pub fn of(mut self, pid: u32) -> Self {
+        self.owner = pid;
+        self
+    }
+
+    /// The fewest transitions that it can take.
+    pub fn transitions(&self) -> usize {
+        self.paths.iter().map(|path| path.len() - 1).min().unwrap_or(0)
+    }
+
+    fn mismatch(&self, chain: &Chain) -> Option<String> {
+        let mismatches: Vec<_> =
+            self.paths.iter().map_while(|path| mismatch(path, self.owner, chain)).collect();
+        (mismatches.len() == self.paths.len()).then(|| mismatches.join("; "))
+    }
+}
+
+fn parse(text: &str) -> Vec<Step> {
+    let step = |word: &str| {
+        let (word, error) = match word.split_once('/') {
+            Some((word, error)) => (word, Some(error.parse().expect("an errno"))),
+            None => (word, None),
+        };
+        Step { state: word.trim_end_matches('!').to_owned(), by_process: word.ends_with('!'), error }
+    };
+    text.split_whitespace().map(step).collect()
+}
+
+/// Why the chain is not this path of a socket of `owner`.
+fn mismatch(path: &[Step], owner: u32, chain: &Chain) -> Option<String> {
+    let states: Vec<_> = path.iter().map(|step| step.state.as_str()).collect();
+    if states != chain.states() {
+        return Some(format!("{:?} is not {states:?}", chain.states()));
+    }
+    // Connecting, listening and children of a seen listener begin with a known owner.
+    let mut known = chain.states().starts_with(&["LISTEN", "SYN_RECV"]);
+    for (step, transition) in path[1..].iter().zip(&chain.0) {
+        let json = &transition.json;
+        known |= step.by_process;
+        if known && json["owner"]["pid"] != owner {
+            return Some(format!("the owner is not {owner} in {json}"));
+        }
+        let context = &json["context"];
+        let exact = json["owner"]["provenance"] == "exact" && context["pid"] == owner;
+        if step.by_process && !(exact && context["in_process"] == true) {
+            return Some(format!("process {owner} did not make it itself in {json}"));
+        }
+        if step.error.is_some_and(|error| json["close"]["error"] != error) {
+            return Some(format!("the error is not {:?} in {json}", step.error));
+        }
+    }
+    None
+}
+
+/// Asserts that the chains are exactly those expected, in any order.
+pub fn assert_chains(hook: Hook, mut chains: Vec<Chain>, expected: &[Expected]) {
+    let mut missing = Vec::new();
+    for expected in expected {
+        match chains.iter().position(|chain| expected.mismatch(chain).is_none()) {
+            Some(found) => drop(chains.remove(found)),
+            None => missing.push(expected),
+        }
+    }
+    let mut message = String::new();
+    for expected in &missing {
+        let near: Vec<_> = chains.iter().filter_map(|chain| expected.mismatch(chain)).collect();
+        message += &format!("missing {:?}: {near:#?}\n", expected.paths);
+    }
+    for chain in &chains {
+        message += &format!("unexplained {:?} {:?}\n", chain.states(), chain.tuple());
+    }
+    assert!(message.is_empty(), "{hook:?}: sockets do not take the expected paths:\n{message}");
+}

@@ -1,0 +1,84 @@
+//! What this machine has, and what becomes of tests that it cannot run.
+
+use std::{
+    env,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
+
+/// The `tcptrace` binary under test: `TCPTRACE_BIN`, or what cargo built beside this test.
+pub fn tcptrace() -> PathBuf {
+    if let Some(path) = env::var_os("TCPTRACE_BIN") {
+        return PathBuf::from(path);
+    }
+    // target/<profile>/deps/<test>
+    let test = env::current_exe().expect("path of the running test");
+    let profile = test.parent().and_then(Path::parent).expect("the test is in target/<profile>/deps");
+    let target = profile.parent().expect("the profile is in target");
+    [profile.join("tcptrace"), target.join("release/tcptrace")]
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("no tcptrace binary: run `cargo xtask test`, or set TCPTRACE_BIN")
+}
+
+/// Whether this process may trace and make network namespaces; tells that `name` is skipped when not.
+pub fn is_root(name: &str) -> bool {
+    let root = nix::unistd::Uid::effective().is_root();
+    if !root {
+        skip(name, "needs root");
+    }
+    root
+}
+
+/// Tells on standard error, past the test harness, that `name` cannot run here.
+///
+/// # Panics
+/// Under `TCPTRACE_REQUIRE_ALL=1`, unless `TCPTRACE_ALLOW_SKIP` lists `name`.
+pub fn skip(name: &str, reason: &str) {
+    let required = env::var("TCPTRACE_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    let allowed = env::var("TCPTRACE_ALLOW_SKIP").unwrap_or_default();
+    let allowed = allowed.split(',').any(|allowed| allowed.trim() == name);
+    assert!(!required || allowed, "{name} cannot run here: {reason}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {reason}");
+}
+
+/// Which way into the kernel a test uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hook {
+    /// `tp_btf/inet_sock_set_state`.
+    TpBtf,
+    /// `tracepoint/sock/inet_sock_set_state`.
+    Tracepoint,
+}
+
+impl Hook {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::TpBtf, Self::Tracepoint];
+
+    /// The value of `--hook`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TpBtf => "tp_btf",
+            Self::Tracepoint => "tracepoint",
+        }
+    }
+}
+
+/// Makes one test a hook of each function: `both_hooks! { fn name(hook) { ... } }` gives `name::tp_btf` and
+/// `name::tracepoint`. The function's first argument is the [`Hook`], the second the name of the test.
+#[macro_export]
+macro_rules! both_hooks {
+    ($($function:ident),* $(,)?) => {$(
+        mod $function {
+            #[test]
+            fn tp_btf() {
+                super::$function($crate::machine::Hook::TpBtf, concat!(stringify!($function), "::tp_btf"));
+            }
+
+            #[test]
+            fn tracepoint() {
+                super::$function($crate::machine::Hook::Tracepoint, concat!(stringify!($function), "::tracepoint"));
+            }
+        }
+    )*};
+}

@@ -1,0 +1,158 @@
+//! Sockets as the scenarios need them. Nothing here waits longer than ten seconds.
+
+use std::{
+    io::{self, Read as _},
+    mem::MaybeUninit,
+    net::{Ipv4Addr, SocketAddr},
+    time::Duration,
+};
+
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
+
+use crate::netns::{V4, V6};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// `IPPROTO_MPTCP`, `include/uapi/linux/in.h`.
+pub const MPTCP: i32 = 262;
+
+/// The families of a client and its server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+    /// An IPv4 client of a server that listens on `::`.
+    MappedServer,
+    /// An IPv6 socket that connects to an IPv4-mapped address.
+    MappedClient,
+}
+
+impl Family {
+    /// Where the server listens.
+    pub fn listen(self, port: u16) -> SocketAddr {
+        match self {
+            Self::V4 | Self::MappedClient => (V4, port).into(),
+            Self::V6 => (V6, port).into(),
+            Self::MappedServer => (std::net::Ipv6Addr::UNSPECIFIED, port).into(),
+        }
+    }
+
+    /// Where the client connects to.
+    pub fn connect(self, port: u16) -> SocketAddr {
+        match self {
+            Self::V4 | Self::MappedServer => (V4, port).into(),
+            Self::V6 => (V6, port).into(),
+            Self::MappedClient => (V4.to_ipv6_mapped(), port).into(),
+        }
+    }
+}
+
+/// A TCP socket for addresses like `address`.
+pub fn socket(address: SocketAddr) -> Socket {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+    prepare(&socket);
+    socket
+}
+
+/// An IPv4 MPTCP socket, if the kernel has them.
+///
+/// # Errors
+/// What the kernel says.
+pub fn mptcp_socket() -> io::Result<Socket> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(MPTCP)))?;
+    prepare(&socket);
+    Ok(socket)
+}
+
+fn prepare(socket: &Socket) {
+    socket.set_read_timeout(Some(LIMIT)).expect("a time limit");
+    socket.set_write_timeout(Some(LIMIT)).expect("a time limit");
+    socket.set_reuse_address(true).expect("SO_REUSEADDR");
+}
+
+/// A listening socket.
+pub fn listen(address: SocketAddr) -> Socket {
+    let listener = socket(address);
+    if address.is_ipv6() {
+        listener.set_only_v6(!address.ip().is_unspecified()).expect("IPV6_V6ONLY");
+    }
+    listener.bind(&address.into()).unwrap_or_else(|error| panic!("bind to {address}: {error}"));
+    listener.listen(128).expect("listen");
+    listener
+}
+
+/// Connects.
+pub fn connect(address: SocketAddr) -> Socket {
+    let client = socket(address);
+    client.connect(&address.into()).unwrap_or_else(|error| panic!("connect to {address}: {error}"));
+    client
+}
+
+/// Connects and returns the errno of the failure.
+pub fn connect_error(address: SocketAddr) -> i32 {
+    let error = socket(address).connect(&address.into()).expect_err("the connection must fail");
+    error.raw_os_error().expect("an errno")
+}
+
+/// Begins to connect, without waiting; the socket waits again later.
+pub fn begin_connect(client: &Socket, address: SocketAddr) {
+    client.set_nonblocking(true).expect("O_NONBLOCK");
+    let error = client.connect(&address.into()).expect_err("the connection takes time");
+    assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::EINPROGRESS as i32), "{error}");
+    client.set_nonblocking(false).expect("O_NONBLOCK");
+}
+
+/// Accepts.
+pub fn accept(listener: &Socket) -> Socket {
+    let (child, _) = listener.accept().expect("accept");
+    prepare(&child);
+    child
+}
+
+/// A connection: client and server end.
+pub fn pair(listener: &Socket, address: SocketAddr) -> (Socket, Socket) {
+    let client = connect(address);
+    (client, accept(listener))
+}
+
+/// Lets no packet in to this socket.
+pub fn deafen(socket: &Socket) {
+    // BPF_RET | BPF_K with 0: of every packet, keep nothing.
+    socket.attach_filter(&[SockFilter::new(6, 0, 0, 0)]).expect("SO_ATTACH_FILTER");
+}
+
+/// Lets packets in again.
+pub fn hear(socket: &Socket) {
+    socket.detach_filter().expect("SO_DETACH_FILTER");
+}
+
+/// Waits until the peer has closed its side.
+pub fn read_end(mut socket: &Socket) {
+    let read = socket.read(&mut [0]).expect("the end of the stream");
+    assert_eq!(read, 0, "the peer sends nothing");
+}
+
+/// Waits until the connection breaks, and returns the errno.
+pub fn read_error(mut socket: &Socket) -> i32 {
+    let error = socket.read(&mut [0]).expect_err("the connection must break");
+    error.raw_os_error().expect("an errno")
+}
+
+/// Waits until data has arrived, and leaves it there.
+pub fn peek(socket: &Socket) {
+    let read = socket.peek(&mut [MaybeUninit::uninit()]).expect("data");
+    assert_eq!(read, 1, "a byte has arrived");
+}
+
+/// Closes with RST.
+pub fn abort(socket: Socket) {
+    socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");
+    drop(socket);
+}
+
+/// Any port of any address, to let the kernel choose.
+pub fn local(address: Ipv4Addr, port: u16) -> SocketAddr {
+    (address, port).into()
+}

@@ -1,0 +1,108 @@
+//! Network namespaces that live as long as their threads.
+
+use std::{
+    fs,
+    ops::RangeInclusive,
+    os::unix::fs::MetadataExt as _,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::mpsc::{Sender, channel},
+    thread::{self, JoinHandle},
+};
+
+use nix::{
+    sched::{CloneFlags, unshare},
+    unistd::gettid,
+};
+
+use crate::process::tool;
+
+/// The address of every namespace on its loopback.
+pub const V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 2, 1);
+/// The same in IPv6.
+pub const V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A network namespace, held by a thread that runs what it is given. The namespace ends with the thread, and with
+/// the namespace its devices.
+#[derive(Debug)]
+pub struct Namespace {
+    jobs: Option<Sender<Job>>,
+    thread: Option<JoinHandle<()>>,
+    path: String,
+    inode: u32,
+}
+
+impl Namespace {
+    /// Makes one with [`V4`] and [`V6`] on its loopback, and with these ephemeral ports.
+    pub fn new(ephemeral: &RangeInclusive<u16>) -> Self {
+        let (jobs, queue) = channel::<Job>();
+        let (sender, receiver) = channel();
+        let thread = thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
+            let path = format!("/proc/{}/task/{}/ns/net", std::process::id(), gettid());
+            let inode = fs::metadata(&path).expect("the namespace's file").ino();
+            sender.send((path, u32::try_from(inode).expect("an inode"))).expect("the maker waits");
+            queue.into_iter().for_each(|job| job());
+        });
+        let (path, inode) = receiver.recv().expect("a namespace");
+        let this = Self { jobs: Some(jobs), thread: Some(thread), path, inode };
+        let ports = format!("{} {}", ephemeral.start(), ephemeral.end());
+        this.run(move || {
+            tool("ip", ["link", "set", "lo", "up"]);
+            tool("ip", ["address", "add", &format!("{V4}/24"), "dev", "lo"]);
+            tool("ip", ["address", "add", &format!("{V6}/64"), "dev", "lo", "nodad"]);
+            sysctl("net/ipv4/ip_local_port_range", &ports);
+        });
+        this
+    }
+
+    /// Inode number of the namespace, as `--netns` takes it.
+    pub fn inode(&self) -> u32 {
+        self.inode
+    }
+
+    /// A path to it, valid as long as it lives.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Runs `job` in the namespace and waits for its result; a panic in there continues here. Sockets and
+    /// processes that it makes stay in the namespace wherever they are used.
+    pub fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
+        let (sender, receiver) = channel();
+        let job = move || {
+            let _ = sender.send(catch_unwind(AssertUnwindSafe(job)));
+        };
+        self.jobs.as_ref().expect("not dropped").send(Box::new(job)).expect("the thread runs");
+        receiver.recv().expect("the thread runs").unwrap_or_else(|panic| resume_unwind(panic))
+    }
+
+    /// Joins this namespace with `peer` by a pair of devices: 198.51.100.1/24 here, 198.51.100.2/24 there.
+    pub fn join(&self, peer: &Self) {
+        let path = peer.path.clone();
+        self.run(move || {
+            tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", &path]);
+            tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
+            tool("ip", ["link", "set", "veth0", "up"]);
+        });
+        peer.run(|| {
+            tool("ip", ["address", "add", "198.51.100.2/24", "dev", "veth1"]);
+            tool("ip", ["link", "set", "veth1", "up"]);
+        });
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        self.jobs = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Sets a sysctl of the calling thread's network namespace.
+pub fn sysctl(name: &str, value: &str) {
+    fs::write(format!("/proc/sys/{name}"), value).unwrap_or_else(|error| panic!("sysctl {name}: {error}"));
+}

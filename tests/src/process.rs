@@ -1,0 +1,107 @@
+//! Child processes that never outlive their test and never hang it.
+
+use std::{
+    ffi::OsStr,
+    io::{BufRead as _, BufReader, Read},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+/// A child, killed when dropped.
+#[derive(Debug)]
+pub struct Running(Child);
+
+impl Running {
+    /// Starts `command` as it is set up.
+    pub fn spawn(command: &mut Command) -> Self {
+        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// The child itself, for its pipes.
+    pub fn child(&mut self) -> &mut Child {
+        &mut self.0
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(i32::try_from(self.0.id()).expect("a process id"));
+        kill(pid, signal).unwrap_or_else(|error| panic!("{signal} to {pid}: {error}"));
+    }
+
+    /// Waits for its end.
+    ///
+    /// # Panics
+    /// When it takes longer than `limit`.
+    pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let deadline = Instant::now() + limit;
+        loop {
+            if let Some(status) = self.0.try_wait().expect("waiting for a child") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "process {} did not end within {limit:?}", self.0.id());
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Collects everything from a pipe in the background.
+pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = sender.send(bytes);
+    });
+    receiver
+}
+
+/// Hands out the lines from a pipe as they come.
+pub fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { return };
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+/// Runs a command to its end, at most ten seconds, and returns what it printed.
+pub fn output(command: &mut Command) -> Output {
+    let mut running =
+        Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+    let stdout = collect(running.child().stdout.take().expect("a pipe"));
+    let stderr = collect(running.child().stderr.take().expect("a pipe"));
+    let status = running.wait(Duration::from_secs(10));
+    let bytes = |pipe: Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(5)).expect("the end of a pipe");
+    Output { status, stdout: bytes(stdout), stderr: bytes(stderr) }
+}
+
+/// Runs a tool that must succeed, such as `ip`.
+pub fn tool<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>) {
+    let mut command = Command::new(name);
+    let output = output(command.args(arguments));
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}

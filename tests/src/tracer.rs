@@ -1,0 +1,212 @@
+//! The binary under test, running.
+
+use std::{
+    process::{Command, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError},
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::{
+    machine::{Hook, tcptrace},
+    process::{Running, collect, lines},
+    transition::Transition,
+};
+
+/// What tcptrace says on standard error once it traces.
+const READY: &str = "Tracing TCP state transitions";
+const START_LIMIT: Duration = Duration::from_secs(20);
+const END_LIMIT: Duration = Duration::from_secs(30);
+
+/// `tcptrace trace`, tracing.
+#[derive(Debug)]
+pub struct Tracer {
+    process: Running,
+    stdout: Option<Receiver<Vec<u8>>>,
+    stderr: Receiver<String>,
+    said: String,
+}
+
+/// What a trace printed and how it ended.
+#[derive(Debug)]
+pub struct Report {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// The exit code, `None` after a signal.
+    pub code: Option<i32>,
+}
+
+impl Tracer {
+    /// Starts `tcptrace trace --hook HOOK ARGUMENTS` and waits until it traces.
+    pub fn start(hook: Hook, arguments: &[&str]) -> Self {
+        let mut this = Self::start_unread(hook, arguments);
+        this.read();
+        this
+    }
+
+    /// The same, but nobody reads its standard output before [`Self::read`].
+    pub fn start_unread(hook: Hook, arguments: &[&str]) -> Self {
+        let mut command = Command::new(tcptrace());
+        command.args(["trace", "--hook", hook.name()]).args(arguments);
+        Self::spawn(&mut command)
+    }
+
+    /// Starts a command that ends up as `tcptrace trace`; nobody reads its standard output before [`Self::read`].
+    pub fn spawn(command: &mut Command) -> Self {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = Running::spawn(command);
+        let stderr = lines(process.child().stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        let deadline = Instant::now() + START_LIMIT;
+        while !said.contains(READY) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match stderr.recv_timeout(left) {
+                Ok(line) => said = said + &line + "\n",
+                Err(error) => panic!("{command:?} does not trace ({error}): {said}"),
+            }
+        }
+        Self { process, stdout: None, stderr, said }
+    }
+
+    /// Begins to read standard output.
+    pub fn read(&mut self) {
+        self.stdout = Some(collect(self.process.child().stdout.take().expect("not yet read")));
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Interrupts it, as Ctrl-C does, and returns what it printed.
+    pub fn stop(self) -> Report {
+        self.signal(Signal::SIGINT);
+        self.join()
+    }
+
+    /// Waits for it to end by itself, and returns what it printed.
+    pub fn join(mut self) -> Report {
+        let status = self.process.wait(END_LIMIT);
+        if self.stdout.is_none() {
+            self.read();
+        }
+        let stdout = self.stdout.take().expect("being read").recv_timeout(END_LIMIT).expect("all of the output");
+        loop {
+            match self.stderr.recv_timeout(END_LIMIT) {
+                Ok(line) => self.said = self.said + &line + "\n",
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => panic!("standard error stays open: {}", self.said),
+            }
+        }
+        Report { stdout: String::from_utf8(stdout).expect("UTF-8"), stderr: self.said, code: status.code() }
+    }
+}
+
+impl Report {
+    /// The objects of a JSON trace.
+    pub fn records(&self) -> Vec<Value> {
+        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
+        self.stdout.lines().map(parse).collect()
+    }
+
+    /// The objects of this type.
+    pub fn of_type(&self, kind: &str) -> Vec<Value> {
+        self.records().into_iter().filter(|record| record["type"] == kind).collect()
+    }
+
+    /// The transitions of a JSON trace in order of time.
+    pub fn transitions(&self) -> Vec<Transition> {
+        let mut transitions: Vec<_> = self.of_type("transition").iter().map(Transition::from_json).collect();
+        transitions.sort_by_key(|transition| transition.ktime_ns);
+        transitions
+    }
+
+    /// The summary of a JSON trace, its sums checked, and that it is the last line and the only one.
+    pub fn summary(&self) -> Account {
+        let records = self.records();
+        let json = records.last().unwrap_or_else(|| panic!("no output; {}", self.stderr)).clone();
+        assert_eq!(self.of_type("summary"), std::slice::from_ref(&json), "one summary, at the end");
+        let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no number in {json}"));
+        let lost = &json["lost"];
+        let account = Account {
+            seen: number(&json["seen"]),
+            delivered: number(&json["delivered"]),
+            filtered: number(&json["filtered"]),
+            lost: number(&lost["ring_full"]) + number(&lost["output"]) + number(&lost["undecodable"]),
+            missed_runs: number(&lost["missed_runs"]),
+            matrix: json["matrix"]
+                .as_array()
+                .expect("a matrix")
+                .iter()
+                .map(|cell| {
+                    let state = |name: &str| cell[name].as_str().expect("a state").to_owned();
+                    (state("old_state"), state("new_state"), number(&cell["count"]))
+                })
+                .collect(),
+        };
+        account.check();
+        assert_eq!(self.of_type("transition").len() as u64, account.delivered, "lines are what it says: {json}");
+        account
+    }
+
+    /// The summary on standard error, its sum checked.
+    pub fn account(&self) -> Account {
+        let line = self.stderr.lines().find(|line| line.contains(" seen = "));
+        let line = line.unwrap_or_else(|| panic!("no summary on standard error: {}", self.stderr));
+        let before = |word: &str| {
+            let (head, _) = line.split_once(word).unwrap_or_else(|| panic!("no '{word}' in {line}"));
+            head.rsplit(' ').next().and_then(|number| number.parse().ok()).expect("a number")
+        };
+        let account = Account {
+            seen: before(" seen"),
+            delivered: before(" delivered"),
+            filtered: before(" filtered"),
+            lost: before(" lost"),
+            missed_runs: 0,
+            matrix: Vec::new(),
+        };
+        account.check();
+        account
+    }
+
+    /// Asserts a clean end with nothing lost.
+    pub fn assert_lossless(&self) {
+        assert_eq!(self.code, Some(0), "exit code; {}", self.stderr);
+        let account = self.summary();
+        assert_eq!((account.lost, account.missed_runs), (0, 0), "nothing is lost");
+    }
+}
+
+/// What a trace says about itself at its end.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Transitions seen in the kernel.
+    pub seen: u64,
+    /// Printed.
+    pub delivered: u64,
+    /// Hidden by filters.
+    pub filtered: u64,
+    /// Seen, wanted and not printed.
+    pub lost: u64,
+    /// Not even seen.
+    pub missed_runs: u64,
+    /// Old state, new state, count; empty when not known.
+    pub matrix: Vec<(String, String, u64)>,
+}
+
+impl Account {
+    fn check(&self) {
+        assert_eq!(self.seen, self.delivered + self.filtered + self.lost, "the account is exact: {self:?}");
+        let cells: u64 = self.matrix.iter().map(|(_, _, count)| count).sum();
+        assert!(self.matrix.is_empty() || cells == self.seen, "the matrix counts all that was seen: {self:?}");
+    }
+}

@@ -1,0 +1,132 @@
+//! A test's surroundings: a namespace, tracefs watching, tcptrace tracing; and the comparison of the two at the end.
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    chain::chains,
+    expect::{Expected, assert_chains},
+    machine::{Hook, is_root},
+    net::Family,
+    netns::Namespace,
+    slot::Slot,
+    tracefs::Tracefs,
+    tracer::{Report, Tracer},
+    transition::{Transition, listing},
+};
+
+/// tracefs' memory for a scenario: a few thousand transitions on each CPU.
+const BUFFER_KIB: u32 = 512;
+
+/// What a scenario works with, on a thread inside the namespace.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    first: u16,
+}
+
+impl Ports {
+    /// A port of our own to bind, `index` below 40.
+    pub fn port(self, index: u16) -> u16 {
+        assert!(index < 40, "a slot has 40 ports to bind");
+        self.first + index
+    }
+
+    /// Where a server of this family listens.
+    pub fn listen(self, family: Family) -> std::net::SocketAddr {
+        family.listen(self.port(0))
+    }
+
+    /// Where its client connects to.
+    pub fn connect(self, family: Family) -> std::net::SocketAddr {
+        family.connect(self.port(0))
+    }
+}
+
+/// A namespace with a slot, and tracefs watching its ports.
+#[derive(Debug)]
+pub struct World {
+    /// The namespace.
+    pub namespace: Namespace,
+    /// Its ports.
+    pub slot: Slot,
+    /// The witness.
+    pub tracefs: Tracefs,
+}
+
+impl World {
+    /// `buffer_kib`: tracefs' memory on each CPU.
+    pub fn new(buffer_kib: u32) -> Self {
+        let slot = Slot::take();
+        let namespace = Namespace::new(&slot.ephemeral());
+        let tracefs = Tracefs::start(slot.number(), &slot.ports(), buffer_kib);
+        Self { namespace, slot, tracefs }
+    }
+
+    /// Ports for scenarios.
+    pub fn ports(&self) -> Ports {
+        Ports { first: self.slot.port(0) }
+    }
+
+    /// Waits until tracefs has `least` transitions or more, and no more come.
+    pub fn settle(&self, least: usize) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while (self.tracefs.entries() as usize) < least && Instant::now() < deadline {
+            sleep(Duration::from_millis(5));
+        }
+        let mut entries = self.tracefs.entries();
+        loop {
+            sleep(Duration::from_millis(40));
+            let now = self.tracefs.entries();
+            if now == entries || Instant::now() >= deadline {
+                return;
+            }
+            entries = now;
+        }
+    }
+}
+
+/// Runs a scenario in a namespace of its own and compares all that tcptrace says about it with tracefs and with the
+/// paths that the scenario returns. `name` is for the message when it cannot run here.
+pub fn scenario(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(BUFFER_KIB);
+    let netns = world.namespace.inode().to_string();
+    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
+    let ports = world.ports();
+    let expected = world.namespace.run(move || body(ports));
+    world.settle(expected.iter().map(Expected::transitions).sum());
+    let report = tracer.stop();
+    report.assert_lossless();
+    let told = report.transitions();
+    for transition in &told {
+        assert_eq!(transition.json["netns"], world.namespace.inode(), "the namespace of {transition}");
+    }
+    compare(&told, &world.tracefs.transitions());
+    assert_chains(hook, chains(&told), &expected);
+}
+
+/// Asserts that both logs tell the same transitions of the same sockets in the same order.
+pub fn compare(told: &[Transition], witnessed: &[Transition]) {
+    let sorted = |transitions: &[Transition]| {
+        let mut all: Vec<_> =
+            transitions.iter().map(|event| (event.tuple, event.old.clone(), event.new.clone())).collect();
+        // Stable: what one connection did stays in its order.
+        all.sort_by_key(|(tuple, ..)| *tuple);
+        all
+    };
+    assert!(
+        sorted(told) == sorted(witnessed),
+        "tcptrace:\n{}tracefs:\n{}",
+        listing(told),
+        listing(witnessed)
+    );
+}
+
+/// The transitions with a port of the slot, of a trace that was not limited to a namespace.
+pub fn within(report: &Report, slot: &Slot) -> Vec<Transition> {
+    report.transitions().into_iter().filter(|transition| transition.has_port_in(&slot.ports())).collect()
+}

@@ -1,0 +1,121 @@
+//! Closing in good order.
+
+use std::{net::Shutdown, thread::sleep, time::Duration};
+
+use tcptrace_tests::{
+    both_hooks,
+    expect::path,
+    machine::Hook,
+    net::{Family, deafen, hear, listen, pair, read_end},
+    world::scenario,
+};
+
+use super::{CLIENT_FIRST, CLIENT_SECOND, LISTENER, SERVER_FIRST, SERVER_SECOND};
+
+both_hooks!(
+    client_first_v4,
+    client_first_v6,
+    client_first_mapped_server,
+    client_first_mapped_client,
+    server_first_v4,
+    server_first_v6,
+    server_first_mapped_server,
+    server_first_mapped_client,
+    half_closed,
+    simultaneous_close,
+);
+
+fn client_first(hook: Hook, name: &str, family: Family) {
+    scenario(hook, name, move |ports| {
+        let listener = listen(ports.listen(family));
+        let (client, server) = pair(&listener, ports.connect(family));
+        drop(client);
+        read_end(&server);
+        drop((server, listener));
+        vec![path(LISTENER), path(CLIENT_FIRST), path(SERVER_SECOND)]
+    });
+}
+
+fn server_first(hook: Hook, name: &str, family: Family) {
+    scenario(hook, name, move |ports| {
+        let listener = listen(ports.listen(family));
+        let (client, server) = pair(&listener, ports.connect(family));
+        drop(server);
+        read_end(&client);
+        drop((client, listener));
+        vec![path(LISTENER), path(CLIENT_SECOND), path(SERVER_FIRST)]
+    });
+}
+
+fn client_first_v4(hook: Hook, name: &str) {
+    client_first(hook, name, Family::V4);
+}
+
+fn client_first_v6(hook: Hook, name: &str) {
+    client_first(hook, name, Family::V6);
+}
+
+fn client_first_mapped_server(hook: Hook, name: &str) {
+    client_first(hook, name, Family::MappedServer);
+}
+
+fn client_first_mapped_client(hook: Hook, name: &str) {
+    client_first(hook, name, Family::MappedClient);
+}
+
+fn server_first_v4(hook: Hook, name: &str) {
+    server_first(hook, name, Family::V4);
+}
+
+fn server_first_v6(hook: Hook, name: &str) {
+    server_first(hook, name, Family::V6);
+}
+
+fn server_first_mapped_server(hook: Hook, name: &str) {
+    server_first(hook, name, Family::MappedServer);
+}
+
+fn server_first_mapped_client(hook: Hook, name: &str) {
+    server_first(hook, name, Family::MappedClient);
+}
+
+/// `shutdown()` changes the state, the later `close()` does not.
+fn half_closed(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        read_end(&server);
+        sleep(Duration::from_millis(50));
+        server.shutdown(Shutdown::Write).expect("shutdown");
+        read_end(&client);
+        drop((client, server, listener));
+        vec![path(LISTENER), path(CLIENT_FIRST), path(SERVER_SECOND)]
+    });
+}
+
+/// Each side's FIN is lost at first, so that each meets the other's in FIN_WAIT1.
+fn simultaneous_close(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        deafen(&client);
+        deafen(&server);
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        server.shutdown(Shutdown::Write).expect("shutdown");
+        hear(&client);
+        hear(&server);
+        read_end(&client);
+        read_end(&server);
+        // The side whose FIN is sent again first learns from the answer that it arrived.
+        sleep(Duration::from_millis(700));
+        drop((client, server, listener));
+        let (opened, accepted) = ("CLOSE SYN_SENT! ESTABLISHED", "LISTEN SYN_RECV ESTABLISHED");
+        let (crossed, ahead) = ("FIN_WAIT1! CLOSING CLOSE/0", "FIN_WAIT1! FIN_WAIT2 CLOSE/0");
+        vec![
+            path(LISTENER),
+            path(&format!("{opened} {crossed}")).or(&format!("{opened} {ahead}")),
+            path(&format!("{accepted} {crossed}")).or(&format!("{accepted} {ahead}")),
+        ]
+    });
+}

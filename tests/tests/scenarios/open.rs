@@ -1,0 +1,131 @@
+//! Opening, and failing to.
+
+use nix::errno::Errno;
+use tcptrace_tests::{
+    both_hooks,
+    expect::path,
+    machine::Hook,
+    net::{self, Family, accept, begin_connect, connect_error, deafen, hear, listen},
+    netns::V4,
+    world::scenario,
+};
+
+use super::{CLIENT_FIRST, CLIENT_SECOND, LISTENER, SERVER_FIRST};
+
+both_hooks!(
+    listen_and_close,
+    refused,
+    refused_v6,
+    refused_mapped,
+    no_route,
+    connect_then_close,
+    connect_to_itself,
+    simultaneous_open,
+    bound_client,
+);
+
+fn listen_and_close(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        for family in [Family::V4, Family::V6, Family::MappedServer] {
+            drop(listen(ports.listen(family)));
+        }
+        vec![path(LISTENER), path(LISTENER), path(LISTENER)]
+    });
+}
+
+fn refused_by(hook: Hook, name: &str, family: Family) {
+    scenario(hook, name, move |ports| {
+        assert_eq!(connect_error(ports.connect(family)), Errno::ECONNREFUSED as i32);
+        vec![path("CLOSE SYN_SENT! CLOSE/111")]
+    });
+}
+
+fn refused(hook: Hook, name: &str) {
+    refused_by(hook, name, Family::V4);
+}
+
+fn refused_v6(hook: Hook, name: &str) {
+    refused_by(hook, name, Family::V6);
+}
+
+fn refused_mapped(hook: Hook, name: &str) {
+    refused_by(hook, name, Family::MappedClient);
+}
+
+/// `connect()` fails before the state changes: nobody sees anything, and the listener shows that somebody looked.
+fn no_route(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let nowhere = ([203, 0, 113, 1], ports.port(1)).into();
+        assert_eq!(connect_error(nowhere), Errno::ENETUNREACH as i32);
+        drop(listen(ports.listen(Family::V4)));
+        vec![path(LISTENER)]
+    });
+}
+
+fn connect_then_close(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        deafen(&listener);
+        let address = ports.connect(Family::V4);
+        let client = net::socket(address);
+        begin_connect(&client, address);
+        drop(client);
+        drop(listener);
+        vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE!/0")]
+    });
+}
+
+/// A socket bound to the address that it connects to meets its own SYN.
+fn connect_to_itself(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let address = ports.connect(Family::V4);
+        let socket = net::socket(address);
+        socket.bind(&address.into()).expect("bind");
+        socket.connect(&address.into()).expect("connect to itself");
+        drop(socket);
+        vec![path("CLOSE SYN_SENT! SYN_RECV ESTABLISHED FIN_WAIT1! CLOSING CLOSE/0")]
+    });
+}
+
+/// Two sockets connect to each other. The first one's SYN would be refused, as the second does not connect yet, if it
+/// listened to the refusal.
+fn simultaneous_open(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let (one, other) = (net::local(V4, ports.port(0)), net::local(V4, ports.port(1)));
+        let (first, second) = (net::socket(one), net::socket(other));
+        first.bind(&one.into()).expect("bind");
+        second.bind(&other.into()).expect("bind");
+        deafen(&first);
+        begin_connect(&first, other);
+        hear(&first);
+        second.connect(&one.into()).expect("the crossing connect");
+        drop(first);
+        net::read_end(&second);
+        drop(second);
+        vec![
+            path("CLOSE SYN_SENT! SYN_RECV ESTABLISHED FIN_WAIT1! FIN_WAIT2 CLOSE/0"),
+            path("CLOSE SYN_SENT! ESTABLISHED CLOSE_WAIT LAST_ACK! CLOSE/0")
+                .or("CLOSE SYN_SENT! SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK! CLOSE/0"),
+        ]
+    });
+}
+
+/// A client that has chosen its port before it connects shows it from the beginning.
+fn bound_client(hook: Hook, name: &str) {
+    scenario(hook, name, |ports| {
+        let address = ports.connect(Family::V4);
+        let listener = listen(ports.listen(Family::V4));
+        let client = net::socket(address);
+        client.bind(&net::local(V4, ports.port(1)).into()).expect("bind");
+        client.connect(&address.into()).expect("connect");
+        let server = accept(&listener);
+        drop(server);
+        net::read_end(&client);
+        drop(client);
+        let (client, server) = net::pair(&listener, address);
+        drop(client);
+        net::read_end(&server);
+        drop((server, listener));
+        vec![path(LISTENER), path(CLIENT_SECOND), path(SERVER_FIRST), path(CLIENT_FIRST), path(super::SERVER_SECOND)]
+    });
+}

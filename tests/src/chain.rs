@@ -27,8 +27,9 @@ impl Chain {
         let (last, new) = (self.last().tuple, next.tuple);
         let same_local = last.laddr == new.laddr && last.lport == new.lport;
         let same_remote = last.raddr == new.raddr && last.rport == new.rport;
-        // connect() enters SYN_SENT before it chooses the port.
-        let now_bound = last.lport == 0 && last.laddr == new.laddr && same_remote;
+        // connect() enters SYN_SENT before it chooses the port: it shows 0, or that of a connection before.
+        let unbound = last.lport == 0 || (self.0.len() == 1 && self.last().old == "CLOSE");
+        let now_bound = unbound && last.laddr == new.laddr && same_remote;
         // Kernels up to 6.12 show a child without its peer first.
         let now_connected = self.last().old == "LISTEN" && last.rport == 0 && last.lport == new.lport;
         self.last().new == next.old

@@ -8,6 +8,7 @@ use crate::{chain::Chain, machine::Hook};
 /// What is expected of one socket.
 #[derive(Clone, Debug)]
 pub struct Expected {
+    texts: Vec<String>,
     paths: Vec<Vec<Step>>,
     owner: u32,
 }
@@ -21,13 +22,14 @@ struct Step {
 
 /// A socket of the test itself that takes this path.
 pub fn path(text: &str) -> Expected {
-    Expected { paths: vec![parse(text)], owner: std::process::id() }
+    Expected { texts: vec![text.to_owned()], paths: vec![parse(text)], owner: std::process::id() }
 }
 
 impl Expected {
     /// Or that one, where the kernel is free to choose.
     #[must_use]
     pub fn or(mut self, text: &str) -> Self {
+        self.texts.push(text.to_owned());
         self.paths.push(parse(text));
         self
     }
@@ -100,7 +102,7 @@ pub fn assert_chains(hook: Hook, mut chains: Vec<Chain>, expected: &[Expected]) 
     let mut message = String::new();
     for expected in &missing {
         let near: Vec<_> = chains.iter().filter_map(|chain| expected.mismatch(chain)).collect();
-        message += &format!("missing {:?}: {near:#?}\n", expected.paths);
+        message += &format!("missing {:?}: {near:#?}\n", expected.texts);
     }
     for chain in &chains {
         message += &format!("unexplained {:?} {:?}\n", chain.states(), chain.tuple());

@@ -67,9 +67,13 @@ pub fn mptcp_socket() -> io::Result<Socket> {
 }
 
 fn prepare(socket: &Socket) {
+    limit(socket);
+    socket.set_reuse_address(true).expect("SO_REUSEADDR");
+}
+
+fn limit(socket: &Socket) {
     socket.set_read_timeout(Some(LIMIT)).expect("a time limit");
     socket.set_write_timeout(Some(LIMIT)).expect("a time limit");
-    socket.set_reuse_address(true).expect("SO_REUSEADDR");
 }
 
 /// A listening socket.
@@ -107,7 +111,7 @@ pub fn begin_connect(client: &Socket, address: SocketAddr) {
 /// Accepts.
 pub fn accept(listener: &Socket) -> Socket {
     let (child, _) = listener.accept().expect("accept");
-    prepare(&child);
+    limit(&child);
     child
 }
 

@@ -5,7 +5,7 @@ use std::{
     ops::RangeInclusive,
     os::unix::fs::MetadataExt as _,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::mpsc::{Sender, channel},
+    sync::mpsc::{Receiver, Sender, channel},
     thread::{self, JoinHandle},
 };
 
@@ -25,6 +25,10 @@ type Job = Box<dyn FnOnce() + Send>;
 
 /// A network namespace, held by a thread that runs what it is given. The namespace ends with the thread, and with
 /// the namespace its devices.
+///
+/// The thread has a table of file descriptors of its own, too: a child process that another thread is about to start
+/// holds copies of that thread's descriptors for a moment, and a socket that is closed meanwhile would end with the
+/// child's.
 #[derive(Debug)]
 pub struct Namespace {
     jobs: Option<Sender<Job>>,
@@ -39,7 +43,8 @@ impl Namespace {
         let (jobs, queue) = channel::<Job>();
         let (sender, receiver) = channel();
         let thread = thread::spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a network namespace");
+            unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_FILES).expect("a network namespace");
+            close_inherited();
             let path = format!("/proc/{}/task/{}/ns/net", std::process::id(), gettid());
             let inode = fs::metadata(&path).expect("the namespace's file").ino();
             sender.send((path, u32::try_from(inode).expect("an inode"))).expect("the maker waits");
@@ -67,15 +72,20 @@ impl Namespace {
         &self.path
     }
 
-    /// Runs `job` in the namespace and waits for its result; a panic in there continues here. Sockets and
-    /// processes that it makes stay in the namespace wherever they are used.
+    /// Runs `job` in the namespace and waits for its result; a panic in there continues here. Sockets and other
+    /// descriptors that it opens must not leave it.
     pub fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
+        self.begin(job).wait()
+    }
+
+    /// As [`Self::run`], without waiting yet.
+    pub fn begin<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Task<R> {
         let (sender, receiver) = channel();
         let job = move || {
             let _ = sender.send(catch_unwind(AssertUnwindSafe(job)));
         };
         self.jobs.as_ref().expect("not dropped").send(Box::new(job)).expect("the thread runs");
-        receiver.recv().expect("the thread runs").unwrap_or_else(|panic| resume_unwind(panic))
+        Task(receiver)
     }
 
     /// Joins this namespace with `peer` by a pair of devices: 198.51.100.1/24 here, 198.51.100.2/24 there.
@@ -93,12 +103,35 @@ impl Namespace {
     }
 }
 
+/// A job that runs in a namespace.
+#[derive(Debug)]
+pub struct Task<R>(Receiver<thread::Result<R>>);
+
+impl<R> Task<R> {
+    /// Waits for its result; a panic in there continues here.
+    pub fn wait(self) -> R {
+        self.0.recv().expect("the thread runs").unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
 impl Drop for Namespace {
     fn drop(&mut self) {
         self.jobs = None;
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Closes all but the standard streams in the calling thread's own table: the copies that it began with would keep
+/// other tests' pipes and files open.
+fn close_inherited() {
+    let descriptors = fs::read_dir("/proc/thread-self/fd").expect("/proc is mounted");
+    let numbers: Vec<i32> =
+        descriptors.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).collect();
+    for number in numbers.into_iter().filter(|number| *number > 2) {
+        // One of them was the directory's own, which is closed by now.
+        let _ = nix::unistd::close(number);
     }
 }
 

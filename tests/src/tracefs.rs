@@ -5,6 +5,8 @@ use std::{
     net::IpAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -38,7 +40,7 @@ impl Tracefs {
         let (root, mount) = tracefs();
         let instance = root.join("instances").join(format!("tcptrace-test-{number}"));
         // Left over from a test that was killed; its slot is ours now.
-        let _ = fs::remove_dir(&instance);
+        remove(&instance);
         fs::create_dir(&instance).expect("an instance of tracefs");
         let this = Self { instance, _mount: mount };
         this.set("buffer_size_kb", &buffer_kib.to_string());
@@ -90,7 +92,15 @@ impl Tracefs {
 impl Drop for Tracefs {
     fn drop(&mut self) {
         let _ = fs::write(self.instance.join(EVENT).join("enable"), "0");
-        let _ = fs::remove_dir(&self.instance);
+        remove(&self.instance);
+    }
+}
+
+/// Removes an instance. It is busy while a process that another thread starts still has copies of our descriptors.
+fn remove(instance: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(2);
+    while instance.exists() && fs::remove_dir(instance).is_err() && Instant::now() < deadline {
+        sleep(Duration::from_millis(5));
     }
 }
 

@@ -10,6 +10,8 @@ pub const MAX_PREFIXES: usize = 8;
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Filter {
+    /// 1 when anything below is set.
+    pub active: u32,
     /// 4 or 6; an IPv6 socket that talks IPv4 (v4-mapped) counts as 4.
     pub family: u32,
     /// Inode number of a network namespace.
@@ -30,13 +32,15 @@ pub struct Filter {
     pub locals: u32,
     /// Used entries of `remote`.
     pub remotes: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// The local address must lie in one of these.
     pub local: [Prefix; MAX_PREFIXES],
     /// The remote address must lie in one of these.
     pub remote: [Prefix; MAX_PREFIXES],
 }
 
-const _: () = assert!(size_of::<Filter>() == 40 + 2 * 32 * MAX_PREFIXES);
+const _: () = assert!(size_of::<Filter>() == 48 + 2 * 32 * MAX_PREFIXES);
 
 /// What [`Filter`] looks at, apart from the ports and the process.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +58,7 @@ pub struct Subject {
 impl Filter {
     /// Everything passes.
     pub const NONE: Self = Self {
+        active: 0,
         family: 0,
         netns: 0,
         tgid: 0,
@@ -64,6 +69,7 @@ impl Filter {
         states: 0,
         locals: 0,
         remotes: 0,
+        reserved: 0,
         local: [Prefix { net: [0; 2], mask: [0; 2] }; MAX_PREFIXES],
         remote: [Prefix { net: [0; 2], mask: [0; 2] }; MAX_PREFIXES],
     };

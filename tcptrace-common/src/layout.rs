@@ -33,8 +33,33 @@ pub struct SockLayout {
     pub lock_owned: u32,
     /// `sk_err`, int.
     pub err: u32,
-    /// `flags` in `struct task_struct`, u32.
-    pub task_flags: u32,
+}
+
+/// Byte offsets in `struct task_struct`, and what hangs from it: the context of a transition without a helper
+/// call for each of its parts.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskLayout {
+    /// `flags`, u32.
+    pub flags: u32,
+    /// `tgid`, int.
+    pub tgid: u32,
+    /// `pid`, int: the thread.
+    pub pid: u32,
+    /// `comm`, sixteen bytes.
+    pub comm: u32,
+    /// `cred`, pointer to `struct cred`.
+    pub cred: u32,
+    /// `uid.val` in `struct cred`, u32.
+    pub cred_uid: u32,
+    /// `cgroups`, pointer to `struct css_set`.
+    pub cgroups: u32,
+    /// `dfl_cgrp` in `struct css_set`, pointer to `struct cgroup`.
+    pub dfl_cgrp: u32,
+    /// `kn` in `struct cgroup`, pointer to `struct kernfs_node`.
+    pub kn: u32,
+    /// `id` in `struct kernfs_node`, u64: the cgroup id.
+    pub kn_id: u32,
 }
 
 /// Byte offsets in `struct tcp_sock`.
@@ -108,7 +133,7 @@ impl Known {
     pub const COOKIE_FIELD: u32 = 1 << 4;
     /// The four counters in [`TcpLayout`].
     pub const METRICS: u32 = 1 << 5;
-    /// `task_flags`, and `bpf_get_current_task_btf()` exists (Linux 5.11).
+    /// All of [`TaskLayout`], and `bpf_get_current_task_btf()` exists (Linux 5.11).
     pub const TASK: u32 = 1 << 6;
 }
 
@@ -127,17 +152,22 @@ pub struct Config {
     pub known: u32,
     /// Unread bytes in the ring at which the reader is woken.
     pub watermark: u32,
+    /// Always 0.
+    pub reserved: u32,
     /// `struct sock` and what hangs from it.
     pub sock: SockLayout,
     /// `struct tcp_sock`.
     pub tcp: TcpLayout,
+    /// `struct task_struct`.
+    pub task: TaskLayout,
     /// The classic tracepoint's record.
     pub record: RecordLayout,
     /// The user's filters.
     pub filter: Filter,
 }
 
-const _: () = assert!(size_of::<Config>() == 4 * (3 + 14 + 6 + 13) + size_of::<Filter>());
+const _: () = assert!(size_of::<Config>() == 4 * (4 + 13 + 6 + 10 + 13) + size_of::<Filter>());
+const _: () = assert!(size_of::<Config>().is_multiple_of(8));
 
 impl Config {
     /// Nothing known, nothing filtered, streaming.
@@ -145,6 +175,7 @@ impl Config {
         mode: MODE_STREAM,
         known: 0,
         watermark: 0,
+        reserved: 0,
         sock: SockLayout {
             family: 0,
             dport: 0,
@@ -159,7 +190,6 @@ impl Config {
             protocol: 0,
             lock_owned: 0,
             err: 0,
-            task_flags: 0,
         },
         tcp: TcpLayout {
             sport: 0,
@@ -168,6 +198,18 @@ impl Config {
             bytes_received: 0,
             srtt_us: 0,
             total_retrans: 0,
+        },
+        task: TaskLayout {
+            flags: 0,
+            tgid: 0,
+            pid: 0,
+            comm: 0,
+            cred: 0,
+            cred_uid: 0,
+            cgroups: 0,
+            dfl_cgrp: 0,
+            kn: 0,
+            kn_id: 0,
         },
         record: RecordLayout {
             size: 0,

@@ -2,7 +2,6 @@
 
 use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-    helpers::generated::{bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_uid_gid},
 };
 use tcptrace_common::{CloseMetrics, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord};
 
@@ -10,6 +9,7 @@ use crate::{
     config::config,
     maps::EVENTS,
     sock::{Sock, Tuple},
+    task::Task,
 };
 
 /// How many records a CPU submits between two looks at the fill level: a look costs about as much as a third
@@ -22,7 +22,6 @@ pub(crate) struct Facts {
     pub(crate) ktime_ns: u64,
     pub(crate) since_ns: u64,
     pub(crate) cookie: u64,
-    pub(crate) pid_tgid: u64,
     pub(crate) sk_err: Option<i32>,
     pub(crate) old: u8,
     pub(crate) new: u8,
@@ -37,7 +36,14 @@ struct ClosingRecord {
 
 /// Puts a record on the ring; `false` when there is no room. `delivered` is this CPU's count so far.
 #[inline(always)]
-pub(crate) fn emit<S: Sock>(sock: &S, facts: &Facts, tuple: &Tuple, netns: u32, delivered: u64) -> bool {
+pub(crate) fn emit<S: Sock>(
+    sock: &S,
+    task: &Task,
+    facts: &Facts,
+    tuple: &Tuple,
+    netns: u32,
+    delivered: u64,
+) -> bool {
     if facts.new == TCP_CLOSE
         && let Some(metrics) = sock.close_metrics()
     {
@@ -45,7 +51,7 @@ pub(crate) fn emit<S: Sock>(sock: &S, facts: &Facts, tuple: &Tuple, netns: u32, 
         let record = entry.as_mut_ptr();
         // SAFETY: the entry is ours, aligned to 8 and large enough; every byte is written.
         unsafe {
-            fill(&raw mut (*record).transition, sock, facts, tuple, netns, RecordFlags::METRICS);
+            fill(&raw mut (*record).transition, sock, task, facts, tuple, netns, RecordFlags::METRICS);
             (&raw mut (*record).metrics).write(metrics);
         }
         entry.submit(wakeup(delivered));
@@ -53,7 +59,7 @@ pub(crate) fn emit<S: Sock>(sock: &S, facts: &Facts, tuple: &Tuple, netns: u32, 
     }
     let Some(mut entry) = EVENTS.reserve::<TransitionRecord>(0) else { return false };
     // SAFETY: as above.
-    unsafe { fill(entry.as_mut_ptr(), sock, facts, tuple, netns, 0) };
+    unsafe { fill(entry.as_mut_ptr(), sock, task, facts, tuple, netns, 0) };
     entry.submit(wakeup(delivered));
     true
 }
@@ -66,13 +72,14 @@ pub(crate) fn emit<S: Sock>(sock: &S, facts: &Facts, tuple: &Tuple, netns: u32, 
 unsafe fn fill<S: Sock>(
     record: *mut TransitionRecord,
     sock: &S,
+    task: &Task,
     facts: &Facts,
     tuple: &Tuple,
     netns: u32,
     flags: u32,
 ) {
     let error_flag = if facts.sk_err.is_some() { RecordFlags::ERROR } else { 0 };
-    // SAFETY: the caller's promise; the helpers take no argument but the buffer for the name.
+    // SAFETY: the caller's promise.
     unsafe {
         (&raw mut (*record).kind).write(KIND_TRANSITION);
         (&raw mut (*record).flags).write(facts.flags | flags | error_flag);
@@ -80,11 +87,7 @@ unsafe fn fill<S: Sock>(
         (&raw mut (*record).since_ns).write(facts.since_ns);
         (&raw mut (*record).skaddr).write(sock.address());
         (&raw mut (*record).cookie).write(facts.cookie);
-        (&raw mut (*record).cgroup_id).write(bpf_get_current_cgroup_id());
         (&raw mut (*record).netns).write(netns);
-        (&raw mut (*record).tgid).write((facts.pid_tgid >> 32) as u32);
-        (&raw mut (*record).tid).write(facts.pid_tgid as u32);
-        (&raw mut (*record).uid).write(bpf_get_current_uid_gid() as u32);
         (&raw mut (*record).sk_err).write(facts.sk_err.unwrap_or(0));
         (&raw mut (*record).family).write(tuple.family);
         (&raw mut (*record).protocol).write(tcptrace_common::IPPROTO_TCP);
@@ -95,7 +98,7 @@ unsafe fn fill<S: Sock>(
         (&raw mut (*record).reserved).write(0);
         (&raw mut (*record).laddr).write(tuple.laddr);
         (&raw mut (*record).raddr).write(tuple.raddr);
-        bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
+        task.fill(record);
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     config::config,
     maps::{OWNED, OWNED_PORTS, PORTS},
     sock::Tuple,
+    task::Task,
 };
 
 /// What becomes of a transition.
@@ -28,8 +29,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) old: u8,
     pub(crate) new: u8,
     pub(crate) skaddr: u64,
-    /// The process that certainly acts on this socket, if there is one.
-    pub(crate) actor: Option<u32>,
+    /// The task, if it certainly acts on this socket.
+    pub(crate) actor: Option<&'a Task>,
 }
 
 /// Applies the filters.
@@ -75,7 +76,7 @@ fn belongs(filter: &Filter, candidate: &Candidate<'_>) -> bool {
     let key = candidate.skaddr;
     let port = (u64::from(candidate.subject.netns) << 32) | u64::from(candidate.tuple.lport);
     let belongs = match candidate.actor {
-        Some(tgid) => tgid == filter.tgid,
+        Some(task) => task.tgid() == filter.tgid,
         None if candidate.old == TCP_LISTEN && candidate.new == TCP_SYN_RECV => {
             OWNED_PORTS.get_ptr(port).is_some()
         }

@@ -25,7 +25,11 @@ mod probe;
 #[cfg(target_arch = "bpf")]
 mod sock;
 #[cfg(target_arch = "bpf")]
+mod task;
+#[cfg(target_arch = "bpf")]
 mod transition;
+#[cfg(target_arch = "bpf")]
+mod typed;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

@@ -30,6 +30,4 @@ pub(crate) trait Sock {
     /// `sk_err`.
     fn error(&self) -> Option<i32>;
     fn close_metrics(&self) -> Option<CloseMetrics>;
-    /// Whether the current task is a kernel thread, as far as known.
-    fn kernel_thread(&self) -> bool;
 }

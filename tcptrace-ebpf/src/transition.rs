@@ -2,11 +2,11 @@
 
 use aya_ebpf::{
     EbpfContext,
-    helpers::generated::{bpf_get_current_pid_tgid, bpf_ktime_get_ns},
+    helpers::generated::bpf_ktime_get_ns,
 };
 use aya_log_ebpf::warn;
 use tcptrace_common::{
-    AF_INET, IPPROTO_TCP, MODE_COUNT, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, context_owns, state_slot,
+    AF_INET, IPPROTO_TCP, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, context_owns, state_slot,
 };
 
 use crate::{
@@ -15,11 +15,12 @@ use crate::{
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
     sock::Sock,
+    task::Task,
 };
 
 /// Handles one event of the hook. `old` and `new` are as the kernel gives them.
 #[inline(always)]
-pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, old: i32, new: i32) {
+pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, old: i32, new: i32) {
     let Some(counters) = counters() else { return };
     if sock.protocol() != IPPROTO_TCP {
         counters.other_protocol += 1;
@@ -35,21 +36,22 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, old: i32, new:
     if old_slot == 0 || new_slot == 0 {
         warn!(ctx, "unknown TCP state in {} -> {}", old, new);
     }
+    let streaming = config().mode == MODE_STREAM;
+    if !streaming && config().filter.active == 0 {
+        counters.delivered += 1;
+        return;
+    }
 
     let tuple = sock.tuple();
-    // SAFETY: no arguments.
-    let pid_tgid = unsafe { bpf_get_current_pid_tgid() };
-    let tgid = (pid_tgid >> 32) as u32;
     let sk_err = sock.error();
     let mut flags = match sock.lock_owned() {
         None => 0,
         Some(false) => RecordFlags::LOCK_KNOWN,
         Some(true) => RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED,
     };
-    if flags & RecordFlags::LOCK_OWNED != 0 && sock.kernel_thread() {
+    if flags & RecordFlags::LOCK_OWNED != 0 && task.is_kernel_thread() {
         flags |= RecordFlags::KERNEL_THREAD;
     }
-    let owns = context_owns(flags, sk_err.unwrap_or(0), old, new);
     let subject = Subject {
         laddr: tuple.laddr,
         raddr: tuple.raddr,
@@ -62,33 +64,35 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, old: i32, new:
         old,
         new,
         skaddr: sock.address(),
-        actor: if owns { Some(tgid) } else { None },
+        actor: if context_owns(flags, sk_err.unwrap_or(0), old, new) { Some(task) } else { None },
     };
     let verdict = filter::verdict(&candidate);
 
+    // Counting has no use for what only serves other records.
+    let dropped = verdict == Verdict::Drop || (!streaming && verdict == Verdict::Hidden);
+    let by_state = config().filter.by_state();
+    if dropped {
+        counters.filtered += 1;
+    } else if !streaming {
+        counters.delivered += 1;
+    }
+    if !streaming || (dropped && !by_state) {
+        return;
+    }
     // SAFETY: no arguments.
     let ktime_ns = unsafe { bpf_ktime_get_ns() };
     let cookie = sock.cookie();
-    let since_ns = if config().filter.by_state() { since(sock, ktime_ns, cookie, new) } else { 0 };
-    flags |= match verdict {
-        Verdict::Drop => {
-            counters.filtered += 1;
-            return;
-        }
-        Verdict::Pass => 0,
-        Verdict::Undecided => RecordFlags::UNDECIDED,
-        Verdict::Hidden => RecordFlags::HIDDEN,
-    };
-    if config().mode == MODE_COUNT {
-        if verdict == Verdict::Hidden {
-            counters.filtered += 1;
-        } else {
-            counters.delivered += 1;
-        }
+    let since_ns = if by_state { since(sock, ktime_ns, cookie, new) } else { 0 };
+    if dropped {
         return;
     }
-    let facts = Facts { flags, ktime_ns, since_ns, cookie, pid_tgid, sk_err, old, new };
-    if emit::emit(sock, &facts, &tuple, subject.netns, counters.delivered) {
+    flags |= match verdict {
+        Verdict::Undecided => RecordFlags::UNDECIDED,
+        Verdict::Hidden => RecordFlags::HIDDEN,
+        Verdict::Pass | Verdict::Drop => 0,
+    };
+    let facts = Facts { flags, ktime_ns, since_ns, cookie, sk_err, old, new };
+    if emit::emit(sock, task, &facts, &tuple, subject.netns, counters.delivered) {
         counters.delivered += 1;
     } else {
         counters.lost_ring_full += 1;

@@ -4,58 +4,43 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_current_task_btf, bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+    helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tcptrace_common::{AF_INET, Address, CloseMetrics, Known};
+use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, TCP_CLOSE};
 
 use crate::{
     config::{config, known},
     sock::{Sock, Tuple},
+    task::Task,
     transition,
+    typed::{load, load_v6},
 };
-
-/// `PF_KTHREAD`, `include/linux/sched.h`.
-const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`.
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub(crate) fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    transition::observe(&ctx, &BtfSock::new(sk), old, new);
+    transition::observe(&ctx, &BtfSock::new(sk, new), &Task::current(true), old, new);
     0
 }
 
 struct BtfSock {
     sk: *const u8,
-    /// The same socket as `struct tcp_sock`, through which fields behind `struct sock` can be reached; null
-    /// when it is not a TCP socket.
+    /// The same socket as `struct tcp_sock`, through which fields behind `struct sock` can be reached: at the
+    /// transition to CLOSE, where the port is left there only, and the final figures are. Null otherwise, since
+    /// getting it takes a call.
     tcp: *const u8,
-}
-
-/// Loads a field through a typed kernel pointer.
-///
-/// # Safety
-/// `base` is such a pointer or null; the verifier checks offset and width, and a fault reads as 0.
-#[inline(always)]
-unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T {
-    unsafe { base.add(offset as usize).cast::<T>().read_volatile() }
-}
-
-/// Loads sixteen bytes of address as two words.
-///
-/// # Safety
-/// As [`load`].
-#[inline(always)]
-unsafe fn load_v6(base: *const u8, offset: u32) -> Address {
-    unsafe { Address { words: [load(base, offset), load(base, offset + 8)] } }
 }
 
 impl BtfSock {
     #[inline(always)]
-    fn new(sk: *const u8) -> Self {
+    fn new(sk: *const u8, new: i32) -> Self {
+        if new != i32::from(TCP_CLOSE) {
+            return Self { sk, tcp: core::ptr::null() };
+        }
         // SAFETY: the helper takes the typed pointer that the context holds, and checks what it points to.
         let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast::<c_void>()) };
         Self { sk, tcp: tcp.cast() }
@@ -115,15 +100,18 @@ impl Sock for BtfSock {
 
     #[inline(always)]
     fn cookie(&self) -> u64 {
-        if known(Known::COOKIE_HELPER) {
-            // SAFETY: takes the typed pointer.
-            unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast::<c_void>()) }
-        } else if known(Known::COOKIE_FIELD) {
+        // A socket gets its cookie when it is first asked for; only then is the helper needed.
+        let cookie = if known(Known::COOKIE_FIELD) {
             // SAFETY: a u64 of struct sock.
             unsafe { load(self.sk, config().sock.cookie) }
         } else {
             0
+        };
+        if cookie == 0 && known(Known::COOKIE_HELPER) {
+            // SAFETY: takes the typed pointer.
+            return unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast::<c_void>()) };
         }
+        cookie
     }
 
     #[inline(always)]
@@ -153,18 +141,5 @@ impl Sock for BtfSock {
                 retransmits: load(self.tcp, tcp.total_retrans),
             }
         })
-    }
-
-    #[inline(always)]
-    fn kernel_thread(&self) -> bool {
-        if !known(Known::TASK) {
-            return false;
-        }
-        // SAFETY: the helper returns a typed pointer to the current task, never null.
-        let flags: u32 = unsafe {
-            let task: *const u8 = bpf_get_current_task_btf().cast();
-            load(task, config().sock.task_flags)
-        };
-        flags & PF_KTHREAD != 0
     }
 }

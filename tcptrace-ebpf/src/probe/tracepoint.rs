@@ -14,6 +14,7 @@ use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, RecordLayout};
 use crate::{
     config::{config, known},
     sock::{Sock, Tuple},
+    task::Task,
     transition,
 };
 
@@ -35,7 +36,7 @@ pub(crate) fn set_state_tp(ctx: TracePointContext) -> u32 {
     let layout = &config().record;
     // SAFETY: as above.
     let (old, new) = unsafe { (sock.field(layout.oldstate), sock.field(layout.newstate)) };
-    transition::observe(&ctx, &sock, old, new);
+    transition::observe(&ctx, &sock, &Task::current(false), old, new);
     0
 }
 
@@ -151,11 +152,5 @@ impl Sock for RecordSock {
             srtt_us: self.sock_field::<u32>(tcp.srtt_us)? >> 3,
             retransmits: self.sock_field(tcp.total_retrans)?,
         })
-    }
-
-    #[inline(always)]
-    fn kernel_thread(&self) -> bool {
-        // The current task's flags need a typed pointer; user space judges by name instead.
-        false
     }
 }

@@ -1,6 +1,6 @@
 //! The kernel side's settings for the running kernel: which fields are known, and where.
 
-use tcptrace_common::{Config, Known};
+use tcptrace_common::{Config, Known, TaskLayout};
 use thiserror::Error;
 
 use super::btf::{Btf, BtfError};
@@ -62,8 +62,11 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     optional("sock.sk_lock.owned", 4, Known::LOCK, &mut sock.lock_owned);
     optional("sock.sk_err", 4, Known::ERROR, &mut sock.err);
     optional("sock.__sk_common.skc_cookie", 8, Known::COOKIE_FIELD, &mut sock.cookie);
-    optional("task_struct.flags", 4, Known::TASK, &mut sock.task_flags);
 
+    if let Ok(task) = task_layout(field) {
+        config.task = task;
+        config.known |= Known::TASK;
+    }
     if let (Ok(acked), Ok(received), Ok(srtt), Ok(retrans)) = (
         field("tcp_sock.bytes_acked", 8),
         field("tcp_sock.bytes_received", 8),
@@ -77,4 +80,22 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
         config.known |= Known::METRICS;
     }
     Ok(())
+}
+
+/// `struct task_struct` and what hangs from it: all or nothing, since the helpers give it as well.
+fn task_layout(
+    field: impl Fn(&'static str, u32) -> Result<u32, LayoutError>,
+) -> Result<TaskLayout, LayoutError> {
+    Ok(TaskLayout {
+        flags: field("task_struct.flags", 4)?,
+        tgid: field("task_struct.tgid", 4)?,
+        pid: field("task_struct.pid", 4)?,
+        comm: field("task_struct.comm", 16)?,
+        cred: field("task_struct.cred", 8)?,
+        cred_uid: field("cred.uid.val", 4)?,
+        cgroups: field("task_struct.cgroups", 8)?,
+        dfl_cgrp: field("css_set.dfl_cgrp", 8)?,
+        kn: field("cgroup.kn", 8)?,
+        kn_id: field("kernfs_node.id", 8)?,
+    })
 }

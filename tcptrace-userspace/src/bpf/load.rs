@@ -117,6 +117,26 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
     outcome
 }
 
+/// An empty program on the hook, for measuring what is not ours. It detaches when it is dropped.
+pub struct Floor {
+    _ebpf: Ebpf,
+}
+
+/// Loads and attaches the empty program.
+///
+/// # Errors
+/// [`Error`], as for [`load`] with [`Hook::TpBtf`].
+pub fn load_floor() -> Result<Floor, Error> {
+    let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(Error::NoBtf)?;
+    let types = aya::Btf::parse(&vmlinux, Endianness::default()).map_err(object)?;
+    let mut ebpf = EbpfLoader::new().btf(Some(&types)).load(super::OBJECT).map_err(load_error)?;
+    let program = ebpf.program_mut("floor").ok_or_else(|| object("no program floor"))?;
+    let program: &mut BtfTracePoint = program.try_into().map_err(object)?;
+    program.load("inet_sock_set_state", &types).map_err(|error| refused(Hook::TpBtf, &error))?;
+    program.attach().map_err(|error| refused(Hook::TpBtf, &error))?;
+    Ok(Floor { _ebpf: ebpf })
+}
+
 /// The settings that do not depend on the kernel.
 fn settings(options: &Options) -> Config {
     let mut config = Config::EMPTY;
@@ -125,6 +145,7 @@ fn settings(options: &Options) -> Config {
     config.filter = options.filter;
     config.filter.by_lport = u32::from(options.lports.is_some());
     config.filter.by_rport = u32::from(options.rports.is_some());
+    config.filter.active = u32::from(config.filter != Filter::NONE);
     config
 }
 

@@ -19,7 +19,7 @@ pub use error::Error;
 pub use format::{FormatError, parse_format};
 pub use hook::Hook;
 pub use layout::{LayoutError, sock_layout};
-pub use load::{Options, load};
+pub use load::{Floor, Options, load, load_floor};
 pub use ports::PortSet;
 pub use ring::{DEFAULT_BUFFER, MAX_BUFFER, ring_size};
 pub use tracer::Tracer;

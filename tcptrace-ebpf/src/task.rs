@@ -1,0 +1,123 @@
+//! The context of a transition: the task on this CPU.
+
+use aya_ebpf::helpers::generated::{
+    bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
+    bpf_get_current_uid_gid,
+};
+use tcptrace_common::{Known, TaskLayout, TransitionRecord};
+
+use crate::{
+    config::{config, known},
+    typed::load,
+};
+
+/// `PF_KTHREAD`, `include/linux/sched.h`.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// The current task. Every helper call costs a call and a return, which processors with mitigations make dear;
+/// so where the layout is known and typed pointers may be used, one call gives the task and loads do the rest.
+pub(crate) enum Task {
+    /// A typed pointer to `struct task_struct`.
+    Typed(*const u8),
+    /// Helpers only.
+    Helpers,
+}
+
+impl Task {
+    /// The current task. `typed`: this program type may follow typed pointers.
+    #[inline(always)]
+    pub(crate) fn current(typed: bool) -> Self {
+        if typed && known(Known::TASK) {
+            // SAFETY: no arguments; never null.
+            Self::Typed(unsafe { bpf_get_current_task_btf() }.cast())
+        } else {
+            Self::Helpers
+        }
+    }
+
+    /// Process id (thread group).
+    #[inline(always)]
+    pub(crate) fn tgid(&self) -> u32 {
+        match self {
+            // SAFETY: an int of struct task_struct.
+            Self::Typed(task) => unsafe { load(*task, config().task.tgid) },
+            // SAFETY: no arguments.
+            Self::Helpers => unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 },
+        }
+    }
+
+    /// Whether it is a kernel thread, as far as known; user space judges by name where it is not.
+    #[inline(always)]
+    pub(crate) fn is_kernel_thread(&self) -> bool {
+        match self {
+            // SAFETY: a u32 of struct task_struct.
+            Self::Typed(task) => unsafe { load::<u32>(*task, config().task.flags) & PF_KTHREAD != 0 },
+            Self::Helpers => false,
+        }
+    }
+
+    /// Writes the context into a record.
+    ///
+    /// # Safety
+    /// `record` points to room for one.
+    #[inline(always)]
+    pub(crate) unsafe fn fill(&self, record: *mut TransitionRecord) {
+        // SAFETY: the caller's promise; fields of struct task_struct; helpers without other arguments.
+        unsafe {
+            match self {
+                Self::Typed(task) => {
+                    let layout = &config().task;
+                    (&raw mut (*record).tgid).write(load(*task, layout.tgid));
+                    (&raw mut (*record).tid).write(load(*task, layout.pid));
+                    (&raw mut (*record).uid).write(uid(*task, layout));
+                    (&raw mut (*record).cgroup_id).write(cgroup_id(*task, layout));
+                    let comm = (&raw mut (*record).comm).cast::<u64>();
+                    comm.write(load(*task, layout.comm));
+                    comm.add(1).write(load(*task, layout.comm + 8));
+                }
+                Self::Helpers => {
+                    let pid_tgid = bpf_get_current_pid_tgid();
+                    (&raw mut (*record).tgid).write((pid_tgid >> 32) as u32);
+                    (&raw mut (*record).tid).write(pid_tgid as u32);
+                    (&raw mut (*record).uid).write(bpf_get_current_uid_gid() as u32);
+                    (&raw mut (*record).cgroup_id).write(bpf_get_current_cgroup_id());
+                    bpf_get_current_comm((&raw mut (*record).comm).cast(), 16);
+                }
+            }
+        }
+    }
+}
+
+/// Real user id in the initial namespace: `task->cred->uid`.
+///
+/// # Safety
+/// `task` is a typed pointer to the current task.
+#[inline(always)]
+unsafe fn uid(task: *const u8, layout: &TaskLayout) -> u32 {
+    // SAFETY: the caller's promise; the null check satisfies the verifier, a task has credentials.
+    unsafe {
+        let cred: *const u8 = load(task, layout.cred);
+        if cred.is_null() { u32::MAX } else { load(cred, layout.cred_uid) }
+    }
+}
+
+/// cgroup v2 id: `task->cgroups->dfl_cgrp->kn->id`, as `bpf_get_current_cgroup_id()` has it.
+///
+/// # Safety
+/// `task` is a typed pointer to the current task.
+#[inline(always)]
+unsafe fn cgroup_id(task: *const u8, layout: &TaskLayout) -> u64 {
+    // SAFETY: the caller's promise; none of these is null while the task runs.
+    unsafe {
+        let set: *const u8 = load(task, layout.cgroups);
+        if set.is_null() {
+            return 0;
+        }
+        let cgroup: *const u8 = load(set, layout.dfl_cgrp);
+        if cgroup.is_null() {
+            return 0;
+        }
+        let node: *const u8 = load(cgroup, layout.kn);
+        if node.is_null() { 0 } else { load(node, layout.kn_id) }
+    }
+}

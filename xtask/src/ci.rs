@@ -1,0 +1,31 @@
+//! `cargo xtask ci`: all that must hold before a change lands. Tests come last, so their count ends the output.
+
+use std::{process::Command, time::Instant};
+
+use anyhow::{Context, Result};
+
+use crate::{process, workspace};
+
+/// The steps, each a command of its own that can be repeated by hand.
+const STEPS: [&[&str]; 3] = [&["lint"], &["check-ebpf", "--rebuild"], LAST];
+
+/// Tells its duration itself, before the count that ends the output.
+const LAST: &[&str] = &["test"];
+
+/// # Errors
+/// The first step that fails.
+pub(crate) fn main() -> Result<()> {
+    let xtask = std::env::current_exe().context("path of this program")?;
+    for step in STEPS {
+        let name = format!("cargo xtask {}", step.join(" "));
+        eprintln!("==> {name}");
+        let start = Instant::now();
+        let outcome = process::run(Command::new(&xtask).args(step).current_dir(workspace::root()));
+        let seconds = start.elapsed().as_secs();
+        outcome.with_context(|| format!("{name} failed after {seconds} s"))?;
+        if step != LAST {
+            eprintln!("==> {name}: passed after {seconds} s");
+        }
+    }
+    Ok(())
+}

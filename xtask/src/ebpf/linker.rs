@@ -1,0 +1,51 @@
+//! bpf-linker: find the one version that fits, or install it into the target folder.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::version;
+use crate::{process, workspace};
+
+/// The version whose LLVM is the toolchains'. Another one would make other bytes.
+const VERSION: &str = "0.10.3";
+
+/// A bpf-linker of the right version.
+pub(crate) struct Linker {
+    pub(crate) path: PathBuf,
+    pub(crate) version: &'static str,
+}
+
+impl Linker {
+    /// bpf-linker from the target folder or PATH; installs it into the target folder where neither fits.
+    ///
+    /// # Errors
+    /// It cannot be installed.
+    pub(crate) fn find() -> Result<Self> {
+        let tools = workspace::target()?.join("tools");
+        let own = tools.join("bin/bpf-linker");
+        for path in [Some(own.clone()), process::find("bpf-linker")].into_iter().flatten() {
+            match version_of(&path).as_deref() {
+                Some(VERSION) => return Ok(Self { path, version: VERSION }),
+                Some(other) => eprintln!("{} is version {other}, not {VERSION}: not used", path.display()),
+                None => {}
+            }
+        }
+        eprintln!("installing bpf-linker {VERSION} into {} (about a minute)", tools.display());
+        let mut command = workspace::cargo();
+        // Its build must not land in a folder that holds our own target.
+        command.env_remove("CARGO_TARGET_DIR").args(["install", "bpf-linker", "--locked", "--quiet"]);
+        command.args(["--version", VERSION, "--root"]).arg(&tools);
+        process::run(&mut command)
+            .with_context(|| format!("try: cargo install bpf-linker --version {VERSION} --locked"))?;
+        Ok(Self { path: own, version: VERSION })
+    }
+}
+
+fn version_of(program: &Path) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    version::second_word(&String::from_utf8_lossy(&output.stdout)).map(str::to_owned)
+}

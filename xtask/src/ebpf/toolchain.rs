@@ -1,0 +1,220 @@
+//! The two toolchains that build the kernel side: a nightly of rustup, or Debian's rustc for bare targets.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result, bail};
+use serde::{Deserialize, Serialize};
+
+use super::{TARGET, version::Rustc};
+use crate::{process, workspace};
+
+/// The nightly that the checked-in object is built by, installed when there is none that fits.
+const PINNED: &str = "nightly-2026-05-20";
+
+/// bpf-linker reads bitcode of this LLVM only, so rustc must be built with the same.
+pub(crate) const LLVM_MAJOR: u32 = 22;
+
+const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
+const DEBIAN_CARGO: &str = "/usr/bin/cargo";
+const DEBIAN_LLVM: &str = "/usr/lib/llvm-22/lib";
+const DEBIAN_PACKAGES: &str = "apt-get install rustc-web cargo-web libstd-rust-web-dev-bpf libllvm22";
+
+/// Where a toolchain comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// A nightly of rustup, which builds `core` from source.
+    Rustup,
+    /// Debian's packages, which bring `core` for BPF.
+    Debian,
+}
+
+/// A toolchain that can build for BPF.
+pub(crate) struct Toolchain {
+    pub(crate) kind: Kind,
+    pub(crate) rustc: Rustc,
+    /// The toolchain's name for rustup; empty for Debian's.
+    name: String,
+    sysroot: PathBuf,
+}
+
+impl Toolchain {
+    /// The toolchain of `kind`; without one, rustup's where rustup is, else Debian's.
+    ///
+    /// # Errors
+    /// It is not there and cannot be installed from here: the message names the command.
+    pub(crate) fn find(kind: Option<Kind>) -> Result<Self> {
+        let toolchain = match kind {
+            Some(Kind::Debian) => Self::debian()?,
+            Some(Kind::Rustup) => Self::rustup()?,
+            None if process::find("rustup").is_some() => Self::rustup()?,
+            None => Self::debian().context("there is no rustup either (https://rustup.rs)")?,
+        };
+        if toolchain.kind == Kind::Rustup {
+            toolchain.need_component("rust-src")?;
+        }
+        Ok(toolchain)
+    }
+
+    /// A nightly of rustup whose LLVM fits; installs one where there is none.
+    ///
+    /// # Errors
+    /// There is no rustup, or it cannot install.
+    pub(crate) fn rustup() -> Result<Self> {
+        let rustup = process::find("rustup").context("rustup is missing: see https://rustup.rs")?;
+        let list = process::output(Command::new(rustup).args(["toolchain", "list"]))?;
+        for name in installed(&list) {
+            let toolchain = Self::nightly(name)?;
+            if toolchain.rustc.llvm_major() == LLVM_MAJOR {
+                return Ok(toolchain);
+            }
+            eprintln!("{name} has LLVM {}, bpf-linker needs {LLVM_MAJOR}: not used", toolchain.rustc.llvm);
+        }
+        eprintln!("installing the toolchain {PINNED}");
+        process::run(Command::new("rustup").args(["toolchain", "install", PINNED, "--profile", "minimal"]))
+            .with_context(|| format!("no nightly with LLVM {LLVM_MAJOR}: rustup toolchain install {PINNED}"))?;
+        Self::nightly(PINNED)
+    }
+
+    fn nightly(name: &str) -> Result<Self> {
+        let rustc = || {
+            let mut command = Command::new("rustup");
+            command.args(["run", name, "rustc"]);
+            command
+        };
+        Ok(Self {
+            kind: Kind::Rustup,
+            name: name.to_owned(),
+            rustc: Rustc::parse(&process::output(rustc().arg("-vV"))?)?,
+            sysroot: process::output(rustc().args(["--print", "sysroot"]))?.into(),
+        })
+    }
+
+    fn debian() -> Result<Self> {
+        let hint = || format!("Debian's Rust for BPF is not complete: {DEBIAN_PACKAGES}");
+        for file in [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_LLVM] {
+            if !Path::new(file).exists() {
+                bail!("{} ({file} is missing)", hint());
+            }
+        }
+        let sysroot = process::output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
+        let toolchain = Self {
+            kind: Kind::Debian,
+            name: String::new(),
+            rustc: Rustc::parse(&process::output(Command::new(DEBIAN_RUSTC).arg("-vV"))?)?,
+            sysroot: sysroot.into(),
+        };
+        let core = toolchain.sysroot.join("lib/rustlib").join(TARGET).join("lib");
+        if !core.is_dir() {
+            bail!("{} ({} is missing)", hint(), core.display());
+        }
+        if toolchain.rustc.llvm_major() != LLVM_MAJOR {
+            bail!("{DEBIAN_RUSTC} has LLVM {}, bpf-linker needs {LLVM_MAJOR}", toolchain.rustc.llvm);
+        }
+        Ok(toolchain)
+    }
+
+    /// Adds a component of rustup where it is missing.
+    ///
+    /// # Errors
+    /// rustup cannot.
+    pub(crate) fn need_component(&self, component: &str) -> Result<()> {
+        let mut list = Command::new("rustup");
+        list.args(["component", "list", "--installed", "--toolchain", &self.name]);
+        if process::output(&mut list)?.lines().any(|line| line.starts_with(component)) {
+            return Ok(());
+        }
+        eprintln!("adding {component} to {}", self.name);
+        process::run(Command::new("rustup").args(["component", "add", component, "--toolchain", &self.name]))
+    }
+
+    /// This toolchain's cargo, started in the root of the workspace, free of the caller's toolchain and flags.
+    pub(crate) fn cargo(&self) -> Command {
+        let mut command = match self.kind {
+            Kind::Rustup => {
+                let mut command = Command::new("rustup");
+                command.args(["run", &self.name, "cargo"]);
+                command
+            }
+            Kind::Debian => {
+                let mut command = Command::new(DEBIAN_CARGO);
+                // aya-ebpf uses unstable features of the compiler.
+                command.env("RUSTC", DEBIAN_RUSTC).env("RUSTC_BOOTSTRAP", "1");
+                command
+            }
+        };
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if ["CARGO_PROFILE_", "CARGO_BUILD_", "CARGO_TARGET_BPF"]
+                .iter()
+                .any(|start| name.starts_with(start))
+            {
+                command.env_remove(&*name);
+            }
+        }
+        command
+            .current_dir(workspace::root())
+            .env_remove("CARGO")
+            .env_remove("RUSTFLAGS")
+            .env_remove("RUSTUP_TOOLCHAIN")
+            // bpf-linker loads LLVM from here.
+            .env("LD_LIBRARY_PATH", self.llvm());
+        command
+    }
+
+    /// Arguments of cargo that bring `core` for BPF.
+    pub(crate) fn build_std(&self) -> &'static [&'static str] {
+        match self.kind {
+            Kind::Rustup => &["-Z", "build-std=core"],
+            Kind::Debian => &[],
+        }
+    }
+
+    /// The folder of the sources of `core`, whose path the compiler would write into the object.
+    pub(crate) fn core_sources(&self) -> PathBuf {
+        self.sysroot.join("lib/rustlib/src/rust")
+    }
+
+    fn llvm(&self) -> PathBuf {
+        match self.kind {
+            Kind::Rustup => self.sysroot.join("lib"),
+            Kind::Debian => PathBuf::from(DEBIAN_LLVM),
+        }
+    }
+}
+
+/// The nightlies to try among the lines of `rustup toolchain list`: the pinned one first, then the current one.
+fn installed(list: &str) -> Vec<&'static str> {
+    let is_there = |name: &str| {
+        // A line is the name, the host's triple, and remarks: `nightly-x86_64-unknown-linux-gnu (default)`.
+        list.lines().filter_map(|line| line.strip_prefix(name)).any(|rest| {
+            let rest = rest.split_whitespace().next().unwrap_or_default();
+            rest.is_empty() || rest.strip_prefix('-').is_some_and(|rest| !rest.starts_with("20"))
+        })
+    };
+    [PINNED, "nightly"].into_iter().filter(|name| is_there(name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pinned_nightly_goes_first() {
+        let list = "stable-x86_64-unknown-linux-gnu (active, default)\nnightly-x86_64-unknown-linux-gnu\n\
+            nightly-2026-05-20-x86_64-unknown-linux-gnu";
+        assert_eq!(installed(list), [PINNED, "nightly"]);
+    }
+
+    #[test]
+    fn another_days_nightly_is_not_the_current_one() {
+        assert!(
+            installed("nightly-2025-01-01-x86_64-unknown-linux-gnu\nstable-x86_64-unknown-linux-gnu")
+                .is_empty()
+        );
+        assert_eq!(installed("nightly-aarch64-unknown-linux-gnu (default)"), ["nightly"]);
+    }
+}

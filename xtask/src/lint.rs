@@ -1,0 +1,43 @@
+//! `cargo xtask lint`: layout, lints and documentation, of the kernel side too.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::{
+    ebpf::{self, Toolchain},
+    process, workspace,
+};
+
+/// # Errors
+/// The first of the checks that fails, or a toolchain that is missing.
+pub(crate) fn main() -> Result<()> {
+    step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
+    step(
+        "lints",
+        workspace::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+    )?;
+    let toolchain = Toolchain::rustup()?;
+    toolchain.need_component("clippy")?;
+    step("lints of the kernel side", &mut ebpf_clippy(&toolchain)?)?;
+    step(
+        "documentation",
+        workspace::cargo().args(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+fn step(name: &str, command: &mut Command) -> Result<()> {
+    eprintln!("{name}: {}", process::shown(command));
+    process::run(command).with_context(|| format!("{name}: not clean"))
+}
+
+fn ebpf_clippy(toolchain: &Toolchain) -> Result<Command> {
+    let mut command = toolchain.cargo();
+    command
+        .args(["clippy", "--package", ebpf::PACKAGE, "--target", ebpf::TARGET])
+        .args(toolchain.build_std())
+        .arg("--target-dir")
+        .arg(workspace::target()?.join("ebpf-lint"))
+        .args(["--", "-D", "warnings"]);
+    Ok(command)
+}

@@ -1,0 +1,55 @@
+//! The project's own commands: `cargo xtask COMMAND`.
+//!
+//! One module a command. What a command needs from outside it names before it starts, with the command
+//! that brings it.
+
+mod build_ebpf;
+mod check_ebpf;
+mod ci;
+mod ebpf;
+mod lint;
+mod process;
+mod run;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "Builds, runs and checks tcptrace")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Run(run::Args),
+    Test(test::Args),
+    BuildEbpf(build_ebpf::Args),
+    CheckEbpf(check_ebpf::Args),
+    /// Check layout, lints and documentation, of the kernel side too.
+    Lint,
+    /// Do what continuous integration does: lint, check-ebpf --rebuild, test.
+    Ci,
+}
+
+fn main() -> ExitCode {
+    let outcome = match Cli::parse().command {
+        Command::Run(args) => run::main(&args),
+        Command::Test(args) => test::main(&args),
+        Command::BuildEbpf(args) => build_ebpf::main(&args),
+        Command::CheckEbpf(args) => check_ebpf::main(&args),
+        Command::Lint => lint::main(),
+        Command::Ci => ci::main(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `cargo xtask test`: every test of the workspace, the ones on the real kernel included.
+
+mod tally;
+
+use std::{
+    ffi::OsString,
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{process, workspace};
+use tally::Tally;
+
+/// Run every test of the workspace on a release build of the tracer, as root where tests need it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Do without root: tests that need it skip themselves.
+    #[arg(long)]
+    no_root: bool,
+    /// Arguments of cargo test, after `--`.
+    #[arg(last = true)]
+    args: Vec<OsString>,
+}
+
+/// # Errors
+/// Something the tests need is missing, a build fails, or a test fails.
+pub(crate) fn main(args: &Args) -> Result<()> {
+    let runner = if args.no_root { None } else { runner()? };
+    if !args.no_root {
+        check_tools()?;
+    }
+    let mut command = workspace::cargo();
+    command.env("TCPTRACE_BIN", workspace::build_tracer()?);
+    if !args.no_root {
+        command.env("TCPTRACE_REQUIRE_ALL", "1");
+    }
+    if let Some(runner) = runner {
+        command.env(runner_variable(&host()?), runner);
+    }
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.args);
+    let start = Instant::now();
+    let (tally, passed) = counted(&mut command)?;
+    println!("\ntests built and run in {} s", start.elapsed().as_secs());
+    println!("{tally}");
+    if !passed {
+        bail!("{} failed", process::shown(&command));
+    }
+    if tally.passed == 0 {
+        bail!("no test ran");
+    }
+    Ok(())
+}
+
+/// Runs `cargo test`, passes its output on, and adds up the results of its test programs.
+fn counted(command: &mut Command) -> Result<(Tally, bool)> {
+    let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
+    let mut tally = Tally::default();
+    let mut stdout = std::io::stdout().lock();
+    if let Some(output) = child.stdout.take() {
+        for line in BufReader::new(output).split(b'\n') {
+            let line = line.context("output of cargo test")?;
+            stdout.write_all(&line)?;
+            stdout.write_all(b"\n")?;
+            tally.add(&String::from_utf8_lossy(&line));
+        }
+    }
+    Ok((tally, child.wait()?.success()))
+}
+
+/// What cargo starts test programs through: nothing as root, otherwise sudo.
+fn runner() -> Result<Option<&'static str>> {
+    if process::is_root()? {
+        return Ok(None);
+    }
+    let Some(sudo) = process::find("sudo") else {
+        bail!(
+            "tests on the real kernel need root, and there is no sudo here: run this as root, or use --no-root"
+        );
+    };
+    // Asks for the password once, before the tests' output.
+    process::run(Command::new(sudo).arg("-v")).context("sudo gives no root; --no-root does without")?;
+    Ok(Some("sudo --preserve-env"))
+}
+
+/// The tests build networks by `ip` and compare with `ss`.
+fn check_tools() -> Result<()> {
+    for tool in ["ip", "ss"] {
+        if process::find(tool).is_none() {
+            bail!(
+                "the tests need `{tool}`, from the package iproute2 (Debian, Ubuntu: apt-get install iproute2; \
+                 Fedora: dnf install iproute; Alpine: apk add iproute2)"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// The target triple that `cargo test` builds for without other orders.
+fn host() -> Result<String> {
+    let text = process::output(workspace::cargo().args(["--version", "--verbose"]))?;
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).context("`cargo --version --verbose` names no host")
+}
+
+/// The variable by which cargo learns the runner for the programs of `triple`.
+fn runner_variable(triple: &str) -> String {
+    format!("CARGO_TARGET_{}_RUNNER", triple.to_uppercase().replace('-', "_"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runner_variables_are_spelt_as_cargo_reads_them() {
+        assert_eq!(
+            runner_variable("x86_64-unknown-linux-gnu"),
+            "CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUNNER"
+        );
+    }
+
+    #[test]
+    fn output_is_counted_and_failure_seen() {
+        let script =
+            "echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out'; exit 1";
+        let (tally, passed) = counted(Command::new("sh").args(["-c", script])).expect("sh runs");
+        assert_eq!((tally.passed, tally.failed, passed), (1, 2, false));
+    }
+}

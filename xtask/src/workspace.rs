@@ -1,0 +1,85 @@
+//! This workspace: where it is, and what cargo builds from it.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::process;
+
+/// The folder of the root `Cargo.toml`.
+pub(crate) fn root() -> &'static Path {
+    let crate_root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    crate_root.parent().unwrap_or(crate_root)
+}
+
+/// The cargo that runs this program, started in the root of the workspace.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Cargo's target folder for this workspace, by whatever setting it was chosen.
+///
+/// # Errors
+/// `cargo metadata` fails.
+pub(crate) fn target() -> Result<PathBuf> {
+    let text = process::output(cargo().args(["metadata", "--no-deps", "--format-version", "1"]))?;
+    let metadata: Value = serde_json::from_str(&text).context("cargo metadata")?;
+    let target = metadata["target_directory"].as_str().context("cargo metadata has no target_directory")?;
+    Ok(PathBuf::from(target))
+}
+
+/// Builds the tracer for release and returns the path of the program.
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn build_tracer() -> Result<PathBuf> {
+    let mut command = cargo();
+    command
+        .args(["build", "--release", "--package", "tcptrace-userspace", "--bin", "tcptrace"])
+        .args(["--message-format", "json-render-diagnostics"])
+        .stderr(Stdio::inherit());
+    let output = command.output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the build failed: {}", process::shown(&command));
+    }
+    executable(&String::from_utf8_lossy(&output.stdout), "tcptrace").context("cargo named no program built")
+}
+
+/// The program `name` in cargo's JSON messages.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .filter(|message| message["target"]["name"] == name)
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_program_is_found_among_cargos_messages() {
+        let messages = concat!(
+            r#"{"reason":"compiler-artifact","target":{"name":"tcptrace","kind":["lib"]},"executable":null}"#,
+            "\nnot JSON\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"other"},"executable":"/t/other"}"#,
+            "\n",
+            r#"{"reason":"compiler-artifact","target":{"name":"tcptrace"},"executable":"/t/tcptrace"}"#,
+        );
+        assert_eq!(executable(messages, "tcptrace"), Some(PathBuf::from("/t/tcptrace")));
+        assert_eq!(executable(messages, "absent"), None);
+    }
+
+    #[test]
+    fn the_root_holds_the_lock_file() {
+        assert!(root().join("Cargo.lock").is_file());
+    }
+}

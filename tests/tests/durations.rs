@@ -1,0 +1,142 @@
+//! Time in the old state, against tracefs' own clock; with and without a filter that hides the state's beginning.
+
+use std::{collections::BTreeMap, thread::sleep, time::Duration};
+
+use tcptrace_tests::{
+    both_hooks,
+    machine::{Hook, is_root},
+    net::{self, Family, accept, listen, read_end},
+    netns::V4,
+    tracer::{Report, Tracer},
+    transition::{Transition, Tuple},
+    world::{Ports, World, compare},
+};
+
+both_hooks!(every_state, states_behind_a_filter, reused_socket_addresses);
+
+/// Between the two programs' looks at the clock lies little; but this machine may be busy in between.
+const TOLERANCE_US: u64 = 300;
+
+/// A connection with fixed ports, so that tracefs shows which transitions are whose, at rest for a while in some states.
+fn traffic(ports: Ports) {
+    let pause = || sleep(Duration::from_millis(30));
+    let listener = listen(ports.listen(Family::V4));
+    let client = net::socket(ports.connect(Family::V4));
+    client.bind(&net::local(V4, ports.port(1)).into()).expect("bind");
+    pause();
+    client.connect(&ports.connect(Family::V4).into()).expect("connect");
+    let server = accept(&listener);
+    pause();
+    drop(client);
+    read_end(&server);
+    pause();
+    drop(server);
+    pause();
+    drop(listener);
+}
+
+/// When each socket entered the state that it leaves, by tracefs: the ends and the new state of a transition to when the
+/// one before was, in microseconds. None for a socket's first.
+fn witnessed(transitions: &[Transition]) -> BTreeMap<(Tuple, String), Option<u64>> {
+    let mut since: BTreeMap<Tuple, (String, u64)> = BTreeMap::new();
+    let mut durations = BTreeMap::new();
+    for transition in transitions {
+        let us = transition.ktime_ns / 1_000;
+        let before = since.insert(transition.tuple, (transition.new.clone(), us));
+        let duration = before.filter(|(state, _)| *state == transition.old).map(|(_, then)| us - then);
+        durations.insert((transition.tuple, transition.new.clone()), duration);
+    }
+    durations
+}
+
+/// Asserts that what tcptrace says of the time in state is what tracefs' times say, and returns how many were known.
+fn assert_durations(report: &Report, world: &World) -> usize {
+    let witnessed = witnessed(&world.tracefs.transitions());
+    let mut known = 0;
+    for transition in report.transitions() {
+        let told = transition.json["duration_us"].as_u64();
+        let key = (transition.tuple, transition.new.clone());
+        let truth = witnessed.get(&key).unwrap_or_else(|| panic!("tracefs does not know {transition}"));
+        match (told, truth) {
+            (Some(told), Some(truth)) => {
+                assert!(told.abs_diff(*truth) <= TOLERANCE_US, "{told} us, not {truth} us, in {}", transition.json);
+                known += 1;
+            }
+            (None, None) => {}
+            _ => panic!("{told:?} us, not {truth:?} us, in {}", transition.json),
+        }
+    }
+    known
+}
+
+fn trace(hook: Hook, options: &[&str]) -> (Report, World) {
+    let world = World::new(512);
+    let netns = world.namespace.inode().to_string();
+    let tracer = Tracer::start(hook, &[&["-o", "json", "--netns", &netns], options].concat());
+    let ports = world.ports();
+    world.namespace.run(move || traffic(ports));
+    world.settle(12);
+    let report = tracer.stop();
+    report.assert_lossless();
+    (report, world)
+}
+
+fn every_state(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let (report, world) = trace(hook, &[]);
+    compare(&report.transitions(), &world.tracefs.transitions());
+    // Listener, client and server have a first transition each, the other nine have one before.
+    assert_eq!(assert_durations(&report, &world), 9);
+    for state in ["ESTABLISHED", "CLOSE_WAIT", "LISTEN"] {
+        let transition = report.transitions().into_iter().find(|event| event.old == state && event.new != "SYN_RECV");
+        let json = transition.expect(state).json;
+        assert!(json["duration_us"].as_u64() >= Some(30_000), "it rested: {json}");
+    }
+}
+
+fn states_behind_a_filter(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    for (options, states) in [
+        (&["--from-state", "CLOSE_WAIT"][..], &[("CLOSE_WAIT", "LAST_ACK")][..]),
+        (&["--to-state", "CLOSE_WAIT"], &[("ESTABLISHED", "CLOSE_WAIT")]),
+        (&["--state", "fin-wait-1"], &[("ESTABLISHED", "FIN_WAIT1"), ("FIN_WAIT1", "FIN_WAIT2")]),
+    ] {
+        let (report, world) = trace(hook, options);
+        let told = report.transitions();
+        let kinds: Vec<_> = told.iter().map(|event| (event.old.as_str(), event.new.as_str())).collect();
+        assert_eq!(kinds, states, "{options:?}");
+        assert_eq!(assert_durations(&report, &world), states.len(), "{options:?}");
+        for transition in told {
+            assert_eq!(transition.json["owner"]["pid"], std::process::id(), "{options:?}: {}", transition.json);
+        }
+    }
+}
+
+/// The kernel gives the memory of a closed socket to the next one, which must not inherit its age.
+fn reused_socket_addresses(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let netns = world.namespace.inode().to_string();
+    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
+    let ports = world.ports();
+    world.namespace.run(move || {
+        for _ in 0..200 {
+            drop(listen(ports.listen(Family::V4)));
+        }
+    });
+    world.settle(400);
+    let report = tracer.stop();
+    report.assert_lossless();
+    compare(&report.transitions(), &world.tracefs.transitions());
+    for transition in report.transitions() {
+        let known = transition.json["duration_us"].as_u64();
+        assert_eq!(known.is_some(), transition.old == "LISTEN", "{}", transition.json);
+        assert!(known.is_none_or(|us| us < 100_000), "{}", transition.json);
+    }
+}

@@ -1,0 +1,246 @@
+//! What each filter lets through is what it should of all that tracefs saw.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::{IpAddr, SocketAddr},
+    process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use tcptrace_tests::{
+    both_hooks,
+    chain::chains,
+    machine::{Hook, is_root},
+    net::{Family, abort, accept, connect, connect_error, listen, pair, read_end, read_error},
+    netns::{Namespace, V4, V6},
+    process::Running,
+    tracer::{Report, Tracer},
+    transition::{Transition, listing},
+    world::{Ports, World, compare},
+};
+
+both_hooks!(tuple_filters, state_filters, netns_filter, pid_filter, count_and_duration);
+
+/// Connections of all families, to two ports, closed in several ways.
+fn traffic(ports: Ports) {
+    for family in [Family::V4, Family::V6, Family::MappedServer, Family::MappedClient] {
+        let listener = listen(ports.listen(family));
+        let (client, server) = pair(&listener, ports.connect(family));
+        drop(client);
+        read_end(&server);
+        drop((server, listener));
+    }
+    let address = Family::V4.listen(ports.port(1));
+    let listener = listen(address);
+    let (client, server) = pair(&listener, address);
+    abort(client);
+    read_error(&server);
+    drop((server, listener));
+    connect_error(Family::V4.connect(ports.port(2)));
+    let elsewhere = SocketAddr::from(([192, 0, 2, 77], ports.port(3)));
+    let listener = listen(elsewhere);
+    let client = connect(elsewhere);
+    drop(accept(&listener));
+    read_end(&client);
+}
+
+type Wanted = Box<dyn Fn(&Transition) -> bool>;
+
+/// Runs a tracer for each filter at once on the same traffic.
+fn check(hook: Hook, world: &World, filters: Vec<(Vec<String>, Wanted)>) {
+    let netns = world.namespace.inode().to_string();
+    let tracers: Vec<_> = filters
+        .iter()
+        .map(|(options, _)| {
+            let mut arguments = vec!["-o", "json", "--netns", &netns];
+            arguments.extend(options.iter().map(String::as_str));
+            Tracer::start(hook, &arguments)
+        })
+        .collect();
+    let ports = world.ports();
+    world.namespace.run(move || traffic(ports));
+    world.settle(60);
+    let reports: Vec<Report> = tracers.into_iter().map(Tracer::stop).collect();
+    let all = world.tracefs.transitions();
+    assert!(all.len() >= 60, "the traffic happened:\n{}", listing(&all));
+    for ((options, wanted), report) in filters.iter().zip(&reports) {
+        report.assert_lossless();
+        let expected: Vec<_> = with_ports(&all).into_iter().filter(|(known, _)| wanted(known)).map(|(_, seen)| seen).collect();
+        assert!(!expected.is_empty() && expected.len() < all.len(), "{options:?} distinguishes");
+        println!("{options:?}: {} of {}", expected.len(), all.len());
+        compare(&report.transitions(), &expected);
+    }
+}
+
+/// Each transition with the local port that its socket turned out to have, and as seen.
+fn with_ports(all: &[Transition]) -> Vec<(Transition, Transition)> {
+    let mut pairs = Vec::new();
+    for chain in chains(all) {
+        let lport = chain.tuple().lport;
+        for seen in chain.0 {
+            let mut known = seen.clone();
+            known.tuple.lport = lport;
+            pairs.push((known, seen));
+        }
+    }
+    pairs.sort_by_key(|(known, _)| known.ktime_ns);
+    pairs
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split(' ').map(str::to_owned).collect()
+}
+
+fn tuple_filters(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let port = |index| world.slot.port(index);
+    let ephemeral = world.slot.ephemeral();
+    let (first, last) = (*ephemeral.start(), *ephemeral.end());
+    let (p0, p1, p2) = (port(0), port(1), port(2));
+    let near: IpAddr = V4.into();
+    let far: IpAddr = [192, 0, 2, 77].into();
+    let filters: Vec<(Vec<String>, Wanted)> = vec![
+        (words(&format!("-L {p0}")), Box::new(move |event| event.tuple.lport == p0)),
+        // Also CLOSE -> SYN_SENT, where the port is not chosen yet.
+        (words(&format!("-L {first}-{last}")), Box::new(move |event| (first..=last).contains(&event.tuple.lport))),
+        (words(&format!("-D {p1},{p2}")), Box::new(move |event| [p1, p2].contains(&event.tuple.rport))),
+        (
+            words(&format!("-L {first}-{last} -D {p0}")),
+            Box::new(move |event| (first..=last).contains(&event.tuple.lport) && event.tuple.rport == p0),
+        ),
+        (words("--local 192.0.2.77"), Box::new(move |event| event.tuple.laddr == far)),
+        (words("--remote 192.0.2.77/32"), Box::new(move |event| event.tuple.raddr == far)),
+        (words(&format!("--local {V4}/32,{V6}/128")), Box::new(move |event| event.tuple.laddr == near || event.tuple.laddr == IpAddr::from(V6))),
+        (words("--remote 2001:db8::/32"), Box::new(|event| event.tuple.raddr == IpAddr::from(V6))),
+        (words("-4"), Box::new(|event| event.tuple.laddr.is_ipv4())),
+        (words("-6"), Box::new(|event| event.tuple.laddr.is_ipv6())),
+    ];
+    check(hook, &world, filters);
+}
+
+fn state_filters(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let p0 = world.slot.port(0);
+    let filters: Vec<(Vec<String>, Wanted)> = vec![
+        (words("--state ESTABLISHED"), Box::new(|event| event.old == "ESTABLISHED" || event.new == "ESTABLISHED")),
+        (words("--state syn-sent,listen"), Box::new(|event| {
+            [&event.old, &event.new].into_iter().any(|state| state == "SYN_SENT" || state == "LISTEN")
+        })),
+        (words("--from-state CLOSE_WAIT"), Box::new(|event| event.old == "CLOSE_WAIT")),
+        (words("--to-state CLOSE"), Box::new(|event| event.new == "CLOSE")),
+        (
+            words("--from-state ESTABLISHED --to-state CLOSE"),
+            Box::new(|event| event.old == "ESTABLISHED" && event.new == "CLOSE"),
+        ),
+        (
+            words(&format!("-L {p0} --to-state SYN_RECV,CLOSE_WAIT")),
+            Box::new(move |event| event.tuple.lport == p0 && ["SYN_RECV", "CLOSE_WAIT"].contains(&event.new.as_str())),
+        ),
+    ];
+    check(hook, &world, filters);
+}
+
+/// Two namespaces with the same addresses; a tracer for each, the namespace once by inode and once by path.
+fn netns_filter(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let other = Namespace::new(&world.slot.ephemeral());
+    let inode = world.namespace.inode().to_string();
+    let here = Tracer::start(hook, &["-o", "json", "--netns", &inode]);
+    let there = Tracer::start(hook, &["-o", "json", "--netns", other.path()]);
+    let ports = world.ports();
+    let address = Family::V4.listen(ports.port(0));
+    world.namespace.run(move || drop(listen(address)));
+    let elsewhere = Family::V4.listen(ports.port(1));
+    other.run(move || drop(listen(elsewhere)));
+    world.settle(4);
+    let all = world.tracefs.transitions();
+    for (tracer, port, inode) in [(here, ports.port(0), world.namespace.inode()), (there, ports.port(1), other.inode())] {
+        let report = tracer.stop();
+        report.assert_lossless();
+        let told = report.transitions();
+        let expected: Vec<_> = all.iter().filter(|event| event.tuple.lport == port).cloned().collect();
+        assert_eq!(expected.len(), 2, "{}", listing(&all));
+        compare(&told, &expected);
+        assert!(told.iter().all(|event| event.json["netns"] == inode), "{}", report.stdout);
+    }
+}
+
+/// Only the sockets of one process, those from their first transition to their last, a server's children included: one
+/// tracer for the server's process, one for the client's.
+fn pid_filter(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let ports = world.ports();
+    let netns = world.namespace.inode().to_string();
+    let (server, client, port) = world.namespace.run(move || {
+        let address = ports.connect(Family::V4).to_string();
+        // Waits, then becomes the actor, with the same process id.
+        let mut command = Command::new("sh");
+        command.args(["-c", "read -r _ && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_actor"), "connect", &address]);
+        let mut actor = Running::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let trace = |pid: u32| Tracer::start(hook, &["-o", "json", "--netns", &netns, "-p", &pid.to_string()]);
+        let (server, client) = (trace(std::process::id()), trace(actor.pid()));
+
+        let listener = listen(ports.listen(Family::V4));
+        let mut stdin = actor.child().stdin.take().expect("a pipe");
+        stdin.write_all(b"\n").expect("the actor reads");
+        let mut line = String::new();
+        let stdout = actor.child().stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("the client's address");
+        let port = line.trim().parse::<SocketAddr>().expect("an address").port();
+        let accepted = accept(&listener);
+        drop(stdin);
+        read_end(&accepted);
+        actor.wait(Duration::from_secs(10));
+        drop((accepted, listener));
+        // Time for the last packets.
+        sleep(Duration::from_millis(100));
+        (server.stop(), client.stop(), port)
+    });
+    let all = with_ports(&world.tracefs.transitions());
+    for (report, of_client, count) in [(server, false, 7), (client, true, 5)] {
+        report.assert_lossless();
+        let wanted = all.iter().filter(|(known, _)| (known.tuple.lport == port) == of_client);
+        let wanted: Vec<_> = wanted.map(|(_, seen)| seen.clone()).collect();
+        assert_eq!(wanted.len(), count, "{}", listing(&wanted));
+        compare(&report.transitions(), &wanted);
+    }
+}
+
+fn count_and_duration(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let netns = world.namespace.inode().to_string();
+    let five = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--count", "5"]);
+    let ports = world.ports();
+    world.namespace.run(move || traffic(ports));
+    let report = five.join();
+    report.assert_lossless();
+    let told = report.transitions();
+    assert_eq!(told.len(), 5);
+    compare(&told, &world.tracefs.transitions()[..5]);
+
+    let start = Instant::now();
+    let second = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--duration", "1s"]);
+    let ready = Instant::now();
+    world.namespace.run(move || drop(listen(ports.listen(Family::V4))));
+    let report = second.join();
+    report.assert_lossless();
+    assert_eq!(report.transitions().len(), 2);
+    assert!(start.elapsed() >= Duration::from_secs(1), "not earlier");
+    assert!(ready.elapsed() < Duration::from_millis(2_500), "not much later");
+}

@@ -4,7 +4,7 @@ mod tally;
 
 use std::{
     ffi::OsString,
-    io::{BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Write},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -42,7 +42,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.args);
     let start = Instant::now();
-    let (tally, passed) = counted(&mut command)?;
+    let (tally, passed) = counted(&mut command, &mut io::stdout().lock())?;
     println!("\ntests built and run in {} s", start.elapsed().as_secs());
     println!("{tally}");
     if !passed {
@@ -54,16 +54,15 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Runs `cargo test`, passes its output on, and adds up the results of its test programs.
-fn counted(command: &mut Command) -> Result<(Tally, bool)> {
+/// Runs `cargo test`, passes its output on to `to`, and adds up the results of its test programs.
+fn counted(command: &mut Command, to: &mut impl Write) -> Result<(Tally, bool)> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let mut tally = Tally::default();
-    let mut stdout = std::io::stdout().lock();
     if let Some(output) = child.stdout.take() {
         for line in BufReader::new(output).split(b'\n') {
             let line = line.context("output of cargo test")?;
-            stdout.write_all(&line)?;
-            stdout.write_all(b"\n")?;
+            to.write_all(&line)?;
+            to.write_all(b"\n")?;
             tally.add(&String::from_utf8_lossy(&line));
         }
     }

@@ -1,6 +1,8 @@
 //! From the kernel's monotonic clock to the time of day.
 
-use jiff::Timestamp;
+use std::fmt::Write as _;
+
+use jiff::{Timestamp, tz::TimeZone};
 use nix::time::{ClockId, clock_gettime};
 
 /// A fixed relation between `CLOCK_MONOTONIC` and the time of day.
@@ -32,8 +34,7 @@ impl Clock {
     /// The time of day of a monotonic time; the nearest that can be told when it is absurd.
     pub fn time(&self, ktime_ns: u64) -> Timestamp {
         let nanoseconds = i128::from(ktime_ns).saturating_add(self.offset_ns);
-        let bounded =
-            nanoseconds.clamp(Timestamp::MIN.as_nanosecond(), Timestamp::MAX.as_nanosecond());
+        let bounded = nanoseconds.clamp(Timestamp::MIN.as_nanosecond(), Timestamp::MAX.as_nanosecond());
         Timestamp::from_nanosecond(bounded).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
@@ -44,6 +45,97 @@ pub fn monotonic_ns() -> u64 {
 }
 
 fn now_ns(clock: ClockId) -> i128 {
-    clock_gettime(clock)
-        .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+    clock_gettime(clock).map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+}
+
+/// Writes times of day. Thousands share a second, so the part up to there is made once and kept.
+#[derive(Clone, Debug)]
+pub struct TimeFormat {
+    clock: Clock,
+    /// Local time of day in this zone; without one, RFC 3339 in UTC.
+    zone: Option<TimeZone>,
+    /// The second that `text` starts with, since 1970.
+    second: Option<i64>,
+    text: String,
+    /// Bytes of `text` up to the second.
+    whole: usize,
+}
+
+impl TimeFormat {
+    /// RFC 3339 in UTC with nine digits of nanoseconds.
+    pub fn rfc3339(clock: Clock) -> Self {
+        Self { clock, zone: None, second: None, text: String::new(), whole: 0 }
+    }
+
+    /// Hours, minutes and seconds in `zone`, with milliseconds.
+    pub fn time_of_day(clock: Clock, zone: TimeZone) -> Self {
+        Self { zone: Some(zone), ..Self::rfc3339(clock) }
+    }
+
+    /// The time of a monotonic time.
+    pub fn format(&mut self, ktime_ns: u64) -> &str {
+        let time = self.clock.time(ktime_ns);
+        // The fraction counts up from the second below, before 1970 as well.
+        let second = time.as_nanosecond().div_euclid(1_000_000_000);
+        let fraction = time.as_nanosecond().rem_euclid(1_000_000_000);
+        let second = i64::try_from(second).unwrap_or(0);
+        if self.second != Some(second) {
+            self.begin_second(second);
+        }
+        self.text.truncate(self.whole);
+        let _ = match self.zone {
+            None => write!(self.text, ".{fraction:09}Z"),
+            Some(_) => write!(self.text, ".{:03}", fraction / 1_000_000),
+        };
+        &self.text
+    }
+
+    fn begin_second(&mut self, second: i64) {
+        let time = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
+        let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
+        let local = time.to_zoned(zone);
+        self.text.clear();
+        let (h, m, s) = (local.hour(), local.minute(), local.second());
+        let _ = match self.zone {
+            None => write!(self.text, "{}T{h:02}:{m:02}:{s:02}", local.date()),
+            Some(_) => write!(self.text, "{h:02}:{m:02}:{s:02}"),
+        };
+        self.whole = self.text.len();
+        self.second = Some(second);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rfc3339_carries_nine_digits_and_crosses_seconds() {
+        let mut format = TimeFormat::rfc3339(Clock::with_offset(1_790_000_000_000_000_000));
+        assert_eq!(format.format(1), "2026-09-21T14:13:20.000000001Z");
+        assert_eq!(format.format(999_999_999), "2026-09-21T14:13:20.999999999Z");
+        assert_eq!(format.format(1_000_000_000), "2026-09-21T14:13:21.000000000Z");
+        assert_eq!(format.format(0), "2026-09-21T14:13:20.000000000Z");
+    }
+
+    #[test]
+    fn time_of_day_in_a_zone() {
+        let zone = TimeZone::fixed(jiff::tz::offset(2));
+        let mut format = TimeFormat::time_of_day(Clock::with_offset(0), zone);
+        assert_eq!(format.format(3_600_123_456_789), "03:00:00.123");
+    }
+
+    #[test]
+    fn absurd_times_stay_times() {
+        let mut format = TimeFormat::rfc3339(Clock::with_offset(i128::MAX));
+        assert!(format.format(u64::MAX).starts_with("9999-12-"));
+        let mut format = TimeFormat::rfc3339(Clock::with_offset(-1));
+        assert_eq!(format.format(0), "1969-12-31T23:59:59.999999999Z");
+    }
+
+    #[test]
+    fn calibration_agrees_with_the_clock() {
+        let told = Clock::calibrate().time(monotonic_ns()).as_nanosecond();
+        assert!((told - now_ns(ClockId::CLOCK_REALTIME)).abs() < 1_000_000_000);
+    }
 }

@@ -57,6 +57,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
     let mut comm = [0; 16];
     bytes.copy_to_slice(&mut comm);
 
+    let is_listener = State(old) == State::LISTEN;
     let metrics = match flags & RecordFlags::METRICS {
         0 => None,
         _ if bytes.remaining() < size_of::<CloseMetrics>() => return Err(DecodeError::Short(len)),
@@ -67,6 +68,8 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
             retransmits: bytes.get_u32_ne(),
         }),
     };
+    // A listener transfers nothing; its zeros would look like figures.
+    let metrics = metrics.filter(|_| !is_listener);
     let (laddr, raddr) = addresses(family, laddr, raddr);
     Ok(Event {
         ktime_ns,

@@ -1,4 +1,4 @@
-//! The map boundary: the types that cross it as bytes, and the ring as something to wait for. The only
+//! The map boundary: the types that cross it as bytes, and descriptors as something to wait for. The only
 //! `unsafe` of user space.
 
 #![expect(unsafe_code, reason = "aya and tokio ask for promises that the compiler cannot check")]
@@ -24,8 +24,11 @@ unsafe impl aya::Pod for PodConfig {}
 // SAFETY: as above.
 unsafe impl aya::Pod for PodCounters {}
 
-/// Registers the ring with the tokio runtime: readable when the kernel side wakes the reader.
-pub(super) fn waitable(ring: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+/// Registers a descriptor with the tokio runtime.
+///
+/// # Errors
+/// When it cannot be waited for.
+pub fn waitable(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: the descriptor is owned, so it is open and always the same for as long as it is registered.
-    unsafe { AsyncFd::register_with_interest(ring, Interest::READABLE) }.map_err(Into::into)
+    unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(Into::into)
 }

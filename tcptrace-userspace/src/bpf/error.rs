@@ -28,7 +28,7 @@ pub enum Error {
         limit: u64,
     },
     /// A map could not be created.
-    #[error("the kernel cannot create the map {map}: {source}; a smaller --buffer may help")]
+    #[error("the kernel cannot create the map {map} (a smaller --buffer may help)")]
     Map {
         /// Its name.
         map: String,
@@ -49,7 +49,7 @@ pub enum Error {
     Layout(#[from] LayoutError),
     /// No tracefs.
     #[error(
-        "tracefs cannot be used ({0}), which --hook tracepoint needs; try `mount -t tracefs tracefs \
+        "tracefs cannot be used ({0}), which --hook tracepoint needs; as root, try `mount -t tracefs tracefs \
          /sys/kernel/tracing`, or a kernel with CONFIG_FTRACE=y"
     )]
     NoTracefs(&'static str),

@@ -5,10 +5,10 @@ use std::fmt;
 /// A program type on the hook, in order of preference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Hook {
-    /// BTF-typed tracepoint: needs BTF and Linux 5.8; shows everything and misses nothing.
+    /// BTF-typed tracepoint, the better one: needs a kernel with BTF.
     #[value(name = "tp_btf")]
     TpBtf,
-    /// Classic tracepoint: needs tracefs; skipped while another tracepoint or kprobe program runs on the CPU.
+    /// Classic tracepoint: needs tracefs; the kernel skips it while another such program runs on the CPU.
     #[value(name = "tracepoint")]
     Tracepoint,
 }

@@ -14,6 +14,7 @@ mod ring;
 mod tracefs;
 mod tracer;
 
+pub use boundary::waitable;
 pub use btf::{Btf, BtfError, Field};
 pub use error::Error;
 pub use format::{FormatError, parse_format};

@@ -12,7 +12,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::Counters;
-use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Error, Hook,
@@ -108,6 +108,6 @@ impl Tracer {
     /// # Errors
     /// When the descriptor cannot be copied or registered.
     pub fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        boundary::waitable(self.events.as_fd().try_clone_to_owned()?)
+        boundary::waitable(self.events.as_fd().try_clone_to_owned()?, Interest::READABLE)
     }
 }

@@ -28,8 +28,10 @@ pub struct Args {
     pub trace: TraceArgs,
 }
 
-const EXIT_CODES: &str =
-    "Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the summary says why).";
+const EXIT_CODES: &str = "\
+OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.
+IN OLD: time in the old state; - when its beginning was not seen.
+Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the summary says why).";
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
@@ -53,10 +55,10 @@ pub struct TraceArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
-    /// Show seconds since the start instead of the time of day
+    /// Show seconds since the start, as in bcc's tools
     #[arg(short = 't', long, conflicts_with = "time")]
     pub timestamp: bool,
-    /// Show the time of day in whole seconds
+    /// Show the time of day in whole seconds, as in bcc's tools
     #[arg(short = 'T', long)]
     pub time: bool,
     /// Colour: auto is on a terminal, unless NO_COLOR is set
@@ -75,7 +77,7 @@ pub struct TraceArgs {
     /// IPv6 only
     #[arg(short = '6', long, help_heading = "Filters")]
     pub ipv6: bool,
-    /// Sockets of this process, from its first system call on them that is seen
+    /// Sockets of this process (as the host numbers it), each from its first system call on it
     #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Filters")]
     pub pid: Option<u32>,
     /// Local ports, such as 80,443,8000-8999
@@ -103,8 +105,8 @@ pub struct TraceArgs {
     #[arg(long, value_name = "NETNS", help_heading = "Filters")]
     pub netns: Option<String>,
 
-    /// Stop after this time, such as 30s or 5m
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, help_heading = "Limits")]
+    /// Stop after this time, such as 30s or 5m; a bare number is seconds
+    #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Limits")]
     pub duration: Option<Duration>,
     /// Stop after this many transitions
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
@@ -133,6 +135,16 @@ pub enum Colour {
 }
 
 impl TraceArgs {
+    /// What the user should know before waiting for something that cannot come.
+    pub fn note(&self) -> Option<String> {
+        let wanted = [&self.state, &self.from_state, &self.to_state];
+        let unseen = wanted.into_iter().flatten().find(|state| UNSEEN.contains(state))?;
+        Some(format!(
+            "note: the kernel reports no transitions from or to {unseen}; FIN_WAIT2 -> CLOSE is where a socket \
+             usually passes into TIME_WAIT"
+        ))
+    }
+
     /// Validates what clap cannot.
     ///
     /// # Errors
@@ -178,6 +190,9 @@ impl TraceArgs {
         })
     }
 }
+
+/// States that live in small sockets of their own, for which the kernel reports no transitions.
+const UNSEEN: [State; 2] = [State(6), State(12)];
 
 const _: () = assert!(DEFAULT_BUFFER == 4 << 20, "the default of --buffer says 4M");
 

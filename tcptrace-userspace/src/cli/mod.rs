@@ -50,6 +50,9 @@ fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
             return Ok(USAGE);
         }
     };
+    if let Some(note) = args.note() {
+        let _ = writeln!(io::stderr(), "tcptrace: {note}");
+    }
     if args.verbose {
         logger::install();
     }

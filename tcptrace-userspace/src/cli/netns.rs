@@ -15,8 +15,8 @@ pub(super) fn inode(text: &str) -> anyhow::Result<u32> {
     let path = if text.contains('/') { text.to_owned() } else { format!("/run/netns/{text}") };
     let metadata = fs::metadata(Path::new(&path)).with_context(|| {
         format!(
-            "--netns: cannot read {path}; give a name from `ip netns`, a path such as /proc/PID/ns/net, or an \
-             inode number from `lsns -t net`"
+            "--netns takes a name from `ip netns`, a path such as /proc/PID/ns/net, or an inode number from \
+             `lsns -t net`; {path} cannot be read"
         )
     })?;
     u32::try_from(metadata.ino()).with_context(|| format!("--netns: {path} is not a network namespace"))

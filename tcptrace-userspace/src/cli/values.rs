@@ -1,6 +1,6 @@
 //! Values of options, parsed with errors that say what would be right.
 
-use std::{net::IpAddr, ops::RangeInclusive};
+use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 
 use ipnet::IpNet;
 use tcptrace_common::{Address, Prefix};
@@ -48,9 +48,22 @@ pub(super) fn buffer(text: &str) -> Result<u64, String> {
         .parse_size(text)
         .map_err(|error| format!("{error}; a size is a number with K, M or G, such as 4M"))?;
     if size == 0 || size > MAX_BUFFER {
-        return Err(format!("the ring buffer can have 1 byte to {}M", MAX_BUFFER >> 20));
+        return Err(format!("the ring buffer can have one page to {}G", MAX_BUFFER >> 30));
     }
     Ok(size)
+}
+
+/// `30s`, `5m`, `1h30m`, or seconds.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = match text.trim().parse::<u32>() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds.into())),
+        Err(_) => humantime::parse_duration(text.trim()),
+    };
+    match parsed {
+        Ok(Duration::ZERO) => Err("a trace of no length shows nothing".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("{error}; a time is 30s, 5m or 1h30m")),
+    }
 }
 
 #[cfg(test)]
@@ -72,6 +85,13 @@ mod tests {
         assert_eq!(prefix("192.0.2.7"), Ok(Prefix::new(Address::from_v4([192, 0, 2, 7]), 128)));
         assert_eq!(prefix("::/0"), Ok(Prefix::new(Address::UNSPECIFIED, 0)));
         assert!(prefix("192.0.2.0/33").is_err() && prefix("host").is_err());
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(duration("5"), Ok(Duration::from_secs(5)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert!(duration("0").is_err() && duration("soon").is_err() && duration("-1s").is_err());
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! Comma-separated values: the fields of the JSON output, flattened, absent values empty.
 
-use std::{fmt, io};
+use std::{
+    fmt::{Display, Write as _},
+    io,
+};
+
+use csv::ByteRecord;
 
 use super::Sink;
 use crate::{
-    clock::Clock,
+    clock::{Clock, TimeFormat},
     record::{Loss, Provenance, Record, Transition},
     state::State,
     text::Escaped,
@@ -43,97 +48,109 @@ const COLUMNS: [&str; 29] = [
 ];
 
 pub(super) struct Csv {
-    clock: Clock,
+    time: TimeFormat,
+    row: Row,
 }
 
 impl Csv {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock }
+        Self { time: TimeFormat::rfc3339(clock), row: Row::default() }
     }
 }
 
 impl Sink for Csv {
     fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        row(out, COLUMNS.map(str::to_owned))
+        COLUMNS.iter().for_each(|column| self.row.put(column));
+        self.row.write(out)
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) => row(out, transition_row(&self.clock, transition)),
-            Record::Loss(loss) => row(out, loss_row(&self.clock, loss)),
+            Record::Transition(transition) => {
+                self.row.transition(self.time.format(transition.event.ktime_ns), transition);
+            }
+            Record::Loss(loss) => self.row.loss(self.time.format(loss.ktime_ns), loss),
             // The account does not fit into these columns; it goes to standard error.
-            Record::Summary(_) => Ok(()),
+            Record::Summary(_) => return Ok(()),
         }
+        self.row.write(out)
     }
 }
 
-fn row(out: &mut Vec<u8>, fields: [String; COLUMNS.len()]) -> io::Result<()> {
-    let mut writer = csv::WriterBuilder::new().buffer_capacity(512).from_writer(out);
-    writer.write_record(fields)?;
-    writer.flush()
+/// A row in the making, and the room to print a field in.
+#[derive(Default)]
+struct Row {
+    fields: ByteRecord,
+    scratch: String,
 }
 
-fn transition_row(clock: &Clock, transition: &Transition) -> [String; COLUMNS.len()] {
-    let event = &transition.event;
-    let (context, owner) = (&event.context, transition.owner.as_ref());
-    let metrics = event.metrics;
-    let closing = event.new_state == State::CLOSE;
-    [
-        "transition".to_owned(),
-        rfc3339(clock, event.ktime_ns).to_string(),
-        event.ktime_ns.to_string(),
-        event.cookie.to_string(),
-        shown(event.netns),
-        event.family().to_string(),
-        event.laddr.to_string(),
-        event.lport.to_string(),
-        event.raddr.to_string(),
-        event.rport.to_string(),
-        event.old_state.to_string(),
-        event.new_state.to_string(),
-        shown(transition.in_old_state_ns.map(|ns| ns / 1_000)),
-        shown(owner.map(|owner| owner.pid)),
-        shown(owner.map(|owner| Escaped(&owner.comm))),
-        shown(owner.map(|owner| owner.uid)),
-        shown(owner.map(|owner| match owner.provenance {
+impl Row {
+    fn put(&mut self, value: impl Display) {
+        self.scratch.clear();
+        let _ = write!(self.scratch, "{value}");
+        self.fields.push_field(self.scratch.as_bytes());
+    }
+
+    fn put_known(&mut self, value: Option<impl Display>) {
+        match value {
+            Some(value) => self.put(value),
+            None => self.fields.push_field(b""),
+        }
+    }
+
+    fn write(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        let mut writer = csv::WriterBuilder::new().buffer_capacity(512).from_writer(out);
+        writer.write_byte_record(&self.fields)?;
+        self.fields.clear();
+        writer.flush()
+    }
+
+    fn transition(&mut self, time: &str, transition: &Transition) {
+        let event = &transition.event;
+        self.put("transition");
+        self.put(time);
+        self.put(event.ktime_ns);
+        self.put(event.cookie);
+        self.put_known(event.netns);
+        self.put(event.family());
+        self.put(event.laddr);
+        self.put(event.lport);
+        self.put(event.raddr);
+        self.put(event.rport);
+        self.put(event.old_state);
+        self.put(event.new_state);
+        self.put_known(transition.in_old_state_ns.map(|ns| ns / 1_000));
+        let owner = transition.owner.as_ref();
+        self.put_known(owner.map(|owner| owner.pid));
+        self.put_known(owner.map(|owner| Escaped(&owner.comm)));
+        self.put_known(owner.map(|owner| owner.uid));
+        self.put_known(owner.map(|owner| match owner.provenance {
             Provenance::Exact => "exact",
             Provenance::Inherited => "inherited",
-        })),
-        context.pid.to_string(),
-        context.tid.to_string(),
-        Escaped(&context.comm).to_string(),
-        context.uid.to_string(),
-        context.cgroup_id.to_string(),
-        shown(context.in_process),
-        shown(event.error.filter(|_| closing)),
-        shown(metrics.map(|metrics| metrics.bytes_acked)),
-        shown(metrics.map(|metrics| metrics.bytes_received)),
-        shown(metrics.map(|metrics| metrics.srtt_us)),
-        shown(metrics.map(|metrics| metrics.retransmits)),
-        String::new(),
-    ]
-}
-
-fn loss_row(clock: &Clock, loss: &Loss) -> [String; COLUMNS.len()] {
-    let mut fields = [const { String::new() }; COLUMNS.len()];
-    "loss".clone_into(&mut fields[0]);
-    fields[1] = rfc3339(clock, loss.ktime_ns).to_string();
-    fields[2] = loss.ktime_ns.to_string();
-    fields[COLUMNS.len() - 1] = loss.lost.total().to_string();
-    fields
-}
-
-fn shown(value: Option<impl fmt::Display>) -> String {
-    value.map(|value| value.to_string()).unwrap_or_default()
-}
-
-/// RFC 3339 in UTC with nine digits of nanoseconds.
-pub(super) fn rfc3339(clock: &Clock, ktime_ns: u64) -> impl fmt::Display {
-    struct Nine(jiff::Timestamp);
-    impl fmt::Display for Nine {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            write!(f, "{:.9}", self.0)
-        }
+        }));
+        let context = &event.context;
+        self.put(context.pid);
+        self.put(context.tid);
+        self.put(Escaped(&context.comm));
+        self.put(context.uid);
+        self.put(context.cgroup_id);
+        self.put_known(context.in_process);
+        self.put_known(event.error.filter(|_| event.new_state == State::CLOSE));
+        let metrics = event.metrics;
+        self.put_known(metrics.map(|metrics| metrics.bytes_acked));
+        self.put_known(metrics.map(|metrics| metrics.bytes_received));
+        self.put_known(metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
+        self.put_known(metrics.map(|metrics| metrics.retransmits));
+        self.put("");
     }
-    Nine(clock.time(ktime_ns))
+
+    fn loss(&mut self, time: &str, loss: &Loss) {
+        self.put("loss");
+        self.put(time);
+        self.put(loss.ktime_ns);
+        while self.fields.len() < COLUMNS.len() - 1 {
+            self.fields.push_field(b"");
+        }
+        self.put(loss.lost.total());
+    }
 }

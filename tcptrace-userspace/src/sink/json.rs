@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 
 use super::Sink;
 use crate::{
-    clock::Clock,
+    clock::{Clock, TimeFormat},
     event::Context,
     record::{Loss, Lost, Owner, Provenance, Record, Summary, Transition},
     state::State,
@@ -17,12 +17,12 @@ use crate::{
 pub(super) const SCHEMA: u32 = 1;
 
 pub(super) struct Json {
-    clock: Clock,
+    time: TimeFormat,
 }
 
 impl Json {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { clock }
+        Self { time: TimeFormat::rfc3339(clock) }
     }
 }
 
@@ -34,10 +34,10 @@ impl Sink for Json {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
             Record::Transition(transition) => {
-                serde_json::to_writer(&mut *out, &transition_line(&self.clock, transition))
+                serde_json::to_writer(&mut *out, &transition_line(self.time.format(transition.event.ktime_ns), transition))
             }
-            Record::Loss(loss) => serde_json::to_writer(&mut *out, &loss_line(&self.clock, loss)),
-            Record::Summary(summary) => serde_json::to_writer(&mut *out, &summary_line(&self.clock, summary)),
+            Record::Loss(loss) => serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss)),
+            Record::Summary(summary) => serde_json::to_writer(&mut *out, &summary_line(self.time.format(summary.ktime_ns), summary)),
         }?;
         out.push(b'\n');
         Ok(())
@@ -53,16 +53,11 @@ impl<T: std::fmt::Display> Serialize for Shown<T> {
     }
 }
 
-/// RFC 3339 in UTC with all nine digits of nanoseconds.
-fn time(clock: &Clock, ktime_ns: u64) -> Shown<impl std::fmt::Display> {
-    Shown(super::csv::rfc3339(clock, ktime_ns))
-}
-
 #[derive(Serialize)]
-struct TransitionLine<'a, T: Serialize> {
+struct TransitionLine<'a> {
     schema: u32,
     r#type: &'static str,
-    time: T,
+    time: &'a str,
     ktime_ns: u64,
     cookie: u64,
     netns: Option<u32>,
@@ -108,12 +103,12 @@ struct ClosePart {
     retransmits: Option<u32>,
 }
 
-fn transition_line<'a>(clock: &Clock, transition: &'a Transition) -> TransitionLine<'a, impl Serialize> {
+fn transition_line<'a>(time: &'a str, transition: &'a Transition) -> TransitionLine<'a> {
     let event = &transition.event;
     TransitionLine {
         schema: SCHEMA,
         r#type: "transition",
-        time: time(clock, event.ktime_ns),
+        time,
         ktime_ns: event.ktime_ns,
         cookie: event.cookie,
         netns: event.netns,
@@ -131,7 +126,7 @@ fn transition_line<'a>(clock: &Clock, transition: &'a Transition) -> TransitionL
             error: event.error,
             bytes_acked: event.metrics.map(|metrics| metrics.bytes_acked),
             bytes_received: event.metrics.map(|metrics| metrics.bytes_received),
-            srtt_us: event.metrics.map(|metrics| metrics.srtt_us),
+            srtt_us: event.metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0),
             retransmits: event.metrics.map(|metrics| metrics.retransmits),
         }),
     }
@@ -158,20 +153,20 @@ fn context_part(context: &Context) -> ContextPart<'_> {
 }
 
 #[derive(Serialize)]
-struct LossLine<T: Serialize> {
+struct LossLine<'a> {
     schema: u32,
     r#type: &'static str,
-    time: T,
+    time: &'a str,
     ktime_ns: u64,
     lost: Lost,
     total: u64,
 }
 
-fn loss_line(clock: &Clock, loss: &Loss) -> LossLine<impl Serialize> {
+fn loss_line<'a>(time: &'a str, loss: &Loss) -> LossLine<'a> {
     LossLine {
         schema: SCHEMA,
         r#type: "loss",
-        time: time(clock, loss.ktime_ns),
+        time,
         ktime_ns: loss.ktime_ns,
         lost: loss.lost,
         total: loss.total.get(),
@@ -179,10 +174,10 @@ fn loss_line(clock: &Clock, loss: &Loss) -> LossLine<impl Serialize> {
 }
 
 #[derive(Serialize)]
-struct SummaryLine<T: Serialize> {
+struct SummaryLine<'a> {
     schema: u32,
     r#type: &'static str,
-    time: T,
+    time: &'a str,
     ktime_ns: u64,
     elapsed_us: u64,
     seen: u64,
@@ -203,11 +198,11 @@ struct MatrixRow {
     count: u64,
 }
 
-fn summary_line(clock: &Clock, summary: &Summary) -> SummaryLine<impl Serialize> {
+fn summary_line<'a>(time: &'a str, summary: &Summary) -> SummaryLine<'a> {
     SummaryLine {
         schema: SCHEMA,
         r#type: "summary",
-        time: time(clock, summary.ktime_ns),
+        time,
         ktime_ns: summary.ktime_ns,
         elapsed_us: summary.elapsed_ns / 1_000,
         seen: summary.seen(),

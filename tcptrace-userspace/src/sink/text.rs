@@ -1,7 +1,6 @@
 //! Columns for people: `text`, and `wide` with more of them.
 
 use std::{
-    fmt::{self, Display},
     io::{self, Write as _},
     net::IpAddr,
 };
@@ -10,6 +9,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::{Sink, Style, TimeColumn};
 use crate::{
+    clock::TimeFormat,
     record::{Loss, Owner, Provenance, Record, Transition},
     state::State,
     text::{Escaped, Span, errno_name},
@@ -23,99 +23,73 @@ const SPAN: usize = 8;
 
 pub(super) struct Text {
     style: Style,
+    time: TimeFormat,
     wide: bool,
 }
 
 impl Text {
     pub(super) fn new(style: Style, wide: bool) -> Self {
-        Self { style, wide }
+        let time = TimeFormat::time_of_day(style.clock, style.zone.clone());
+        Self { style, time, wide }
     }
 
-    fn time(&self, ktime_ns: u64) -> String {
+    /// Appends the time column.
+    fn time(&mut self, ktime_ns: u64, out: &mut Vec<u8>) -> io::Result<()> {
+        let start = out.len();
         if self.style.time == TimeColumn::Relative {
             let since = ktime_ns.saturating_sub(self.style.start_ns);
-            return format!("{}.{:06}", since / 1_000_000_000, since % 1_000_000_000 / 1_000);
+            write!(out, "{}.{:06}", since / 1_000_000_000, since % 1_000_000_000 / 1_000)?;
+        } else {
+            let shown = self.time.format(ktime_ns);
+            let whole = if self.style.time == TimeColumn::Seconds { shown.split('.').next() } else { None };
+            out.extend(whole.unwrap_or(shown).as_bytes());
         }
-        let local = self.style.clock.time(ktime_ns).to_zoned(self.style.zone.clone());
-        let (h, m, s) = (local.hour(), local.minute(), local.second());
-        match self.style.time {
-            TimeColumn::Seconds => format!("{h:02}:{m:02}:{s:02}"),
-            _ => format!("{h:02}:{m:02}:{s:02}.{:03}", local.millisecond()),
-        }
+        pad(out, start, self.time_width());
+        Ok(())
     }
 
     fn time_width(&self) -> usize {
         if self.style.time == TimeColumn::Seconds { 8 } else { 12 }
     }
 
-    fn transition(&self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
         let event = &transition.event;
-        let in_old_state = transition.in_old_state_ns.map_or_else(|| "-".to_owned(), |ns| Span(ns).to_string());
+        self.time(event.ktime_ns, out)?;
+        let start = out.len();
+        owner(transition.owner.as_ref(), out)?;
+        pad(out, start, OWNER);
+        for (address, port) in [(event.laddr, event.lport), (event.raddr, event.rport)] {
+            let start = out.len();
+            endpoint(address, port, out)?;
+            pad(out, start, ADDRESS);
+        }
         let colour = if self.style.colour { colour(transition) } else { Ansi::new() };
-        write!(
-            out,
-            "{:<width$} {:<OWNER$} {:<ADDRESS$} {:<ADDRESS$} {:>STATE$} -> {colour}{:<STATE$}{colour:#} \
-             {in_old_state:>SPAN$}",
-            self.time(event.ktime_ns),
-            transition.owner.as_ref().map_or_else(|| "-".to_owned(), owner),
-            endpoint(event.laddr, event.lport),
-            endpoint(event.raddr, event.rport),
-            event.old_state,
-            event.new_state,
-            width = self.time_width(),
-        )?;
+        write!(out, "{:>STATE$} -> {colour}{:<STATE$}{colour:#} ", event.old_state, event.new_state)?;
+        match transition.in_old_state_ns {
+            Some(ns) => write!(out, "{:>SPAN$}", Span(ns))?,
+            None => write!(out, "{:>SPAN$}", '-')?,
+        }
         if let Some(error) = event.error.filter(|error| *error != 0 && event.new_state == State::CLOSE) {
             write!(out, " {}", errno_name(error))?;
         }
         if self.wide {
-            let context = &event.context;
-            let held = match context.in_process {
-                Some(true) => "process",
-                Some(false) => "softirq",
-                None => "unknown",
-            };
-            write!(
-                out,
-                " netns={} cookie={} context={}[{}/{}] uid={} {held} cgroup={}",
-                event.netns.map_or_else(|| "-".to_owned(), |inode| inode.to_string()),
-                event.cookie,
-                Escaped(&context.comm),
-                context.pid,
-                context.tid,
-                context.uid,
-                context.cgroup_id,
-            )?;
-            if let Some(metrics) = event.metrics {
-                write!(
-                    out,
-                    " acked={} received={} srtt={} retransmits={}",
-                    metrics.bytes_acked,
-                    metrics.bytes_received,
-                    Span(u64::from(metrics.srtt_us) * 1_000),
-                    metrics.retransmits,
-                )?;
-            }
-        }
-        while out.last() == Some(&b' ') {
-            out.pop();
+            details(transition, out)?;
         }
         out.push(b'\n');
         Ok(())
     }
 
-    fn loss(&self, loss: &Loss, out: &mut Vec<u8>) -> io::Result<()> {
+    fn loss(&mut self, loss: &Loss, out: &mut Vec<u8>) -> io::Result<()> {
+        self.time(loss.ktime_ns, out)?;
         let colour = if self.style.colour { AnsiColor::Red.on_default().bold() } else { Ansi::new() };
         writeln!(
             out,
-            "{:<width$} {colour}LOST {} transitions here (ring full {}, undecodable {}, missed runs {}; {} in \
-             all){colour:#}",
-            self.time(loss.ktime_ns),
+            "{colour}LOST {} transitions here (ring full {}, undecodable {}, missed runs {}; {} in all){colour:#}",
             loss.lost.total(),
             loss.lost.ring_full,
             loss.lost.undecodable,
             loss.lost.missed_runs,
             loss.total,
-            width = self.time_width(),
         )
     }
 }
@@ -147,30 +121,62 @@ impl Sink for Text {
     }
 }
 
-/// `nginx[812]`; `~nginx[812]` when inherited from the listener.
-fn owner(owner: &Owner) -> String {
-    let mark = match owner.provenance {
-        Provenance::Exact => "",
-        Provenance::Inherited => "~",
-    };
-    format!("{mark}{}[{}]", Escaped(&owner.comm), owner.pid)
+/// Fills a column that began at `start` up to its width, and one space.
+fn pad(out: &mut Vec<u8>, start: usize, width: usize) {
+    let end = (start + width).max(out.len()) + 1;
+    out.resize(end, b' ');
+}
+
+/// `nginx[812]`; `~nginx[812]` when inherited from the listener; `-` when not known.
+fn owner(owner: Option<&Owner>, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(owner) = owner else { return out.write_all(b"-") };
+    if owner.provenance == Provenance::Inherited {
+        out.push(b'~');
+    }
+    write!(out, "{}[{}]", Escaped(&owner.comm), owner.pid)
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`; a port that is not chosen yet is `*`, as in `ss`.
-fn endpoint(address: IpAddr, port: u16) -> String {
-    struct Host(IpAddr);
-    impl Display for Host {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            match self.0 {
-                IpAddr::V4(v4) => v4.fmt(f),
-                IpAddr::V6(v6) => write!(f, "[{v6}]"),
-            }
+fn endpoint(address: IpAddr, port: u16, out: &mut Vec<u8>) -> io::Result<()> {
+    match address {
+        IpAddr::V4(v4) => write!(out, "{v4}:")?,
+        IpAddr::V6(v6) => write!(out, "[{v6}]:")?,
+    }
+    if port == 0 { out.write_all(b"*") } else { write!(out, "{port}") }
+}
+
+/// What `wide` adds: `name=value`, so that it reads without a header.
+fn details(transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+    let event = &transition.event;
+    let context = &event.context;
+    match event.netns {
+        Some(inode) => write!(out, " netns={inode}")?,
+        None => write!(out, " netns=-")?,
+    }
+    let held = match context.in_process {
+        Some(true) => "process",
+        Some(false) => "softirq",
+        None => "unknown",
+    };
+    write!(
+        out,
+        " cookie={} context={}[{}/{}] uid={} {held} cgroup={}",
+        event.cookie,
+        Escaped(&context.comm),
+        context.pid,
+        context.tid,
+        context.uid,
+        context.cgroup_id,
+    )?;
+    if let Some(metrics) = event.metrics {
+        write!(out, " acked={} received={} srtt=", metrics.bytes_acked, metrics.bytes_received)?;
+        match metrics.srtt_us {
+            0 => write!(out, "-")?,
+            srtt_us => write!(out, "{}", Span(u64::from(srtt_us) * 1_000))?,
         }
+        write!(out, " retransmits={}", metrics.retransmits)?;
     }
-    match port {
-        0 => format!("{}:*", Host(address)),
-        port => format!("{}:{port}", Host(address)),
-    }
+    Ok(())
 }
 
 /// What an eye should catch: what failed, what waits for a program, what serves.

@@ -7,11 +7,13 @@ mod writer;
 
 use std::{
     io::{self, Write as _},
+    os::fd::AsFd as _,
     time::Duration,
 };
 
 use thiserror::Error;
 use tokio::{
+    io::Interest,
     signal::unix::{SignalKind, signal},
     time::{MissedTickBehavior, interval, sleep},
 };
@@ -67,10 +69,10 @@ pub enum Error {
     #[error(transparent)]
     Bpf(#[from] bpf::Error),
     /// The output.
-    #[error("writing the output: {0}")]
+    #[error("writing the output")]
     Output(#[source] io::Error),
     /// Signals, timers, threads.
-    #[error("setting up: {0}")]
+    #[error("setting up")]
     Setup(#[source] io::Error),
 }
 
@@ -86,7 +88,9 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
     let style =
         Style { format: settings.format, time: settings.time, colour: settings.colour, clock, zone, start_ns };
-    let writer = Writer::start(sink::sink(style), io::stdout()).map_err(Error::Setup)?;
+    // Nothing follows the header when transitions are only counted.
+    let header = !settings.bpf.count_only;
+    let writer = Writer::start(sink::sink(style), io::stdout(), header).map_err(Error::Setup)?;
     announce(&tracer);
 
     let tracker = Tracker::new(
@@ -96,16 +100,19 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     );
     let mut reader = Reader::new(tracer, tracker, writer, settings.count);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
-    runtime.block_on(pump(&mut reader, settings.duration))?;
+    let output_closed = runtime.block_on(pump(&mut reader, settings.duration))? == End::OutputClosed;
 
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;
     match output {
+        _ if output_closed => return Ok(Outcome::OutputClosed),
         writer::Ending::Closed => return Ok(Outcome::OutputClosed),
         writer::Ending::Failed(error) => {
-            summary::print(&summary);
+            summary::print(&summary, settings.bpf.count_only);
             return Err(Error::Output(error));
         }
-        writer::Ending::Complete | writer::Ending::Stalled => summary::print(&summary),
+        writer::Ending::Complete | writer::Ending::Stalled => {
+            summary::print(&summary, settings.bpf.count_only);
+        }
     }
     Ok(Outcome::Done(Box::new(summary)))
 }
@@ -121,7 +128,7 @@ fn announce(tracer: &bpf::Tracer) {
 }
 
 /// Drains on a timer, and earlier when the kernel side says that the ring fills up.
-async fn pump(reader: &mut Reader, duration: Option<Duration>) -> Result<(), Error> {
+async fn pump(reader: &mut Reader, duration: Option<Duration>) -> Result<End, Error> {
     let ring = reader.wakeups().map_err(Error::Setup)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Setup)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Setup)?;
@@ -132,13 +139,15 @@ async fn pump(reader: &mut Reader, duration: Option<Duration>) -> Result<(), Err
     check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Not given means never; a year would do as well.
     let end = sleep(duration.unwrap_or(Duration::MAX));
-    tokio::pin!(end);
+    let closed = output_closed();
+    tokio::pin!(end, closed);
     loop {
         let step = tokio::select! {
-            _ = interrupt.recv() => return Ok(()),
-            _ = terminate.recv() => return Ok(()),
-            _ = hangup.recv() => return Ok(()),
-            () = &mut end => return Ok(()),
+            _ = interrupt.recv() => return Ok(End::Asked),
+            _ = terminate.recv() => return Ok(End::Asked),
+            _ = hangup.recv() => return Ok(End::Asked),
+            () = &mut end => return Ok(End::Asked),
+            () = &mut closed => return Ok(End::OutputClosed),
             _ = check.tick() => reader.check()?,
             _ = drain.tick() => reader.drain(),
             woken = ring.readable() => {
@@ -147,9 +156,30 @@ async fn pump(reader: &mut Reader, duration: Option<Duration>) -> Result<(), Err
             }
         };
         if step == Step::Stop {
-            return Ok(());
+            return Ok(End::Asked);
         }
     }
+}
+
+/// Why the loop ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// By signal, time or count, or since the writer ended.
+    Asked,
+    /// The reader of our output went away.
+    OutputClosed,
+}
+
+/// Resolves when the reader of our output goes away, which without anything to write would not show. Never for
+/// files and terminals, which cannot be waited for or do not go away.
+async fn output_closed() {
+    if let Ok(output) = io::stdout().as_fd().try_clone_to_owned()
+        && let Ok(output) = bpf::waitable(output, Interest::ERROR)
+        && output.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
 }
 
 /// How many transitions a batch holds: what the reader hands to the writer at once.

@@ -205,6 +205,7 @@ impl Reader {
             return;
         }
         if let Some(total) = NonZeroU64::new(lost.total()) {
+            self.stage.tracker.gap(monotonic_ns());
             let loss = Loss { ktime_ns: monotonic_ns(), lost: since, total };
             self.stage.batch.push(Record::Loss(loss));
             self.told = lost;

@@ -5,39 +5,140 @@ use std::{
     io::{self, Write as _},
 };
 
-use crate::{record::Summary, text::Span};
+use crate::{
+    record::{Lost, Summary},
+    state::State,
+    text::Span,
+};
 
-/// Prints the account.
-pub(super) fn print(summary: &Summary) {
-    let _ = io::stderr().write_all(render(summary).as_bytes());
+/// States in the order in which a connection goes through them.
+const LIFE: [State; 10] = [
+    State::CLOSE,
+    State::LISTEN,
+    State::SYN_SENT,
+    State::SYN_RECV,
+    State::ESTABLISHED,
+    State(4),
+    State(5),
+    State(11),
+    State::CLOSE_WAIT,
+    State(9),
+];
+
+/// Prints the account. `counted`: transitions were only counted, not printed.
+pub(super) fn print(summary: &Summary, counted: bool) {
+    let _ = io::stderr().write_all(render(summary, counted).as_bytes());
 }
 
-fn render(summary: &Summary) -> String {
+fn render(summary: &Summary, counted: bool) -> String {
     let lost = &summary.lost;
     let mut text = String::new();
-    let _ = writeln!(
+    let _ = write!(
         text,
-        "{} seen = {} delivered + {} filtered + {} lost (ring full {}, output {}, undecodable {}) in {}",
+        "{} seen = {} {} + {} filtered + {} lost",
         summary.seen(),
         summary.delivered,
+        if counted { "counted" } else { "delivered" },
         summary.filtered,
-        lost.ring_full + lost.output + lost.undecodable,
-        lost.ring_full,
-        lost.output,
-        lost.undecodable,
-        Span(summary.elapsed_ns),
+        lost.total() - lost.missed_runs,
     );
-    let missed = if summary.missed_runs_known { lost.missed_runs.to_string() } else { "unknown".to_owned() };
-    let _ = writeln!(
-        text,
-        "missed runs {missed}, evicted {}, not TCP {}, without change {}",
-        summary.evicted, summary.counters.other_protocol, summary.counters.same_state,
-    );
-    for (old, new, count) in summary.matrix() {
-        let _ = writeln!(text, "{old:>12} -> {new:<12} {count:>10}");
+    let causes = [("ring full", lost.ring_full), ("output", lost.output), ("undecodable", lost.undecodable)];
+    let causes: Vec<String> =
+        causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{cause} {n}")).collect();
+    if !causes.is_empty() {
+        let _ = write!(text, " ({})", causes.join(", "));
     }
-    if lost.total() > 0 {
-        text.push_str("Transitions were lost: a larger --buffer, a filter or a faster output helps.\n");
+    if lost.missed_runs > 0 {
+        let _ = write!(text, ", and {} missed by the kernel", lost.missed_runs);
+    }
+    let _ = writeln!(text, " in {}", Span(summary.elapsed_ns));
+    for (count, what) in [
+        (summary.evicted, "sockets were forgotten for want of room (--max-connections)"),
+        (summary.counters.other_protocol, "events of sockets that are not TCP (MPTCP's parents) are left out"),
+        (summary.counters.same_state, "events without a change of state are left out"),
+    ] {
+        if count > 0 {
+            let _ = writeln!(text, "{count} {what}");
+        }
+    }
+    if !summary.missed_runs_known {
+        text.push_str("This kernel does not tell how often it skipped the program.\n");
+    }
+    matrix(summary, &mut text);
+    for advice in advice(lost) {
+        let _ = writeln!(text, "{advice}");
     }
     text
+}
+
+fn matrix(summary: &Summary, text: &mut String) {
+    let mut cells: Vec<_> = summary.matrix().collect();
+    if cells.is_empty() {
+        return;
+    }
+    let rank = |state: State| LIFE.iter().position(|known| *known == state).unwrap_or(LIFE.len());
+    cells.sort_by_key(|(old, new, _)| (rank(*old), rank(*new)));
+    text.push_str("Seen on the whole host, before filters:\n");
+    for (old, new, count) in cells {
+        let _ = writeln!(text, "{old:>12} -> {new:<12} {count:>10}");
+    }
+}
+
+/// What helps against each kind of loss.
+fn advice(lost: &Lost) -> impl Iterator<Item = &'static str> {
+    [
+        (lost.ring_full, "Ring full: a larger --buffer, a filter, or a faster output helps."),
+        (lost.output, "Output: what reads it did not keep up until the end; try writing to a file."),
+        (lost.undecodable, "Undecodable: the kernel object and this program differ; please report it."),
+        (lost.missed_runs, "Missed: another program ran in the way; --hook tp_btf is not affected by others."),
+    ]
+    .into_iter()
+    .filter_map(|(count, advice)| (count > 0).then_some(advice))
+}
+
+#[cfg(test)]
+mod tests {
+    use tcptrace_common::Counters;
+
+    use super::*;
+
+    fn summary(lost: Lost) -> Summary {
+        let mut counters = Counters::ZERO;
+        counters.seen[1][4] = 2;
+        counters.seen[7][2] = 7;
+        Summary {
+            ktime_ns: 0,
+            elapsed_ns: 1_500_000_000,
+            counters,
+            delivered: 5,
+            filtered: 1,
+            lost,
+            missed_runs_known: true,
+            evicted: 0,
+        }
+    }
+
+    #[test]
+    fn a_clean_trace() {
+        insta::assert_snapshot!(render(&summary(Lost::default()), false), @r"
+        9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
+        Seen on the whole host, before filters:
+               CLOSE -> SYN_SENT              7
+         ESTABLISHED -> FIN_WAIT1             2
+        ");
+    }
+
+    #[test]
+    fn every_loss_is_told_with_what_helps() {
+        let lost = Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3 };
+        insta::assert_snapshot!(render(&summary(lost), false), @r"
+        9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel in 1.50s
+        Seen on the whole host, before filters:
+               CLOSE -> SYN_SENT              7
+         ESTABLISHED -> FIN_WAIT1             2
+        Ring full: a larger --buffer, a filter, or a faster output helps.
+        Output: what reads it did not keep up until the end; try writing to a file.
+        Missed: another program ran in the way; --hook tp_btf is not affected by others.
+        ");
+    }
 }

@@ -49,17 +49,23 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread; it writes the header at once.
+    /// Starts the thread, which writes the header at once if there is to be one.
     pub(super) fn start(
         mut sink: Box<dyn Sink>,
         mut output: impl Write + Send + 'static,
+        header: bool,
     ) -> io::Result<Self> {
         let (queue, batches) = sync_channel(QUEUE);
         let written = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&written);
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write_all(&mut *sink, &mut output, &batches, &count))?;
+            .spawn(move || {
+                if header {
+                    write_header(&mut *sink, &mut output)?;
+                }
+                write_all(&mut *sink, &mut output, &batches, &count)
+            })?;
         Ok(Self { queue: Some(queue), thread, written })
     }
 
@@ -107,6 +113,13 @@ impl Writer {
     }
 }
 
+fn write_header(sink: &mut dyn Sink, output: &mut dyn Write) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    sink.header(&mut bytes)?;
+    output.write_all(&bytes)?;
+    output.flush()
+}
+
 fn write_all(
     sink: &mut dyn Sink,
     output: &mut dyn Write,
@@ -114,9 +127,6 @@ fn write_all(
     written: &AtomicU64,
 ) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(64 << 10);
-    sink.header(&mut bytes)?;
-    output.write_all(&bytes)?;
-    output.flush()?;
     for batch in batches {
         bytes.clear();
         for record in &batch {

@@ -26,6 +26,8 @@ pub struct Tracker {
     lports: Option<PortSet>,
     /// Filters hide transitions by state, so only the kernel side knows when a state began.
     since_from_kernel: bool,
+    /// Events before this time may be missing.
+    gap_ns: u64,
     evicted: u64,
     filtered: u64,
 }
@@ -51,6 +53,7 @@ impl Tracker {
             limit,
             lports,
             since_from_kernel,
+            gap_ns: 0,
             evicted: 0,
             filtered: 0,
         }
@@ -72,7 +75,8 @@ impl Tracker {
             self.decide(*waiting, event.lport, &mut emit);
         }
         let (key, cookie, state, ktime_ns) = (event.skaddr, event.cookie, event.new_state, event.ktime_ns);
-        let cookie_is_listeners = starts_as_child(&event);
+        // Kernels up to 6.12 copy the listener first and fill in the child's own identity, peer and cookie, later.
+        let cookie = if starts_as_child(&event) && event.rport == 0 { 0 } else { cookie };
         let transition = Transition { event, in_old_state_ns, owner: owner.clone() };
         match transition.event.verdict {
             Verdict::Pass => emit(transition),
@@ -87,10 +91,14 @@ impl Tracker {
             }
             self.filtered += u64::from(undecided.is_some());
         } else if state != State::CLOSE {
-            // Kernels up to 6.12 show the listener's cookie at the child's first transition.
-            let cookie = if cookie_is_listeners { 0 } else { cookie };
             self.remember(key, Socket { cookie, state, since_ns: ktime_ns, owner, undecided });
         }
+    }
+
+    /// Events up to `ktime_ns` were lost. A socket may then have left its state and come back unseen: one whose
+    /// address only identifies it, in another life; or one that connects again after a failure.
+    pub fn gap(&mut self, ktime_ns: u64) {
+        self.gap_ns = ktime_ns;
     }
 
     /// Forgets everything at the end of a trace; what still waits for its port is counted as filtered.
@@ -138,6 +146,10 @@ impl Tracker {
             return event.ktime_ns.checked_sub(event.since_ns?);
         }
         let socket = socket.filter(|socket| socket.state == event.old_state)?;
+        let identified = socket.cookie != 0 && event.cookie != 0 && socket.state != State::SYN_SENT;
+        if !identified && socket.since_ns < self.gap_ns {
+            return None;
+        }
         event.ktime_ns.checked_sub(socket.since_ns)
     }
 

@@ -1,0 +1,71 @@
+//! Events for tests, made as the kernel side would send them.
+
+#![expect(clippy::allow_attributes, dead_code, reason = "each test program uses its part")]
+
+use std::net::Ipv4Addr;
+
+use tcptrace::{
+    event::{Context, Event, Verdict},
+    state::State,
+};
+
+/// A name as the kernel pads it.
+pub fn comm(name: &[u8]) -> [u8; 16] {
+    let mut comm = [0; 16];
+    comm[..name.len()].copy_from_slice(name);
+    comm
+}
+
+/// A transition in softirq context: nobody acts.
+pub fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event {
+    Event {
+        ktime_ns,
+        since_ns: None,
+        skaddr,
+        cookie: skaddr + 1_000,
+        netns: Some(4_026_531_833),
+        laddr: Ipv4Addr::new(192, 0, 2, 1).into(),
+        lport: 80,
+        raddr: Ipv4Addr::new(198, 51, 100, 7).into(),
+        rport: 40_000,
+        old_state: old,
+        new_state: new,
+        context: Context {
+            pid: 0,
+            tid: 0,
+            uid: 0,
+            comm: comm(b"swapper/1"),
+            cgroup_id: 1,
+            in_process: Some(false),
+        },
+        context_owns: false,
+        error: Some(0),
+        metrics: None,
+        verdict: Verdict::Pass,
+    }
+}
+
+/// A transition that the process `pid` makes itself.
+pub fn by_process(pid: u32, name: &[u8], event: Event) -> Event {
+    Event {
+        context: Context {
+            pid,
+            tid: pid,
+            uid: 33,
+            comm: comm(name),
+            cgroup_id: 77,
+            in_process: Some(true),
+        },
+        context_owns: true,
+        ..event
+    }
+}
+
+/// A listener at 0.0.0.0:80.
+pub fn listens(skaddr: u64, ktime_ns: u64, pid: u32) -> Event {
+    let mut event = by_process(pid, b"nginx", event(skaddr, ktime_ns, State::CLOSE, State::LISTEN));
+    event.laddr = Ipv4Addr::UNSPECIFIED.into();
+    event.raddr = Ipv4Addr::UNSPECIFIED.into();
+    event.rport = 0;
+    event
+}

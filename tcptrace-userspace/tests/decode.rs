@@ -1,0 +1,128 @@
+//! Decoding the kernel side's records: right where they are right, and never a panic.
+
+use proptest::prelude::*;
+use tcptrace::{
+    decode::{DecodeError, decode},
+    event::Verdict,
+    state::State,
+};
+use tcptrace_common::{Address, CloseMetrics, KIND_TRANSITION, RecordFlags};
+
+/// The bytes of a record, field by field in the order of `TransitionRecord`.
+struct Bytes {
+    kind: u32,
+    flags: u32,
+    family: u16,
+    laddr: Address,
+    raddr: Address,
+    states: (u8, u8),
+    sk_err: i32,
+    comm: [u8; 16],
+}
+
+impl Bytes {
+    fn new() -> Self {
+        Self {
+            kind: KIND_TRANSITION,
+            flags: RecordFlags::LOCK_KNOWN | RecordFlags::ERROR,
+            family: tcptrace_common::AF_INET,
+            laddr: Address::from_v4([192, 0, 2, 1]),
+            raddr: Address::from_v4([198, 51, 100, 7]),
+            states: (1, 8),
+            sk_err: 0,
+            comm: *b"nginx\0\0\0\0\0\0\0\0\0\0\0",
+        }
+    }
+
+    fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        bytes.extend(self.kind.to_ne_bytes());
+        bytes.extend(self.flags.to_ne_bytes());
+        for word in [11_u64, 0, 22, 33, 44] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        for word in [55_u32, 66, 77, 88] {
+            bytes.extend(word.to_ne_bytes());
+        }
+        bytes.extend(self.sk_err.to_ne_bytes());
+        for half in [self.family, tcptrace_common::IPPROTO_TCP, 80, 40_000] {
+            bytes.extend(half.to_ne_bytes());
+        }
+        bytes.extend([self.states.0, self.states.1, 0, 0]);
+        bytes.extend(self.laddr.octets());
+        bytes.extend(self.raddr.octets());
+        bytes.extend(self.comm);
+        bytes
+    }
+}
+
+#[test]
+fn every_field_arrives() {
+    let event = decode(&Bytes::new().encode()).unwrap();
+    assert_eq!((event.ktime_ns, event.since_ns, event.skaddr, event.cookie), (11, None, 22, 33));
+    assert_eq!((event.context.cgroup_id, event.netns), (44, Some(55)));
+    assert_eq!((event.context.pid, event.context.tid, event.context.uid), (66, 77, 88));
+    assert_eq!((event.lport, event.rport), (80, 40_000));
+    assert_eq!((event.laddr.to_string(), event.raddr.to_string()), ("192.0.2.1".into(), "198.51.100.7".into()));
+    assert_eq!((event.old_state, event.new_state), (State::ESTABLISHED, State::CLOSE_WAIT));
+    assert_eq!((event.error, event.metrics, event.context.in_process), (Some(0), None, Some(false)));
+    assert_eq!((event.verdict, event.context_owns, event.family()), (Verdict::Pass, false, 4));
+}
+
+#[test]
+fn metrics_follow_when_announced_and_must() {
+    let mut bytes = Bytes { flags: RecordFlags::METRICS, states: (9, 7), ..Bytes::new() }.encode();
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(128)));
+    bytes.extend(1_u64.to_ne_bytes());
+    bytes.extend(2_u64.to_ne_bytes());
+    bytes.extend(3_u32.to_ne_bytes());
+    bytes.extend(4_u32.to_ne_bytes());
+    let metrics = CloseMetrics { bytes_acked: 1, bytes_received: 2, srtt_us: 3, retransmits: 4 };
+    let event = decode(&bytes).unwrap();
+    assert_eq!((event.metrics, event.error), (Some(metrics), None));
+}
+
+#[test]
+fn an_ipv6_socket_that_talks_ipv4_is_ipv4() {
+    let mapped = Bytes { family: 10, laddr: Address::UNSPECIFIED, ..Bytes::new() };
+    let event = decode(&mapped.encode()).unwrap();
+    assert_eq!((event.laddr.to_string(), event.family()), ("0.0.0.0".into(), 4));
+    let any = Bytes { family: 10, laddr: Address::UNSPECIFIED, raddr: Address::UNSPECIFIED, ..Bytes::new() };
+    let event = decode(&any.encode()).unwrap();
+    assert_eq!((event.laddr.to_string(), event.family()), ("::".into(), 6));
+}
+
+#[test]
+fn owners_are_processes_that_hold_the_lock() {
+    let owned = RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED;
+    let owns = |flags, sk_err, comm: &[u8; 16], states| {
+        decode(&Bytes { flags, sk_err, comm: *comm, states, ..Bytes::new() }.encode()).unwrap().context_owns
+    };
+    let nginx = b"nginx\0\0\0\0\0\0\0\0\0\0\0";
+    assert!(owns(owned, 0, nginx, (1, 4)));
+    assert!(!owns(owned | RecordFlags::KERNEL_THREAD, 0, nginx, (1, 4)));
+    assert!(!owns(owned, 0, b"kworker/1:2-mptc", (1, 4)));
+    assert!(!owns(owned, 103, nginx, (1, 7)), "ss -K closes other people's sockets");
+}
+
+#[test]
+fn strange_records_are_refused_and_strange_states_kept() {
+    assert_eq!(decode(&[]), Err(DecodeError::Short(0)));
+    assert_eq!(decode(&Bytes { kind: 9, ..Bytes::new() }.encode()), Err(DecodeError::Kind(9)));
+    let event = decode(&Bytes { states: (13, 255), ..Bytes::new() }.encode()).unwrap();
+    assert_eq!((event.old_state.to_string(), event.new_state.to_string()), ("STATE_13".into(), "STATE_255".into()));
+}
+
+proptest! {
+    #[test]
+    fn any_bytes_decode_or_fail(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 152..200)) {
+        bytes[..4].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
+        let event = decode(&bytes).unwrap();
+        prop_assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());
+    }
+}

@@ -112,29 +112,42 @@ impl Tracer {
 }
 
 impl Report {
-    /// The objects of a JSON trace.
-    pub fn records(&self) -> Vec<Value> {
-        let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"));
-        self.stdout.lines().map(parse).collect()
+    /// The objects of this type of a JSON trace.
+    pub fn of_type(&self, kind: &str) -> Vec<Value> {
+        self.lines_of_type(kind).map(parse).collect()
     }
 
-    /// The objects of this type.
-    pub fn of_type(&self, kind: &str) -> Vec<Value> {
-        self.records().into_iter().filter(|record| record["type"] == kind).collect()
+    /// The lines of this type of a JSON trace. Quotes inside a JSON string are escaped, so looking for them is enough.
+    pub fn lines_of_type(&self, kind: &str) -> impl Iterator<Item = &str> {
+        let field = format!("\"type\":\"{kind}\"");
+        self.stdout.lines().filter(move |line| line.contains(&field))
     }
 
     /// The transitions of a JSON trace in order of time.
     pub fn transitions(&self) -> Vec<Transition> {
-        let mut transitions: Vec<_> = self.of_type("transition").iter().map(Transition::from_json).collect();
+        let read = |line| Transition { json: parse(line), ..parse(line) };
+        self.sorted(read)
+    }
+
+    /// The same, less the objects that they were read from: for many.
+    pub fn bare_transitions(&self) -> Vec<Transition> {
+        self.sorted(parse)
+    }
+
+    fn sorted<'a>(&'a self, read: impl Fn(&'a str) -> Transition) -> Vec<Transition> {
+        let mut transitions: Vec<_> = self.lines_of_type("transition").map(read).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
+        for Transition { tuple, .. } in &transitions {
+            assert_eq!(*tuple, tuple.canonical(), "tcptrace shows IPv4-mapped addresses as IPv4");
+        }
         transitions
     }
 
     /// The summary of a JSON trace, its sums checked, and that it is the last line and the only one.
     pub fn summary(&self) -> Account {
-        let records = self.records();
-        let json = records.last().unwrap_or_else(|| panic!("no output; {}", self.stderr)).clone();
-        assert_eq!(self.of_type("summary"), std::slice::from_ref(&json), "one summary, at the end");
+        let last = self.stdout.lines().last().unwrap_or_else(|| panic!("no output; {}", self.stderr));
+        assert_eq!(self.lines_of_type("summary").collect::<Vec<_>>(), [last], "one summary, at the end");
+        let json: Value = parse(last);
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no number in {json}"));
         let lost = &json["lost"];
         let account = Account {
@@ -154,7 +167,8 @@ impl Report {
                 .collect(),
         };
         account.check();
-        assert_eq!(self.of_type("transition").len() as u64, account.delivered, "lines are what it says: {json}");
+        let lines = self.lines_of_type("transition").count() as u64;
+        assert_eq!(lines, account.delivered, "lines are what it says: {json}");
         account
     }
 
@@ -178,12 +192,17 @@ impl Report {
         account
     }
 
-    /// Asserts a clean end with nothing lost.
-    pub fn assert_lossless(&self) {
+    /// Asserts a clean end with nothing lost, and returns the account.
+    pub fn assert_lossless(&self) -> Account {
         assert_eq!(self.code, Some(0), "exit code; {}", self.stderr);
         let account = self.summary();
         assert_eq!((account.lost, account.missed_runs), (0, 0), "nothing is lost");
+        account
     }
+}
+
+fn parse<'a, T: serde::Deserialize<'a>>(line: &'a str) -> T {
+    serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))
 }
 
 /// What a trace says about itself at its end.

@@ -5,25 +5,30 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+use serde::Deserialize;
 use serde_json::Value;
 
 /// A state transition of a TCP socket as tcptrace or tracefs told it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Deserialize)]
 pub struct Transition {
     /// Nanoseconds of `CLOCK_MONOTONIC`; tracefs gives whole microseconds.
     pub ktime_ns: u64,
     /// Local and remote ends.
+    #[serde(flatten)]
     pub tuple: Tuple,
     /// State before, without `TCP_`.
+    #[serde(rename = "old_state")]
     pub old: String,
     /// State after.
+    #[serde(rename = "new_state")]
     pub new: String,
     /// The whole JSON object, where tcptrace told it.
+    #[serde(skip)]
     pub json: Value,
 }
 
 /// Two ends of a connection; IPv4-mapped addresses as IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct Tuple {
     /// Local address.
     pub laddr: IpAddr,
@@ -36,22 +41,6 @@ pub struct Tuple {
 }
 
 impl Transition {
-    /// Reads a JSON line of type `transition`.
-    pub fn from_json(json: &Value) -> Self {
-        let text = |name: &str| json[name].as_str().unwrap_or_else(|| panic!("no {name} in {json}")).to_owned();
-        let number = |name: &str| json[name].as_u64().unwrap_or_else(|| panic!("no {name} in {json}"));
-        let port = |name: &str| u16::try_from(number(name)).expect("a port");
-        let address = |name: &str| text(name).parse::<IpAddr>().expect("an address");
-        let tuple = Tuple {
-            laddr: address("laddr"),
-            lport: port("lport"),
-            raddr: address("raddr"),
-            rport: port("rport"),
-        };
-        assert_eq!(tuple, tuple.canonical(), "tcptrace shows IPv4-mapped addresses as IPv4");
-        Self { ktime_ns: number("ktime_ns"), tuple, old: text("old_state"), new: text("new_state"), json: json.clone() }
-    }
-
     /// Whether one of the ports is in `ports`.
     pub fn has_port_in(&self, ports: &std::ops::RangeInclusive<u16>) -> bool {
         ports.contains(&self.tuple.lport) || ports.contains(&self.tuple.rport)

@@ -1,6 +1,6 @@
 //! More than the tracer can take: losses are counted exactly and told in every format.
 
-use std::{process::Command, thread::sleep, time::Duration};
+use std::{process::{Command, Stdio}, thread::sleep, time::Duration};
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
@@ -26,7 +26,7 @@ fn namespace() -> Namespace {
 fn load(namespace: &Namespace, connections: u64) -> u64 {
     namespace.run(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
-        let mut load = Running::spawn(command.args(["--connections", &connections.to_string()]));
+        let mut load = Running::spawn(command.args(["--connections", &connections.to_string()]).stdout(Stdio::null()));
         assert!(load.wait(Duration::from_secs(120)).success(), "the load runs to its end");
     });
     connections * OF_CONNECTION + OF_LISTENER

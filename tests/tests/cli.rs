@@ -1,0 +1,240 @@
+//! The command line: usage errors, missing privileges, and what needs no tracing at all.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
+    process::{Command, Output, Stdio},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use tcptrace_tests::{
+    both_hooks,
+    machine::{Hook, is_root, skip, tcptrace},
+    net::{Family, listen},
+    netns::Namespace,
+    process::{Running, collect, output},
+    tracer::Tracer,
+    world::World,
+};
+
+both_hooks!(closed_pipe, without_tracefs, leaves_nothing_behind, every_signal_ends_it_well);
+
+const USAGE: Option<i32> = Some(2);
+
+fn run(arguments: &[&str]) -> Output {
+    output(Command::new(tcptrace()).args(arguments))
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).expect("UTF-8")
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).expect("UTF-8")
+}
+
+/// Each says what is wrong and what would be right.
+#[test]
+fn usage_errors() {
+    for (arguments, helpful) in [
+        (&["-L", "http"][..], "8000-8999"),
+        (&["-L", "0"], "1 to 65535"),
+        (&["-L", "65536"], "1 to 65535"),
+        (&["-L", "90-80"], "80-90"),
+        (&["-D", "80,,81"], "1 to 65535"),
+        (&["--local", "192.0.2.0/33"], "192.0.2.0/24"),
+        (&["--remote", "example.com"], "2001:db8::/32"),
+        (&["--state", "OPEN"], "ESTABLISHED, SYN_SENT"),
+        (&["--to-state", "CLOSE_WAIT,"], "CLOSE_WAIT"),
+        (&["--netns", "no-such-namespace"], "ip netns"),
+        (&["--netns", "/proc/1/ns/none"], "/proc/PID/ns/net"),
+        (&["--netns", "0"], "inode"),
+        (&["--buffer", "0"], "1024M"),
+        (&["--buffer", "2G"], "1024M"),
+        (&["--buffer", "much"], "4M"),
+        (&["-4", "-6"], "cannot be used with"),
+        (&["-t", "-T"], "cannot be used with"),
+        (&["-o", "xml"], "json"),
+        (&["--hook", "kprobe"], "tp_btf"),
+        (&["--duration", "soon"], "soon"),
+        (&["--count", "0"], "--count"),
+        (&["--pid", "0"], "--pid"),
+        (&["--max-connections", "0"], "--max-connections"),
+        (&["--frobnicate"], "--frobnicate"),
+        (&["trace", "-L", "http"], "8000-8999"),
+        (&["completions", "tcsh"], "bash"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), USAGE, "{arguments:?}: {}", stderr(&output));
+        assert!(stderr(&output).contains(helpful), "{arguments:?} does not say '{helpful}': {}", stderr(&output));
+        assert!(output.stdout.is_empty(), "{arguments:?}: errors are not output: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn too_many_prefixes() {
+    let many: Vec<String> = (0..200).map(|host| format!("192.0.2.{host}/32")).collect();
+    let output = run(&["--local", &many.join(",")]);
+    assert_eq!(output.status.code(), USAGE, "{}", stderr(&output));
+    assert!(stderr(&output).contains("--local: 200 prefixes given, at most "), "{}", stderr(&output));
+}
+
+#[test]
+fn help_and_version() {
+    let help = run(&["--help"]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in ["--local-port", "--netns", "--to-state", "Exit codes", "completions"] {
+        assert!(stdout(&help).contains(word), "no {word} in the help");
+    }
+    let version = run(&["--version"]);
+    assert!(stdout(&version).starts_with("tcptrace "), "{}", stdout(&version));
+}
+
+#[test]
+fn completions_and_manual() {
+    for (shell, sign) in [("bash", "complete -F"), ("zsh", "#compdef tcptrace"), ("fish", "complete -c tcptrace")] {
+        let output = run(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{shell}: {}", stderr(&output));
+        assert!(stdout(&output).contains(sign), "{shell}: {}", stdout(&output));
+        assert!(stdout(&output).contains("--local-port") || stdout(&output).contains("local-port"), "{shell}");
+    }
+    let manual = run(&["man"]);
+    assert_eq!(manual.status.code(), Some(0));
+    assert!(stdout(&manual).contains(".TH tcptrace"), "{}", stdout(&manual));
+}
+
+/// The script is one that the shell understands.
+#[test]
+fn bash_accepts_its_completions() {
+    let script = stdout(&run(&["completions", "bash"]));
+    let checked = output(Command::new("bash").args(["-n", "-c", &script]));
+    assert!(checked.status.success(), "{}", stderr(&checked));
+}
+
+/// `nobody` in most distributions.
+const NOBODY: u32 = 65_534;
+
+#[test]
+fn without_privileges() {
+    if !is_root("without_privileges") {
+        return;
+    }
+    for arguments in [&[][..], &["--hook", "tp_btf"], &["--hook", "tracepoint"]] {
+        let binary = tcptrace();
+        let Ok(copy) = readable_by_all(&binary) else {
+            skip("without_privileges", "no directory that everybody can read");
+            return;
+        };
+        let output = output(Command::new(copy.path().join("tcptrace")).args(arguments).uid(NOBODY).gid(NOBODY));
+        assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
+        let message = stderr(&output);
+        assert!(message.contains("CAP_BPF") && message.contains("sudo"), "{message}");
+        assert_eq!(message.lines().count(), 1, "one sentence: {message}");
+    }
+}
+
+/// A copy of the binary where any user may run it: the build directory may be private.
+fn readable_by_all(binary: &std::path::Path) -> std::io::Result<tempfile::TempDir> {
+    use std::{fs, os::unix::fs::PermissionsExt as _};
+    let directory = tempfile::TempDir::new()?;
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+    fs::copy(binary, directory.path().join("tcptrace"))?;
+    Ok(directory)
+}
+
+/// `| head -2`: the reader goes away after two lines.
+fn closed_pipe(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let namespace = Namespace::new(&(32_768..=60_999));
+    let netns = namespace.inode().to_string();
+    let mut command = Command::new(tcptrace());
+    command.args(["--hook", hook.name(), "--netns", &netns]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut tracer = Running::spawn(&mut command);
+    let errors = collect(tracer.child().stderr.take().expect("a pipe"));
+    let mut reader = BufReader::new(tracer.child().stdout.take().expect("a pipe"));
+    let mut header = String::new();
+    reader.read_line(&mut header).expect("the header comes at once");
+    assert!(header.starts_with("TIME"), "{header}");
+    namespace.run(|| drop(listen(Family::V4.listen(40_000))));
+    reader.read_line(&mut String::new()).expect("a transition");
+    drop(reader);
+    namespace.run(|| drop(listen(Family::V4.listen(40_000))));
+    assert_eq!(tracer.wait(Duration::from_secs(10)).code(), Some(0));
+    let errors = String::from_utf8(errors.recv().expect("standard error")).expect("UTF-8");
+    assert_eq!(errors.lines().count(), 1, "nothing but the announcement: {errors}");
+}
+
+/// In a mount namespace where tracefs and debugfs are gone, both hooks work, and mount nothing that stays.
+fn without_tracefs(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new(512);
+    let netns = world.namespace.inode().to_string();
+    let mut command = Command::new("unshare");
+    let script = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
+                  test ! -e /sys/kernel/tracing/events || exit 99; exec \"$0\" \"$@\"";
+    command.args(["--mount", "sh", "-c", script]).arg(tcptrace());
+    let mut tracer = Tracer::spawn(command.args(["--hook", hook.name(), "-o", "json", "--netns", &netns]));
+    tracer.read();
+    let ports = world.ports();
+    world.namespace.run(move || drop(listen(ports.listen(Family::V4))));
+    world.settle(2);
+    let report = tracer.stop();
+    report.assert_lossless();
+    assert_eq!(report.transitions().len(), 2, "{}", report.stdout);
+}
+
+/// Killed without a chance to clean up, it leaves no program and no pinned object.
+fn leaves_nothing_behind(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let Ok(bpftool) = Command::new("bpftool").arg("version").output() else {
+        skip(name, "no bpftool");
+        return;
+    };
+    assert!(bpftool.status.success(), "bpftool works");
+    let programs = |pid: u32| {
+        let shown = output(Command::new("bpftool").args(["--json", "prog", "show"]));
+        let programs: Vec<serde_json::Value> = serde_json::from_slice(&shown.stdout).expect("JSON of bpftool");
+        let held = |program: &serde_json::Value| {
+            let holders = program["pids"].as_array().cloned().unwrap_or_default();
+            holders.iter().any(|holder| holder["pid"] == pid)
+        };
+        programs.into_iter().filter(held).map(|program| program["id"].clone()).collect::<Vec<_>>()
+    };
+    let mut tracer = Tracer::start_unread(hook, &["--quiet"]);
+    let ours = programs(tracer.pid());
+    if ours.is_empty() {
+        skip(name, "bpftool does not tell which process holds a program");
+        return;
+    }
+    tracer.read();
+    tracer.signal(Signal::SIGKILL);
+    assert_eq!(tracer.join().code, None, "killed");
+    // Programs go when the kernel has had time for it.
+    std::thread::sleep(Duration::from_millis(500));
+    let left = output(Command::new("bpftool").args(["--json", "prog", "show"]));
+    let left: Vec<serde_json::Value> = serde_json::from_slice(&left.stdout).expect("JSON of bpftool");
+    assert!(left.iter().all(|program| !ours.contains(&program["id"])), "{ours:?} are still loaded");
+}
+
+fn every_signal_ends_it_well(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let namespace = Namespace::new(&(32_768..=60_999));
+    let netns = namespace.inode().to_string();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
+        namespace.run(|| drop(listen(Family::V4.listen(40_000))));
+        tracer.signal(signal);
+        let report = tracer.join();
+        assert_eq!(report.assert_lossless().delivered, 2, "{signal}: what was in the ring is printed first");
+        assert!(report.stderr.contains("2 delivered"), "{signal}: {}", report.stderr);
+    }
+}

@@ -123,9 +123,12 @@ mod tests {
 
     #[test]
     fn output_is_counted_and_failure_seen() {
-        let script =
-            "echo 'test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out'; exit 1";
-        let (tally, passed) = counted(Command::new("sh").args(["-c", script])).expect("sh runs");
+        let line = "test result: FAILED. 1 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let script = format!("printf %s '{line}'; exit 1");
+        let mut output = Vec::new();
+        let (tally, passed) =
+            counted(Command::new("sh").args(["-c", &script]), &mut output).expect("sh runs");
         assert_eq!((tally.passed, tally.failed, passed), (1, 2, false));
+        assert_eq!(output, line.as_bytes());
     }
 }

@@ -30,7 +30,10 @@ impl Address {
     pub const fn from_v6(octets: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
         Self {
-            words: [u64::from_ne_bytes([a, b, c, d, e, f, g, h]), u64::from_ne_bytes([i, j, k, l, m, n, o, p])],
+            words: [
+                u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
+                u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+            ],
         }
     }
 

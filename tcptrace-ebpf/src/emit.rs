@@ -1,8 +1,6 @@
 //! Reserve, fill, submit.
 
-use aya_ebpf::{
-    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
-};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use tcptrace_common::{CloseMetrics, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord};
 
 use crate::{

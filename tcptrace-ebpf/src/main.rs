@@ -9,7 +9,10 @@
 #![cfg_attr(target_arch = "bpf", no_std, no_main)]
 #![cfg_attr(
     target_arch = "bpf",
-    expect(unsafe_code, reason = "kernel pointers and helpers are unsafe by nature; the verifier checks them")
+    expect(
+        unsafe_code,
+        reason = "kernel pointers and helpers are unsafe by nature; the verifier checks them"
+    )
 )]
 
 #[cfg(target_arch = "bpf")]

@@ -1,9 +1,6 @@
 //! The road of one transition: count, filter, emit.
 
-use aya_ebpf::{
-    EbpfContext,
-    helpers::generated::bpf_ktime_get_ns,
-};
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns};
 use aya_log_ebpf::warn;
 use tcptrace_common::{
     AF_INET, IPPROTO_TCP, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, context_owns, state_slot,

@@ -45,7 +45,8 @@ pub fn monotonic_ns() -> u64 {
 }
 
 fn now_ns(clock: ClockId) -> i128 {
-    clock_gettime(clock).map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
+    clock_gettime(clock)
+        .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
 }
 
 /// Writes times of day. Thousands share a second, so the part up to there is made once and kept.

@@ -3,9 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Buf;
-use tcptrace_common::{
-    Address, CloseMetrics, KIND_TRANSITION, RecordFlags, TransitionRecord, context_owns,
-};
+use tcptrace_common::{Address, CloseMetrics, KIND_TRANSITION, RecordFlags, TransitionRecord, context_owns};
 use thiserror::Error;
 
 use crate::{

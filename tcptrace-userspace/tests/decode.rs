@@ -63,7 +63,10 @@ fn every_field_arrives() {
     assert_eq!((event.context.cgroup_id, event.netns), (44, Some(55)));
     assert_eq!((event.context.pid, event.context.tid, event.context.uid), (66, 77, 88));
     assert_eq!((event.lport, event.rport), (80, 40_000));
-    assert_eq!((event.laddr.to_string(), event.raddr.to_string()), ("192.0.2.1".into(), "198.51.100.7".into()));
+    assert_eq!(
+        (event.laddr.to_string(), event.raddr.to_string()),
+        ("192.0.2.1".into(), "198.51.100.7".into())
+    );
     assert_eq!((event.old_state, event.new_state), (State::ESTABLISHED, State::CLOSE_WAIT));
     assert_eq!((event.error, event.metrics, event.context.in_process), (Some(0), None, Some(false)));
     assert_eq!((event.verdict, event.context_owns, event.family()), (Verdict::Pass, false, 4));
@@ -110,7 +113,10 @@ fn strange_records_are_refused_and_strange_states_kept() {
     assert_eq!(decode(&[]), Err(DecodeError::Short(0)));
     assert_eq!(decode(&Bytes { kind: 9, ..Bytes::new() }.encode()), Err(DecodeError::Kind(9)));
     let event = decode(&Bytes { states: (13, 255), ..Bytes::new() }.encode()).unwrap();
-    assert_eq!((event.old_state.to_string(), event.new_state.to_string()), ("STATE_13".into(), "STATE_255".into()));
+    assert_eq!(
+        (event.old_state.to_string(), event.new_state.to_string()),
+        ("STATE_13".into(), "STATE_255".into())
+    );
 }
 
 proptest! {

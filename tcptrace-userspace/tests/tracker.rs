@@ -36,11 +36,14 @@ fn durations(transitions: &[Transition]) -> Vec<Option<u64>> {
 
 #[test]
 fn time_in_state_is_known_from_the_second_transition_on() {
-    let out = track(&mut tracker(), [
-        event(1, 1_000, State::SYN_SENT, State::ESTABLISHED),
-        event(1, 5_000, State::ESTABLISHED, FIN_WAIT1),
-        event(1, 5_700, FIN_WAIT1, FIN_WAIT2),
-    ]);
+    let out = track(
+        &mut tracker(),
+        [
+            event(1, 1_000, State::SYN_SENT, State::ESTABLISHED),
+            event(1, 5_000, State::ESTABLISHED, FIN_WAIT1),
+            event(1, 5_700, FIN_WAIT1, FIN_WAIT2),
+        ],
+    );
     assert_eq!(durations(&out), [None, Some(4_000), Some(700)]);
 }
 
@@ -59,21 +62,27 @@ fn a_reused_address_inherits_neither_age_nor_owner() {
 fn without_cookies_a_new_life_is_known_by_its_first_state() {
     let mut tracker = tracker();
     let anonymous = |event: Event| Event { cookie: 0, ..event };
-    let out = track(&mut tracker, [
-        anonymous(event(1, 10, State::SYN_RECV, State::ESTABLISHED)),
-        anonymous(event(1, 90, State::LISTEN, State::SYN_RECV)),
-        anonymous(event(1, 95, State::SYN_RECV, State::ESTABLISHED)),
-    ]);
+    let out = track(
+        &mut tracker,
+        [
+            anonymous(event(1, 10, State::SYN_RECV, State::ESTABLISHED)),
+            anonymous(event(1, 90, State::LISTEN, State::SYN_RECV)),
+            anonymous(event(1, 95, State::SYN_RECV, State::ESTABLISHED)),
+        ],
+    );
     assert_eq!(durations(&out), [None, None, Some(5)]);
 }
 
 #[test]
 fn a_lost_transition_makes_the_time_unknown_not_wrong() {
-    let out = track(&mut tracker(), [
-        event(1, 10, State::SYN_SENT, State::ESTABLISHED),
-        // ESTABLISHED -> FIN_WAIT1 is missing.
-        event(1, 50, FIN_WAIT1, FIN_WAIT2),
-    ]);
+    let out = track(
+        &mut tracker(),
+        [
+            event(1, 10, State::SYN_SENT, State::ESTABLISHED),
+            // ESTABLISHED -> FIN_WAIT1 is missing.
+            event(1, 50, FIN_WAIT1, FIN_WAIT2),
+        ],
+    );
     assert_eq!(durations(&out), [None, None]);
 }
 
@@ -81,28 +90,37 @@ fn a_lost_transition_makes_the_time_unknown_not_wrong() {
 fn after_a_gap_a_socket_without_identity_has_no_age() {
     let mut tracker = tracker();
     let anonymous = |event: Event| Event { cookie: 0, ..event };
-    track(&mut tracker, [
-        anonymous(event(1, 10, State::SYN_SENT, State::ESTABLISHED)),
-        event(2, 10, State::SYN_SENT, State::ESTABLISHED),
-        event(3, 10, State::CLOSE, State::SYN_SENT),
-    ]);
+    track(
+        &mut tracker,
+        [
+            anonymous(event(1, 10, State::SYN_SENT, State::ESTABLISHED)),
+            event(2, 10, State::SYN_SENT, State::ESTABLISHED),
+            event(3, 10, State::CLOSE, State::SYN_SENT),
+        ],
+    );
     tracker.gap(20);
-    let out = track(&mut tracker, [
-        anonymous(event(1, 30, State::ESTABLISHED, FIN_WAIT1)),
-        event(2, 30, State::ESTABLISHED, FIN_WAIT1),
-        event(3, 30, State::SYN_SENT, State::ESTABLISHED),
-    ]);
+    let out = track(
+        &mut tracker,
+        [
+            anonymous(event(1, 30, State::ESTABLISHED, FIN_WAIT1)),
+            event(2, 30, State::ESTABLISHED, FIN_WAIT1),
+            event(3, 30, State::SYN_SENT, State::ESTABLISHED),
+        ],
+    );
     assert_eq!(durations(&out), [None, Some(20), None], "3 may have failed and tried again unseen");
 }
 
 #[test]
 fn late_arrivals_do_not_turn_back_the_clock() {
-    let out = track(&mut tracker(), [
-        event(1, 10, State::SYN_SENT, State::ESTABLISHED),
-        event(1, 50, FIN_WAIT1, FIN_WAIT2),
-        event(1, 30, State::ESTABLISHED, FIN_WAIT1),
-        event(1, 90, FIN_WAIT2, State::CLOSE),
-    ]);
+    let out = track(
+        &mut tracker(),
+        [
+            event(1, 10, State::SYN_SENT, State::ESTABLISHED),
+            event(1, 50, FIN_WAIT1, FIN_WAIT2),
+            event(1, 30, State::ESTABLISHED, FIN_WAIT1),
+            event(1, 90, FIN_WAIT2, State::CLOSE),
+        ],
+    );
     assert_eq!(durations(&out), [None, None, None, Some(40)]);
 }
 
@@ -110,32 +128,41 @@ fn late_arrivals_do_not_turn_back_the_clock() {
 fn the_process_that_acts_owns_and_the_one_on_the_cpu_does_not() {
     let mut arbitrary = event(1, 20, State::SYN_SENT, State::ESTABLISHED);
     arbitrary.context.pid = 4_711;
-    let out = track(&mut tracker(), [
-        by_process(9, b"curl", event(1, 10, State::CLOSE, State::SYN_SENT)),
-        arbitrary.clone(),
-        Event { skaddr: 2, ..arbitrary },
-    ]);
+    let out = track(
+        &mut tracker(),
+        [
+            by_process(9, b"curl", event(1, 10, State::CLOSE, State::SYN_SENT)),
+            arbitrary.clone(),
+            Event { skaddr: 2, ..arbitrary },
+        ],
+    );
     let owners: Vec<_> = out.iter().map(|t| t.owner.as_ref().map(|o| (o.pid, o.provenance))).collect();
     assert_eq!(owners, [Some((9, Provenance::Exact)), Some((9, Provenance::Exact)), None]);
 }
 
 #[test]
 fn a_child_inherits_from_its_listener_until_somebody_acts() {
-    let out = track(&mut tracker(), [
-        listens(1, 10, 100),
-        event(2, 20, State::LISTEN, State::SYN_RECV),
-        event(2, 21, State::SYN_RECV, State::ESTABLISHED),
-        by_process(101, b"worker", event(2, 30, State::ESTABLISHED, FIN_WAIT1)),
-        event(2, 31, FIN_WAIT1, FIN_WAIT2),
-    ]);
+    let out = track(
+        &mut tracker(),
+        [
+            listens(1, 10, 100),
+            event(2, 20, State::LISTEN, State::SYN_RECV),
+            event(2, 21, State::SYN_RECV, State::ESTABLISHED),
+            by_process(101, b"worker", event(2, 30, State::ESTABLISHED, FIN_WAIT1)),
+            event(2, 31, FIN_WAIT1, FIN_WAIT2),
+        ],
+    );
     let owners: Vec<_> = out.iter().map(|t| t.owner.as_ref().map(|o| (o.pid, o.provenance))).collect();
-    assert_eq!(owners, [
-        Some((100, Provenance::Exact)),
-        Some((100, Provenance::Inherited)),
-        Some((100, Provenance::Inherited)),
-        Some((101, Provenance::Exact)),
-        Some((101, Provenance::Exact)),
-    ]);
+    assert_eq!(
+        owners,
+        [
+            Some((100, Provenance::Exact)),
+            Some((100, Provenance::Inherited)),
+            Some((100, Provenance::Inherited)),
+            Some((101, Provenance::Exact)),
+            Some((101, Provenance::Exact)),
+        ]
+    );
     assert_eq!(out[1].in_old_state_ns, None, "a child was never in LISTEN");
 }
 
@@ -162,17 +189,20 @@ fn another_namespace_is_another_listener() {
 #[test]
 fn the_table_is_bounded_and_forgets_the_idlest() {
     let mut tracker = Tracker::new(2, None, false);
-    track(&mut tracker, [
-        event(1, 10, State::SYN_SENT, State::ESTABLISHED),
-        event(2, 20, State::SYN_SENT, State::ESTABLISHED),
-        event(1, 30, State::ESTABLISHED, FIN_WAIT1),
-        event(3, 40, State::SYN_SENT, State::ESTABLISHED),
-    ]);
+    track(
+        &mut tracker,
+        [
+            event(1, 10, State::SYN_SENT, State::ESTABLISHED),
+            event(2, 20, State::SYN_SENT, State::ESTABLISHED),
+            event(1, 30, State::ESTABLISHED, FIN_WAIT1),
+            event(3, 40, State::SYN_SENT, State::ESTABLISHED),
+        ],
+    );
     assert_eq!((tracker.len(), tracker.evicted()), (2, 1));
-    let out = track(&mut tracker, [
-        event(1, 50, FIN_WAIT1, FIN_WAIT2),
-        event(2, 60, State::ESTABLISHED, FIN_WAIT1),
-    ]);
+    let out = track(
+        &mut tracker,
+        [event(1, 50, FIN_WAIT1, FIN_WAIT2), event(2, 60, State::ESTABLISHED, FIN_WAIT1)],
+    );
     assert_eq!(durations(&out), [Some(20), None], "1 was active, 2 was forgotten");
 }
 
@@ -205,12 +235,15 @@ fn what_never_gets_the_right_port_is_counted_as_filtered() {
     let mut tracker = port_filter();
     track(&mut tracker, [unbound(1), unbound(2), unbound(3)]);
     // 1 turns out to be elsewhere but passes for another reason; 2's address is reused; 3 never moves again.
-    let out = track(&mut tracker, [event(1, 20, State::SYN_SENT, State::ESTABLISHED), {
-        let mut reused = unbound(2);
-        reused.ktime_ns = 30;
-        reused.cookie += 1;
-        reused
-    }]);
+    let out = track(
+        &mut tracker,
+        [event(1, 20, State::SYN_SENT, State::ESTABLISHED), {
+            let mut reused = unbound(2);
+            reused.ktime_ns = 30;
+            reused.cookie += 1;
+            reused
+        }],
+    );
     assert_eq!((out.len(), tracker.filtered()), (1, 2));
     tracker.finish();
     assert_eq!(tracker.filtered(), 4);

@@ -92,10 +92,7 @@ impl Sock for RecordSock {
         unsafe {
             let family: u16 = self.field(layout.family);
             let (laddr, raddr) = if family == AF_INET {
-                (
-                    Address::from_v4(self.field(layout.saddr)),
-                    Address::from_v4(self.field(layout.daddr)),
-                )
+                (Address::from_v4(self.field(layout.saddr)), Address::from_v4(self.field(layout.daddr)))
             } else {
                 (
                     Address { words: self.field(layout.saddr_v6) },

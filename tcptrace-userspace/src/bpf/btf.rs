@@ -110,7 +110,7 @@ impl<'a> Btf<'a> {
     fn structure(&self, name: &str) -> Result<Option<u32>, BtfError> {
         for (id, start) in (1..).zip(&self.starts) {
             let ty = self.read(*start as usize)?;
-            if ty.kind == KIND_STRUCT && ty.members > 0 && self.name_is(ty.name, name) {
+            if ty.kind == KIND_STRUCT && ty.members > 0 && !name.is_empty() && self.name_is(ty.name, name) {
                 return Ok(Some(id));
             }
         }
@@ -186,9 +186,9 @@ impl<'a> Btf<'a> {
     }
 
     fn name_is(&self, at: u32, name: &str) -> bool {
-        self.strings.get(at as usize..).is_some_and(|rest| {
-            rest.starts_with(name.as_bytes()) && rest.get(name.len()) == Some(&0)
-        })
+        self.strings
+            .get(at as usize..)
+            .is_some_and(|rest| rest.starts_with(name.as_bytes()) && rest.get(name.len()) == Some(&0))
     }
 }
 

@@ -95,10 +95,9 @@ mod tests {
 
     #[test]
     fn fields_may_move_and_protocol_may_be_one_byte() {
-        let shifted = FORMAT.replace("offset:56;", "offset:64;").replace(
-            "__u16 protocol;	offset:30;	size:2",
-            "__u8 protocol;	offset:38;	size:1",
-        );
+        let shifted = FORMAT
+            .replace("offset:56;", "offset:64;")
+            .replace("__u16 protocol;	offset:30;	size:2", "__u8 protocol;	offset:38;	size:1");
         let layout = parse_format(&shifted).unwrap();
         assert_eq!((layout.daddr_v6, layout.size), (64, 80));
         assert_eq!((layout.protocol, layout.protocol_size), (38, 1));

@@ -90,7 +90,8 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
 
 fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error> {
     let event = tracefs::event_directory()?;
-    let text = fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
+    let text =
+        fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
     let mut config = settings(options);
     config.record = format::parse_format(&text)?;
     let bare = config;

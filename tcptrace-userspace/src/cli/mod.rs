@@ -79,7 +79,9 @@ fn man() -> anyhow::Result<u8> {
 /// Writes to standard output; a reader that went away is no error.
 fn print(bytes: &[u8]) -> anyhow::Result<u8> {
     match io::stdout().write_all(bytes).and_then(|()| io::stdout().flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error).context("writing to standard output"),
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(error).context("writing to standard output")
+        }
         _ => Ok(0),
     }
 }

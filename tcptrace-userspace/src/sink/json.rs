@@ -33,11 +33,16 @@ impl Sink for Json {
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) => {
-                serde_json::to_writer(&mut *out, &transition_line(self.time.format(transition.event.ktime_ns), transition))
+            Record::Transition(transition) => serde_json::to_writer(
+                &mut *out,
+                &transition_line(self.time.format(transition.event.ktime_ns), transition),
+            ),
+            Record::Loss(loss) => {
+                serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))
             }
-            Record::Loss(loss) => serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss)),
-            Record::Summary(summary) => serde_json::to_writer(&mut *out, &summary_line(self.time.format(summary.ktime_ns), summary)),
+            Record::Summary(summary) => {
+                serde_json::to_writer(&mut *out, &summary_line(self.time.format(summary.ktime_ns), summary))
+            }
         }?;
         out.push(b'\n');
         Ok(())

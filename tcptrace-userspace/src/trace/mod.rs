@@ -86,8 +86,14 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let clock = Clock::calibrate();
     let tracer = bpf::load(&settings.bpf)?;
     let start_ns = monotonic_ns();
-    let style =
-        Style { format: settings.format, time: settings.time, colour: settings.colour, clock, zone, start_ns };
+    let style = Style {
+        format: settings.format,
+        time: settings.time,
+        colour: settings.colour,
+        clock,
+        zone,
+        start_ns,
+    };
     // Nothing follows the header when transitions are only counted.
     let header = !settings.bpf.count_only;
     let writer = Writer::start(sink::sink(style), io::stdout(), header).map_err(Error::Setup)?;

@@ -54,7 +54,10 @@ fn render(summary: &Summary, counted: bool) -> String {
     let _ = writeln!(text, " in {}", Span(summary.elapsed_ns));
     for (count, what) in [
         (summary.evicted, "sockets were forgotten for want of room (--max-connections)"),
-        (summary.counters.other_protocol, "events of sockets that are not TCP (MPTCP's parents) are left out"),
+        (
+            summary.counters.other_protocol,
+            "events of sockets that are not TCP (MPTCP's parents) are left out",
+        ),
         (summary.counters.same_state, "events without a change of state are left out"),
     ] {
         if count > 0 {
@@ -90,7 +93,10 @@ fn advice(lost: &Lost) -> impl Iterator<Item = &'static str> {
         (lost.ring_full, "Ring full: a larger --buffer, a filter, or a faster output helps."),
         (lost.output, "Output: what reads it did not keep up until the end; try writing to a file."),
         (lost.undecodable, "Undecodable: the kernel object and this program differ; please report it."),
-        (lost.missed_runs, "Missed: another program ran in the way; --hook tp_btf is not affected by others."),
+        (
+            lost.missed_runs,
+            "Missed: another program ran in the way; --hook tp_btf is not affected by others.",
+        ),
     ]
     .into_iter()
     .filter_map(|(count, advice)| (count > 0).then_some(advice))

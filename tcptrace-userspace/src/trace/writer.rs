@@ -58,14 +58,12 @@ impl Writer {
         let (queue, batches) = sync_channel(QUEUE);
         let written = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&written);
-        let thread = std::thread::Builder::new()
-            .name("writer".to_owned())
-            .spawn(move || {
-                if header {
-                    write_header(&mut *sink, &mut output)?;
-                }
-                write_all(&mut *sink, &mut output, &batches, &count)
-            })?;
+        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
+            if header {
+                write_header(&mut *sink, &mut output)?;
+            }
+            write_all(&mut *sink, &mut output, &batches, &count)
+        })?;
         Ok(Self { queue: Some(queue), thread, written })
     }
 

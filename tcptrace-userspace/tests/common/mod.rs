@@ -1,6 +1,6 @@
 //! Events for tests, made as the kernel side would send them.
 
-#![expect(clippy::allow_attributes, dead_code, reason = "each test program uses its part")]
+#![allow(dead_code, reason = "each test program uses its part")]
 
 use std::net::Ipv4Addr;
 
@@ -10,14 +10,14 @@ use tcptrace::{
 };
 
 /// A name as the kernel pads it.
-pub fn comm(name: &[u8]) -> [u8; 16] {
+pub(crate) fn comm(name: &[u8]) -> [u8; 16] {
     let mut comm = [0; 16];
     comm[..name.len()].copy_from_slice(name);
     comm
 }
 
 /// A transition in softirq context: nobody acts.
-pub fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event {
+pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event {
     Event {
         ktime_ns,
         since_ns: None,
@@ -46,23 +46,16 @@ pub fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event {
 }
 
 /// A transition that the process `pid` makes itself.
-pub fn by_process(pid: u32, name: &[u8], event: Event) -> Event {
+pub(crate) fn by_process(pid: u32, name: &[u8], event: Event) -> Event {
     Event {
-        context: Context {
-            pid,
-            tid: pid,
-            uid: 33,
-            comm: comm(name),
-            cgroup_id: 77,
-            in_process: Some(true),
-        },
+        context: Context { pid, tid: pid, uid: 33, comm: comm(name), cgroup_id: 77, in_process: Some(true) },
         context_owns: true,
         ..event
     }
 }
 
 /// A listener at 0.0.0.0:80.
-pub fn listens(skaddr: u64, ktime_ns: u64, pid: u32) -> Event {
+pub(crate) fn listens(skaddr: u64, ktime_ns: u64, pid: u32) -> Event {
     let mut event = by_process(pid, b"nginx", event(skaddr, ktime_ns, State::CLOSE, State::LISTEN));
     event.laddr = Ipv4Addr::UNSPECIFIED.into();
     event.raddr = Ipv4Addr::UNSPECIFIED.into();

@@ -1,0 +1,55 @@
+//! What tracing costs: our tool and its peers under the same load, in the same run, as ratios.
+//!
+//! Every figure comes from outside the tools: the kernel's statistics of their programs, `/proc`, and the rate
+//! at which a load on loopback gets its connections. Rounds alternate between the tools, so that a machine that
+//! becomes slower does so for all; of the rounds the median counts.
+
+mod churn;
+mod measure;
+mod proc;
+mod report;
+mod startup;
+mod tool;
+
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+
+use measure::Plan;
+
+/// Measure what tracing costs, beside its peers. Needs root.
+#[derive(Parser)]
+#[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
+struct Args {
+    /// Connections of each run (ten transitions each)
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    connections: u32,
+    /// Rounds; of each figure the median counts
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Leave out the peers
+    #[arg(long)]
+    alone: bool,
+    /// Write the table into this document, between its markers
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
+    /// The tracer to measure
+    #[arg(long, env = "TCPTRACE_BIN", hide = true)]
+    tracer: PathBuf,
+}
+
+fn main() -> Result<()> {
+    let args = Args::parse();
+    anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring loads eBPF programs: run it as root");
+    let tools = tool::all(&args.tracer, args.alone);
+    let plan = Plan { connections: args.connections, rounds: args.rounds };
+    let costs = measure::run(&tools, plan)?;
+    let start = startup::measure(&args.tracer, args.rounds)?;
+    let text = report::render(&tools, &costs, &start, plan);
+    print!("{text}");
+    if let Some(file) = args.write {
+        report::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,139 @@
+//! The tools that are measured, and how each is started.
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use crate::proc;
+
+/// One column of the comparison.
+pub(crate) struct Tool {
+    /// What the table calls it.
+    pub(crate) name: String,
+    /// `None`: nothing runs.
+    command: Option<(PathBuf, Vec<String>)>,
+    /// The empty program runs inside this process.
+    pub(crate) floor: bool,
+    /// One of ours, as opposed to a peer.
+    pub(crate) ours: bool,
+}
+
+/// The same fields as `tcpstates`, printed.
+const BPFTRACE: &str = "tracepoint:sock:inet_sock_set_state { printf(\"%d %s %s:%d %s:%d %d %d\\n\", pid, comm, \
+     ntop(args->saddr), args->sport, ntop(args->daddr), args->dport, args->oldstate, args->newstate); }";
+
+/// Nothing, the floor, our tool in its ways, and the peers that are installed.
+pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
+    let ours = |arguments: &[&str]| Tool {
+        name: format!("tcptrace {}", arguments.join(" ")).trim_end().to_owned(),
+        command: Some((tracer.to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect())),
+        floor: false,
+        ours: true,
+    };
+    let mut tools = vec![
+        Tool { name: "nothing".to_owned(), command: None, floor: false, ours: false },
+        Tool { name: "empty tp_btf program".to_owned(), command: None, floor: true, ours: false },
+        ours(&[]),
+        ours(&["-o", "json"]),
+        ours(&["-o", "csv"]),
+        ours(&["--quiet"]),
+        ours(&["--hook", "tracepoint"]),
+    ];
+    let peers = [
+        ("libbpf-tools tcpstates", "tcpstates", vec![]),
+        ("bpftrace printf", "bpftrace", vec!["-e", BPFTRACE]),
+    ];
+    for (name, program, arguments) in peers {
+        if alone {
+            continue;
+        }
+        let found = ["/usr/sbin", "/usr/bin", "/usr/local/sbin"]
+            .iter()
+            .map(|folder| Path::new(folder).join(program))
+            .find(|path| path.exists());
+        match found {
+            Some(path) => tools.push(Tool {
+                name: name.to_owned(),
+                command: Some((path, arguments.into_iter().map(str::to_owned).collect())),
+                floor: false,
+                ours: false,
+            }),
+            None => eprintln!("{program} is not installed; it is left out"),
+        }
+    }
+    tools
+}
+
+/// A tool that runs and is attached.
+pub(crate) struct Running {
+    child: Option<Child>,
+    floor: Option<tcptrace::bpf::Floor>,
+}
+
+impl Tool {
+    /// Starts it with its output in `output`, and waits until its program is loaded.
+    pub(crate) fn start(&self, output: &Path) -> Result<Running> {
+        let floor = if self.floor { Some(tcptrace::bpf::load_floor()?) } else { None };
+        let Some((program, arguments)) = &self.command else { return Ok(Running { child: None, floor }) };
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(File::create(output)?)
+            .stderr(File::create(output.with_extension("err"))?)
+            .spawn()
+            .with_context(|| format!("starting {}", self.name))?;
+        let running = Running { child: Some(child), floor };
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while proc::programs(running.pid())?.is_empty() {
+            if Instant::now() > deadline {
+                bail!("{} loaded no program", self.name);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        // Loaded is not yet attached.
+        thread::sleep(Duration::from_millis(300));
+        Ok(running)
+    }
+}
+
+impl Running {
+    /// The process that holds the program; this one, when it is the floor or nothing.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.as_ref().map_or_else(std::process::id, Child::id)
+    }
+
+    /// Whether a process of its own runs.
+    pub(crate) fn is_process(&self) -> bool {
+        self.child.is_some()
+    }
+
+    /// Ends it as Ctrl-C would; returns its exit code.
+    pub(crate) fn stop(mut self) -> Result<Option<i32>> {
+        self.floor = None;
+        let Some(child) = &mut self.child else { return Ok(None) };
+        kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGINT)?;
+        let code = child.wait()?.code();
+        self.child = None;
+        Ok(code)
+    }
+}
+
+impl Drop for Running {
+    /// After an error, nothing may be left behind.
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}

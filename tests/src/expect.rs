@@ -1,7 +1,8 @@
 //! What a scenario must show, written as the path of each socket.
 //!
-//! A path is the states that a socket goes through, such as `CLOSE SYN_SENT! ESTABLISHED CLOSE/104`. `!` marks a
-//! transition that a process certainly makes itself, by a system call; `/104` is the error that it closes with.
+//! A path is the states that a socket goes through, such as `CLOSE SYN_SENT! ESTABLISHED CLOSE/104`. `!`
+//! marks a transition that a process certainly makes itself, by a system call; `/104` is the error that it
+//! closes with.
 
 use crate::{chain::Chain, machine::Hook};
 
@@ -42,8 +43,8 @@ impl Expected {
     }
 
     /// The fewest transitions that it can take.
-    pub fn transitions(&self) -> usize {
-        self.paths.iter().map(|path| path.len() - 1).min().unwrap_or(0)
+    pub fn transitions(&self) -> u64 {
+        self.paths.iter().map(|path| path.len() as u64 - 1).min().unwrap_or(0)
     }
 
     fn mismatch(&self, chain: &Chain) -> Option<String> {
@@ -99,13 +100,14 @@ pub fn assert_chains(hook: Hook, mut chains: Vec<Chain>, expected: &[Expected]) 
             None => missing.push(expected),
         }
     }
-    let mut message = String::new();
+    let mut faults = Vec::new();
     for expected in &missing {
         let near: Vec<_> = chains.iter().filter_map(|chain| expected.mismatch(chain)).collect();
-        message += &format!("missing {:?}: {near:#?}\n", expected.texts);
+        faults.push(format!("missing {:?}: {near:#?}", expected.texts));
     }
     for chain in &chains {
-        message += &format!("unexplained {:?} {:?}\n", chain.states(), chain.tuple());
+        faults.push(format!("unexplained {:?} {:?}", chain.states(), chain.tuple()));
     }
-    assert!(message.is_empty(), "{hook:?}: sockets do not take the expected paths:\n{message}");
+    let faults = faults.join("\n");
+    assert!(faults.is_empty(), "{hook:?}: sockets do not take the expected paths:\n{faults}");
 }

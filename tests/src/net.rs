@@ -51,7 +51,8 @@ impl Family {
 
 /// A TCP socket for addresses like `address`.
 pub fn socket(address: SocketAddr) -> Socket {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).expect("a socket");
+    let socket =
+        Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP)).expect("a socket");
     prepare(&socket);
     socket
 }

@@ -23,12 +23,12 @@ pub const V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A network namespace, held by a thread that runs what it is given. The namespace ends with the thread, and with
-/// the namespace its devices.
+/// A network namespace, held by a thread that runs what it is given. The namespace ends with the thread, and
+/// with the namespace its devices.
 ///
-/// The thread has a table of file descriptors of its own, too: a child process that another thread is about to start
-/// holds copies of that thread's descriptors for a moment, and a socket that is closed meanwhile would end with the
-/// child's.
+/// The thread has a table of file descriptors of its own, too: a child process that another thread is about
+/// to start holds copies of that thread's descriptors for a moment, and a socket that is closed meanwhile
+/// would end with the child's.
 #[derive(Debug)]
 pub struct Namespace {
     jobs: Option<Sender<Job>>,
@@ -48,7 +48,9 @@ impl Namespace {
             let path = format!("/proc/{}/task/{}/ns/net", std::process::id(), gettid());
             let inode = fs::metadata(&path).expect("the namespace's file").ino();
             sender.send((path, u32::try_from(inode).expect("an inode"))).expect("the maker waits");
-            queue.into_iter().for_each(|job| job());
+            for job in queue {
+                job();
+            }
         });
         let (path, inode) = receiver.recv().expect("a namespace");
         let this = Self { jobs: Some(jobs), thread: Some(thread), path, inode };
@@ -72,8 +74,8 @@ impl Namespace {
         &self.path
     }
 
-    /// Runs `job` in the namespace and waits for its result; a panic in there continues here. Sockets and other
-    /// descriptors that it opens must not leave it.
+    /// Runs `job` in the namespace and waits for its result; a panic in there continues here. Sockets and
+    /// other descriptors that it opens must not leave it.
     pub fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
         self.begin(job).wait()
     }
@@ -123,8 +125,8 @@ impl Drop for Namespace {
     }
 }
 
-/// Closes all but the standard streams in the calling thread's own table: the copies that it began with would keep
-/// other tests' pipes and files open.
+/// Closes all but the standard streams in the calling thread's own table: the copies that it began with would
+/// keep other tests' pipes and files open.
 fn close_inherited() {
     let descriptors = fs::read_dir("/proc/thread-self/fd").expect("/proc is mounted");
     let numbers: Vec<i32> =

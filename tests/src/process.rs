@@ -95,7 +95,8 @@ pub fn output(command: &mut Command) -> Output {
     let stdout = collect(running.child().stdout.take().expect("a pipe"));
     let stderr = collect(running.child().stderr.take().expect("a pipe"));
     let status = running.wait(Duration::from_secs(10));
-    let bytes = |pipe: Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(5)).expect("the end of a pipe");
+    let bytes =
+        |pipe: Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(5)).expect("the end of a pipe");
     Output { status, stdout: bytes(stdout), stderr: bytes(stderr) }
 }
 

@@ -1,14 +1,13 @@
 //! Ports that no other running test uses.
 //!
-//! tracefs reports the whole host; a test finds its own transitions in that log by its ports. A slot is a number
-//! held by a file lock, so it is free again whatever ends the test.
+//! tracefs reports the whole host; a test finds its own transitions in that log by its ports. A slot is a
+//! number held by a file lock, so it is free again whatever ends the test.
 
-use std::{
-    fs::{self, File},
-    ops::RangeInclusive,
-};
+use std::{fs::File, ops::RangeInclusive};
 
 use nix::fcntl::{Flock, FlockArg};
+
+use crate::host::locks;
 
 /// Below the ephemeral ports of the host, above everything usual.
 const FIRST_PORT: u16 = 12_000;
@@ -27,11 +26,9 @@ pub struct Slot {
 impl Slot {
     /// Takes a free slot.
     pub fn take() -> Self {
-        let directory = std::env::temp_dir().join("tcptrace-tests-slots");
-        fs::create_dir_all(&directory).expect("a directory for lock files");
         (0..SLOTS)
             .find_map(|number| {
-                let file = File::create(directory.join(number.to_string())).expect("a lock file");
+                let file = File::create(locks().join(format!("slot-{number}"))).expect("a lock file");
                 let lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).ok()?;
                 Some(Self { number, _lock: lock })
             })

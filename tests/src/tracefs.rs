@@ -34,8 +34,8 @@ impl Drop for Mount {
 }
 
 impl Tracefs {
-    /// Starts recording transitions of sockets with a port in `ports`, at most `buffer_kib` on each CPU. `number`
-    /// is unique among the tests that run now.
+    /// Starts recording transitions of sockets with a port in `ports`, at most `buffer_kib` on each CPU.
+    /// `number` is unique among the tests that run now.
     pub fn start(number: u16, ports: &RangeInclusive<u16>, buffer_kib: u32) -> Self {
         let (root, mount) = tracefs();
         let instance = root.join("instances").join(format!("tcptrace-test-{number}"));
@@ -46,7 +46,8 @@ impl Tracefs {
         this.set("buffer_size_kb", &buffer_kib.to_string());
         this.set("trace_clock", "mono");
         let (first, last) = (ports.start(), ports.end());
-        let filter = format!("(sport >= {first} && sport <= {last}) || (dport >= {first} && dport <= {last})");
+        let filter =
+            format!("(sport >= {first} && sport <= {last}) || (dport >= {first} && dport <= {last})");
         this.set(&format!("{EVENT}/filter"), &filter);
         this.set(&format!("{EVENT}/enable"), "1");
         this
@@ -96,7 +97,8 @@ impl Drop for Tracefs {
     }
 }
 
-/// Removes an instance. It is busy while a process that another thread starts still has copies of our descriptors.
+/// Removes an instance. It is busy while a process that another thread starts still has copies of our
+/// descriptors.
 fn remove(instance: &Path) {
     let deadline = Instant::now() + Duration::from_secs(2);
     while instance.exists() && fs::remove_dir(instance).is_err() && Instant::now() < deadline {
@@ -162,10 +164,7 @@ mod tests {
     fn a_line_is_understood() {
         let transition = parse(LINE).expect("a transition");
         assert_eq!(transition.ktime_ns, 2_701_744_205_000);
-        assert_eq!(
-            transition.to_string(),
-            "2701.744205 127.0.0.1 0 > 127.0.0.1 9999: CLOSE -> SYN_SENT"
-        );
+        assert_eq!(transition.to_string(), "2701.744205 127.0.0.1 0 > 127.0.0.1 9999: CLOSE -> SYN_SENT");
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl Tracer {
         Self::spawn(&mut command)
     }
 
-    /// Starts a command that ends up as `tcptrace trace`; nobody reads its standard output before [`Self::read`].
+    /// Starts a command that ends up as `tcptrace trace`; nobody reads its standard output before
+    /// [`Self::read`].
     pub fn spawn(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running::spawn(command);
@@ -99,7 +100,8 @@ impl Tracer {
         if self.stdout.is_none() {
             self.read();
         }
-        let stdout = self.stdout.take().expect("being read").recv_timeout(END_LIMIT).expect("all of the output");
+        let stdout =
+            self.stdout.take().expect("being read").recv_timeout(END_LIMIT).expect("all of the output");
         loop {
             match self.stderr.recv_timeout(END_LIMIT) {
                 Ok(line) => self.said = self.said + &line + "\n",
@@ -117,7 +119,8 @@ impl Report {
         self.lines_of_type(kind).map(parse).collect()
     }
 
-    /// The lines of this type of a JSON trace. Quotes inside a JSON string are escaped, so looking for them is enough.
+    /// The lines of this type of a JSON trace. Quotes inside a JSON string are escaped, so looking for them
+    /// is enough.
     pub fn lines_of_type(&self, kind: &str) -> impl Iterator<Item = &str> {
         let field = format!("\"type\":\"{kind}\"");
         self.stdout.lines().filter(move |line| line.contains(&field))
@@ -145,9 +148,9 @@ impl Report {
 
     /// The summary of a JSON trace, its sums checked, and that it is the last line and the only one.
     pub fn summary(&self) -> Account {
-        let last = self.stdout.lines().last().unwrap_or_else(|| panic!("no output; {}", self.stderr));
-        assert_eq!(self.lines_of_type("summary").collect::<Vec<_>>(), [last], "one summary, at the end");
-        let json: Value = parse(last);
+        let line = self.stdout.lines().last().unwrap_or_else(|| panic!("no output; {}", self.stderr));
+        assert_eq!(self.lines_of_type("summary").collect::<Vec<_>>(), [line], "one summary, at the end");
+        let json: Value = parse(line);
         let number = |value: &Value| value.as_u64().unwrap_or_else(|| panic!("no number in {json}"));
         let lost = &json["lost"];
         let account = Account {
@@ -226,6 +229,9 @@ impl Account {
     fn check(&self) {
         assert_eq!(self.seen, self.delivered + self.filtered + self.lost, "the account is exact: {self:?}");
         let cells: u64 = self.matrix.iter().map(|(_, _, count)| count).sum();
-        assert!(self.matrix.is_empty() || cells == self.seen, "the matrix counts all that was seen: {self:?}");
+        assert!(
+            self.matrix.is_empty() || cells == self.seen,
+            "the matrix counts all that was seen: {self:?}"
+        );
     }
 }

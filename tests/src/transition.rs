@@ -75,5 +75,6 @@ impl fmt::Display for Transition {
 
 /// One a line, for messages of failed tests.
 pub fn listing(transitions: &[Transition]) -> String {
-    transitions.iter().map(|transition| format!("  {transition}\n")).collect()
+    let lines: Vec<_> = transitions.iter().map(|transition| format!("  {transition}")).collect();
+    lines.join("\n") + "\n"
 }

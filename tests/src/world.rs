@@ -1,4 +1,5 @@
-//! A test's surroundings: a namespace, tracefs watching, tcptrace tracing; and the comparison of the two at the end.
+//! A test's surroundings: a namespace, tracefs watching, tcptrace tracing; and the comparison of the two at
+//! the end.
 
 use std::{
     thread::sleep,
@@ -8,6 +9,7 @@ use std::{
 use crate::{
     chain::chains,
     expect::{Expected, assert_chains},
+    host,
     machine::{Hook, is_root},
     net::Family,
     netns::Namespace,
@@ -53,15 +55,32 @@ pub struct World {
     pub slot: Slot,
     /// The witness.
     pub tracefs: Tracefs,
+    // Last, to be dropped last.
+    _host: host::Guard,
+}
+
+impl Default for World {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl World {
-    /// `buffer_kib`: tracefs' memory on each CPU.
-    pub fn new(buffer_kib: u32) -> Self {
+    /// One for ordinary tests, which run in parallel.
+    pub fn new() -> Self {
+        Self::with(host::share(), BUFFER_KIB)
+    }
+
+    /// One for a test that loads the host. `buffer_kib`: tracefs' memory on each CPU.
+    pub fn alone(buffer_kib: u32) -> Self {
+        Self::with(host::alone(), buffer_kib)
+    }
+
+    fn with(host: host::Guard, buffer_kib: u32) -> Self {
         let slot = Slot::take();
         let namespace = Namespace::new(&slot.ephemeral());
         let tracefs = Tracefs::start(slot.number(), &slot.ports(), buffer_kib);
-        Self { namespace, slot, tracefs }
+        Self { namespace, slot, tracefs, _host: host }
     }
 
     /// Ports for scenarios.
@@ -70,9 +89,9 @@ impl World {
     }
 
     /// Waits until tracefs has `least` transitions or more, and no more come.
-    pub fn settle(&self, least: usize) {
+    pub fn settle(&self, least: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
-        while (self.tracefs.entries() as usize) < least && Instant::now() < deadline {
+        while self.tracefs.entries() < least && Instant::now() < deadline {
             sleep(Duration::from_millis(5));
         }
         let mut entries = self.tracefs.entries();
@@ -87,13 +106,13 @@ impl World {
     }
 }
 
-/// Runs a scenario in a namespace of its own and compares all that tcptrace says about it with tracefs and with the
-/// paths that the scenario returns. `name` is for the message when it cannot run here.
+/// Runs a scenario in a namespace of its own and compares all that tcptrace says about it with tracefs and
+/// with the paths that the scenario returns. `name` is for the message when it cannot run here.
 pub fn scenario(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(BUFFER_KIB);
+    let world = World::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
     let ports = world.ports();

@@ -1,6 +1,11 @@
-//! Tens of thousands of connections: what is printed, what is counted, and what tracefs recorded agree exactly.
+//! Tens of thousands of connections: what is printed, what is counted, and what tracefs recorded agree
+//! exactly.
 
-use std::{collections::BTreeMap, process::{Command, Stdio}, time::Duration};
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use tcptrace_tests::{
     both_hooks,
@@ -30,7 +35,7 @@ fn count(transitions: &[Transition]) -> Counts {
 }
 
 fn world() -> World {
-    let world = World::new(BUFFER_KIB);
+    let world = World::alone(BUFFER_KIB);
     world.namespace.run(|| tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "32768 60999"));
     world
 }
@@ -40,10 +45,12 @@ fn load(world: &World) {
     let port = world.slot.port(0).to_string();
     world.namespace.run(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
-        let mut load = Running::spawn(command.args(["--connections", &CONNECTIONS.to_string(), "--port", &port]).stdout(Stdio::null()));
-        assert!(load.wait(Duration::from_secs(120)).success(), "the load runs to its end");
+        let mut load = Running::spawn(
+            command.args(["--connections", &CONNECTIONS.to_string(), "--port", &port]).stdout(Stdio::null()),
+        );
+        assert!(load.wait(Duration::from_mins(2)).success(), "the load runs to its end");
     });
-    world.settle(usize::try_from(TRANSITIONS).expect("fits"));
+    world.settle(TRANSITIONS);
 }
 
 fn every_transition_is_accounted_for(hook: Hook, name: &str) {
@@ -63,7 +70,10 @@ fn every_transition_is_accounted_for(hook: Hook, name: &str) {
     let counted = in_matrix(&summary.matrix);
     for (kind, number) in count(&witnessed) {
         // The matrix is of the whole host; other tests may add to it.
-        assert!(counted.get(&kind).is_some_and(|counted| *counted >= number), "{kind:?}: {counted:?} < {number}");
+        assert!(
+            counted.get(&kind).is_some_and(|counted| *counted >= number),
+            "{kind:?}: {counted:?} < {number}"
+        );
     }
     compare(&told, &witnessed);
 }
@@ -85,14 +95,18 @@ fn counting_only(hook: Hook, name: &str) {
     assert_eq!(report.code, Some(0), "{}", report.stderr);
     let account = report.account();
     assert_eq!((account.delivered, account.lost), (TRANSITIONS, 0), "{}", report.stderr);
-    assert!(!report.stdout.contains("->") || report.stdout.lines().count() == 1, "at most a header is printed");
-    assert_eq!(world.tracefs.transitions().len() as u64, TRANSITIONS);
+    assert!(
+        !report.stdout.contains("->") || report.stdout.lines().count() == 1,
+        "at most a header is printed"
+    );
+    assert_eq!(world.tracefs.entries(), TRANSITIONS);
 }
 
 /// The load generator itself tells usage errors from others.
 #[test]
 fn load_usage() {
-    for wrong in [&["--connections", "0"][..], &["--connections", "200001"], &["--threads", "2"], &["--fast"]] {
+    for wrong in [&["--connections", "0"][..], &["--connections", "200001"], &["--threads", "2"], &["--fast"]]
+    {
         let output = output(Command::new(env!("CARGO_BIN_EXE_load")).args(wrong));
         assert_eq!(output.status.code(), Some(2), "{wrong:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("usage: load"), "{wrong:?}");

@@ -1,19 +1,21 @@
 //! The command line: usage errors, missing privileges, and what needs no tracing at all.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
-    os::unix::process::CommandExt as _,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
     process::{Command, Output, Stdio},
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
-    both_hooks,
-    machine::{Hook, is_root, skip, tcptrace},
+    both_hooks, host,
+    machine::{Hook, is_root, tcptrace},
     net::{Family, listen},
     netns::Namespace,
-    process::{Running, collect, output},
+    process::{Running, collect, output, tool},
     tracer::Tracer,
     world::World,
 };
@@ -67,7 +69,11 @@ fn usage_errors() {
     ] {
         let output = run(arguments);
         assert_eq!(output.status.code(), USAGE, "{arguments:?}: {}", stderr(&output));
-        assert!(stderr(&output).contains(helpful), "{arguments:?} does not say '{helpful}': {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(helpful),
+            "{arguments:?} does not say '{helpful}': {}",
+            stderr(&output)
+        );
         assert!(output.stdout.is_empty(), "{arguments:?}: errors are not output: {}", stdout(&output));
     }
 }
@@ -93,11 +99,16 @@ fn help_and_version() {
 
 #[test]
 fn completions_and_manual() {
-    for (shell, sign) in [("bash", "complete -F"), ("zsh", "#compdef tcptrace"), ("fish", "complete -c tcptrace")] {
+    for (shell, sign) in
+        [("bash", "complete -F"), ("zsh", "#compdef tcptrace"), ("fish", "complete -c tcptrace")]
+    {
         let output = run(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{shell}: {}", stderr(&output));
         assert!(stdout(&output).contains(sign), "{shell}: {}", stdout(&output));
-        assert!(stdout(&output).contains("--local-port") || stdout(&output).contains("local-port"), "{shell}");
+        assert!(
+            stdout(&output).contains("--local-port") || stdout(&output).contains("local-port"),
+            "{shell}"
+        );
     }
     let manual = run(&["man"]);
     assert_eq!(manual.status.code(), Some(0));
@@ -120,13 +131,14 @@ fn without_privileges() {
     if !is_root("without_privileges") {
         return;
     }
+    // A copy where any user may run it: the build directory may be private.
+    let directory = tempfile::TempDir::new().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let binary = directory.path().join("tcptrace");
+    // By another process: while we had it open for writing, a child started meanwhile would keep it busy.
+    tool("cp", [&tcptrace(), &binary]);
     for arguments in [&[][..], &["--hook", "tp_btf"], &["--hook", "tracepoint"]] {
-        let binary = tcptrace();
-        let Ok(copy) = readable_by_all(&binary) else {
-            skip("without_privileges", "no directory that everybody can read");
-            return;
-        };
-        let output = output(Command::new(copy.path().join("tcptrace")).args(arguments).uid(NOBODY).gid(NOBODY));
+        let output = output(Command::new(&binary).args(arguments).uid(NOBODY).gid(NOBODY));
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
         let message = stderr(&output);
         assert!(message.contains("CAP_BPF") && message.contains("sudo"), "{message}");
@@ -134,20 +146,12 @@ fn without_privileges() {
     }
 }
 
-/// A copy of the binary where any user may run it: the build directory may be private.
-fn readable_by_all(binary: &std::path::Path) -> std::io::Result<tempfile::TempDir> {
-    use std::{fs, os::unix::fs::PermissionsExt as _};
-    let directory = tempfile::TempDir::new()?;
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-    fs::copy(binary, directory.path().join("tcptrace"))?;
-    Ok(directory)
-}
-
 /// `| head -2`: the reader goes away after two lines.
 fn closed_pipe(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::share();
     let namespace = Namespace::new(&(32_768..=60_999));
     let netns = namespace.inode().to_string();
     let mut command = Command::new(tcptrace());
@@ -172,7 +176,7 @@ fn without_tracefs(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let netns = world.namespace.inode().to_string();
     let mut command = Command::new("unshare");
     let script = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
@@ -188,45 +192,45 @@ fn without_tracefs(hook: Hook, name: &str) {
     assert_eq!(report.transitions().len(), 2, "{}", report.stdout);
 }
 
-/// Killed without a chance to clean up, it leaves no program and no pinned object.
+/// Killed without a chance to clean up, it leaves no program in the kernel.
 fn leaves_nothing_behind(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let Ok(bpftool) = Command::new("bpftool").arg("version").output() else {
-        skip(name, "no bpftool");
-        return;
-    };
-    assert!(bpftool.status.success(), "bpftool works");
-    let programs = |pid: u32| {
-        let shown = output(Command::new("bpftool").args(["--json", "prog", "show"]));
-        let programs: Vec<serde_json::Value> = serde_json::from_slice(&shown.stdout).expect("JSON of bpftool");
-        let held = |program: &serde_json::Value| {
-            let holders = program["pids"].as_array().cloned().unwrap_or_default();
-            holders.iter().any(|holder| holder["pid"] == pid)
-        };
-        programs.into_iter().filter(held).map(|program| program["id"].clone()).collect::<Vec<_>>()
-    };
+    let _host = host::share();
     let mut tracer = Tracer::start_unread(hook, &["--quiet"]);
-    let ours = programs(tracer.pid());
-    if ours.is_empty() {
-        skip(name, "bpftool does not tell which process holds a program");
-        return;
-    }
+    let ours = program_ids(tracer.pid());
+    let loaded = || -> Vec<u32> {
+        let programs = aya::programs::loaded_programs();
+        programs.filter_map(|program| Some(program.ok()?.id())).collect()
+    };
+    assert!(!ours.is_empty() && ours.iter().all(|id| loaded().contains(id)), "{ours:?} of {:?}", loaded());
     tracer.read();
     tracer.signal(Signal::SIGKILL);
     assert_eq!(tracer.join().code, None, "killed");
-    // Programs go when the kernel has had time for it.
-    std::thread::sleep(Duration::from_millis(500));
-    let left = output(Command::new("bpftool").args(["--json", "prog", "show"]));
-    let left: Vec<serde_json::Value> = serde_json::from_slice(&left.stdout).expect("JSON of bpftool");
-    assert!(left.iter().all(|program| !ours.contains(&program["id"])), "{ours:?} are still loaded");
+    // The kernel frees programs a moment later.
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while ours.iter().any(|id| loaded().contains(id)) {
+        assert!(Instant::now() < deadline, "{ours:?} are still loaded");
+        sleep(Duration::from_millis(20));
+    }
+}
+
+/// The programs that a process has open, by what the kernel says of its descriptors.
+fn program_ids(pid: u32) -> Vec<u32> {
+    let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process runs");
+    let id = |entry: fs::DirEntry| {
+        let info = fs::read_to_string(entry.path()).ok()?;
+        info.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())
+    };
+    infos.filter_map(|entry| id(entry.ok()?)).collect()
 }
 
 fn every_signal_ends_it_well(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::share();
     let namespace = Namespace::new(&(32_768..=60_999));
     let netns = namespace.inode().to_string();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

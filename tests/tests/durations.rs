@@ -1,4 +1,5 @@
-//! Time in the old state, against tracefs' own clock; with and without a filter that hides the state's beginning.
+//! Time in the old state, against tracefs' own clock; with and without a filter that hides the state's
+//! beginning.
 
 use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
@@ -17,7 +18,8 @@ both_hooks!(every_state, states_behind_a_filter, reused_socket_addresses);
 /// Between the two programs' looks at the clock lies little; but this machine may be busy in between.
 const TOLERANCE_US: u64 = 300;
 
-/// A connection with fixed ports, so that tracefs shows which transitions are whose, at rest for a while in some states.
+/// A connection with fixed ports, so that tracefs shows which transitions are whose, at rest for a while in
+/// some states.
 fn traffic(ports: Ports) {
     let pause = || sleep(Duration::from_millis(30));
     let listener = listen(ports.listen(Family::V4));
@@ -35,8 +37,8 @@ fn traffic(ports: Ports) {
     drop(listener);
 }
 
-/// When each socket entered the state that it leaves, by tracefs: the ends and the new state of a transition to when the
-/// one before was, in microseconds. None for a socket's first.
+/// When each socket entered the state that it leaves, by tracefs: the ends and the new state of a transition
+/// to when the one before was, in microseconds. None for a socket's first.
 fn witnessed(transitions: &[Transition]) -> BTreeMap<(Tuple, String), Option<u64>> {
     let mut since: BTreeMap<Tuple, (String, u64)> = BTreeMap::new();
     let mut durations = BTreeMap::new();
@@ -49,7 +51,8 @@ fn witnessed(transitions: &[Transition]) -> BTreeMap<(Tuple, String), Option<u64
     durations
 }
 
-/// Asserts that what tcptrace says of the time in state is what tracefs' times say, and returns how many were known.
+/// Asserts that what tcptrace says of the time in state is what tracefs' times say, and returns how many were
+/// known.
 fn assert_durations(report: &Report, world: &World) -> usize {
     let witnessed = witnessed(&world.tracefs.transitions());
     let mut known = 0;
@@ -59,7 +62,11 @@ fn assert_durations(report: &Report, world: &World) -> usize {
         let truth = witnessed.get(&key).unwrap_or_else(|| panic!("tracefs does not know {transition}"));
         match (told, truth) {
             (Some(told), Some(truth)) => {
-                assert!(told.abs_diff(*truth) <= TOLERANCE_US, "{told} us, not {truth} us, in {}", transition.json);
+                assert!(
+                    told.abs_diff(*truth) <= TOLERANCE_US,
+                    "{told} us, not {truth} us, in {}",
+                    transition.json
+                );
                 known += 1;
             }
             (None, None) => {}
@@ -70,7 +77,7 @@ fn assert_durations(report: &Report, world: &World) -> usize {
 }
 
 fn trace(hook: Hook, options: &[&str]) -> (Report, World) {
-    let world = World::new(512);
+    let world = World::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &[&["-o", "json", "--netns", &netns], options].concat());
     let ports = world.ports();
@@ -90,7 +97,8 @@ fn every_state(hook: Hook, name: &str) {
     // Listener, client and server have a first transition each, the other nine have one before.
     assert_eq!(assert_durations(&report, &world), 9);
     for state in ["ESTABLISHED", "CLOSE_WAIT", "LISTEN"] {
-        let transition = report.transitions().into_iter().find(|event| event.old == state && event.new != "SYN_RECV");
+        let transition =
+            report.transitions().into_iter().find(|event| event.old == state && event.new != "SYN_RECV");
         let json = transition.expect(state).json;
         assert!(json["duration_us"].as_u64() >= Some(30_000), "it rested: {json}");
     }
@@ -111,7 +119,12 @@ fn states_behind_a_filter(hook: Hook, name: &str) {
         assert_eq!(kinds, states, "{options:?}");
         assert_eq!(assert_durations(&report, &world), states.len(), "{options:?}");
         for transition in told {
-            assert_eq!(transition.json["owner"]["pid"], std::process::id(), "{options:?}: {}", transition.json);
+            assert_eq!(
+                transition.json["owner"]["pid"],
+                std::process::id(),
+                "{options:?}: {}",
+                transition.json
+            );
         }
     }
 }
@@ -121,7 +134,7 @@ fn reused_socket_addresses(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
     let ports = world.ports();

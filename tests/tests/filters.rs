@@ -48,7 +48,7 @@ fn traffic(ports: Ports) {
 type Wanted = Box<dyn Fn(&Transition) -> bool>;
 
 /// Runs a tracer for each filter at once on the same traffic.
-fn check(hook: Hook, world: &World, filters: Vec<(Vec<String>, Wanted)>) {
+fn check(hook: Hook, world: &World, filters: &[(Vec<String>, Wanted)]) {
     let netns = world.namespace.inode().to_string();
     let tracers: Vec<_> = filters
         .iter()
@@ -66,7 +66,8 @@ fn check(hook: Hook, world: &World, filters: Vec<(Vec<String>, Wanted)>) {
     assert!(all.len() >= 60, "the traffic happened:\n{}", listing(&all));
     for ((options, wanted), report) in filters.iter().zip(&reports) {
         report.assert_lossless();
-        let expected: Vec<_> = with_ports(&all).into_iter().filter(|(known, _)| wanted(known)).map(|(_, seen)| seen).collect();
+        let expected: Vec<_> =
+            with_ports(&all).into_iter().filter(|(known, _)| wanted(known)).map(|(_, seen)| seen).collect();
         assert!(!expected.is_empty() && expected.len() < all.len(), "{options:?} distinguishes");
         println!("{options:?}: {} of {}", expected.len(), all.len());
         compare(&report.transitions(), &expected);
@@ -96,17 +97,20 @@ fn tuple_filters(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let port = |index| world.slot.port(index);
     let ephemeral = world.slot.ephemeral();
     let (first, last) = (*ephemeral.start(), *ephemeral.end());
     let (p0, p1, p2) = (port(0), port(1), port(2));
     let near: IpAddr = V4.into();
     let far: IpAddr = [192, 0, 2, 77].into();
-    let filters: Vec<(Vec<String>, Wanted)> = vec![
+    let filters: [(Vec<String>, Wanted); 10] = [
         (words(&format!("-L {p0}")), Box::new(move |event| event.tuple.lport == p0)),
         // Also CLOSE -> SYN_SENT, where the port is not chosen yet.
-        (words(&format!("-L {first}-{last}")), Box::new(move |event| (first..=last).contains(&event.tuple.lport))),
+        (
+            words(&format!("-L {first}-{last}")),
+            Box::new(move |event| (first..=last).contains(&event.tuple.lport)),
+        ),
         (words(&format!("-D {p1},{p2}")), Box::new(move |event| [p1, p2].contains(&event.tuple.rport))),
         (
             words(&format!("-L {first}-{last} -D {p0}")),
@@ -114,25 +118,34 @@ fn tuple_filters(hook: Hook, name: &str) {
         ),
         (words("--local 192.0.2.77"), Box::new(move |event| event.tuple.laddr == far)),
         (words("--remote 192.0.2.77/32"), Box::new(move |event| event.tuple.raddr == far)),
-        (words(&format!("--local {V4}/32,{V6}/128")), Box::new(move |event| event.tuple.laddr == near || event.tuple.laddr == IpAddr::from(V6))),
+        (
+            words(&format!("--local {V4}/32,{V6}/128")),
+            Box::new(move |event| event.tuple.laddr == near || event.tuple.laddr == IpAddr::from(V6)),
+        ),
         (words("--remote 2001:db8::/32"), Box::new(|event| event.tuple.raddr == IpAddr::from(V6))),
         (words("-4"), Box::new(|event| event.tuple.laddr.is_ipv4())),
         (words("-6"), Box::new(|event| event.tuple.laddr.is_ipv6())),
     ];
-    check(hook, &world, filters);
+    check(hook, &world, &filters);
 }
 
 fn state_filters(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let p0 = world.slot.port(0);
-    let filters: Vec<(Vec<String>, Wanted)> = vec![
-        (words("--state ESTABLISHED"), Box::new(|event| event.old == "ESTABLISHED" || event.new == "ESTABLISHED")),
-        (words("--state syn-sent,listen"), Box::new(|event| {
-            [&event.old, &event.new].into_iter().any(|state| state == "SYN_SENT" || state == "LISTEN")
-        })),
+    let filters: [(Vec<String>, Wanted); 6] = [
+        (
+            words("--state ESTABLISHED"),
+            Box::new(|event| event.old == "ESTABLISHED" || event.new == "ESTABLISHED"),
+        ),
+        (
+            words("--state syn-sent,listen"),
+            Box::new(|event| {
+                [&event.old, &event.new].into_iter().any(|state| state == "SYN_SENT" || state == "LISTEN")
+            }),
+        ),
         (words("--from-state CLOSE_WAIT"), Box::new(|event| event.old == "CLOSE_WAIT")),
         (words("--to-state CLOSE"), Box::new(|event| event.new == "CLOSE")),
         (
@@ -141,10 +154,12 @@ fn state_filters(hook: Hook, name: &str) {
         ),
         (
             words(&format!("-L {p0} --to-state SYN_RECV,CLOSE_WAIT")),
-            Box::new(move |event| event.tuple.lport == p0 && ["SYN_RECV", "CLOSE_WAIT"].contains(&event.new.as_str())),
+            Box::new(move |event| {
+                event.tuple.lport == p0 && ["SYN_RECV", "CLOSE_WAIT"].contains(&event.new.as_str())
+            }),
         ),
     ];
-    check(hook, &world, filters);
+    check(hook, &world, &filters);
 }
 
 /// Two namespaces with the same addresses; a tracer for each, the namespace once by inode and once by path.
@@ -152,7 +167,7 @@ fn netns_filter(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let other = Namespace::new(&world.slot.ephemeral());
     let inode = world.namespace.inode().to_string();
     let here = Tracer::start(hook, &["-o", "json", "--netns", &inode]);
@@ -164,7 +179,9 @@ fn netns_filter(hook: Hook, name: &str) {
     other.run(move || drop(listen(elsewhere)));
     world.settle(4);
     let all = world.tracefs.transitions();
-    for (tracer, port, inode) in [(here, ports.port(0), world.namespace.inode()), (there, ports.port(1), other.inode())] {
+    for (tracer, port, inode) in
+        [(here, ports.port(0), world.namespace.inode()), (there, ports.port(1), other.inode())]
+    {
         let report = tracer.stop();
         report.assert_lossless();
         let told = report.transitions();
@@ -175,22 +192,29 @@ fn netns_filter(hook: Hook, name: &str) {
     }
 }
 
-/// Only the sockets of one process, those from their first transition to their last, a server's children included: one
-/// tracer for the server's process, one for the client's.
+/// Only the sockets of one process, those from their first transition to their last, a server's children
+/// included: one tracer for the server's process, one for the client's.
 fn pid_filter(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let ports = world.ports();
     let netns = world.namespace.inode().to_string();
     let (server, client, port) = world.namespace.run(move || {
         let address = ports.connect(Family::V4).to_string();
         // Waits, then becomes the actor, with the same process id.
         let mut command = Command::new("sh");
-        command.args(["-c", "read -r _ && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_actor"), "connect", &address]);
+        command.args([
+            "-c",
+            "read -r _ && exec \"$0\" \"$@\"",
+            env!("CARGO_BIN_EXE_actor"),
+            "connect",
+            &address,
+        ]);
         let mut actor = Running::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
-        let trace = |pid: u32| Tracer::start(hook, &["-o", "json", "--netns", &netns, "-p", &pid.to_string()]);
+        let trace =
+            |pid: u32| Tracer::start(hook, &["-o", "json", "--netns", &netns, "-p", &pid.to_string()]);
         let (server, client) = (trace(std::process::id()), trace(actor.pid()));
 
         let listener = listen(ports.listen(Family::V4));
@@ -223,7 +247,7 @@ fn count_and_duration(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let netns = world.namespace.inode().to_string();
     let five = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--count", "5"]);
     let ports = world.ports();

@@ -24,7 +24,7 @@ fn traffic(ports: Ports) {
 }
 
 fn trace(hook: Hook, options: &[&str], body: impl FnOnce(Ports) + Send + 'static) -> Report {
-    let world = World::new(512);
+    let world = World::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &[&["--netns", &netns], options].concat());
     let ports = world.ports();
@@ -47,7 +47,8 @@ fn json_follows_its_schema(hook: Hook, name: &str) {
         skip(name, "docs/output.schema.json is not there");
         return;
     };
-    let validator = jsonschema::options().should_validate_formats(true).build(&schema).expect("a JSON Schema");
+    let validator =
+        jsonschema::options().should_validate_formats(true).build(&schema).expect("a JSON Schema");
     // Transitions, a summary, and with the smallest ring and a stopped reader a loss.
     let report = trace(hook, &["-o", "json"], traffic);
     report.assert_lossless();
@@ -65,7 +66,8 @@ fn json_follows_its_schema(hook: Hook, name: &str) {
     assert!(!validator.is_valid(&wrong), "a port is a number");
 }
 
-/// Fields of an object that its definition in the schema lacks: the schema allows new ones, but describes all.
+/// Fields of an object that its definition in the schema lacks: the schema allows new ones, but describes
+/// all.
 fn unknown_fields(schema: &Value, object: &Value) -> Vec<String> {
     let definition = &schema["$defs"][object["type"].as_str().expect("a type")]["properties"];
     let fields = object.as_object().expect("an object").keys();

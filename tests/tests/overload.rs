@@ -1,10 +1,14 @@
 //! More than the tracer can take: losses are counted exactly and told in every format.
 
-use std::{process::{Command, Stdio}, thread::sleep, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
-    both_hooks,
+    both_hooks, host,
     machine::{Hook, is_root},
     netns::Namespace,
     process::Running,
@@ -26,8 +30,9 @@ fn namespace() -> Namespace {
 fn load(namespace: &Namespace, connections: u64) -> u64 {
     namespace.run(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
-        let mut load = Running::spawn(command.args(["--connections", &connections.to_string()]).stdout(Stdio::null()));
-        assert!(load.wait(Duration::from_secs(120)).success(), "the load runs to its end");
+        let mut load =
+            Running::spawn(command.args(["--connections", &connections.to_string()]).stdout(Stdio::null()));
+        assert!(load.wait(Duration::from_mins(2)).success(), "the load runs to its end");
     });
     connections * OF_CONNECTION + OF_LISTENER
 }
@@ -48,6 +53,7 @@ fn paused_reader_json(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::alone();
     let namespace = namespace();
     let (tracer, transitions) = paused(hook, "json", &namespace);
     let report = tracer.stop();
@@ -67,6 +73,7 @@ fn paused_reader_text(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::alone();
     let namespace = namespace();
     let (tracer, transitions) = paused(hook, "text", &namespace);
     let report = tracer.stop();
@@ -88,6 +95,7 @@ fn paused_reader_csv(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::alone();
     let namespace = namespace();
     let (tracer, _) = paused(hook, "csv", &namespace);
     let report = tracer.stop();
@@ -107,6 +115,7 @@ fn blocked_output(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::alone();
     let namespace = namespace();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start_unread(hook, &["-o", "json", "--netns", &netns, "--buffer", "256K"]);
@@ -116,16 +125,18 @@ fn blocked_output(hook: Hook, name: &str) {
     let account = report.account();
     assert!(account.lost > 0, "{}", report.stderr);
     assert_eq!(account.delivered + account.lost, transitions, "{}", report.stderr);
-    let whole = report.stdout.lines().filter(|line| line.starts_with('{') && line.ends_with('}')).count() as u64;
+    let whole =
+        report.stdout.lines().filter(|line| line.starts_with('{') && line.ends_with('}')).count() as u64;
     assert!(whole >= account.delivered, "{whole} lines came out, {} were counted", account.delivered);
 }
 
-/// Nobody reads the output at first, then somebody does: what the kernel had to drop meanwhile is told, and the rest is
-/// there.
+/// Nobody reads the output at first, then somebody does: what the kernel had to drop meanwhile is told, and
+/// the rest is there.
 fn slow_output(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    let _host = host::alone();
     let namespace = namespace();
     let netns = namespace.inode().to_string();
     let mut tracer = Tracer::start_unread(hook, &["-o", "json", "--netns", &netns, "--buffer", "256K"]);

@@ -1,5 +1,5 @@
-//! `actor connect ADDRESS`, `actor listen ADDRESS`: another process with a socket. Prints the local address, then
-//! waits until its standard input ends, and exits without closing anything itself.
+//! `actor connect ADDRESS`, `actor listen ADDRESS`: another process with a socket. Prints the local address,
+//! then waits until its standard input ends, and exits without closing anything itself.
 
 use std::{
     env,

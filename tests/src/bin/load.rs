@@ -1,8 +1,8 @@
 //! A load of short TCP connections on loopback: connect, accept, close by the client, close by the server.
 //!
-//! Ten transitions a connection, and two for each of the listeners (one a thread). Each thread is client and server of
-//! one connection at a time, so that no queue overflows and nothing depends on timing. Destinations spread over
-//! 127.0.0.0/8: a pair of addresses has only so many ports before the oldest leaves TIME_WAIT.
+//! Ten transitions a connection, and two for each of the listeners (one a thread). Each thread is client and
+//! server of one connection at a time, so that no queue overflows and nothing depends on timing. Destinations
+//! spread over 127.0.0.0/8: a pair of addresses has only so many ports before the oldest leaves `TIME_WAIT`.
 
 use std::{
     env,
@@ -19,7 +19,8 @@ Makes N TCP connections (at most 200000) with T threads (1 to 16, one unless giv
   --netns-self  in a new network namespace (needs root)
 Prints one line of JSON: connections, threads, seconds, connections_per_second.";
 
-/// Connections to one address: below the 28,000 ephemeral ports of the default range, each in `TIME_WAIT` afterwards.
+/// Connections to one address: below the 28,000 ephemeral ports of the default range, each in `TIME_WAIT`
+/// afterwards.
 const PER_ADDRESS: u32 = 8_000;
 const MOST: u32 = 200_000;
 
@@ -53,7 +54,9 @@ fn options(mut words: impl Iterator<Item = String>) -> Result<Options, String> {
         let mut number = |limits: std::ops::RangeInclusive<u32>| {
             let value = words.next().unwrap_or_default();
             let number = value.parse().ok().filter(|number| limits.contains(number));
-            number.ok_or_else(|| format!("{word} '{value}': not a number from {} to {}", limits.start(), limits.end()))
+            number.ok_or_else(|| {
+                format!("{word} '{value}': not a number from {} to {}", limits.start(), limits.end())
+            })
         };
         match word.as_str() {
             "--connections" => options.connections = number(1..=MOST)?,

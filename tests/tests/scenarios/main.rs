@@ -1,5 +1,5 @@
-//! Every transition of TCP that this kernel can be made to show, by both hooks: what tcptrace prints is exactly what
-//! tracefs prints, and what the scenario did.
+//! Every transition of TCP that this kernel can be made to show, by both hooks: what tcptrace prints is
+//! exactly what tracefs prints, and what the scenario did.
 
 mod close;
 mod open;

@@ -52,7 +52,8 @@ fn refused_mapped(hook: Hook, name: &str) {
     refused_by(hook, name, Family::MappedClient);
 }
 
-/// `connect()` fails before the state changes: nobody sees anything, and the listener shows that somebody looked.
+/// `connect()` fails before the state changes: nobody sees anything, and the listener shows that somebody
+/// looked.
 fn no_route(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
         let nowhere = ([203, 0, 113, 1], ports.port(1)).into();
@@ -87,8 +88,8 @@ fn connect_to_itself(hook: Hook, name: &str) {
     });
 }
 
-/// Two sockets connect to each other. The first one's SYN would be refused, as the second does not connect yet, if it
-/// listened to the refusal.
+/// Two sockets connect to each other. The first one's SYN would be refused, as the second does not connect
+/// yet, if it listened to the refusal.
 fn simultaneous_open(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
         let (one, other) = (net::local(V4, ports.port(0)), net::local(V4, ports.port(1)));
@@ -126,6 +127,12 @@ fn bound_client(hook: Hook, name: &str) {
         drop(client);
         net::read_end(&server);
         drop((server, listener));
-        vec![path(LISTENER), path(CLIENT_SECOND), path(SERVER_FIRST), path(CLIENT_FIRST), path(super::SERVER_SECOND)]
+        vec![
+            path(LISTENER),
+            path(CLIENT_SECOND),
+            path(SERVER_FIRST),
+            path(CLIENT_FIRST),
+            path(super::SERVER_SECOND),
+        ]
     });
 }

@@ -65,8 +65,8 @@ fn killed_with_open_sockets(hook: Hook, name: &str) {
     });
 }
 
-/// A child inherits the listener's owner, who is not the process that happens to run when the child is born: here the
-/// client's, on whose back loopback delivers the packets.
+/// A child inherits the listener's owner, who is not the process that happens to run when the child is born:
+/// here the client's, on whose back loopback delivers the packets.
 fn listener_of_another_process(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
         let mut server = actor("listen", ports.listen(Family::V4));

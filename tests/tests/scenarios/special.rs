@@ -18,7 +18,7 @@ const MSG_FASTOPEN: i32 = 0x2000_0000;
 /// `net.ipv4.tcp_fastopen`: client, server, data without cookie, no cookie required, every listener.
 const WITHOUT_COOKIE: &str = "1543";
 
-/// The child exists from the SYN on: its SYN_RECV lasts until the client's ACK.
+/// The child exists from the SYN on: its `SYN_RECV` lasts until the client's ACK.
 fn fast_open(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
         sysctl("net/ipv4/tcp_fastopen", WITHOUT_COOKIE);

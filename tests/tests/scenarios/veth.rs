@@ -21,7 +21,7 @@ fn two_namespaces(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new(512);
+    let world = World::new();
     let peer = Namespace::new(&world.slot.ephemeral());
     world.namespace.join(&peer);
     let tracer = Tracer::start(hook, &["-o", "json"]);

@@ -111,3 +111,43 @@ pub fn assert_chains(hook: Hook, mut chains: Vec<Chain>, expected: &[Expected]) 
     let faults = faults.join("\n");
     assert!(faults.is_empty(), "{hook:?}: sockets do not take the expected paths:\n{faults}");
 }
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::{chain::chains, transition::Transition};
+
+    fn refused(owner: u32, error: i32) -> Vec<Chain> {
+        let line = |lport: u16, old: &str, new: &str| {
+            let owner = json!({"pid": owner, "provenance": "exact"});
+            let context = json!({"pid": owner["pid"], "in_process": true});
+            let json = json!({
+                "ktime_ns": 1, "laddr": "192.0.2.1", "lport": lport, "raddr": "192.0.2.1", "rport": 80,
+                "old_state": old, "new_state": new, "owner": owner, "context": context,
+                "close": {"error": error},
+            });
+            let bare: Transition = serde_json::from_value(json.clone()).expect("a transition");
+            Transition { json, ..bare }
+        };
+        chains(&[line(0, "CLOSE", "SYN_SENT"), line(40_000, "SYN_SENT", "CLOSE")])
+    }
+
+    #[test]
+    fn the_expected_path_is_accepted_and_no_other() {
+        let expected = [path("CLOSE SYN_SENT! CLOSE/111").of(7)];
+        assert_eq!(refused(7, 111).len(), 1, "one socket, though its port appears only later");
+        assert_chains(Hook::TpBtf, refused(7, 111), &expected);
+        for wrong in
+            [refused(8, 111), refused(7, 110), Vec::new(), [refused(7, 111), refused(7, 111)].concat()]
+        {
+            let expected = expected.clone();
+            assert!(catch_unwind(|| assert_chains(Hook::TpBtf, wrong, &expected)).is_err());
+        }
+        let other = [path("CLOSE SYN_SENT! ESTABLISHED CLOSE/111").of(7)];
+        assert!(catch_unwind(|| assert_chains(Hook::TpBtf, refused(7, 111), &other)).is_err());
+    }
+}

@@ -5,17 +5,17 @@
 //! test knows that it did itself.
 //!
 //! # Layout
-//! - `src/`: this support library, and two programs. `load` makes many connections, `actor` is another
-//!   process
+//! - `src/`: this support library, and two programs. `load` makes many connections, `actor` is another process
 //!   with a socket.
 //! - `tests/scenarios/`: one test a scenario and hook; every kind of transition that the kernel can produce.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
 //!
-//! # Isolation Every test has a network namespace, a tracefs instance and a range of ports of its own, see
-//! [`slot`], so that they run in parallel, as threads of one process or as processes; those that load the
-//! host wait until they are alone, see [`host`].
+//! # Isolation
+//! Every test has a network namespace, a tracefs instance and a range of ports of its own, see [`slot`], so
+//! that they run in parallel, as threads of one process or as processes; those that load the host wait until
+//! they are alone, see [`host`].
 //!
 //! # Environment
 //! - `TCPTRACE_BIN`: the binary; without, the one that cargo built beside the tests.

@@ -64,8 +64,8 @@ impl Hook {
     }
 }
 
-/// Makes one test a hook of each function: `both_hooks! { fn name(hook) { ... } }` gives `name::tp_btf` and
-/// `name::tracepoint`. The function's first argument is the [`Hook`], the second the name of the test.
+/// Makes two tests of each function, one a hook: `both_hooks!(churn)` gives `churn::tp_btf` and
+/// `churn::tracepoint`. The function's arguments are the [`Hook`] and the name of the test.
 #[macro_export]
 macro_rules! both_hooks {
     ($($function:ident),* $(,)?) => {$(
@@ -77,7 +77,8 @@ macro_rules! both_hooks {
 
             #[test]
             fn tracepoint() {
-                super::$function($crate::machine::Hook::Tracepoint, concat!(stringify!($function), "::tracepoint"));
+                let name = concat!(stringify!($function), "::tracepoint");
+                super::$function($crate::machine::Hook::Tracepoint, name);
             }
         }
     )*};

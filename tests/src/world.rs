@@ -16,7 +16,7 @@ use crate::{
     slot::Slot,
     tracefs::Tracefs,
     tracer::{Report, Tracer},
-    transition::{Transition, listing},
+    transition::{Transition, Tuple, listing},
 };
 
 /// tracefs' memory for a scenario: a few thousand transitions on each CPU.
@@ -129,6 +129,9 @@ pub fn scenario(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<Expected
 }
 
 /// Asserts that both logs tell the same transitions of the same sockets in the same order.
+///
+/// They may differ in one thing: an unbound socket that connects once more has no local port yet, where the
+/// event of some kernels still shows that of its last connection.
 pub fn compare(told: &[Transition], witnessed: &[Transition]) {
     let sorted = |transitions: &[Transition]| {
         let mut all: Vec<_> =
@@ -137,12 +140,31 @@ pub fn compare(told: &[Transition], witnessed: &[Transition]) {
         all.sort_by_key(|(tuple, ..)| *tuple);
         all
     };
+    let current = |transitions: &[Transition]| sorted(&without_stale_ports(transitions));
     assert!(
-        sorted(told) == sorted(witnessed),
+        sorted(told) == sorted(witnessed) || current(told) == current(witnessed),
         "tcptrace:\n{}tracefs:\n{}",
         listing(told),
         listing(witnessed)
     );
+}
+
+/// With local port 0 where a socket that begins to connect shows another one than it then has.
+fn without_stale_ports(all: &[Transition]) -> Vec<Transition> {
+    let mut current = all.to_vec();
+    for (index, transition) in current.iter_mut().enumerate() {
+        let Tuple { laddr, lport, raddr, rport } = transition.tuple;
+        if transition.new == "SYN_SENT" && lport != 0 {
+            let next = all[index + 1..].iter().find(|next| {
+                let there = next.tuple;
+                next.old == "SYN_SENT" && (there.laddr, there.raddr, there.rport) == (laddr, raddr, rport)
+            });
+            if next.is_some_and(|next| next.tuple.lport != lport) {
+                transition.tuple.lport = 0;
+            }
+        }
+    }
+    current
 }
 
 /// The transitions with a port of the slot, of a trace that was not limited to a namespace.

@@ -26,6 +26,7 @@ impl Address {
     }
 
     /// An IPv6 address from its sixteen network-order bytes.
+    #[expect(clippy::many_single_char_names, reason = "they are sixteen bytes in a row")]
     #[inline]
     pub const fn from_v6(octets: [u8; 16]) -> Self {
         let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = octets;
@@ -38,6 +39,7 @@ impl Address {
     }
 
     /// The sixteen network-order bytes.
+    #[expect(clippy::many_single_char_names, reason = "they are sixteen bytes in a row")]
     #[inline]
     pub const fn octets(self) -> [u8; 16] {
         let [a, b, c, d, e, f, g, h] = self.words[0].to_ne_bytes();

@@ -113,7 +113,7 @@ fn in_any(prefixes: &[Prefix; MAX_PREFIXES], used: u32, address: Address) -> boo
     }
     let mut i = 0;
     while i < MAX_PREFIXES {
-        if i as u32 >= used {
+        if i >= used as usize {
             return false;
         }
         if prefixes[i].contains(address) {

@@ -53,8 +53,8 @@ pub struct TransitionRecord {
     pub laddr: Address,
     /// Remote address.
     pub raddr: Address,
-    /// Name of the context thread, NUL-padded, any bytes.
-    pub comm: [u8; 16],
+    /// Name of the context thread: sixteen bytes, NUL-padded, any bytes; as words, which are copied at once.
+    pub comm: [u64; 2],
 }
 
 /// Final figures of a connection, from its `struct tcp_sock`.

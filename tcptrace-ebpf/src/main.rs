@@ -12,6 +12,11 @@
     expect(
         unsafe_code,
         reason = "kernel pointers and helpers are unsafe by nature; the verifier checks them"
+    ),
+    expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "helpers pack two values into a word, and states are small"
     )
 )]
 

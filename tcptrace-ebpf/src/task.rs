@@ -71,9 +71,7 @@ impl Task {
                     (&raw mut (*record).tid).write(load(*task, layout.pid));
                     (&raw mut (*record).uid).write(uid(*task, layout));
                     (&raw mut (*record).cgroup_id).write(cgroup_id(*task, layout));
-                    let comm = (&raw mut (*record).comm).cast::<u64>();
-                    comm.write(load(*task, layout.comm));
-                    comm.add(1).write(load(*task, layout.comm + 8));
+                    (&raw mut (*record).comm).write([load(*task, layout.comm), load(*task, layout.comm + 8)]);
                 }
                 Self::Helpers => {
                     let pid_tgid = bpf_get_current_pid_tgid();

@@ -9,6 +9,7 @@ use tcptrace_common::Address;
 /// the program is loaded, and a fault reads as 0.
 #[inline(always)]
 pub(crate) unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T {
+    // SAFETY: the caller's promise.
     unsafe { base.add(offset as usize).cast::<T>().read_volatile() }
 }
 
@@ -18,5 +19,6 @@ pub(crate) unsafe fn load<T: Copy>(base: *const u8, offset: u32) -> T {
 /// As [`load`].
 #[inline(always)]
 pub(crate) unsafe fn load_v6(base: *const u8, offset: u32) -> Address {
+    // SAFETY: the caller's promise.
     unsafe { Address { words: [load(base, offset), load(base, offset + 8)] } }
 }

@@ -1,5 +1,7 @@
 //! Reading BTF: a small one made here, the running kernel's, and damaged ones.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use proptest::prelude::*;
 use tcptrace::bpf::{Btf, BtfError, Field};
 

@@ -1,5 +1,7 @@
 //! Decoding the kernel side's records: right where they are right, and never a panic.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use proptest::prelude::*;
 use tcptrace::{
     decode::{DecodeError, decode},

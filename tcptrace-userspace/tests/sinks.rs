@@ -1,5 +1,7 @@
 //! Every output format, as it comes out: transitions, losses, the account, hostile names.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{by_process, comm, event, listens};

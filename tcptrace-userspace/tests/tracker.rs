@@ -1,6 +1,8 @@
 //! The tracker: time in state, owners, filters that need memory, bounds; and against a simple model, whatever
 //! the order and however much is missing.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use std::collections::HashMap;
@@ -265,9 +267,11 @@ fn hidden_records_teach_and_stay_hidden() {
 /// What a socket goes through after CLOSE, opened actively, passively, or to listen (RFC 9293, figure 5).
 const LIVES: [&[u8]; 5] = [&[2, 1, 4, 5, 7], &[2, 1, 4, 11, 7], &[2, 7], &[3, 1, 8, 9, 7], &[10, 7]];
 
-/// Sockets one after the other, some at the same address: address, cookie, and states with the times at which
-/// they begin. Some end early.
-fn lives() -> impl Strategy<Value = Vec<(u64, u64, Vec<(State, u64)>)>> {
+/// Address, cookie, and states with the times at which they begin.
+type Life = (u64, u64, Vec<(State, u64)>);
+
+/// Sockets one after the other, some at the same address. Some end early.
+fn lives() -> impl Strategy<Value = Vec<Life>> {
     let life = (0_u64..4, 0_usize..LIVES.len(), prop::collection::vec(1_u64..1_000, 1..6));
     prop::collection::vec(life, 1..12).prop_map(|lives| {
         let mut now = 0;

@@ -20,6 +20,7 @@ use crate::{
 
 /// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`.
 #[btf_tracepoint(function = "inet_sock_set_state")]
+#[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
 pub(crate) fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));

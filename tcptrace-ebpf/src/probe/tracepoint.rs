@@ -20,6 +20,7 @@ use crate::{
 
 /// Copies the record and hands it on.
 #[tracepoint(category = "sock", name = "inet_sock_set_state")]
+#[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
 pub(crate) fn set_state_tp(ctx: TracePointContext) -> u32 {
     let mut bytes = MaybeUninit::<Record>::uninit();
     let size = config().record.size;
@@ -54,6 +55,7 @@ impl RecordSock {
     /// `offset` plus the size of `T` lies inside the copied record; the verifier checks it, too.
     #[inline(always)]
     unsafe fn field<T: Copy>(&self, offset: u32) -> T {
+        // SAFETY: the caller's promise.
         unsafe { self.record.add(offset as usize).cast::<T>().read_volatile() }
     }
 

@@ -53,7 +53,7 @@ struct Type {
     /// Member offsets hold a bit field size in their upper byte.
     bit_fields: bool,
     /// Size in bytes, or the id of the type referred to.
-    size_or_type: u32,
+    referred: u32,
     /// Where the members begin.
     body: usize,
 }
@@ -152,7 +152,7 @@ impl<'a> Btf<'a> {
                 let element = self.size(word(self.types, ty.body)?, depth + 1)?;
                 Ok(element.saturating_mul(word(self.types, ty.body + 8)?))
             }
-            _ => Ok(ty.size_or_type),
+            _ => Ok(ty.referred),
         }
     }
 
@@ -168,7 +168,7 @@ impl<'a> Btf<'a> {
             if !matches!(ty.kind, 8..=11 | 18) {
                 return Ok(ty);
             }
-            id = ty.size_or_type;
+            id = ty.referred;
         }
         Err(BtfError::Damaged(id as usize))
     }
@@ -180,7 +180,7 @@ impl<'a> Btf<'a> {
             kind: (info >> 24) & 0x1f,
             members: info & 0xffff,
             bit_fields: info >> 31 == 1,
-            size_or_type: word(self.types, at + 8)?,
+            referred: word(self.types, at + 8)?,
             body: at + 12,
         })
     }

@@ -64,7 +64,7 @@ pub fn parse_format(text: &str) -> Result<RecordLayout, FormatError> {
     Ok(layout)
 }
 
-/// Offset and size of the field `name`: `field:__u8 saddr[4];	offset:32;	size:4;	signed:0;`.
+/// Offset and size of the field `name`: `field:__u8 saddr[4]; offset:32; size:4; signed:0;`.
 fn find(text: &str, name: &str) -> Option<(u32, u32)> {
     text.lines().find_map(|line| {
         let mut parts = line.trim().split(';').map(str::trim);

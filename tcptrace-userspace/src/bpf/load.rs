@@ -212,7 +212,7 @@ fn load_error(error: EbpfError) -> Error {
     let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
         return object(error);
     };
-    let map = name.to_owned();
+    let map = name.clone();
     let release = nix::sys::utsname::uname()
         .map(|uname| uname.release().to_string_lossy().into_owned())
         .map_or(Cow::Borrowed("unknown"), Cow::Owned);

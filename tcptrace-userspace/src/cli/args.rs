@@ -35,6 +35,7 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Command {
     /// Print every TCP state transition of the host as it happens [default]
     #[command(after_help = EXIT_CODES)]

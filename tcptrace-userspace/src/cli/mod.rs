@@ -58,9 +58,8 @@ fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
     }
     let outcome = trace::run(&settings)?;
     Ok(match outcome {
-        trace::Outcome::OutputClosed => 0,
         trace::Outcome::Done(summary) if summary.lost.total() > 0 => LOSSY,
-        trace::Outcome::Done(_) => 0,
+        trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,
     })
 }
 

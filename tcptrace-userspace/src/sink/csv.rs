@@ -60,7 +60,9 @@ impl Csv {
 
 impl Sink for Csv {
     fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        COLUMNS.iter().for_each(|column| self.row.put(column));
+        for column in COLUMNS {
+            self.row.put(column);
+        }
         self.row.write(out)
     }
 

@@ -185,7 +185,7 @@ async fn output_closed() {
     {
         return;
     }
-    std::future::pending().await
+    std::future::pending::<()>().await;
 }
 
 /// How many transitions a batch holds: what the reader hands to the writer at once.

@@ -37,12 +37,13 @@ impl Listeners {
                 sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
                 sockets.push((event.skaddr, owner.clone()));
             }
-        } else if event.old_state == State::LISTEN && event.new_state == State::CLOSE {
-            if let Some(sockets) = self.by_address.get_mut(&key) {
-                sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
-                if sockets.is_empty() {
-                    self.by_address.remove(&key);
-                }
+        } else if event.old_state == State::LISTEN
+            && event.new_state == State::CLOSE
+            && let Some(sockets) = self.by_address.get_mut(&key)
+        {
+            sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
+            if sockets.is_empty() {
+                self.by_address.remove(&key);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Events for tests, made as the kernel side would send them.
 
+#![allow(clippy::needless_pass_by_value, reason = "events are made to be given away")]
 #![allow(dead_code, reason = "each test program uses its part")]
 
 use std::net::Ipv4Addr;

@@ -185,7 +185,8 @@ impl Report {
         };
         let account = Account {
             seen: before(" seen"),
-            delivered: before(" delivered"),
+            // `--quiet` says counted.
+            delivered: if line.contains(" counted") { before(" counted") } else { before(" delivered") },
             filtered: before(" filtered"),
             lost: before(" lost"),
             missed_runs: 0,

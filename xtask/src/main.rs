@@ -3,6 +3,7 @@
 //! One module a command. What a command needs from outside it names before it starts, with the command
 //! that brings it.
 
+mod bench;
 mod build_ebpf;
 mod check_ebpf;
 mod ci;
@@ -28,6 +29,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Test(test::Args),
+    Bench(bench::Args),
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
     /// Check layout, lints and documentation, of the kernel side too.
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::Bench(args) => bench::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),
         Command::Lint => lint::main(),

@@ -1,8 +1,14 @@
 //! The binary under test, running.
 
 use std::{
-    process::{Command, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError},
+    io::{self, Read},
+    process::{ChildStdout, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, RecvTimeoutError},
+    },
+    thread::sleep,
     time::{Duration, Instant},
 };
 
@@ -25,8 +31,23 @@ const END_LIMIT: Duration = Duration::from_secs(30);
 pub struct Tracer {
     process: Running,
     stdout: Option<Receiver<Vec<u8>>>,
+    printed: Arc<AtomicU64>,
     stderr: Receiver<String>,
     said: String,
+}
+
+/// A pipe that counts the bytes read from it.
+struct Counted {
+    pipe: ChildStdout,
+    count: Arc<AtomicU64>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.pipe.read(buffer)?;
+        self.count.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
+    }
 }
 
 /// What a trace printed and how it ended.
@@ -70,12 +91,25 @@ impl Tracer {
                 Err(error) => panic!("{command:?} does not trace ({error}): {said}"),
             }
         }
-        Self { process, stdout: None, stderr, said }
+        Self { process, stdout: None, printed: Arc::default(), stderr, said }
     }
 
     /// Begins to read standard output.
     pub fn read(&mut self) {
-        self.stdout = Some(collect(self.process.child().stdout.take().expect("not yet read")));
+        let pipe = self.process.child().stdout.take().expect("not yet read");
+        self.stdout = Some(collect(Counted { pipe, count: Arc::clone(&self.printed) }));
+    }
+
+    /// Waits until it has printed all that it has to, however busy the host: nothing comes for half a second.
+    pub fn catch_up(&self) {
+        let deadline = Instant::now() + END_LIMIT;
+        let mut before = u64::MAX;
+        let mut now = self.printed.load(Ordering::Relaxed);
+        while now != before && Instant::now() < deadline {
+            sleep(Duration::from_millis(500));
+            before = now;
+            now = self.printed.load(Ordering::Relaxed);
+        }
     }
 
     /// Sends a signal.

@@ -59,8 +59,9 @@ fn every_transition_is_accounted_for(hook: Hook, name: &str) {
     }
     let world = world();
     let netns = world.namespace.inode().to_string();
-    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--buffer", "16M"]);
+    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--buffer", "64M"]);
     load(&world);
+    tracer.catch_up();
     let report = tracer.stop();
     let summary = report.assert_lossless();
     let (told, witnessed) = (report.bare_transitions(), world.tracefs.transitions());

@@ -133,6 +133,8 @@ impl Known {
     pub const COOKIE_FIELD: u32 = 1 << 4;
     /// The four counters in [`TcpLayout`].
     pub const METRICS: u32 = 1 << 5;
+    /// The fields of [`SockLayout`] that no other bit stands for.
+    pub const SOCK: u32 = 1 << 7;
     /// All of [`TaskLayout`], and `bpf_get_current_task_btf()` exists (Linux 5.11).
     pub const TASK: u32 = 1 << 6;
 }

@@ -9,7 +9,7 @@ use aya_ebpf::{
     macros::tracepoint,
     programs::TracePointContext,
 };
-use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, RecordLayout};
+use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, RecordLayout, TCP_SYN_SENT};
 
 use crate::{
     config::{config, known},
@@ -101,7 +101,14 @@ impl Sock for RecordSock {
                     Address { words: self.field(layout.daddr_v6) },
                 )
             };
-            Tuple { family, lport: self.field(layout.sport), rport: self.field(layout.dport), laddr, raddr }
+            // The record's port is the last one that the socket had. One that connects again has none yet.
+            let lport = if self.field::<i32>(layout.newstate) == i32::from(TCP_SYN_SENT) && known(Known::SOCK)
+            {
+                self.sock_field(config().sock.num).unwrap_or(0)
+            } else {
+                self.field(layout.sport)
+            };
+            Tuple { family, lport, rport: self.field(layout.dport), laddr, raddr }
         }
     }
 

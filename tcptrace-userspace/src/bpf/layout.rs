@@ -49,6 +49,8 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     config.tcp.sport = field("tcp_sock.inet_conn.icsk_inet.inet_sport", 2)?;
     config.tcp.saddr = field("tcp_sock.inet_conn.icsk_inet.inet_saddr", 4)?;
 
+    config.known |= Known::SOCK;
+
     if let (Ok(net), Ok(inum)) = (field("sock.__sk_common.skc_net.net", 8), field("net.ns.inum", 4)) {
         (sock.net, sock.net_inum) = (net, inum);
         config.known |= Known::NETNS;

@@ -1,18 +1,13 @@
 //! The reading side: off the ring, through the tracker, into batches for the writer.
 
-use std::{
-    io,
-    num::NonZeroU64,
-    os::fd::OwnedFd,
-    time::{Duration, Instant},
-};
+use std::{io, num::NonZeroU64, os::fd::OwnedFd, time::Duration};
 
 use tokio::io::unix::AsyncFd;
 
 use super::{
     Batch, Error,
     account::Account,
-    writer::{Ending, Offer, Writer},
+    writer::{Ending, Offer, Patience, Writer},
 };
 use crate::{
     bpf::{self, Tracer},
@@ -136,10 +131,10 @@ impl Reader {
         count_only: bool,
         grace: Duration,
     ) -> Result<(Summary, Ending), Error> {
-        let deadline = Instant::now() + grace;
+        let mut patience = Patience::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
-        let counters = self.read_rest(deadline, count_only)?;
+        let counters = self.read_rest(&mut patience, count_only)?;
         self.stage.tracker.finish();
 
         let missed_runs = self.tracer.missed_runs();
@@ -161,10 +156,10 @@ impl Reader {
             evicted: self.stage.tracker.evicted(),
         };
         self.stage.batch.push(Record::Summary(Box::new(summary.clone())));
-        while self.offer() == Offer::Full && Instant::now() < deadline {
+        while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let (written, ending) = self.writer.finish(deadline);
+        let (written, ending) = self.writer.finish(&mut patience);
         if !count_only {
             summary.lost = settle(&self.stage.account, written);
             summary.delivered = written;
@@ -172,11 +167,11 @@ impl Reader {
         Ok((summary, ending))
     }
 
-    /// Takes the rest off the ring, waiting for the writer until `deadline`. A program that was running on
+    /// Takes the rest off the ring, waiting for the writer while `patience` lasts. A program that was running on
     /// another CPU while we detached may still add its record, so look until all that was counted is read.
     fn read_rest(
         &mut self,
-        deadline: Instant,
+        patience: &mut Patience,
         count_only: bool,
     ) -> Result<tcptrace_common::Counters, bpf::Error> {
         loop {
@@ -189,7 +184,7 @@ impl Reader {
             let gone = self.stage.batch.len() >= BATCH && self.offer() == Offer::Gone;
             let counters = self.tracer.counters()?;
             let complete = count_only || self.stage.account.read >= counters.delivered;
-            if complete || gone || Instant::now() >= deadline {
+            if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counters);
             }
             if self.stage.batch.len() >= BATCH {

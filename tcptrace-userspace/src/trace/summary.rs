@@ -95,7 +95,7 @@ fn advice(lost: &Lost) -> impl Iterator<Item = &'static str> {
         (lost.undecodable, "Undecodable: the kernel object and this program differ; please report it."),
         (
             lost.missed_runs,
-            "Missed: another program ran in the way; --hook tp_btf is not affected by others.",
+            "Missed: the kernel does not run a program inside itself, nor a tracepoint's beside others; tp_btf is safer.",
         ),
     ]
     .into_iter()
@@ -144,7 +144,7 @@ mod tests {
          ESTABLISHED -> FIN_WAIT1             2
         Ring full: a larger --buffer, a filter, or a faster output helps.
         Output: what reads it did not keep up until the end; try writing to a file.
-        Missed: another program ran in the way; --hook tp_btf is not affected by others.
+        Missed: the kernel does not run a program inside itself, nor a tracepoint's beside others; tp_btf is safer.
         ");
     }
 }

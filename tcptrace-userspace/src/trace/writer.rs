@@ -92,14 +92,19 @@ impl Writer {
         self.thread.is_finished()
     }
 
-    /// Waits for the queue to be written until `deadline`; returns how many transitions were.
-    pub(super) fn finish(mut self, deadline: Instant) -> (u64, Ending) {
+    /// Transitions written so far.
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Acquire)
+    }
+
+    /// Waits for the queue to be written, as long as `patience` lasts; returns how many transitions were.
+    pub(super) fn finish(mut self, patience: &mut Patience) -> (u64, Ending) {
         self.queue = None;
-        while !self.thread.is_finished() && Instant::now() < deadline {
+        while !self.thread.is_finished() {
+            if patience.is_over(self.written()) {
+                return (self.written(), Ending::Stalled);
+            }
             std::thread::sleep(Duration::from_millis(1));
-        }
-        if !self.thread.is_finished() {
-            return (self.written.load(Ordering::Acquire), Ending::Stalled);
         }
         let ending = match self.thread.join() {
             Ok(Ok(())) => Ending::Complete,
@@ -108,6 +113,28 @@ impl Writer {
             Err(_) => Ending::Failed(io::Error::other("the writer panicked")),
         };
         (self.written.load(Ordering::Acquire), ending)
+    }
+}
+
+/// How long to wait for an output at the end: as long as it takes something within the grace.
+pub(super) struct Patience {
+    grace: Duration,
+    deadline: Instant,
+    written: u64,
+}
+
+impl Patience {
+    pub(super) fn new(grace: Duration) -> Self {
+        Self { grace, deadline: Instant::now() + grace, written: 0 }
+    }
+
+    /// Whether the grace has passed since `written` last grew.
+    pub(super) fn is_over(&mut self, written: u64) -> bool {
+        if written > self.written {
+            self.written = written;
+            self.deadline = Instant::now() + self.grace;
+        }
+        Instant::now() >= self.deadline
     }
 }
 

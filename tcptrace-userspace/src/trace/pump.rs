@@ -1,0 +1,107 @@
+//! The loop that keeps a trace going, and what ends it.
+
+use std::{io, os::fd::AsFd as _, time::Duration};
+
+use tokio::{
+    io::Interest,
+    runtime::Runtime,
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Interval, MissedTickBehavior, interval, sleep},
+};
+
+use super::{
+    Error,
+    reader::{Reader, Step},
+};
+use crate::bpf;
+
+/// How often the ring is emptied. Short enough to feel live, long enough to cost an idle host nothing.
+const DRAIN_EVERY: Duration = Duration::from_millis(20);
+/// How often losses are looked for.
+const CHECK_EVERY: Duration = Duration::from_millis(250);
+
+/// Why the loop ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// By signal, time or count, or since the writer ended.
+    Asked,
+    /// The reader of our output went away.
+    OutputClosed,
+}
+
+/// The signals that end a trace.
+pub(super) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    /// Takes the signals over from their default action, which would end the process without an account.
+    pub(super) fn install(runtime: &Runtime) -> io::Result<Self> {
+        let _inside = runtime.enter();
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
+        }
+    }
+}
+
+/// Drains on a timer, and earlier when the kernel side says that the ring fills up.
+pub(super) async fn pump(
+    reader: &mut Reader,
+    mut signals: Signals,
+    duration: Option<Duration>,
+) -> Result<End, Error> {
+    let ring = reader.wakeups().map_err(Error::Setup)?;
+    let mut drain = every(DRAIN_EVERY);
+    let mut check = every(CHECK_EVERY);
+    // Not given means never.
+    let end = sleep(duration.unwrap_or(Duration::MAX));
+    let closed = output_closed();
+    tokio::pin!(end, closed);
+    loop {
+        let step = tokio::select! {
+            () = signals.any() => return Ok(End::Asked),
+            () = &mut end => return Ok(End::Asked),
+            () = &mut closed => return Ok(End::OutputClosed),
+            _ = check.tick() => reader.check()?,
+            _ = drain.tick() => reader.drain(),
+            woken = ring.readable() => {
+                woken.map_err(Error::Setup)?.clear_ready();
+                reader.drain()
+            }
+        };
+        if step == Step::Stop {
+            return Ok(End::Asked);
+        }
+    }
+}
+
+/// A timer that, when late, does not try to catch up.
+fn every(period: Duration) -> Interval {
+    let mut timer = interval(period);
+    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    timer
+}
+
+/// Resolves when the reader of our output goes away, which without anything to write would not show. Never for
+/// files and terminals, which cannot be waited for or do not go away.
+async fn output_closed() {
+    if let Ok(output) = io::stdout().as_fd().try_clone_to_owned()
+        && let Ok(output) = bpf::waitable(output, Interest::ERROR)
+        && output.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    std::future::pending::<()>().await;
+}

@@ -1,6 +1,8 @@
 //! The two toolchains that build the kernel side: a nightly of rustup, or Debian's rustc for bare targets.
 
 use std::{
+    fs,
+    os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -19,7 +21,6 @@ pub(crate) const LLVM_MAJOR: u32 = 22;
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
-const DEBIAN_LLVM: &str = "/usr/lib/llvm-22/lib";
 const DEBIAN_PACKAGES: &str = "apt-get install rustc-web cargo-web libstd-rust-web-dev-bpf libllvm22";
 
 /// Where a toolchain comes from.
@@ -39,6 +40,8 @@ pub(crate) struct Toolchain {
     /// The toolchain's name for rustup; empty for Debian's.
     name: String,
     sysroot: PathBuf,
+    /// The folder of LLVM's library.
+    llvm: PathBuf,
 }
 
 impl Toolchain {
@@ -85,36 +88,44 @@ impl Toolchain {
             command.args(["run", name, "rustc"]);
             command
         };
+        let version = Rustc::parse(&process::output(rustc().arg("-vV"))?)?;
+        let sysroot = PathBuf::from(process::output(rustc().args(["--print", "sysroot"]))?);
         Ok(Self {
             kind: Kind::Rustup,
             name: name.to_owned(),
-            rustc: Rustc::parse(&process::output(rustc().arg("-vV"))?)?,
-            sysroot: process::output(rustc().args(["--print", "sysroot"]))?.into(),
+            llvm: sysroot.join("lib"),
+            rustc: version,
+            sysroot,
         })
     }
 
     fn debian() -> Result<Self> {
-        let hint = || format!("Debian's Rust for BPF is not complete: {DEBIAN_PACKAGES}");
-        for file in [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_LLVM] {
-            if !Path::new(file).exists() {
-                bail!("{} ({file} is missing)", hint());
+        let need = |file: &Path| {
+            if file.exists() {
+                return Ok(());
             }
+            bail!("Debian's Rust for BPF is not complete: {DEBIAN_PACKAGES} ({} is missing)", file.display())
+        };
+        need(Path::new(DEBIAN_RUSTC))?;
+        need(Path::new(DEBIAN_CARGO))?;
+        let rustc = || Command::new(DEBIAN_RUSTC);
+        let version = Rustc::parse(&process::output(rustc().arg("-vV"))?)?;
+        let sysroot = PathBuf::from(process::output(rustc().args(["--print", "sysroot"]))?);
+        let lib = sysroot.join("lib");
+        need(&lib.join("rustlib").join(TARGET).join("lib"))?;
+        if version.llvm_major() != LLVM_MAJOR {
+            bail!("{DEBIAN_RUSTC} has LLVM {}, bpf-linker needs {LLVM_MAJOR}", version.llvm);
         }
-        let sysroot = process::output(Command::new(DEBIAN_RUSTC).args(["--print", "sysroot"]))?;
-        let toolchain = Self {
+        // Debian leaves the vendor out of the triple.
+        let library = lib.join(version.host.replace("-unknown", "")).join(format!("libLLVM-{LLVM_MAJOR}.so"));
+        need(&library)?;
+        Ok(Self {
             kind: Kind::Debian,
             name: String::new(),
-            rustc: Rustc::parse(&process::output(Command::new(DEBIAN_RUSTC).arg("-vV"))?)?,
-            sysroot: sysroot.into(),
-        };
-        let core = toolchain.sysroot.join("lib/rustlib").join(TARGET).join("lib");
-        if !core.is_dir() {
-            bail!("{} ({} is missing)", hint(), core.display());
-        }
-        if toolchain.rustc.llvm_major() != LLVM_MAJOR {
-            bail!("{DEBIAN_RUSTC} has LLVM {}, bpf-linker needs {LLVM_MAJOR}", toolchain.rustc.llvm);
-        }
-        Ok(toolchain)
+            llvm: only_llvm(&library)?,
+            rustc: version,
+            sysroot,
+        })
     }
 
     /// Adds a component of rustup where it is missing.
@@ -161,7 +172,7 @@ impl Toolchain {
             .env_remove("RUSTFLAGS")
             .env_remove("RUSTUP_TOOLCHAIN")
             // bpf-linker loads LLVM from here.
-            .env("LD_LIBRARY_PATH", self.llvm());
+            .env("LD_LIBRARY_PATH", &self.llvm);
         command
     }
 
@@ -177,13 +188,21 @@ impl Toolchain {
     pub(crate) fn core_sources(&self) -> PathBuf {
         self.sysroot.join("lib/rustlib/src/rust")
     }
+}
 
-    fn llvm(&self) -> PathBuf {
-        match self.kind {
-            Kind::Rustup => self.sysroot.join("lib"),
-            Kind::Debian => PathBuf::from(DEBIAN_LLVM),
-        }
+/// A folder with Debian's LLVM alone. Beside it in the system's folder are other versions, and bpf-linker takes
+/// the first that it sees.
+fn only_llvm(library: &Path) -> Result<PathBuf> {
+    let folder = workspace::target()?.join("tools/llvm");
+    let link = folder.join("libLLVM.so");
+    fs::create_dir_all(&folder).with_context(|| folder.display().to_string())?;
+    if fs::read_link(&link).is_ok_and(|target| target == library) {
+        return Ok(folder);
     }
+    // Whatever is there is not what is wanted, if anything is.
+    let _ = fs::remove_file(&link);
+    symlink(library, &link).with_context(|| link.display().to_string())?;
+    Ok(folder)
 }
 
 /// The nightlies to try among the lines of `rustup toolchain list`: the pinned one first, then the current one.

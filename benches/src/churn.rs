@@ -2,15 +2,29 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, unshare};
 
 /// Connections to one address before the next one: fewer than a range of ephemeral ports has, since each
 /// leaves its port in TIME_WAIT.
 const PER_ADDRESS: u32 = 20_000;
+
+/// Moves this process, and so every tool that it starts, into a network namespace of its own: the load takes no
+/// ports from the host and meets none of its firewall rules. Must run before there are threads.
+///
+/// # Errors
+/// When the kernel refuses, or `ip` is missing.
+pub(crate) fn isolate() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+    let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("starting ip")?;
+    anyhow::ensure!(status.success(), "ip link set lo up failed");
+    Ok(())
+}
 
 /// Makes `connections` on each of `threads` threads and returns how long that took.
 ///

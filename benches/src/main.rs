@@ -42,6 +42,7 @@ struct Args {
 fn main() -> Result<()> {
     let args = Args::parse();
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring loads eBPF programs: run it as root");
+    churn::isolate()?;
     let tools = tool::all(&args.tracer, args.alone);
     let plan = Plan { connections: args.connections, rounds: args.rounds };
     let costs = measure::run(&tools, plan)?;

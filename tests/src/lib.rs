@@ -11,6 +11,7 @@
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
+//! - `tests/docs.rs`: every command in the documents.
 //!
 //! # Isolation
 //! Every test has a network namespace, a tracefs instance and a range of ports of its own, see [`slot`], so

@@ -84,13 +84,14 @@ fn runner() -> Result<Option<&'static str>> {
     Ok(Some("sudo --preserve-env"))
 }
 
-/// The tests build networks by `ip` and compare with `ss`.
+/// The tests build networks by `ip`, compare with `ss`, and run the documented pipelines, which end in `jq`.
 fn check_tools() -> Result<()> {
-    for tool in ["ip", "ss"] {
+    for (tool, debian, fedora) in
+        [("ip", "iproute2", "iproute"), ("ss", "iproute2", "iproute"), ("jq", "jq", "jq")]
+    {
         if process::find(tool).is_none() {
             bail!(
-                "the tests need `{tool}`, from the package iproute2 (Debian, Ubuntu: apt-get install iproute2; \
-                 Fedora: dnf install iproute; Alpine: apk add iproute2)"
+                "the tests need `{tool}` (Debian, Ubuntu: apt-get install {debian}; Fedora: dnf install {fedora})"
             );
         }
     }

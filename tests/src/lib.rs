@@ -11,6 +11,7 @@
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
+//! - `tests/lacking.rs`: kernels and privileges that lack something.
 //! - `tests/docs.rs`: every command in the documents.
 //!
 //! # Isolation

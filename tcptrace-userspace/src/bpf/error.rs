@@ -53,6 +53,12 @@ pub enum Error {
          /sys/kernel/tracing`, or a kernel with CONFIG_FTRACE=y"
     )]
     NoTracefs(&'static str),
+    /// A filter on the namespace where the namespace cannot be read.
+    #[error(
+        "--netns needs the kernel's type information (BTF), which tells where a socket keeps its namespace; \
+         filter by --local and --remote instead"
+    )]
+    NetnsUnknown,
     /// tracefs' description of the record is not understood.
     #[error("{0}; refusing to guess where its fields are")]
     Format(#[from] FormatError),

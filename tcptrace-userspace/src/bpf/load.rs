@@ -158,6 +158,10 @@ fn open(
     types: Option<&aya::Btf>,
     attach: impl FnOnce(&mut Ebpf) -> Result<(), Error>,
 ) -> Result<Tracer, Error> {
+    // Where no socket has a namespace, such a filter would hide all of them.
+    if config.filter.netns != 0 && config.known & Known::NETNS == 0 {
+        return Err(Error::NetnsUnknown);
+    }
     let (size, pod) = (ring::ring_size(options.buffer), PodConfig(*config));
     let log_level: u8 = if options.verbose { aya_log::Level::Debug as u8 } else { 0 };
     let remembered = options.max_connections.max(1);

@@ -1,6 +1,6 @@
 //! The loop that keeps a trace going, and what ends it.
 
-use std::{io, os::fd::AsFd as _, time::Duration};
+use std::{future::ready, io, os::fd::AsFd as _, time::Duration};
 
 use tokio::{
     io::Interest,
@@ -69,22 +69,22 @@ pub(super) async fn pump(
     let end = sleep(duration.unwrap_or(Duration::MAX));
     let closed = output_closed();
     tokio::pin!(end, closed);
-    loop {
-        let step = tokio::select! {
+    let mut step = Step::Continue;
+    while step != Step::Stop {
+        step = tokio::select! {
             () = signals.any() => return Ok(End::Asked),
             () = &mut end => return Ok(End::Asked),
             () = &mut closed => return Ok(End::OutputClosed),
             _ = check.tick() => reader.check()?,
             _ = drain.tick() => reader.drain(),
+            () = ready(()), if step == Step::More => reader.drain(),
             woken = ring.readable() => {
                 woken.map_err(Error::Setup)?.clear_ready();
                 reader.drain()
             }
         };
-        if step == Step::Stop {
-            return Ok(End::Asked);
-        }
     }
+    Ok(End::Asked)
 }
 
 /// A timer that, when late, does not try to catch up.

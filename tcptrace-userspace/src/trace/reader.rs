@@ -20,10 +20,16 @@ use crate::{
 /// Records a batch. Small enough to keep the writer busy while the next one fills.
 const BATCH: usize = 512;
 
-/// Whether to go on.
+/// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
+const BATCHES: usize = 64;
+
+/// How to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
+    /// With the next timer.
     Continue,
+    /// At once: there is more in the ring.
+    More,
     Stop,
 }
 
@@ -89,7 +95,7 @@ impl Reader {
     /// wait, and one place to lose, where the kernel side counts exactly.
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
-        loop {
+        for _ in 0..BATCHES {
             if self.stage.batch.len() < BATCH {
                 let stage = &mut self.stage;
                 self.tracer.drain(|bytes| {
@@ -107,6 +113,7 @@ impl Reader {
                 Offer::Gone => return Step::Stop,
             }
         }
+        Step::More
     }
 
     /// Looks for losses and puts them into the stream.

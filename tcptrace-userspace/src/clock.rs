@@ -75,20 +75,37 @@ impl TimeFormat {
 
     /// The time of a monotonic time.
     pub fn format(&mut self, ktime_ns: u64) -> &str {
-        let time = self.clock.time(ktime_ns);
-        // The fraction counts up from the second below, before 1970 as well.
-        let second = time.as_nanosecond().div_euclid(1_000_000_000);
-        let fraction = time.as_nanosecond().rem_euclid(1_000_000_000);
-        let second = i64::try_from(second).unwrap_or(0);
+        // Until 2262 nanoseconds fit into a word, whose division is many times faster.
+        let nanoseconds = self.clock.time(ktime_ns).as_nanosecond();
+        let (second, fraction) = if let Ok(ns) = i64::try_from(nanoseconds) {
+            (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000))
+        } else {
+            let second = nanoseconds.div_euclid(1_000_000_000);
+            let fraction = nanoseconds - second * 1_000_000_000;
+            (i64::try_from(second).unwrap_or(0), i64::try_from(fraction).unwrap_or(0))
+        };
         if self.second != Some(second) {
             self.begin_second(second);
         }
         self.text.truncate(self.whole);
-        let _ = match self.zone {
-            None => write!(self.text, ".{fraction:09}Z"),
-            Some(_) => write!(self.text, ".{:03}", fraction / 1_000_000),
-        };
+        self.text.push('.');
+        match self.zone {
+            None => {
+                self.digits(fraction, 100_000_000);
+                self.text.push('Z');
+            }
+            Some(_) => self.digits(fraction / 1_000_000, 100),
+        }
         &self.text
+    }
+
+    /// Appends the digits of `value` from the place `unit` down, zeros included.
+    fn digits(&mut self, mut value: i64, mut unit: i64) {
+        while unit > 0 {
+            self.text.push(char::from(b'0' + u8::try_from(value / unit % 10).unwrap_or(0)));
+            value %= unit;
+            unit /= 10;
+        }
     }
 
     fn begin_second(&mut self, second: i64) {

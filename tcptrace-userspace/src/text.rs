@@ -7,13 +7,23 @@ use std::fmt::{self, Write as _};
 /// backslash, so that no escape can be forged.
 pub struct Escaped<'a>(pub &'a [u8]);
 
+/// The name as it is, if nothing in it needs escaping: always so, but for the hostile and the exotic.
+pub fn plain(name: &[u8]) -> Option<&str> {
+    let bytes = until_nul(name);
+    let harmless = bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\');
+    if harmless { str::from_utf8(bytes).ok() } else { None }
+}
+
+fn until_nul(name: &[u8]) -> &[u8] {
+    name.split(|byte| *byte == 0).next().unwrap_or_default()
+}
+
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bytes = self.0.split(|byte| *byte == 0).next().unwrap_or_default();
-        if bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\') {
-            // Always so, but for the hostile and the exotic.
-            return str::from_utf8(bytes).map_or(Ok(()), |text| f.write_str(text));
+        if let Some(plain) = plain(self.0) {
+            return f.write_str(plain);
         }
+        let bytes = until_nul(self.0);
         for chunk in bytes.utf8_chunks() {
             for c in chunk.valid().chars() {
                 if c == '\\' || c.is_control() || is_invisible(c) {
@@ -59,20 +69,18 @@ fn is_invisible(c: char) -> bool {
 pub struct Span(pub u64);
 
 impl fmt::Display for Span {
-    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let ns = self.0;
         let seconds = ns / 1_000_000_000;
-        let text = match ns {
-            0..1_000 => format!("{ns}ns"),
-            1_000..1_000_000 => format!("{}us", ns / 1_000),
-            1_000_000..1_000_000_000 => format!("{:.2}ms", ns as f64 / 1e6),
-            1_000_000_000..60_000_000_000 => format!("{:.2}s", ns as f64 / 1e9),
-            _ if seconds < 3_600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
-            _ if seconds < 86_400 => format!("{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
-            _ => format!("{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
-        };
-        f.pad(&text)
+        match ns {
+            0..1_000 => write!(f, "{ns}ns"),
+            1_000..1_000_000 => write!(f, "{}us", ns / 1_000),
+            1_000_000..1_000_000_000 => write!(f, "{}.{:02}ms", ns / 1_000_000, ns / 10_000 % 100),
+            1_000_000_000..60_000_000_000 => write!(f, "{seconds}.{:02}s", ns / 10_000_000 % 100),
+            _ if seconds < 3_600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
+            _ if seconds < 86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
+            _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+        }
     }
 }
 

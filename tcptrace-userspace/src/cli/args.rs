@@ -37,7 +37,7 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Command {
-    /// Print every TCP state transition of the host as it happens [default]
+    /// Print every TCP state transition of the host as it happens; the default
     #[command(after_help = EXIT_CODES)]
     Trace(TraceArgs),
     /// Print a completion script for a shell

@@ -1,18 +1,12 @@
 //! Comma-separated values: the fields of the JSON output, flattened, absent values empty.
 
-use std::{
-    fmt::{Display, Write as _},
-    io,
-};
+use std::io::{self, Write as _};
 
-use csv::ByteRecord;
-
-use super::Sink;
+use super::{Sink, put};
 use crate::{
     clock::{Clock, TimeFormat},
     record::{Loss, Provenance, Record, Transition},
     state::State,
-    text::Escaped,
 };
 
 const COLUMNS: [&str; 29] = [
@@ -49,110 +43,110 @@ const COLUMNS: [&str; 29] = [
 
 pub(super) struct Csv {
     time: TimeFormat,
-    row: Row,
 }
 
 impl Csv {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { time: TimeFormat::rfc3339(clock), row: Row::default() }
+        Self { time: TimeFormat::rfc3339(clock) }
     }
 }
 
 impl Sink for Csv {
     fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        for column in COLUMNS {
-            self.row.put(column);
-        }
-        self.row.write(out)
+        writeln!(out, "{}", COLUMNS.join(","))
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
             Record::Transition(transition) => {
-                self.row.transition(self.time.format(transition.event.ktime_ns), transition);
+                transition_row(out, self.time.format(transition.event.ktime_ns), transition);
             }
-            Record::Loss(loss) => self.row.loss(self.time.format(loss.ktime_ns), loss),
+            Record::Loss(loss) => loss_row(out, self.time.format(loss.ktime_ns), loss),
             // The account does not fit into these columns; it goes to standard error.
-            Record::Summary(_) => return Ok(()),
+            Record::Summary(_) => {}
         }
-        self.row.write(out)
+        Ok(())
     }
 }
 
-/// A row in the making, and the room to print a field in.
-#[derive(Default)]
-struct Row {
-    fields: ByteRecord,
-    scratch: String,
+/// Appends a row for a transition; the fields follow `COLUMNS`.
+fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
+    let event = &transition.event;
+    out.extend_from_slice(b"transition,");
+    out.extend_from_slice(time.as_bytes());
+    next(out, |out| put::number(out, event.ktime_ns));
+    next(out, |out| put::number(out, event.cookie));
+    next_number(out, event.netns);
+    next(out, |out| put::number(out, event.family()));
+    next(out, |out| put::address(out, event.laddr));
+    next(out, |out| put::number(out, event.lport));
+    next(out, |out| put::address(out, event.raddr));
+    next(out, |out| put::number(out, event.rport));
+    next(out, |out| put::state(out, event.old_state));
+    next(out, |out| put::state(out, event.new_state));
+    next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));
+    let owner = transition.owner.as_ref();
+    next_number(out, owner.map(|owner| owner.pid));
+    next(out, |out| owner.iter().for_each(|owner| name(out, &owner.comm)));
+    next_number(out, owner.map(|owner| owner.uid));
+    next(out, |out| {
+        out.extend_from_slice(match owner.map(|owner| owner.provenance) {
+            Some(Provenance::Exact) => b"exact",
+            Some(Provenance::Inherited) => b"inherited",
+            None => b"",
+        });
+    });
+    let context = &event.context;
+    next_number(out, Some(context.pid));
+    next_number(out, Some(context.tid));
+    next(out, |out| name(out, &context.comm));
+    next_number(out, Some(context.uid));
+    next_number(out, Some(context.cgroup_id));
+    next(out, |out| {
+        out.extend_from_slice(match context.in_process {
+            Some(true) => b"true",
+            Some(false) => b"false",
+            None => b"",
+        });
+    });
+    next_number(out, event.error.filter(|_| event.new_state == State::CLOSE));
+    let metrics = event.metrics;
+    next_number(out, metrics.map(|metrics| metrics.bytes_acked));
+    next_number(out, metrics.map(|metrics| metrics.bytes_received));
+    next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
+    next_number(out, metrics.map(|metrics| metrics.retransmits));
+    out.extend_from_slice(b",\n");
 }
 
-impl Row {
-    fn put(&mut self, value: impl Display) {
-        self.scratch.clear();
-        let _ = write!(self.scratch, "{value}");
-        self.fields.push_field(self.scratch.as_bytes());
-    }
+/// Appends a row for a loss: when, and in the last column how many.
+fn loss_row(out: &mut Vec<u8>, time: &str, loss: &Loss) {
+    out.extend_from_slice(b"loss,");
+    out.extend_from_slice(time.as_bytes());
+    next_number(out, Some(loss.ktime_ns));
+    let filled = 3;
+    out.resize(out.len() + COLUMNS.len() - 1 - filled, b',');
+    next_number(out, Some(loss.lost.total()));
+    out.push(b'\n');
+}
 
-    fn put_known(&mut self, value: Option<impl Display>) {
-        match value {
-            Some(value) => self.put(value),
-            None => self.fields.push_field(b""),
-        }
-    }
+fn next(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b',');
+    put(out);
+}
 
-    fn write(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
-        let mut writer = csv::WriterBuilder::new().buffer_capacity(512).from_writer(out);
-        writer.write_byte_record(&self.fields)?;
-        self.fields.clear();
-        writer.flush()
-    }
+fn next_number(out: &mut Vec<u8>, value: Option<impl itoa::Integer>) {
+    next(out, |out| value.into_iter().for_each(|value| put::number(out, value)));
+}
 
-    fn transition(&mut self, time: &str, transition: &Transition) {
-        let event = &transition.event;
-        self.put("transition");
-        self.put(time);
-        self.put(event.ktime_ns);
-        self.put(event.cookie);
-        self.put_known(event.netns);
-        self.put(event.family());
-        self.put(event.laddr);
-        self.put(event.lport);
-        self.put(event.raddr);
-        self.put(event.rport);
-        self.put(event.old_state);
-        self.put(event.new_state);
-        self.put_known(transition.in_old_state_ns.map(|ns| ns / 1_000));
-        let owner = transition.owner.as_ref();
-        self.put_known(owner.map(|owner| owner.pid));
-        self.put_known(owner.map(|owner| Escaped(&owner.comm)));
-        self.put_known(owner.map(|owner| owner.uid));
-        self.put_known(owner.map(|owner| match owner.provenance {
-            Provenance::Exact => "exact",
-            Provenance::Inherited => "inherited",
-        }));
-        let context = &event.context;
-        self.put(context.pid);
-        self.put(context.tid);
-        self.put(Escaped(&context.comm));
-        self.put(context.uid);
-        self.put(context.cgroup_id);
-        self.put_known(context.in_process);
-        self.put_known(event.error.filter(|_| event.new_state == State::CLOSE));
-        let metrics = event.metrics;
-        self.put_known(metrics.map(|metrics| metrics.bytes_acked));
-        self.put_known(metrics.map(|metrics| metrics.bytes_received));
-        self.put_known(metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
-        self.put_known(metrics.map(|metrics| metrics.retransmits));
-        self.put("");
-    }
-
-    fn loss(&mut self, time: &str, loss: &Loss) {
-        self.put("loss");
-        self.put(time);
-        self.put(loss.ktime_ns);
-        while self.fields.len() < COLUMNS.len() - 1 {
-            self.fields.push_field(b"");
-        }
-        self.put(loss.lost.total());
+/// The one kind of field that may hold anything: quoted where RFC 4180, 2 asks for it.
+fn name(out: &mut Vec<u8>, name: &[u8]) {
+    let start = out.len();
+    put::name(out, name);
+    if out[start..].iter().any(|byte| matches!(byte, b',' | b'"')) {
+        let text = String::from_utf8_lossy(&out[start..]).replace('"', "\"\"");
+        out.truncate(start);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     }
 }

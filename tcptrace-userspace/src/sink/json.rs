@@ -10,7 +10,7 @@ use crate::{
     event::Context,
     record::{Loss, Lost, Owner, Provenance, Record, Summary, Transition},
     state::State,
-    text::Escaped,
+    text::{Escaped, plain},
 };
 
 /// Raised when a consumer could stumble over a change; new fields do not raise it.
@@ -49,12 +49,27 @@ impl Sink for Json {
     }
 }
 
-/// Anything that prints itself, as a JSON string.
-struct Shown<T>(T);
+/// A state by its name, or its number.
+struct StateName(State);
 
-impl<T: std::fmt::Display> Serialize for Shown<T> {
+impl Serialize for StateName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
+        match self.0.name() {
+            Some(name) => serializer.serialize_str(name),
+            None => serializer.collect_str(&self.0),
+        }
+    }
+}
+
+/// A name from the kernel, escaped.
+struct Name<'a>(&'a [u8]);
+
+impl Serialize for Name<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match plain(self.0) {
+            Some(plain) => serializer.serialize_str(plain),
+            None => serializer.collect_str(&Escaped(self.0)),
+        }
     }
 }
 
@@ -71,8 +86,8 @@ struct TransitionLine<'a> {
     lport: u16,
     raddr: IpAddr,
     rport: u16,
-    old_state: Shown<State>,
-    new_state: Shown<State>,
+    old_state: StateName,
+    new_state: StateName,
     duration_us: Option<u64>,
     owner: Option<OwnerPart<'a>>,
     context: ContextPart<'a>,
@@ -83,7 +98,7 @@ struct TransitionLine<'a> {
 #[derive(Serialize)]
 struct OwnerPart<'a> {
     pid: u32,
-    comm: Shown<Escaped<'a>>,
+    comm: Name<'a>,
     uid: u32,
     provenance: Provenance,
 }
@@ -92,7 +107,7 @@ struct OwnerPart<'a> {
 struct ContextPart<'a> {
     pid: u32,
     tid: u32,
-    comm: Shown<Escaped<'a>>,
+    comm: Name<'a>,
     uid: u32,
     cgroup_id: u64,
     in_process: Option<bool>,
@@ -122,8 +137,8 @@ fn transition_line<'a>(time: &'a str, transition: &'a Transition) -> TransitionL
         lport: event.lport,
         raddr: event.raddr,
         rport: event.rport,
-        old_state: Shown(event.old_state),
-        new_state: Shown(event.new_state),
+        old_state: StateName(event.old_state),
+        new_state: StateName(event.new_state),
         duration_us: transition.in_old_state_ns.map(|ns| ns / 1_000),
         owner: transition.owner.as_ref().map(owner_part),
         context: context_part(&event.context),
@@ -138,19 +153,14 @@ fn transition_line<'a>(time: &'a str, transition: &'a Transition) -> TransitionL
 }
 
 fn owner_part(owner: &Owner) -> OwnerPart<'_> {
-    OwnerPart {
-        pid: owner.pid,
-        comm: Shown(Escaped(&owner.comm)),
-        uid: owner.uid,
-        provenance: owner.provenance,
-    }
+    OwnerPart { pid: owner.pid, comm: Name(&owner.comm), uid: owner.uid, provenance: owner.provenance }
 }
 
 fn context_part(context: &Context) -> ContextPart<'_> {
     ContextPart {
         pid: context.pid,
         tid: context.tid,
-        comm: Shown(Escaped(&context.comm)),
+        comm: Name(&context.comm),
         uid: context.uid,
         cgroup_id: context.cgroup_id,
         in_process: context.in_process,
@@ -198,8 +208,8 @@ struct SummaryLine<'a> {
 
 #[derive(Serialize)]
 struct MatrixRow {
-    old_state: Shown<State>,
-    new_state: Shown<State>,
+    old_state: StateName,
+    new_state: StateName,
     count: u64,
 }
 
@@ -220,7 +230,11 @@ fn summary_line<'a>(time: &'a str, summary: &Summary) -> SummaryLine<'a> {
         same_state: summary.counters.same_state,
         matrix: summary
             .matrix()
-            .map(|(old, new, count)| MatrixRow { old_state: Shown(old), new_state: Shown(new), count })
+            .map(|(old, new, count)| MatrixRow {
+                old_state: StateName(old),
+                new_state: StateName(new),
+                count,
+            })
             .collect(),
     }
 }

@@ -2,6 +2,7 @@
 
 mod csv;
 mod json;
+mod put;
 mod text;
 
 use std::io;

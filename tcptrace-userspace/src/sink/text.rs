@@ -7,7 +7,7 @@ use std::{
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::{Sink, Style, TimeColumn};
+use super::{Sink, Style, TimeColumn, put};
 use crate::{
     clock::TimeFormat,
     record::{Loss, Owner, Provenance, Record, Transition},
@@ -44,7 +44,7 @@ impl Text {
             let whole = if self.style.time == TimeColumn::Seconds { shown.split('.').next() } else { None };
             out.extend(whole.unwrap_or(shown).as_bytes());
         }
-        pad(out, start, self.time_width());
+        column(out, start, self.time_width());
         Ok(())
     }
 
@@ -56,19 +56,30 @@ impl Text {
         let event = &transition.event;
         self.time(event.ktime_ns, out)?;
         let start = out.len();
-        owner(transition.owner.as_ref(), out)?;
-        pad(out, start, OWNER);
+        owner(transition.owner.as_ref(), out);
+        column(out, start, OWNER);
         for (address, port) in [(event.laddr, event.lport), (event.raddr, event.rport)] {
             let start = out.len();
-            endpoint(address, port, out)?;
-            pad(out, start, ADDRESS);
+            endpoint(address, port, out);
+            column(out, start, ADDRESS);
         }
+        let start = out.len();
+        put::state(out, event.old_state);
+        put::align_right(out, start, STATE);
+        out.extend_from_slice(b" -> ");
         let colour = if self.style.colour { colour(transition) } else { Ansi::new() };
-        write!(out, "{:>STATE$} -> {colour}{:<STATE$}{colour:#} ", event.old_state, event.new_state)?;
+        write!(out, "{colour}")?;
+        let start = out.len();
+        put::state(out, event.new_state);
+        put::pad(out, start, STATE);
+        write!(out, "{colour:#}")?;
+        out.push(b' ');
+        let start = out.len();
         match transition.in_old_state_ns {
-            Some(ns) => write!(out, "{:>SPAN$}", Span(ns))?,
-            None => write!(out, "{:>SPAN$}", '-')?,
+            Some(ns) => write!(out, "{}", Span(ns))?,
+            None => out.push(b'-'),
         }
+        put::align_right(out, start, SPAN);
         if let Some(error) = event.error.filter(|error| *error != 0 && event.new_state == State::CLOSE) {
             write!(out, " {}", errno_name(error))?;
         }
@@ -121,28 +132,38 @@ impl Sink for Text {
     }
 }
 
-/// Fills a column that began at `start` up to its width, and one space.
-fn pad(out: &mut Vec<u8>, start: usize, width: usize) {
-    let end = (start + width).max(out.len()) + 1;
-    out.resize(end, b' ');
+/// Ends a column that began at `start`: its width, and one space.
+fn column(out: &mut Vec<u8>, start: usize, width: usize) {
+    put::pad(out, start, width);
+    out.push(b' ');
 }
 
 /// `nginx[812]`; `~nginx[812]` when inherited from the listener; `-` when not known.
-fn owner(owner: Option<&Owner>, out: &mut Vec<u8>) -> io::Result<()> {
-    let Some(owner) = owner else { return out.write_all(b"-") };
+fn owner(owner: Option<&Owner>, out: &mut Vec<u8>) {
+    let Some(owner) = owner else { return out.push(b'-') };
     if owner.provenance == Provenance::Inherited {
         out.push(b'~');
     }
-    write!(out, "{}[{}]", Escaped(&owner.comm), owner.pid)
+    put::name(out, &owner.comm);
+    out.push(b'[');
+    put::number(out, owner.pid);
+    out.push(b']');
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`; a port that is not chosen yet is `*`, as in `ss`.
-fn endpoint(address: IpAddr, port: u16, out: &mut Vec<u8>) -> io::Result<()> {
-    match address {
-        IpAddr::V4(v4) => write!(out, "{v4}:")?,
-        IpAddr::V6(v6) => write!(out, "[{v6}]:")?,
+fn endpoint(address: IpAddr, port: u16, out: &mut Vec<u8>) {
+    if address.is_ipv6() {
+        out.push(b'[');
     }
-    if port == 0 { out.write_all(b"*") } else { write!(out, "{port}") }
+    put::address(out, address);
+    if address.is_ipv6() {
+        out.push(b']');
+    }
+    out.push(b':');
+    match port {
+        0 => out.push(b'*'),
+        port => put::number(out, port),
+    }
 }
 
 /// What `wide` adds: `name=value`, so that it reads without a header.

@@ -72,7 +72,7 @@ pub enum Error {
 /// standard error.
 ///
 /// # Errors
-/// [`Error`].
+/// [`enum@Error`].
 pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     // From here on, signals end the trace with its account, also one that comes while it begins.
@@ -127,5 +127,8 @@ fn announce(tracer: &bpf::Tracer) {
     );
 }
 
-/// How many transitions a batch holds: what the reader hands to the writer at once.
+/// What the reader hands to the writer at once.
 type Batch = Vec<Record>;
+
+/// Records a batch. Small enough to keep the writer busy while the next one fills.
+const BATCH: usize = 512;

@@ -5,7 +5,7 @@ use std::{io, num::NonZeroU64, os::fd::OwnedFd, time::Duration};
 use tokio::io::unix::AsyncFd;
 
 use super::{
-    Batch, Error,
+    BATCH, Batch, Error,
     account::Account,
     writer::{Ending, Offer, Patience, Writer},
 };
@@ -16,9 +16,6 @@ use crate::{
     record::{Loss, Lost, Record, Summary, Transition},
     tracker::Tracker,
 };
-
-/// Records a batch. Small enough to keep the writer busy while the next one fills.
-const BATCH: usize = 512;
 
 /// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
 const BATCHES: usize = 64;

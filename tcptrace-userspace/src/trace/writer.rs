@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::Batch;
+use super::{BATCH, Batch};
 use crate::{record::Record, sink::Sink};
 
 /// Batches that may wait. More would only be memory: the ring behind it is a buffer as well.
@@ -44,6 +44,8 @@ pub(super) enum Ending {
 
 pub(super) struct Writer {
     queue: Option<SyncSender<Batch>>,
+    /// Batches that were written, to be filled again: their memory is not asked for anew each time.
+    empties: Receiver<Batch>,
     thread: JoinHandle<io::Result<()>>,
     written: Arc<AtomicU64>,
 }
@@ -56,24 +58,24 @@ impl Writer {
         header: bool,
     ) -> io::Result<Self> {
         let (queue, batches) = sync_channel(QUEUE);
+        let (give_back, empties) = sync_channel(QUEUE);
         let written = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&written);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             if header {
                 write_header(&mut *sink, &mut output)?;
             }
-            write_all(&mut *sink, &mut output, &batches, &count)
+            write_all(&mut *sink, &mut output, &batches, &give_back, &count)
         })?;
-        Ok(Self { queue: Some(queue), thread, written })
+        Ok(Self { queue: Some(queue), empties, thread, written })
     }
 
     /// Hands over a batch without waiting.
     pub(super) fn offer(&mut self, batch: &mut Batch) -> Offer {
         let Some(queue) = &self.queue else { return Offer::Gone };
-        let capacity = batch.capacity();
         match queue.try_send(std::mem::take(batch)) {
             Ok(()) => {
-                batch.reserve(capacity);
+                *batch = self.empties.try_recv().unwrap_or_else(|_| Batch::with_capacity(BATCH));
                 Offer::Taken
             }
             Err(TrySendError::Full(back)) => {
@@ -149,10 +151,11 @@ fn write_all(
     sink: &mut dyn Sink,
     output: &mut dyn Write,
     batches: &Receiver<Batch>,
+    give_back: &SyncSender<Batch>,
     written: &AtomicU64,
 ) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(64 << 10);
-    for batch in batches {
+    for mut batch in batches {
         bytes.clear();
         for record in &batch {
             sink.write(record, &mut bytes)?;
@@ -161,6 +164,9 @@ fn write_all(
         output.flush()?;
         let transitions = batch.iter().filter(|record| matches!(record, Record::Transition(_))).count();
         written.fetch_add(transitions as u64, Ordering::Release);
+        batch.clear();
+        // When nobody needs it, it is freed.
+        let _ = give_back.try_send(batch);
     }
     Ok(())
 }

@@ -19,7 +19,7 @@ pub use counters::{Counters, STATE_SLOTS, state_slot};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
 pub use layout::{Config, Known, MODE_COUNT, MODE_STREAM, RecordLayout, SockLayout, TaskLayout, TcpLayout};
 pub use owner::context_owns;
-pub use record::{CloseMetrics, KIND_TRANSITION, RecordFlags, TransitionRecord};
+pub use record::{CloseMetrics, ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord};
 pub use state::{STATE_NAMES, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT};
 
 /// `AF_INET`, `include/linux/socket.h`.

@@ -16,7 +16,7 @@ const TCP_LAST_ACK: u8 = 9;
 /// else's socket through `sock_diag` (`ss -K`), which leaves [`ECONNABORTED`]. Where the lock cannot be read,
 /// only the transitions that nothing but a system call makes count.
 #[inline(always)]
-pub const fn context_owns(flags: u32, sk_err: i32, old: u8, new: u8) -> bool {
+pub const fn context_owns(flags: u16, sk_err: i32, old: u8, new: u8) -> bool {
     if flags & RecordFlags::KERNEL_THREAD != 0 || (new == TCP_CLOSE && sk_err == ECONNABORTED) {
         return false;
     }
@@ -36,7 +36,7 @@ pub const fn context_owns(flags: u32, sk_err: i32, old: u8, new: u8) -> bool {
 mod tests {
     use super::*;
 
-    const OWNED: u32 = RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED;
+    const OWNED: u16 = RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED;
 
     #[test]
     fn the_lock_decides_where_it_is_known() {

@@ -1,7 +1,7 @@
 //! Reserve, fill, submit.
 
 use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
-use tcptrace_common::{CloseMetrics, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord};
+use tcptrace_common::{ClosingRecord, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord};
 
 use crate::{
     config::config,
@@ -16,20 +16,13 @@ const LOOK_EVERY: u64 = 64;
 
 /// What is known of a transition once it has passed the filters.
 pub(crate) struct Facts {
-    pub(crate) flags: u32,
+    pub(crate) flags: u16,
     pub(crate) ktime_ns: u64,
     pub(crate) since_ns: u64,
     pub(crate) cookie: u64,
     pub(crate) sk_err: Option<i32>,
     pub(crate) old: u8,
     pub(crate) new: u8,
-}
-
-/// A transition to CLOSE with its figures.
-#[repr(C)]
-struct ClosingRecord {
-    transition: TransitionRecord,
-    metrics: CloseMetrics,
 }
 
 /// Puts a record on the ring; `false` when there is no room. `delivered` is this CPU's count so far.
@@ -47,7 +40,7 @@ pub(crate) fn emit<S: Sock>(
     {
         let Some(mut entry) = EVENTS.reserve::<ClosingRecord>(0) else { return false };
         let record = entry.as_mut_ptr();
-        // SAFETY: the entry is ours, aligned to 8 and large enough; every byte is written.
+        // SAFETY: the entry is ours, aligned to 8 and large enough; every byte that is read is written.
         unsafe {
             fill(&raw mut (*record).transition, sock, task, facts, tuple, netns, RecordFlags::METRICS);
             (&raw mut (*record).metrics).write(metrics);
@@ -74,7 +67,7 @@ unsafe fn fill<S: Sock>(
     facts: &Facts,
     tuple: &Tuple,
     netns: u32,
-    flags: u32,
+    flags: u16,
 ) {
     let error_flag = if facts.sk_err.is_some() { RecordFlags::ERROR } else { 0 };
     // SAFETY: the caller's promise.
@@ -87,13 +80,12 @@ unsafe fn fill<S: Sock>(
         (&raw mut (*record).cookie).write(facts.cookie);
         (&raw mut (*record).netns).write(netns);
         (&raw mut (*record).sk_err).write(facts.sk_err.unwrap_or(0));
-        (&raw mut (*record).family).write(tuple.family);
-        (&raw mut (*record).protocol).write(tcptrace_common::IPPROTO_TCP);
+        (&raw mut (*record).family).write(tuple.family as u8);
+        (&raw mut (*record).protocol).write(tcptrace_common::IPPROTO_TCP as u8);
         (&raw mut (*record).lport).write(tuple.lport);
         (&raw mut (*record).rport).write(tuple.rport);
         (&raw mut (*record).old_state).write(facts.old);
         (&raw mut (*record).new_state).write(facts.new);
-        (&raw mut (*record).reserved).write(0);
         (&raw mut (*record).laddr).write(tuple.laddr);
         (&raw mut (*record).raddr).write(tuple.raddr);
         task.fill(record);

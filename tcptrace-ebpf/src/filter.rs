@@ -41,6 +41,9 @@ pub(crate) struct Candidate<'a> {
 #[inline(always)]
 pub(crate) fn verdict(candidate: &Candidate<'_>) -> Verdict {
     let filter = &config().filter;
+    if filter.active == 0 {
+        return Verdict::Pass;
+    }
     // Kept up to date by every transition, also those that other filters hide.
     let of_process = filter.tgid == 0 || belongs(filter, candidate);
     if !of_process || !filter.subject_passes(candidate.subject) {

@@ -1,13 +1,13 @@
 //! The road of one transition: count, filter, emit.
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns};
-use aya_log_ebpf::warn;
 use tcptrace_common::{
     AF_INET, IPPROTO_TCP, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, context_owns, state_slot,
 };
 
 use crate::{
     config::config,
+    diagnostics,
     emit::{self, Facts},
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
@@ -31,7 +31,7 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, o
     counters.seen[old_slot][new_slot] += 1;
     let (old, new) = (state(old), state(new));
     if old_slot == 0 || new_slot == 0 {
-        warn!(ctx, "unknown TCP state in {} -> {}", old, new);
+        diagnostics::unknown_state(ctx.as_ptr(), old, new);
     }
     let streaming = config().mode == MODE_STREAM;
     if !streaming && config().filter.active == 0 {
@@ -67,7 +67,7 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, o
 
     // Counting has no use for what only serves other records.
     let dropped = verdict == Verdict::Drop || (!streaming && verdict == Verdict::Hidden);
-    let by_state = config().filter.by_state();
+    let by_state = config().filter.active != 0 && config().filter.by_state();
     if dropped {
         counters.filtered += 1;
     } else if !streaming {
@@ -95,7 +95,7 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, o
         counters.lost_ring_full += 1;
         // Rare even in a storm: the 1st, 2nd, 4th, 8th... loss of this CPU.
         if counters.lost_ring_full.is_power_of_two() {
-            warn!(ctx, "ring buffer full: {} transitions lost on this CPU", counters.lost_ring_full);
+            diagnostics::ring_full(ctx.as_ptr(), counters.lost_ring_full);
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum DecodeError {
     Short(usize),
     /// A kind of record that this version does not know.
     #[error("a record of unknown kind {0}")]
-    Kind(u32),
+    Kind(u16),
 }
 
 /// Decodes one record. Bytes behind what is known are ignored.
@@ -32,24 +32,22 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
         return Err(DecodeError::Short(len));
     }
     // The order of the fields is that of `TransitionRecord`.
-    let kind = bytes.get_u32_ne();
+    let kind = bytes.get_u16_ne();
     if kind != KIND_TRANSITION {
         return Err(DecodeError::Kind(kind));
     }
-    let flags = bytes.get_u32_ne();
+    let flags = bytes.get_u16_ne();
+    let netns = bytes.get_u32_ne();
     let ktime_ns = bytes.get_u64_ne();
     let since_ns = bytes.get_u64_ne();
     let skaddr = bytes.get_u64_ne();
     let cookie = bytes.get_u64_ne();
     let cgroup_id = bytes.get_u64_ne();
-    let netns = bytes.get_u32_ne();
     let (pid, tid, uid) = (bytes.get_u32_ne(), bytes.get_u32_ne(), bytes.get_u32_ne());
     let sk_err = bytes.get_i32_ne();
-    let family = bytes.get_u16_ne();
-    let _protocol = bytes.get_u16_ne();
+    let (family, _protocol) = (bytes.get_u8(), bytes.get_u8());
     let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
     let (old, new) = (bytes.get_u8(), bytes.get_u8());
-    let _reserved = bytes.get_u16_ne();
     let laddr = address(&mut bytes);
     let raddr = address(&mut bytes);
     let mut comm = [0; 16];
@@ -115,8 +113,8 @@ fn address(bytes: &mut &[u8]) -> Address {
 
 /// Both addresses in one family: IPv4 when the socket is, or when either is v4-mapped (an IPv6 socket that
 /// talks IPv4; the other one may still be `::`).
-fn addresses(family: u16, laddr: Address, raddr: Address) -> (IpAddr, IpAddr) {
-    if family == tcptrace_common::AF_INET || laddr.is_v4() || raddr.is_v4() {
+fn addresses(family: u8, laddr: Address, raddr: Address) -> (IpAddr, IpAddr) {
+    if u16::from(family) == tcptrace_common::AF_INET || laddr.is_v4() || raddr.is_v4() {
         (v4(laddr).into(), v4(raddr).into())
     } else {
         (Ipv6Addr::from(laddr.octets()).into(), Ipv6Addr::from(raddr.octets()).into())

@@ -12,9 +12,9 @@ use tcptrace_common::{Address, CloseMetrics, KIND_TRANSITION, RecordFlags};
 
 /// The bytes of a record, field by field in the order of `TransitionRecord`.
 struct Bytes {
-    kind: u32,
-    flags: u32,
-    family: u16,
+    kind: u16,
+    flags: u16,
+    family: u8,
     laddr: Address,
     raddr: Address,
     states: (u8, u8),
@@ -27,7 +27,7 @@ impl Bytes {
         Self {
             kind: KIND_TRANSITION,
             flags: RecordFlags::LOCK_KNOWN | RecordFlags::ERROR,
-            family: tcptrace_common::AF_INET,
+            family: 2,
             laddr: Address::from_v4([192, 0, 2, 1]),
             raddr: Address::from_v4([198, 51, 100, 7]),
             states: (1, 8),
@@ -40,17 +40,19 @@ impl Bytes {
         let mut bytes = Vec::new();
         bytes.extend(self.kind.to_ne_bytes());
         bytes.extend(self.flags.to_ne_bytes());
+        bytes.extend(55_u32.to_ne_bytes());
         for word in [11_u64, 0, 22, 33, 44] {
             bytes.extend(word.to_ne_bytes());
         }
-        for word in [55_u32, 66, 77, 88] {
+        for word in [66_u32, 77, 88] {
             bytes.extend(word.to_ne_bytes());
         }
         bytes.extend(self.sk_err.to_ne_bytes());
-        for half in [self.family, tcptrace_common::IPPROTO_TCP, 80, 40_000] {
-            bytes.extend(half.to_ne_bytes());
+        bytes.extend([self.family, 6]);
+        for port in [80_u16, 40_000] {
+            bytes.extend(port.to_ne_bytes());
         }
-        bytes.extend([self.states.0, self.states.1, 0, 0]);
+        bytes.extend([self.states.0, self.states.1]);
         bytes.extend(self.laddr.octets());
         bytes.extend(self.raddr.octets());
         bytes.extend(self.comm);
@@ -77,7 +79,7 @@ fn every_field_arrives() {
 #[test]
 fn metrics_follow_when_announced_and_must() {
     let mut bytes = Bytes { flags: RecordFlags::METRICS, states: (9, 7), ..Bytes::new() }.encode();
-    assert_eq!(decode(&bytes), Err(DecodeError::Short(128)));
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(120)));
     bytes.extend(1_u64.to_ne_bytes());
     bytes.extend(2_u64.to_ne_bytes());
     bytes.extend(3_u32.to_ne_bytes());
@@ -128,8 +130,8 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 152..200)) {
-        bytes[..4].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
+    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 144..200)) {
+        bytes[..2].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
         let event = decode(&bytes).unwrap();
         prop_assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());
     }

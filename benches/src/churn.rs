@@ -2,25 +2,36 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    path::Path,
     process::Command,
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use nix::sched::{CloneFlags, unshare};
+use nix::{
+    mount::{MsFlags, mount},
+    sched::{CloneFlags, unshare},
+};
 
 /// Connections to one address before the next one: fewer than a range of ephemeral ports has, since each
 /// leaves its port in TIME_WAIT.
 const PER_ADDRESS: u32 = 20_000;
 
 /// Moves this process, and so every tool that it starts, into a network namespace of its own: the load takes no
-/// ports from the host and meets none of its firewall rules. Must run before there are threads.
+/// ports from the host and meets none of its firewall rules. And into a mount namespace with tracefs, which the
+/// peers need and which may not be mounted. Must run before there are threads.
 ///
 /// # Errors
 /// When the kernel refuses, or `ip` is missing.
 pub(crate) fn isolate() -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+    const NONE: Option<&str> = None;
+    unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("making namespaces")?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE).context("making mounts private")?;
+    if !Path::new("/sys/kernel/tracing/events").exists() {
+        mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), NONE)
+            .context("mounting tracefs")?;
+    }
     let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("starting ip")?;
     anyhow::ensure!(status.success(), "ip link set lo up failed");
     Ok(())

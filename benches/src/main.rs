@@ -23,9 +23,9 @@ use measure::Plan;
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Args {
     /// Connections of each run (ten transitions each)
-    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
     connections: u32,
-    /// Rounds; of each figure the median counts
+    /// Rounds, of one to two minutes with the peers; of each figure the median counts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     rounds: u32,
     /// Leave out the peers

@@ -117,11 +117,18 @@ impl Running {
         self.child.is_some()
     }
 
-    /// Ends it as Ctrl-C would; returns its exit code.
+    /// Ends it as Ctrl-C would, and kills it when it does not end; returns its exit code.
     pub(crate) fn stop(mut self) -> Result<Option<i32>> {
         self.floor = None;
         let Some(child) = &mut self.child else { return Ok(None) };
         kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGINT)?;
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while child.try_wait()?.is_none() {
+            if Instant::now() > deadline {
+                child.kill()?;
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
         let code = child.wait()?.code();
         self.child = None;
         Ok(code)

@@ -73,19 +73,11 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
         .map_err(|error| Error::Object(format!("type information: {error}")))?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field.
     let lesser = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
-    let mut outcome = Err(Error::Counters(String::new()));
-    for config in [config, lesser] {
-        outcome = open(options, Hook::TpBtf, &config, Some(&types), |ebpf| {
-            let program: &mut BtfTracePoint = program(ebpf, Hook::TpBtf)?;
-            program.load("inet_sock_set_state", &types).map_err(|error| refused(Hook::TpBtf, &error))?;
-            program.attach().map_err(|error| refused(Hook::TpBtf, &error))?;
-            Ok(())
-        });
-        if !matches!(outcome, Err(Error::Refused { .. })) {
-            break;
-        }
-    }
-    outcome
+    or_with_less(&config, &lesser, |config| {
+        open(options, Hook::TpBtf, config, Some(&types), |ebpf| {
+            attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
+        })
+    })
 }
 
 fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error> {
@@ -101,21 +93,35 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
     {
         config = bare;
     }
-    let mut outcome = Err(Error::Counters(String::new()));
-    for config in [config, bare] {
-        outcome = open(options, Hook::Tracepoint, &config, None, |ebpf| {
-            let program: &mut TracePoint = program(ebpf, Hook::Tracepoint)?;
+    or_with_less(&config, &bare, |config| {
+        open(options, Hook::Tracepoint, config, None, |ebpf| {
+            let program: &mut TracePoint = program(ebpf, Hook::Tracepoint.program())?;
             program.load().map_err(|error| refused(Hook::Tracepoint, &error))?;
             program
                 .attach("sock", "inet_sock_set_state")
                 .map_err(|error| refused(Hook::Tracepoint, &error))?;
             Ok(())
-        });
-        if !matches!(outcome, Err(Error::Refused { .. })) {
-            break;
-        }
+        })
+    })
+}
+
+/// Opens with the best settings, and with lesser ones if the kernel refuses that program.
+fn or_with_less(
+    best: &Config,
+    lesser: &Config,
+    open: impl Fn(&Config) -> Result<Tracer, Error>,
+) -> Result<Tracer, Error> {
+    match open(best) {
+        Err(Error::Refused { .. }) => open(lesser),
+        outcome => outcome,
     }
-    outcome
+}
+
+/// Loads a program of this type and starts it.
+fn attach_tp_btf(program: &mut BtfTracePoint, types: &aya::Btf) -> Result<(), Error> {
+    program.load("inet_sock_set_state", types).map_err(|error| refused(Hook::TpBtf, &error))?;
+    program.attach().map_err(|error| refused(Hook::TpBtf, &error))?;
+    Ok(())
 }
 
 /// An empty program on the hook, for measuring what is not ours. It detaches when it is dropped.
@@ -131,10 +137,7 @@ pub fn load_floor() -> Result<Floor, Error> {
     let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(Error::NoBtf)?;
     let types = aya::Btf::parse(&vmlinux, Endianness::default()).map_err(object)?;
     let mut ebpf = EbpfLoader::new().btf(Some(&types)).load(super::OBJECT).map_err(load_error)?;
-    let program = ebpf.program_mut("floor").ok_or_else(|| object("no program floor"))?;
-    let program: &mut BtfTracePoint = program.try_into().map_err(object)?;
-    program.load("inet_sock_set_state", &types).map_err(|error| refused(Hook::TpBtf, &error))?;
-    program.attach().map_err(|error| refused(Hook::TpBtf, &error))?;
+    attach_tp_btf(program(&mut ebpf, "floor")?, &types)?;
     Ok(Floor { _ebpf: ebpf })
 }
 
@@ -197,12 +200,12 @@ fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
     ebpf.take_map(name).ok_or_else(|| Error::Object(format!("no map {name}")))
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, hook: Hook) -> Result<&'a mut P, Error>
+fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
-    ebpf.program_mut(hook.program())
-        .ok_or_else(|| Error::Object(format!("no program {}", hook.program())))?
+    ebpf.program_mut(name)
+        .ok_or_else(|| Error::Object(format!("no program {name}")))?
         .try_into()
         .map_err(object)
 }

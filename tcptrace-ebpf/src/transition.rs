@@ -119,7 +119,8 @@ fn since<S: Sock>(sock: &S, ktime_ns: u64, cookie: u64, new: u8) -> u64 {
     let key = sock.address();
     // SAFETY: the value is copied out before anything else can run.
     let since = match unsafe { SINCE.get(key) } {
-        Some(since) if since.cookie == cookie => since.ktime_ns,
+        // It may have had no cookie then: it gets one when someone first asks.
+        Some(since) if since.cookie == cookie || since.cookie == 0 => since.ktime_ns,
         _ => 0,
     };
     if new == TCP_CLOSE {

@@ -8,12 +8,13 @@ use tcptrace_tests::{
     machine::{Hook, is_root},
     net::{self, Family, accept, listen, read_end},
     netns::V4,
+    process::tool,
     tracer::{Report, Tracer},
     transition::{Transition, Tuple},
     world::{Ports, World, compare},
 };
 
-both_hooks!(every_state, states_behind_a_filter, reused_socket_addresses);
+both_hooks!(every_state, states_behind_a_filter, a_cookie_made_meanwhile, reused_socket_addresses);
 
 /// Between the two programs' looks at the clock lies little; but this machine may be busy in between.
 const TOLERANCE_US: u64 = 300;
@@ -76,7 +77,7 @@ fn assert_durations(report: &Report, world: &World) -> usize {
     known
 }
 
-fn trace(hook: Hook, options: &[&str]) -> (Report, World) {
+fn trace(hook: Hook, options: &[&str], traffic: impl FnOnce(Ports) + Send + 'static) -> (Report, World) {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &[&["-o", "json", "--netns", &netns], options].concat());
@@ -92,7 +93,7 @@ fn every_state(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let (report, world) = trace(hook, &[]);
+    let (report, world) = trace(hook, &[], traffic);
     compare(&report.transitions(), &world.tracefs.transitions());
     // Listener, client and server have a first transition each, the other nine have one before.
     assert_eq!(assert_durations(&report, &world), 9);
@@ -113,7 +114,7 @@ fn states_behind_a_filter(hook: Hook, name: &str) {
         (&["--to-state", "CLOSE_WAIT"], &[("ESTABLISHED", "CLOSE_WAIT")]),
         (&["--state", "fin-wait-1"], &[("ESTABLISHED", "FIN_WAIT1"), ("FIN_WAIT1", "FIN_WAIT2")]),
     ] {
-        let (report, world) = trace(hook, options);
+        let (report, world) = trace(hook, options, traffic);
         let told = report.transitions();
         let kinds: Vec<_> = told.iter().map(|event| (event.old.as_str(), event.new.as_str())).collect();
         assert_eq!(kinds, states, "{options:?}");
@@ -127,6 +128,26 @@ fn states_behind_a_filter(hook: Hook, name: &str) {
             );
         }
     }
+}
+
+/// A socket gets its cookie when someone first asks for it, which may be another tool, in any state.
+fn a_cookie_made_meanwhile(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let (report, world) = trace(hook, &["--from-state", "CLOSE_WAIT"], |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let client = net::socket(ports.connect(Family::V4));
+        client.bind(&net::local(V4, ports.port(1)).into()).expect("bind");
+        client.connect(&ports.connect(Family::V4).into()).expect("connect");
+        let server = accept(&listener);
+        drop(client);
+        read_end(&server);
+        tool("ss", ["--tcp", "--all", "--no-header"]);
+    });
+    let cookie = &report.transitions()[0].json["cookie"];
+    assert_ne!(*cookie, 0, "ss makes one");
+    assert_eq!(assert_durations(&report, &world), 1);
 }
 
 /// The kernel gives the memory of a closed socket to the next one, which must not inherit its age.

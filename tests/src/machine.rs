@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The `tcptrace` binary under test: `TCPTRACE_BIN`, or what cargo built beside this test.
+/// The `tcptrace` binary under test: `TCPTRACE_BIN`, or the newest that cargo built beside this test.
 pub fn tcptrace() -> PathBuf {
     if let Some(path) = env::var_os("TCPTRACE_BIN") {
         return PathBuf::from(path);
@@ -17,7 +17,8 @@ pub fn tcptrace() -> PathBuf {
     let target = profile.parent().expect("the profile is in target");
     [profile.join("tcptrace"), target.join("release/tcptrace")]
         .into_iter()
-        .find(|path| path.exists())
+        .max_by_key(|path| path.metadata().and_then(|file| file.modified()).ok())
+        .filter(|path| path.exists())
         .expect("no tcptrace binary: run `cargo xtask test`, or set TCPTRACE_BIN")
 }
 

@@ -1,84 +1,7 @@
 //! Where the running kernel keeps its fields: resolved by user space, written into the object's read-only
 //! data before loading, so that the verifier sees constants and removes what is switched off.
 
-use crate::Filter;
-
-/// Byte offsets in `struct sock`, and what hangs from it. 0 where [`Known`] says that it is not known.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct SockLayout {
-    /// `__sk_common.skc_family`, u16.
-    pub family: u32,
-    /// `__sk_common.skc_dport`, network order u16.
-    pub dport: u32,
-    /// `__sk_common.skc_num`, host order u16; already 0 at the transition to CLOSE.
-    pub num: u32,
-    /// `__sk_common.skc_daddr`, four bytes.
-    pub daddr: u32,
-    /// `__sk_common.skc_rcv_saddr`, four bytes.
-    pub rcv_saddr: u32,
-    /// `__sk_common.skc_v6_daddr`, sixteen bytes.
-    pub v6_daddr: u32,
-    /// `__sk_common.skc_v6_rcv_saddr`, sixteen bytes.
-    pub v6_rcv_saddr: u32,
-    /// `__sk_common.skc_net.net`, pointer to `struct net`.
-    pub net: u32,
-    /// `ns.inum` in `struct net`, u32.
-    pub net_inum: u32,
-    /// `__sk_common.skc_cookie`, u64, 0 until someone asked for it.
-    pub cookie: u32,
-    /// `sk_protocol`, u16.
-    pub protocol: u32,
-    /// `sk_lock.owned`, int.
-    pub lock_owned: u32,
-    /// `sk_err`, int.
-    pub err: u32,
-}
-
-/// Byte offsets in `struct task_struct`, and what hangs from it: the context of a transition without a helper
-/// call for each of its parts.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TaskLayout {
-    /// `flags`, u32.
-    pub flags: u32,
-    /// `tgid`, int.
-    pub tgid: u32,
-    /// `pid`, int: the thread.
-    pub pid: u32,
-    /// `comm`, sixteen bytes.
-    pub comm: u32,
-    /// `cred`, pointer to `struct cred`.
-    pub cred: u32,
-    /// `uid.val` in `struct cred`, u32.
-    pub cred_uid: u32,
-    /// `cgroups`, pointer to `struct css_set`.
-    pub cgroups: u32,
-    /// `dfl_cgrp` in `struct css_set`, pointer to `struct cgroup`.
-    pub dfl_cgrp: u32,
-    /// `kn` in `struct cgroup`, pointer to `struct kernfs_node`.
-    pub kn: u32,
-    /// `id` in `struct kernfs_node`, u64: the cgroup id.
-    pub kn_id: u32,
-}
-
-/// Byte offsets in `struct tcp_sock`.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct TcpLayout {
-    /// `inet_conn.icsk_inet.inet_sport`, network order u16; survives to CLOSE.
-    pub sport: u32,
-    /// `inet_conn.icsk_inet.inet_saddr`, four bytes.
-    pub saddr: u32,
-    /// `bytes_acked`, u64.
-    pub bytes_acked: u32,
-    /// `bytes_received`, u64.
-    pub bytes_received: u32,
-    /// `srtt_us`, u32, eighths of a microsecond.
-    pub srtt_us: u32,
-    /// `total_retrans`, u32.
-    pub total_retrans: u32,
-}
+use crate::{Fields, Filter};
 
 /// Byte offsets in the record of the tracepoint `sock:inet_sock_set_state`, from tracefs' `format`.
 #[repr(C)]
@@ -131,11 +54,11 @@ impl Known {
     pub const COOKIE_HELPER: u32 = 1 << 3;
     /// `cookie`, for kernels without the helper.
     pub const COOKIE_FIELD: u32 = 1 << 4;
-    /// The four counters in [`TcpLayout`].
+    /// The four counters in [`TcpLayout`](crate::TcpLayout).
     pub const METRICS: u32 = 1 << 5;
-    /// The fields of [`SockLayout`] that no other bit stands for.
+    /// The fields of [`SockLayout`](crate::SockLayout) that no other bit stands for.
     pub const SOCK: u32 = 1 << 7;
-    /// All of [`TaskLayout`], and `bpf_get_current_task_btf()` exists (Linux 5.11).
+    /// All of [`TaskLayout`](crate::TaskLayout), and `bpf_get_current_task_btf()` exists (Linux 5.11).
     pub const TASK: u32 = 1 << 6;
 }
 
@@ -156,19 +79,15 @@ pub struct Config {
     pub watermark: u32,
     /// Always 0.
     pub reserved: u32,
-    /// `struct sock` and what hangs from it.
-    pub sock: SockLayout,
-    /// `struct tcp_sock`.
-    pub tcp: TcpLayout,
-    /// `struct task_struct`.
-    pub task: TaskLayout,
+    /// Fields of the kernel's structures, for programs that copy them.
+    pub fields: Fields,
     /// The classic tracepoint's record.
     pub record: RecordLayout,
     /// The user's filters.
     pub filter: Filter,
 }
 
-const _: () = assert!(size_of::<Config>() == 4 * (4 + 13 + 6 + 10 + 13) + size_of::<Filter>());
+const _: () = assert!(size_of::<Config>() == 4 * (4 + Fields::COUNT + 13) + size_of::<Filter>());
 const _: () = assert!(size_of::<Config>().is_multiple_of(8));
 
 impl Config {
@@ -178,41 +97,7 @@ impl Config {
         known: 0,
         watermark: 0,
         reserved: 0,
-        sock: SockLayout {
-            family: 0,
-            dport: 0,
-            num: 0,
-            daddr: 0,
-            rcv_saddr: 0,
-            v6_daddr: 0,
-            v6_rcv_saddr: 0,
-            net: 0,
-            net_inum: 0,
-            cookie: 0,
-            protocol: 0,
-            lock_owned: 0,
-            err: 0,
-        },
-        tcp: TcpLayout {
-            sport: 0,
-            saddr: 0,
-            bytes_acked: 0,
-            bytes_received: 0,
-            srtt_us: 0,
-            total_retrans: 0,
-        },
-        task: TaskLayout {
-            flags: 0,
-            tgid: 0,
-            pid: 0,
-            comm: 0,
-            cred: 0,
-            cred_uid: 0,
-            cgroups: 0,
-            dfl_cgrp: 0,
-            kn: 0,
-            kn_id: 0,
-        },
+        fields: Fields::NONE,
         record: RecordLayout {
             size: 0,
             skaddr: 0,

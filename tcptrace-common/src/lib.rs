@@ -8,6 +8,7 @@
 
 mod addr;
 mod counters;
+mod fields;
 mod filter;
 mod layout;
 mod owner;
@@ -16,8 +17,9 @@ mod state;
 
 pub use addr::{Address, Prefix};
 pub use counters::{Counters, STATE_SLOTS, state_slot};
+pub use fields::{Fields, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
-pub use layout::{Config, Known, MODE_COUNT, MODE_STREAM, RecordLayout, SockLayout, TaskLayout, TcpLayout};
+pub use layout::{Config, Known, MODE_COUNT, MODE_STREAM, RecordLayout};
 pub use owner::context_owns;
 pub use record::{CloseMetrics, ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord};
 pub use state::{STATE_NAMES, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT};

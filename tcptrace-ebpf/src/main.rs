@@ -6,7 +6,7 @@
 //!
 //! On the host this crate is an empty program, so that commands over the whole workspace work.
 
-#![cfg_attr(target_arch = "bpf", no_std, no_main)]
+#![cfg_attr(target_arch = "bpf", no_std, no_main, feature(asm_experimental_arch))]
 #![cfg_attr(
     target_arch = "bpf",
     expect(

@@ -19,8 +19,6 @@ pub(crate) struct Tuple {
 pub(crate) trait Sock {
     /// Address of the `struct sock`.
     fn address(&self) -> u64;
-    /// `sk_protocol`.
-    fn protocol(&self) -> u16;
     fn tuple(&self) -> Tuple;
     /// Inode of the network namespace.
     fn netns(&self) -> u32;

@@ -4,12 +4,9 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     bpf_get_current_uid_gid,
 };
-use tcptrace_common::{Known, TaskLayout, TransitionRecord};
+use tcptrace_common::{Known, TransitionRecord};
 
-use crate::{
-    config::{config, known},
-    typed::load,
-};
+use crate::{config::known, typed::load};
 
 /// `PF_KTHREAD`, `include/linux/sched.h`.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -40,7 +37,7 @@ impl Task {
     pub(crate) fn tgid(&self) -> u32 {
         match self {
             // SAFETY: an int of struct task_struct.
-            Self::Typed(task) => unsafe { load(*task, config().task.tgid) },
+            Self::Typed(task) => unsafe { load!(*task, task.tgid) },
             // SAFETY: no arguments.
             Self::Helpers => unsafe { (bpf_get_current_pid_tgid() >> 32) as u32 },
         }
@@ -50,8 +47,11 @@ impl Task {
     #[inline(always)]
     pub(crate) fn is_kernel_thread(&self) -> bool {
         match self {
-            // SAFETY: a u32 of struct task_struct.
-            Self::Typed(task) => unsafe { load::<u32>(*task, config().task.flags) & PF_KTHREAD != 0 },
+            Self::Typed(task) => {
+                // SAFETY: a u32 of struct task_struct.
+                let flags: u32 = unsafe { load!(*task, task.flags) };
+                flags & PF_KTHREAD != 0
+            }
             Self::Helpers => false,
         }
     }
@@ -66,12 +66,11 @@ impl Task {
         unsafe {
             match self {
                 Self::Typed(task) => {
-                    let layout = &config().task;
-                    (&raw mut (*record).tgid).write(load(*task, layout.tgid));
-                    (&raw mut (*record).tid).write(load(*task, layout.pid));
-                    (&raw mut (*record).uid).write(uid(*task, layout));
-                    (&raw mut (*record).cgroup_id).write(cgroup_id(*task, layout));
-                    (&raw mut (*record).comm).write([load(*task, layout.comm), load(*task, layout.comm + 8)]);
+                    (&raw mut (*record).tgid).write(load!(*task, task.tgid));
+                    (&raw mut (*record).tid).write(load!(*task, task.pid));
+                    (&raw mut (*record).uid).write(uid(*task));
+                    (&raw mut (*record).cgroup_id).write(cgroup_id(*task));
+                    (&raw mut (*record).comm).write([load!(*task, task.comm), load!(*task, task.comm + 8)]);
                 }
                 Self::Helpers => {
                     let pid_tgid = bpf_get_current_pid_tgid();
@@ -91,11 +90,11 @@ impl Task {
 /// # Safety
 /// `task` is a typed pointer to the current task.
 #[inline(always)]
-unsafe fn uid(task: *const u8, layout: &TaskLayout) -> u32 {
+unsafe fn uid(task: *const u8) -> u32 {
     // SAFETY: the caller's promise; the null check satisfies the verifier, a task has credentials.
     unsafe {
-        let cred: *const u8 = load(task, layout.cred);
-        if cred.is_null() { u32::MAX } else { load(cred, layout.cred_uid) }
+        let cred: *const u8 = load!(task, task.cred);
+        if cred.is_null() { u32::MAX } else { load!(cred, task.cred_uid) }
     }
 }
 
@@ -104,18 +103,18 @@ unsafe fn uid(task: *const u8, layout: &TaskLayout) -> u32 {
 /// # Safety
 /// `task` is a typed pointer to the current task.
 #[inline(always)]
-unsafe fn cgroup_id(task: *const u8, layout: &TaskLayout) -> u64 {
+unsafe fn cgroup_id(task: *const u8) -> u64 {
     // SAFETY: the caller's promise; none of these is null while the task runs.
     unsafe {
-        let set: *const u8 = load(task, layout.cgroups);
+        let set: *const u8 = load!(task, task.cgroups);
         if set.is_null() {
             return 0;
         }
-        let cgroup: *const u8 = load(set, layout.dfl_cgrp);
+        let cgroup: *const u8 = load!(set, task.dfl_cgrp);
         if cgroup.is_null() {
             return 0;
         }
-        let node: *const u8 = load(cgroup, layout.kn);
-        if node.is_null() { 0 } else { load(node, layout.kn_id) }
+        let node: *const u8 = load!(cgroup, task.kn);
+        if node.is_null() { 0 } else { load!(node, task.kn_id) }
     }
 }

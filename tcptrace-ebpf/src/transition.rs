@@ -2,53 +2,76 @@
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns};
 use tcptrace_common::{
-    AF_INET, IPPROTO_TCP, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, context_owns, state_slot,
+    AF_INET, Counters, IPPROTO_TCP, MODE_COUNT, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE,
+    context_owns, state_slot,
 };
 
 use crate::{
     config::config,
     diagnostics,
-    emit::{self, Facts},
+    emit::{self, Facts, Standing},
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
     sock::Sock,
     task::Task,
 };
 
-/// Handles one event of the hook. `old` and `new` are as the kernel gives them.
+/// A transition that has been counted.
+pub(crate) struct Transition {
+    counters: &'static mut Counters,
+    pub(crate) old: u8,
+    pub(crate) new: u8,
+}
+
+/// Counts one event of the hook; `None` when that is all there is to do. `old` and `new` are as the kernel gives
+/// them, `protocol` is `sk_protocol`.
 #[inline(always)]
-pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, old: i32, new: i32) {
-    let Some(counters) = counters() else { return };
-    if sock.protocol() != IPPROTO_TCP {
+pub(crate) fn count<C: EbpfContext>(ctx: &C, protocol: u16, old: i32, new: i32) -> Option<Transition> {
+    let counters = counters()?;
+    if protocol != IPPROTO_TCP {
         counters.other_protocol += 1;
-        return;
+        return None;
     }
     if old == new {
         counters.same_state += 1;
-        return;
+        return None;
     }
+    let (old, new) = (state(old), state(new));
     let (old_slot, new_slot) = (slot(old), slot(new));
     counters.seen[old_slot][new_slot] += 1;
-    let (old, new) = (state(old), state(new));
     if old_slot == 0 || new_slot == 0 {
         diagnostics::unknown_state(ctx.as_ptr(), old, new);
     }
-    let streaming = config().mode == MODE_STREAM;
-    if !streaming && config().filter.active == 0 {
+    if config().mode == MODE_COUNT && config().filter.active == 0 {
         counters.delivered += 1;
-        return;
+        return None;
     }
+    Some(Transition { counters, old, new })
+}
 
-    let tuple = sock.tuple();
-    let sk_err = sock.error();
-    let mut flags = match sock.lock_owned() {
-        None => 0,
-        Some(false) => RecordFlags::LOCK_KNOWN,
-        Some(true) => RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED,
-    };
-    if flags & RecordFlags::LOCK_OWNED != 0 && task.is_kernel_thread() {
-        flags |= RecordFlags::KERNEL_THREAD;
+/// Filters a transition, and reports it.
+#[inline(always)]
+pub(crate) fn report<C: EbpfContext, S: Sock>(ctx: &C, transition: Transition, sock: &S, task: &Task) {
+    let Transition { counters, old, new } = transition;
+    if config().filter.active == 0 {
+        stream(ctx, counters, sock, task, &Facts { flags: 0, ktime_ns: now(), since_ns: 0, old, new });
+    } else {
+        filtered(ctx, counters, sock, task, old, new);
     }
+}
+
+/// A transition that the user may not want.
+#[inline(always)]
+fn filtered<C: EbpfContext, S: Sock>(
+    ctx: &C,
+    counters: &mut Counters,
+    sock: &S,
+    task: &Task,
+    old: u8,
+    new: u8,
+) {
+    let tuple = sock.tuple();
+    let standing = Standing::of(sock, task);
     let subject = Subject {
         laddr: tuple.laddr,
         raddr: tuple.raddr,
@@ -61,13 +84,14 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, o
         old,
         new,
         skaddr: sock.address(),
-        actor: if context_owns(flags, sk_err.unwrap_or(0), old, new) { Some(task) } else { None },
+        actor: if context_owns(standing.flags, standing.sk_err, old, new) { Some(task) } else { None },
     };
     let verdict = filter::verdict(&candidate);
 
     // Counting has no use for what only serves other records.
+    let streaming = config().mode == MODE_STREAM;
     let dropped = verdict == Verdict::Drop || (!streaming && verdict == Verdict::Hidden);
-    let by_state = config().filter.active != 0 && config().filter.by_state();
+    let by_state = config().filter.by_state();
     if dropped {
         counters.filtered += 1;
     } else if !streaming {
@@ -76,20 +100,23 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, o
     if !streaming || (dropped && !by_state) {
         return;
     }
-    // SAFETY: no arguments.
-    let ktime_ns = unsafe { bpf_ktime_get_ns() };
-    let cookie = sock.cookie();
-    let since_ns = if by_state { since(sock, ktime_ns, cookie, new) } else { 0 };
+    let ktime_ns = now();
+    let since_ns = if by_state { since(sock, ktime_ns, new) } else { 0 };
     if dropped {
         return;
     }
-    flags |= match verdict {
+    let flags = match verdict {
         Verdict::Undecided => RecordFlags::UNDECIDED,
         Verdict::Hidden => RecordFlags::HIDDEN,
         Verdict::Pass | Verdict::Drop => 0,
     };
-    let facts = Facts { flags, ktime_ns, since_ns, cookie, sk_err, old, new };
-    if emit::emit(sock, task, &facts, &tuple, subject.netns, counters.delivered) {
+    stream(ctx, counters, sock, task, &Facts { flags, ktime_ns, since_ns, old, new });
+}
+
+/// Puts a transition on the ring and counts what became of it.
+#[inline(always)]
+fn stream<C: EbpfContext, S: Sock>(ctx: &C, counters: &mut Counters, sock: &S, task: &Task, facts: &Facts) {
+    if emit::emit(sock, task, facts, counters.delivered) {
         counters.delivered += 1;
     } else {
         counters.lost_ring_full += 1;
@@ -100,11 +127,17 @@ pub(crate) fn observe<C: EbpfContext, S: Sock>(ctx: &C, sock: &S, task: &Task, o
     }
 }
 
+#[inline(always)]
+fn now() -> u64 {
+    // SAFETY: no arguments.
+    unsafe { bpf_ktime_get_ns() }
+}
+
 /// The matrix index of a state. The mask is opaque to the compiler, which would drop it as needless; the verifier
 /// needs to see it.
 #[inline(always)]
-fn slot(number: i32) -> usize {
-    core::hint::black_box(state_slot(state(number))) & (STATE_SLOTS - 1)
+fn slot(state: u8) -> usize {
+    core::hint::black_box(state_slot(state)) & (STATE_SLOTS - 1)
 }
 
 /// States are small; what is not fits no slot and shows as 255.
@@ -115,8 +148,8 @@ fn state(number: i32) -> u8 {
 
 /// When the socket entered the state that it leaves now (0: not known), noting the time for the next one.
 #[inline(always)]
-fn since<S: Sock>(sock: &S, ktime_ns: u64, cookie: u64, new: u8) -> u64 {
-    let key = sock.address();
+fn since<S: Sock>(sock: &S, ktime_ns: u64, new: u8) -> u64 {
+    let (key, cookie) = (sock.address(), sock.cookie());
     // SAFETY: the value is copied out before anything else can run.
     let since = match unsafe { SINCE.get(key) } {
         // It may have had no cookie then: it gets one when someone first asks.

@@ -11,11 +11,11 @@ use aya_ebpf::{
 use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, TCP_CLOSE};
 
 use crate::{
-    config::{config, known},
+    config::known,
     sock::{Sock, Tuple},
     task::Task,
     transition,
-    typed::{load, load_v6},
+    typed::load,
 };
 
 /// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`.
@@ -24,7 +24,11 @@ use crate::{
 pub(crate) fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     let sk: *const u8 = ctx.arg(0);
     let (old, new): (i32, i32) = (ctx.arg(1), ctx.arg(2));
-    transition::observe(&ctx, &BtfSock::new(sk, new), &Task::current(true), old, new);
+    // SAFETY: a u16 of struct sock.
+    let protocol = unsafe { load!(sk, sock.protocol) };
+    if let Some(transition) = transition::count(&ctx, protocol, old, new) {
+        transition::report(&ctx, transition, &BtfSock::new(sk, new), &Task::current(true));
+    }
     0
 }
 
@@ -55,33 +59,31 @@ impl Sock for BtfSock {
     }
 
     #[inline(always)]
-    fn protocol(&self) -> u16 {
-        // SAFETY: a u16 of struct sock.
-        unsafe { load(self.sk, config().sock.protocol) }
-    }
-
-    #[inline(always)]
     fn tuple(&self) -> Tuple {
-        let (sock, tcp) = (&config().sock, &config().tcp);
         // SAFETY: fields of struct sock, and of struct tcp_sock behind the null check.
         unsafe {
-            let family: u16 = load(self.sk, sock.family);
-            let dport: u16 = load(self.sk, sock.dport);
+            let family: u16 = load!(self.sk, sock.family);
+            let dport: u16 = load!(self.sk, sock.dport);
             let lport = if self.tcp.is_null() {
-                load(self.sk, sock.num)
+                load!(self.sk, sock.num)
             } else {
-                u16::from_be(load(self.tcp, tcp.sport))
+                u16::from_be(load!(self.tcp, tcp.sport))
             };
             let (laddr, raddr) = if family == AF_INET {
-                let saddr: [u8; 4] = if self.tcp.is_null() {
-                    load::<u32>(self.sk, sock.rcv_saddr).to_ne_bytes()
+                let saddr: u32 = if self.tcp.is_null() {
+                    load!(self.sk, sock.rcv_saddr)
                 } else {
-                    load::<u32>(self.tcp, tcp.saddr).to_ne_bytes()
+                    load!(self.tcp, tcp.saddr)
                 };
-                let daddr = load::<u32>(self.sk, sock.daddr).to_ne_bytes();
-                (Address::from_v4(saddr), Address::from_v4(daddr))
+                let daddr: u32 = load!(self.sk, sock.daddr);
+                (Address::from_v4(saddr.to_ne_bytes()), Address::from_v4(daddr.to_ne_bytes()))
             } else {
-                (load_v6(self.sk, sock.v6_rcv_saddr), load_v6(self.sk, sock.v6_daddr))
+                (
+                    Address {
+                        words: [load!(self.sk, sock.v6_rcv_saddr), load!(self.sk, sock.v6_rcv_saddr + 8)],
+                    },
+                    Address { words: [load!(self.sk, sock.v6_daddr), load!(self.sk, sock.v6_daddr + 8)] },
+                )
             };
             Tuple { family, lport, rport: u16::from_be(dport), laddr, raddr }
         }
@@ -94,8 +96,8 @@ impl Sock for BtfSock {
         }
         // SAFETY: the pointer to struct net is typed as well.
         unsafe {
-            let net: *const u8 = load(self.sk, config().sock.net);
-            load(net, config().sock.net_inum)
+            let net: *const u8 = load!(self.sk, sock.net);
+            load!(net, sock.net_inum)
         }
     }
 
@@ -104,7 +106,7 @@ impl Sock for BtfSock {
         // A socket gets its cookie when it is first asked for; only then is the helper needed.
         let cookie = if known(Known::COOKIE_FIELD) {
             // SAFETY: a u64 of struct sock.
-            unsafe { load(self.sk, config().sock.cookie) }
+            unsafe { load!(self.sk, sock.cookie) }
         } else {
             0
         };
@@ -117,14 +119,18 @@ impl Sock for BtfSock {
 
     #[inline(always)]
     fn lock_owned(&self) -> Option<bool> {
+        if !known(Known::LOCK) {
+            return None;
+        }
         // SAFETY: an int of struct sock.
-        known(Known::LOCK).then(|| unsafe { load::<i32>(self.sk, config().sock.lock_owned) } != 0)
+        let owned: i32 = unsafe { load!(self.sk, sock.lock_owned) };
+        Some(owned != 0)
     }
 
     #[inline(always)]
     fn error(&self) -> Option<i32> {
         // SAFETY: an int of struct sock.
-        known(Known::ERROR).then(|| unsafe { load(self.sk, config().sock.err) })
+        known(Known::ERROR).then(|| unsafe { load!(self.sk, sock.err) })
     }
 
     #[inline(always)]
@@ -132,14 +138,14 @@ impl Sock for BtfSock {
         if self.tcp.is_null() || !known(Known::METRICS) {
             return None;
         }
-        let tcp = &config().tcp;
         // SAFETY: counters of struct tcp_sock, which is not null.
         Some(unsafe {
+            let srtt: u32 = load!(self.tcp, tcp.srtt_us);
             CloseMetrics {
-                bytes_acked: load(self.tcp, tcp.bytes_acked),
-                bytes_received: load(self.tcp, tcp.bytes_received),
-                srtt_us: load::<u32>(self.tcp, tcp.srtt_us) >> 3,
-                retransmits: load(self.tcp, tcp.total_retrans),
+                bytes_acked: load!(self.tcp, tcp.bytes_acked),
+                bytes_received: load!(self.tcp, tcp.bytes_received),
+                srtt_us: srtt >> 3,
+                retransmits: load!(self.tcp, tcp.total_retrans),
             }
         })
     }

@@ -37,7 +37,9 @@ pub(crate) fn set_state_tp(ctx: TracePointContext) -> u32 {
     let layout = &config().record;
     // SAFETY: as above.
     let (old, new) = unsafe { (sock.field(layout.oldstate), sock.field(layout.newstate)) };
-    transition::observe(&ctx, &sock, &Task::current(false), old, new);
+    if let Some(transition) = transition::count(&ctx, sock.protocol(), old, new) {
+        transition::report(&ctx, transition, &sock, &Task::current(false));
+    }
     0
 }
 
@@ -59,6 +61,20 @@ impl RecordSock {
         unsafe { self.record.add(offset as usize).cast::<T>().read_volatile() }
     }
 
+    /// `sk_protocol`.
+    #[inline(always)]
+    fn protocol(&self) -> u16 {
+        let layout = &config().record;
+        // SAFETY: one or two bytes, as the format said.
+        unsafe {
+            if layout.protocol_size == 1 {
+                u16::from(self.field::<u8>(layout.protocol))
+            } else {
+                self.field(layout.protocol)
+            }
+        }
+    }
+
     /// A field of the `struct sock` behind the record, copied from kernel memory.
     #[inline(always)]
     fn sock_field<T: Copy>(&self, offset: u32) -> Option<T> {
@@ -72,19 +88,6 @@ impl Sock for RecordSock {
     fn address(&self) -> u64 {
         // SAFETY: a pointer in the record.
         unsafe { self.field(config().record.skaddr) }
-    }
-
-    #[inline(always)]
-    fn protocol(&self) -> u16 {
-        let layout = &config().record;
-        // SAFETY: one or two bytes, as the format said.
-        unsafe {
-            if layout.protocol_size == 1 {
-                u16::from(self.field::<u8>(layout.protocol))
-            } else {
-                self.field(layout.protocol)
-            }
-        }
     }
 
     #[inline(always)]
@@ -104,7 +107,7 @@ impl Sock for RecordSock {
             // The record's port is the last one that the socket had. One that connects again has none yet.
             let lport = if self.field::<i32>(layout.newstate) == i32::from(TCP_SYN_SENT) && known(Known::SOCK)
             {
-                self.sock_field(config().sock.num).unwrap_or(0)
+                self.sock_field(config().fields.sock.num).unwrap_or(0)
             } else {
                 self.field(layout.sport)
             };
@@ -117,9 +120,10 @@ impl Sock for RecordSock {
         if !known(Known::NETNS) {
             return 0;
         }
-        let Some(net) = self.sock_field::<u64>(config().sock.net) else { return 0 };
+        let Some(net) = self.sock_field::<u64>(config().fields.sock.net) else { return 0 };
         // SAFETY: as in `sock_field`.
-        unsafe { bpf_probe_read_kernel((net + u64::from(config().sock.net_inum)) as *const u32) }.unwrap_or(0)
+        unsafe { bpf_probe_read_kernel((net + u64::from(config().fields.sock.net_inum)) as *const u32) }
+            .unwrap_or(0)
     }
 
     #[inline(always)]
@@ -127,7 +131,7 @@ impl Sock for RecordSock {
         if !known(Known::COOKIE_FIELD) {
             return 0;
         }
-        self.sock_field(config().sock.cookie).unwrap_or(0)
+        self.sock_field(config().fields.sock.cookie).unwrap_or(0)
     }
 
     #[inline(always)]
@@ -135,7 +139,7 @@ impl Sock for RecordSock {
         if !known(Known::LOCK) {
             return None;
         }
-        self.sock_field::<i32>(config().sock.lock_owned).map(|owned| owned != 0)
+        self.sock_field::<i32>(config().fields.sock.lock_owned).map(|owned| owned != 0)
     }
 
     #[inline(always)]
@@ -143,7 +147,7 @@ impl Sock for RecordSock {
         if !known(Known::ERROR) {
             return None;
         }
-        self.sock_field(config().sock.err)
+        self.sock_field(config().fields.sock.err)
     }
 
     #[inline(always)]
@@ -151,7 +155,7 @@ impl Sock for RecordSock {
         if !known(Known::METRICS) {
             return None;
         }
-        let tcp = &config().tcp;
+        let tcp = &config().fields.tcp;
         Some(CloseMetrics {
             bytes_acked: self.sock_field(tcp.bytes_acked)?,
             bytes_received: self.sock_field(tcp.bytes_received)?,

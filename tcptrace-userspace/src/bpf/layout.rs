@@ -37,7 +37,7 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
             Err(LayoutError::Width { path, found: found.size, expected })
         }
     };
-    let sock = &mut config.sock;
+    let sock = &mut config.fields.sock;
     sock.family = field("sock.__sk_common.skc_family", 2)?;
     sock.dport = field("sock.__sk_common.skc_dport", 2)?;
     sock.num = field("sock.__sk_common.skc_num", 2)?;
@@ -46,8 +46,8 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     sock.v6_daddr = field("sock.__sk_common.skc_v6_daddr", 16)?;
     sock.v6_rcv_saddr = field("sock.__sk_common.skc_v6_rcv_saddr", 16)?;
     sock.protocol = field("sock.sk_protocol", 2)?;
-    config.tcp.sport = field("tcp_sock.inet_conn.icsk_inet.inet_sport", 2)?;
-    config.tcp.saddr = field("tcp_sock.inet_conn.icsk_inet.inet_saddr", 4)?;
+    config.fields.tcp.sport = field("tcp_sock.inet_conn.icsk_inet.inet_sport", 2)?;
+    config.fields.tcp.saddr = field("tcp_sock.inet_conn.icsk_inet.inet_saddr", 4)?;
 
     config.known |= Known::SOCK;
 
@@ -66,7 +66,7 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     optional("sock.__sk_common.skc_cookie", 8, Known::COOKIE_FIELD, &mut sock.cookie);
 
     if let Ok(task) = task_layout(field) {
-        config.task = task;
+        config.fields.task = task;
         config.known |= Known::TASK;
     }
     if let (Ok(acked), Ok(received), Ok(srtt), Ok(retrans)) = (
@@ -75,10 +75,10 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
         field("tcp_sock.srtt_us", 4),
         field("tcp_sock.total_retrans", 4),
     ) {
-        config.tcp.bytes_acked = acked;
-        config.tcp.bytes_received = received;
-        config.tcp.srtt_us = srtt;
-        config.tcp.total_retrans = retrans;
+        config.fields.tcp.bytes_acked = acked;
+        config.fields.tcp.bytes_received = received;
+        config.fields.tcp.srtt_us = srtt;
+        config.fields.tcp.total_retrans = retrans;
         config.known |= Known::METRICS;
     }
     Ok(())

@@ -11,7 +11,8 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    Btf, Error, Hook, PortSet, Tracer, boundary::PodConfig, format, layout, privileges, ring, tracefs,
+    Btf, Error, Hook, PortSet, Tracer, boundary::PodConfig, format, layout, privileges, relocate::relocate,
+    ring, tracefs,
 };
 
 /// How to trace.
@@ -181,7 +182,8 @@ fn open(
     if !options.verbose {
         loader.map_max_entries("AYA_LOGS", ring::ring_size(0));
     }
-    let mut ebpf = loader.load(super::OBJECT).map_err(load_error)?;
+    let relocated = relocate(super::OBJECT, &config.fields)?;
+    let mut ebpf = loader.load(&relocated).map_err(load_error)?;
 
     let mut ports: Array<_, [u64; 1024]> = Array::try_from(map(&mut ebpf, "PORTS")?).map_err(object)?;
     for (slot, set) in [(0, &options.lports), (1, &options.rports)] {

@@ -10,6 +10,7 @@ mod layout;
 mod load;
 mod ports;
 mod privileges;
+mod relocate;
 mod ring;
 mod tracefs;
 mod tracer;

@@ -42,13 +42,22 @@ pub struct Owner {
 }
 
 /// How an owner is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// The process acted on this socket itself.
     Exact,
     /// The process opened the listener that this socket came from; who accepted it is not known yet.
     Inherited,
+}
+
+impl Provenance {
+    /// As JSON and CSV have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Inherited => "inherited",
+        }
+    }
 }
 
 /// Lost transitions by cause. Zero everywhere means that nothing was lost.

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use super::{Sink, put};
 use crate::{
     clock::{Clock, TimeFormat},
-    record::{Loss, Provenance, Record, Transition},
+    record::{Loss, Record, Transition},
     state::State,
 };
 
@@ -89,13 +89,8 @@ fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
     next_number(out, owner.map(|owner| owner.pid));
     next(out, |out| owner.iter().for_each(|owner| name(out, &owner.comm)));
     next_number(out, owner.map(|owner| owner.uid));
-    next(out, |out| {
-        out.extend_from_slice(match owner.map(|owner| owner.provenance) {
-            Some(Provenance::Exact) => b"exact",
-            Some(Provenance::Inherited) => b"inherited",
-            None => b"",
-        });
-    });
+    let provenance = owner.map_or("", |owner| owner.provenance.name());
+    next(out, |out| out.extend_from_slice(provenance.as_bytes()));
     let context = &event.context;
     next_number(out, Some(context.pid));
     next_number(out, Some(context.tid));

@@ -2,6 +2,7 @@
 
 mod csv;
 mod json;
+mod json_transition;
 mod put;
 mod text;
 

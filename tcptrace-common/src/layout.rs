@@ -1,5 +1,5 @@
-//! Where the running kernel keeps its fields: resolved by user space, written into the object's read-only
-//! data before loading, so that the verifier sees constants and removes what is switched off.
+//! The settings: what user space knows of the running kernel, and what the user wants. They are written into the
+//! object's read-only data before loading, so that the verifier sees constants and removes what is switched off.
 
 use crate::{Fields, Filter};
 

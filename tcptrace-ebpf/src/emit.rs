@@ -7,31 +7,40 @@ use tcptrace_common::{
     ClosingRecord, IPPROTO_TCP, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord,
 };
 
-use crate::{config::config, maps::EVENTS, sock::Sock, task::Task};
+use crate::{
+    config::config,
+    maps::EVENTS,
+    sock::{Sock, Tuple},
+    task::Task,
+};
 
 /// How many records a CPU submits between two looks at the fill level: a look costs about as much as a third
 /// of a record, and at this stride disappears.
 const LOOK_EVERY: u64 = 64;
 
-/// What the socket does not tell of a transition.
+/// What is known of a transition besides its socket.
 pub(crate) struct Facts {
     /// [`RecordFlags`] of the verdict.
     pub(crate) flags: u16,
     pub(crate) ktime_ns: u64,
     pub(crate) since_ns: u64,
+    pub(crate) cookie: u64,
     pub(crate) old: u8,
     pub(crate) new: u8,
 }
 
-/// Who may be acting on a socket, and its error.
-pub(crate) struct Standing {
-    /// [`RecordFlags`].
+/// What both the filters and the record need of the socket: with the fallback hook each read is a call, so it is
+/// made once.
+pub(crate) struct View {
+    pub(crate) tuple: Tuple,
+    pub(crate) netns: u32,
+    /// [`RecordFlags`]: who may be acting on the socket, and whether its error is known.
     pub(crate) flags: u16,
     /// 0 where it is unknown.
     pub(crate) sk_err: i32,
 }
 
-impl Standing {
+impl View {
     #[inline(always)]
     pub(crate) fn of<S: Sock>(sock: &S, task: &Task) -> Self {
         let mut flags = match sock.lock_owned() {
@@ -42,16 +51,17 @@ impl Standing {
         if flags & RecordFlags::LOCK_OWNED != 0 && task.is_kernel_thread() {
             flags |= RecordFlags::KERNEL_THREAD;
         }
-        match sock.error() {
-            None => Self { flags, sk_err: 0 },
-            Some(sk_err) => Self { flags: flags | RecordFlags::ERROR, sk_err },
+        let sk_err = sock.error();
+        if sk_err.is_some() {
+            flags |= RecordFlags::ERROR;
         }
+        Self { tuple: sock.tuple(), netns: sock.netns(), flags, sk_err: sk_err.unwrap_or(0) }
     }
 }
 
 /// Puts a record on the ring; `false` when there is no room. `delivered` is this CPU's count so far.
 #[inline(always)]
-pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, facts: &Facts, delivered: u64) -> bool {
+pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts, delivered: u64) -> bool {
     let metrics = if facts.new == TCP_CLOSE { sock.close_metrics() } else { None };
     let size = if metrics.is_some() { size_of::<ClosingRecord>() } else { size_of::<TransitionRecord>() };
     let Some(mut entry) = EVENTS.reserve_bytes(size, 0) else { return false };
@@ -63,39 +73,43 @@ pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, facts: &Facts, delivered: u64
             (&raw mut (*record.cast::<ClosingRecord>()).metrics).write(metrics);
         }
         let metrics_flag = if metrics.is_some() { RecordFlags::METRICS } else { 0 };
-        fill(record.cast(), sock, task, facts, metrics_flag);
+        fill(record.cast(), sock, task, view, facts, metrics_flag);
     }
     entry.submit(wakeup(delivered));
     true
 }
 
-/// Copies every field from where the kernel has it straight into the record: whatever is kept in between costs
-/// a trip through the stack.
+/// Writes every field of a record in place: a copy through the stack would double its cost.
 ///
 /// # Safety
 /// `record` points to room for one.
 #[inline(always)]
-unsafe fn fill<S: Sock>(record: *mut TransitionRecord, sock: &S, task: &Task, facts: &Facts, flags: u16) {
+unsafe fn fill<S: Sock>(
+    record: *mut TransitionRecord,
+    sock: &S,
+    task: &Task,
+    view: &View,
+    facts: &Facts,
+    flags: u16,
+) {
     // SAFETY: the caller's promise.
     unsafe {
-        let standing = Standing::of(sock, task);
         (&raw mut (*record).kind).write(KIND_TRANSITION);
-        (&raw mut (*record).flags).write(facts.flags | flags | standing.flags);
-        (&raw mut (*record).sk_err).write(standing.sk_err);
-        (&raw mut (*record).netns).write(sock.netns());
+        (&raw mut (*record).flags).write(facts.flags | flags | view.flags);
+        (&raw mut (*record).sk_err).write(view.sk_err);
+        (&raw mut (*record).netns).write(view.netns);
         (&raw mut (*record).ktime_ns).write(facts.ktime_ns);
         (&raw mut (*record).since_ns).write(facts.since_ns);
         (&raw mut (*record).skaddr).write(sock.address());
-        (&raw mut (*record).cookie).write(sock.cookie());
-        let tuple = sock.tuple();
-        (&raw mut (*record).family).write(tuple.family as u8);
+        (&raw mut (*record).cookie).write(facts.cookie);
+        (&raw mut (*record).family).write(view.tuple.family as u8);
         (&raw mut (*record).protocol).write(IPPROTO_TCP as u8);
-        (&raw mut (*record).lport).write(tuple.lport);
-        (&raw mut (*record).rport).write(tuple.rport);
+        (&raw mut (*record).lport).write(view.tuple.lport);
+        (&raw mut (*record).rport).write(view.tuple.rport);
         (&raw mut (*record).old_state).write(facts.old);
         (&raw mut (*record).new_state).write(facts.new);
-        (&raw mut (*record).laddr).write(tuple.laddr);
-        (&raw mut (*record).raddr).write(tuple.raddr);
+        (&raw mut (*record).laddr).write(view.tuple.laddr);
+        (&raw mut (*record).raddr).write(view.tuple.raddr);
         task.fill(record);
     }
 }

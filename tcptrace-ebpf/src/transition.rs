@@ -9,7 +9,7 @@ use tcptrace_common::{
 use crate::{
     config::config,
     diagnostics,
-    emit::{self, Facts, Standing},
+    emit::{self, Facts, View},
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
     sock::Sock,
@@ -19,8 +19,8 @@ use crate::{
 /// A transition that has been counted.
 pub(crate) struct Transition {
     counters: &'static mut Counters,
-    pub(crate) old: u8,
-    pub(crate) new: u8,
+    old: u8,
+    new: u8,
 }
 
 /// Counts one event of the hook; `None` when that is all there is to do. `old` and `new` are as the kernel gives
@@ -53,11 +53,13 @@ pub(crate) fn count<C: EbpfContext>(ctx: &C, protocol: u16, old: i32, new: i32) 
 #[inline(always)]
 pub(crate) fn report<C: EbpfContext, S: Sock>(ctx: &C, transition: Transition, sock: &S, task: &Task) {
     let Transition { counters, old, new } = transition;
-    if config().filter.active == 0 {
-        stream(ctx, counters, sock, task, &Facts { flags: 0, ktime_ns: now(), since_ns: 0, old, new });
-    } else {
-        filtered(ctx, counters, sock, task, old, new);
+    let view = View::of(sock, task);
+    if config().filter.active != 0 {
+        filtered(ctx, counters, sock, task, &view, old, new);
+        return;
     }
+    let facts = Facts { flags: 0, ktime_ns: now(), since_ns: 0, cookie: sock.cookie(), old, new };
+    stream(ctx, counters, sock, task, &view, &facts);
 }
 
 /// A transition that the user may not want.
@@ -67,24 +69,23 @@ fn filtered<C: EbpfContext, S: Sock>(
     counters: &mut Counters,
     sock: &S,
     task: &Task,
+    view: &View,
     old: u8,
     new: u8,
 ) {
-    let tuple = sock.tuple();
-    let standing = Standing::of(sock, task);
     let subject = Subject {
-        laddr: tuple.laddr,
-        raddr: tuple.raddr,
-        netns: sock.netns(),
-        inet: tuple.family == AF_INET,
+        laddr: view.tuple.laddr,
+        raddr: view.tuple.raddr,
+        netns: view.netns,
+        inet: view.tuple.family == AF_INET,
     };
     let candidate = Candidate {
-        tuple: &tuple,
+        tuple: &view.tuple,
         subject: &subject,
         old,
         new,
         skaddr: sock.address(),
-        actor: if context_owns(standing.flags, standing.sk_err, old, new) { Some(task) } else { None },
+        actor: if context_owns(view.flags, view.sk_err, old, new) { Some(task) } else { None },
     };
     let verdict = filter::verdict(&candidate);
 
@@ -101,7 +102,8 @@ fn filtered<C: EbpfContext, S: Sock>(
         return;
     }
     let ktime_ns = now();
-    let since_ns = if by_state { since(sock, ktime_ns, new) } else { 0 };
+    let cookie = sock.cookie();
+    let since_ns = if by_state { since(sock, ktime_ns, cookie, new) } else { 0 };
     if dropped {
         return;
     }
@@ -110,13 +112,20 @@ fn filtered<C: EbpfContext, S: Sock>(
         Verdict::Hidden => RecordFlags::HIDDEN,
         Verdict::Pass | Verdict::Drop => 0,
     };
-    stream(ctx, counters, sock, task, &Facts { flags, ktime_ns, since_ns, old, new });
+    stream(ctx, counters, sock, task, view, &Facts { flags, ktime_ns, since_ns, cookie, old, new });
 }
 
 /// Puts a transition on the ring and counts what became of it.
 #[inline(always)]
-fn stream<C: EbpfContext, S: Sock>(ctx: &C, counters: &mut Counters, sock: &S, task: &Task, facts: &Facts) {
-    if emit::emit(sock, task, facts, counters.delivered) {
+fn stream<C: EbpfContext, S: Sock>(
+    ctx: &C,
+    counters: &mut Counters,
+    sock: &S,
+    task: &Task,
+    view: &View,
+    facts: &Facts,
+) {
+    if emit::emit(sock, task, view, facts, counters.delivered) {
         counters.delivered += 1;
     } else {
         counters.lost_ring_full += 1;
@@ -148,8 +157,8 @@ fn state(number: i32) -> u8 {
 
 /// When the socket entered the state that it leaves now (0: not known), noting the time for the next one.
 #[inline(always)]
-fn since<S: Sock>(sock: &S, ktime_ns: u64, new: u8) -> u64 {
-    let (key, cookie) = (sock.address(), sock.cookie());
+fn since<S: Sock>(sock: &S, ktime_ns: u64, cookie: u64, new: u8) -> u64 {
+    let key = sock.address();
     // SAFETY: the value is copied out before anything else can run.
     let since = match unsafe { SINCE.get(key) } {
         // It may have had no cookie then: it gets one when someone first asks.

@@ -2,7 +2,7 @@
 //!
 //! Every figure comes from outside the tools: the kernel's statistics of their programs, `/proc`, and the rate
 //! at which a load on loopback gets its connections. Rounds alternate between the tools, so that a machine that
-//! becomes slower does so for all; of the rounds the median counts.
+//! becomes slower does so for all; of each figure the median counts.
 
 mod churn;
 mod measure;
@@ -22,8 +22,8 @@ use measure::Plan;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Args {
-    /// Connections of each run (ten transitions each)
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    /// Connections of each thread in a slice of time, the unit of measurement (ten transitions each)
+    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
     connections: u32,
     /// Rounds, of one to two minutes with the peers; of each figure the median counts
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -45,9 +45,9 @@ fn main() -> Result<()> {
     churn::isolate()?;
     let tools = tool::all(&args.tracer, args.alone);
     let plan = Plan { connections: args.connections, rounds: args.rounds };
-    let costs = measure::run(&tools, plan)?;
+    let measured = measure::run(&tools, plan)?;
     let start = startup::measure(&args.tracer, args.rounds)?;
-    let text = report::render(&tools, &costs, &start, plan);
+    let text = report::render(&tools, &measured, &start, plan);
     print!("{text}");
     if let Some(file) = args.write {
         report::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;

@@ -1,6 +1,11 @@
 //! The rounds: every tool under every load.
 
-use std::{collections::BTreeMap, path::PathBuf, thread, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use anyhow::Result;
 
@@ -13,15 +18,16 @@ pub(crate) struct Plan {
     pub(crate) rounds: u32,
 }
 
-/// The figures of one tool, one entry a round.
+/// The figures of one tool: of the kernel one entry a round, else one a slice.
 #[derive(Default)]
 pub(crate) struct Costs {
     /// Nanoseconds in the kernel for a run of its programs.
     pub(crate) kernel_ns: Vec<f64>,
-    /// Connections per second, one thread making them.
-    pub(crate) rate_one: Vec<f64>,
-    /// Connections per second, all cores making them.
-    pub(crate) rate_all: Vec<f64>,
+    /// One thread making connections: their rate with the tool, by the mean of the slices before and after it,
+    /// since the speed of a machine wanders by more than a tool costs.
+    pub(crate) ratio_one: Vec<f64>,
+    /// The same with all cores making them.
+    pub(crate) ratio_all: Vec<f64>,
     /// Microseconds of CPU in user space for a transition.
     pub(crate) cpu_us: Vec<f64>,
     /// Resident memory after the load, KiB.
@@ -30,56 +36,90 @@ pub(crate) struct Costs {
     pub(crate) failures: u32,
 }
 
+/// What the rounds found.
+pub(crate) struct Measured {
+    /// In the order of the tools.
+    pub(crate) costs: Vec<Costs>,
+    /// The slices without a tool.
+    pub(crate) bare: Vec<Slice>,
+}
+
+/// Connections per second in a slice of time.
+#[derive(Clone, Copy)]
+pub(crate) struct Slice {
+    /// One thread made them.
+    pub(crate) one: f64,
+    /// All cores made them.
+    pub(crate) all: f64,
+}
+
+/// Slices of a round: how often a tool is started, and how often the kernel's statistics are read.
+pub(crate) const SLICES: u32 = 5;
+
 /// Transitions of a connection whose both ends are on this host.
-const TRANSITIONS: f64 = 10.0;
+const TRANSITIONS: u32 = 10;
 
 /// Measures all tools in `plan.rounds` rounds.
-pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Vec<Costs>> {
+pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Measured> {
     let folder = tempdir()?;
     let output = folder.join("output");
-    let cores = u8::try_from(thread::available_parallelism()?.get().min(64))?;
-    // Caches and frequencies settle; nothing of it counts.
-    churn::run(plan.connections, 1)?;
     let mut costs: Vec<Costs> = tools.iter().map(|_| Costs::default()).collect();
+    // Caches and frequencies settle; nothing of it counts.
+    let mut before = slice(plan)?;
+    let mut bare = Vec::new();
     for round in 1..=plan.rounds {
         for (tool, costs) in tools.iter().zip(&mut costs) {
             eprintln!("round {round} of {}: {}", plan.rounds, tool.name);
-            rates(tool, costs, plan, cores, &output)?;
+            for _ in 0..SLICES {
+                let with = user_space(tool, costs, plan, &output)?;
+                let after = slice(plan)?;
+                costs.ratio_one.push(with.one * 2.0 / (before.one + after.one));
+                costs.ratio_all.push(with.all * 2.0 / (before.all + after.all));
+                bare.push(after);
+                before = after;
+            }
             kernel_time(tool, costs, plan, &output)?;
         }
     }
     std::fs::remove_dir_all(folder)?;
-    Ok(costs)
+    Ok(Measured { costs, bare })
+}
+
+/// The load, by one thread and by all cores.
+fn slice(plan: Plan) -> Result<Slice> {
+    let rate = |threads| -> Result<f64> {
+        let elapsed = churn::run(plan.connections, threads)?;
+        Ok(f64::from(plan.connections) * f64::from(threads) / elapsed.as_secs_f64())
+    };
+    Ok(Slice { one: rate(1)?, all: rate(cores()?)? })
+}
+
+fn cores() -> Result<u8> {
+    Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
 }
 
 /// Connection rates, user space and memory: without the kernel's statistics, which cost as well.
-fn rates(tool: &Tool, costs: &mut Costs, plan: Plan, cores: u8, output: &std::path::Path) -> Result<()> {
+fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<Slice> {
     let running = tool.start(output)?;
     let pid = running.pid();
     let before = proc::cpu_time(pid)?;
-    let one = churn::run(plan.connections, 1)?;
-    costs.rate_one.push(f64::from(plan.connections) / one.as_secs_f64());
-    let all = churn::run(plan.connections / u32::from(cores), cores)?;
-    costs.rate_all.push(f64::from(plan.connections) / all.as_secs_f64());
+    let slice = slice(plan)?;
     if running.is_process() {
         // What is still in its buffers belongs to it.
         thread::sleep(Duration::from_millis(200));
         let used = proc::cpu_time(pid)?.saturating_sub(before);
-        let transitions = f64::from(plan.connections) * TRANSITIONS * 2.0;
-        costs.cpu_us.push(used.as_secs_f64() * 1e6 / transitions);
+        let transitions = plan.connections * (1 + u32::from(cores()?)) * TRANSITIONS;
+        costs.cpu_us.push(used.as_secs_f64() * 1e6 / f64::from(transitions));
         #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
         costs.resident_kib.push(proc::resident_kib(pid)? as f64);
     }
     costs.failures += u32::from(running.stop()?.is_some_and(|code| code != 0));
-    Ok(())
+    Ok(slice)
 }
-
-/// How many times the kernel's statistics are read in a round.
-const SLICES: u32 = 10;
 
 /// Time in the kernel per run of the tool's programs: the best of a round's slices, since whatever interrupts a
 /// program, an interrupt or the machine below a virtual one, is counted as its own time.
-fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &std::path::Path) -> Result<()> {
+fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<()> {
     let running = tool.start(output)?;
     if !running.is_process() && !tool.floor {
         return Ok(());
@@ -88,7 +128,7 @@ fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &std::path::P
     for _ in 0..SLICES {
         let statistics = proc::Statistics::on()?;
         let before = proc::programs(running.pid())?;
-        churn::run(plan.connections / SLICES, 1)?;
+        churn::run(plan.connections, 1)?;
         let after = proc::programs(running.pid())?;
         drop(statistics);
         best = best.min(per_run(&before, &after));
@@ -116,11 +156,4 @@ fn tempdir() -> Result<PathBuf> {
     let folder = std::env::temp_dir().join(format!("tcptrace-bench-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
     Ok(folder)
-}
-
-/// The median; `None` of nothing.
-pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    sorted.get(sorted.len() / 2).copied()
 }

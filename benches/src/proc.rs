@@ -21,15 +21,16 @@ pub(crate) fn programs(pid: u32) -> Result<BTreeMap<u32, (u64, u64)>> {
     Ok(programs)
 }
 
-/// CPU time of a process so far, user and system.
+/// CPU time of the threads of a process so far, user and system: from the scheduler's own sums, as those in `stat`
+/// come in hundredths of a second.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).context("reading stat")?;
-    // The name may hold anything; the fields count from behind its parenthesis.
-    let (_, fields) = stat.rsplit_once(')').context("stat has no name")?;
-    let ticks: u64 =
-        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<u64>().unwrap_or(0)).sum();
-    // USER_HZ is 100 on every architecture that tcptrace runs on.
-    Ok(Duration::from_millis(ticks * 10))
+    let mut sum = Duration::ZERO;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("reading threads")? {
+        let text = fs::read_to_string(thread?.path().join("schedstat")).context("reading schedstat")?;
+        let run: &str = text.split_whitespace().next().context("an empty schedstat")?;
+        sum += Duration::from_nanos(run.parse()?);
+    }
+    Ok(sum)
 }
 
 /// Resident memory of a process in KiB.

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    measure::{Costs, Plan, median},
+    measure::{Measured, Plan, SLICES, Slice},
     tool::Tool,
 };
 
@@ -13,50 +13,48 @@ const BEGIN: &str = "<!-- bench:begin -->\n";
 const END: &str = "<!-- bench:end -->";
 
 /// Markdown: the machine, the table, what it says.
-pub(crate) fn render(tools: &[Tool], costs: &[Costs], start_ms: &[f64], plan: Plan) -> String {
+pub(crate) fn render(tools: &[Tool], measured: &Measured, start_ms: &[f64], plan: Plan) -> String {
     let mut text = String::new();
     let _ = writeln!(text, "{}\n", machine());
     let _ = writeln!(
         text,
-        "{} connections a run, {} rounds, medians. Rates are relative to the rate with nothing running.\n",
-        plan.connections, plan.rounds
+        "{} rounds of {SLICES} slices of {} connections a thread; medians, and in brackets the middle half of the \
+         slices. Rates are relative to the rate with nothing running.\n",
+        plan.rounds, plan.connections
     );
     text.push_str(
         "| | kernel ns per transition | above empty | connection rate, one thread | connection rate, all cores | \
          user-space CPU us per transition | resident MiB |\n|---|---:|---:|---:|---:|---:|---:|\n",
     );
-    let base = costs.first();
     let floor = tools
         .iter()
         .position(|tool| tool.floor)
-        .and_then(|index| median(&costs[index].kernel_ns))
+        .and_then(|index| median(&measured.costs[index].kernel_ns))
         .unwrap_or(0.0);
-    for (tool, cost) in tools.iter().zip(costs) {
-        let kernel = median(&cost.kernel_ns);
-        let ratio = |rates: fn(&Costs) -> &Vec<f64>| {
-            let base = base.and_then(|base| median(rates(base)))?;
-            median(rates(cost)).map(|rate| rate / base)
-        };
+    for (tool, costs) in tools.iter().zip(&measured.costs) {
+        let kernel = median(&costs.kernel_ns);
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} |",
             tool.name,
             shown(kernel, 0),
             shown(kernel.map(|ns| ns - floor).filter(|_| !tool.floor), 0),
-            shown(ratio(|costs| &costs.rate_one), 2),
-            shown(ratio(|costs| &costs.rate_all), 2),
-            shown(median(&cost.cpu_us), 2),
-            shown(median(&cost.resident_kib).map(|kib| kib / 1024.0), 1),
+            ratio(&costs.ratio_one),
+            ratio(&costs.ratio_all),
+            shown(median(&costs.cpu_us), 2),
+            shown(median(&costs.resident_kib).map(|kib| kib / 1024.0), 1),
         );
     }
-    if let Some(base) = base {
-        let _ = writeln!(
-            text,
-            "\nWith nothing running: {} connections/s from one thread, {} from all cores.",
-            shown(median(&base.rate_one), 0),
-            shown(median(&base.rate_all), 0)
-        );
-    }
+    let bare = |rate: fn(&Slice) -> f64| {
+        let rates: Vec<f64> = measured.bare.iter().map(rate).collect();
+        shown(median(&rates), 0)
+    };
+    let _ = writeln!(
+        text,
+        "\nWith nothing running: {} connections/s from one thread, {} from all cores.",
+        bare(|slice| slice.one),
+        bare(|slice| slice.all)
+    );
     let _ = writeln!(
         text,
         "From the start of tcptrace to its first printed transition: {} ms (resident memory includes what was \
@@ -64,10 +62,29 @@ pub(crate) fn render(tools: &[Tool], costs: &[Costs], start_ms: &[f64], plan: Pl
         shown(median(start_ms), 0),
         tcptrace::bpf::DEFAULT_BUFFER >> 20,
     );
-    for (tool, cost) in tools.iter().zip(costs).filter(|(tool, cost)| tool.ours && cost.failures > 0) {
-        let _ = writeln!(text, "{} lost transitions or failed in {} rounds.", tool.name, cost.failures);
+    for (tool, costs) in
+        tools.iter().zip(&measured.costs).filter(|(tool, costs)| tool.ours && costs.failures > 0)
+    {
+        let _ = writeln!(text, "{} lost transitions or failed in {} slices.", tool.name, costs.failures);
     }
     text
+}
+
+/// The value a quarter, half or three quarters up the sorted ones; `None` of nothing.
+fn quartile(values: &[f64], quarter: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() * quarter / 4).min(sorted.len().saturating_sub(1))).copied()
+}
+
+fn median(values: &[f64]) -> Option<f64> {
+    quartile(values, 2)
+}
+
+/// How a rate compares, and how far the slices agree.
+fn ratio(values: &[f64]) -> String {
+    let [low, middle, high] = [1, 2, 3].map(|quarter| shown(quartile(values, quarter), 2));
+    format!("{middle} ({low} - {high})")
 }
 
 fn shown(value: Option<f64>, digits: usize) -> String {

@@ -77,8 +77,8 @@ pub struct Config {
     pub known: u32,
     /// Unread bytes in the ring at which the reader is woken.
     pub watermark: u32,
-    /// Always 0.
-    pub reserved: u32,
+    /// 1: a CPU's records wait for each other and go onto the ring together; 0: each goes by itself.
+    pub bundle: u32,
     /// Fields of the kernel's structures, for programs that copy them.
     pub fields: Fields,
     /// The classic tracepoint's record.
@@ -96,7 +96,7 @@ impl Config {
         mode: MODE_STREAM,
         known: 0,
         watermark: 0,
-        reserved: 0,
+        bundle: 0,
         fields: Fields::NONE,
         record: RecordLayout {
             size: 0,

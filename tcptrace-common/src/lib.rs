@@ -7,6 +7,7 @@
 #![no_std]
 
 mod addr;
+mod bundle;
 mod counters;
 mod fields;
 mod filter;
@@ -16,6 +17,7 @@ mod record;
 mod state;
 
 pub use addr::{Address, Prefix};
+pub use bundle::{BUNDLE_BYTES, BUNDLE_FULL, Flushed, Waiting};
 pub use counters::{Counters, STATE_SLOTS, state_slot};
 pub use fields::{Fields, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};

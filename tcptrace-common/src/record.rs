@@ -5,10 +5,8 @@ use crate::Address;
 /// [`TransitionRecord::kind`] of a transition, alone or in a [`ClosingRecord`].
 pub const KIND_TRANSITION: u16 = 1;
 
-/// One state transition of a TCP socket, in the kernel's byte order.
-///
-/// With the ring's own header of 8 bytes it fills two cache lines; the lines that a record touches are most of
-/// what it costs, since the reader on another CPU had them last.
+/// One state transition of a TCP socket, in the kernel's byte order. An entry of the ring holds one record or
+/// several, back to back.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TransitionRecord {
@@ -56,7 +54,7 @@ pub struct TransitionRecord {
     pub comm: [u64; 2],
 }
 
-/// A transition to CLOSE, with [`RecordFlags::METRICS`]: three cache lines.
+/// A transition to CLOSE, with [`RecordFlags::METRICS`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ClosingRecord {
@@ -64,8 +62,6 @@ pub struct ClosingRecord {
     pub transition: TransitionRecord,
     /// What the connection did.
     pub metrics: CloseMetrics,
-    /// Left as it is: keeps the records behind this one on cache lines of their own.
-    pub room: [u64; 5],
 }
 
 /// Final figures of a connection, from its `struct tcp_sock`.
@@ -82,8 +78,8 @@ pub struct CloseMetrics {
     pub retransmits: u32,
 }
 
-const _: () = assert!(size_of::<TransitionRecord>() + 8 == 2 * 64);
-const _: () = assert!(size_of::<ClosingRecord>() + 8 == 3 * 64);
+const _: () = assert!(size_of::<TransitionRecord>() == 120);
+const _: () = assert!(size_of::<ClosingRecord>() == 144);
 const _: () = assert!(size_of::<CloseMetrics>() == 24);
 
 /// Bits of [`TransitionRecord::flags`]: what is known, since an unknown value is not 0.

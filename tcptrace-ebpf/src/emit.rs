@@ -1,22 +1,14 @@
-//! Reserve, fill, submit.
+//! Writing a record.
 
-use core::ffi::c_void;
-
-use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use tcptrace_common::{
     ClosingRecord, IPPROTO_TCP, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord,
 };
 
 use crate::{
-    config::config,
-    maps::EVENTS,
+    bundle::{Lost, Room},
     sock::{Sock, Tuple},
     task::Task,
 };
-
-/// How many records a CPU submits between two looks at the fill level: a look costs about as much as a third
-/// of a record, and at this stride disappears.
-const LOOK_EVERY: u64 = 64;
 
 /// What is known of a transition besides its socket.
 pub(crate) struct Facts {
@@ -59,24 +51,23 @@ impl View {
     }
 }
 
-/// Puts a record on the ring; `false` when there is no room. `delivered` is this CPU's count so far.
+/// Adds a record to this CPU's bundle.
+///
+/// # Errors
+/// [`Lost`]: the ring has no room for the bundle.
 #[inline(always)]
-pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts, delivered: u64) -> bool {
+pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -> Result<(), Lost> {
     let metrics = if facts.new == TCP_CLOSE { sock.close_metrics() } else { None };
-    let size = if metrics.is_some() { size_of::<ClosingRecord>() } else { size_of::<TransitionRecord>() };
-    let Some(mut entry) = EVENTS.reserve_bytes(size, 0) else { return false };
-    // Without a type, since it is one of two; either is aligned to 8, as is every entry.
-    let record = entry.as_mut_ptr().cast::<c_void>();
-    // SAFETY: the entry is ours and of that size; every byte that is read is written.
+    let Some(room) = Room::take() else { return Err(Lost(1)) };
+    // SAFETY: there is room for either; every byte that is read is written.
     unsafe {
         if let Some(metrics) = metrics {
-            (&raw mut (*record.cast::<ClosingRecord>()).metrics).write(metrics);
+            (&raw mut (*room.record()).metrics).write(metrics);
         }
         let metrics_flag = if metrics.is_some() { RecordFlags::METRICS } else { 0 };
-        fill(record.cast(), sock, task, view, facts, metrics_flag);
+        fill(room.record().cast(), sock, task, view, facts, metrics_flag);
     }
-    entry.submit(wakeup(delivered));
-    true
+    room.add(if metrics.is_some() { size_of::<ClosingRecord>() } else { size_of::<TransitionRecord>() })
 }
 
 /// Writes every field of a record in place: a copy through the stack would double its cost.
@@ -111,17 +102,5 @@ unsafe fn fill<S: Sock>(
         (&raw mut (*record).laddr).write(view.tuple.laddr);
         (&raw mut (*record).raddr).write(view.tuple.raddr);
         task.fill(record);
-    }
-}
-
-/// Whether to wake the reader. It comes by itself every few milliseconds, and a wakeup for each record would
-/// cost the host more than all the rest; so wake it only when the ring fills faster than that.
-#[inline(always)]
-fn wakeup(delivered: u64) -> u64 {
-    let due = delivered % LOOK_EVERY == LOOK_EVERY - 1;
-    if due && EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(config().watermark) {
-        u64::from(BPF_RB_FORCE_WAKEUP)
-    } else {
-        u64::from(BPF_RB_NO_WAKEUP)
     }
 }

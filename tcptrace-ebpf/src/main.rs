@@ -2,7 +2,8 @@
 //!
 //! Two probes hook the same kernel event, `sock:inet_sock_set_state`, by different program types; user space
 //! loads one of them. Each is one file under `probe/` that knows how to read the socket there. What happens
-//! to a transition then is common: count it, filter it, put a record on the ring.
+//! to a transition then is common: count it, filter it, put a record into this CPU's bundle, and
+//! bundles onto the ring.
 //!
 //! On the host this crate is an empty program, so that commands over the whole workspace work.
 
@@ -20,6 +21,8 @@
     )
 )]
 
+#[cfg(target_arch = "bpf")]
+mod bundle;
 #[cfg(target_arch = "bpf")]
 mod config;
 #[cfg(target_arch = "bpf")]

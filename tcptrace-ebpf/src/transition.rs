@@ -7,6 +7,7 @@ use tcptrace_common::{
 };
 
 use crate::{
+    bundle::Lost,
     config::config,
     diagnostics,
     emit::{self, Facts, View},
@@ -115,7 +116,7 @@ fn filtered<C: EbpfContext, S: Sock>(
     stream(ctx, counters, sock, task, view, &Facts { flags, ktime_ns, since_ns, cookie, old, new });
 }
 
-/// Puts a transition on the ring and counts what became of it.
+/// Sends a transition on its way, and counts what became of it.
 #[inline(always)]
 fn stream<C: EbpfContext, S: Sock>(
     ctx: &C,
@@ -125,13 +126,15 @@ fn stream<C: EbpfContext, S: Sock>(
     view: &View,
     facts: &Facts,
 ) {
-    if emit::emit(sock, task, view, facts, counters.delivered) {
-        counters.delivered += 1;
-    } else {
-        counters.lost_ring_full += 1;
-        // Rare even in a storm: the 1st, 2nd, 4th, 8th... loss of this CPU.
-        if counters.lost_ring_full.is_power_of_two() {
-            diagnostics::ring_full(ctx.as_ptr(), counters.lost_ring_full);
+    counters.delivered += 1;
+    if let Err(Lost(records)) = emit::emit(sock, task, view, facts) {
+        // The others of its bundle were counted as delivered when they came.
+        counters.delivered -= records;
+        counters.lost_ring_full += records;
+        let (lost, before) = (counters.lost_ring_full, counters.lost_ring_full - records);
+        // Rare even in a storm: when the count of this CPU gets another binary digit.
+        if lost ^ before > before {
+            diagnostics::ring_full(ctx.as_ptr(), lost);
         }
     }
 }

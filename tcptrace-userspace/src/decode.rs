@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Buf;
-use tcptrace_common::{Address, CloseMetrics, KIND_TRANSITION, RecordFlags, TransitionRecord, context_owns};
+use tcptrace_common::{
+    Address, CloseMetrics, ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord, context_owns,
+};
 use thiserror::Error;
 
 use crate::{
@@ -20,6 +22,33 @@ pub enum DecodeError {
     /// A kind of record that this version does not know.
     #[error("a record of unknown kind {0}")]
     Kind(u16),
+}
+
+/// Splits an entry of the ring into its records. What cannot be told apart is one record with what follows it.
+pub fn records(mut entry: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::from_fn(move || {
+        let (record, rest) = entry.split_at(record_len(entry));
+        entry = rest;
+        (!record.is_empty()).then_some(record)
+    })
+}
+
+/// Bytes of the first record of an entry, at most all that there are.
+fn record_len(entry: &[u8]) -> usize {
+    let mut bytes = entry;
+    let len = match (bytes.try_get_u16_ne(), bytes.try_get_u16_ne()) {
+        (Ok(KIND_TRANSITION), Ok(flags)) if flags & RecordFlags::METRICS != 0 => size_of::<ClosingRecord>(),
+        (Ok(KIND_TRANSITION), Ok(_)) => size_of::<TransitionRecord>(),
+        _ => entry.len(),
+    };
+    len.min(entry.len())
+}
+
+/// When a record was made, `CLOCK_MONOTONIC` in nanoseconds; 0 when it is too short to tell.
+pub fn ktime_ns(record: &[u8]) -> u64 {
+    record
+        .get(std::mem::offset_of!(TransitionRecord, ktime_ns)..)
+        .map_or(0, |mut bytes| bytes.try_get_u64_ne().unwrap_or(0))
 }
 
 /// Decodes one record. Bytes behind what is known are ignored.

@@ -1,5 +1,6 @@
 //! One file a probe: the program and its way to read a socket.
 
 mod floor;
+mod flush;
 mod tp_btf;
 mod tracepoint;

@@ -5,7 +5,7 @@
 
 use std::{io, os::fd::OwnedFd};
 
-use tcptrace_common::{Config, Counters};
+use tcptrace_common::{Config, Counters, Waiting};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// Settings on their way into the kernel object.
@@ -18,11 +18,19 @@ pub(super) struct PodConfig(pub(super) Config);
 #[repr(transparent)]
 pub(super) struct PodCounters(pub(super) Counters);
 
+/// How much waits on one CPU, on its way out of the kernel.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct PodWaiting(pub(super) Waiting);
+
 // SAFETY: `#[repr(C)]`, integers only, and no padding: tcptrace-common asserts the size as the sum of them.
 unsafe impl aya::Pod for PodConfig {}
 
 // SAFETY: as above.
 unsafe impl aya::Pod for PodCounters {}
+
+// SAFETY: as above.
+unsafe impl aya::Pod for PodWaiting {}
 
 /// Registers a descriptor with the tokio runtime.
 ///

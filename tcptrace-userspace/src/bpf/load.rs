@@ -11,8 +11,8 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    Btf, Error, Hook, PortSet, Tracer, boundary::PodConfig, format, layout, privileges, relocate::relocate,
-    ring, tracefs,
+    Btf, Error, Hook, PortSet, Tracer, boundary::PodConfig, bundles, bundles::Bundles, format, layout,
+    privileges, relocate::relocate, ring, tracefs,
 };
 
 /// How to trace.
@@ -73,7 +73,7 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
     let types = aya::Btf::parse(vmlinux, Endianness::default())
         .map_err(|error| Error::Object(format!("type information: {error}")))?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field.
-    let lesser = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
+    let lesser = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), bundle: 0, ..config };
     or_with_less(&config, &lesser, |config| {
         open(options, Hook::TpBtf, config, Some(&types), |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
@@ -87,12 +87,12 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
         fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
     let mut config = settings(options);
     config.record = format::parse_format(&text)?;
-    let bare = config;
+    let bare = Config { bundle: 0, ..config };
     // The socket behind the record can be read where BTF tells how; the record alone must do otherwise.
     if let Some(btf) = vmlinux.and_then(|vmlinux| Btf::parse(vmlinux).ok())
         && layout::sock_layout(&btf, &mut config).is_err()
     {
-        config = bare;
+        config = Config { bundle: 1, ..bare };
     }
     or_with_less(&config, &bare, |config| {
         open(options, Hook::Tracepoint, config, None, |ebpf| {
@@ -146,6 +146,7 @@ pub fn load_floor() -> Result<Floor, Error> {
 fn settings(options: &Options) -> Config {
     let mut config = Config::EMPTY;
     config.mode = if options.count_only { MODE_COUNT } else { MODE_STREAM };
+    config.bundle = u32::from(!options.count_only);
     config.watermark = ring::watermark(ring::ring_size(options.buffer));
     config.filter = options.filter;
     config.filter.by_lport = u32::from(options.lports.is_some());
@@ -193,9 +194,16 @@ fn open(
     }
     let events = RingBuf::try_from(map(&mut ebpf, "EVENTS")?).map_err(object)?;
     let counters = PerCpuArray::try_from(map(&mut ebpf, "COUNTERS")?).map_err(object)?;
+    let waiting = PerCpuArray::try_from(map(&mut ebpf, "WAITING")?).map_err(object)?;
+    let bundles = if config.bundle == 0 {
+        None
+    } else {
+        let flush = program(&mut ebpf, bundles::PROGRAM)?;
+        Some(Bundles::new(flush, waiting).map_err(|error| refused(hook, &error))?)
+    };
     let log = if options.verbose { Some(EbpfLogger::init(&mut ebpf).map_err(object)?) } else { None };
     attach(&mut ebpf)?;
-    Tracer::new(ebpf, hook, size, events, counters, log)
+    Tracer::new(ebpf, hook, size, events, bundles, counters, log)
 }
 
 fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {

@@ -2,6 +2,7 @@
 
 mod boundary;
 mod btf;
+mod bundles;
 mod error;
 mod fdinfo;
 mod format;

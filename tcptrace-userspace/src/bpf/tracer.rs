@@ -17,16 +17,17 @@ use tokio::io::{Interest, unix::AsyncFd};
 use super::{
     Error, Hook,
     boundary::{self, PodCounters},
+    bundles::Bundles,
     fdinfo,
 };
 
 /// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
 pub struct Tracer {
-    /// Dropped to detach.
-    ebpf: Option<Ebpf>,
+    ebpf: Ebpf,
     hook: Hook,
     ring_bytes: u32,
     events: RingBuf<MapData>,
+    bundles: Option<Bundles>,
     counters: PerCpuArray<MapData, PodCounters>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
@@ -39,6 +40,7 @@ impl Tracer {
         hook: Hook,
         ring_bytes: u32,
         events: RingBuf<MapData>,
+        bundles: Option<Bundles>,
         counters: PerCpuArray<MapData, PodCounters>,
         log: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> Result<Self, Error> {
@@ -50,7 +52,7 @@ impl Tracer {
         let program = program
             .and_then(|fd| fd.try_clone().map_err(Into::into))
             .map_err(|error| Error::Object(error.to_string()))?;
-        Ok(Self { ebpf: Some(ebpf), hook, ring_bytes, events, counters, log, program })
+        Ok(Self { ebpf, hook, ring_bytes, events, bundles, counters, log, program })
     }
 
     /// The hook in use.
@@ -63,7 +65,13 @@ impl Tracer {
         self.ring_bytes
     }
 
-    /// Hands every record that is there to `take`, until that returns `false`.
+    /// Puts on the ring what waits on the CPUs for company; `false` when that did not succeed everywhere, so that
+    /// it is to be tried again.
+    pub fn flush(&self) -> bool {
+        self.bundles.as_ref().is_none_or(|bundles| bundles.flush(&self.ebpf))
+    }
+
+    /// Hands the entries of the ring to `take`, one record or several each, until that returns `false`.
     pub fn drain(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
         while let Some(item) = self.events.next() {
             if !take(&item) {
@@ -97,9 +105,14 @@ impl Tracer {
         fdinfo::missed_runs(&self.program.as_fd())
     }
 
-    /// Detaches the program: nothing new is counted or sent, what is in the ring stays there.
+    /// Detaches the program: nothing new is counted or sent, what is there can still be flushed and drained.
     pub fn detach(&mut self) {
-        self.ebpf = None;
+        // Only a program that is not loaded cannot be unloaded.
+        let _ = match self.ebpf.program_mut(self.hook.program()) {
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::TracePoint(program)) => program.unload(),
+            _ => Ok(()),
+        };
     }
 
     /// The ring as something to wait for: readable when the kernel side says that it fills up. Must be called

@@ -1,6 +1,7 @@
 //! The tracing session: attach, drain, track, hand to the writer, and account for all of it at the end.
 
 mod account;
+mod order;
 mod pump;
 mod reader;
 mod summary;

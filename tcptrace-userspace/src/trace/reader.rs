@@ -7,6 +7,7 @@ use tokio::io::unix::AsyncFd;
 use super::{
     BATCH, Batch, Error,
     account::Account,
+    order::Order,
     writer::{Ending, Offer, Patience, Writer},
 };
 use crate::{
@@ -30,8 +31,15 @@ pub(super) enum Step {
     Stop,
 }
 
+/// A record reaches its bundle at most this long after it took its time, interruptions included.
+const SETTLING_NS: u64 = 1_000_000;
+
+/// When a bundle could not be flushed, what is older than this does not wait for it.
+const PATIENCE_NS: u64 = 100_000_000;
+
 pub(super) struct Reader {
     tracer: Tracer,
+    order: Order,
     stage: Stage,
     writer: Writer,
     /// Losses already told.
@@ -80,7 +88,7 @@ impl Reader {
     pub(super) fn new(tracer: Tracer, tracker: Tracker, writer: Writer, count: Option<u64>) -> Self {
         let stage =
             Stage { tracker, batch: Vec::with_capacity(BATCH), account: Account::default(), wanted: count };
-        Self { tracer, stage, writer, told: Lost::default() }
+        Self { tracer, order: Order::default(), stage, writer, told: Lost::default() }
     }
 
     /// Readable when the kernel side says that the ring fills up.
@@ -92,14 +100,13 @@ impl Reader {
     /// wait, and one place to lose, where the kernel side counts exactly.
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
+        if self.order.is_drained() {
+            let now_ns = monotonic_ns();
+            let complete = self.gather();
+            self.order.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
+        }
         for _ in 0..BATCHES {
-            if self.stage.batch.len() < BATCH {
-                let stage = &mut self.stage;
-                self.tracer.drain(|bytes| {
-                    stage.take(bytes);
-                    stage.batch.len() < BATCH && !stage.satisfied()
-                });
-            }
+            self.fill();
             if self.stage.batch.is_empty() {
                 return self.step();
             }
@@ -111,6 +118,29 @@ impl Reader {
             }
         }
         Step::More
+    }
+
+    /// Takes over everything that had been recorded when it was called; `false` if some of that still waits on
+    /// its CPU.
+    fn gather(&mut self) -> bool {
+        let complete = self.tracer.flush();
+        // What the ring holds now is no more than this; newer records can wait.
+        let mut left = u64::from(self.tracer.ring_bytes());
+        let order = &mut self.order;
+        self.tracer.drain(|entry| {
+            order.add(entry);
+            left = left.saturating_sub(entry.len() as u64);
+            left > 0
+        });
+        complete
+    }
+
+    /// Fills the batch with what is ready.
+    fn fill(&mut self) {
+        while self.stage.batch.len() < BATCH && !self.stage.satisfied() {
+            let Some(record) = self.order.next() else { return };
+            self.stage.take(record);
+        }
     }
 
     /// Looks for losses and puts them into the stream.
@@ -171,7 +201,7 @@ impl Reader {
         Ok((summary, ending))
     }
 
-    /// Takes the rest off the ring, waiting for the writer while `patience` lasts. A program that was running on
+    /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
     /// another CPU while we detached may still add its record, so look until all that was counted is read.
     fn read_rest(
         &mut self,
@@ -179,15 +209,20 @@ impl Reader {
         count_only: bool,
     ) -> Result<tcptrace_common::Counters, bpf::Error> {
         loop {
-            let stage = &mut self.stage;
-            self.tracer.drain(|bytes| {
-                stage.take(bytes);
-                stage.batch.len() < BATCH
-            });
+            if self.order.is_drained() {
+                self.gather();
+                self.order.release(u64::MAX);
+            }
+            while self.stage.batch.len() < BATCH
+                && let Some(record) = self.order.next()
+            {
+                self.stage.take(record);
+            }
             self.tracer.flush_log();
             let gone = self.stage.batch.len() >= BATCH && self.offer() == Offer::Gone;
             let counters = self.tracer.counters()?;
-            let complete = count_only || self.stage.account.read >= counters.delivered;
+            let complete =
+                self.order.is_drained() && (count_only || self.stage.account.read >= counters.delivered);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counters);
             }

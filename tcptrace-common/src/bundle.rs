@@ -1,0 +1,37 @@
+//! Records of one CPU that go onto the ring together: its lock is taken once for all of them.
+
+use crate::ClosingRecord;
+
+/// Bytes of a bundle: about sixteen records. More would save no more: the lock's part of a record is small by then.
+pub const BUNDLE_BYTES: usize = 2048;
+
+/// A bundle with more bytes than this has no room for every kind of record, and goes onto the ring.
+pub const BUNDLE_FULL: usize = BUNDLE_BYTES - size_of::<ClosingRecord>();
+
+/// What waits on one CPU. User space looks at it to see where there is something to be flushed.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Bytes in the bundle.
+    pub bytes: u32,
+    /// Records in it.
+    pub records: u32,
+    /// 1 while a program works on the bundle: whatever interrupts it must leave the bundle alone.
+    pub busy: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+
+const _: () = assert!(size_of::<Waiting>() == 4 * 4);
+
+/// What the program that flushes a CPU returns.
+pub struct Flushed;
+
+impl Flushed {
+    /// Nothing waits on this CPU any more.
+    pub const DONE: u32 = 0;
+    /// Another program was at work on the bundle: try again.
+    pub const BUSY: u32 = 1;
+    /// The ring has no room: the bundle waits on.
+    pub const NO_ROOM: u32 = 2;
+}

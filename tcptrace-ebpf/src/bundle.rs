@@ -1,0 +1,144 @@
+//! This CPU's bundle: records wait in it and go onto the ring together, when it is full or user space asks.
+
+use core::{arch::asm, hint::black_box};
+
+use aya_ebpf::{
+    bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
+    helpers::generated::bpf_ringbuf_output,
+};
+use tcptrace_common::{BUNDLE_BYTES, BUNDLE_FULL, ClosingRecord, Flushed, Waiting};
+
+use crate::{
+    config::config,
+    maps::{BUNDLES, EVENTS, WAITING},
+};
+
+/// Room for one record of any kind, until it is added.
+///
+/// The program that flushes may interrupt one of the hooks, and be interrupted by one. Whoever comes first marks
+/// the bundle as busy. A hook that finds it so takes the second bundle, and sends it at once.
+pub(crate) struct Room {
+    waiting: *mut Waiting,
+    bundle: *mut u64,
+    at: u64,
+    nested: bool,
+}
+
+/// Records that found no room on the ring.
+pub(crate) struct Lost(pub(crate) u64);
+
+impl Room {
+    /// Takes hold of this CPU's bundle. Never `None`; the verifier wants the checks.
+    #[inline(always)]
+    pub(crate) fn take() -> Option<Self> {
+        let waiting = WAITING.get_ptr_mut(0)?;
+        // SAFETY: a map value of this CPU.
+        let nested = unsafe { (*waiting).busy } != 0;
+        let bundle = BUNDLES.get_ptr_mut(u32::from(nested))?.cast();
+        // SAFETY: as above.
+        let at = unsafe {
+            (*waiting).busy = 1;
+            barrier();
+            if nested { 0 } else { u64::from((*waiting).bytes) }
+        };
+        // The compiler must not see where it comes from, or it moves the check away from the use.
+        let at = black_box(at);
+        (at <= BUNDLE_FULL as u64).then_some(Self { waiting, bundle, at, nested })
+    }
+
+    /// Where the record is to be written.
+    #[inline(always)]
+    pub(crate) fn record(&self) -> *mut ClosingRecord {
+        // SAFETY: at most BUNDLE_FULL, see above.
+        unsafe { self.bundle.byte_add(self.at as usize).cast() }
+    }
+
+    /// Adds the record of `size` bytes that was written there.
+    ///
+    /// # Errors
+    /// [`Lost`]: what of the bundle found no room on the ring, this record included.
+    #[inline(always)]
+    pub(crate) fn add(self, size: usize) -> Result<(), Lost> {
+        let bytes = self.at + size as u64;
+        // SAFETY: map values of this CPU; `busy` keeps others away from them.
+        let outcome = unsafe {
+            if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 {
+                let records = if self.nested { 1 } else { u64::from((*self.waiting).records) + 1 };
+                if !self.nested {
+                    (*self.waiting).bytes = 0;
+                    (*self.waiting).records = 0;
+                }
+                if output(self.bundle, bytes, wakeup()) { Ok(()) } else { Err(Lost(records)) }
+            } else {
+                (*self.waiting).bytes = bytes as u32;
+                (*self.waiting).records += 1;
+                Ok(())
+            }
+        };
+        if !self.nested {
+            // SAFETY: as above.
+            unsafe {
+                barrier();
+                (*self.waiting).busy = 0;
+            }
+        }
+        outcome
+    }
+}
+
+/// Sends what waits on this CPU; [`Flushed`].
+#[inline(always)]
+pub(crate) fn flush() -> u32 {
+    let (Some(waiting), Some(bundle)) = (WAITING.get_ptr_mut(0), BUNDLES.get_ptr_mut(0)) else {
+        return Flushed::DONE;
+    };
+    // SAFETY: map values of this CPU; `busy` keeps others away from them.
+    unsafe {
+        if (*waiting).busy != 0 {
+            return Flushed::BUSY;
+        }
+        (*waiting).busy = 1;
+        barrier();
+        let bytes = black_box(u64::from((*waiting).bytes));
+        let sent = bytes == 0 || output(bundle.cast(), bytes, u64::from(BPF_RB_NO_WAKEUP));
+        if sent {
+            (*waiting).bytes = 0;
+            (*waiting).records = 0;
+        }
+        barrier();
+        (*waiting).busy = 0;
+        if sent { Flushed::DONE } else { Flushed::NO_ROOM }
+    }
+}
+
+/// Copies `bytes` of a bundle onto the ring; `false` when it has no room.
+///
+/// # Safety
+/// `bundle` is a value of [`BUNDLES`].
+#[inline(always)]
+unsafe fn output(bundle: *mut u64, bytes: u64, flags: u64) -> bool {
+    let bytes = black_box(bytes);
+    if bytes > BUNDLE_BYTES as u64 {
+        return false;
+    }
+    // SAFETY: the caller's promise.
+    unsafe { bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), bundle.cast(), bytes, flags) == 0 }
+}
+
+/// Whether to wake the reader. It comes by itself every few milliseconds, and a wakeup costs more than many records;
+/// so wake it only when the ring fills faster than that.
+#[inline(always)]
+fn wakeup() -> u64 {
+    if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(config().watermark) {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// Keeps the compiler from moving memory accesses across it: a program on the same CPU may interrupt here.
+#[inline(always)]
+fn barrier() {
+    // SAFETY: no instruction.
+    unsafe { asm!("", options(nostack, preserves_flags)) }
+}

@@ -1,0 +1,157 @@
+//! Records in the order of their time. Each CPU sends its own in bundles, so they leave the ring in runs.
+
+use crate::decode::{ktime_ns, records};
+
+/// Records between the ring and the tracker, as bytes. No more of them than the ring holds are added at a time.
+#[derive(Default)]
+pub(super) struct Order {
+    bytes: Vec<u8>,
+    places: Vec<Place>,
+    /// Of `places`: handed out so far.
+    taken: usize,
+    /// Of `places`: in order, and not to be preceded by anything that is still to come.
+    ready: usize,
+}
+
+/// Where in the bytes a record is.
+#[derive(Clone, Copy)]
+struct Place {
+    ktime_ns: u64,
+    start: usize,
+    len: usize,
+}
+
+impl Order {
+    /// Adds the records of one entry of the ring.
+    pub(super) fn add(&mut self, entry: &[u8]) {
+        let mut start = self.bytes.len();
+        self.bytes.extend_from_slice(entry);
+        for record in records(entry) {
+            self.places.push(Place { ktime_ns: ktime_ns(record), start, len: record.len() });
+            start += record.len();
+        }
+    }
+
+    /// Makes every record up to this time ready: nothing older is still to come.
+    pub(super) fn release(&mut self, until_ns: u64) {
+        self.forget_taken();
+        self.places.sort_by_key(|place| place.ktime_ns);
+        self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
+    }
+
+    /// Whether no record is ready.
+    pub(super) fn is_drained(&self) -> bool {
+        self.taken == self.ready
+    }
+
+    /// The next record that is ready.
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
+        let place = self.places.get(self.taken..self.ready)?.first()?;
+        self.taken += 1;
+        self.bytes.get(place.start..place.start + place.len)
+    }
+
+    /// Keeps only what has not been handed out: the last moment's, so there is little to move.
+    fn forget_taken(&mut self) {
+        self.places.drain(..self.taken);
+        (self.taken, self.ready) = (0, 0);
+        let mut kept = Vec::new();
+        for place in &mut self.places {
+            let record = self.bytes.get(place.start..place.start + place.len).unwrap_or_default();
+            place.start = kept.len();
+            kept.extend_from_slice(record);
+        }
+        self.bytes.clear();
+        self.bytes.append(&mut kept);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tcptrace_common::{ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord};
+
+    use super::*;
+
+    /// A record of this time, told apart by its size.
+    fn record(ktime_ns: u64, closing: bool) -> Vec<u8> {
+        let (flags, len) = if closing {
+            (RecordFlags::METRICS, size_of::<ClosingRecord>())
+        } else {
+            (0, size_of::<TransitionRecord>())
+        };
+        let mut bytes = Vec::new();
+        bytes.extend(KIND_TRANSITION.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(0_u32.to_ne_bytes());
+        bytes.extend(ktime_ns.to_ne_bytes());
+        bytes.resize(len, 0);
+        bytes
+    }
+
+    fn take_all(order: &mut Order) -> Vec<(u64, usize)> {
+        let mut taken = Vec::new();
+        while let Some(record) = order.next() {
+            taken.push((ktime_ns(record), record.len()));
+        }
+        taken
+    }
+
+    #[test]
+    fn nothing_is_handed_out_before_its_time() {
+        let mut order = Order::default();
+        order.add(&[record(5, false), record(9, true)].concat());
+        order.add(&record(3, false));
+        assert!(order.next().is_none() && order.is_drained());
+        order.release(5);
+        assert_eq!(take_all(&mut order), [(3, 120), (5, 120)]);
+        order.add(&record(7, false));
+        order.release(9);
+        assert_eq!(take_all(&mut order), [(7, 120), (9, 144)]);
+    }
+
+    proptest! {
+        /// Whatever the entries and whenever they are released and taken: every record once, those of one release
+        /// by time, and those of the same time as they came.
+        #[test]
+        fn every_record_once_and_in_order(
+            rounds in prop::collection::vec(
+                (prop::collection::vec(prop::collection::vec((0_u64..50, any::<bool>()), 0..6), 0..4), 0_u64..50, 0_usize..9),
+                0..8,
+            )
+        ) {
+            let mut order = Order::default();
+            let (mut added, mut taken) = (Vec::new(), Vec::new());
+            for (entries, until, patience) in rounds {
+                for entry in entries {
+                    order.add(&entry.iter().flat_map(|&(at, closing)| record(at, closing)).collect::<Vec<_>>());
+                    added.extend(entry.into_iter().map(|(at, _)| at));
+                }
+                order.release(until);
+                let part: Vec<_> = std::iter::from_fn(|| order.next().map(ktime_ns)).take(patience).collect();
+                prop_assert!(part.is_sorted());
+                taken.extend(part);
+            }
+            order.release(u64::MAX);
+            taken.extend(take_all(&mut order).into_iter().map(|(at, _)| at));
+            added.sort_unstable();
+            taken.sort_unstable();
+            prop_assert_eq!(added, taken);
+        }
+
+        /// Bytes of any kind are handed out whole.
+        #[test]
+        fn no_byte_is_lost(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5)) {
+            let mut order = Order::default();
+            for entry in &entries {
+                order.add(entry);
+            }
+            order.release(u64::MAX);
+            let mut len = 0;
+            while let Some(record) = order.next() {
+                len += record.len();
+            }
+            prop_assert_eq!(len, entries.iter().map(Vec::len).sum::<usize>());
+        }
+    }
+}

@@ -1,6 +1,7 @@
-//! The load: short connections over loopback, as fast as one thread, or all cores, make them.
+//! The load: short connections over loopback, as fast as they can be made.
 
 use std::{
+    io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
     process::Command,
@@ -37,17 +38,53 @@ pub(crate) fn isolate() -> Result<()> {
     Ok(())
 }
 
-/// Makes `connections` on each of `threads` threads and returns how long that took.
+/// Who makes the connections.
+#[derive(Clone, Copy)]
+pub(crate) enum Load {
+    /// A client and a server: one connects, asks a byte, the other answers with one and closes.
+    Exchange,
+    /// Threads that are both ends of their connections, which carry nothing: as many as can be made.
+    Churn { threads: u8 },
+}
+
+/// Makes `connections`, of churn on each thread, and returns how long that took.
 ///
 /// # Errors
 /// When a socket cannot be made.
-pub(crate) fn run(connections: u32, threads: u8) -> Result<Duration> {
+pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     let start = Instant::now();
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|id| scope.spawn(move || churn(id, connections))).collect();
+        let workers: Vec<_> = match load {
+            Load::Exchange => {
+                let listener =
+                    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening for the load")?;
+                let address = listener.local_addr()?;
+                vec![
+                    scope.spawn(move || (0..connections).try_for_each(|_| answer(&listener))),
+                    scope.spawn(move || (0..connections).try_for_each(|_| ask(address))),
+                ]
+            }
+            Load::Churn { threads } => {
+                (0..threads).map(|id| scope.spawn(move || churn(id, connections))).collect()
+            }
+        };
         workers.into_iter().try_for_each(|worker| worker.join().expect("the load does not panic"))
     })?;
     Ok(start.elapsed())
+}
+
+fn answer(listener: &TcpListener) -> Result<()> {
+    let (mut peer, _) = listener.accept().context("accepting")?;
+    let mut byte = [0];
+    peer.read_exact(&mut byte).context("waiting for a question")?;
+    peer.write_all(&byte).context("answering")
+}
+
+fn ask(address: SocketAddr) -> Result<()> {
+    let mut peer = TcpStream::connect(address).context("connecting")?;
+    peer.write_all(b"?").context("asking")?;
+    peer.read_to_end(&mut Vec::new()).context("waiting for the answer and its end")?;
+    Ok(())
 }
 
 fn churn(thread: u8, connections: u32) -> Result<()> {

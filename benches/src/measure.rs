@@ -9,7 +9,11 @@ use std::{
 
 use anyhow::Result;
 
-use crate::{churn, proc, tool::Tool};
+use crate::{
+    churn::{self, Load},
+    proc,
+    tool::Tool,
+};
 
 /// How much of it.
 #[derive(Clone, Copy)]
@@ -23,11 +27,9 @@ pub(crate) struct Plan {
 pub(crate) struct Costs {
     /// Nanoseconds in the kernel for a run of its programs.
     pub(crate) kernel_ns: Vec<f64>,
-    /// One thread making connections: their rate with the tool, by the mean of the slices before and after it,
-    /// since the speed of a machine wanders by more than a tool costs.
-    pub(crate) ratio_one: Vec<f64>,
-    /// The same with all cores making them.
-    pub(crate) ratio_all: Vec<f64>,
+    /// For each of [`Slice`]'s rates, the rate with the tool by the mean of the slices before and after it, since
+    /// the speed of a machine wanders by more than a tool costs.
+    pub(crate) ratios: [Vec<f64>; LOADS],
     /// Microseconds of CPU in user space for a transition.
     pub(crate) cpu_us: Vec<f64>,
     /// Resident memory after the load, KiB.
@@ -44,14 +46,11 @@ pub(crate) struct Measured {
     pub(crate) bare: Vec<Slice>,
 }
 
-/// Connections per second in a slice of time.
-#[derive(Clone, Copy)]
-pub(crate) struct Slice {
-    /// One thread made them.
-    pub(crate) one: f64,
-    /// All cores made them.
-    pub(crate) all: f64,
-}
+/// How many loads a slice has.
+pub(crate) const LOADS: usize = 3;
+
+/// Connections per second in a slice of time: client and server, one thread as both, all cores as both.
+pub(crate) type Slice = [f64; LOADS];
 
 /// Slices of a round: how often a tool is started, and how often the kernel's statistics are read.
 pub(crate) const SLICES: u32 = 5;
@@ -73,8 +72,9 @@ pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Measured> {
             for _ in 0..SLICES {
                 let with = user_space(tool, costs, plan, &output)?;
                 let after = slice(plan)?;
-                costs.ratio_one.push(with.one * 2.0 / (before.one + after.one));
-                costs.ratio_all.push(with.all * 2.0 / (before.all + after.all));
+                for (load, ratios) in costs.ratios.iter_mut().enumerate() {
+                    ratios.push(with[load] * 2.0 / (before[load] + after[load]));
+                }
                 bare.push(after);
                 before = after;
             }
@@ -85,13 +85,17 @@ pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Measured> {
     Ok(Measured { costs, bare })
 }
 
-/// The load, by one thread and by all cores.
+/// Every load once.
 fn slice(plan: Plan) -> Result<Slice> {
-    let rate = |threads| -> Result<f64> {
-        let elapsed = churn::run(plan.connections, threads)?;
-        Ok(f64::from(plan.connections) * f64::from(threads) / elapsed.as_secs_f64())
+    let rate = |load, connections: u32| -> Result<f64> {
+        Ok(f64::from(connections) / churn::run(plan.connections, load)?.as_secs_f64())
     };
-    Ok(Slice { one: rate(1)?, all: rate(cores()?)? })
+    let threads = cores()?;
+    Ok([
+        rate(Load::Exchange, plan.connections)?,
+        rate(Load::Churn { threads: 1 }, plan.connections)?,
+        rate(Load::Churn { threads }, plan.connections * u32::from(threads))?,
+    ])
 }
 
 fn cores() -> Result<u8> {
@@ -108,7 +112,7 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
         // What is still in its buffers belongs to it.
         thread::sleep(Duration::from_millis(200));
         let used = proc::cpu_time(pid)?.saturating_sub(before);
-        let transitions = plan.connections * (1 + u32::from(cores()?)) * TRANSITIONS;
+        let transitions = plan.connections * (2 + u32::from(cores()?)) * TRANSITIONS;
         costs.cpu_us.push(used.as_secs_f64() * 1e6 / f64::from(transitions));
         #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
         costs.resident_kib.push(proc::resident_kib(pid)? as f64);
@@ -128,7 +132,7 @@ fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Res
     for _ in 0..SLICES {
         let statistics = proc::Statistics::on()?;
         let before = proc::programs(running.pid())?;
-        churn::run(plan.connections, 1)?;
+        churn::run(plan.connections, Load::Churn { threads: 1 })?;
         let after = proc::programs(running.pid())?;
         drop(statistics);
         best = best.min(per_run(&before, &after));

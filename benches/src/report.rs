@@ -5,7 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use anyhow::{Context as _, Result};
 
 use crate::{
-    measure::{Measured, Plan, SLICES, Slice},
+    measure::{Measured, Plan, SLICES},
     tool::Tool,
 };
 
@@ -18,13 +18,13 @@ pub(crate) fn render(tools: &[Tool], measured: &Measured, start_ms: &[f64], plan
     let _ = writeln!(text, "{}\n", machine());
     let _ = writeln!(
         text,
-        "{} rounds of {SLICES} slices of {} connections a thread; medians, and in brackets the middle half of the \
-         slices. Rates are relative to the rate with nothing running.\n",
+        "{} rounds of {SLICES} slices of {} connections a load and thread; medians, and in brackets the middle half of the \
+         slices. Rates are of connections, relative to the rate with nothing running.\n",
         plan.rounds, plan.connections
     );
     text.push_str(
-        "| | kernel ns per transition | above empty | connection rate, one thread | connection rate, all cores | \
-         user-space CPU us per transition | resident MiB |\n|---|---:|---:|---:|---:|---:|---:|\n",
+        "| | kernel ns per transition | above empty | rate, client and server | rate, one thread | rate, all cores | \
+         user-space CPU us per transition | resident MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let floor = tools
         .iter()
@@ -35,25 +35,27 @@ pub(crate) fn render(tools: &[Tool], measured: &Measured, start_ms: &[f64], plan
         let kernel = median(&costs.kernel_ns);
         let _ = writeln!(
             text,
-            "| {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
             tool.name,
             shown(kernel, 0),
             shown(kernel.map(|ns| ns - floor).filter(|_| !tool.floor), 0),
-            ratio(&costs.ratio_one),
-            ratio(&costs.ratio_all),
+            ratio(&costs.ratios[0]),
+            ratio(&costs.ratios[1]),
+            ratio(&costs.ratios[2]),
             shown(median(&costs.cpu_us), 2),
             shown(median(&costs.resident_kib).map(|kib| kib / 1024.0), 1),
         );
     }
-    let bare = |rate: fn(&Slice) -> f64| {
-        let rates: Vec<f64> = measured.bare.iter().map(rate).collect();
+    let bare = |load: usize| {
+        let rates: Vec<f64> = measured.bare.iter().map(|slice| slice[load]).collect();
         shown(median(&rates), 0)
     };
     let _ = writeln!(
         text,
-        "\nWith nothing running: {} connections/s from one thread, {} from all cores.",
-        bare(|slice| slice.one),
-        bare(|slice| slice.all)
+        "\nWith nothing running: {} connections/s between client and server, {} from one thread, {} from all cores.",
+        bare(0),
+        bare(1),
+        bare(2)
     );
     let _ = writeln!(
         text,

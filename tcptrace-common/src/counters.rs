@@ -3,18 +3,19 @@
 /// States per axis of the matrix: the kernel's 0..=12, rounded up so that a mask bounds the index.
 pub const STATE_SLOTS: usize = 16;
 
-/// One CPU's counters. `seen = delivered + filtered + lost` holds at any quiet moment, since every
-/// transition adds one to `seen` and one to exactly one of the others.
+/// One CPU's counters. `seen = delivered + filtered + lost` holds at any quiet moment: every
+/// transition adds one to `seen` and one to one of the others, and moves from delivered to lost if its bundle finds
+/// no room.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     /// TCP transitions by old and new state, what filters hide and a full ring loses included.
     pub seen: [[u64; STATE_SLOTS]; STATE_SLOTS],
-    /// Submitted to the ring; when nothing is streamed, counted only.
+    /// On the ring, or on the way to it; when nothing is streamed, counted only.
     pub delivered: u64,
     /// Hidden by the user's filters.
     pub filtered: u64,
-    /// Lost because `bpf_ringbuf_reserve` found no room.
+    /// Lost because the ring had no room.
     pub lost_ring_full: u64,
     /// Transitions of sockets that are not TCP (MPTCP parents: 262); not in `seen`.
     pub other_protocol: u64,

@@ -89,12 +89,21 @@ impl Filter {
             && (self.states == 0 || self.states & (old | new) != 0)
     }
 
-    /// Whether family, namespace and addresses pass.
+    /// Whether any filter looks at what only a connection has: its addresses, their family, the remote port.
     #[inline(always)]
-    pub fn subject_passes(&self, subject: &Subject) -> bool {
-        if self.netns != 0 && self.netns != subject.netns {
-            return false;
-        }
+    pub const fn by_peer(&self) -> bool {
+        self.family != 0 || self.locals != 0 || self.remotes != 0 || self.by_rport != 0
+    }
+
+    /// Whether the namespace passes.
+    #[inline(always)]
+    pub const fn netns_passes(&self, subject: &Subject) -> bool {
+        self.netns == 0 || self.netns == subject.netns
+    }
+
+    /// Whether family and addresses pass.
+    #[inline(always)]
+    pub fn addresses_pass(&self, subject: &Subject) -> bool {
         if self.family != 0 {
             let v4 = subject.inet || subject.laddr.is_v4() || subject.raddr.is_v4();
             if v4 != (self.family == 4) {
@@ -146,15 +155,15 @@ mod tests {
     #[test]
     fn nothing_set_passes_everything() {
         assert!(Filter::NONE.states_pass(7, 10));
-        assert!(Filter::NONE.subject_passes(&subject(Address::UNSPECIFIED, false)));
+        assert!(Filter::NONE.addresses_pass(&subject(Address::UNSPECIFIED, false)));
     }
 
     #[test]
     fn a_mapped_socket_is_ipv4() {
         let mapped = subject(Address::from_v4([192, 0, 2, 1]), false);
-        assert!(Filter { family: 4, ..Filter::NONE }.subject_passes(&mapped));
-        assert!(!Filter { family: 6, ..Filter::NONE }.subject_passes(&mapped));
-        assert!(Filter { family: 6, ..Filter::NONE }.subject_passes(&subject(Address::UNSPECIFIED, false)));
+        assert!(Filter { family: 4, ..Filter::NONE }.addresses_pass(&mapped));
+        assert!(!Filter { family: 6, ..Filter::NONE }.addresses_pass(&mapped));
+        assert!(Filter { family: 6, ..Filter::NONE }.addresses_pass(&subject(Address::UNSPECIFIED, false)));
     }
 
     #[test]
@@ -171,8 +180,8 @@ mod tests {
         let mut filter = Filter { locals: 2, ..Filter::NONE };
         filter.local[0] = Prefix::new(Address::from_v4([198, 51, 100, 0]), 96 + 24);
         filter.local[1] = Prefix::new(Address::from_v4([192, 0, 2, 0]), 96 + 24);
-        assert!(filter.subject_passes(&subject(Address::from_v4([192, 0, 2, 9]), true)));
-        assert!(!filter.subject_passes(&subject(Address::from_v4([203, 0, 113, 9]), true)));
+        assert!(filter.addresses_pass(&subject(Address::from_v4([192, 0, 2, 9]), true)));
+        assert!(!filter.addresses_pass(&subject(Address::from_v4([203, 0, 113, 9]), true)));
     }
 
     #[test]

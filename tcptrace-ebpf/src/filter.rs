@@ -37,7 +37,8 @@ pub(crate) struct Candidate<'a> {
 ///
 /// `connect()` changes the state before it chooses a port, so a filter on the local port cannot decide
 /// CLOSE -> SYN_SENT of a socket that was not bound: such a record is sent as undecided, and user space holds
-/// it until the socket's next transition shows the port.
+/// it until the socket's next transition shows the port. The same goes for filters on the peer at
+/// LISTEN -> SYN_RECV, where kernels up to 6.12 still show the listener's addresses.
 #[inline(always)]
 pub(crate) fn verdict(candidate: &Candidate<'_>) -> Verdict {
     let filter = &config().filter;
@@ -46,25 +47,37 @@ pub(crate) fn verdict(candidate: &Candidate<'_>) -> Verdict {
     }
     // Kept up to date by every transition, also those that other filters hide.
     let of_process = filter.tgid == 0 || belongs(filter, candidate);
-    if !of_process || !filter.subject_passes(candidate.subject) {
+    if !of_process || !filter.netns_passes(candidate.subject) {
         return Verdict::Drop;
     }
-    if filter.by_rport != 0 && !port_passes(1, candidate.tuple.rport) {
+    let is_child = candidate.old == TCP_LISTEN && candidate.new == TCP_SYN_RECV;
+    let mut undecided = is_child && candidate.tuple.rport == 0 && filter.by_peer();
+    let wanted = || filter.addresses_pass(candidate.subject) && rport_passes(filter, candidate.tuple.rport);
+    if !undecided && !wanted() {
         return Verdict::Drop;
     }
-    let mut undecided = false;
     if filter.by_lport != 0 {
-        undecided = candidate.tuple.lport == 0 && candidate.new == TCP_SYN_SENT;
-        if !undecided && !port_passes(0, candidate.tuple.lport) {
+        let unbound = candidate.tuple.lport == 0 && candidate.new == TCP_SYN_SENT;
+        if !unbound && !port_passes(0, candidate.tuple.lport) {
             return Verdict::Drop;
         }
+        undecided |= unbound;
     }
     if filter.by_state() && !filter.states_pass(candidate.old, candidate.new) {
-        // Where a socket's life begins and ends user space learns whose it is, and when to forget it.
-        let edge = candidate.new == TCP_CLOSE || candidate.old == TCP_CLOSE || candidate.old == TCP_LISTEN;
+        // Where a socket's life begins and ends user space learns whose it is, who its peer is, and when to forget
+        // it.
+        let edge = candidate.new == TCP_CLOSE
+            || candidate.old == TCP_CLOSE
+            || candidate.old == TCP_LISTEN
+            || candidate.old == TCP_SYN_RECV;
         return if edge { Verdict::Hidden } else { Verdict::Drop };
     }
     if undecided { Verdict::Undecided } else { Verdict::Pass }
+}
+
+#[inline(always)]
+fn rport_passes(filter: &Filter, rport: u16) -> bool {
+    filter.by_rport == 0 || port_passes(1, rport)
 }
 
 #[inline(always)]

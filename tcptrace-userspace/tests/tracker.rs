@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::collections::HashMap;
+use std::{collections::HashMap, net::Ipv4Addr};
 
 use common::{by_process, event, listens};
 use proptest::prelude::*;
@@ -247,8 +247,55 @@ fn what_never_gets_the_right_port_is_counted_as_filtered() {
         }],
     );
     assert_eq!((out.len(), tracker.filtered()), (1, 2));
-    tracker.finish();
+    tracker.finish(|transition| panic!("{transition:?}"));
     assert_eq!(tracker.filtered(), 4);
+}
+
+/// A child as kernels up to 6.12 show it: with the listener's addresses and cookie.
+fn nameless_child(skaddr: u64) -> Event {
+    let mut event = event(skaddr, 10, State::LISTEN, State::SYN_RECV);
+    (event.laddr, event.raddr) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into());
+    (event.rport, event.cookie) = (0, 4_711);
+    event
+}
+
+#[test]
+fn a_child_gets_its_peer_from_its_next_transition() {
+    let mut tracker = Tracker::new(100, None, false);
+    assert_eq!(track(&mut tracker, [nameless_child(1)]), []);
+    let next = event(1, 20, State::SYN_RECV, State::ESTABLISHED);
+    let out = track(&mut tracker, [next.clone()]);
+    let ends = |event: &Event| (event.laddr, event.lport, event.raddr, event.rport, event.cookie);
+    assert_eq!(out.len(), 2);
+    assert_eq!(ends(&out[0].event), ends(&next));
+    assert_eq!((out[0].event.ktime_ns, out[1].in_old_state_ns), (10, Some(10)));
+}
+
+#[test]
+fn a_child_that_never_gets_a_peer_is_shown_as_it_is() {
+    let mut tracker = Tracker::new(2, None, false);
+    // 1's address is reused, 2 is evicted by 3 and 4, which are left at the end.
+    let out = track(&mut tracker, [1, 2].map(nameless_child));
+    assert_eq!(out, []);
+    let mut reused = nameless_child(1);
+    reused.ktime_ns = 30;
+    let out = track(&mut tracker, [reused, nameless_child(3), nameless_child(4)]);
+    assert_eq!(out.iter().map(|t| t.event.skaddr).collect::<Vec<_>>(), [1, 2, 1]);
+    let mut rest = Vec::new();
+    tracker.finish(|transition| rest.push(transition.event.skaddr));
+    assert_eq!((rest, tracker.filtered()), (vec![3, 4], 0));
+}
+
+#[test]
+fn a_child_whose_peer_is_filtered_is_counted() {
+    let mut tracker = Tracker::new(100, None, false);
+    let undecided = |skaddr| Event { verdict: Verdict::Undecided, ..nameless_child(skaddr) };
+    // The kernel side sends what 1 does next, since its peer is wanted, and nothing more of 2.
+    let out =
+        track(&mut tracker, [undecided(1), undecided(2), event(1, 20, State::SYN_RECV, State::ESTABLISHED)]);
+    assert_eq!(out.iter().map(|t| t.event.skaddr).collect::<Vec<_>>(), [1, 1]);
+    tracker.finish(|transition| panic!("{transition:?}"));
+    assert_eq!(tracker.filtered(), 1);
 }
 
 #[test]

@@ -30,12 +30,10 @@ impl Chain {
         // connect() enters SYN_SENT before it chooses the port: it shows 0, or that of a connection before.
         let unbound = last.lport == 0 || (self.0.len() == 1 && self.last().old == "CLOSE");
         let now_bound = unbound && last.laddr == new.laddr && same_remote;
-        // Kernels up to 6.12 show a child without its peer first.
-        let now_connected = self.last().old == "LISTEN" && last.rport == 0 && last.lport == new.lport;
         self.last().new == next.old
             && next.old != "CLOSE"
             && !(next.old == "LISTEN" && next.new == "SYN_RECV")
-            && ((same_local && same_remote) || now_bound || now_connected)
+            && ((same_local && same_remote) || now_bound)
     }
 }
 

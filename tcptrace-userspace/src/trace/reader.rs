@@ -66,6 +66,11 @@ impl Stage {
         tracker.track(event, |transition| push(batch, account, wanted, transition));
     }
 
+    fn finish(&mut self) {
+        let Self { tracker, batch, account, wanted } = self;
+        tracker.finish(|transition| push(batch, account, wanted, transition));
+    }
+
     fn satisfied(&self) -> bool {
         self.wanted == Some(0)
     }
@@ -169,7 +174,7 @@ impl Reader {
         self.tracer.detach();
         let end_ns = monotonic_ns();
         let counters = self.read_rest(&mut patience, count_only)?;
-        self.stage.tracker.finish();
+        self.stage.finish();
 
         let missed_runs = self.tracer.missed_runs();
         let submitted = if count_only { 0 } else { counters.delivered };

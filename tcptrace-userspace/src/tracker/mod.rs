@@ -39,8 +39,8 @@ struct Socket {
     /// When it entered `state`.
     since_ns: u64,
     owner: Option<Owner>,
-    /// A transition that waits for the local port to be known.
-    undecided: Option<Box<Transition>>,
+    /// Its first transition, which waits for the next one to tell the port or the peer.
+    waiting: Option<Box<Transition>>,
 }
 
 impl Tracker {
@@ -62,36 +62,35 @@ impl Tracker {
     /// Takes an event and passes the transitions that it completes to `emit`: usually its own, none when the
     /// filters hide it or must wait, and an earlier one first when that had to wait for this.
     pub fn track(&mut self, event: Event, mut emit: impl FnMut(Transition)) {
-        let mut socket = self.recall(&event);
+        let mut socket = self.recall(&event, &mut emit);
         let out_of_order = socket.as_ref().is_some_and(|socket| socket.since_ns > event.ktime_ns);
         // What is known now tells nothing about what was before.
         let known = socket.as_ref().filter(|_| !out_of_order);
         let in_old_state_ns = self.in_old_state(&event, known);
         let owner = self.owner(&event, known);
-        let waiting = socket.as_mut().and_then(|socket| socket.undecided.take());
-
-        let mut undecided = None;
-        if let Some(waiting) = waiting {
-            self.decide(*waiting, event.lport, &mut emit);
+        if let Some(waiting) = socket.as_mut().and_then(|socket| socket.waiting.take()) {
+            self.decide(*waiting, &event, &mut emit);
         }
-        let (key, cookie, state, ktime_ns) = (event.skaddr, event.cookie, event.new_state, event.ktime_ns);
-        // Kernels up to 6.12 copy the listener first and fill in the child's own identity, peer and cookie, later.
-        let cookie = if starts_as_child(&event) && event.rport == 0 { 0 } else { cookie };
+
+        let has_identity = !lacks_identity(&event);
+        let (key, state, ktime_ns) = (event.skaddr, event.new_state, event.ktime_ns);
+        let cookie = if has_identity { event.cookie } else { 0 };
         let transition = Transition { event, in_old_state_ns, owner: owner.clone() };
+        let mut waiting = None;
         match transition.event.verdict {
-            Verdict::Pass => emit(transition),
+            Verdict::Pass if has_identity => emit(transition),
+            Verdict::Pass | Verdict::Undecided => waiting = Some(Box::new(transition)),
             Verdict::Hidden => self.filtered += 1,
-            Verdict::Undecided => undecided = Some(Box::new(transition)),
         }
 
         if out_of_order {
             // What came later already says more; keep it.
             if let Some(socket) = socket {
-                self.remember(key, socket);
+                self.remember(key, socket, &mut emit);
             }
-            self.filtered += u64::from(undecided.is_some());
+            self.give_up(waiting, &mut emit);
         } else if state != State::CLOSE {
-            self.remember(key, Socket { cookie, state, since_ns: ktime_ns, owner, undecided });
+            self.remember(key, Socket { cookie, state, since_ns: ktime_ns, owner, waiting }, &mut emit);
         }
     }
 
@@ -101,11 +100,12 @@ impl Tracker {
         self.gap_ns = ktime_ns;
     }
 
-    /// Forgets everything at the end of a trace; what still waits for its port is counted as filtered.
-    pub fn finish(&mut self) {
-        let waiting = self.sockets.iter().filter(|(_, socket)| socket.undecided.is_some()).count();
-        self.filtered += waiting as u64;
-        self.sockets.clear();
+    /// Forgets everything at the end of a trace. What still waits for its port is counted as filtered, for its peer
+    /// is passed to `emit` as it is.
+    pub fn finish(&mut self, mut emit: impl FnMut(Transition)) {
+        for (_, socket) in std::mem::take(&mut self.sockets) {
+            self.give_up(socket.waiting, &mut emit);
+        }
     }
 
     /// Sockets forgotten for want of room.
@@ -129,13 +129,13 @@ impl Tracker {
     }
 
     /// Takes out what is known of the event's socket, unless another one had its address.
-    fn recall(&mut self, event: &Event) -> Option<Socket> {
+    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Socket> {
         let socket = self.sockets.remove(&event.skaddr)?;
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
         if (another || begins) && event.ktime_ns >= socket.since_ns {
-            self.filtered += u64::from(socket.undecided.is_some());
+            self.give_up(socket.waiting, emit);
             return None;
         }
         Some(socket)
@@ -171,24 +171,46 @@ impl Tracker {
         owner
     }
 
-    fn remember(&mut self, key: u64, socket: Socket) {
+    fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(Transition)) {
         if self.sockets.len() >= self.limit
             && let Some((_, oldest)) = self.sockets.pop_front()
         {
             self.evicted += 1;
-            self.filtered += u64::from(oldest.undecided.is_some());
+            self.give_up(oldest.waiting, emit);
         }
         self.sockets.insert(key, socket);
     }
 
-    /// Emits a transition that waited, or counts it as filtered, now that its socket's port is known.
-    fn decide(&mut self, waiting: Transition, lport: u16, emit: &mut impl FnMut(Transition)) {
-        if self.lports.as_ref().is_none_or(|lports| lports.contains(lport)) {
+    /// Emits a transition that waited, or counts it as filtered, now that its socket's `next` tells what it lacked.
+    fn decide(&mut self, mut waiting: Transition, next: &Event, emit: &mut impl FnMut(Transition)) {
+        let first = &mut waiting.event;
+        if lacks_identity(first) {
+            (first.laddr, first.raddr, first.rport) = (next.laddr, next.raddr, next.rport);
+            first.cookie = next.cookie;
+        }
+        // Had the peer not been wanted, its next transition would not be here.
+        if self.lports.as_ref().is_none_or(|lports| lports.contains(next.lport)) {
             emit(waiting);
         } else {
             self.filtered += 1;
         }
     }
+
+    /// Emits a transition that waited in vain as it is, or counts it as filtered when only that could have said
+    /// whether it is wanted.
+    fn give_up(&mut self, waiting: Option<Box<Transition>>, emit: &mut impl FnMut(Transition)) {
+        match waiting {
+            Some(waiting) if waiting.event.verdict == Verdict::Pass => emit(*waiting),
+            Some(_) => self.filtered += 1,
+            None => {}
+        }
+    }
+}
+
+/// Whether it still shows the listener's addresses and cookie instead of its own: kernels up to 6.12 report a child
+/// before they fill in who it is (`inet_csk_clone_lock`).
+fn lacks_identity(event: &Event) -> bool {
+    starts_as_child(event) && event.rport == 0
 }
 
 /// Whether this is the first transition of a socket that a listener made.

@@ -5,8 +5,8 @@
 //! test knows that it did itself.
 //!
 //! # Layout
-//! - `src/`: this support library, and two programs. `load` makes many connections, `actor` is another process
-//!   with a socket.
+//! - `src/`: this support library, and programs. `load` makes many connections, `actor` is another process
+//!   with a socket; `guest` is the first process of a virtual machine.
 //! - `tests/scenarios/`: one test a scenario and hook; every kind of transition that the kernel can produce.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
@@ -23,6 +23,7 @@
 //! - `TCPTRACE_BIN`: the binary; without, the one that cargo built beside the tests.
 //! - `TCPTRACE_REQUIRE_ALL=1`: a test that cannot run here fails instead of being skipped.
 //! - `TCPTRACE_ALLOW_SKIP=a,b`: names of tests that may be skipped nevertheless.
+//! - `TCPTRACE_TOLERANCE_US=N`: how far times in state may differ from tracefs', on a machine that is slow.
 
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
 

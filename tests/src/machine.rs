@@ -22,6 +22,12 @@ pub fn tcptrace() -> PathBuf {
         .expect("no tcptrace binary: run `cargo xtask test`, or set TCPTRACE_BIN")
 }
 
+/// A program of this package: where cargo built it, or on the PATH where the tests run elsewhere.
+pub fn helper(built: &str) -> &Path {
+    let path = Path::new(built);
+    if path.exists() { path } else { path.file_name().map_or(path, Path::new) }
+}
+
 /// Whether this process may trace and make network namespaces; tells that `name` is skipped when not.
 pub fn is_root(name: &str) -> bool {
     let root = nix::unistd::Uid::effective().is_root();

@@ -58,14 +58,14 @@ impl Tracefs {
         fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     }
 
-    /// What was recorded so far: real transitions of TCP, in order of time.
+    /// What was recorded so far: real transitions of TCP, in order of time, children with their own ends.
     pub fn transitions(&self) -> Vec<Transition> {
         self.assert_complete();
         let text = fs::read(self.instance.join("trace")).expect("tracefs' trace");
         let text = String::from_utf8_lossy(&text);
         let mut transitions: Vec<Transition> = text.lines().filter_map(parse).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
-        transitions
+        with_peers(&transitions)
     }
 
     /// How many of all kinds were recorded so far; cheap.
@@ -119,6 +119,25 @@ fn tracefs() -> (PathBuf, Option<Mount>) {
     (directory.path().to_owned(), Some(Mount(directory)))
 }
 
+/// Kernels up to 6.12 show a new child with the listener's ends; its own are in what it does next.
+fn with_peers(all: &[Transition]) -> Vec<Transition> {
+    let mut complete = all.to_vec();
+    let mut used = vec![false; all.len()];
+    for (index, transition) in complete.iter_mut().enumerate() {
+        if transition.old == "LISTEN" && transition.new == "SYN_RECV" && transition.tuple.rport == 0 {
+            let next = (index + 1..all.len()).find(|next| {
+                let next = (&all[*next], used[*next]);
+                next.0.old == "SYN_RECV" && next.0.tuple.lport == transition.tuple.lport && !next.1
+            });
+            if let Some(next) = next {
+                used[next] = true;
+                transition.tuple = all[next].tuple;
+            }
+        }
+    }
+    complete
+}
+
 /// A line of `trace`, when it is a transition of a TCP socket to another state.
 fn parse(line: &str) -> Option<Transition> {
     let (head, event) = line.rsplit_once(": inet_sock_set_state: ")?;
@@ -165,6 +184,21 @@ mod tests {
         let transition = parse(LINE).expect("a transition");
         assert_eq!(transition.ktime_ns, 2_701_744_205_000);
         assert_eq!(transition.to_string(), "2701.744205 127.0.0.1 0 > 127.0.0.1 9999: CLOSE -> SYN_SENT");
+    }
+
+    #[test]
+    fn a_child_has_the_ends_that_it_shows_next() {
+        let child = |old: &str, new: &str, rport: u16| {
+            let states = format!("oldstate=TCP_{old} newstate=TCP_{new}");
+            let line = LINE.replace("oldstate=TCP_CLOSE newstate=TCP_SYN_SENT", &states);
+            parse(&line.replace("dport=9999", &format!("dport={rport}"))).expect("a transition")
+        };
+        let log = [child("LISTEN", "SYN_RECV", 0), child("LISTEN", "SYN_RECV", 0)];
+        let next = [child("SYN_RECV", "ESTABLISHED", 7), child("SYN_RECV", "ESTABLISHED", 8)];
+        let ports = |log: &[Transition]| log.iter().map(|event| event.tuple.rport).collect::<Vec<_>>();
+        let whole = [log.as_slice(), &next].concat();
+        assert_eq!(ports(&with_peers(&whole)), [7, 8, 7, 8]);
+        assert_eq!(ports(&with_peers(&log)), [0, 0]);
     }
 
     #[test]

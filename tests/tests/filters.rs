@@ -11,7 +11,7 @@ use std::{
 use tcptrace_tests::{
     both_hooks,
     chain::chains,
-    machine::{Hook, is_root},
+    machine::{Hook, helper, is_root},
     net::{Family, abort, accept, connect, connect_error, listen, pair, read_end, read_error},
     netns::{Namespace, V4, V6},
     process::Running,
@@ -203,15 +203,8 @@ fn pid_filter(hook: Hook, name: &str) {
     let netns = world.namespace.inode().to_string();
     let (server, client, port) = world.namespace.run(move || {
         let address = ports.connect(Family::V4).to_string();
-        // Waits, then becomes the actor, with the same process id.
-        let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "read -r _ && exec \"$0\" \"$@\"",
-            env!("CARGO_BIN_EXE_actor"),
-            "connect",
-            &address,
-        ]);
+        let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
+        command.args(["connect", &address]);
         let mut actor = Running::spawn(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let trace =
             |pid: u32| Tracer::start(hook, &["-o", "json", "--netns", &netns, "-p", &pid.to_string()]);

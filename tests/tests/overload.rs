@@ -9,7 +9,7 @@ use std::{
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
     both_hooks, host,
-    machine::{Hook, is_root},
+    machine::{Hook, helper, is_root},
     netns::Namespace,
     process::Running,
     tracer::Tracer,
@@ -29,7 +29,7 @@ fn namespace() -> Namespace {
 
 fn load(namespace: &Namespace, connections: u64) -> u64 {
     namespace.run(move || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_load"));
+        let mut command = Command::new(helper(env!("CARGO_BIN_EXE_load")));
         let mut load =
             Running::spawn(command.args(["--connections", &connections.to_string()]).stdout(Stdio::null()));
         assert!(load.wait(Duration::from_mins(2)).success(), "the load runs to its end");

@@ -7,11 +7,13 @@ mod bench;
 mod build_ebpf;
 mod check_ebpf;
 mod ci;
+mod dist;
 mod ebpf;
 mod lint;
 mod process;
 mod run;
 mod test;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -29,7 +31,9 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Test(test::Args),
+    VmTest(vm::Args),
     Bench(bench::Args),
+    Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
     /// Check layout, lints and documentation, of the kernel side too.
@@ -42,7 +46,9 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
+        Command::VmTest(args) => vm::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),
         Command::Lint => lint::main(),

@@ -53,7 +53,7 @@ pub(crate) fn build_tracer() -> Result<PathBuf> {
 }
 
 /// The program `name` in cargo's JSON messages.
-fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+pub(crate) fn executable(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

@@ -1,5 +1,6 @@
-//! `actor connect ADDRESS`, `actor listen ADDRESS`: another process with a socket. Prints the local address,
-//! then waits until its standard input ends, and exits without closing anything itself.
+//! `actor connect ADDRESS`, `actor listen ADDRESS`: another process with a socket. Waits for a line on its standard
+//! input, makes the socket, prints its local address, then waits until its standard input ends, and exits without
+//! closing anything itself.
 
 use std::{
     env,
@@ -13,6 +14,7 @@ fn main() -> io::Result<()> {
     let [what, address] = &arguments[..] else {
         return Err(io::Error::other("usage: actor connect|listen ADDRESS"));
     };
+    io::stdin().read_line(&mut String::new())?;
     let (local, socket): (_, Box<dyn std::any::Any>) = match what.as_str() {
         "connect" => {
             let stream = TcpStream::connect(address)?;

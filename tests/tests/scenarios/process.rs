@@ -1,7 +1,7 @@
 //! Sockets of other processes, and what their end does to them.
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     process::{Command, Stdio},
     time::Duration,
@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tcptrace_tests::{
     both_hooks,
     expect::path,
-    machine::Hook,
+    machine::{Hook, helper},
     net::{Family, accept, connect, listen, read_end},
     process::Running,
     world::scenario,
@@ -25,9 +25,10 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts `actor` and waits until it has its socket.
 fn actor(what: &str, address: SocketAddr) -> Running {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_actor"));
+    let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
     command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut actor = Running::spawn(&mut command);
+    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
     let mut line = String::new();
     let stdout = actor.child().stdout.take().expect("a pipe");
     BufReader::new(stdout).read_line(&mut line).expect("the local address");

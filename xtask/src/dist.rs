@@ -1,0 +1,136 @@
+//! `cargo xtask dist`: what is released. One static binary an architecture, which runs on any distribution.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::{ebpf, process, workspace};
+
+/// What binaries are released for.
+const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
+
+/// What lies beside the binary in its archive.
+const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+
+/// Shells that completions are made for, and the names that they look for.
+const COMPLETIONS: [(&str, &str); 3] =
+    [("bash", "tcptrace.bash"), ("zsh", "_tcptrace"), ("fish", "tcptrace.fish")];
+
+/// Build stripped static binaries for x86_64 and aarch64, with man page and completions, and archive them.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Only for this target; all unless given.
+    #[arg(long, value_parser = TARGETS)]
+    target: Vec<String>,
+}
+
+/// # Errors
+/// A target is not installed, a build fails, or an archive cannot be written.
+pub(crate) fn main(args: &Args) -> Result<()> {
+    let folder = workspace::target()?.join("dist");
+    fs::create_dir_all(&folder)?;
+    let texts = texts(&folder)?;
+    let mut sums = Vec::new();
+    for target in
+        TARGETS.iter().filter(|target| args.target.is_empty() || args.target.iter().any(|t| t == *target))
+    {
+        let archive = archive(&folder, target, &binary(target)?, &texts)?;
+        let name = archive.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let bytes = fs::read(&archive)?;
+        sums.push(format!("{}  {name}\n", ebpf::sha256(&bytes)));
+        println!("{}: {} KiB", archive.display(), bytes.len() >> 10);
+    }
+    // In the form that `sha256sum --check` reads.
+    fs::write(folder.join("SHA256SUMS"), sums.concat())?;
+    println!("{}", folder.join("SHA256SUMS").display());
+    Ok(())
+}
+
+/// Builds the tracer for `target` and returns the path of the program.
+///
+/// # Errors
+/// The target is not installed, or the build fails.
+pub(crate) fn binary(target: &str) -> Result<PathBuf> {
+    let mut command = cargo_for(target)?;
+    command.args(["build", "--release", "--package", "tcptrace-userspace", "--bin", "tcptrace"]);
+    command.args(["--target", target, "--locked", "--message-format", "json-render-diagnostics"]);
+    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
+    if !output.status.success() {
+        bail!("the build failed: {}", process::shown(&command));
+    }
+    let messages = String::from_utf8_lossy(&output.stdout);
+    workspace::executable(&messages, "tcptrace").context("cargo named no program built")
+}
+
+/// Cargo, ready to build for `target`: Rust brings the linker and the C library, so no C compiler is needed.
+///
+/// # Errors
+/// The target is not installed, and cannot be.
+pub(crate) fn cargo_for(target: &str) -> Result<Command> {
+    let libraries =
+        process::output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
+    if !Path::new(&libraries).exists() {
+        if process::find("rustup").is_none() {
+            bail!("Rust's libraries for {target} are missing, and there is no rustup to install them");
+        }
+        eprintln!("    rustup target add {target}");
+        process::run(Command::new("rustup").args(["target", "add", target]))?;
+    }
+    let mut command = workspace::cargo();
+    let variable = target.to_uppercase().replace('-', "_");
+    command.env(format!("CARGO_TARGET_{variable}_LINKER"), "rust-lld");
+    // Paths of the machine that builds are nobody's business.
+    let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
+    let remapped =
+        [(workspace::root().to_path_buf(), "tcptrace")].into_iter().chain(home.map(|home| (home, "cargo")));
+    let flags: Vec<String> =
+        remapped.map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display())).collect();
+    command.env(format!("CARGO_TARGET_{variable}_RUSTFLAGS"), flags.join(" "));
+    Ok(command)
+}
+
+/// Man page and completions, by their names in the archive; made by the tracer itself, built for this machine.
+fn texts(folder: &Path) -> Result<Vec<PathBuf>> {
+    let tracer = workspace::build_tracer()?;
+    let mut files = Vec::new();
+    let mut write = |name: &str, arguments: &[&str]| -> Result<()> {
+        let text = process::output(Command::new(&tracer).args(arguments))?;
+        let file = folder.join(name);
+        fs::write(&file, text + "\n").with_context(|| file.display().to_string())?;
+        files.push(file);
+        Ok(())
+    };
+    write("tcptrace.1", &["man"])?;
+    for (shell, name) in COMPLETIONS {
+        write(name, &["completions", shell])?;
+    }
+    Ok(files)
+}
+
+/// Archives the binary and what belongs to it in a folder named after version and target.
+fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Result<PathBuf> {
+    let name = format!("tcptrace-{}-{target}", env!("CARGO_PKG_VERSION"));
+    let staged = folder.join(&name);
+    if staged.exists() {
+        fs::remove_dir_all(&staged)?;
+    }
+    fs::create_dir(&staged)?;
+    let documents = DOCUMENTS.map(|name| workspace::root().join(name));
+    for file in texts.iter().chain(&documents).map(PathBuf::as_path).chain([binary]) {
+        let to = staged.join(file.file_name().context("a file has a name")?);
+        fs::copy(file, &to).with_context(|| file.display().to_string())?;
+    }
+    let archive = folder.join(format!("{name}.tar.gz"));
+    // Times and owners of this machine would make another archive of the same files.
+    let same =
+        ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--use-compress-program"];
+    let mut tar = Command::new("tar");
+    tar.args(same).arg("gzip --no-name").arg("--create").arg("--file").arg(&archive);
+    process::run(tar.arg("--directory").arg(folder).arg(&name))?;
+    fs::remove_dir_all(&staged)?;
+    Ok(archive)
+}

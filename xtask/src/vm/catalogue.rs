@@ -1,0 +1,108 @@
+//! The kernels that are tested.
+
+use std::fmt;
+
+use anyhow::{Result, bail};
+
+/// A processor architecture, as Debian, Rust and QEMU call it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Arch {
+    Amd64,
+    Arm64,
+}
+
+impl Arch {
+    pub(crate) const fn debian(self) -> &'static str {
+        match self {
+            Self::Amd64 => "amd64",
+            Self::Arm64 => "arm64",
+        }
+    }
+
+    pub(crate) const fn target(self) -> &'static str {
+        match self {
+            Self::Amd64 => "x86_64-unknown-linux-musl",
+            Self::Arm64 => "aarch64-unknown-linux-musl",
+        }
+    }
+
+    /// Debian's package of the emulator.
+    pub(crate) const fn qemu_package(self) -> &'static str {
+        match self {
+            Self::Amd64 => "qemu-system-x86",
+            Self::Arm64 => "qemu-system-arm",
+        }
+    }
+
+    /// The emulator, and what it needs to know to show a serial console.
+    pub(crate) const fn qemu(self) -> (&'static str, &'static [&'static str], &'static str) {
+        match self {
+            Self::Amd64 => ("qemu-system-x86_64", &["-nodefaults"], "ttyS0"),
+            Self::Arm64 => ("qemu-system-aarch64", &["-machine", "virt"], "ttyAMA0"),
+        }
+    }
+}
+
+/// A kernel of Debian's, of the flavour for clouds: small, and with BTF, tracefs and all that tcptrace uses.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Kernel {
+    /// What the command line calls it.
+    pub(crate) name: &'static str,
+    /// The first two numbers of its version.
+    pub(crate) series: &'static str,
+    /// Where Debian has it.
+    pub(crate) suite: &'static str,
+    pub(crate) arch: Arch,
+    /// Scenarios that its configuration rules out.
+    pub(crate) lacks: &'static [&'static str],
+}
+
+impl fmt::Display for Kernel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Linux {} {}", self.series, self.arch.debian())
+    }
+}
+
+const AMD64: Kernel = Kernel { name: "", series: "", suite: "", arch: Arch::Amd64, lacks: &[] };
+
+/// The oldest that the tracer is made for, the long-term ones in between, the newest; and one of another
+/// architecture.
+pub(crate) const KERNELS: [Kernel; 5] = [
+    // CONFIG_MPTCP is not set.
+    Kernel { name: "5.10", series: "5.10", suite: "bullseye", lacks: &["mptcp"], ..AMD64 },
+    Kernel { name: "6.1", series: "6.1", suite: "bookworm", ..AMD64 },
+    Kernel { name: "6.12", series: "6.12", suite: "trixie", ..AMD64 },
+    Kernel { name: "7.2", series: "7.2", suite: "sid", ..AMD64 },
+    Kernel { name: "6.12-arm64", series: "6.12", suite: "trixie", arch: Arch::Arm64, lacks: &[] },
+];
+
+/// The kernels of these names; all when there is none.
+///
+/// # Errors
+/// A name is unknown.
+pub(crate) fn select(names: &[String]) -> Result<Vec<Kernel>> {
+    let known = || KERNELS.map(|kernel| kernel.name).join(", ");
+    for name in names {
+        if !KERNELS.iter().any(|kernel| kernel.name == name) {
+            bail!("no kernel '{name}': there are {}", known());
+        }
+    }
+    let wanted = |kernel: &Kernel| names.is_empty() || names.iter().any(|name| name == kernel.name);
+    Ok(KERNELS.into_iter().filter(wanted).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kernels_are_selected_by_name() {
+        let names = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
+            select(&names).map(|kernels| kernels.iter().map(|kernel| kernel.name).collect::<Vec<_>>())
+        };
+        assert_eq!(names(&["7.2", "5.10"]).expect("known"), ["5.10", "7.2"]);
+        assert_eq!(names(&[]).expect("all").len(), KERNELS.len());
+        assert!(names(&["2.4"]).expect_err("unknown").to_string().contains("6.12-arm64"));
+    }
+}

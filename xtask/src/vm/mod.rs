@@ -1,0 +1,148 @@
+//! `cargo xtask vm-test`: the tests on the kernels that people run, each in a virtual machine.
+//!
+//! Kernels, guest tools and emulator are Debian's, fetched into a folder under `target`. The machine has no disk and
+//! no network: its initial file system holds the tests, built statically, and the binary that is released. `init`
+//! runs them and prints what the harness says on the console.
+
+mod apt;
+mod build;
+mod catalogue;
+mod fetch;
+mod image;
+mod machine;
+mod modules;
+mod table;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Instant,
+};
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+use build::Programs;
+use catalogue::{Arch, Kernel};
+use fetch::Store;
+use image::Image;
+use modules::Modules;
+use table::Table;
+
+/// Modules that the tests need: devices between namespaces, and what `ss` asks.
+const MODULES: [&str; 3] = ["veth", "inet_diag", "tcp_diag"];
+
+/// Run the tests on other kernels, in virtual machines that need neither root nor KVM.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Kernels: 5.10, 6.1, 6.12, 7.2, 6.12-arm64; all unless given.
+    kernels: Vec<String>,
+    /// Where Debian's packages come from.
+    #[arg(long, default_value = "http://deb.debian.org/debian")]
+    mirror: String,
+    /// Write the table into docs/kernel-support.md; only for all kernels.
+    #[arg(long)]
+    write: bool,
+}
+
+/// # Errors
+/// A kernel cannot be fetched or started, or a test fails on one.
+pub(crate) fn main(args: &Args) -> Result<()> {
+    let kernels = catalogue::select(&args.kernels)?;
+    if args.write && kernels.len() < catalogue::KERNELS.len() {
+        bail!("--write needs all kernels");
+    }
+    let store = Store { cache: workspace::target()?.join("vm"), mirror: args.mirror.clone() };
+    fs::create_dir_all(&store.cache)?;
+    let mut table = Table::default();
+    let mut programs: Vec<(Arch, Programs)> = Vec::new();
+    for kernel in &kernels {
+        let start = Instant::now();
+        eprintln!("==> {kernel}");
+        if !programs.iter().any(|(arch, _)| *arch == kernel.arch) {
+            programs.push((kernel.arch, Programs::build(kernel.arch)?));
+        }
+        let built = programs.iter().find(|(arch, _)| *arch == kernel.arch).map(|(_, programs)| programs);
+        let outcome = built.context("built above").and_then(|built| test(&store, kernel, built, &mut table));
+        if let Err(error) = outcome {
+            eprintln!("    {error:#}");
+            table.broken(kernel.name, &format!("{error:#}"));
+        }
+        eprintln!("    {} after {} s", table.summary(kernel.name), start.elapsed().as_secs());
+    }
+    println!("\n{table}");
+    if args.write {
+        table.write(&workspace::root().join("docs/kernel-support.md"))?;
+    }
+    table.verdict()
+}
+
+/// Runs one machine, and notes what it says.
+fn test(store: &Store, kernel: &Kernel, programs: &Programs, table: &mut Table) -> Result<()> {
+    let unpacked = store.kernel(kernel)?;
+    let emulator = store.emulator(kernel.arch)?;
+    let tools = store.tools(kernel.arch)?;
+    let initrd = store.cache.join(format!("{}.cpio", kernel.name));
+    write_image(&initrd, &tools, &unpacked, programs)?;
+    let boot = machine::Boot {
+        arch: kernel.arch,
+        emulator: &emulator,
+        kernel: &kernel_image(&unpacked)?,
+        initrd: &initrd,
+        log: &store.cache.join(format!("{}.log", kernel.name)),
+        environment: &environment(kernel),
+    };
+    eprintln!("    starting; the console goes to {}", boot.log.display());
+    let mut console = table::Console::new(kernel.name);
+    machine::run(&boot, |line| console.read(line, table))?;
+    console.finish()
+}
+
+/// Variables for the tests; the kernel hands what it does not know on its command line to `init`.
+fn environment(kernel: &Kernel) -> Vec<String> {
+    let skips = kernel.lacks.iter().flat_map(|name| table::HOOKS.map(|hook| format!("{name}::{hook}")));
+    vec![
+        "TCPTRACE_BIN=/usr/bin/tcptrace".to_owned(),
+        "TCPTRACE_REQUIRE_ALL=1".to_owned(),
+        format!("TCPTRACE_ALLOW_SKIP={}", skips.collect::<Vec<_>>().join(",")),
+        // A function that is emulated for the first time takes its time.
+        "TCPTRACE_TOLERANCE_US=10000".to_owned(),
+        // Two processors, and tests that mostly wait.
+        "RUST_TEST_THREADS=4".to_owned(),
+    ]
+}
+
+fn write_image(file: &Path, tools: &Path, kernel: &Path, programs: &Programs) -> Result<()> {
+    let mut image = Image::create(file)?;
+    image.tree(tools)?;
+    for (number, (name, module)) in Modules::find(kernel)?.with_dependencies(&MODULES)?.iter().enumerate() {
+        image.file(&format!("{}/{number:02}-{name}.ko", image::MODULES), 0o644, module)?;
+    }
+    image.program("init", &programs.init)?;
+    for (name, path) in &programs.tools {
+        image.program(&format!("usr/bin/{name}"), path)?;
+    }
+    for (name, path) in &programs.tests {
+        image.program(&format!("{}/{name}", image::TESTS), path)?;
+    }
+    image.finish()
+}
+
+/// The bootable image of an unpacked kernel.
+fn kernel_image(unpacked: &Path) -> Result<PathBuf> {
+    let mut folders: Vec<PathBuf> = vec![unpacked.join("boot")];
+    for modules in ["lib/modules", "usr/lib/modules"] {
+        if let Ok(releases) = fs::read_dir(unpacked.join(modules)) {
+            folders.extend(releases.filter_map(|release| Some(release.ok()?.path())));
+        }
+    }
+    for folder in folders {
+        for entry in fs::read_dir(folder).into_iter().flatten() {
+            let path = entry?.path();
+            if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz")) {
+                return Ok(path);
+            }
+        }
+    }
+    bail!("no vmlinuz in {}", unpacked.display())
+}

@@ -1,0 +1,223 @@
+//! What the tests said, by kernel, scenario and hook.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    path::Path,
+};
+
+use anyhow::{Context, Result, bail};
+
+/// The hooks; the last part of a test's name.
+pub(crate) const HOOKS: [&str; 2] = ["tp_btf", "tracepoint"];
+
+const BEGIN: &str = "<!-- vm-test:begin -->\n";
+const END: &str = "<!-- vm-test:end -->";
+
+/// How a test ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    /// The kernel lacks what it needs.
+    Skipped,
+    Failed,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Passed => "ok",
+            Self::Skipped => "-",
+            Self::Failed => "FAILED",
+        })
+    }
+}
+
+/// The outcomes of all kernels.
+#[derive(Default)]
+pub(crate) struct Table {
+    kernels: Vec<String>,
+    /// Scenario, kernel, hook.
+    outcomes: BTreeMap<(String, String, String), Outcome>,
+    /// Kernels whose run came to nothing, and why.
+    broken: Vec<(String, String)>,
+}
+
+impl Table {
+    fn note(&mut self, kernel: &str, test: &str, outcome: Outcome) {
+        let Some((scenario, hook)) = test.rsplit_once("::").filter(|(_, hook)| HOOKS.contains(hook)) else {
+            return;
+        };
+        if !self.kernels.iter().any(|known| known == kernel) {
+            self.kernels.push(kernel.to_owned());
+        }
+        self.outcomes.insert((scenario.to_owned(), kernel.to_owned(), hook.to_owned()), outcome);
+    }
+
+    /// Notes that a kernel's run came to nothing.
+    pub(crate) fn broken(&mut self, kernel: &str, why: &str) {
+        self.broken.push((kernel.to_owned(), why.to_owned()));
+    }
+
+    fn count(&self, kernel: &str, outcome: Outcome) -> usize {
+        self.outcomes.iter().filter(|((_, name, _), is)| name == kernel && **is == outcome).count()
+    }
+
+    /// One kernel in a line.
+    pub(crate) fn summary(&self, kernel: &str) -> String {
+        let [passed, failed, skipped] =
+            [Outcome::Passed, Outcome::Failed, Outcome::Skipped].map(|outcome| self.count(kernel, outcome));
+        format!("{passed} passed, {failed} failed, {skipped} skipped")
+    }
+
+    /// # Errors
+    /// A kernel was not tested, or a test failed.
+    pub(crate) fn verdict(&self) -> Result<()> {
+        let failed = self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Failed);
+        let mut faults: Vec<String> = failed
+            .map(|((scenario, kernel, hook), _)| format!("{scenario}::{hook} failed on {kernel}"))
+            .collect();
+        faults.extend(self.broken.iter().map(|(kernel, why)| format!("{kernel}: {why}")));
+        if !faults.is_empty() {
+            bail!("{}", faults.join("\n  "));
+        }
+        if self.outcomes.is_empty() {
+            bail!("no test ran");
+        }
+        Ok(())
+    }
+
+    /// Writes the table between the markers of `file`.
+    ///
+    /// # Errors
+    /// The file has no markers, or cannot be written.
+    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+        let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        let (before, rest) = text.split_once(BEGIN).context("the marker vm-test:begin is missing")?;
+        let (_, after) = rest.split_once(END).context("the marker vm-test:end is missing")?;
+        fs::write(file, format!("{before}{BEGIN}{self}{END}{after}"))?;
+        Ok(())
+    }
+}
+
+/// Markdown: a line a scenario, a column a kernel, in it both hooks.
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "| {} | {} |", HOOKS.join(" / "), self.kernels.join(" | "))?;
+        writeln!(f, "|---|{}", "---|".repeat(self.kernels.len()))?;
+        let scenarios: BTreeSet<&String> = self.outcomes.keys().map(|(scenario, ..)| scenario).collect();
+        for scenario in scenarios {
+            write!(f, "| {scenario} |")?;
+            for kernel in &self.kernels {
+                let cell = HOOKS.map(|hook| {
+                    let key = (scenario.clone(), kernel.clone(), hook.to_owned());
+                    self.outcomes.get(&key).map_or_else(|| "?".to_owned(), ToString::to_string)
+                });
+                write!(f, " {} |", cell.join(" / "))?;
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads the console of one machine.
+pub(crate) struct Console {
+    kernel: String,
+    skipped: Vec<String>,
+    /// Test programs that began.
+    begun: usize,
+    ended: usize,
+    /// What `init` complains about, or a test program that failed.
+    complaint: Option<String>,
+}
+
+impl Console {
+    pub(crate) fn new(kernel: &str) -> Self {
+        Self { kernel: kernel.to_owned(), skipped: Vec::new(), begun: 0, ended: 0, complaint: None }
+    }
+
+    /// Takes in a line: of `init`, of the harness, or anything else.
+    pub(crate) fn read(&mut self, line: &str, table: &mut Table) {
+        if let Some(test) = line.strip_prefix("SKIPPED: ") {
+            self.skipped.push(test.split_once(": ").map_or(test, |(name, _)| name).to_owned());
+        } else if let Some(word) = line.strip_prefix("## ") {
+            eprintln!("    {word}");
+            self.begun += usize::from(word.starts_with("begin "));
+            self.ended += usize::from(word.starts_with("end "));
+            let failed = word.starts_with("end ") && !word.ends_with(": exit status: 0");
+            if failed || word.starts_with("failed: ") {
+                self.complaint = Some(word.to_owned());
+            }
+        } else if let Some((test, outcome)) =
+            line.strip_prefix("test ").and_then(|rest| rest.split_once(" ... "))
+        {
+            let skipped =
+                self.skipped.iter().any(|name| test == name || test.ends_with(&format!("::{name}")));
+            let outcome = match outcome {
+                "ok" if skipped => Outcome::Skipped,
+                "ok" => Outcome::Passed,
+                _ => Outcome::Failed,
+            };
+            if outcome == Outcome::Failed {
+                eprintln!("    FAILED {test}");
+            }
+            table.note(&self.kernel, test, outcome);
+        }
+    }
+
+    /// # Errors
+    /// The machine ended before all tests had.
+    pub(crate) fn finish(self) -> Result<()> {
+        if let Some(why) = self.complaint {
+            bail!("in the machine: {why}");
+        }
+        if self.begun == 0 || self.begun != self.ended {
+            bail!("the machine ended after {} of its test programs: see its console", self.ended);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(lines: &[&str]) -> (Table, Result<()>) {
+        let (mut table, mut console) = (Table::default(), Console::new("5.10"));
+        for line in lines {
+            console.read(line, &mut table);
+        }
+        let end = console.finish();
+        (table, end)
+    }
+
+    #[test]
+    fn a_console_becomes_a_table() {
+        let (table, end) = read(&[
+            "[    0.1] anything",
+            "## begin scenarios",
+            "SKIPPED: mptcp::tp_btf: no MPTCP: os error 93",
+            "test special::mptcp::tp_btf ... ok",
+            "test open::refused::tp_btf ... ok",
+            "test open::refused::tracepoint ... FAILED",
+            "test slot::tests::of_the_harness ... ok",
+            "## end scenarios: exit status: 101",
+        ]);
+        assert!(end.expect_err("a program failed").to_string().contains("scenarios: exit status: 101"));
+        assert_eq!(table.summary("5.10"), "1 passed, 1 failed, 1 skipped");
+        let text = table.to_string();
+        assert!(text.contains("| open::refused | ok / FAILED |\n| special::mptcp | - / ? |"), "{text}");
+        let fault = table.verdict().expect_err("one failed").to_string();
+        assert_eq!(fault, "open::refused::tracepoint failed on 5.10");
+    }
+
+    #[test]
+    fn a_machine_that_ends_early_is_no_success() {
+        assert!(read(&["## begin a", "## end a: exit status: 0"]).1.is_ok());
+        assert!(read(&["## begin scenarios", "test a::tp_btf ... ok"]).1.is_err());
+        assert!(read(&["Kernel panic"]).1.is_err());
+        assert!(read(&["## begin a", "## end a: exit status: 0", "## failed: no ip"]).1.is_err());
+        assert!(Table::default().verdict().is_err());
+    }
+}

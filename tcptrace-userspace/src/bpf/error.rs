@@ -44,6 +44,9 @@ pub enum Error {
     /// BTF that does not parse.
     #[error("{0}; --hook tracepoint does without it")]
     Btf(#[from] BtfError),
+    /// BTF that the loader cannot use.
+    #[error("the kernel's type information cannot be used ({0}); --hook tracepoint does without it")]
+    Types(String),
     /// Structures of this kernel are not understood.
     #[error("{0}; --hook tracepoint does without it")]
     Layout(#[from] LayoutError),

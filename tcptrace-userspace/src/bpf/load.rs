@@ -1,6 +1,6 @@
 //! From options to an attached program: resolve the layout, write the settings, load, attach.
 
-use std::{borrow::Cow, fs};
+use std::{fs, os::fd::AsFd as _};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader, Endianness,
@@ -11,8 +11,8 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    Btf, Error, Hook, PortSet, Tracer, boundary::PodConfig, bundles, bundles::Bundles, format, layout,
-    privileges, relocate::relocate, ring, tracefs,
+    Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, boundary::PodConfig, bundles,
+    bundles::Bundles, fdinfo, format, layout, privileges, release, relocate::relocate, ring, tracefs,
 };
 
 /// How to trace.
@@ -34,6 +34,23 @@ pub struct Options {
     pub max_connections: u32,
     /// Receive the kernel side's diagnostics.
     pub verbose: bool,
+}
+
+impl Default for Options {
+    /// Everything of the whole host, by the best hook.
+    fn default() -> Self {
+        Self {
+            hook: None,
+            filter: Filter::NONE,
+            lports: None,
+            rports: None,
+            buffer: DEFAULT_BUFFER,
+            count_only: false,
+            // Only filters remember.
+            max_connections: 1,
+            verbose: false,
+        }
+    }
 }
 
 /// Loads and attaches the kernel side. Call it before starting other threads: see [`Error::NoTracefs`].
@@ -70,8 +87,7 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
     let mut config = settings(options);
     layout::sock_layout(&Btf::parse(vmlinux)?, &mut config)?;
     config.known |= Known::COOKIE_HELPER;
-    let types = aya::Btf::parse(vmlinux, Endianness::default())
-        .map_err(|error| Error::Object(format!("type information: {error}")))?;
+    let types = kernel_types(vmlinux)?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field.
     let lesser = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), bundle: 0, ..config };
     or_with_less(&config, &lesser, |config| {
@@ -106,6 +122,11 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
     })
 }
 
+/// The kernel's type information as aya reads it.
+fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
+    aya::Btf::parse(vmlinux, Endianness::default()).map_err(|error| Error::Types(error.to_string()))
+}
+
 /// Opens with the best settings, and with lesser ones if the kernel refuses that program.
 fn or_with_less(
     best: &Config,
@@ -127,8 +148,19 @@ fn attach_tp_btf(program: &mut BtfTracePoint, types: &aya::Btf) -> Result<(), Er
 
 /// An empty program on the hook, for measuring what is not ours. It detaches when it is dropped.
 pub struct Floor {
-    _ebpf: Ebpf,
+    ebpf: Ebpf,
 }
+
+impl Floor {
+    /// The program's runs so far; `None` where the kernel does not say.
+    pub fn run_stats(&self) -> Option<RunStats> {
+        let program: &BtfTracePoint = self.ebpf.program(FLOOR)?.try_into().ok()?;
+        fdinfo::run_stats(&program.fd().ok()?.as_fd())
+    }
+}
+
+/// Name of the empty program.
+const FLOOR: &str = "floor";
 
 /// Loads and attaches the empty program.
 ///
@@ -136,10 +168,10 @@ pub struct Floor {
 /// [`Error`], as for [`load`] with [`Hook::TpBtf`].
 pub fn load_floor() -> Result<Floor, Error> {
     let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(Error::NoBtf)?;
-    let types = aya::Btf::parse(&vmlinux, Endianness::default()).map_err(object)?;
+    let types = kernel_types(&vmlinux)?;
     let mut ebpf = EbpfLoader::new().btf(Some(&types)).load(super::OBJECT).map_err(load_error)?;
-    attach_tp_btf(program(&mut ebpf, "floor")?, &types)?;
-    Ok(Floor { _ebpf: ebpf })
+    attach_tp_btf(program(&mut ebpf, FLOOR)?, &types)?;
+    Ok(Floor { ebpf })
 }
 
 /// The settings that do not depend on the kernel.
@@ -203,7 +235,7 @@ fn open(
     };
     let log = if options.verbose { Some(EbpfLogger::init(&mut ebpf).map_err(object)?) } else { None };
     attach(&mut ebpf)?;
-    Tracer::new(ebpf, hook, size, events, bundles, counters, log)
+    Tracer::new(ebpf, (hook, Features::of(hook, config)), size, events, bundles, counters, log)
 }
 
 fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
@@ -230,11 +262,11 @@ fn load_error(error: EbpfError) -> Error {
         return object(error);
     };
     let map = name.clone();
-    let release = nix::sys::utsname::uname()
-        .map(|uname| uname.release().to_string_lossy().into_owned())
-        .map_or(Cow::Borrowed("unknown"), Cow::Owned);
+    let release = release::running();
     match io_error.raw_os_error() {
-        Some(libc_errno::EINVAL) if older_than_5_8(&release) => Error::NoRingBuffer(release.into_owned()),
+        Some(libc_errno::EINVAL) if release::version(&release).is_some_and(|version| version < (5, 8)) => {
+            Error::NoRingBuffer(release)
+        }
         Some(libc_errno::EPERM) => Error::Memlock { map, limit: privileges::memlock_limit() },
         _ => Error::Map { map, source: io_error },
     }
@@ -244,15 +276,6 @@ fn load_error(error: EbpfError) -> Error {
 mod libc_errno {
     pub(super) const EPERM: i32 = nix::errno::Errno::EPERM as i32;
     pub(super) const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
-}
-
-/// Whether a release such as `5.4.0-1-amd64` is older than 5.8, the first with ring buffers.
-fn older_than_5_8(release: &str) -> bool {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().ok());
-    match (numbers.next().flatten(), numbers.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) < (5, 8),
-        _ => false,
-    }
 }
 
 /// The verifier's last words, which name the cause, instead of its whole log.
@@ -282,15 +305,4 @@ fn refused(hook: Hook, error: &ProgramError) -> Error {
         ""
     };
     Error::Refused { hook, reason, lockdown }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::older_than_5_8;
-
-    #[test]
-    fn releases() {
-        assert!(older_than_5_8("5.4.0-150-generic") && older_than_5_8("4.19.0"));
-        assert!(!older_than_5_8("5.8.0") && !older_than_5_8("6.1.0-38-amd64") && !older_than_5_8("odd"));
-    }
 }

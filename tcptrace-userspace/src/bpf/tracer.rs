@@ -15,7 +15,7 @@ use tcptrace_common::Counters;
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    Error, Hook,
+    Error, Features, Hook, RunStats,
     boundary::{self, PodCounters},
     bundles::Bundles,
     fdinfo,
@@ -25,6 +25,7 @@ use super::{
 pub struct Tracer {
     ebpf: Ebpf,
     hook: Hook,
+    features: Features,
     ring_bytes: u32,
     events: RingBuf<MapData>,
     bundles: Option<Bundles>,
@@ -37,7 +38,7 @@ pub struct Tracer {
 impl Tracer {
     pub(super) fn new(
         mut ebpf: Ebpf,
-        hook: Hook,
+        (hook, features): (Hook, Features),
         ring_bytes: u32,
         events: RingBuf<MapData>,
         bundles: Option<Bundles>,
@@ -52,12 +53,17 @@ impl Tracer {
         let program = program
             .and_then(|fd| fd.try_clone().map_err(Into::into))
             .map_err(|error| Error::Object(error.to_string()))?;
-        Ok(Self { ebpf, hook, ring_bytes, events, bundles, counters, log, program })
+        Ok(Self { ebpf, hook, features, ring_bytes, events, bundles, counters, log, program })
     }
 
     /// The hook in use.
     pub fn hook(&self) -> Hook {
         self.hook
+    }
+
+    /// What the program knows of a transition.
+    pub fn features(&self) -> Features {
+        self.features
     }
 
     /// Size of the ring buffer in bytes.
@@ -103,6 +109,16 @@ impl Tracer {
     /// Runs of the program that the kernel skipped; `None` where it does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
         fdinfo::missed_runs(&self.program.as_fd())
+    }
+
+    /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not tell.
+    pub fn run_stats(&self) -> Option<RunStats> {
+        fdinfo::run_stats(&self.program.as_fd())
+    }
+
+    /// Whether the kernel compiled the program to machine code; `None` where it does not tell.
+    pub fn jited(&self) -> Option<bool> {
+        fdinfo::jited(&self.program.as_fd())
     }
 
     /// Detaches the program: nothing new is counted or sent, what is there can still be flushed and drained.

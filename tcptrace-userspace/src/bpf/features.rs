@@ -1,0 +1,82 @@
+//! What a program on the hook knows of a transition beyond the record: it depends on the kernel and on the hook.
+
+use tcptrace_common::{Config, Known};
+
+use super::Hook;
+
+/// Something that a program may have to do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// The socket's cookie by the kernel's helper, which makes one where there is none.
+    CookieHelper,
+    /// The socket's cookie by its field, which is 0 until someone asks for it.
+    CookieField,
+    /// The socket's network namespace.
+    Netns,
+    /// Whether a process holds the socket's lock.
+    Lock,
+    /// The socket's error.
+    Error,
+    /// Bytes, round-trip time and retransmits at CLOSE.
+    Metrics,
+    /// The current task, its flags among it.
+    Task,
+    /// Records go onto the ring together.
+    Bundles,
+}
+
+impl Feature {
+    /// Its bit in [`Config::known`].
+    const fn known(self) -> u32 {
+        match self {
+            Self::CookieHelper => Known::COOKIE_HELPER,
+            Self::CookieField => Known::COOKIE_FIELD,
+            Self::Netns => Known::NETNS,
+            Self::Lock => Known::LOCK,
+            Self::Error => Known::ERROR,
+            Self::Metrics => Known::METRICS,
+            Self::Task => Known::TASK,
+            Self::Bundles => 0,
+        }
+    }
+}
+
+/// The features of one program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Features {
+    known: u32,
+    bundles: bool,
+}
+
+impl Features {
+    /// Those that a program on `hook` makes use of with these settings.
+    pub fn of(hook: Hook, config: &Config) -> Self {
+        // The classic tracepoint's program may not follow typed pointers, and the task's fields are only read so.
+        let unused = if hook == Hook::Tracepoint { Known::TASK | Known::COOKIE_HELPER } else { 0 };
+        Self { known: config.known & !unused, bundles: config.bundle != 0 }
+    }
+
+    /// Whether it has this one.
+    pub const fn has(self, feature: Feature) -> bool {
+        match feature {
+            Feature::Bundles => self.bundles,
+            other => self.known & other.known() != 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_classic_tracepoint_reads_no_task() {
+        let config = Config { known: Known::TASK | Known::NETNS, bundle: 1, ..Config::EMPTY };
+        let features = |hook| Features::of(hook, &config);
+        assert!(features(Hook::TpBtf).has(Feature::Task) && !features(Hook::Tracepoint).has(Feature::Task));
+        for hook in [Hook::TpBtf, Hook::Tracepoint] {
+            assert!(features(hook).has(Feature::Netns) && features(hook).has(Feature::Bundles));
+            assert!(!features(hook).has(Feature::Lock) && !features(hook).has(Feature::CookieHelper));
+        }
+    }
+}

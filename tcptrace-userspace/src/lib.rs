@@ -3,12 +3,13 @@
 //! An event travels one way: [`bpf`] takes its bytes off the ring, [`decode`] makes an [`event::Event`] of
 //! them, [`tracker`] adds what only history tells (time in the old state, owner), and a [`sink`] writes the
 //! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
-//! its settings. `docs/architecture.md` tells the whole road.
+//! its settings. [`doctor`] says what of this works on a host. `docs/architecture.md` tells the whole road.
 
 pub mod bpf;
 pub mod cli;
 pub mod clock;
 pub mod decode;
+pub mod doctor;
 pub mod event;
 pub mod record;
 pub mod sink;

@@ -1,12 +1,12 @@
 //! The raw command line, by clap, and its way into validated settings.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Parser, Subcommand};
 use tcptrace_common::{Filter, MAX_PREFIXES, Prefix};
 
-use super::{netns, values};
+use super::{colour::Colour, doctor::DoctorArgs, netns, values};
 use crate::{
     bpf::{self, DEFAULT_BUFFER, Hook, PortSet},
     sink::{Format, TimeColumn},
@@ -40,6 +40,8 @@ pub enum Command {
     /// Print every TCP state transition of the host as it happens; the default
     #[command(after_help = EXIT_CODES)]
     Trace(TraceArgs),
+    /// Tell what works on this host, what does not and why, and what it costs
+    Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -123,18 +125,6 @@ pub struct TraceArgs {
     pub hook: Option<Hook>,
 }
 
-/// When to colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub enum Colour {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Always.
-    Always,
-    /// Never.
-    Never,
-}
-
 impl TraceArgs {
     /// What the user should know before waiting for something that cannot come.
     pub fn note(&self) -> Option<String> {
@@ -160,14 +150,6 @@ impl TraceArgs {
         filter.new_states = state_bits(&self.to_state);
         filter.locals = prefixes(&self.local, &mut filter.local).context("--local")?;
         filter.remotes = prefixes(&self.remote, &mut filter.remote).context("--remote")?;
-        let colour = match self.color {
-            Colour::Always => true,
-            Colour::Never => false,
-            Colour::Auto => {
-                std::io::stdout().is_terminal()
-                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-            }
-        };
         Ok(Settings {
             bpf: bpf::Options {
                 hook: self.hook,
@@ -185,7 +167,7 @@ impl TraceArgs {
                 (_, true) => TimeColumn::Seconds,
                 _ => TimeColumn::Millis,
             },
-            colour,
+            colour: self.color.wanted(),
             duration: self.duration,
             count: self.count,
         })

@@ -1,6 +1,8 @@
 //! The command line: parsed once, validated once, handed down as immutable settings.
 
 mod args;
+mod colour;
+mod doctor;
 mod logger;
 mod netns;
 mod values;
@@ -14,6 +16,8 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use args::{Args, Command, TraceArgs};
+pub use colour::Colour;
+pub use doctor::{DoctorArgs, DoctorFormat};
 
 use crate::trace;
 
@@ -31,6 +35,7 @@ pub fn main() -> ExitCode {
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man) => man(),
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
+        Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
         None => run_trace(&args.trace),
     };
     match outcome {

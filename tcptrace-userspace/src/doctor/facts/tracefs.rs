@@ -1,0 +1,55 @@
+//! Whether the event's description in tracefs can be had.
+
+use std::{fs, io::ErrorKind, path::Path};
+
+use super::text;
+
+/// Where tracefs is looked for, as a trace does.
+const PLACES: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
+const FORMAT: &str = "events/sock/inet_sock_set_state/format";
+
+/// The state of tracefs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::doctor) enum Tracefs {
+    /// Mounted below this place, the event in it.
+    Mounted(&'static str),
+    /// There is something that this process may not look into.
+    Forbidden(&'static str),
+    /// Mounted here, but without the event.
+    NoEvent(&'static str),
+    /// Not mounted, though the kernel has it.
+    NotMounted,
+    /// The kernel does not have it.
+    NotInKernel,
+    /// Not mounted; whether the kernel has it could not be read.
+    Unknown,
+}
+
+impl Tracefs {
+    /// Looks for it below `root`.
+    pub(in crate::doctor) fn find(root: &Path) -> Self {
+        let mut forbidden = None;
+        for place in PLACES {
+            match fs::metadata(root.join(place).join(FORMAT)) {
+                Ok(_) => return Self::Mounted(place),
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    forbidden = forbidden.or(Some(place));
+                }
+                Err(_) => {}
+            }
+        }
+        if let Some(place) = forbidden {
+            return Self::Forbidden(place);
+        }
+        if let Some(place) = PLACES.into_iter().find(|place| root.join(place).join("events").exists()) {
+            return Self::NoEvent(place);
+        }
+        match text(root, "proc/filesystems") {
+            Some(kinds) if kinds.lines().any(|line| line.split_whitespace().last() == Some("tracefs")) => {
+                Self::NotMounted
+            }
+            Some(_) => Self::NotInKernel,
+            None => Self::Unknown,
+        }
+    }
+}

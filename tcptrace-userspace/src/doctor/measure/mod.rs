@@ -1,0 +1,104 @@
+//! What tracing costs on this host: the kernel's own statistics of our program and of an empty one, under a small
+//! load on loopback in a network namespace of its own.
+//!
+//! The statistics are on for as long as a descriptor is open, so also a kill switches them off.
+
+mod churn;
+mod namespace;
+
+use std::{cell::RefCell, io, thread};
+
+use aya::sys::{Stats, enable_stats};
+use serde::Serialize;
+use thiserror::Error;
+
+use crate::bpf::{self, Hook, Options, RunStats};
+
+/// Slices of which the best counts: an interrupt, or the machine below a virtual one, is counted as the time of
+/// the program that it interrupts.
+const SLICES: usize = 5;
+/// Connections of a slice, about ten transitions each.
+const CONNECTIONS: u32 = 400;
+
+/// What a transition costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Cost {
+    /// The hook.
+    pub hook: Hook,
+    /// Kernel time of a run of the program in nanoseconds, the statistics' own clock reads included.
+    pub ns_per_transition: u64,
+    /// The same of an empty program on the same event; `None` where it could not be loaded.
+    pub empty_ns: Option<u64>,
+    /// The difference: what the program itself costs.
+    pub above_empty_ns: Option<u64>,
+    /// Transitions that the program was measured with.
+    pub transitions: u64,
+}
+
+/// Why the cost could not be measured.
+#[derive(Debug, Error)]
+pub enum MeasureError {
+    /// No statistics.
+    #[error("the kernel's statistics of programs cannot be switched on (that takes CAP_SYS_ADMIN)")]
+    Statistics(#[source] aya::sys::SyscallError),
+    /// No namespace.
+    #[error("no network namespace of its own (that takes CAP_SYS_ADMIN)")]
+    Namespace(#[source] io::Error),
+    /// No load.
+    #[error("the load on loopback failed")]
+    Load(#[source] io::Error),
+    /// No program.
+    #[error(transparent)]
+    Bpf(#[from] bpf::Error),
+    /// No figures.
+    #[error("the kernel tells no run times of the program")]
+    NoFigures,
+}
+
+/// Measures with this hook, in about a second.
+///
+/// # Errors
+/// [`MeasureError`].
+pub(super) fn run(hook: Hook) -> Result<Cost, MeasureError> {
+    // The namespace belongs to a thread and ends with it.
+    thread::scope(|scope| scope.spawn(|| measure(hook)).join())
+        .unwrap_or_else(|_| Err(MeasureError::Load(io::Error::other("its thread ended early"))))
+}
+
+fn measure(hook: Hook) -> Result<Cost, MeasureError> {
+    namespace::enter().map_err(MeasureError::Namespace)?;
+    let _statistics = enable_stats(Stats::RunTime).map_err(MeasureError::Statistics)?;
+    // Caches settle; it does not count.
+    churn::run(CONNECTIONS).map_err(MeasureError::Load)?;
+    let empty_ns = match bpf::load_floor() {
+        Ok(floor) => Some(best(|| floor.run_stats(), || {})?.0),
+        Err(_) => None,
+    };
+    let tracer = RefCell::new(bpf::load(&Options { hook: Some(hook), ..Options::default() })?);
+    let (ns_per_transition, transitions) = best(
+        || tracer.borrow().run_stats(),
+        || {
+            tracer.borrow().flush();
+            tracer.borrow_mut().drain(|_| true);
+        },
+    )?;
+    let above_empty_ns = empty_ns.map(|empty| ns_per_transition.saturating_sub(empty));
+    Ok(Cost { hook, ns_per_transition, empty_ns, above_empty_ns, transitions })
+}
+
+/// Nanoseconds per run in the best slice, and runs in all of them; `after` comes behind each.
+fn best(stats: impl Fn() -> Option<RunStats>, after: impl Fn()) -> Result<(u64, u64), MeasureError> {
+    let read = || stats().ok_or(MeasureError::NoFigures);
+    let (mut best, mut all) = (None, 0);
+    for _ in 0..SLICES {
+        let before = read()?;
+        churn::run(CONNECTIONS).map_err(MeasureError::Load)?;
+        let now = read()?;
+        let runs = now.runs.saturating_sub(before.runs);
+        let per_run = now.time_ns.saturating_sub(before.time_ns).checked_div(runs);
+        best = [best, per_run].into_iter().flatten().min();
+        all += runs;
+        after();
+    }
+    Ok((best.ok_or(MeasureError::NoFigures)?, all))
+}

@@ -12,6 +12,7 @@
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
 //! - `tests/lacking.rs`: kernels and privileges that lack something.
+//! - `tests/doctor.rs`: the report on a host.
 //! - `tests/docs.rs`: every command in the documents.
 //!
 //! # Isolation
@@ -30,6 +31,7 @@
 pub mod chain;
 pub mod expect;
 pub mod host;
+pub mod lacking;
 pub mod machine;
 pub mod net;
 pub mod netns;

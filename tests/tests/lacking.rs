@@ -3,28 +3,13 @@
 use std::process::Command;
 
 use tcptrace_tests::{
-    machine::{is_root, tcptrace},
+    lacking::{CAPABILITIES, NO_BTF, NO_TRACEFS, under},
+    machine::is_root,
     net::{Family, listen},
     process::output,
     tracer::Tracer,
     world::World,
 };
-
-/// Hides the kernel's type information; the namespace is the command's own.
-const NO_BTF: &str = "mount -t tmpfs none /sys/kernel/btf";
-/// Hides tracefs.
-const NO_TRACEFS: &str = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
-                          mount -t tmpfs none /sys/kernel/tracing";
-/// Gives up all privileges but the two that tracing needs.
-const CAPABILITIES: &str = "setpriv --inh-caps=-all --bounding-set=-all,+bpf,+perfmon";
-
-/// The tracer, after `preparation` in a mount namespace, under `wrapper`.
-fn under(preparation: &str, wrapper: &str) -> Command {
-    let mut command = Command::new("unshare");
-    let script = format!("{{ {preparation}; }} || exit 99; exec {wrapper} \"$0\" \"$@\"");
-    command.args(["--mount", "sh", "-c", &script]).arg(tcptrace());
-    command
-}
 
 /// A listener comes and goes while the tracer runs; returns what it printed.
 fn traced(mut command: Command) -> tcptrace_tests::tracer::Report {

@@ -9,13 +9,13 @@ use super::{
 };
 use crate::bpf::{self, Capability, version};
 
-/// A fact of the host; what it costs to be without is for those that can be missing.
+/// A fact of the host; the consequence is for those that can be anything but ok.
 const fn subject(
     name: &'static str,
-    without: Option<&'static str>,
+    consequence: Option<&'static str>,
     instead: Option<&'static str>,
 ) -> Subject {
-    Subject { group: Group::Host, name, without, instead }
+    Subject { group: Group::Host, name, consequence, instead }
 }
 
 /// A row each.
@@ -49,7 +49,7 @@ fn capabilities(facts: &Facts) -> Row {
         (Capability::Perfmon, "CAP_PERFMON"),
         (Capability::SysAdmin, "CAP_SYS_ADMIN"),
     ];
-    let subject = subject("capabilities", Some("everything: the kernel loads no tracing program"), None);
+    let subject = subject("capabilities", Some("no tracing at all"), None);
     let Some(capabilities) = facts.capabilities else {
         return subject.row(Status::Unknown, "/proc/self/status cannot be read");
     };
@@ -65,7 +65,7 @@ fn capabilities(facts: &Facts) -> Row {
 fn btf(facts: &Facts) -> Row {
     let subject = subject(
         "btf",
-        Some("hook tp_btf, and with tracepoint what is not in the event's record"),
+        Some("no hook tp_btf, and with hook tracepoint nothing but the event's record"),
         Some("the record of the classic tracepoint"),
     );
     match &facts.btf {
@@ -81,7 +81,11 @@ fn btf(facts: &Facts) -> Row {
 }
 
 fn tracefs(facts: &Facts) -> Row {
-    let subject = subject("tracefs", Some("hook tracepoint"), Some("hook tp_btf, which does without"));
+    let subject = subject(
+        "tracefs",
+        Some("no hook tracepoint, unless it can be mounted"),
+        Some("hook tp_btf, which does without"),
+    );
     match &facts.tracefs {
         Tracefs::Mounted(place) => subject.row(Status::Ok, format_args!("mounted on /{place}")),
         Tracefs::Forbidden(place) => {
@@ -102,7 +106,7 @@ fn tracefs(facts: &Facts) -> Row {
 }
 
 fn ring_buffer(tried: &[Tried]) -> Row {
-    let subject = subject("ring_buffer", Some("everything: Linux 5.8 or newer is needed"), None);
+    let subject = subject("ring_buffer", Some("no tracing at all: Linux 5.8 or newer is needed"), None);
     let refused = |tried: &Tried| matches!(tried.outcome, Err(bpf::Error::NoRingBuffer(_)));
     if hooks::chosen(tried).is_some() {
         subject.row(Status::Ok, "the kernel made one")
@@ -114,11 +118,8 @@ fn ring_buffer(tried: &[Tried]) -> Row {
 }
 
 fn jit(facts: &Facts, tried: &[Tried]) -> Row {
-    let subject = subject(
-        "jit",
-        Some("nothing, but each transition costs several times as much"),
-        Some("the kernel's interpreter"),
-    );
+    let subject =
+        subject("jit", Some("each transition costs several times as much"), Some("the kernel's interpreter"));
     // A program that was loaded knows best.
     match (hooks::chosen(tried).and_then(|(_, loaded)| loaded.jited), facts.jit, facts.jit_always_on) {
         (Some(true), ..) => subject.row(Status::Ok, "the program was compiled"),
@@ -137,16 +138,14 @@ fn jit(facts: &Facts, tried: &[Tried]) -> Row {
 fn lockdown(facts: &Facts) -> Row {
     let subject = subject(
         "lockdown",
-        Some("what a program has to copy from kernel memory: all of hook tracepoint"),
+        Some("programs may not copy kernel memory, so hook tracepoint does not work"),
         Some("hook tp_btf, whose loads the verifier checks"),
     );
     match facts.lockdown.as_deref() {
         Some("confidentiality") => subject.row(Status::Limited, "confidentiality"),
         Some(mode) => subject.row(Status::Ok, mode),
-        None => subject.row(
-            Status::Unknown,
-            "/sys/kernel/security/lockdown is not there (securityfs is not mounted, or the kernel has no lockdown)",
-        ),
+        None => subject
+            .row(Status::Unknown, "/sys/kernel/security/lockdown is not there (is securityfs mounted?)"),
     }
 }
 
@@ -164,7 +163,7 @@ fn unprivileged_bpf(facts: &Facts) -> Row {
 fn memlock(facts: &Facts) -> Row {
     let subject = subject(
         "memlock",
-        Some("everything, if the maps do not fit"),
+        Some("no tracing at all if the maps do not fit"),
         Some("a smaller --buffer, `ulimit -l unlimited`, or LimitMEMLOCK=infinity in a systemd unit"),
     );
     let limit: &dyn fmt::Display = match &facts.memlock {
@@ -186,9 +185,7 @@ fn memlock(facts: &Facts) -> Row {
 fn cgroup(facts: &Facts) -> Row {
     let subject = subject(
         "cgroup",
-        Some(
-            "containers by cgroup: cgroup_id is of the second version's hierarchy, where such a host keeps none",
-        ),
+        Some("cgroup_id is that of version 2, in which such a host usually keeps no containers"),
         Some("process ids, and --netns"),
     );
     match facts.cgroup {
@@ -202,7 +199,9 @@ fn cgroup(facts: &Facts) -> Row {
 fn others(facts: &Facts) -> Row {
     let subject = subject(
         "others",
-        Some("nothing, but each adds its cost to every transition; with hook tracepoint runs may be skipped"),
+        Some(
+            "each adds its cost to every transition; programs on classic tracepoints keep each other from running",
+        ),
         None,
     );
     let others = &facts.others;

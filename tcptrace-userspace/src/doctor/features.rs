@@ -7,49 +7,49 @@ use super::{
 };
 use crate::bpf::{Feature, Hook, version};
 
-const fn subject(name: &'static str, without: &'static str, instead: Option<&'static str>) -> Subject {
-    Subject { group: Group::Feature, name, without: Some(without), instead }
+const fn subject(name: &'static str, consequence: &'static str, instead: Option<&'static str>) -> Subject {
+    Subject { group: Group::Feature, name, consequence: Some(consequence), instead }
 }
 
 const COOKIE: Subject = subject(
     "cookie",
-    "the socket cookie, which tells connections apart for good: it is 0",
-    Some("the socket's address within tcptrace; namespace, addresses and ports for a consumer"),
+    "the lines of a socket cannot be told by its cookie, which is 0 at least until something asks for it",
+    Some("the socket's address within tcptrace; namespace, addresses and ports for whoever reads the output"),
 );
 const NETNS: Subject = subject(
     "netns",
-    "network namespaces: containers are not told apart, and --netns is refused",
-    Some("--local and --remote"),
+    "containers are not told apart, and --netns is refused",
+    Some("addresses: --local and --remote"),
 );
 const LOCK: Subject = subject(
     "lock",
-    "who acts on a socket, apart from transitions that only a system call makes; fewer lines have an owner",
+    "fewer lines have an owner: who acts on a socket is known only where nothing but a system call can",
     Some(
         "CLOSE -> LISTEN, CLOSE -> SYN_SENT, LISTEN -> CLOSE, ESTABLISHED -> FIN_WAIT1, CLOSE_WAIT -> LAST_ACK",
     ),
 );
 const ERROR: Subject = subject(
     "error",
-    "why a connection ended: ECONNREFUSED, ECONNRESET, ETIMEDOUT and the like; one that `ss -K` ended has the \
-     wrong owner",
+    "why a connection ended is not shown (ECONNREFUSED, ECONNRESET, ETIMEDOUT); who ends one by `ss -K` may pass \
+     as its owner",
     None,
 );
 const METRICS: Subject =
-    subject("close_metrics", "bytes, round-trip time and retransmits of a connection at its end", None);
+    subject("close_metrics", "no bytes, round-trip time and retransmits at the end of a connection", None);
 const TASK: Subject = subject(
     "kernel_threads",
-    "kernel threads by their flag: a process may pass as one, or a thread of the kernel as an owner",
-    Some("the names of kernel threads"),
+    "a kernel thread may be shown as an owner, and a process may pass as one",
+    Some("the usual names of kernel threads"),
 );
 const BUNDLES: Subject = subject(
     "bundles",
-    "nothing, but each record goes onto the ring by itself, which costs more kernel time per transition",
+    "each record goes onto the ring by itself, which costs more kernel time per transition",
     Some("one record at a time"),
 );
 const MISSED: Subject = subject(
     "missed_runs",
-    "how many runs of the program the kernel skipped: such transitions are missing without a trace",
-    Some("the summary says that they are not known"),
+    "transitions that the kernel did not run the program for are missing unnoticed",
+    None,
 );
 
 /// Fields that need nothing but the kernel's type information and leave to read them.

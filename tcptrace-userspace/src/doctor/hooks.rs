@@ -48,16 +48,16 @@ pub(super) fn chosen(tried: &[Tried]) -> Option<(Hook, Loaded)> {
 }
 
 const fn subject(hook: Hook) -> Subject {
-    let (name, without, instead) = match hook {
+    let (name, consequence, instead) = match hook {
         Hook::TpBtf => (
             "tp_btf",
-            "the cheapest way: a transition costs two to three times as much, and runs are skipped while another \
-             tracepoint or kprobe program runs on that CPU",
+            "a transition costs two to three times as much, and is missed while another tracepoint or kprobe \
+             program runs on its CPU",
             "tracepoint",
         ),
-        Hook::Tracepoint => ("tracepoint", "nothing, as long as tp_btf works", "tp_btf"),
+        Hook::Tracepoint => ("tracepoint", "there is no other way where tp_btf does not work", "tp_btf"),
     };
-    Subject { group: Group::Hook, name, without: Some(without), instead: Some(instead) }
+    Subject { group: Group::Hook, name, consequence: Some(consequence), instead: Some(instead) }
 }
 
 /// A row each.

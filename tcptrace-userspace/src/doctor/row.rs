@@ -54,8 +54,8 @@ pub struct Row {
     pub status: Status,
     /// What was found, or why not; safe to print.
     pub found: String,
-    /// What the user does not see without it.
-    pub without: Option<&'static str>,
+    /// What it means for the user when it is not ok: what is not seen, or costs more.
+    pub consequence: Option<&'static str>,
     /// What is used instead.
     pub instead: Option<&'static str>,
 }
@@ -65,16 +65,16 @@ pub struct Row {
 pub(super) struct Subject {
     pub(super) group: Group,
     pub(super) name: &'static str,
-    pub(super) without: Option<&'static str>,
+    pub(super) consequence: Option<&'static str>,
     pub(super) instead: Option<&'static str>,
 }
 
 impl Subject {
     /// The row, with what was found, which may come from anywhere.
     pub(super) fn row(self, status: Status, found: impl fmt::Display) -> Row {
-        let Self { group, name, without, instead } = self;
+        let Self { group, name, consequence, instead } = self;
         let found = Escaped(found.to_string().as_bytes()).to_string();
-        Row { group, name, status, found, without, instead }
+        Row { group, name, status, found, consequence, instead }
     }
 }
 
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn what_is_found_is_safe_to_print() {
-        let subject = Subject { group: Group::Host, name: "others", without: None, instead: None };
+        let subject = Subject { group: Group::Host, name: "others", consequence: None, instead: None };
         assert_eq!(subject.row(Status::Ok, "a\u{1b}[31m\nb").found, "a\\x1b[31m\\x0ab");
     }
 }

@@ -10,7 +10,7 @@ use super::{Cost, Group, Report, Row, Status};
 const STATUS: usize = 8;
 const NAME: usize = 17;
 
-/// Writes a report: the outcome in the first line, then a line a row, then what is missing without it.
+/// Writes a report: the outcome in the first line, then a line a row, and below it what that means where it is not ok.
 ///
 /// # Errors
 /// Never, for memory.
@@ -40,7 +40,7 @@ fn line(row: &Row, style: Style, out: &mut Vec<u8>) -> io::Result<()> {
     if matches!(row.status, Status::Ok | Status::Unknown) {
         return Ok(());
     }
-    for (label, text) in [("unseen", row.without), ("instead", row.instead)] {
+    for (label, text) in [("means", row.consequence), ("instead", row.instead)] {
         if let Some(text) = text {
             writeln!(out, "  {:<STATUS$} {:<NAME$}   {label}: {text}", "", "")?;
         }

@@ -12,6 +12,9 @@ mod others;
 mod row;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 use std::path::Path;
 
 use serde::Serialize;

@@ -2,82 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+#[path = "common/blob.rs"]
+mod blob;
+
+use blob::Blob;
 use proptest::prelude::*;
 use tcptrace::bpf::{Btf, BtfError, Field};
-
-/// Makes BTF blobs (`Documentation/bpf/btf.rst`).
-#[derive(Default)]
-struct Blob {
-    types: Vec<u8>,
-    strings: Vec<u8>,
-}
-
-impl Blob {
-    fn name(&mut self, name: &str) -> u32 {
-        if self.strings.is_empty() {
-            self.strings.push(0);
-        }
-        if name.is_empty() {
-            return 0;
-        }
-        let at = u32::try_from(self.strings.len()).unwrap();
-        self.strings.extend(name.as_bytes());
-        self.strings.push(0);
-        at
-    }
-
-    fn words(&mut self, words: &[u32]) {
-        for word in words {
-            self.types.extend(word.to_ne_bytes());
-        }
-    }
-
-    fn int(&mut self, name: &str, size: u32) {
-        let name = self.name(name);
-        self.words(&[name, 1 << 24, size, size * 8]);
-    }
-
-    /// Members: name, type, offset in bits.
-    fn composite(
-        &mut self,
-        kind: u32,
-        name: &str,
-        size: u32,
-        bit_fields: bool,
-        members: &[(&str, u32, u32)],
-    ) {
-        let members: Vec<_> = members.iter().map(|(name, ty, at)| (self.name(name), *ty, *at)).collect();
-        let name = self.name(name);
-        let count = u32::try_from(members.len()).unwrap();
-        self.words(&[name, u32::from(bit_fields) << 31 | kind << 24 | count, size]);
-        for (name, ty, at) in members {
-            self.words(&[name, ty, at]);
-        }
-    }
-
-    fn typedef(&mut self, name: &str, ty: u32) {
-        let name = self.name(name);
-        self.words(&[name, 8 << 24, ty]);
-    }
-
-    fn array(&mut self, element: u32, count: u32) {
-        self.words(&[0, 3 << 24, 0, element, 1, count]);
-    }
-
-    fn finish(self) -> Vec<u8> {
-        let types = u32::try_from(self.types.len()).unwrap();
-        let strings = u32::try_from(self.strings.len()).unwrap();
-        let mut blob = vec![];
-        blob.extend(0xeb9f_u16.to_ne_bytes());
-        blob.extend([1, 0]);
-        for word in [24, 0, types, types, strings] {
-            blob.extend(word.to_ne_bytes());
-        }
-        blob.extend(self.types);
-        blob.extend(self.strings);
-        blob
-    }
-}
 
 /// `struct sock { struct { union { u16 pad; u16 skc_num; }; lock_t lock; } common; u16 flag:1; u8 name[16]; }`
 fn sample() -> Vec<u8> {
@@ -112,6 +42,20 @@ fn what_is_not_there_is_named() {
     assert_eq!(btf.field("sock.flag"), Err(BtfError::BitField("sock.flag".to_owned())));
 }
 
+/// Of a structure that is shorter than its members, nothing can be trusted.
+#[test]
+fn members_outside_of_their_structure_are_refused() {
+    let mut blob = Blob::default();
+    blob.int("u32", 4);
+    blob.composite(4, "net", 8, false, &[("inside", 1, 32), ("across", 1, 48), ("behind", 1, 64)]);
+    let data = blob.finish();
+    let btf = Btf::parse(&data).unwrap();
+    assert_eq!(btf.field("net.inside"), Ok(Field { offset: 4, size: 4 }));
+    for path in ["net.across", "net.behind"] {
+        assert_eq!(btf.field(path), Err(BtfError::Outside(path.to_owned())));
+    }
+}
+
 #[test]
 fn unknown_kinds_and_other_files_are_refused() {
     assert_eq!(Btf::parse(b"\x7fELF").unwrap_err(), BtfError::Damaged(0));
@@ -134,6 +78,21 @@ fn the_running_kernel_has_what_tracing_needs() {
 }
 
 proptest! {
+    #[test]
+    fn no_bytes_make_it_panic(mut data in prop::collection::vec(any::<u8>(), 0..300), magic in any::<bool>()) {
+        if magic && data.len() >= 24 {
+            // As far as the header goes, it is BTF with types and strings.
+            data[..2].copy_from_slice(&0xeb9f_u16.to_ne_bytes());
+            let half = u32::try_from((data.len() - 24) / 2).unwrap();
+            for (word, value) in (1..6).zip([24, 0, half, half, half]) {
+                data[4 * word..4 * word + 4].copy_from_slice(&value.to_ne_bytes());
+            }
+        }
+        if let Ok(btf) = Btf::parse(&data) {
+            let _ = (btf.field("sock.name"), btf.field(""));
+        }
+    }
+
     #[test]
     fn damage_never_panics(at in 0_usize..400, byte in any::<u8>(), cut in 0_usize..400) {
         let mut data = sample();

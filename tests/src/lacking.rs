@@ -6,11 +6,26 @@ use crate::machine::tcptrace;
 
 /// Hides the kernel's type information; the namespace is the command's own.
 pub const NO_BTF: &str = "mount -t tmpfs none /sys/kernel/btf";
+/// Cuts the kernel's type information short.
+pub const CUT_BTF: &str = "exec 9< /sys/kernel/btf/vmlinux; mount -t tmpfs none /sys/kernel/btf && \
+                           head -c 100000 <&9 > /sys/kernel/btf/vmlinux; exec 9<&-";
 /// Hides tracefs.
 pub const NO_TRACEFS: &str = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
                           mount -t tmpfs none /sys/kernel/tracing";
 /// Gives up all privileges but the two that tracing needs.
 pub const CAPABILITIES: &str = "setpriv --inh-caps=-all --bounding-set=-all,+bpf,+perfmon";
+
+/// Has tracefs describe the event as another kernel does, by a file in `tcptrace-userspace/tests/formats/`. The
+/// event stays this kernel's, so what a tracer then prints means nothing.
+pub fn format_of(kernel: &str) -> String {
+    let formats = concat!(env!("CARGO_MANIFEST_DIR"), "/../tcptrace-userspace/tests/formats");
+    let event = "/sys/kernel/tracing/events/sock/inet_sock_set_state";
+    format!(
+        "{{ test -e {event}/id || mount -t tracefs tracefs /sys/kernel/tracing; }} && id=$(cat {event}/id) && \
+         mount -t tmpfs none /sys/kernel/tracing && mkdir -p {event} && echo $id > {event}/id && \
+         cp '{formats}/{kernel}.format' {event}/format"
+    )
+}
 
 /// The tracer, after `preparation` in a mount namespace, under `wrapper`.
 pub fn under(preparation: &str, wrapper: &str) -> Command {

@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tcptrace_tests::{
     host,
-    lacking::{CAPABILITIES, NO_BTF, NO_TRACEFS, under},
+    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, format_of, under},
     machine::{Hook, is_root, tcptrace},
     process::{output, tool},
     tracer::Tracer,
@@ -236,6 +236,25 @@ fn without_type_information() {
     for name in ["tp_btf", "netns", "lock", "error"] {
         assert!(report.row(name)["consequence"].is_string(), "what is not seen: {}", report.row(name));
     }
+}
+
+/// Damaged is not missing, and a record of another kernel is refused by the name of its field.
+#[test]
+fn what_is_not_understood_is_named() {
+    if !is_root("what_is_not_understood_is_named") {
+        return;
+    }
+    let _host = host::share();
+    let report = Report::of(under(CUT_BTF, ""), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(0), &Value::from("tracepoint")));
+    assert!(report.found("btf").contains("damaged"), "{}", report.row("btf"));
+    let report = Report::of(under(&format!("{CUT_BTF}; {}", format_of("rhel-8")), ""), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(1), &Value::Null));
+    assert!(report.found("tracepoint").contains("saddr_v6"), "{}", report.row("tracepoint"));
+    let verdict = report.json["verdict"].as_str().expect("a text");
+    assert!(verdict.contains("damaged") && verdict.contains("saddr_v6"), "both: {verdict}");
+    // The layout of RHEL 9 is one that a program can be made for.
+    assert_eq!(Report::of(under(&format_of("rhel-9"), ""), &[]).status("tracepoint"), "ok");
 }
 
 /// As root, tracefs is mounted for the process alone; with two capabilities it is not, and nobody needs it.

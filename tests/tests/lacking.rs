@@ -3,16 +3,16 @@
 use std::process::Command;
 
 use tcptrace_tests::{
-    lacking::{CAPABILITIES, NO_BTF, NO_TRACEFS, under},
+    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, format_of, under},
     machine::is_root,
     net::{Family, listen},
     process::output,
-    tracer::Tracer,
+    tracer::{Report, Tracer},
     world::World,
 };
 
 /// A listener comes and goes while the tracer runs; returns what it printed.
-fn traced(mut command: Command) -> tcptrace_tests::tracer::Report {
+fn traced(mut command: Command) -> Report {
     let world = World::new();
     let address = world.ports().listen(Family::V4);
     let port = address.port().to_string();
@@ -26,13 +26,8 @@ fn traced(mut command: Command) -> tcptrace_tests::tracer::Report {
     report
 }
 
-/// The record alone: transitions, addresses, and the owner where only a system call makes the transition.
-#[test]
-fn without_type_information_the_record_is_enough() {
-    if !is_root("without_type_information_the_record_is_enough") {
-        return;
-    }
-    let report = traced(under(NO_BTF, ""));
+/// What the record alone gives, and that the rest is shown as unknown.
+fn assert_record_alone(report: &Report) {
     let lines = report.of_type("transition");
     for line in &lines {
         assert!(line["netns"].is_null() && line["context"]["in_process"].is_null(), "{line}");
@@ -40,6 +35,37 @@ fn without_type_information_the_record_is_enough() {
     }
     let close = &lines[1]["close"];
     assert!(close["error"].is_null() && close["bytes_acked"].is_null(), "unknown is not 0: {close}");
+}
+
+/// The record alone: transitions, addresses, and the owner where only a system call makes the transition.
+#[test]
+fn without_type_information_the_record_is_enough() {
+    if !is_root("without_type_information_the_record_is_enough") {
+        return;
+    }
+    assert_record_alone(&traced(under(NO_BTF, "")));
+}
+
+/// Type information that is cut short is as good as none, and nothing of it is used.
+#[test]
+fn damaged_type_information_is_not_used() {
+    if !is_root("damaged_type_information_is_not_used") {
+        return;
+    }
+    assert_record_alone(&traced(under(CUT_BTF, "")));
+    refused(under(CUT_BTF, ""), &["--hook", "tp_btf"], &["BTF is damaged", "--hook tracepoint"]);
+}
+
+/// A record that this program cannot read is refused by the name of the field; the better hook does without it.
+#[test]
+fn a_record_that_is_not_understood_is_refused() {
+    if !is_root("a_record_that_is_not_understood_is_refused") {
+        return;
+    }
+    let said = ["saddr_v6 begins at byte 39", "refusing to guess"];
+    refused(under(&format_of("rhel-8"), ""), &["--hook", "tracepoint"], &said);
+    let report = traced(under(&format_of("rhel-8"), ""));
+    assert!(report.stderr.contains("(tp_btf"), "{}", report.stderr);
 }
 
 #[test]

@@ -31,6 +31,9 @@ pub enum BtfError {
     /// No such structure or member.
     #[error("the kernel's BTF has no {0}")]
     NoField(String),
+    /// The member does not lie inside its structure.
+    #[error("{0} lies outside of its structure in the kernel's BTF")]
+    Outside(String),
     /// The member is a bit field, which has no address.
     #[error("{0} is a bit field in this kernel")]
     BitField(String),
@@ -89,11 +92,12 @@ impl<'a> Btf<'a> {
     /// found as if they were the outer one's, as in C.
     ///
     /// # Errors
-    /// [`BtfError::NoField`], [`BtfError::BitField`], or what is damaged.
+    /// [`BtfError::NoField`], [`BtfError::BitField`], [`BtfError::Outside`], or what is damaged.
     pub fn field(&self, path: &str) -> Result<Field, BtfError> {
         let missing = || BtfError::NoField(path.to_owned());
         let mut names = path.split('.');
-        let mut id = self.structure(names.next().unwrap_or_default())?.ok_or_else(missing)?;
+        let outer = self.structure(names.next().unwrap_or_default())?.ok_or_else(missing)?;
+        let mut id = outer;
         let mut bits = 0_u32;
         for name in names {
             let (member, offset) = self.member(id, name, path, 0)?.ok_or_else(missing)?;
@@ -103,7 +107,12 @@ impl<'a> Btf<'a> {
         if !bits.is_multiple_of(8) {
             return Err(BtfError::BitField(path.to_owned()));
         }
-        Ok(Field { offset: bits / 8, size: self.size(id, 0)? })
+        let field = Field { offset: bits / 8, size: self.size(id, 0)? };
+        let room = self.size(outer, 0)?;
+        if field.offset.checked_add(field.size).is_none_or(|end| end > room) {
+            return Err(BtfError::Outside(path.to_owned()));
+        }
+        Ok(field)
     }
 
     /// The id of the structure `name`.

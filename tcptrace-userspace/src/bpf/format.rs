@@ -1,6 +1,7 @@
 //! The layout of the classic tracepoint's record, from tracefs' `events/sock/inet_sock_set_state/format`.
 //!
-//! Kernels differ: RHEL 9 and PREEMPT_RT shift every field by eight bytes, `protocol` had one byte before 5.6.
+//! Kernels differ: RHEL 9 and PREEMPT_RT shift every field by eight bytes. Before 5.6, and on RHEL 8, `protocol` has
+//! one byte, and what follows it is not aligned; the kernel side cannot read the IPv6 addresses there.
 
 use tcptrace_common::RecordLayout;
 use thiserror::Error;
@@ -21,52 +22,86 @@ pub enum FormatError {
         /// Bytes that the kernel side reads.
         expected: u32,
     },
+    /// A field begins where the kernel side cannot load it.
+    #[error(
+        "the tracepoint's field {name} begins at byte {offset}, tcptrace reads it at multiples of {align} only"
+    )]
+    Unaligned {
+        /// The field.
+        name: &'static str,
+        /// Where it begins in this kernel.
+        offset: u32,
+        /// What the kernel side needs.
+        align: u32,
+    },
+    /// A field is described more than once, or as lying elsewhere.
+    #[error("the tracepoint's field {0} is not described as tcptrace knows it")]
+    Ambiguous(&'static str),
+    /// A field lies in the first bytes, which the kernel hides from programs.
+    #[error("the tracepoint's field {0} begins in the first {HEADER} bytes, which programs cannot read")]
+    Hidden(&'static str),
+    /// Two fields share bytes.
+    #[error("the tracepoint's fields {0} and {1} overlap")]
+    Overlap(&'static str, &'static str),
     /// A field ends behind the room that the kernel side has.
     #[error("the tracepoint's field {0} ends behind byte {max}", max = RecordLayout::MAX_SIZE)]
     TooLong(&'static str),
 }
+
+/// Bytes at the beginning of a record that programs do not see.
+const HEADER: u32 = 8;
 
 /// Reads the text of a `format` file.
 ///
 /// # Errors
 /// [`FormatError`]: such a layout is refused, not guessed.
 pub fn parse_format(text: &str) -> Result<RecordLayout, FormatError> {
-    let mut end = 0;
-    let mut field = |name: &'static str, widths: &[u32]| -> Result<(u32, u32), FormatError> {
-        let (offset, size) = find(text, name).ok_or(FormatError::NoField(name))?;
+    let mut taken: Vec<(&'static str, u32, u32)> = Vec::new();
+    let mut field = |name: &'static str, widths: &[u32], align: u32| -> Result<(u32, u32), FormatError> {
+        let (offset, size) = find(text, name)?;
         if !widths.contains(&size) {
             return Err(FormatError::Width { name, size, expected: widths[0] });
         }
-        let field_end = offset.checked_add(size).ok_or(FormatError::TooLong(name))?;
-        if field_end > RecordLayout::MAX_SIZE {
-            return Err(FormatError::TooLong(name));
+        let end = offset.checked_add(size).filter(|end| *end <= RecordLayout::MAX_SIZE);
+        let end = end.ok_or(FormatError::TooLong(name))?;
+        if offset < HEADER {
+            return Err(FormatError::Hidden(name));
         }
-        end = end.max(field_end);
+        // Bytes can be loaded from anywhere.
+        let align = align.min(size);
+        if !offset.is_multiple_of(align) {
+            return Err(FormatError::Unaligned { name, offset, align });
+        }
+        if let Some((other, ..)) = taken.iter().find(|(_, start, behind)| offset < *behind && *start < end) {
+            return Err(FormatError::Overlap(other, name));
+        }
+        taken.push((name, offset, end));
         Ok((offset, size))
     };
-    let (protocol, protocol_size) = field("protocol", &[2, 1])?;
+    let (protocol, protocol_size) = field("protocol", &[2, 1], 2)?;
     let mut layout = RecordLayout {
         size: 0,
-        skaddr: field("skaddr", &[8])?.0,
-        oldstate: field("oldstate", &[4])?.0,
-        newstate: field("newstate", &[4])?.0,
-        sport: field("sport", &[2])?.0,
-        dport: field("dport", &[2])?.0,
-        family: field("family", &[2])?.0,
+        skaddr: field("skaddr", &[8], 8)?.0,
+        oldstate: field("oldstate", &[4], 4)?.0,
+        newstate: field("newstate", &[4], 4)?.0,
+        sport: field("sport", &[2], 2)?.0,
+        dport: field("dport", &[2], 2)?.0,
+        family: field("family", &[2], 2)?.0,
         protocol,
         protocol_size,
-        saddr: field("saddr", &[4])?.0,
-        daddr: field("daddr", &[4])?.0,
-        saddr_v6: field("saddr_v6", &[16])?.0,
-        daddr_v6: field("daddr_v6", &[16])?.0,
+        saddr: field("saddr", &[4], 1)?.0,
+        daddr: field("daddr", &[4], 1)?.0,
+        // Loaded as two words each.
+        saddr_v6: field("saddr_v6", &[16], 8)?.0,
+        daddr_v6: field("daddr_v6", &[16], 8)?.0,
     };
-    layout.size = end;
+    layout.size = taken.iter().map(|(.., end)| *end).max().unwrap_or_default();
     Ok(layout)
 }
 
 /// Offset and size of the field `name`: `field:__u8 saddr[4]; offset:32; size:4; signed:0;`.
-fn find(text: &str, name: &str) -> Option<(u32, u32)> {
-    text.lines().find_map(|line| {
+fn find(text: &str, name: &'static str) -> Result<(u32, u32), FormatError> {
+    let mut found = text.lines().filter_map(|line| {
         let mut parts = line.trim().split(';').map(str::trim);
         let declaration = parts.next()?.strip_prefix("field:")?;
         let declared = declaration.split_whitespace().last()?;
@@ -74,41 +109,15 @@ fn find(text: &str, name: &str) -> Option<(u32, u32)> {
         if declared != name {
             return None;
         }
-        let offset = parts.next()?.strip_prefix("offset:")?.parse().ok()?;
-        let size = parts.next()?.strip_prefix("size:")?.parse().ok()?;
-        Some((offset, size))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const FORMAT: &str = include_str!("testdata/inet_sock_set_state.format");
-
-    #[test]
-    fn the_usual_layout() {
-        let layout = parse_format(FORMAT).unwrap();
-        assert_eq!((layout.skaddr, layout.oldstate, layout.daddr_v6, layout.size), (8, 16, 56, 72));
-        assert_eq!((layout.protocol, layout.protocol_size), (30, 2));
+        // A field of variable length: the record only has a reference to it.
+        let elsewhere = ["__data_loc", "__rel_loc"].iter().any(|kind| declaration.starts_with(kind));
+        let number = |part: Option<&str>, key: &str| part?.strip_prefix(key)?.parse::<u32>().ok();
+        let place = number(parts.next(), "offset:").zip(number(parts.next(), "size:"));
+        Some(place.filter(|_| !elsewhere).ok_or(FormatError::Ambiguous(name)))
+    });
+    let first = found.next().ok_or(FormatError::NoField(name))??;
+    if found.next().is_some() {
+        return Err(FormatError::Ambiguous(name));
     }
-
-    #[test]
-    fn fields_may_move_and_protocol_may_be_one_byte() {
-        let shifted = FORMAT
-            .replace("offset:56;", "offset:64;")
-            .replace("__u16 protocol;	offset:30;	size:2", "__u8 protocol;	offset:38;	size:1");
-        let layout = parse_format(&shifted).unwrap();
-        assert_eq!((layout.daddr_v6, layout.size), (64, 80));
-        assert_eq!((layout.protocol, layout.protocol_size), (38, 1));
-    }
-
-    #[test]
-    fn what_is_not_understood_is_refused() {
-        assert_eq!(parse_format(""), Err(FormatError::NoField("protocol")));
-        let wide = FORMAT.replace("sport;	offset:24;	size:2", "sport;	offset:24;	size:4");
-        assert_eq!(parse_format(&wide), Err(FormatError::Width { name: "sport", size: 4, expected: 2 }));
-        let far = FORMAT.replace("offset:56;", "offset:4294967290;");
-        assert_eq!(parse_format(&far), Err(FormatError::TooLong("daddr_v6")));
-    }
+    Ok(first)
 }

@@ -21,7 +21,18 @@ pub enum LayoutError {
         /// The size that the kernel side loads.
         expected: u32,
     },
+    /// A field lies further inside its structure than an instruction reaches.
+    #[error("{path} lies {offset} bytes inside its structure, further than an instruction reaches")]
+    TooFar {
+        /// The field.
+        path: &'static str,
+        /// Its offset in BTF.
+        offset: u32,
+    },
 }
+
+/// Where a field has to end at the latest: offsets of instructions have sixteen bits, one of them the sign.
+const REACH: u32 = 1 << 15;
 
 /// Sets the offsets of `struct sock` and `struct tcp_sock`. Fields that tracing cannot do without are
 /// required; each of the others is left out where the kernel does not have it.
@@ -31,11 +42,13 @@ pub enum LayoutError {
 pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError> {
     let field = |path: &'static str, expected: u32| -> Result<u32, LayoutError> {
         let found = btf.field(path)?;
-        if found.size == expected {
-            Ok(found.offset)
-        } else {
-            Err(LayoutError::Width { path, found: found.size, expected })
+        if found.size != expected {
+            return Err(LayoutError::Width { path, found: found.size, expected });
         }
+        if found.offset > REACH - expected {
+            return Err(LayoutError::TooFar { path, offset: found.offset });
+        }
+        Ok(found.offset)
     };
     let sock = &mut config.fields.sock;
     sock.family = field("sock.__sk_common.skc_family", 2)?;

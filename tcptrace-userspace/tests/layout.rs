@@ -1,0 +1,235 @@
+//! Kernels whose structures are not as the ones that tcptrace knows: shifted, other widths, less in them.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+#[path = "common/blob.rs"]
+mod blob;
+
+use std::collections::HashMap;
+
+use blob::Blob;
+use proptest::prelude::*;
+use tcptrace::bpf::{Btf, BtfError, LayoutError, sock_layout};
+use tcptrace_common::{Config, Known};
+
+/// What tcptrace reads, a structure a line, `member:type@offset`. A type is a size or another structure.
+const KERNEL: &str = "
+possible_net { net:8@0 }
+sock_common { skc_daddr:4@0 skc_rcv_saddr:4@4 skc_dport:2@12 skc_num:2@14 skc_family:2@16 skc_net:possible_net@48 \
+    skc_v6_daddr:16@56 skc_v6_rcv_saddr:16@72 skc_cookie:8@88 }
+lock { owned:4@4 }
+sock { __sk_common:sock_common@0 sk_lock:lock@152 sk_protocol:2@532 sk_err:4@604 }
+inet { sk:sock@0 inet_saddr:4@800 inet_sport:2@806 }
+connection { icsk_inet:inet@0 }
+tcp_sock { inet_conn:connection@0 bytes_received:8@1400 bytes_acked:8@1408 srtt_us:4@1500 total_retrans:4@1600 }
+ns { inum:4@16 }
+net { ns:ns@100 }
+kuid { val:4@0 }
+cred { uid:kuid@8 }
+kernfs_node { id:8@96 }
+cgroup { kn:8@256 }
+css_set { dfl_cgrp:8@136 }
+task_struct { flags:4@44 pid:4@2464 tgid:4@2468 cred:8@3016 comm:16@3040 cgroups:8@3300 }
+";
+
+const ALL: u32 = Known::SOCK
+    | Known::NETNS
+    | Known::LOCK
+    | Known::ERROR
+    | Known::COOKIE_FIELD
+    | Known::TASK
+    | Known::METRICS;
+
+/// BTF with the structures of such a text.
+fn btf(text: &str) -> Vec<u8> {
+    let mut blob = Blob::default();
+    // By the name that the text gives them: id and size.
+    let mut types: HashMap<String, (u32, u32)> = HashMap::new();
+    for (id, size) in (1..).zip([1, 2, 4, 8]) {
+        blob.int(&format!("u{}", size * 8), size);
+        types.insert(size.to_string(), (id, size));
+    }
+    blob.array(1, 16);
+    types.insert("16".to_owned(), (5, 16));
+    for (id, line) in (6..).zip(text.lines().filter(|line| !line.trim().is_empty())) {
+        let (name, body) = line.split_once('{').unwrap();
+        let (mut members, mut size) = (Vec::new(), 0);
+        for member in body.trim_end_matches(['}', ' ']).split_whitespace() {
+            let (name, place) = member.split_once(':').unwrap();
+            let (kind, offset) = place.split_once('@').unwrap();
+            let ((ty, width), offset) = (types[kind], offset.parse::<u32>().unwrap());
+            members.push((name, ty, offset * 8));
+            size = size.max(offset + width);
+        }
+        blob.composite(4, name.trim(), size, false, &members);
+        types.insert(name.trim().to_owned(), (id, size));
+    }
+    blob.finish()
+}
+
+fn layout_of(text: &str) -> Result<Config, LayoutError> {
+    let data = btf(text);
+    let mut config = Config::EMPTY;
+    sock_layout(&Btf::parse(&data).unwrap(), &mut config).map(|()| config)
+}
+
+/// The text without one member.
+fn without(member: &str) -> String {
+    changed(member, "")
+}
+
+/// The text with something else in the place of a member.
+fn changed(member: &str, by: &str) -> String {
+    let text = KERNEL.replacen(&format!(" {member} "), &format!(" {by} "), 1);
+    assert_ne!(text, KERNEL, "{member} is in there");
+    text
+}
+
+#[test]
+fn everything_is_found() {
+    let Config { known, fields, .. } = layout_of(KERNEL).unwrap();
+    assert_eq!(known, ALL);
+    assert_eq!((fields.sock.family, fields.sock.num, fields.sock.cookie), (16, 14, 88));
+    assert_eq!((fields.sock.lock_owned, fields.sock.err, fields.sock.protocol), (156, 604, 532));
+    assert_eq!((fields.sock.net, fields.sock.net_inum), (48, 116));
+    assert_eq!((fields.tcp.sport, fields.tcp.saddr, fields.tcp.srtt_us), (806, 800, 1500));
+    assert_eq!((fields.task.comm, fields.task.cred_uid, fields.task.kn_id), (3040, 8, 96));
+}
+
+#[test]
+fn shifted_members_are_found_where_they_are() {
+    let text = KERNEL
+        .replace("sk_err:4@604", "sk_err:4@612")
+        .replace("__sk_common:sock_common@0", "__sk_common:sock_common@8");
+    let text = text
+        .replace("sk_lock:lock@152", "sk_lock:lock@160")
+        .replace("sk_protocol:2@532", "sk_protocol:2@540");
+    let (shifted, usual) = (layout_of(&text).unwrap(), layout_of(KERNEL).unwrap());
+    assert_eq!(shifted.known, ALL);
+    let (shifted, usual) = (shifted.fields.sock, usual.fields.sock);
+    for (there, here) in [
+        (shifted.family, usual.family),
+        (shifted.v6_daddr, usual.v6_daddr),
+        (shifted.lock_owned, usual.lock_owned),
+        (shifted.protocol, usual.protocol),
+        (shifted.err, usual.err),
+    ] {
+        assert_eq!(there, here + 8);
+    }
+    assert_eq!(shifted.net_inum, usual.net_inum, "of another structure");
+}
+
+/// Member, width and path of what tracing cannot do without.
+const REQUIRED: [(&str, u32, &str); 10] = [
+    ("skc_family:2@16", 2, "sock.__sk_common.skc_family"),
+    ("skc_dport:2@12", 2, "sock.__sk_common.skc_dport"),
+    ("skc_num:2@14", 2, "sock.__sk_common.skc_num"),
+    ("skc_daddr:4@0", 4, "sock.__sk_common.skc_daddr"),
+    ("skc_rcv_saddr:4@4", 4, "sock.__sk_common.skc_rcv_saddr"),
+    ("skc_v6_daddr:16@56", 16, "sock.__sk_common.skc_v6_daddr"),
+    ("skc_v6_rcv_saddr:16@72", 16, "sock.__sk_common.skc_v6_rcv_saddr"),
+    ("sk_protocol:2@532", 2, "sock.sk_protocol"),
+    ("inet_sport:2@806", 2, "tcp_sock.inet_conn.icsk_inet.inet_sport"),
+    ("inet_saddr:4@800", 4, "tcp_sock.inet_conn.icsk_inet.inet_saddr"),
+];
+
+#[test]
+fn what_is_required_is_refused_when_it_is_missing_or_has_another_width() {
+    for (member, expected, path) in REQUIRED {
+        let missing = layout_of(&without(member)).unwrap_err();
+        assert_eq!(missing, LayoutError::Btf(BtfError::NoField(path.to_owned())));
+        assert!(missing.to_string().contains(path), "it is named: {missing}");
+        let (name, place) = member.split_once(':').unwrap();
+        let (_, offset) = place.split_once('@').unwrap();
+        for found in [1, 2, 4, 8, 16_u32].into_iter().filter(|width| *width != expected) {
+            let other = changed(member, &format!("{name}:{found}@{offset}"));
+            assert_eq!(layout_of(&other), Err(LayoutError::Width { path, found, expected }));
+        }
+    }
+}
+
+/// Member, and the bit that goes with it.
+const OPTIONAL: [(&str, u32); 13] = [
+    ("skc_net:possible_net@48", Known::NETNS),
+    ("inum:4@16", Known::NETNS),
+    ("owned:4@4", Known::LOCK),
+    ("sk_err:4@604", Known::ERROR),
+    ("skc_cookie:8@88", Known::COOKIE_FIELD),
+    ("bytes_acked:8@1408", Known::METRICS),
+    ("bytes_received:8@1400", Known::METRICS),
+    ("srtt_us:4@1500", Known::METRICS),
+    ("total_retrans:4@1600", Known::METRICS),
+    ("flags:4@44", Known::TASK),
+    ("comm:16@3040", Known::TASK),
+    ("val:4@0", Known::TASK),
+    ("dfl_cgrp:8@136", Known::TASK),
+];
+
+/// Only what hangs from it is given up, and it is given up as a whole.
+#[test]
+fn what_is_optional_is_left_out_when_it_is_missing_or_has_another_width() {
+    for (member, bit) in OPTIONAL {
+        let (name, place) = member.split_once(':').unwrap();
+        let (_, offset) = place.split_once('@').unwrap();
+        // Nothing of these has one byte.
+        for text in [without(member), changed(member, &format!("{name}:1@{offset}"))] {
+            assert_eq!(layout_of(&text).unwrap().known, ALL & !bit, "{member}");
+        }
+    }
+}
+
+#[test]
+fn without_a_structure() {
+    let without = |name: &str| -> String {
+        KERNEL.lines().filter(|line| !line.starts_with(name)).map(|line| format!("{line}\n")).collect()
+    };
+    let path = "tcp_sock.inet_conn.icsk_inet.inet_sport".to_owned();
+    assert_eq!(layout_of(&without("tcp_sock ")), Err(LayoutError::Btf(BtfError::NoField(path))));
+    assert_eq!(layout_of(&without("task_struct ")).unwrap().known, ALL & !Known::TASK);
+    assert_eq!(layout_of(&without("net ")).unwrap().known, ALL & !Known::NETNS);
+}
+
+/// Sixteen bits with a sign: what lies further in cannot be loaded by one instruction.
+#[test]
+fn what_no_instruction_reaches_is_refused_or_left_out() {
+    let last = changed("inet_sport:2@806", "inet_sport:2@32766");
+    assert_eq!(layout_of(&last).unwrap().fields.tcp.sport, 32_766);
+    let far = changed("inet_sport:2@806", "inet_sport:2@32767");
+    let path = "tcp_sock.inet_conn.icsk_inet.inet_sport";
+    assert_eq!(layout_of(&far), Err(LayoutError::TooFar { path, offset: 32_767 }));
+    let far = changed("sk_err:4@604", "sk_err:4@40000");
+    // With it, the structures that hold a sock grow, too.
+    assert_eq!(layout_of(&far).unwrap().known, ALL & !Known::ERROR);
+}
+
+#[test]
+fn damaged_type_information_is_refused() {
+    let whole = btf(KERNEL);
+    assert!(Btf::parse(&whole).is_ok());
+    for cut in [0, 1, 2, 10, 23, 24, whole.len() / 2, whole.len() - 1] {
+        assert!(matches!(Btf::parse(&whole[..cut]), Err(BtfError::Damaged(_))), "the first {cut} bytes");
+    }
+    let swapped: Vec<u8> = whole.chunks(2).flat_map(|pair| pair.iter().rev().copied()).collect();
+    assert_eq!(Btf::parse(&swapped).unwrap_err(), BtfError::Damaged(0), "of the other byte order");
+    assert_eq!(Btf::parse(b"\x7fELF and more than twenty-four bytes").unwrap_err(), BtfError::Damaged(0));
+}
+
+proptest! {
+    /// Whatever becomes of the bytes: what is accepted can be loaded.
+    #[test]
+    fn what_is_accepted_is_in_reach(changes in prop::collection::vec((0_usize..4_000, any::<u8>()), 1..8)) {
+        let mut data = btf(KERNEL);
+        for (at, byte) in changes {
+            let at = at % data.len();
+            data[at] = byte;
+        }
+        let mut config = Config::EMPTY;
+        let Ok(btf) = Btf::parse(&data) else { return Ok(()) };
+        if sock_layout(&btf, &mut config).is_ok() {
+            let sock = config.fields.sock;
+            for (offset, width) in [(sock.family, 2), (sock.num, 2), (sock.v6_rcv_saddr, 16), (sock.err, 4)] {
+                prop_assert!(offset + width <= 1 << 15, "{config:?}");
+            }
+        }
+    }
+}

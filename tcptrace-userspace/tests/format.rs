@@ -55,7 +55,7 @@ fn with(text: &str, name: &str, line: Option<&str>) -> String {
         declaration.split([' ', '[']).any(|word| word == name)
     };
     let lines = text.lines().filter_map(|old| if is_it(old) { line } else { Some(old) });
-    lines.map(|line| format!("{line}\n")).collect()
+    lines.flat_map(|line| [line, "\n"]).collect()
 }
 
 #[test]

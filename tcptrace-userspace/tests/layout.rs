@@ -181,7 +181,7 @@ fn what_is_optional_is_left_out_when_it_is_missing_or_has_another_width() {
 #[test]
 fn without_a_structure() {
     let without = |name: &str| -> String {
-        KERNEL.lines().filter(|line| !line.starts_with(name)).map(|line| format!("{line}\n")).collect()
+        KERNEL.split_inclusive('\n').filter(|line| !line.starts_with(name)).collect()
     };
     let path = "tcp_sock.inet_conn.icsk_inet.inet_sport".to_owned();
     assert_eq!(layout_of(&without("tcp_sock ")), Err(LayoutError::Btf(BtfError::NoField(path))));

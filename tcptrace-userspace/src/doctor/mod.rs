@@ -1,7 +1,7 @@
 //! `tcptrace doctor`: what of tcptrace works on this host, what does not and why, and what it costs here.
 //!
-//! [`facts`] reads the host, [`hooks`] tries both ways into the kernel, [`features`] and [`checks`] make rows of
-//! that, [`measure`] measures. Nothing it does outlives it.
+//! `facts` reads the host, `hooks` tries both ways into the kernel, `features` and `checks` make rows of
+//! that, `measure` measures. Nothing it does outlives it.
 
 mod checks;
 mod facts;

@@ -12,7 +12,7 @@
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
 //! - `tests/lacking.rs`: kernels and privileges that lack something.
-//! - `tests/doctor.rs`: the report on a host.
+//! - `tests/doctor/`: the report on a host.
 //! - `tests/docs.rs`: every command in the documents.
 //!
 //! # Isolation

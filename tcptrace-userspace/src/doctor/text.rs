@@ -71,3 +71,24 @@ fn sentence(cost: &Cost) -> String {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf::Hook;
+
+    #[test]
+    fn what_an_empty_program_takes_is_told_apart_where_it_is_known() {
+        let cost = Cost {
+            hook: Hook::TpBtf,
+            ns_per_transition: 180,
+            empty_ns: Some(54),
+            above_empty_ns: Some(126),
+            transitions: 20_010,
+        };
+        let shown = sentence(&cost);
+        assert!(shown.starts_with("Cost here: 126 ns ") && shown.contains("180 in all"), "{shown}");
+        let shown = sentence(&Cost { empty_ns: None, above_empty_ns: None, hook: Hook::Tracepoint, ..cost });
+        assert!(shown.starts_with("Cost here: at most 180 ns ") && shown.contains("tracepoint"), "{shown}");
+    }
+}

@@ -1,0 +1,136 @@
+//! Where type information, tracefs or privileges are missing.
+
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    process::Command,
+};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    host,
+    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, format_of, under},
+    machine::{is_root, tcptrace},
+    process::{output, tool},
+};
+
+use crate::report::{Report, stdout};
+
+/// `nobody` in most distributions.
+const NOBODY: u32 = 65_534;
+
+const FEATURES: [&str; 8] =
+    ["cookie", "netns", "lock", "error", "close_metrics", "kernel_threads", "bundles", "missed_runs"];
+
+/// Unprivileged, it says what it could not find out, and that tracing is not possible.
+#[test]
+fn without_privileges() {
+    if !is_root("without_privileges") {
+        return;
+    }
+    let _host = host::share();
+    // A copy where any user may run it: the build directory may be private.
+    let directory = tempfile::TempDir::new().expect("a directory");
+    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let binary = directory.path().join("tcptrace");
+    tool("cp", [&tcptrace(), &binary]);
+    let as_nobody = || {
+        let mut command = Command::new(&binary);
+        command.uid(NOBODY).gid(NOBODY);
+        command
+    };
+    let report = Report::of(as_nobody(), &["--measure"]);
+    assert_eq!((report.code, &report.json["possible"]), (Some(1), &Value::Bool(false)));
+    let verdict = report.json["verdict"].as_str().expect("a text");
+    assert!(verdict.contains("not possible") && verdict.contains("sudo"), "{verdict}");
+    assert_eq!(verdict.matches("CAP_PERFMON").count(), 1, "said once: {verdict}");
+    report.assert_status("missing", &["tp_btf", "tracepoint", "capabilities"]);
+    report.assert_status("unknown", &FEATURES);
+    report.assert_status("unknown", &["ring_buffer", "tracefs", "others"]);
+    assert!(report.json["cost"].is_null() && report.json["cost_error"].is_string());
+    let text = stdout(&output(as_nobody().arg("doctor")));
+    assert!(text.starts_with("Tracing is not possible here: "), "{text}");
+}
+
+#[test]
+fn two_capabilities_are_enough_to_trace_but_not_to_measure() {
+    if !is_root("two_capabilities_are_enough_to_trace_but_not_to_measure") {
+        return;
+    }
+    let _host = host::share();
+    let report = Report::of(under("true", CAPABILITIES), &["--measure"]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(0), &Value::from("tp_btf")));
+    assert_eq!(report.found("capabilities"), "CAP_BPF, CAP_PERFMON");
+    assert!(report.json["cost"].is_null());
+    assert!(report.json["cost_error"].as_str().is_some_and(|why| why.contains("CAP_SYS_ADMIN")));
+}
+
+/// Without type information, the features go that need it, and the other hook is taken.
+#[test]
+fn without_type_information() {
+    if !is_root("without_type_information") {
+        return;
+    }
+    let _host = host::share();
+    let report = Report::of(under(NO_BTF, ""), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(0), &Value::from("tracepoint")));
+    report.assert_status("missing", &["tp_btf", "btf", "cookie", "netns", "lock", "error", "close_metrics"]);
+    report.assert_status("missing", &["kernel_threads"]);
+    report.assert_status("ok", &["tracepoint"]);
+    let verdict = report.json["verdict"].as_str().expect("a text");
+    assert!(verdict.contains("tp_btf") && verdict.contains("netns"), "what is missing is named: {verdict}");
+    for name in ["tp_btf", "netns", "lock", "error"] {
+        assert!(report.row(name)["consequence"].is_string(), "what is not seen: {}", report.row(name));
+    }
+}
+
+/// Damaged is not missing, and a record of another kernel is refused by the name of its field.
+#[test]
+fn what_is_not_understood_is_named() {
+    if !is_root("what_is_not_understood_is_named") {
+        return;
+    }
+    let _host = host::share();
+    let report = Report::of(under(CUT_BTF, ""), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(0), &Value::from("tracepoint")));
+    assert!(report.found("btf").contains("damaged"), "{}", report.row("btf"));
+    let report = Report::of(under(&format!("{CUT_BTF}; {}", format_of("rhel-8")), ""), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(1), &Value::Null));
+    assert!(report.found("tracepoint").contains("saddr_v6"), "{}", report.row("tracepoint"));
+    let verdict = report.json["verdict"].as_str().expect("a text");
+    assert!(verdict.contains("damaged") && verdict.contains("saddr_v6"), "both: {verdict}");
+    // The layout of RHEL 9 is one that a program can be made for.
+    assert_eq!(Report::of(under(&format_of("rhel-9"), ""), &[]).status("tracepoint"), "ok");
+}
+
+/// As root, tracefs is mounted for the process alone; with two capabilities it is not, and nobody needs it.
+#[test]
+fn without_tracefs() {
+    if !is_root("without_tracefs") {
+        return;
+    }
+    let _host = host::share();
+    let report = Report::of(under(NO_TRACEFS, ""), &[]);
+    assert_eq!(report.code, Some(0));
+    report.assert_status("limited", &["tracefs"]);
+    report.assert_status("ok", &["tp_btf", "tracepoint"]);
+    let report = Report::of(under(NO_TRACEFS, CAPABILITIES), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(0), &Value::from("tp_btf")));
+    report.assert_status("missing", &["tracefs", "tracepoint"]);
+    assert!(report.found("tracepoint").contains("mount -t tracefs"), "{}", report.row("tracepoint"));
+}
+
+#[test]
+fn with_neither_it_fails_and_says_what_to_do() {
+    if !is_root("with_neither_it_fails_and_says_what_to_do") {
+        return;
+    }
+    let _host = host::share();
+    let neither = format!("{NO_BTF} && {{ {NO_TRACEFS}; }}");
+    let report = Report::of(under(&neither, CAPABILITIES), &[]);
+    assert_eq!((report.code, &report.json["hook"]), (Some(1), &Value::Null));
+    let verdict = report.json["verdict"].as_str().expect("a text");
+    for part in ["not possible", "CONFIG_DEBUG_INFO_BTF=y", "mount -t tracefs"] {
+        assert!(verdict.contains(part), "{part:?} is missing in: {verdict}");
+    }
+}

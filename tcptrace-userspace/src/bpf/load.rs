@@ -88,9 +88,10 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
     layout::sock_layout(&Btf::parse(vmlinux)?, &mut config)?;
     config.known |= Known::COOKIE_HELPER;
     let types = kernel_types(vmlinux)?;
-    // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field.
-    let lesser = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), bundle: 0, ..config };
-    or_with_less(&config, &lesser, |config| {
+    // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
+    // cannot run a program on a CPU, which bundles need.
+    let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
+    first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
         open(options, Hook::TpBtf, config, Some(&types), |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
         })
@@ -103,14 +104,14 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
         fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
     let mut config = settings(options);
     config.record = format::parse_format(&text)?;
-    let bare = Config { bundle: 0, ..config };
+    let record = config;
     // The socket behind the record can be read where BTF tells how; the record alone must do otherwise.
     if let Some(btf) = vmlinux.and_then(|vmlinux| Btf::parse(vmlinux).ok())
         && layout::sock_layout(&btf, &mut config).is_err()
     {
-        config = Config { bundle: 1, ..bare };
+        config = record;
     }
-    or_with_less(&config, &bare, |config| {
+    first_accepted(&[config, Config { bundle: 0, ..config }, Config { bundle: 0, ..record }], |config| {
         open(options, Hook::Tracepoint, config, None, |ebpf| {
             let program: &mut TracePoint = program(ebpf, Hook::Tracepoint.program())?;
             program.load().map_err(|error| refused(Hook::Tracepoint, &error))?;
@@ -127,16 +128,18 @@ fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
     aya::Btf::parse(vmlinux, Endianness::default()).map_err(|error| Error::Types(error.to_string()))
 }
 
-/// Opens with the best settings, and with lesser ones if the kernel refuses that program.
-fn or_with_less(
-    best: &Config,
-    lesser: &Config,
+/// Opens with the first of these settings with which the kernel does not refuse the program, best first; the last
+/// refusal is the one that is told.
+fn first_accepted(
+    settings: &[Config; 3],
     open: impl Fn(&Config) -> Result<Tracer, Error>,
 ) -> Result<Tracer, Error> {
-    match open(best) {
-        Err(Error::Refused { .. }) => open(lesser),
-        outcome => outcome,
-    }
+    let [best, lesser, least] = settings;
+    [best, lesser]
+        .into_iter()
+        .map(&open)
+        .find(|outcome| !matches!(outcome, Err(Error::Refused { .. })))
+        .unwrap_or_else(|| open(least))
 }
 
 /// Loads a program of this type and starts it.

@@ -7,7 +7,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 
-use super::Error;
+use super::{Error, privileges::lockdown_confidential};
 
 const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const EVENT: &str = "events/sock/inet_sock_set_state";
@@ -24,7 +24,13 @@ pub(super) fn event_directory() -> Result<PathBuf, Error> {
         return Ok(found);
     }
     mount_privately().map_err(|errno| Error::NoTracefs(errno.desc()))?;
-    mounted().ok_or(Error::NoTracefs("the event sock:inet_sock_set_state is not there"))
+    mounted().ok_or_else(|| {
+        Error::NoTracefs(if lockdown_confidential() {
+            "the kernel is locked down for confidentiality, which closes it"
+        } else {
+            "the event sock:inet_sock_set_state is not there"
+        })
+    })
 }
 
 fn mounted() -> Option<PathBuf> {

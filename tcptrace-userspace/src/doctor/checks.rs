@@ -91,6 +91,9 @@ fn tracefs(facts: &Facts) -> Row {
         Tracefs::Forbidden(place) => {
             subject.row(Status::Unknown, format_args!("/{place} may not be read by this user"))
         }
+        Tracefs::NotMounted | Tracefs::NoEvent(_) if confidential(facts) => {
+            subject.row(Status::Missing, "closed by the kernel's lockdown; see lockdown")
+        }
         Tracefs::NoEvent(place) => {
             subject.row(Status::Missing, format_args!("/{place} has no event sock:inet_sock_set_state"))
         }
@@ -135,10 +138,15 @@ fn jit(facts: &Facts, tried: &[Tried]) -> Row {
     }
 }
 
+/// Whether the strictest lockdown is in force.
+fn confidential(facts: &Facts) -> bool {
+    facts.lockdown.as_deref() == Some("confidentiality")
+}
+
 fn lockdown(facts: &Facts) -> Row {
     let subject = subject(
         "lockdown",
-        Some("programs may not copy kernel memory, so hook tracepoint does not work"),
+        Some("tracefs is closed, and programs may not copy kernel memory: no hook tracepoint"),
         Some("hook tp_btf, whose loads the verifier checks"),
     );
     match facts.lockdown.as_deref() {

@@ -42,7 +42,7 @@ fn status(rows: &[Row], name: &str) -> Status {
     rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}")).status
 }
 
-/// Linux 5.10 has no helper for the cookie, no bundles with it, and does not count what it skips.
+/// Before 5.10 there is no helper for the cookie, no running of a program on a CPU, and no count of what is skipped.
 #[test]
 fn an_older_kernel() {
     let tried = [works(Hook::TpBtf, Known::COOKIE_FIELD | Known::NETNS | Known::LOCK, 0, false)];
@@ -126,6 +126,18 @@ fn each_state_of_the_host() {
             f.capabilities = capabilities(effective);
         });
         assert_eq!(tracefs, expected, "{effective:x}");
+    }
+}
+
+/// Confidentiality closes tracefs, mounted or not.
+#[test]
+fn lockdown_closes_tracefs() {
+    for tracefs in [Tracefs::NotMounted, Tracefs::NoEvent("sys/kernel/tracing")] {
+        let lockdown = Some("confidentiality".to_owned());
+        let facts = Facts { tracefs, lockdown, capabilities: capabilities(SYS_ADMIN), ..nothing() };
+        let rows = checks::rows(&facts, &[]);
+        let row = rows.iter().find(|row| row.name == "tracefs").unwrap();
+        assert!(row.status == Status::Missing && row.found.contains("lockdown"), "{row:?}");
     }
 }
 

@@ -10,7 +10,7 @@ use super::{Cost, Group, Report, Row, Status};
 const STATUS: usize = 8;
 const NAME: usize = 17;
 
-/// Writes a report: the outcome in the first line, then a line a row, and below it what that means where it is not ok.
+/// Writes a report: the outcome in the first line, then a line a row; below those that are not ok, what that means.
 ///
 /// # Errors
 /// Never, for memory.

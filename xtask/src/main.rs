@@ -13,7 +13,7 @@ mod lint;
 mod process;
 mod run;
 mod test;
-mod vm;
+mod vm_test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -31,7 +31,7 @@ struct Cli {
 enum Command {
     Run(run::Args),
     Test(test::Args),
-    VmTest(vm::Args),
+    VmTest(vm_test::Args),
     Bench(bench::Args),
     Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
@@ -46,7 +46,7 @@ fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Run(args) => run::main(&args),
         Command::Test(args) => test::main(&args),
-        Command::VmTest(args) => vm::main(&args),
+        Command::VmTest(args) => vm_test::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),

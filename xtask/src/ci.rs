@@ -7,7 +7,11 @@ use anyhow::{Context, Result};
 use crate::{process, workspace};
 
 /// The steps, each a command of its own that can be repeated by hand.
-const STEPS: [&[&str]; 3] = [&["lint"], &["check-ebpf", "--rebuild"], LAST];
+const STEPS: [&[&str]; 4] = [&["lint"], &["check-ebpf", "--rebuild"], VIRTUAL_MACHINES, LAST];
+
+/// Kernels of Debian's releases, from the oldest one that is supported on. That of its unstable branch may be another
+/// one tomorrow, and arm64 takes long: both are for the whole `vm-test`.
+const VIRTUAL_MACHINES: &[&str] = &["vm-test", "5.10", "6.1", "6.12"];
 
 /// Tells its duration itself, before the count that ends the output.
 const LAST: &[&str] = &["test"];

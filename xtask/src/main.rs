@@ -38,7 +38,7 @@ enum Command {
     CheckEbpf(check_ebpf::Args),
     /// Check layout, lints and documentation, of the kernel side too.
     Lint,
-    /// Do what continuous integration does: lint, check-ebpf --rebuild, test.
+    /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of three kernels, test.
     Ci,
 }
 

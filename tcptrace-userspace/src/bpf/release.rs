@@ -1,4 +1,4 @@
-//! Kernel releases. They decide nothing that the kernel itself can be asked; they only help to say why it refused.
+//! Kernel releases. They decide nothing that the kernel itself can be asked.
 
 /// Major and minor number of a release such as `5.4.0-1-amd64`.
 pub fn version(release: &str) -> Option<(u32, u32)> {

@@ -1,6 +1,10 @@
 //! Finding tracefs, or mounting it where nobody else sees it.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
 
 use nix::{
     mount::{MsFlags, mount},
@@ -23,6 +27,9 @@ pub(super) fn event_directory() -> Result<PathBuf, Error> {
     if let Some(found) = mounted() {
         return Ok(found);
     }
+    if PLACES.iter().any(|place| is_closed(Path::new(place))) {
+        return Err(Error::NoTracefs("it is there, but reading it takes root or CAP_DAC_READ_SEARCH"));
+    }
     mount_privately().map_err(|errno| Error::NoTracefs(errno.desc()))?;
     mounted().ok_or_else(|| {
         Error::NoTracefs(if lockdown_confidential() {
@@ -35,6 +42,10 @@ pub(super) fn event_directory() -> Result<PathBuf, Error> {
 
 fn mounted() -> Option<PathBuf> {
     PLACES.iter().map(|place| Path::new(place).join(EVENT)).find(|event| event.join("format").exists())
+}
+
+fn is_closed(place: &Path) -> bool {
+    fs::read_dir(place).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied)
 }
 
 fn mount_privately() -> nix::Result<()> {

@@ -18,7 +18,7 @@ use super::{
     Error, Features, Hook, RunStats,
     boundary::{self, PodCounters},
     bundles::Bundles,
-    fdinfo,
+    fdinfo, release,
 };
 
 /// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
@@ -108,7 +108,12 @@ impl Tracer {
 
     /// Runs of the program that the kernel skipped; `None` where it does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
-        fdinfo::missed_runs(&self.program.as_fd())
+        let missed = fdinfo::missed_runs(&self.program.as_fd())?;
+        // For the classic tracepoint the number is there before Linux 6.7 as well, and stays 0: the one thing that the
+        // kernel cannot be asked.
+        let kept = self.hook == Hook::TpBtf
+            || release::version(&release::running()).is_none_or(|release| release >= (6, 7));
+        (kept || missed > 0).then_some(missed)
     }
 
     /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not tell.

@@ -1,7 +1,7 @@
 //! `init` of a virtual machine: mounts what there is, loads the modules, runs the tests, switches off.
 //!
 //! What it prints on the console is for `cargo xtask vm-test`: lines of the test harness, and around each test
-//! program `## begin NAME` and `## end NAME: STATUS`.
+//! program `## begin NAME` and `## end NAME: STATUS`; before them `## doctor` and what `tcptrace doctor` says.
 
 use std::{
     fs, io,
@@ -26,6 +26,9 @@ const MOUNTS: [(&str, &str); 6] = [
     ("tracefs", "/sys/kernel/tracing"),
 ];
 
+/// The environment that the kernel makes has another one.
+const PATH: &str = "/usr/sbin:/usr/bin";
+
 fn main() {
     assert_eq!(std::process::id(), 1, "this is the first process of a virtual machine");
     if let Err(error) = run() {
@@ -49,6 +52,8 @@ fn run() -> io::Result<()> {
         finit_module(&file, c"", ModuleInitFlags::empty()).map_err(|errno| named(&module, errno))?;
     }
     tool(Command::new("ip").args(["link", "set", "lo", "up"]))?;
+    let doctor = Command::new("tcptrace").args(["doctor", "-o", "json"]).env("PATH", PATH).output()?;
+    println!("## doctor {}", String::from_utf8_lossy(&doctor.stdout).trim_end());
     for test in sorted("/tests")? {
         let name = test.file_name().unwrap_or_default().to_string_lossy().into_owned();
         println!("## begin {name}");
@@ -58,9 +63,8 @@ fn run() -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel's own environment has no PATH.
 fn tool(command: &mut Command) -> io::Result<ExitStatus> {
-    command.env("PATH", "/usr/sbin:/usr/bin").status()
+    command.env("PATH", PATH).status()
 }
 
 fn named(path: &Path, errno: nix::Error) -> io::Error {

@@ -7,8 +7,9 @@ use anyhow::{Context, Result, bail};
 use super::catalogue::Arch;
 use crate::{dist, process, workspace};
 
-/// The tests that mean something on another kernel: what is seen, for how long, what is shown.
-const TESTS: [&str; 3] = ["scenarios", "durations", "filters"];
+/// The tests that mean something on another kernel: what is seen, for how long, what is
+/// shown, to whom.
+const TESTS: [&str; 4] = ["scenarios", "durations", "filters", "capabilities"];
 /// What they start.
 const TOOLS: [&str; 2] = ["actor", "load"];
 

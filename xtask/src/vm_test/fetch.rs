@@ -44,15 +44,15 @@ impl Store {
         })
     }
 
-    /// The folder with `ip`, `ss` and what they need, for the guest.
+    /// The folder with `ip`, `ss`, `setpriv` and what they need, for the guest.
     ///
     /// # Errors
     /// They cannot be downloaded.
     pub(crate) fn tools(&self, arch: Arch) -> Result<PathBuf> {
         self.once(&format!("tools-{}", arch.debian()), |root| {
-            eprintln!("    iproute2 for {}", arch.debian());
+            eprintln!("    iproute2 and util-linux for {}", arch.debian());
             let apt = Apt::open(&self.cache, &self.mirror, TOOLS_SUITE, arch)?;
-            apt.unpack_whole(&["iproute2", "libc-bin"], root)
+            apt.unpack_whole(&["iproute2", "util-linux"], root)
         })
     }
 

@@ -7,6 +7,7 @@
 mod apt;
 mod build;
 mod catalogue;
+mod features;
 mod fetch;
 mod image;
 mod machine;

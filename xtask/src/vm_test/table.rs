@@ -8,6 +8,8 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
+use super::features::Features;
+
 /// The hooks; the last part of a test's name.
 pub(crate) const HOOKS: [&str; 2] = ["tp_btf", "tracepoint"];
 
@@ -41,6 +43,7 @@ pub(crate) struct Table {
     outcomes: BTreeMap<(String, String, String), Outcome>,
     /// Kernels whose run came to nothing, and why.
     broken: Vec<(String, String)>,
+    features: Features,
 }
 
 impl Table {
@@ -100,9 +103,10 @@ impl Table {
     }
 }
 
-/// Markdown: a line a scenario, a column a kernel, in it both hooks.
+/// Markdown: the features; then a line a scenario, a column a kernel, in it both hooks.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.features)?;
         writeln!(f, "| {} | {} |", HOOKS.join(" / "), self.kernels.join(" | "))?;
         writeln!(f, "|---|{}", "---|".repeat(self.kernels.len()))?;
         let scenarios: BTreeSet<&String> = self.outcomes.keys().map(|(scenario, ..)| scenario).collect();
@@ -141,6 +145,10 @@ impl Console {
     pub(crate) fn read(&mut self, line: &str, table: &mut Table) {
         if let Some(test) = line.strip_prefix("SKIPPED: ") {
             self.skipped.push(test.split_once(": ").map_or(test, |(name, _)| name).to_owned());
+        } else if let Some(report) = line.strip_prefix("## doctor ") {
+            if !table.features.read(&self.kernel, report) {
+                self.complaint = Some(format!("the doctor says: {report}"));
+            }
         } else if let Some(word) = line.strip_prefix("## ") {
             eprintln!("    {word}");
             self.begun += usize::from(word.starts_with("begin "));

@@ -1,0 +1,93 @@
+//! What an ordinary user needs: the capabilities that the documents name are enough, and fewer are not.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use tcptrace_tests::{
+    both_hooks,
+    machine::{Hook, is_root, tcptrace},
+    net::{Family, accept, connect, listen, read_end},
+    process::output,
+    tracer::Tracer,
+    world::{World, compare},
+};
+
+both_hooks!(an_ordinary_user);
+
+/// A user who owns nothing here.
+const USER: &str = "65534";
+
+/// The capabilities that the hook needs, as `setpriv` calls them.
+fn needed(hook: Hook) -> &'static [&'static str] {
+    match hook {
+        Hook::TpBtf => &["bpf", "perfmon"],
+        // tracefs is root's.
+        Hook::Tracepoint => &["bpf", "perfmon", "dac_read_search"],
+    }
+}
+
+/// `program`, run by an ordinary user with these capabilities and no others.
+fn as_user(program: &Path, capabilities: &[&str]) -> Command {
+    let list = capabilities.iter().fold(String::new(), |list, capability| list + ",+" + capability);
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
+    for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+        command.arg(format!("--{set}=-all{list}"));
+    }
+    command.arg(program);
+    command
+}
+
+/// A copy of the tracer where every user can run it.
+fn public_copy(folder: &Path) -> PathBuf {
+    let copy = folder.join("tcptrace");
+    fs::copy(tcptrace(), &copy).expect("a copy of the tracer");
+    for path in [folder, &copy] {
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
+    }
+    copy
+}
+
+fn an_ordinary_user(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    // Kernels before 5.11 count maps against the limit; a container may forbid to lift it.
+    let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = public_copy(folder.path());
+    let world = World::new();
+    let netns = world.namespace.inode().to_string();
+    let arguments = ["--hook", hook.name(), "-o", "json", "--netns", &netns];
+
+    let mut tracer = Tracer::spawn(as_user(&program, needed(hook)).args(arguments));
+    tracer.read();
+    let ports = world.ports();
+    world.namespace.run(move || {
+        let listener = listen(ports.listen(Family::V4));
+        let client = connect(ports.connect(Family::V4));
+        let server = accept(&listener);
+        drop(client);
+        read_end(&server);
+    });
+    world.settle(12);
+    let report = tracer.stop();
+    report.assert_lossless();
+    compare(&report.transitions(), &world.tracefs.transitions());
+
+    for left_out in needed(hook) {
+        let fewer: Vec<_> = needed(hook).iter().copied().filter(|one| one != left_out).collect();
+        let refused = output(as_user(&program, &fewer).args(arguments).args(["--duration", "1ms"]));
+        let said = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "without {left_out}: {said}");
+        assert!(
+            said.contains(&format!("CAP_{}", left_out.to_uppercase())),
+            "{left_out} is not named: {said}"
+        );
+    }
+}

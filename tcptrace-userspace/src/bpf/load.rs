@@ -128,18 +128,21 @@ fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
     aya::Btf::parse(vmlinux, Endianness::default()).map_err(|error| Error::Types(error.to_string()))
 }
 
-/// Opens with the first of these settings with which the kernel does not refuse the program, best first; the last
-/// refusal is the one that is told.
+/// Opens with the first of these settings with which the kernel does not refuse the program, best first. The last
+/// refusal is told, also when the next settings know too little for the user's filters.
 fn first_accepted(
     settings: &[Config; 3],
     open: impl Fn(&Config) -> Result<Tracer, Error>,
 ) -> Result<Tracer, Error> {
-    let [best, lesser, least] = settings;
-    [best, lesser]
-        .into_iter()
-        .map(&open)
-        .find(|outcome| !matches!(outcome, Err(Error::Refused { .. })))
-        .unwrap_or_else(|| open(least))
+    let mut refusal = Error::NetnsUnknown;
+    for config in settings {
+        match open(config) {
+            Err(refused @ Error::Refused { .. }) => refusal = refused,
+            Err(Error::NetnsUnknown) => return Err(refusal),
+            outcome => return outcome,
+        }
+    }
+    Err(refusal)
 }
 
 /// Loads a program of this type and starts it.

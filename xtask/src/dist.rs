@@ -134,3 +134,30 @@ fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Res
     fs::remove_dir_all(&staged)?;
     Ok(archive)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_archive_holds_everything_and_is_the_same_each_time() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let (binary, page) = (folder.path().join("tcptrace"), folder.path().join("tcptrace.1"));
+        fs::write(&binary, "a program").expect("written");
+        fs::write(&page, "a page").expect("written");
+        let make = || {
+            let archive =
+                archive(folder.path(), "some-target", &binary, std::slice::from_ref(&page)).expect("made");
+            let bytes = fs::read(&archive).expect("an archive");
+            (archive, bytes)
+        };
+        let ((archive, first), (_, second)) = (make(), make());
+        assert_eq!(first, second);
+        let listing =
+            process::output(Command::new("tar").arg("--list").arg("--file").arg(&archive)).expect("tar");
+        for name in DOCUMENTS.iter().chain(&["tcptrace", "tcptrace.1"]) {
+            let entry = format!("tcptrace-{}-some-target/{name}", env!("CARGO_PKG_VERSION"));
+            assert!(listing.lines().any(|line| line == entry), "{entry} is missing in {listing}");
+        }
+    }
+}

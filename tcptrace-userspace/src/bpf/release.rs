@@ -1,9 +1,17 @@
 //! Kernel releases. They decide nothing that the kernel itself can be asked.
 
+use super::Hook;
+
 /// Major and minor number of a release such as `5.4.0-1-amd64`.
 pub fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse::<u32>().ok());
     numbers.next().flatten().zip(numbers.next().flatten())
+}
+
+/// Whether a kernel of this release keeps count of the runs of a program on `hook` that it skips. For the classic
+/// tracepoint the number is there before Linux 6.7 as well, and stays 0.
+pub(super) fn keeps_missed_runs(hook: Hook, release: &str) -> bool {
+    hook == Hook::TpBtf || version(release).is_none_or(|release| release >= (6, 7))
 }
 
 /// The release of the running kernel.
@@ -14,7 +22,15 @@ pub(super) fn running() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::version;
+    use super::*;
+
+    #[test]
+    fn missed_runs() {
+        assert!(keeps_missed_runs(Hook::TpBtf, "6.1.0-38-amd64"));
+        assert!(!keeps_missed_runs(Hook::Tracepoint, "6.1.0-38-amd64"));
+        assert!(keeps_missed_runs(Hook::Tracepoint, "6.12.117+deb13-cloud-amd64"));
+        assert!(keeps_missed_runs(Hook::Tracepoint, "odd"), "it says what the kernel says");
+    }
 
     #[test]
     fn releases() {

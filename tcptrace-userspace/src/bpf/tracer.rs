@@ -109,10 +109,7 @@ impl Tracer {
     /// Runs of the program that the kernel skipped; `None` where it does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
         let missed = fdinfo::missed_runs(&self.program.as_fd())?;
-        // For the classic tracepoint the number is there before Linux 6.7 as well, and stays 0: the one thing that the
-        // kernel cannot be asked.
-        let kept = self.hook == Hook::TpBtf
-            || release::version(&release::running()).is_none_or(|release| release >= (6, 7));
+        let kept = release::keeps_missed_runs(self.hook, &release::running());
         (kept || missed > 0).then_some(missed)
     }
 

@@ -56,17 +56,16 @@ fn an_older_kernel() {
     }
 }
 
-/// The number is in fdinfo long before it is kept for classic tracepoints.
 #[test]
-fn missed_runs_of_the_classic_tracepoint() {
-    let tried = [works(Hook::Tracepoint, 0, 1, true)];
-    for (release, expected) in [("6.1.0-38-amd64", Status::Limited), ("6.12.0", Status::Ok)] {
-        let facts = Facts { release: Some(release.to_owned()), ..nothing() };
-        assert_eq!(status(&features::rows(&tried, &facts), "missed_runs"), expected, "{release}");
+fn missed_runs_by_hook_and_release() {
+    let facts = Facts { release: Some("6.1.0-38-amd64".to_owned()), ..nothing() };
+    for (hook, reason) in [(Hook::Tracepoint, "Linux 6.7"), (Hook::TpBtf, "Linux 5.12")] {
+        let rows = features::rows(&[works(hook, 0, 1, false)], &facts);
+        let row = rows.iter().find(|row| row.name == "missed_runs").unwrap();
+        assert!(row.status == Status::Missing && row.found.contains(reason), "{hook}: {}", row.found);
+        let rows = features::rows(&[works(hook, 0, 1, true)], &facts);
+        assert_eq!(status(&rows, "missed_runs"), Status::Ok, "{hook}");
     }
-    let facts = Facts { release: Some("6.1.0".to_owned()), ..nothing() };
-    let tried = [works(Hook::TpBtf, 0, 1, true)];
-    assert_eq!(status(&features::rows(&tried, &facts), "missed_runs"), Status::Ok);
 }
 
 #[test]

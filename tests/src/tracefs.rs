@@ -9,7 +9,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::{
+    errno::Errno,
+    mount::{MntFlags, MsFlags, mount, umount2},
+};
 use tempfile::TempDir;
 
 use crate::transition::{Transition, Tuple};
@@ -53,9 +56,15 @@ impl Tracefs {
         this
     }
 
+    /// An instance is "no such device" for moments in which another one comes or goes.
     fn set(&self, file: &str, value: &str) {
         let path = self.instance.join(file);
-        fs::write(&path, value).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let deadline = Instant::now() + Duration::from_secs(2);
+        while let Err(error) = fs::write(&path, value) {
+            let passing = error.raw_os_error() == Some(Errno::ENODEV as i32) && Instant::now() < deadline;
+            assert!(passing, "{}: {error}", path.display());
+            sleep(Duration::from_millis(5));
+        }
     }
 
     /// What was recorded so far: real transitions of TCP, in order of time, children with their own ends.

@@ -15,6 +15,9 @@ use super::{
 /// The suite that guest tools and emulator come from.
 const TOOLS_SUITE: &str = "trixie";
 
+/// Packages with the tools that the tests start.
+const TOOLS: [&str; 2] = ["iproute2", "util-linux"];
+
 /// The folder where it is kept, and where it comes from.
 pub(crate) struct Store {
     pub(crate) cache: PathBuf,
@@ -49,10 +52,11 @@ impl Store {
     /// # Errors
     /// They cannot be downloaded.
     pub(crate) fn tools(&self, arch: Arch) -> Result<PathBuf> {
-        self.once(&format!("tools-{}", arch.debian()), |root| {
-            eprintln!("    iproute2 and util-linux for {}", arch.debian());
+        // Named after what it holds, so that a folder with less is not taken for it.
+        self.once(&format!("{}-{}", TOOLS.join("-"), arch.debian()), |root| {
+            eprintln!("    {} for {}", TOOLS.join(", "), arch.debian());
             let apt = Apt::open(&self.cache, &self.mirror, TOOLS_SUITE, arch)?;
-            apt.unpack_whole(&["iproute2", "util-linux"], root)
+            apt.unpack_whole(&TOOLS, root)
         })
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct Args {
     /// Where Debian's packages come from.
     #[arg(long, default_value = "http://deb.debian.org/debian")]
     mirror: String,
-    /// Write the table into docs/kernel-support.md; only for all kernels.
+    /// Write the table into docs/kernel-support.md; only for all kernels, and only when all is well.
     #[arg(long)]
     write: bool,
 }
@@ -72,10 +72,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         eprintln!("    {} after {} s", table.summary(kernel.name), start.elapsed().as_secs());
     }
     println!("\n{table}");
+    table.verdict()?;
     if args.write {
         table.write(&workspace::root().join("docs/kernel-support.md"))?;
     }
-    table.verdict()
+    Ok(())
 }
 
 /// Runs one machine, and notes what it says.

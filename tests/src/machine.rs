@@ -1,10 +1,13 @@
 //! What this machine has, and what becomes of tests that it cannot run.
 
 use std::{
-    env,
+    env, fs,
     io::Write as _,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
+
+use crate::process::tool;
 
 /// The `tcptrace` binary under test: `TCPTRACE_BIN`, or the newest that cargo built beside this test.
 pub fn tcptrace() -> PathBuf {
@@ -20,6 +23,15 @@ pub fn tcptrace() -> PathBuf {
         .max_by_key(|path| path.metadata().and_then(|file| file.modified()).ok())
         .filter(|path| path.exists())
         .expect("no tcptrace binary: run `cargo xtask test`, or set TCPTRACE_BIN")
+}
+
+/// A copy of [`tcptrace`] in `folder`, where every user can run it: the build directory may be private.
+pub fn public_copy(folder: &Path) -> PathBuf {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("permissions");
+    let copy = folder.join("tcptrace");
+    // By another process: while we had it open for writing, a child started meanwhile would keep it busy.
+    tool("cp", [&tcptrace(), &copy]);
+    copy
 }
 
 /// A program of this package: where cargo built it, or on the PATH where the tests run elsewhere.

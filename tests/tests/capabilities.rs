@@ -1,16 +1,11 @@
 //! What an ordinary user needs: the capabilities that the documents name are enough, and fewer are not.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{path::Path, process::Command};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use tcptrace_tests::{
     both_hooks,
-    machine::{Hook, is_root, tcptrace},
+    machine::{Hook, is_root, public_copy},
     net::{Family, accept, connect, listen, read_end},
     process::output,
     tracer::Tracer,
@@ -41,16 +36,6 @@ fn as_user(program: &Path, capabilities: &[&str]) -> Command {
     }
     command.arg(program);
     command
-}
-
-/// A copy of the tracer where every user can run it.
-fn public_copy(folder: &Path) -> PathBuf {
-    let copy = folder.join("tcptrace");
-    fs::copy(tcptrace(), &copy).expect("a copy of the tracer");
-    for path in [folder, &copy] {
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).expect("permissions");
-    }
-    copy
 }
 
 fn an_ordinary_user(hook: Hook, name: &str) {

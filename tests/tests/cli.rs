@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
+    os::unix::process::CommandExt as _,
     process::{Command, Output, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -12,10 +12,10 @@ use std::{
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
     both_hooks, host,
-    machine::{Hook, is_root, tcptrace},
+    machine::{Hook, is_root, public_copy, tcptrace},
     net::{Family, listen},
     netns::Namespace,
-    process::{Running, collect, output, tool},
+    process::{Running, collect, output},
     tracer::Tracer,
     world::World,
 };
@@ -131,12 +131,8 @@ fn without_privileges() {
     if !is_root("without_privileges") {
         return;
     }
-    // A copy where any user may run it: the build directory may be private.
     let directory = tempfile::TempDir::new().expect("a directory");
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-    let binary = directory.path().join("tcptrace");
-    // By another process: while we had it open for writing, a child started meanwhile would keep it busy.
-    tool("cp", [&tcptrace(), &binary]);
+    let binary = public_copy(directory.path());
     for arguments in [&[][..], &["--hook", "tp_btf"], &["--hook", "tracepoint"]] {
         let output = output(Command::new(&binary).args(arguments).uid(NOBODY).gid(NOBODY));
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));

@@ -3,7 +3,7 @@
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -56,14 +56,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
 /// The target is not installed, or the build fails.
 pub(crate) fn binary(target: &str) -> Result<PathBuf> {
     let mut command = cargo_for(target)?;
-    command.args(["build", "--release", "--package", "tcptrace-userspace", "--bin", "tcptrace"]);
-    command.args(["--target", target, "--locked", "--message-format", "json-render-diagnostics"]);
-    let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("the build failed: {}", process::shown(&command));
-    }
-    let messages = String::from_utf8_lossy(&output.stdout);
-    workspace::executable(&messages, "tcptrace").context("cargo named no program built")
+    let messages =
+        workspace::build(command.args(workspace::BUILD_TRACER).args(["--target", target, "--locked"]))?;
+    workspace::executable(&messages, "tcptrace")
 }
 
 /// Cargo, ready to build for `target`: Rust brings the linker and the C library, so no C compiler is needed.

@@ -3,10 +3,10 @@
 use std::{
     env,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
 };
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::process;
@@ -40,25 +40,33 @@ pub(crate) fn target() -> Result<PathBuf> {
 /// # Errors
 /// The build fails.
 pub(crate) fn build_tracer() -> Result<PathBuf> {
-    let mut command = cargo();
-    command
-        .args(["build", "--release", "--package", "tcptrace-userspace", "--bin", "tcptrace"])
-        .args(["--message-format", "json-render-diagnostics"])
-        .stderr(Stdio::inherit());
-    let output = command.output().context("cannot start cargo")?;
-    if !output.status.success() {
-        bail!("the build failed: {}", process::shown(&command));
-    }
-    executable(&String::from_utf8_lossy(&output.stdout), "tcptrace").context("cargo named no program built")
+    let messages = build(cargo().args(BUILD_TRACER))?;
+    executable(&messages, "tcptrace")
+}
+
+/// Arguments of cargo that build the tracer for release.
+pub(crate) const BUILD_TRACER: [&str; 6] =
+    ["build", "--release", "--package", "tcptrace-userspace", "--bin", "tcptrace"];
+
+/// Runs a command of cargo's that builds, and returns its JSON messages for [`executable`].
+///
+/// # Errors
+/// The build fails.
+pub(crate) fn build(command: &mut Command) -> Result<String> {
+    process::output(command.args(["--message-format", "json-render-diagnostics"])).context("the build failed")
 }
 
 /// The program `name` in cargo's JSON messages.
-pub(crate) fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+///
+/// # Errors
+/// There is none.
+pub(crate) fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .filter(|message| message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+        .with_context(|| format!("cargo named no program {name}"))
 }
 
 #[cfg(test)]
@@ -74,8 +82,8 @@ mod tests {
             "\n",
             r#"{"reason":"compiler-artifact","target":{"name":"tcptrace"},"executable":"/t/tcptrace"}"#,
         );
-        assert_eq!(executable(messages, "tcptrace"), Some(PathBuf::from("/t/tcptrace")));
-        assert_eq!(executable(messages, "absent"), None);
+        assert_eq!(executable(messages, "tcptrace").expect("named"), PathBuf::from("/t/tcptrace"));
+        assert!(executable(messages, "absent").is_err());
     }
 
     #[test]

@@ -29,8 +29,9 @@ pub use layout::{LayoutError, sock_layout};
 pub use load::{Floor, Options, load, load_floor};
 pub use ports::PortSet;
 pub use privileges::{Capabilities, Capability};
-pub use release::version;
+pub use release::{keeps_missed_runs, version};
 pub use ring::{DEFAULT_BUFFER, MAX_BUFFER, ring_size};
+pub(crate) use tracefs::PLACES as TRACEFS_PLACES;
 pub use tracer::Tracer;
 
 /// The kernel object: built by `cargo xtask build-ebpf`, checked in, part of this binary.

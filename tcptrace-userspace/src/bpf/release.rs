@@ -10,7 +10,7 @@ pub fn version(release: &str) -> Option<(u32, u32)> {
 
 /// Whether a kernel of this release keeps count of the runs of a program on `hook` that it skips. For the classic
 /// tracepoint the number is there before Linux 6.7 as well, and stays 0.
-pub(super) fn keeps_missed_runs(hook: Hook, release: &str) -> bool {
+pub fn keeps_missed_runs(hook: Hook, release: &str) -> bool {
     hook == Hook::TpBtf || version(release).is_none_or(|release| release >= (6, 7))
 }
 

@@ -13,7 +13,8 @@ use nix::{
 
 use super::{Error, privileges::lockdown_confidential};
 
-const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+/// Where it may be mounted.
+pub(crate) const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const EVENT: &str = "events/sock/inet_sock_set_state";
 
 /// The directory of the tracepoint `sock:inet_sock_set_state`.

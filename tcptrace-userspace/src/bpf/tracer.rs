@@ -33,6 +33,8 @@ pub struct Tracer {
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
     program: ProgramFd,
+    /// Whether that number means something.
+    keeps_missed_runs: bool,
 }
 
 impl Tracer {
@@ -53,7 +55,19 @@ impl Tracer {
         let program = program
             .and_then(|fd| fd.try_clone().map_err(Into::into))
             .map_err(|error| Error::Object(error.to_string()))?;
-        Ok(Self { ebpf, hook, features, ring_bytes, events, bundles, counters, log, program })
+        let keeps_missed_runs = release::keeps_missed_runs(hook, &release::running());
+        Ok(Self {
+            ebpf,
+            hook,
+            features,
+            ring_bytes,
+            events,
+            bundles,
+            counters,
+            log,
+            program,
+            keeps_missed_runs,
+        })
     }
 
     /// The hook in use.
@@ -109,8 +123,7 @@ impl Tracer {
     /// Runs of the program that the kernel skipped; `None` where it does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
         let missed = fdinfo::missed_runs(&self.program.as_fd())?;
-        let kept = release::keeps_missed_runs(self.hook, &release::running());
-        (kept || missed > 0).then_some(missed)
+        (self.keeps_missed_runs || missed > 0).then_some(missed)
     }
 
     /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not tell.

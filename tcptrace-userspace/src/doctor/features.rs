@@ -5,7 +5,7 @@ use super::{
     hooks::{self, Loaded, Tried},
     row::{Group, Row, Status, Subject},
 };
-use crate::bpf::{Feature, Hook, version};
+use crate::bpf::{Feature, Hook, keeps_missed_runs};
 
 const fn subject(name: &'static str, consequence: &'static str, instead: Option<&'static str>) -> Subject {
     Subject { group: Group::Feature, name, consequence: Some(consequence), instead }
@@ -107,10 +107,10 @@ fn task(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {
 }
 
 fn missed(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {
-    let before_6_7 = facts.release.as_deref().and_then(version).is_some_and(|release| release < (6, 7));
+    let kept = facts.release.as_deref().is_none_or(|release| keeps_missed_runs(hook, release));
     if loaded.counts_misses {
         MISSED.row(Status::Ok, "recursion_misses in fdinfo")
-    } else if hook == Hook::Tracepoint && before_6_7 {
+    } else if !kept {
         MISSED.row(Status::Missing, "this kernel does not count them for this hook (Linux 6.7)")
     } else {
         let none = if hook == Hook::TpBtf { ", and with this hook is not known to skip any" } else { "" };

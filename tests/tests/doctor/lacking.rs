@@ -1,17 +1,13 @@
 //! Where type information, tracefs or privileges are missing.
 
-use std::{
-    fs,
-    os::unix::{fs::PermissionsExt as _, process::CommandExt as _},
-    process::Command,
-};
+use std::{os::unix::process::CommandExt as _, process::Command};
 
 use serde_json::Value;
 use tcptrace_tests::{
     host,
     lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, format_of, under},
-    machine::{is_root, tcptrace},
-    process::{output, tool},
+    machine::{is_root, public_copy},
+    process::output,
 };
 
 use crate::report::{Report, stdout};
@@ -29,11 +25,8 @@ fn without_privileges() {
         return;
     }
     let _host = host::share();
-    // A copy where any user may run it: the build directory may be private.
     let directory = tempfile::TempDir::new().expect("a directory");
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
-    let binary = directory.path().join("tcptrace");
-    tool("cp", [&tcptrace(), &binary]);
+    let binary = public_copy(directory.path());
     let as_nobody = || {
         let mut command = Command::new(&binary);
         command.uid(NOBODY).gid(NOBODY);

@@ -1,11 +1,11 @@
 //! What runs in the guest, built statically.
 
-use std::{path::PathBuf, process::Stdio};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
 use super::catalogue::Arch;
-use crate::{dist, process, workspace};
+use crate::{dist, workspace};
 
 /// The tests that mean something on another kernel: what is seen, for how long, what is
 /// shown, to whom.
@@ -31,19 +31,12 @@ impl Programs {
         let tracer = dist::binary(arch.target())?;
         let mut command = dist::cargo_for(arch.target())?;
         command.args(["test", "--no-run", "--package", "tcptrace-tests", "--profile", "guest"]);
-        command.args(["--target", arch.target(), "--message-format", "json-render-diagnostics"]);
+        command.args(["--target", arch.target()]);
         for test in TESTS {
             command.args(["--test", test]);
         }
-        let output = command.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
-        if !output.status.success() {
-            bail!("the build failed: {}", process::shown(&command));
-        }
-        let messages = String::from_utf8_lossy(&output.stdout);
-        let built = |name: &'static str| {
-            let path = workspace::executable(&messages, name);
-            path.map(|path| (name, path)).with_context(|| format!("cargo named no program {name}"))
-        };
+        let messages = workspace::build(&mut command)?;
+        let built = |name: &'static str| workspace::executable(&messages, name).map(|path| (name, path));
         let mut tools = TOOLS.map(built).into_iter().collect::<Result<Vec<_>>>()?;
         tools.push(("tcptrace", tracer));
         let tests = TESTS.map(built).into_iter().collect::<Result<Vec<_>>>()?;

@@ -3,9 +3,8 @@
 use std::{fs, io::ErrorKind, path::Path};
 
 use super::text;
+use crate::bpf::TRACEFS_PLACES;
 
-/// Where tracefs is looked for, as a trace does.
-const PLACES: [&str; 2] = ["sys/kernel/tracing", "sys/kernel/debug/tracing"];
 const FORMAT: &str = "events/sock/inet_sock_set_state/format";
 
 /// The state of tracefs.
@@ -28,8 +27,10 @@ pub(in crate::doctor) enum Tracefs {
 impl Tracefs {
     /// Looks for it below `root`.
     pub(in crate::doctor) fn find(root: &Path) -> Self {
+        // Below the root.
+        let places = TRACEFS_PLACES.map(|place| place.trim_start_matches('/'));
         let mut forbidden = None;
-        for place in PLACES {
+        for place in places {
             match fs::metadata(root.join(place).join(FORMAT)) {
                 Ok(_) => return Self::Mounted(place),
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -41,7 +42,7 @@ impl Tracefs {
         if let Some(place) = forbidden {
             return Self::Forbidden(place);
         }
-        if let Some(place) = PLACES.into_iter().find(|place| root.join(place).join("events").exists()) {
+        if let Some(place) = places.into_iter().find(|place| root.join(place).join("events").exists()) {
             return Self::NoEvent(place);
         }
         match text(root, "proc/filesystems") {

@@ -14,12 +14,12 @@ pub const BUNDLE_FULL: usize = BUNDLE_BYTES - size_of::<ClosingRecord>();
 pub struct Waiting {
     /// Bytes in the bundle.
     pub bytes: u32,
-    /// Records in it.
-    pub records: u32,
+    /// Transitions in it.
+    pub transitions: u32,
+    /// Records of other kinds in it.
+    pub others: u32,
     /// 1 while a program works on the bundle: whatever interrupts it must leave the bundle alone.
     pub busy: u32,
-    /// Always 0.
-    pub reserved: u32,
 }
 
 const _: () = assert!(size_of::<Waiting>() == 4 * 4);

@@ -3,15 +3,14 @@
 /// States per axis of the matrix: the kernel's 0..=12, rounded up so that a mask bounds the index.
 pub const STATE_SLOTS: usize = 16;
 
-/// One CPU's counters. `seen = delivered + filtered + lost` holds at any quiet moment: every
-/// transition adds one to `seen` and one to one of the others, and moves from delivered to lost if its bundle finds
-/// no room.
+/// One CPU's counters. `seen = delivered + filtered` holds at any quiet moment: every transition adds one to `seen`
+/// and one to one of the others. If its bundle then finds no room, it is in `lost_ring_full` as well.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
     /// TCP transitions by old and new state, what filters hide and a full ring loses included.
     pub seen: [[u64; STATE_SLOTS]; STATE_SLOTS],
-    /// On the ring, or on the way to it; when nothing is streamed, counted only.
+    /// Handed to the ring, those that it had no room for included; when nothing is streamed, counted only.
     pub delivered: u64,
     /// Hidden by the user's filters.
     pub filtered: u64,
@@ -21,9 +20,13 @@ pub struct Counters {
     pub other_protocol: u64,
     /// Events whose old and new state are the same; not in `seen`.
     pub same_state: u64,
+    /// Records of other kinds than transitions that were handed to the ring; not in `seen`.
+    pub others_delivered: u64,
+    /// Of these, lost because the ring had no room.
+    pub others_lost: u64,
 }
 
-const _: () = assert!(size_of::<Counters>() == 8 * (STATE_SLOTS * STATE_SLOTS + 5));
+const _: () = assert!(size_of::<Counters>() == 8 * (STATE_SLOTS * STATE_SLOTS + 7));
 
 impl Counters {
     /// All zero.
@@ -34,6 +37,8 @@ impl Counters {
         lost_ring_full: 0,
         other_protocol: 0,
         same_state: 0,
+        others_delivered: 0,
+        others_lost: 0,
     };
 
     /// TCP transitions seen in all: the sum of the matrix.
@@ -51,6 +56,8 @@ impl Counters {
         self.lost_ring_full = self.lost_ring_full.wrapping_add(other.lost_ring_full);
         self.other_protocol = self.other_protocol.wrapping_add(other.other_protocol);
         self.same_state = self.same_state.wrapping_add(other.same_state);
+        self.others_delivered = self.others_delivered.wrapping_add(other.others_delivered);
+        self.others_lost = self.others_lost.wrapping_add(other.others_lost);
     }
 }
 

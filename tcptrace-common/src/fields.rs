@@ -62,6 +62,12 @@ fields! {
         lock_owned,
         /// `sk_err`, int.
         err,
+        /// `__sk_common.skc_flags`, unsigned long: bits of `enum sock_flags`.
+        flags,
+        /// `sk_lingertime`, unsigned long, in jiffies.
+        lingertime,
+        /// `sk_shutdown`, u8.
+        shutdown,
     }
 
     /// Byte offsets in `struct task_struct`, and what hangs from it: the context of a transition without a helper
@@ -103,6 +109,18 @@ fields! {
         srtt_us,
         /// `total_retrans`, u32.
         total_retrans,
+        /// `inet_conn.icsk_user_timeout`, u32, milliseconds.
+        user_timeout,
+        /// `inet_conn.icsk_retransmits`, u8.
+        retransmits,
+        /// `inet_conn.icsk_probes_out`, u8.
+        probes_out,
+        /// `segs_out`, u32.
+        segs_out,
+        /// `write_seq`, u32.
+        write_seq,
+        /// `snd_nxt`, u32.
+        snd_nxt,
     }
 }
 

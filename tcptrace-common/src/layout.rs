@@ -58,6 +58,10 @@ impl Known {
     pub const METRICS: u32 = 1 << 5;
     /// The fields of [`SockLayout`](crate::SockLayout) that no other bit stands for.
     pub const SOCK: u32 = 1 << 7;
+    /// What [`CloseEvidence`](crate::CloseEvidence) is made of.
+    pub const EVIDENCE: u32 = 1 << 8;
+    /// The tracepoint `tcp:tcp_send_reset` gives a reason as its third argument (Linux 6.10).
+    pub const RESET_REASON: u32 = 1 << 9;
     /// All of [`TaskLayout`](crate::TaskLayout), and `bpf_get_current_task_btf()` exists (Linux 5.11).
     pub const TASK: u32 = 1 << 6;
 }
@@ -83,11 +87,13 @@ pub struct Config {
     pub fields: Fields,
     /// The classic tracepoint's record.
     pub record: RecordLayout,
+    /// Always 0: the filters need an even number of words before them.
+    pub reserved: u32,
     /// The user's filters.
     pub filter: Filter,
 }
 
-const _: () = assert!(size_of::<Config>() == 4 * (4 + Fields::COUNT + 13) + size_of::<Filter>());
+const _: () = assert!(size_of::<Config>() == 4 * (4 + Fields::COUNT + 13 + 1) + size_of::<Filter>());
 const _: () = assert!(size_of::<Config>().is_multiple_of(8));
 
 impl Config {
@@ -113,6 +119,7 @@ impl Config {
             saddr_v6: 0,
             daddr_v6: 0,
         },
+        reserved: 0,
         filter: Filter::NONE,
     };
 }

@@ -23,7 +23,10 @@ pub use fields::{Fields, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
 pub use layout::{Config, Known, MODE_COUNT, MODE_STREAM, RecordLayout};
 pub use owner::context_owns;
-pub use record::{CloseMetrics, ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord};
+pub use record::{
+    CloseEvidence, CloseMetrics, ClosingRecord, EvidenceFlags, KIND_RESET, KIND_TRANSITION, RecordFlags,
+    ResetRecord, TransitionRecord,
+};
 pub use state::{STATE_NAMES, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT};
 
 /// `AF_INET`, `include/linux/socket.h`.

@@ -1,9 +1,13 @@
 //! The record that the kernel side puts on the ring buffer for each transition.
 
+use core::mem::offset_of;
+
 use crate::Address;
 
 /// [`TransitionRecord::kind`] of a transition, alone or in a [`ClosingRecord`].
 pub const KIND_TRANSITION: u16 = 1;
+/// [`ResetRecord::kind`].
+pub const KIND_RESET: u16 = 2;
 
 /// One state transition of a TCP socket, in the kernel's byte order. An entry of the ring holds one record or
 /// several, back to back.
@@ -54,14 +58,16 @@ pub struct TransitionRecord {
     pub comm: [u64; 2],
 }
 
-/// A transition to CLOSE, with [`RecordFlags::METRICS`].
+/// A transition to CLOSE, with [`RecordFlags::CLOSING`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ClosingRecord {
     /// The transition.
     pub transition: TransitionRecord,
-    /// What the connection did.
+    /// What the connection did; with [`RecordFlags::METRICS`].
     pub metrics: CloseMetrics,
+    /// Why it ended; with [`RecordFlags::EVIDENCE`].
+    pub evidence: CloseEvidence,
 }
 
 /// Final figures of a connection, from its `struct tcp_sock`.
@@ -78,9 +84,59 @@ pub struct CloseMetrics {
     pub retransmits: u32,
 }
 
+/// What the socket itself tells of why its connection ends, from `struct sock` and `struct tcp_sock`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CloseEvidence {
+    /// `icsk_user_timeout` in milliseconds (`TCP_USER_TIMEOUT`); 0 for none.
+    pub user_timeout_ms: u32,
+    /// `segs_out`: segments sent over the connection's life. 0 after a `connect()` that never sent its SYN.
+    pub segs_out: u32,
+    /// `write_seq - snd_nxt`: bytes that were written and never sent, as into a closed window.
+    pub unsent: u32,
+    /// Bits of [`EvidenceFlags`].
+    pub flags: u8,
+    /// `sk_shutdown`: `RCV_SHUTDOWN` (1), `SEND_SHUTDOWN` (2); `close()` sets both before anything else.
+    pub shutdown: u8,
+    /// `icsk_retransmits`: retransmissions since the last acknowledgement.
+    pub retransmits: u8,
+    /// `icsk_probes_out`: keepalive or window probes since the last acknowledgement.
+    pub probes_out: u8,
+}
+
+/// Bits of [`CloseEvidence::flags`].
+pub struct EvidenceFlags;
+
+impl EvidenceFlags {
+    /// `SOCK_DONE`: the peer's FIN has arrived (`tcp_fin()`). A socket that leaves FIN_WAIT2 or CLOSING with it goes
+    /// on as a TIME_WAIT socket, one without in FIN_WAIT2 (`tcp_time_wait()`).
+    pub const DONE: u8 = 1 << 0;
+    /// `SOCK_LINGER` with a time of 0: `close()` resets the connection.
+    pub const LINGER_ZERO: u8 = 1 << 1;
+}
+
+/// A reset that was sent or received for a socket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResetRecord {
+    /// What kind of record this is: [`KIND_RESET`].
+    pub kind: u16,
+    /// 1 when this side sent it, 0 when the peer did.
+    pub sent: u16,
+    /// `enum sk_rst_reason`; 0 (`SK_RST_REASON_NOT_SPECIFIED`) also where the kernel gives none.
+    pub reason: u32,
+    /// `bpf_ktime_get_ns()`, at the same place as in a [`TransitionRecord`].
+    pub ktime_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+}
+
 const _: () = assert!(size_of::<TransitionRecord>() == 120);
-const _: () = assert!(size_of::<ClosingRecord>() == 144);
+const _: () = assert!(size_of::<ClosingRecord>() == 160);
 const _: () = assert!(size_of::<CloseMetrics>() == 24);
+const _: () = assert!(size_of::<CloseEvidence>() == 16);
+const _: () = assert!(size_of::<ResetRecord>() == 24);
+const _: () = assert!(offset_of!(ResetRecord, ktime_ns) == offset_of!(TransitionRecord, ktime_ns));
 
 /// Bits of [`TransitionRecord::flags`]: what is known, since an unknown value is not 0.
 pub struct RecordFlags;
@@ -94,10 +150,16 @@ impl RecordFlags {
     pub const KERNEL_THREAD: u16 = 1 << 2;
     /// `sk_err` was read.
     pub const ERROR: u16 = 1 << 3;
-    /// It is a [`ClosingRecord`].
+    /// It is a [`ClosingRecord`] whose `metrics` are known.
     pub const METRICS: u16 = 1 << 4;
     /// The filters want this record only if the local port, still 0 here, turns out to match.
     pub const UNDECIDED: u16 = 1 << 5;
     /// The filters hide this record; it is sent since later ones cannot be understood without it.
     pub const HIDDEN: u16 = 1 << 6;
+    /// It is a [`ClosingRecord`] whose `evidence` is known.
+    pub const EVIDENCE: u16 = 1 << 7;
+    /// The context is a process that ends (`PF_EXITING`).
+    pub const EXITING: u16 = 1 << 8;
+    /// It is a [`ClosingRecord`].
+    pub const CLOSING: u16 = Self::METRICS | Self::EVIDENCE;
 }

@@ -24,8 +24,30 @@ pub(crate) struct Room {
     nested: bool,
 }
 
+/// Which of the counters a record goes into.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Class {
+    Transition,
+    Other,
+}
+
 /// Records that found no room on the ring.
-pub(crate) struct Lost(pub(crate) u64);
+#[derive(Clone, Copy)]
+pub(crate) struct Lost {
+    pub(crate) transitions: u64,
+    pub(crate) others: u64,
+}
+
+impl Lost {
+    /// One record.
+    #[inline(always)]
+    pub(crate) const fn one(class: Class) -> Self {
+        match class {
+            Class::Transition => Self { transitions: 1, others: 0 },
+            Class::Other => Self { transitions: 0, others: 1 },
+        }
+    }
+}
 
 impl Room {
     /// Takes hold of this CPU's bundle. Never `None`; the verifier wants the checks.
@@ -58,20 +80,26 @@ impl Room {
     /// # Errors
     /// [`Lost`]: what of the bundle found no room on the ring, this record included.
     #[inline(always)]
-    pub(crate) fn add(self, size: usize) -> Result<(), Lost> {
+    pub(crate) fn add(self, size: usize, class: Class) -> Result<(), Lost> {
         let bytes = self.at + size as u64;
+        let mut lost = Lost::one(class);
         // SAFETY: map values of this CPU; `busy` keeps others away from them.
         let outcome = unsafe {
             if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 {
-                let records = if self.nested { 1 } else { u64::from((*self.waiting).records) + 1 };
                 if !self.nested {
+                    lost.transitions += u64::from((*self.waiting).transitions);
+                    lost.others += u64::from((*self.waiting).others);
                     (*self.waiting).bytes = 0;
-                    (*self.waiting).records = 0;
+                    (*self.waiting).transitions = 0;
+                    (*self.waiting).others = 0;
                 }
-                if output(self.bundle, bytes, wakeup()) { Ok(()) } else { Err(Lost(records)) }
+                if output(self.bundle, bytes, wakeup()) { Ok(()) } else { Err(lost) }
             } else {
                 (*self.waiting).bytes = bytes as u32;
-                (*self.waiting).records += 1;
+                match class {
+                    Class::Transition => (*self.waiting).transitions += 1,
+                    Class::Other => (*self.waiting).others += 1,
+                }
                 Ok(())
             }
         };
@@ -103,7 +131,8 @@ pub(crate) fn flush() -> u32 {
         let sent = bytes == 0 || output(bundle.cast(), bytes, u64::from(BPF_RB_NO_WAKEUP));
         if sent {
             (*waiting).bytes = 0;
-            (*waiting).records = 0;
+            (*waiting).transitions = 0;
+            (*waiting).others = 0;
         }
         barrier();
         (*waiting).busy = 0;

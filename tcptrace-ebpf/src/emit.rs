@@ -5,7 +5,7 @@ use tcptrace_common::{
 };
 
 use crate::{
-    bundle::{Lost, Room},
+    bundle::{Class, Lost, Room},
     sock::{Sock, Tuple},
     task::Task,
 };
@@ -40,8 +40,8 @@ impl View {
             Some(false) => RecordFlags::LOCK_KNOWN,
             Some(true) => RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED,
         };
-        if flags & RecordFlags::LOCK_OWNED != 0 && task.is_kernel_thread() {
-            flags |= RecordFlags::KERNEL_THREAD;
+        if flags & RecordFlags::LOCK_OWNED != 0 {
+            flags |= task.kind();
         }
         let sk_err = sock.error();
         if sk_err.is_some() {
@@ -57,17 +57,25 @@ impl View {
 /// [`Lost`]: the ring has no room for the bundle.
 #[inline(always)]
 pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -> Result<(), Lost> {
-    let metrics = if facts.new == TCP_CLOSE { sock.close_metrics() } else { None };
-    let Some(room) = Room::take() else { return Err(Lost(1)) };
+    let closing = facts.new == TCP_CLOSE;
+    let metrics = if closing { sock.close_metrics() } else { None };
+    let evidence = if closing { sock.close_evidence() } else { None };
+    let Some(room) = Room::take() else { return Err(Lost::one(Class::Transition)) };
+    let mut flags = 0;
     // SAFETY: there is room for either; every byte that is read is written.
     unsafe {
         if let Some(metrics) = metrics {
             (&raw mut (*room.record()).metrics).write(metrics);
+            flags |= RecordFlags::METRICS;
         }
-        let metrics_flag = if metrics.is_some() { RecordFlags::METRICS } else { 0 };
-        fill(room.record().cast(), sock, task, view, facts, metrics_flag);
+        if let Some(evidence) = evidence {
+            (&raw mut (*room.record()).evidence).write(evidence);
+            flags |= RecordFlags::EVIDENCE;
+        }
+        fill(room.record().cast(), sock, task, view, facts, flags);
     }
-    room.add(if metrics.is_some() { size_of::<ClosingRecord>() } else { size_of::<TransitionRecord>() })
+    let size = if flags == 0 { size_of::<TransitionRecord>() } else { size_of::<ClosingRecord>() };
+    room.add(size, Class::Transition)
 }
 
 /// Writes every field of a record in place: a copy through the stack would double its cost.

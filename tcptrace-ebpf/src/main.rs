@@ -22,6 +22,8 @@
 )]
 
 #[cfg(target_arch = "bpf")]
+mod account;
+#[cfg(target_arch = "bpf")]
 mod bundle;
 #[cfg(target_arch = "bpf")]
 mod config;

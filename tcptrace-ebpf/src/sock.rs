@@ -1,6 +1,6 @@
 //! What every probe must be able to tell of the socket whose state changes.
 
-use tcptrace_common::{Address, CloseMetrics};
+use tcptrace_common::{Address, CloseEvidence, CloseMetrics, EvidenceFlags};
 
 /// Addresses and ports of a connection.
 #[derive(Clone, Copy)]
@@ -28,4 +28,18 @@ pub(crate) trait Sock {
     /// `sk_err`.
     fn error(&self) -> Option<i32>;
     fn close_metrics(&self) -> Option<CloseMetrics>;
+    fn close_evidence(&self) -> Option<CloseEvidence>;
+}
+
+/// `SOCK_DONE` in `enum sock_flags`, `include/net/sock.h`: a bit of `skc_flags`.
+const SOCK_DONE: u64 = 1;
+/// `SOCK_LINGER`.
+const SOCK_LINGER: u64 = 4;
+
+/// [`EvidenceFlags`] from a socket's `skc_flags` and `sk_lingertime`.
+#[inline(always)]
+pub(crate) fn evidence_flags(flags: u64, lingertime: u64) -> u8 {
+    let done = flags >> SOCK_DONE & 1 != 0;
+    let linger_zero = flags >> SOCK_LINGER & 1 != 0 && lingertime == 0;
+    (if done { EvidenceFlags::DONE } else { 0 }) | (if linger_zero { EvidenceFlags::LINGER_ZERO } else { 0 })
 }

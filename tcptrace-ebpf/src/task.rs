@@ -4,12 +4,14 @@ use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     bpf_get_current_uid_gid,
 };
-use tcptrace_common::{Known, TransitionRecord};
+use tcptrace_common::{Known, RecordFlags, TransitionRecord};
 
 use crate::{config::known, typed::load};
 
 /// `PF_KTHREAD`, `include/linux/sched.h`.
 const PF_KTHREAD: u32 = 0x0020_0000;
+/// `PF_EXITING`, set at the beginning of `do_exit()`, before it closes files.
+const PF_EXITING: u32 = 0x0000_0004;
 
 /// The current task. Every helper call costs a call and a return, which processors with mitigations make dear;
 /// so where the layout is known and typed pointers may be used, one call gives the task and loads do the rest.
@@ -43,16 +45,19 @@ impl Task {
         }
     }
 
-    /// Whether it is a kernel thread, as far as known; user space judges by name where it is not.
+    /// What kind of task it is, in [`RecordFlags`], as far as known; user space judges kernel threads by name where
+    /// it is not.
     #[inline(always)]
-    pub(crate) fn is_kernel_thread(&self) -> bool {
+    pub(crate) fn kind(&self) -> u16 {
         match self {
             Self::Typed(task) => {
                 // SAFETY: a u32 of struct task_struct.
                 let flags: u32 = unsafe { load!(*task, task.flags) };
-                flags & PF_KTHREAD != 0
+                let kernel = if flags & PF_KTHREAD != 0 { RecordFlags::KERNEL_THREAD } else { 0 };
+                let exiting = if flags & PF_EXITING != 0 { RecordFlags::EXITING } else { 0 };
+                kernel | exiting
             }
-            Self::Helpers => false,
+            Self::Helpers => 0,
         }
     }
 

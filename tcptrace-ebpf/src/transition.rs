@@ -7,7 +7,7 @@ use tcptrace_common::{
 };
 
 use crate::{
-    bundle::Lost,
+    account,
     config::config,
     diagnostics,
     emit::{self, Facts, View},
@@ -127,15 +127,8 @@ fn stream<C: EbpfContext, S: Sock>(
     facts: &Facts,
 ) {
     counters.delivered += 1;
-    if let Err(Lost(records)) = emit::emit(sock, task, view, facts) {
-        // The others of its bundle were counted as delivered when they came.
-        counters.delivered -= records;
-        counters.lost_ring_full += records;
-        let (lost, before) = (counters.lost_ring_full, counters.lost_ring_full - records);
-        // Rare even in a storm: when the count of this CPU gets another binary digit.
-        if lost ^ before > before {
-            diagnostics::ring_full(ctx.as_ptr(), lost);
-        }
+    if let Err(lost) = emit::emit(sock, task, view, facts) {
+        account::lost(ctx, counters, lost);
     }
 }
 

@@ -41,7 +41,7 @@ macro_rules! loaded {
     )*};
 }
 
-loaded!(u16: "u16", u32: "u32", i32: "u32", u64: "u64", *const u8: "u64");
+loaded!(u8: "u8", u16: "u16", u32: "u32", i32: "u32", u64: "u64", *const u8: "u64");
 
 /// Loads a field through a typed pointer: `load!(sk, sock.family)`. Unsafe, see [`Loaded::load`].
 macro_rules! load {

@@ -1,15 +1,16 @@
-//! Bytes of the ring buffer to [`Event`]s, without trusting them.
+//! Bytes of the ring buffer to what was observed, without trusting them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Buf;
 use tcptrace_common::{
-    Address, CloseMetrics, ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord, context_owns,
+    Address, CloseEvidence, CloseMetrics, ClosingRecord, KIND_RESET, KIND_TRANSITION, RecordFlags,
+    ResetRecord, TransitionRecord, context_owns,
 };
 use thiserror::Error;
 
 use crate::{
-    event::{Context, Event, Verdict},
+    event::{Context, Event, Observed, Reset, Verdict},
     state::State,
 };
 
@@ -37,8 +38,9 @@ pub fn records(mut entry: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn record_len(entry: &[u8]) -> usize {
     let mut bytes = entry;
     let len = match (bytes.try_get_u16_ne(), bytes.try_get_u16_ne()) {
-        (Ok(KIND_TRANSITION), Ok(flags)) if flags & RecordFlags::METRICS != 0 => size_of::<ClosingRecord>(),
+        (Ok(KIND_TRANSITION), Ok(flags)) if flags & RecordFlags::CLOSING != 0 => size_of::<ClosingRecord>(),
         (Ok(KIND_TRANSITION), Ok(_)) => size_of::<TransitionRecord>(),
+        (Ok(KIND_RESET), Ok(_)) => size_of::<ResetRecord>(),
         _ => entry.len(),
     };
     len.min(entry.len())
@@ -55,15 +57,30 @@ pub fn ktime_ns(record: &[u8]) -> u64 {
 ///
 /// # Errors
 /// [`DecodeError`]; never panics, whatever the bytes.
-pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
+pub fn decode(mut bytes: &[u8]) -> Result<Observed, DecodeError> {
     let len = bytes.len();
-    if len < size_of::<TransitionRecord>() {
-        return Err(DecodeError::Short(len));
+    let kind = bytes.try_get_u16_ne().map_err(|_| DecodeError::Short(len))?;
+    match kind {
+        KIND_TRANSITION => transition(bytes).map(Observed::Transition),
+        KIND_RESET => reset(bytes).map(Observed::Reset),
+        kind => return Err(DecodeError::Kind(kind)),
     }
-    // The order of the fields is that of `TransitionRecord`.
-    let kind = bytes.get_u16_ne();
-    if kind != KIND_TRANSITION {
-        return Err(DecodeError::Kind(kind));
+    .ok_or(DecodeError::Short(len))
+}
+
+/// A [`ResetRecord`] behind its kind; `None` when it is too short.
+fn reset(mut bytes: &[u8]) -> Option<Reset> {
+    let sent = bytes.try_get_u16_ne().ok()? != 0;
+    let reason = bytes.try_get_u32_ne().ok()?;
+    let ktime_ns = bytes.try_get_u64_ne().ok()?;
+    let skaddr = bytes.try_get_u64_ne().ok()?;
+    Some(Reset { ktime_ns, skaddr, sent, reason })
+}
+
+/// A [`TransitionRecord`] behind its kind, in the order of its fields; `None` when it is too short.
+fn transition(mut bytes: &[u8]) -> Option<Event> {
+    if bytes.len() + size_of::<u16>() < size_of::<TransitionRecord>() {
+        return None;
     }
     let flags = bytes.get_u16_ne();
     let netns = bytes.get_u32_ne();
@@ -83,20 +100,12 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
     bytes.copy_to_slice(&mut comm);
 
     let is_listener = State(old) == State::LISTEN;
-    let metrics = match flags & RecordFlags::METRICS {
-        0 => None,
-        _ if bytes.remaining() < size_of::<CloseMetrics>() => return Err(DecodeError::Short(len)),
-        _ => Some(CloseMetrics {
-            bytes_acked: bytes.get_u64_ne(),
-            bytes_received: bytes.get_u64_ne(),
-            srtt_us: bytes.get_u32_ne(),
-            retransmits: bytes.get_u32_ne(),
-        }),
-    };
+    let (metrics, evidence) =
+        if flags & RecordFlags::CLOSING == 0 { (None, None) } else { closing(bytes, flags)? };
     // A listener transfers nothing; its zeros would look like figures.
     let metrics = metrics.filter(|_| !is_listener);
     let (laddr, raddr) = addresses(family, laddr, raddr);
-    Ok(Event {
+    Some(Event {
         ktime_ns,
         since_ns: (since_ns != 0).then_some(since_ns),
         skaddr,
@@ -117,15 +126,43 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
             cgroup_id,
             in_process: (flags & RecordFlags::LOCK_KNOWN != 0)
                 .then_some(flags & RecordFlags::LOCK_OWNED != 0),
+            exiting: flags & RecordFlags::EXITING != 0,
         },
         error: (flags & RecordFlags::ERROR != 0).then_some(sk_err),
         metrics,
+        evidence,
         verdict: match flags {
             f if f & RecordFlags::HIDDEN != 0 => Verdict::Hidden,
             f if f & RecordFlags::UNDECIDED != 0 => Verdict::Undecided,
             _ => Verdict::Pass,
         },
     })
+}
+
+/// What a `ClosingRecord` has behind the transition, each part where the flags announce it; `None` when it is too short.
+fn closing(mut bytes: &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option<CloseEvidence>)> {
+    if bytes.len() < size_of::<ClosingRecord>() - size_of::<TransitionRecord>() {
+        return None;
+    }
+    let metrics = CloseMetrics {
+        bytes_acked: bytes.get_u64_ne(),
+        bytes_received: bytes.get_u64_ne(),
+        srtt_us: bytes.get_u32_ne(),
+        retransmits: bytes.get_u32_ne(),
+    };
+    let evidence = CloseEvidence {
+        user_timeout_ms: bytes.get_u32_ne(),
+        segs_out: bytes.get_u32_ne(),
+        unsent: bytes.get_u32_ne(),
+        flags: bytes.get_u8(),
+        shutdown: bytes.get_u8(),
+        retransmits: bytes.get_u8(),
+        probes_out: bytes.get_u8(),
+    };
+    Some((
+        (flags & RecordFlags::METRICS != 0).then_some(metrics),
+        (flags & RecordFlags::EVIDENCE != 0).then_some(evidence),
+    ))
 }
 
 /// Kernels and hooks that cannot tell kernel threads by their flags still tell them by these names. A program

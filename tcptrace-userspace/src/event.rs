@@ -1,10 +1,32 @@
-//! One event of the kernel side, decoded: what the kernel said, nothing inferred.
+//! The kernel side's records, decoded: what the kernel said, nothing inferred.
 
 use std::net::IpAddr;
 
-use tcptrace_common::CloseMetrics;
+use tcptrace_common::{CloseEvidence, CloseMetrics};
 
 use crate::state::State;
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// A socket changed its state.
+    Transition(Event),
+    /// A reset was sent or received.
+    Reset(Reset),
+}
+
+/// A reset (RST) of a socket's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// This side sent it.
+    pub sent: bool,
+    /// `enum sk_rst_reason`; 0 where the kernel gives none.
+    pub reason: u32,
+}
 
 /// A state transition of a TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +61,8 @@ pub struct Event {
     pub error: Option<i32>,
     /// Final figures, at CLOSE, where known.
     pub metrics: Option<CloseMetrics>,
+    /// What the socket tells of why it closes, at CLOSE, where known.
+    pub evidence: Option<CloseEvidence>,
     /// What the kernel side's filters said.
     pub verdict: Verdict,
 }
@@ -58,6 +82,8 @@ pub struct Context {
     pub cgroup_id: u64,
     /// The socket lock was held by a process: this is process context. `None` when not known.
     pub in_process: Option<bool>,
+    /// The process is ending. `false` also where that is not known.
+    pub exiting: bool,
 }
 
 /// What the kernel side's filters said of a record that it sent.

@@ -4,11 +4,11 @@
 
 use proptest::prelude::*;
 use tcptrace::{
-    decode::{DecodeError, decode},
-    event::Verdict,
+    decode::{DecodeError, decode, records},
+    event::{Event, Observed, Reset, Verdict},
     state::State,
 };
-use tcptrace_common::{Address, CloseMetrics, KIND_TRANSITION, RecordFlags};
+use tcptrace_common::{Address, CloseEvidence, CloseMetrics, KIND_RESET, KIND_TRANSITION, RecordFlags};
 
 /// The bytes of a record, field by field in the order of `TransitionRecord`.
 struct Bytes {
@@ -60,9 +60,16 @@ impl Bytes {
     }
 }
 
+fn transition(bytes: &[u8]) -> Event {
+    match decode(bytes) {
+        Ok(Observed::Transition(event)) => event,
+        other => panic!("no transition: {other:?}"),
+    }
+}
+
 #[test]
 fn every_field_arrives() {
-    let event = decode(&Bytes::new().encode()).unwrap();
+    let event = transition(&Bytes::new().encode());
     assert_eq!((event.ktime_ns, event.since_ns, event.skaddr, event.cookie), (11, None, 22, 33));
     assert_eq!((event.context.cgroup_id, event.netns), (44, Some(55)));
     assert_eq!((event.context.pid, event.context.tid, event.context.uid), (66, 77, 88));
@@ -76,26 +83,69 @@ fn every_field_arrives() {
     assert_eq!((event.verdict, event.context_owns, event.family()), (Verdict::Pass, false, 4));
 }
 
+/// What follows a transition to CLOSE.
+fn closing() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.extend([1_u64, 2].map(u64::to_ne_bytes).concat());
+    bytes.extend([3_u32, 4, 5, 6, 7].map(u32::to_ne_bytes).concat());
+    bytes.extend([1, 3, 8, 9]);
+    bytes
+}
+
 #[test]
-fn metrics_follow_when_announced_and_must() {
-    let mut bytes = Bytes { flags: RecordFlags::METRICS, states: (9, 7), ..Bytes::new() }.encode();
-    assert_eq!(decode(&bytes), Err(DecodeError::Short(120)));
-    bytes.extend(1_u64.to_ne_bytes());
-    bytes.extend(2_u64.to_ne_bytes());
-    bytes.extend(3_u32.to_ne_bytes());
-    bytes.extend(4_u32.to_ne_bytes());
+fn what_a_close_brings_follows_when_announced_and_must() {
     let metrics = CloseMetrics { bytes_acked: 1, bytes_received: 2, srtt_us: 3, retransmits: 4 };
-    let event = decode(&bytes).unwrap();
-    assert_eq!((event.metrics, event.error), (Some(metrics), None));
+    let evidence = CloseEvidence {
+        user_timeout_ms: 5,
+        segs_out: 6,
+        unsent: 7,
+        flags: 1,
+        shutdown: 3,
+        retransmits: 8,
+        probes_out: 9,
+    };
+    for (flags, expected) in [
+        (RecordFlags::METRICS, (Some(metrics), None)),
+        (RecordFlags::EVIDENCE, (None, Some(evidence))),
+        (RecordFlags::CLOSING, (Some(metrics), Some(evidence))),
+    ] {
+        let mut bytes = Bytes { flags, states: (9, 7), ..Bytes::new() }.encode();
+        assert_eq!(decode(&bytes), Err(DecodeError::Short(120)));
+        bytes.extend(closing());
+        let event = transition(&bytes);
+        assert_eq!((event.metrics, event.evidence), expected);
+        assert_eq!(event.error, None);
+        assert_eq!(records(&[bytes.clone(), bytes.clone()].concat()).count(), 2);
+    }
+}
+
+#[test]
+fn a_reset_is_told_with_its_reason() {
+    let mut bytes = Vec::new();
+    bytes.extend([KIND_RESET, 1].map(u16::to_ne_bytes).concat());
+    bytes.extend(20_u32.to_ne_bytes());
+    bytes.extend([11_u64, 22].map(u64::to_ne_bytes).concat());
+    let reset = Reset { ktime_ns: 11, skaddr: 22, sent: true, reason: 20 };
+    assert_eq!(decode(&bytes), Ok(Observed::Reset(reset)));
+    let two = [bytes.clone(), Bytes::new().encode()].concat();
+    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [24, 120]);
+    bytes.pop();
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(23)));
+}
+
+#[test]
+fn a_process_that_ends_is_told() {
+    let flags = RecordFlags::EXITING;
+    assert!(transition(&Bytes { flags, ..Bytes::new() }.encode()).context.exiting);
 }
 
 #[test]
 fn an_ipv6_socket_that_talks_ipv4_is_ipv4() {
     let mapped = Bytes { family: 10, laddr: Address::UNSPECIFIED, ..Bytes::new() };
-    let event = decode(&mapped.encode()).unwrap();
+    let event = transition(&mapped.encode());
     assert_eq!((event.laddr.to_string(), event.family()), ("0.0.0.0".into(), 4));
     let any = Bytes { family: 10, laddr: Address::UNSPECIFIED, raddr: Address::UNSPECIFIED, ..Bytes::new() };
-    let event = decode(&any.encode()).unwrap();
+    let event = transition(&any.encode());
     assert_eq!((event.laddr.to_string(), event.family()), ("::".into(), 6));
 }
 
@@ -103,7 +153,7 @@ fn an_ipv6_socket_that_talks_ipv4_is_ipv4() {
 fn owners_are_processes_that_hold_the_lock() {
     let owned = RecordFlags::LOCK_KNOWN | RecordFlags::LOCK_OWNED;
     let owns = |flags, sk_err, comm: &[u8; 16], states| {
-        decode(&Bytes { flags, sk_err, comm: *comm, states, ..Bytes::new() }.encode()).unwrap().context_owns
+        transition(&Bytes { flags, sk_err, comm: *comm, states, ..Bytes::new() }.encode()).context_owns
     };
     let nginx = b"nginx\0\0\0\0\0\0\0\0\0\0\0";
     assert!(owns(owned, 0, nginx, (1, 4)));
@@ -116,7 +166,7 @@ fn owners_are_processes_that_hold_the_lock() {
 fn strange_records_are_refused_and_strange_states_kept() {
     assert_eq!(decode(&[]), Err(DecodeError::Short(0)));
     assert_eq!(decode(&Bytes { kind: 9, ..Bytes::new() }.encode()), Err(DecodeError::Kind(9)));
-    let event = decode(&Bytes { states: (13, 255), ..Bytes::new() }.encode()).unwrap();
+    let event = transition(&Bytes { states: (13, 255), ..Bytes::new() }.encode());
     assert_eq!(
         (event.old_state.to_string(), event.new_state.to_string()),
         ("STATE_13".into(), "STATE_255".into())
@@ -130,9 +180,9 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 144..200)) {
+    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 160..200)) {
         bytes[..2].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
-        let event = decode(&bytes).unwrap();
+        let event = transition(&bytes);
         prop_assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());
     }
 }

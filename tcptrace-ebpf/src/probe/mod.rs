@@ -2,5 +2,6 @@
 
 mod floor;
 mod flush;
+mod reset;
 mod tp_btf;
 mod tracepoint;

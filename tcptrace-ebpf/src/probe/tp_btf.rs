@@ -8,11 +8,11 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, TCP_CLOSE};
+use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, Known, TCP_CLOSE};
 
 use crate::{
     config::known,
-    sock::{Sock, Tuple},
+    sock::{Sock, Tuple, evidence_flags},
     task::Task,
     transition,
     typed::load,
@@ -146,6 +146,27 @@ impl Sock for BtfSock {
                 bytes_received: load!(self.tcp, tcp.bytes_received),
                 srtt_us: srtt >> 3,
                 retransmits: load!(self.tcp, tcp.total_retrans),
+            }
+        })
+    }
+
+    #[inline(always)]
+    fn close_evidence(&self) -> Option<CloseEvidence> {
+        if self.tcp.is_null() || !known(Known::EVIDENCE) {
+            return None;
+        }
+        // SAFETY: fields of struct sock, and of struct tcp_sock, which is not null.
+        Some(unsafe {
+            let (write_seq, snd_nxt): (u32, u32) =
+                (load!(self.tcp, tcp.write_seq), load!(self.tcp, tcp.snd_nxt));
+            CloseEvidence {
+                user_timeout_ms: load!(self.tcp, tcp.user_timeout),
+                segs_out: load!(self.tcp, tcp.segs_out),
+                unsent: write_seq.wrapping_sub(snd_nxt),
+                flags: evidence_flags(load!(self.sk, sock.flags), load!(self.sk, sock.lingertime)),
+                shutdown: load!(self.sk, sock.shutdown),
+                retransmits: load!(self.tcp, tcp.retransmits),
+                probes_out: load!(self.tcp, tcp.probes_out),
             }
         })
     }

@@ -9,11 +9,11 @@ use aya_ebpf::{
     macros::tracepoint,
     programs::TracePointContext,
 };
-use tcptrace_common::{AF_INET, Address, CloseMetrics, Known, RecordLayout, TCP_SYN_SENT};
+use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, Known, RecordLayout, TCP_SYN_SENT};
 
 use crate::{
     config::{config, known},
-    sock::{Sock, Tuple},
+    sock::{Sock, Tuple, evidence_flags},
     task::Task,
     transition,
 };
@@ -161,6 +161,23 @@ impl Sock for RecordSock {
             bytes_received: self.sock_field(tcp.bytes_received)?,
             srtt_us: self.sock_field::<u32>(tcp.srtt_us)? >> 3,
             retransmits: self.sock_field(tcp.total_retrans)?,
+        })
+    }
+
+    #[inline(always)]
+    fn close_evidence(&self) -> Option<CloseEvidence> {
+        if !known(Known::EVIDENCE) {
+            return None;
+        }
+        let (sock, tcp) = (&config().fields.sock, &config().fields.tcp);
+        Some(CloseEvidence {
+            user_timeout_ms: self.sock_field(tcp.user_timeout)?,
+            segs_out: self.sock_field(tcp.segs_out)?,
+            unsent: self.sock_field::<u32>(tcp.write_seq)?.wrapping_sub(self.sock_field(tcp.snd_nxt)?),
+            flags: evidence_flags(self.sock_field(sock.flags)?, self.sock_field(sock.lingertime)?),
+            shutdown: self.sock_field(sock.shutdown)?,
+            retransmits: self.sock_field(tcp.retransmits)?,
+            probes_out: self.sock_field(tcp.probes_out)?,
         })
     }
 }

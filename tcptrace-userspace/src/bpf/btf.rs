@@ -3,6 +3,8 @@
 //! Format: `Documentation/bpf/btf.rst`. Only what member offsets need is read: structures, unions, and the
 //! typedefs and qualifiers between them.
 
+mod prototypes;
+
 use thiserror::Error;
 
 const MAGIC: u16 = 0xeb9f;

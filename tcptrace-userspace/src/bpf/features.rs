@@ -21,6 +21,10 @@ pub enum Feature {
     Metrics,
     /// The current task, its flags among it.
     Task,
+    /// Why a connection ends: the socket's flags, shutdown, probes and retransmissions at CLOSE.
+    Evidence,
+    /// Resets, sent and received.
+    Resets,
     /// Records go onto the ring together.
     Bundles,
 }
@@ -36,7 +40,8 @@ impl Feature {
             Self::Error => Known::ERROR,
             Self::Metrics => Known::METRICS,
             Self::Task => Known::TASK,
-            Self::Bundles => 0,
+            Self::Evidence => Known::EVIDENCE,
+            Self::Resets | Self::Bundles => 0,
         }
     }
 }
@@ -46,6 +51,7 @@ impl Feature {
 pub struct Features {
     known: u32,
     bundles: bool,
+    resets: bool,
 }
 
 impl Features {
@@ -53,13 +59,19 @@ impl Features {
     pub fn of(hook: Hook, config: &Config) -> Self {
         // The classic tracepoint's program may not follow typed pointers, and the task's fields are only read so.
         let unused = if hook == Hook::Tracepoint { Known::TASK | Known::COOKIE_HELPER } else { 0 };
-        Self { known: config.known & !unused, bundles: config.bundle != 0 }
+        Self { known: config.known & !unused, bundles: config.bundle != 0, resets: false }
+    }
+
+    /// The same, and resets.
+    pub(super) const fn with_resets(self) -> Self {
+        Self { resets: true, ..self }
     }
 
     /// Whether it has this one.
     pub const fn has(self, feature: Feature) -> bool {
         match feature {
             Feature::Bundles => self.bundles,
+            Feature::Resets => self.resets,
             other => self.known & other.known() != 0,
         }
     }

@@ -1,6 +1,6 @@
 //! The kernel side's settings for the running kernel: which fields are known, and where.
 
-use tcptrace_common::{Config, Known, TaskLayout};
+use tcptrace_common::{Config, Fields, Known, TaskLayout};
 use thiserror::Error;
 
 use super::btf::{Btf, BtfError};
@@ -78,6 +78,9 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     optional("sock.sk_err", 4, Known::ERROR, &mut sock.err);
     optional("sock.__sk_common.skc_cookie", 8, Known::COOKIE_FIELD, &mut sock.cookie);
 
+    if evidence_layout(field, &mut config.fields).is_ok() {
+        config.known |= Known::EVIDENCE;
+    }
     if let Ok(task) = task_layout(field) {
         config.fields.task = task;
         config.known |= Known::TASK;
@@ -94,6 +97,25 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
         config.fields.tcp.total_retrans = retrans;
         config.known |= Known::METRICS;
     }
+    Ok(())
+}
+
+/// What tells why a connection ended: all or nothing, since one part means little without the others.
+fn evidence_layout(
+    field: impl Fn(&'static str, u32) -> Result<u32, LayoutError>,
+    fields: &mut Fields,
+) -> Result<(), LayoutError> {
+    let Fields { mut sock, mut tcp, .. } = *fields;
+    sock.flags = field("sock.__sk_common.skc_flags", 8)?;
+    sock.lingertime = field("sock.sk_lingertime", 8)?;
+    sock.shutdown = field("sock.sk_shutdown", 1)?;
+    tcp.user_timeout = field("tcp_sock.inet_conn.icsk_user_timeout", 4)?;
+    tcp.retransmits = field("tcp_sock.inet_conn.icsk_retransmits", 1)?;
+    tcp.probes_out = field("tcp_sock.inet_conn.icsk_probes_out", 1)?;
+    tcp.segs_out = field("tcp_sock.segs_out", 4)?;
+    tcp.write_seq = field("tcp_sock.write_seq", 4)?;
+    tcp.snd_nxt = field("tcp_sock.snd_nxt", 4)?;
+    (fields.sock, fields.tcp) = (sock, tcp);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
     Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, boundary::PodConfig, bundles,
-    bundles::Bundles, fdinfo, format, layout, privileges, release, relocate::relocate, ring, tracefs,
+    bundles::Bundles, fdinfo, format, layout, privileges, release, relocate::relocate, resets, ring, tracefs,
 };
 
 /// How to trace.
@@ -85,17 +85,23 @@ pub fn load(options: &Options) -> Result<Tracer, Error> {
 
 fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
     let mut config = settings(options);
-    layout::sock_layout(&Btf::parse(vmlinux)?, &mut config)?;
+    let btf = Btf::parse(vmlinux)?;
+    layout::sock_layout(&btf, &mut config)?;
+    resets::known(&btf, &mut config);
     config.known |= Known::COOKIE_HELPER;
     let types = kernel_types(vmlinux)?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
     // cannot run a program on a CPU, which bundles need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
-    first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
+    let mut tracer = first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
         open(options, Hook::TpBtf, config, Some(&types), |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
         })
-    })
+    })?;
+    if !options.count_only {
+        tracer.attach_resets(&types, resets::reasons(&btf));
+    }
+    Ok(tracer)
 }
 
 fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error> {
@@ -147,8 +153,17 @@ fn first_accepted(
 
 /// Loads a program of this type and starts it.
 fn attach_tp_btf(program: &mut BtfTracePoint, types: &aya::Btf) -> Result<(), Error> {
-    program.load("inet_sock_set_state", types).map_err(|error| refused(Hook::TpBtf, &error))?;
-    program.attach().map_err(|error| refused(Hook::TpBtf, &error))?;
+    attach_btf(program, "inet_sock_set_state", types).map_err(|error| refused(Hook::TpBtf, &error))
+}
+
+/// Loads a program for the trace event `event` and starts it.
+pub(super) fn attach_btf(
+    program: &mut BtfTracePoint,
+    event: &str,
+    types: &aya::Btf,
+) -> Result<(), ProgramError> {
+    program.load(event, types)?;
+    program.attach()?;
     Ok(())
 }
 

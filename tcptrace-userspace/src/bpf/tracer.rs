@@ -18,7 +18,8 @@ use super::{
     Error, Features, Hook, RunStats,
     boundary::{self, PodCounters},
     bundles::Bundles,
-    fdinfo, release,
+    fdinfo, release, resets,
+    resets::ResetReasons,
 };
 
 /// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
@@ -35,6 +36,7 @@ pub struct Tracer {
     program: ProgramFd,
     /// Whether that number means something.
     keeps_missed_runs: bool,
+    reasons: ResetReasons,
 }
 
 impl Tracer {
@@ -67,7 +69,21 @@ impl Tracer {
             log,
             program,
             keeps_missed_runs,
+            reasons: ResetReasons::new(),
         })
+    }
+
+    /// Attaches the hooks on resets, where the kernel lets them; `reasons` are the kernel's names.
+    pub(super) fn attach_resets(&mut self, types: &aya::Btf, reasons: ResetReasons) {
+        if resets::attach(&mut self.ebpf, types) {
+            self.features = self.features.with_resets();
+            self.reasons = reasons;
+        }
+    }
+
+    /// The kernel's names of the reasons for resets.
+    pub fn reset_reasons(&self) -> &ResetReasons {
+        &self.reasons
     }
 
     /// The hook in use.
@@ -117,6 +133,9 @@ impl Tracer {
         for cpu in cpus.iter() {
             sum.add(&cpu.0);
         }
+        // The kernel side counts a record as delivered when it puts it into a bundle.
+        sum.delivered = sum.delivered.saturating_sub(sum.lost_ring_full);
+        sum.others_delivered = sum.others_delivered.saturating_sub(sum.others_lost);
         Ok(sum)
     }
 
@@ -144,6 +163,7 @@ impl Tracer {
             Some(Program::TracePoint(program)) => program.unload(),
             _ => Ok(()),
         };
+        resets::detach(&mut self.ebpf);
     }
 
     /// The ring as something to wait for: readable when the kernel side says that it fills up. Must be called

@@ -5,10 +5,12 @@ use crate::record::Lost;
 /// Counts of the reading side; the kernel side has its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Account {
-    /// Records taken off the ring.
+    /// Transitions taken off the ring, and what was not understood there.
     pub(super) read: u64,
     /// Of these, not understood.
     pub(super) undecodable: u64,
+    /// Records of other kinds taken off the ring.
+    pub(super) others: u64,
     /// Transitions handed to the writer.
     pub(super) sent: u64,
     /// Transitions beyond `--count`, which nobody asked for.
@@ -34,7 +36,7 @@ mod tests {
 
     #[test]
     fn what_is_missing_was_lost_at_the_output() {
-        let account = Account { read: 100, undecodable: 1, sent: 90, surplus: 9 };
+        let account = Account { read: 100, undecodable: 1, others: 3, sent: 90, surplus: 9 };
         let lost = account.settle(7, 2, 105, 80);
         assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2 });
     }

@@ -14,6 +14,7 @@ use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
     decode::decode,
+    event::Observed,
     record::{Loss, Lost, Record, Summary, Transition},
     tracker::Tracker,
 };
@@ -57,13 +58,18 @@ struct Stage {
 
 impl Stage {
     fn take(&mut self, bytes: &[u8]) {
-        self.account.read += 1;
-        let Ok(event) = decode(bytes) else {
-            self.account.undecodable += 1;
-            return;
-        };
         let Self { tracker, batch, account, wanted } = self;
-        tracker.track(event, |transition| push(batch, account, wanted, transition));
+        match decode(bytes) {
+            Ok(Observed::Transition(event)) => {
+                account.read += 1;
+                tracker.track(event, |transition| push(batch, account, wanted, transition));
+            }
+            Ok(Observed::Reset(_)) => account.others += 1,
+            Err(_) => {
+                account.read += 1;
+                account.undecodable += 1;
+            }
+        }
     }
 
     fn finish(&mut self) {
@@ -226,8 +232,9 @@ impl Reader {
             self.tracer.flush_log();
             let gone = self.stage.batch.len() >= BATCH && self.offer() == Offer::Gone;
             let counters = self.tracer.counters()?;
-            let complete =
-                self.order.is_drained() && (count_only || self.stage.account.read >= counters.delivered);
+            let account = &self.stage.account;
+            let all_read = account.read >= counters.delivered && account.others >= counters.others_delivered;
+            let complete = self.order.is_drained() && (count_only || all_read);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counters);
             }

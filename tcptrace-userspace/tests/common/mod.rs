@@ -38,10 +38,12 @@ pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event
             comm: comm(b"swapper/1"),
             cgroup_id: 1,
             in_process: Some(false),
+            exiting: false,
         },
         context_owns: false,
         error: Some(0),
         metrics: None,
+        evidence: None,
         verdict: Verdict::Pass,
     }
 }
@@ -49,7 +51,15 @@ pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event
 /// A transition that the process `pid` makes itself.
 pub(crate) fn by_process(pid: u32, name: &[u8], event: Event) -> Event {
     Event {
-        context: Context { pid, tid: pid, uid: 33, comm: comm(name), cgroup_id: 77, in_process: Some(true) },
+        context: Context {
+            pid,
+            tid: pid,
+            uid: 33,
+            comm: comm(name),
+            cgroup_id: 77,
+            in_process: Some(true),
+            exiting: false,
+        },
         context_owns: true,
         ..event
     }

@@ -8,6 +8,7 @@
 pub mod bpf;
 pub mod cli;
 pub mod clock;
+pub mod close;
 pub mod decode;
 pub mod doctor;
 pub mod event;

@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use tcptrace_common::Counters;
 
-use crate::{event::Event, state::State};
+use crate::{close::Closing, event::Event, state::State};
 
 /// The one type that travels from the tracker to the sinks.
 #[derive(Clone, Debug)]
@@ -26,6 +26,29 @@ pub struct Transition {
     pub in_old_state_ns: Option<u64>,
     /// The process that owns the socket, if certain.
     pub owner: Option<Owner>,
+    /// Who says that it happened.
+    pub origin: Origin,
+    /// How the connection ended, at CLOSE.
+    pub closing: Option<Box<Closing>>,
+}
+
+/// Who says that a transition happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The kernel's event.
+    Observed,
+    /// It follows from what was observed: of small sockets, such as those in TIME_WAIT, the kernel reports nothing.
+    Inferred,
+}
+
+impl Origin {
+    /// As JSON and CSV have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Inferred => "inferred",
+        }
+    }
 }
 
 /// A process that owns a socket.

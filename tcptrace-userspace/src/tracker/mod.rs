@@ -11,7 +11,7 @@ use hashlink::LinkedHashMap;
 use crate::{
     bpf::PortSet,
     event::{Event, Verdict},
-    record::{Owner, Provenance, Transition},
+    record::{Origin, Owner, Provenance, Transition},
     state::State,
 };
 
@@ -75,7 +75,13 @@ impl Tracker {
         let has_identity = !lacks_identity(&event);
         let (key, state, ktime_ns) = (event.skaddr, event.new_state, event.ktime_ns);
         let cookie = if has_identity { event.cookie } else { 0 };
-        let transition = Transition { event, in_old_state_ns, owner: owner.clone() };
+        let transition = Transition {
+            event,
+            in_old_state_ns,
+            owner: owner.clone(),
+            origin: Origin::Observed,
+            closing: None,
+        };
         let mut waiting = None;
         match transition.event.verdict {
             Verdict::Pass if has_identity => emit(transition),

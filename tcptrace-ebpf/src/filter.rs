@@ -31,6 +31,8 @@ pub(crate) struct Candidate<'a> {
     pub(crate) skaddr: u64,
     /// The task, if it certainly acts on this socket.
     pub(crate) actor: Option<&'a Task>,
+    /// The task is ending.
+    pub(crate) exiting: bool,
 }
 
 /// Applies the filters.
@@ -64,12 +66,13 @@ pub(crate) fn verdict(candidate: &Candidate<'_>) -> Verdict {
         undecided |= unbound;
     }
     if filter.by_state() && !filter.states_pass(candidate.old, candidate.new) {
-        // Where a socket's life begins and ends user space learns whose it is, who its peer is, and when to forget
-        // it.
+        // Where a socket's life begins and ends user space learns whose it is, who its peer is, why it ended, and when
+        // to forget it.
         let edge = candidate.new == TCP_CLOSE
             || candidate.old == TCP_CLOSE
             || candidate.old == TCP_LISTEN
-            || candidate.old == TCP_SYN_RECV;
+            || candidate.old == TCP_SYN_RECV
+            || candidate.exiting;
         return if edge { Verdict::Hidden } else { Verdict::Drop };
     }
     if undecided { Verdict::Undecided } else { Verdict::Pass }

@@ -87,6 +87,7 @@ fn filtered<C: EbpfContext, S: Sock>(
         new,
         skaddr: sock.address(),
         actor: if context_owns(view.flags, view.sk_err, old, new) { Some(task) } else { None },
+        exiting: view.flags & RecordFlags::EXITING != 0,
     };
     let verdict = filter::verdict(&candidate);
 

@@ -46,6 +46,11 @@ fn record_len(entry: &[u8]) -> usize {
     len.min(entry.len())
 }
 
+/// Whether a record is about a reset.
+pub fn is_reset(mut record: &[u8]) -> bool {
+    record.try_get_u16_ne() == Ok(KIND_RESET)
+}
+
 /// When a record was made, `CLOCK_MONOTONIC` in nanoseconds; 0 when it is too short to tell.
 pub fn ktime_ns(record: &[u8]) -> u64 {
     record
@@ -105,6 +110,15 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
     // A listener transfers nothing; its zeros would look like figures.
     let metrics = metrics.filter(|_| !is_listener);
     let (laddr, raddr) = addresses(family, laddr, raddr);
+    let context = Context {
+        pid,
+        tid,
+        uid,
+        comm,
+        cgroup_id,
+        in_process: (flags & RecordFlags::LOCK_KNOWN != 0).then_some(flags & RecordFlags::LOCK_OWNED != 0),
+        exiting: flags & RecordFlags::EXITING != 0,
+    };
     Some(Event {
         ktime_ns,
         since_ns: (since_ns != 0).then_some(since_ns),
@@ -117,17 +131,8 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         rport,
         old_state: State(old),
         new_state: State(new),
-        context_owns: context_owns(flags, sk_err, old, new) && !is_kernel_worker(&comm),
-        context: Context {
-            pid,
-            tid,
-            uid,
-            comm,
-            cgroup_id,
-            in_process: (flags & RecordFlags::LOCK_KNOWN != 0)
-                .then_some(flags & RecordFlags::LOCK_OWNED != 0),
-            exiting: flags & RecordFlags::EXITING != 0,
-        },
+        context_owns: context_owns(flags, sk_err, old, new) && !context.is_kernel_worker(),
+        context,
         error: (flags & RecordFlags::ERROR != 0).then_some(sk_err),
         metrics,
         evidence,
@@ -163,12 +168,6 @@ fn closing(mut bytes: &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option
         (flags & RecordFlags::METRICS != 0).then_some(metrics),
         (flags & RecordFlags::EVIDENCE != 0).then_some(evidence),
     ))
-}
-
-/// Kernels and hooks that cannot tell kernel threads by their flags still tell them by these names. A program
-/// that takes such a name only hides itself.
-fn is_kernel_worker(comm: &[u8; 16]) -> bool {
-    comm.starts_with(b"kworker/") || comm.starts_with(b"ksoftirqd/")
 }
 
 fn address(bytes: &mut &[u8]) -> Address {

@@ -86,6 +86,18 @@ pub struct Context {
     pub exiting: bool,
 }
 
+impl Context {
+    /// Nothing ran: of what is inferred.
+    pub const NONE: Self =
+        Self { pid: 0, tid: 0, uid: 0, comm: [0; 16], cgroup_id: 0, in_process: None, exiting: false };
+
+    /// Whether the thread has a kernel worker's name. Kernels and hooks that cannot tell kernel threads by their flags
+    /// still tell them by these names. A program that takes such a name only hides itself.
+    pub fn is_kernel_worker(&self) -> bool {
+        self.comm.starts_with(b"kworker/") || self.comm.starts_with(b"ksoftirqd/")
+    }
+}
+
 /// What the kernel side's filters said of a record that it sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {

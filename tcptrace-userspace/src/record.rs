@@ -94,12 +94,19 @@ pub struct Lost {
     pub undecodable: u64,
     /// Runs of the program that the kernel skipped; each a transition that nothing else counts.
     pub missed_runs: u64,
+    /// Records of other kinds than transitions, such as resets, for which the ring had no room.
+    pub others: u64,
 }
 
 impl Lost {
     /// All of it.
     pub fn total(&self) -> u64 {
-        self.ring_full + self.output + self.undecodable + self.missed_runs
+        self.transitions() + self.missed_runs + self.others
+    }
+
+    /// Transitions that the kernel side saw.
+    pub fn transitions(&self) -> u64 {
+        self.ring_full + self.output + self.undecodable
     }
 
     /// What came since `earlier`.
@@ -110,6 +117,7 @@ impl Lost {
             output: self.output.saturating_sub(earlier.output),
             undecodable: self.undecodable.saturating_sub(earlier.undecodable),
             missed_runs: self.missed_runs.saturating_sub(earlier.missed_runs),
+            others: self.others.saturating_sub(earlier.others),
         }
     }
 }
@@ -126,7 +134,7 @@ pub struct Loss {
 }
 
 /// The account of a whole trace: `seen = delivered + filtered + lost`, without `missed_runs`, which the
-/// kernel side never saw.
+/// kernel side never saw, and `others`, which are no transitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// When it ended, nanoseconds of `CLOCK_MONOTONIC`.
@@ -145,6 +153,8 @@ pub struct Summary {
     pub missed_runs_known: bool,
     /// Sockets forgotten since the table was full.
     pub evicted: u64,
+    /// Inferred transitions, which are not among those delivered.
+    pub inferred: u64,
 }
 
 impl Summary {

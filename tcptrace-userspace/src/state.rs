@@ -18,8 +18,20 @@ impl State {
     pub const SYN_RECV: Self = Self(tcptrace_common::TCP_SYN_RECV);
     /// No connection.
     pub const CLOSE: Self = Self(tcptrace_common::TCP_CLOSE);
+    /// This side closed first; its FIN is not acknowledged.
+    pub const FIN_WAIT1: Self = Self(4);
+    /// This side closed first; the peer has not closed.
+    pub const FIN_WAIT2: Self = Self(5);
+    /// The ports rest after this side closed first.
+    pub const TIME_WAIT: Self = Self(6);
     /// The peer closed, the program here has not.
     pub const CLOSE_WAIT: Self = Self(8);
+    /// The peer closed first, and now this side; its FIN is not acknowledged.
+    pub const LAST_ACK: Self = Self(9);
+    /// Both sides closed at once; this side's FIN is not acknowledged.
+    pub const CLOSING: Self = Self(11);
+    /// A request socket: half-open.
+    pub const NEW_SYN_RECV: Self = Self(12);
     /// A server socket.
     pub const LISTEN: Self = Self(tcptrace_common::TCP_LISTEN);
 

@@ -11,7 +11,7 @@ use tcptrace::{
     record::{Loss, Lost, Record, Summary, Transition},
     sink::{Format, Style, TimeColumn, sink},
     state::State,
-    tracker::Tracker,
+    tracker::{Options, Tracker},
 };
 use tcptrace_common::{CloseMetrics, Counters};
 
@@ -71,12 +71,12 @@ fn story() -> Vec<Record> {
         v6(event(4, 92_600_000_000, State::ESTABLISHED, State(4))),
         bare,
     ];
-    let mut tracker = Tracker::new(100, None, false);
+    let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
     let mut records = Vec::new();
     for event in events {
         tracker.track(event, |transition: Transition| records.push(Record::Transition(transition)));
     }
-    let lost = Lost { ring_full: 40, output: 0, undecodable: 1, missed_runs: 1 };
+    let lost = Lost { ring_full: 40, output: 0, undecodable: 1, missed_runs: 1, others: 3 };
     let total = std::num::NonZeroU64::new(42).unwrap();
     records.push(Record::Loss(Loss { ktime_ns: 94_000_000_000, lost, total }));
     let mut counters = Counters::ZERO;
@@ -92,6 +92,7 @@ fn story() -> Vec<Record> {
         lost,
         missed_runs_known: true,
         evicted: 0,
+        inferred: 2,
     })));
     records
 }

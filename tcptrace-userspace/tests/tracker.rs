@@ -14,8 +14,9 @@ use tcptrace::{
     event::{Event, Verdict},
     record::{Provenance, Transition},
     state::State,
-    tracker::Tracker,
+    tracker::{Options, Tracker},
 };
+use tcptrace_common::Filter;
 
 const FIN_WAIT1: State = State(4);
 const FIN_WAIT2: State = State(5);
@@ -29,7 +30,7 @@ fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<
 }
 
 fn tracker() -> Tracker {
-    Tracker::new(100, None, false)
+    Tracker::new(Options { limit: 100, ..Options::default() })
 }
 
 fn durations(transitions: &[Transition]) -> Vec<Option<u64>> {
@@ -190,7 +191,7 @@ fn another_namespace_is_another_listener() {
 
 #[test]
 fn the_table_is_bounded_and_forgets_the_idlest() {
-    let mut tracker = Tracker::new(2, None, false);
+    let mut tracker = Tracker::new(Options { limit: 2, ..Options::default() });
     track(
         &mut tracker,
         [
@@ -211,7 +212,7 @@ fn the_table_is_bounded_and_forgets_the_idlest() {
 fn port_filter() -> Tracker {
     let mut ports = PortSet::new();
     ports.insert(5_000..=5_999);
-    Tracker::new(100, Some(ports), false)
+    Tracker::new(Options { limit: 100, lports: Some(ports), ..Options::default() })
 }
 
 fn unbound(skaddr: u64) -> Event {
@@ -261,7 +262,7 @@ fn nameless_child(skaddr: u64) -> Event {
 
 #[test]
 fn a_child_gets_its_peer_from_its_next_transition() {
-    let mut tracker = Tracker::new(100, None, false);
+    let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
     assert_eq!(track(&mut tracker, [nameless_child(1)]), []);
     let next = event(1, 20, State::SYN_RECV, State::ESTABLISHED);
     let out = track(&mut tracker, [next.clone()]);
@@ -273,7 +274,7 @@ fn a_child_gets_its_peer_from_its_next_transition() {
 
 #[test]
 fn a_child_that_never_gets_a_peer_is_shown_as_it_is() {
-    let mut tracker = Tracker::new(2, None, false);
+    let mut tracker = Tracker::new(Options { limit: 2, ..Options::default() });
     // 1's address is reused, 2 is evicted by 3 and 4, which are left at the end.
     let out = track(&mut tracker, [1, 2].map(nameless_child));
     assert_eq!(out, []);
@@ -288,7 +289,7 @@ fn a_child_that_never_gets_a_peer_is_shown_as_it_is() {
 
 #[test]
 fn a_child_whose_peer_is_filtered_is_counted() {
-    let mut tracker = Tracker::new(100, None, false);
+    let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
     let undecided = |skaddr| Event { verdict: Verdict::Undecided, ..nameless_child(skaddr) };
     // The kernel side sends what 1 does next, since its peer is wanted, and nothing more of 2.
     let out =
@@ -300,7 +301,11 @@ fn a_child_whose_peer_is_filtered_is_counted() {
 
 #[test]
 fn hidden_records_teach_and_stay_hidden() {
-    let mut tracker = Tracker::new(100, None, true);
+    let mut tracker = Tracker::new(Options {
+        limit: 100,
+        filter: Filter { states: 1, ..Filter::NONE },
+        ..Options::default()
+    });
     let mut hidden = by_process(9, b"curl", event(1, 10, State::CLOSE, State::SYN_SENT));
     hidden.verdict = Verdict::Hidden;
     let mut shown = event(1, 90, State::ESTABLISHED, State::CLOSE_WAIT);
@@ -373,7 +378,7 @@ proptest! {
             }
         }
         let sent = events.len();
-        let mut tracker = Tracker::new(3, None, false);
+        let mut tracker = Tracker::new(Options { limit: 3, ..Options::default() });
         let out = track(&mut tracker, events);
         prop_assert_eq!(out.len(), sent);
         prop_assert!(tracker.len() <= 3);

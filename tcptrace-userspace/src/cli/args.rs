@@ -70,6 +70,9 @@ pub struct TraceArgs {
     /// Print no transitions, only count them
     #[arg(short, long)]
     pub quiet: bool,
+    /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
+    #[arg(long)]
+    pub no_inferred: bool,
     /// Show the kernel side's diagnostics on standard error
     #[arg(short, long)]
     pub verbose: bool,
@@ -161,6 +164,7 @@ impl TraceArgs {
                 max_connections: self.max_connections,
                 verbose: self.verbose,
             },
+            infer: !self.no_inferred,
             format: self.output,
             time: match (self.timestamp, self.time) {
                 (true, _) => TimeColumn::Relative,

@@ -13,6 +13,8 @@ pub(super) struct Account {
     pub(super) others: u64,
     /// Transitions handed to the writer.
     pub(super) sent: u64,
+    /// Inferred transitions handed to the writer.
+    pub(super) inferred: u64,
     /// Transitions beyond `--count`, which nobody asked for.
     pub(super) surplus: u64,
 }
@@ -26,6 +28,7 @@ impl Account {
             output: submitted.saturating_sub(self.read) + self.sent.saturating_sub(written),
             undecodable: self.undecodable,
             missed_runs,
+            others: 0,
         }
     }
 }
@@ -36,8 +39,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_was_lost_at_the_output() {
-        let account = Account { read: 100, undecodable: 1, others: 3, sent: 90, surplus: 9 };
+        let account = Account { read: 100, undecodable: 1, others: 3, sent: 90, inferred: 4, surplus: 9 };
         let lost = account.settle(7, 2, 105, 80);
-        assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2 });
+        assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2, others: 0 });
     }
 }

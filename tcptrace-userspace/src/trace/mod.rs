@@ -19,7 +19,7 @@ use crate::{
     clock::{Clock, monotonic_ns},
     record::{Record, Summary},
     sink::{self, Format, Style, TimeColumn},
-    tracker::Tracker,
+    tracker::{self, Tracker},
 };
 
 use pump::{End, Signals};
@@ -34,6 +34,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The kernel side.
     pub bpf: bpf::Options,
+    /// Tell what follows from the kernel's events beside the events themselves.
+    pub infer: bool,
     /// Output format.
     pub format: Format,
     /// Time column.
@@ -95,11 +97,13 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let writer = Writer::start(sink::sink(style), io::stdout(), header).map_err(Error::Setup)?;
     announce(&tracer);
 
-    let tracker = Tracker::new(
-        usize::try_from(settings.bpf.max_connections).unwrap_or(usize::MAX),
-        settings.bpf.lports.clone(),
-        settings.bpf.filter.by_state(),
-    );
+    let tracker = Tracker::new(tracker::Options {
+        limit: usize::try_from(settings.bpf.max_connections).unwrap_or(usize::MAX),
+        lports: settings.bpf.lports.clone(),
+        filter: settings.bpf.filter,
+        reset_reasons: tracer.reset_reasons().clone(),
+        infer: settings.infer,
+    });
     let mut reader = Reader::new(tracer, tracker, writer, settings.count);
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration))?;
 

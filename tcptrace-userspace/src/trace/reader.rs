@@ -13,9 +13,9 @@ use super::{
 use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
-    decode::decode,
+    decode::{decode, is_reset, records},
     event::Observed,
-    record::{Loss, Lost, Record, Summary, Transition},
+    record::{Loss, Lost, Origin, Record, Summary, Transition},
     tracker::Tracker,
 };
 
@@ -64,12 +64,27 @@ impl Stage {
                 account.read += 1;
                 tracker.track(event, |transition| push(batch, account, wanted, transition));
             }
+            // Taken before the transitions of its time.
             Ok(Observed::Reset(_)) => account.others += 1,
             Err(_) => {
                 account.read += 1;
                 account.undecodable += 1;
             }
         }
+    }
+
+    /// Takes the resets of a ring entry at once: those of a connection come after its last transition.
+    fn take_resets(&mut self, entry: &[u8]) {
+        for record in records(entry).filter(|record| is_reset(record)) {
+            if let Ok(Observed::Reset(reset)) = decode(record) {
+                self.tracker.reset(reset);
+            }
+        }
+    }
+
+    fn tick(&mut self, now_ns: u64) {
+        let Self { tracker, batch, account, wanted } = self;
+        tracker.tick(now_ns, |transition| push(batch, account, wanted, transition));
     }
 
     fn finish(&mut self) {
@@ -83,13 +98,15 @@ impl Stage {
 }
 
 fn push(batch: &mut Batch, account: &mut Account, wanted: &mut Option<u64>, transition: Transition) {
+    let observed = u64::from(transition.origin == Origin::Observed);
     match wanted {
-        Some(0) => account.surplus += 1,
+        Some(0) => account.surplus += observed,
         wanted => {
             if let Some(wanted) = wanted {
                 *wanted -= 1;
             }
-            account.sent += 1;
+            account.sent += observed;
+            account.inferred += 1 - observed;
             batch.push(Record::Transition(transition));
         }
     }
@@ -137,9 +154,10 @@ impl Reader {
         let complete = self.tracer.flush();
         // What the ring holds now is no more than this; newer records can wait.
         let mut left = u64::from(self.tracer.ring_bytes());
-        let order = &mut self.order;
-        self.tracer.drain(|entry| {
+        let Self { tracer, order, stage, .. } = self;
+        tracer.drain(|entry| {
             order.add(entry);
+            stage.take_resets(entry);
             left = left.saturating_sub(entry.len() as u64);
             left > 0
         });
@@ -159,13 +177,16 @@ impl Reader {
         if self.writer.is_gone() {
             return Ok(Step::Stop);
         }
+        let counters = self.tracer.counters()?;
         let lost = Lost {
-            ring_full: self.tracer.counters()?.lost_ring_full,
+            ring_full: counters.lost_ring_full,
             output: 0,
             undecodable: self.stage.account.undecodable,
             missed_runs: self.tracer.missed_runs().unwrap_or(0),
+            others: counters.others_lost,
         };
         self.tell(lost);
+        self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
         Ok(self.drain())
     }
 
@@ -185,7 +206,8 @@ impl Reader {
         let missed_runs = self.tracer.missed_runs();
         let submitted = if count_only { 0 } else { counters.delivered };
         let settle = |account: &Account, written| {
-            account.settle(counters.lost_ring_full, missed_runs.unwrap_or(0), submitted, written)
+            let lost = account.settle(counters.lost_ring_full, missed_runs.unwrap_or(0), submitted, written);
+            Lost { others: counters.others_lost, ..lost }
         };
         // What the writer still holds is not lost yet.
         let before = settle(&self.stage.account, self.stage.account.sent);
@@ -199,6 +221,7 @@ impl Reader {
             lost: before,
             missed_runs_known: missed_runs.is_some(),
             evicted: self.stage.tracker.evicted(),
+            inferred: self.stage.account.inferred,
         };
         self.stage.batch.push(Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {

@@ -40,7 +40,7 @@ fn render(summary: &Summary, counted: bool) -> String {
         summary.delivered,
         if counted { "counted" } else { "delivered" },
         summary.filtered,
-        lost.total() - lost.missed_runs,
+        lost.transitions(),
     );
     let causes = [("ring full", lost.ring_full), ("output", lost.output), ("undecodable", lost.undecodable)];
     let causes: Vec<String> =
@@ -51,8 +51,12 @@ fn render(summary: &Summary, counted: bool) -> String {
     if lost.missed_runs > 0 {
         let _ = write!(text, ", and {} missed by the kernel", lost.missed_runs);
     }
+    if lost.others > 0 {
+        let _ = write!(text, ", and {} resets lost (ring full)", lost.others);
+    }
     let _ = writeln!(text, " in {}", Span(summary.elapsed_ns));
     for (count, what) in [
+        (summary.inferred, "transitions were inferred from these (~>), into and out of TIME_WAIT"),
         (summary.evicted, "sockets were forgotten for want of room (--max-connections)"),
         (
             summary.counters.other_protocol,
@@ -121,6 +125,7 @@ mod tests {
             lost,
             missed_runs_known: true,
             evicted: 0,
+            inferred: 3,
         }
     }
 
@@ -128,6 +133,7 @@ mod tests {
     fn a_clean_trace() {
         insta::assert_snapshot!(render(&summary(Lost::default()), false), @r"
         9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
+        3 transitions were inferred from these (~>), into and out of TIME_WAIT
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2
@@ -136,9 +142,10 @@ mod tests {
 
     #[test]
     fn every_loss_is_told_with_what_helps() {
-        let lost = Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3 };
+        let lost = Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3, others: 4 };
         insta::assert_snapshot!(render(&summary(lost), false), @r"
-        9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel in 1.50s
+        9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel, and 4 resets lost (ring full) in 1.50s
+        3 transitions were inferred from these (~>), into and out of TIME_WAIT
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2

@@ -13,7 +13,10 @@ use std::{
 };
 
 use super::{BATCH, Batch};
-use crate::{record::Record, sink::Sink};
+use crate::{
+    record::{Origin, Record},
+    sink::Sink,
+};
 
 /// Batches that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;
@@ -147,6 +150,11 @@ fn write_header(sink: &mut dyn Sink, output: &mut dyn Write) -> io::Result<()> {
     output.flush()
 }
 
+/// Whether it counts as delivered.
+fn is_observed(record: &Record) -> bool {
+    matches!(record, Record::Transition(transition) if transition.origin == Origin::Observed)
+}
+
 fn write_all(
     sink: &mut dyn Sink,
     output: &mut dyn Write,
@@ -162,7 +170,7 @@ fn write_all(
         }
         output.write_all(&bytes)?;
         output.flush()?;
-        let transitions = batch.iter().filter(|record| matches!(record, Record::Transition(_))).count();
+        let transitions = batch.iter().filter(|record| is_observed(record)).count();
         written.fetch_add(transitions as u64, Ordering::Release);
         batch.clear();
         // When nobody needs it, it is freed.

@@ -1,31 +1,66 @@
-//! From events to transitions of a connection: how long it was in the old state, and whose it is.
+//! From events to transitions of a connection: how long it was in the old state, whose it is, how it ended, and what
+//! the kernel does not report.
 //!
 //! The tracker is pure: events in, transitions out; time is the events' own. It assumes nothing about their
 //! completeness: a socket may be older than the trace, events may be missing or come in another order than
 //! they happened, and the kernel reuses socket addresses. What it cannot know it leaves out.
 
+mod cause;
+mod history;
 mod listeners;
+mod resets;
+mod small;
 
 use hashlink::LinkedHashMap;
+use tcptrace_common::Filter;
 
 use crate::{
-    bpf::PortSet,
-    event::{Event, Verdict},
+    bpf::{PortSet, ResetReasons},
+    event::{Event, Reset, Verdict},
     record::{Origin, Owner, Provenance, Transition},
     state::State,
 };
 
+use history::History;
 use listeners::Listeners;
+use resets::Resets;
+use small::SmallSockets;
+pub use small::{List, Listed};
+
+/// What a tracker needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Sockets to remember at most (at least one).
+    pub limit: usize,
+    /// Local ports that the user wants, for records that the kernel side could not decide.
+    pub lports: Option<PortSet>,
+    /// The user's filters, which the kernel side applies to what it reports.
+    pub filter: Filter,
+    /// The kernel's names of the reasons for resets.
+    pub reset_reasons: ResetReasons,
+    /// Tell what follows from the events beside the events themselves.
+    pub infer: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            limit: usize::MAX,
+            lports: None,
+            filter: Filter::NONE,
+            reset_reasons: ResetReasons::new(),
+            infer: false,
+        }
+    }
+}
 
 /// Live sockets, by address; bounded.
 pub struct Tracker {
     sockets: LinkedHashMap<u64, Socket>,
     listeners: Listeners,
-    limit: usize,
-    /// Local ports that the user wants, for records that the kernel side could not decide.
-    lports: Option<PortSet>,
-    /// Filters hide transitions by state, so only the kernel side knows when a state began.
-    since_from_kernel: bool,
+    resets: Resets,
+    small: SmallSockets,
+    options: Options,
     /// Events before this time may be missing.
     gap_ns: u64,
     evicted: u64,
@@ -39,55 +74,74 @@ struct Socket {
     /// When it entered `state`.
     since_ns: u64,
     owner: Option<Owner>,
+    history: History,
     /// Its first transition, which waits for the next one to tell the port or the peer.
     waiting: Option<Box<Transition>>,
 }
 
 impl Tracker {
-    /// Remembers at most `limit` sockets (at least one). `since_from_kernel`: a state filter is active.
-    pub fn new(limit: usize, lports: Option<PortSet>, since_from_kernel: bool) -> Self {
-        let limit = limit.max(1);
+    /// An empty one.
+    pub fn new(options: Options) -> Self {
+        let limit = options.limit.max(1);
         Self {
             sockets: LinkedHashMap::new(),
             listeners: Listeners::new(limit),
-            limit,
-            lports,
-            since_from_kernel,
+            resets: Resets::new(&options.reset_reasons),
+            small: SmallSockets::new(limit),
+            options: Options { limit, ..options },
             gap_ns: 0,
             evicted: 0,
             filtered: 0,
         }
     }
 
+    /// Takes a reset, before the events of its time: it tells why the connection of one of them ends.
+    pub fn reset(&mut self, reset: Reset) {
+        self.resets.add(reset);
+    }
+
     /// Takes an event and passes the transitions that it completes to `emit`: usually its own, none when the
-    /// filters hide it or must wait, and an earlier one first when that had to wait for this.
+    /// filters hide it or must wait, an earlier one first when that had to wait for this, and what follows from it.
     pub fn track(&mut self, event: Event, mut emit: impl FnMut(Transition)) {
+        if self.options.infer {
+            self.tick(event.ktime_ns, &mut emit);
+            let replaced = self.small.replaced(&event);
+            self.infer(replaced, &mut emit);
+        }
         let mut socket = self.recall(&event, &mut emit);
         let out_of_order = socket.as_ref().is_some_and(|socket| socket.since_ns > event.ktime_ns);
         // What is known now tells nothing about what was before.
         let known = socket.as_ref().filter(|_| !out_of_order);
         let in_old_state_ns = self.in_old_state(&event, known);
         let owner = self.owner(&event, known);
-        if let Some(waiting) = socket.as_mut().and_then(|socket| socket.waiting.take()) {
+        let waiting = socket.as_mut().and_then(|socket| socket.waiting.take());
+        let mut history = match &mut socket {
+            Some(socket) if !out_of_order => std::mem::take(&mut socket.history),
+            _ => History::default(),
+        };
+        history.add(&event, in_old_state_ns);
+        if let Some(waiting) = waiting {
             self.decide(*waiting, &event, &mut emit);
         }
 
         let has_identity = !lacks_identity(&event);
         let (key, state, ktime_ns) = (event.skaddr, event.new_state, event.ktime_ns);
         let cookie = if has_identity { event.cookie } else { 0 };
-        let transition = Transition {
+        let mut transition = Transition {
             event,
             in_old_state_ns,
             owner: owner.clone(),
             origin: Origin::Observed,
             closing: None,
         };
+        let follows = if state == State::CLOSE { self.close(&history, &mut transition) } else { None };
         let mut waiting = None;
         match transition.event.verdict {
             Verdict::Pass if has_identity => emit(transition),
             Verdict::Pass | Verdict::Undecided => waiting = Some(Box::new(transition)),
             Verdict::Hidden => self.filtered += 1,
         }
+        self.infer(follows, &mut emit);
 
         if out_of_order {
             // What came later already says more; keep it.
@@ -96,7 +150,49 @@ impl Tracker {
             }
             self.give_up(waiting, &mut emit);
         } else if state != State::CLOSE {
-            self.remember(key, Socket { cookie, state, since_ns: ktime_ns, owner, waiting }, &mut emit);
+            let socket = Socket { cookie, state, since_ns: ktime_ns, owner, history, waiting };
+            self.remember(key, socket, &mut emit);
+        }
+    }
+
+    /// Tells what was over at `now_ns` by the kernel's own timers.
+    pub fn tick(&mut self, now_ns: u64, mut emit: impl FnMut(Transition)) {
+        while let Some(expired) = self.small.expired(now_ns) {
+            self.infer(Some(expired), &mut emit);
+        }
+    }
+
+    /// Whether a list of the kernel's small sockets would tell something; see [`Self::confirm`].
+    pub fn wants_list(&self) -> bool {
+        self.small.waits_for_fin()
+    }
+
+    /// Compares with the kernel's list of the small sockets in one namespace, and tells what became of those that are
+    /// remembered.
+    pub fn confirm(&mut self, list: &List<'_>, mut emit: impl FnMut(Transition)) {
+        let filter = self.options.filter;
+        self.small.confirm(list, |transition| {
+            if wanted(&filter, &transition) {
+                emit(transition);
+            }
+        });
+    }
+
+    /// Tells how the connection ended, and returns what follows from that.
+    fn close(&mut self, history: &History, transition: &mut Transition) -> Option<Transition> {
+        let event = &transition.event;
+        let reset = self.resets.take(event.skaddr, event.ktime_ns);
+        let mut closing = history.close(event, transition.in_old_state_ns, reset.as_ref());
+        closing.reset_reason = reset.and_then(|reset| self.resets.reason(&reset));
+        let cause = closing.cause;
+        transition.closing = Some(Box::new(closing));
+        if self.options.infer { self.small.close(transition, cause) } else { None }
+    }
+
+    /// Emits what is inferred, unless the filters on states hide it.
+    fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(Transition)) {
+        if let Some(transition) = transition.filter(|transition| wanted(&self.options.filter, transition)) {
+            emit(transition);
         }
     }
 
@@ -114,9 +210,9 @@ impl Tracker {
         }
     }
 
-    /// Sockets forgotten for want of room.
+    /// Sockets forgotten for want of room, small ones included.
     pub fn evicted(&self) -> u64 {
-        self.evicted
+        self.evicted + self.small.evicted()
     }
 
     /// Events that the user's filters hid here.
@@ -148,7 +244,8 @@ impl Tracker {
     }
 
     fn in_old_state(&self, event: &Event, socket: Option<&Socket>) -> Option<u64> {
-        if self.since_from_kernel {
+        // Filters hide transitions by state, so only the kernel side knows when a state began.
+        if self.options.filter.by_state() {
             return event.ktime_ns.checked_sub(event.since_ns?);
         }
         let socket = socket.filter(|socket| socket.state == event.old_state)?;
@@ -178,7 +275,7 @@ impl Tracker {
     }
 
     fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(Transition)) {
-        if self.sockets.len() >= self.limit
+        if self.sockets.len() >= self.options.limit
             && let Some((_, oldest)) = self.sockets.pop_front()
         {
             self.evicted += 1;
@@ -195,7 +292,7 @@ impl Tracker {
             first.cookie = next.cookie;
         }
         // Had the peer not been wanted, its next transition would not be here.
-        if self.lports.as_ref().is_none_or(|lports| lports.contains(next.lport)) {
+        if self.options.lports.as_ref().is_none_or(|lports| lports.contains(next.lport)) {
             emit(waiting);
         } else {
             self.filtered += 1;
@@ -222,4 +319,9 @@ fn lacks_identity(event: &Event) -> bool {
 /// Whether this is the first transition of a socket that a listener made.
 fn starts_as_child(event: &Event) -> bool {
     event.old_state == State::LISTEN && event.new_state == State::SYN_RECV
+}
+
+/// Whether the filters on states want it.
+fn wanted(filter: &Filter, transition: &Transition) -> bool {
+    filter.states_pass(transition.event.old_state.0, transition.event.new_state.0)
 }

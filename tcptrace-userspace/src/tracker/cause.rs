@@ -1,0 +1,121 @@
+//! Why a connection ended, concluded from its last transition.
+//!
+//! Pure: what the kernel's event and the socket said in, the cause out. Function names are those of `net/ipv4/`.
+
+use nix::errno::Errno;
+use tcptrace_common::{CloseEvidence, EvidenceFlags};
+
+use crate::{
+    close::{Cause, Role},
+    event::Event,
+    state::State,
+};
+
+/// A transition to CLOSE, and what was before.
+pub(super) struct Ending<'a> {
+    pub(super) event: &'a Event,
+    pub(super) in_old_state_ns: Option<u64>,
+    pub(super) role: Option<Role>,
+    /// The process that sent the first FIN was ending.
+    pub(super) exited: bool,
+    /// A reset was sent for the socket at that moment.
+    pub(super) reset_sent: bool,
+}
+
+/// `listen()` on an address in use enters LISTEN and leaves it again within the same system call.
+const SAME_CALL_NS: u64 = 1_000_000;
+
+/// `RCV_SHUTDOWN | SEND_SHUTDOWN`: `tcp_close()` sets both before anything else.
+const SHUTDOWN_MASK: u8 = 3;
+
+/// The cause; `None` when the evidence is not enough.
+pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
+    let error = ending.event.error?;
+    if error == 0 {
+        return without_error(ending);
+    }
+    match Errno::from_raw(error) {
+        // tcp_reset()
+        Errno::ECONNREFUSED if ending.event.old_state == State::SYN_SENT => Some(Cause::Refused),
+        Errno::EPIPE if ending.event.old_state == State::CLOSE_WAIT => Some(Cause::ResetByPeer),
+        Errno::ECONNRESET => Some(Cause::ResetByPeer),
+        // tcp_abort()
+        Errno::ECONNABORTED => Some(Cause::Killed),
+        // tcp_v4_err(), or tcp_write_err() with an error that came before
+        Errno::EHOSTUNREACH => Some(Cause::HostUnreachable),
+        Errno::ENETUNREACH => Some(Cause::NetUnreachable),
+        Errno::ETIMEDOUT => timeout(ending),
+        _ => None,
+    }
+}
+
+/// `tcp_write_timeout()`, `tcp_probe_timer()` or `tcp_keepalive_timer()`.
+fn timeout(ending: &Ending<'_>) -> Option<Cause> {
+    if ending.event.old_state == State::SYN_SENT {
+        return Some(Cause::ConnectTimeout);
+    }
+    let evidence = ending.event.evidence?;
+    if evidence.user_timeout_ms > 0 {
+        return Some(Cause::UserTimeout);
+    }
+    match evidence {
+        CloseEvidence { retransmits: 1.., .. } | CloseEvidence { probes_out: 1.., unsent: 1.., .. } => {
+            Some(Cause::RetransmissionTimeout)
+        }
+        CloseEvidence { probes_out: 1.., .. } => Some(Cause::KeepaliveTimeout),
+        _ => None,
+    }
+}
+
+fn without_error(ending: &Ending<'_>) -> Option<Cause> {
+    let event = ending.event;
+    // A process that ends closes what it has open; what that leads to says less than that it ended.
+    let by_exit = event.context_owns && event.context.exiting;
+    match event.old_state {
+        State::LISTEN if in_use(ending) => Some(Cause::AddressInUse),
+        State::LISTEN if by_exit => Some(Cause::ProcessExited),
+        State::LISTEN => Some(Cause::StoppedListening),
+        State::SYN_SENT if !event.context_owns => None,
+        State::SYN_SENT if never_sent(event) => Some(Cause::NoLocalPort),
+        State::SYN_SENT if by_exit => Some(Cause::ProcessExited),
+        State::SYN_SENT => Some(Cause::ConnectCancelled),
+        State::LAST_ACK => Some(Cause::PassiveClose),
+        State::FIN_WAIT2 | State::CLOSING if !ending.reset_sent => Some(match event.old_state {
+            State::CLOSING => Cause::SimultaneousClose,
+            _ if ending.exited => Cause::ProcessExited,
+            _ => Cause::ActiveClose,
+        }),
+        _ if by_exit => Some(Cause::ProcessExited),
+        _ if event.context_owns => aborted(event.evidence?),
+        // tcp_rcv_state_process(): data for a socket that is closed already.
+        State::FIN_WAIT1 | State::FIN_WAIT2 | State::CLOSING => Some(Cause::ResetByKernel),
+        // inet_csk_listen_stop() does not own the lock of the children that it throws away.
+        State::SYN_RECV | State::ESTABLISHED | State::CLOSE_WAIT => {
+            let by_listener = event.context.in_process == Some(false) && ending.role != Some(Role::Client);
+            (by_listener && !event.context.is_kernel_worker()).then_some(Cause::ListenerClosed)
+        }
+        _ => None,
+    }
+}
+
+/// `inet_csk_listen_start()` found the port taken: neither `close()` nor `shutdown()` is as fast.
+fn in_use(ending: &Ending<'_>) -> bool {
+    let closed = ending.event.evidence.is_none_or(|evidence| evidence.shutdown == SHUTDOWN_MASK);
+    !closed && ending.in_old_state_ns.is_some_and(|ns| ns < SAME_CALL_NS)
+}
+
+/// `connect()` changes the state before it looks for a port and sends the SYN.
+fn never_sent(event: &Event) -> bool {
+    event.evidence.map_or(event.lport == 0, |evidence| evidence.segs_out == 0)
+}
+
+/// `tcp_close()` or `tcp_disconnect()` of a process, with a reset.
+fn aborted(evidence: CloseEvidence) -> Option<Cause> {
+    Some(if evidence.shutdown != SHUTDOWN_MASK {
+        Cause::ResetDisconnect
+    } else if evidence.flags & EvidenceFlags::LINGER_ZERO != 0 {
+        Cause::ResetLinger
+    } else {
+        Cause::ResetUnread
+    })
+}

@@ -1,0 +1,83 @@
+//! What is remembered of a connection for its end.
+
+use crate::{
+    close::{Closing, Role},
+    event::{Event, Reset},
+    state::State,
+};
+
+use super::cause::{Ending, cause};
+
+/// States by number; those that have no full sockets included.
+const STATES: usize = 13;
+
+/// A socket's past.
+#[derive(Clone, Debug, Default)]
+pub(super) struct History {
+    role: Option<Role>,
+    /// When its first transition was.
+    born_ns: Option<u64>,
+    /// Nanoseconds in each state that it left.
+    spent_ns: [u64; STATES],
+    /// The process that sent the first FIN was ending.
+    exited: bool,
+}
+
+impl History {
+    /// Takes in a transition; `in_old_state_ns` is how long the state that it leaves lasted.
+    pub(super) fn add(&mut self, event: &Event, in_old_state_ns: Option<u64>) {
+        let begins = match (event.old_state, event.new_state) {
+            (State::CLOSE, State::SYN_SENT) => Some(Role::Client),
+            (State::CLOSE, State::LISTEN) => Some(Role::Listener),
+            (State::LISTEN, State::SYN_RECV) => Some(Role::Server),
+            _ => None,
+        };
+        if begins.is_some() {
+            *self = Self { role: begins, born_ns: Some(event.ktime_ns), ..Self::default() };
+            return;
+        }
+        if event.old_state == State::LISTEN {
+            self.role = Some(Role::Listener);
+        }
+        if event.new_state == State::FIN_WAIT1 {
+            self.exited = event.context_owns && event.context.exiting;
+        }
+        if let (Some(ns), Some(spent)) =
+            (in_old_state_ns, self.spent_ns.get_mut(usize::from(event.old_state.0)))
+        {
+            *spent = spent.saturating_add(ns);
+        }
+    }
+
+    /// How it ended, by its transition to CLOSE, which has been added.
+    pub(super) fn close(
+        &self,
+        event: &Event,
+        in_old_state_ns: Option<u64>,
+        reset: Option<&Reset>,
+    ) -> Closing {
+        let reset_sent = reset.is_some_and(|reset| reset.sent);
+        let ending = Ending { event, in_old_state_ns, role: self.role, exited: self.exited, reset_sent };
+        let spent = LIFE.iter().map(|state| (*state, self.spent_ns[usize::from(state.0)]));
+        Closing {
+            cause: cause(&ending),
+            reset_reason: None,
+            role: self.role,
+            life_ns: self.born_ns.and_then(|born_ns| event.ktime_ns.checked_sub(born_ns)),
+            states: spent.filter(|(_, ns)| *ns > 0).collect(),
+        }
+    }
+}
+
+/// States in the order in which a connection goes through them.
+const LIFE: [State; 9] = [
+    State::LISTEN,
+    State::SYN_SENT,
+    State::SYN_RECV,
+    State::ESTABLISHED,
+    State::FIN_WAIT1,
+    State::FIN_WAIT2,
+    State::CLOSING,
+    State::CLOSE_WAIT,
+    State::LAST_ACK,
+];

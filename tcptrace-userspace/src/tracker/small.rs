@@ -1,0 +1,240 @@
+//! What goes on after CLOSE: small sockets in FIN_WAIT2 and TIME_WAIT, of which the kernel reports nothing.
+//!
+//! `tcp_time_wait()` puts a small socket in the place of the one that it closes, and its substate follows from whether
+//! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
+//! same addresses and ports takes its place.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use hashlink::LinkedHashMap;
+use tcptrace_common::EvidenceFlags;
+
+use crate::{
+    close::Cause,
+    event::{Context, Event, Verdict},
+    record::{Origin, Owner, Transition},
+    state::State,
+};
+
+/// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.
+const TIME_WAIT_NS: u64 = 60_000_000_000;
+
+/// What tells small sockets apart.
+type Key = (Option<u32>, IpAddr, u16, IpAddr, u16);
+
+/// Small sockets, bounded; each table with the oldest one first.
+pub(super) struct SmallSockets {
+    fin_wait2: LinkedHashMap<Key, Small>,
+    time_wait: LinkedHashMap<Key, Small>,
+    limit: usize,
+    evicted: u64,
+}
+
+#[derive(Clone)]
+struct Small {
+    skaddr: u64,
+    cookie: u64,
+    owner: Option<Owner>,
+    /// When it entered its state.
+    since_ns: u64,
+}
+
+/// The kernel's list of the small sockets in a namespace: all that lived from its beginning to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct List<'a> {
+    /// Inode of the network namespace.
+    pub netns: Option<u32>,
+    /// When it began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub begin_ns: u64,
+    /// When it ended.
+    pub end_ns: u64,
+    /// The sockets.
+    pub sockets: &'a [Listed],
+}
+
+/// A small socket that the kernel lists.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Local address.
+    pub laddr: IpAddr,
+    /// Local port.
+    pub lport: u16,
+    /// Remote address.
+    pub raddr: IpAddr,
+    /// Remote port.
+    pub rport: u16,
+    /// FIN_WAIT2 or TIME_WAIT.
+    pub state: State,
+    /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`; of no matter in FIN_WAIT2.
+    pub since_ns: u64,
+}
+
+impl SmallSockets {
+    /// Remembers at most `limit` in each state.
+    pub(super) fn new(limit: usize) -> Self {
+        Self { fin_wait2: LinkedHashMap::new(), time_wait: LinkedHashMap::new(), limit, evicted: 0 }
+    }
+
+    /// Small sockets forgotten for want of room: what becomes of them is not told.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Whether some wait for their peer's FIN, whose arrival only a list of the kernel's shows.
+    pub(super) fn waits_for_fin(&self) -> bool {
+        !self.fin_wait2.is_empty()
+    }
+
+    /// Takes in the CLOSE of a full socket for this cause. When it goes on in TIME_WAIT, that is returned.
+    pub(super) fn close(&mut self, closed: &Transition, cause: Option<Cause>) -> Option<Transition> {
+        let event = &closed.event;
+        let goes_on =
+            matches!(cause, Some(Cause::ActiveClose | Cause::SimultaneousClose | Cause::ProcessExited))
+                && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
+        let evidence = event.evidence.filter(|_| goes_on)?;
+        let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
+        let small = Small { skaddr, cookie, owner: closed.owner.clone(), since_ns };
+        if evidence.flags & EvidenceFlags::DONE == 0 {
+            // It stays in FIN_WAIT2, so nothing is to be told now.
+            self.remember(State::FIN_WAIT2, key(event), small);
+            return None;
+        }
+        self.remember(State::TIME_WAIT, key(event), small);
+        Some(Transition {
+            in_old_state_ns: closed.in_old_state_ns,
+            ..inferred(event.clone(), event.old_state, State::TIME_WAIT, closed.owner.clone())
+        })
+    }
+
+    /// The end of the small socket whose addresses and ports a new connection has taken.
+    pub(super) fn replaced(&mut self, event: &Event) -> Option<Transition> {
+        let is_empty = self.time_wait.is_empty() && self.fin_wait2.is_empty();
+        if is_empty || !matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED) {
+            return None;
+        }
+        let key = key(event);
+        [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
+            let table = self.table(state);
+            // The new connection is no older than the other one's end.
+            table.get(&key).filter(|small| small.since_ns <= event.ktime_ns)?;
+            table.remove(&key).map(|small| end(&key, state, small, event.ktime_ns))
+        })
+    }
+
+    /// The next one whose TIME_WAIT was over at `now_ns`.
+    pub(super) fn expired(&mut self, now_ns: u64) -> Option<Transition> {
+        let (_, first) = self.time_wait.front()?;
+        let ends_ns = first.since_ns.saturating_add(TIME_WAIT_NS);
+        if ends_ns > now_ns {
+            return None;
+        }
+        let (key, small) = self.time_wait.pop_front()?;
+        Some(end(&key, State::TIME_WAIT, small, ends_ns))
+    }
+
+    /// Compares with what the kernel listed of a namespace. Tells which are in TIME_WAIT by now, and which are gone.
+    pub(super) fn confirm(&mut self, list: &List<'_>, mut emit: impl FnMut(Transition)) {
+        let List { netns, begin_ns, end_ns, .. } = *list;
+        let listed: HashMap<Key, (State, u64)> = list
+            .sockets
+            .iter()
+            .map(|seen| {
+                let key = (netns, seen.laddr, seen.lport, seen.raddr, seen.rport);
+                (key, (seen.state, seen.since_ns))
+            })
+            .collect();
+        for state in [State::FIN_WAIT2, State::TIME_WAIT] {
+            let table = self.table(state).iter();
+            let older = table.filter(|(key, small)| key.0 == netns && small.since_ns < begin_ns);
+            let moved: Vec<Key> = older
+                .filter(|(key, _)| listed.get(key).is_none_or(|(now, _)| *now != state))
+                .map(|(key, _)| *key)
+                .collect();
+            for key in moved {
+                let Some(small) = self.table(state).remove(&key) else { continue };
+                match listed.get(&key) {
+                    Some((State::TIME_WAIT, since_ns)) => {
+                        let since_ns = (*since_ns).max(small.since_ns);
+                        emit(self.time_wait_begins(key, small, since_ns));
+                    }
+                    _ => emit(end(&key, state, small, end_ns)),
+                }
+            }
+        }
+    }
+
+    fn time_wait_begins(&mut self, key: Key, small: Small, since_ns: u64) -> Transition {
+        let now = Small { since_ns, ..small.clone() };
+        self.remember(State::TIME_WAIT, key, now);
+        let event = event(&key, &small, since_ns);
+        Transition {
+            in_old_state_ns: since_ns.checked_sub(small.since_ns),
+            ..inferred(event, State::FIN_WAIT2, State::TIME_WAIT, small.owner)
+        }
+    }
+
+    fn remember(&mut self, state: State, key: Key, small: Small) {
+        let limit = self.limit;
+        let table = self.table(state);
+        table.remove(&key);
+        let evicts = table.len() >= limit && table.pop_front().is_some();
+        table.insert(key, small);
+        self.evicted += u64::from(evicts);
+    }
+
+    fn table(&mut self, state: State) -> &mut LinkedHashMap<Key, Small> {
+        if state == State::TIME_WAIT { &mut self.time_wait } else { &mut self.fin_wait2 }
+    }
+}
+
+fn key(event: &Event) -> Key {
+    (event.netns, event.laddr, event.lport, event.raddr, event.rport)
+}
+
+/// Its transition from `state` to CLOSE at `ktime_ns`.
+fn end(key: &Key, state: State, small: Small, ktime_ns: u64) -> Transition {
+    Transition {
+        in_old_state_ns: ktime_ns.checked_sub(small.since_ns),
+        ..inferred(event(key, &small, ktime_ns), state, State::CLOSE, small.owner)
+    }
+}
+
+fn event(key: &Key, small: &Small, ktime_ns: u64) -> Event {
+    let (netns, laddr, lport, raddr, rport) = *key;
+    let Small { skaddr, cookie, .. } = *small;
+    Event {
+        ktime_ns,
+        skaddr,
+        cookie,
+        netns,
+        laddr,
+        lport,
+        raddr,
+        rport,
+        since_ns: None,
+        old_state: State::CLOSE,
+        new_state: State::CLOSE,
+        context: Context::NONE,
+        context_owns: false,
+        error: None,
+        metrics: None,
+        evidence: None,
+        verdict: Verdict::Pass,
+    }
+}
+
+fn inferred(event: Event, old_state: State, new_state: State, owner: Option<Owner>) -> Transition {
+    let event = Event {
+        old_state,
+        new_state,
+        since_ns: None,
+        error: None,
+        metrics: None,
+        evidence: None,
+        context: Context::NONE,
+        context_owns: false,
+        verdict: Verdict::Pass,
+        ..event
+    };
+    Transition { event, in_old_state_ns: None, owner, origin: Origin::Inferred, closing: None }
+}

@@ -12,6 +12,7 @@ pub mod close;
 pub mod decode;
 pub mod doctor;
 pub mod event;
+pub mod process;
 pub mod record;
 pub mod sink;
 pub mod state;

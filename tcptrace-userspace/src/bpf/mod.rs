@@ -19,6 +19,7 @@ mod ring;
 mod tracefs;
 mod tracer;
 
+pub(crate) use boundary::shares_descriptors;
 pub use boundary::waitable;
 pub use btf::{Btf, BtfError, Field};
 pub use error::Error;

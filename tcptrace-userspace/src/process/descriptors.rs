@@ -1,0 +1,94 @@
+//! The descriptors of all processes, from `/proc`.
+//!
+//! Plain reads rather than the crate `procfs`, which makes a structure of every descriptor of every kind and knows no
+//! tables of single threads. Most of the time goes into one `readlink` a descriptor in any case.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::unix::ffi::OsStrExt as _,
+    path::Path,
+};
+
+use nix::{errno::Errno, fcntl::readlinkat};
+
+use super::Holder;
+use crate::bpf::shares_descriptors;
+
+/// What was found.
+#[derive(Debug, Default)]
+pub(super) struct Found {
+    /// Inodes of sockets of any kind, and who holds them.
+    pub(super) sockets: Vec<(u64, Holder)>,
+    /// Processes and threads that could not be looked into.
+    pub(super) unreadable: usize,
+}
+
+/// Reads those of all processes in `/proc` below `root`.
+pub(super) fn read(root: &Path) -> Found {
+    let mut found = Found::default();
+    let proc = root.join("proc");
+    let Ok(pids) = numbers(&proc) else { return Found { unreadable: 1, ..found } };
+    // Where /proc is mounted with hidepid, who does not see the first process does not see others either.
+    if !pids.contains(&1) {
+        found.unreadable += 1;
+    }
+    for pid in pids {
+        if process(&proc.join(pid.to_string()), pid, &mut found.sockets).is_err_and(|error| !is_gone(&error))
+        {
+            found.unreadable += 1;
+        }
+    }
+    found
+}
+
+/// One process. Its threads share one table, unless one of them has taken leave of it (`unshare(CLONE_FILES)`).
+fn process(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Result<()> {
+    for tid in numbers(&directory.join("task"))? {
+        if tid == pid || !shares_descriptors(pid, tid) {
+            let outcome = table(&directory.join(format!("task/{tid}/fd")), pid, sockets);
+            outcome.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
+        }
+    }
+    Ok(())
+}
+
+/// One table of descriptors.
+fn table(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Result<()> {
+    let handle = File::open(directory)?;
+    for fd in numbers(directory)? {
+        match readlinkat(&handle, fd.to_string().as_str()) {
+            Ok(target) => {
+                let inode = inode(target.as_bytes(), "socket");
+                sockets.extend(inode.map(|inode| (inode, Holder { pid, fd })));
+            }
+            // Closed meanwhile.
+            Err(Errno::ENOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(())
+}
+
+/// The inode in a link such as `socket:[12345]`.
+pub(super) fn inode<N: std::str::FromStr>(link: &[u8], kind: &str) -> Option<N> {
+    let number = str::from_utf8(link).ok()?.strip_prefix(kind)?.strip_prefix(":[")?.strip_suffix(']')?;
+    number.parse().ok()
+}
+
+/// The names in a directory that are numbers.
+fn numbers(directory: &Path) -> io::Result<Vec<u32>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        numbers.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(numbers)
+}
+
+/// Whether a process or thread ended before or while it was looked into, which is no gap in what is seen.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
+}
+
+#[cfg(test)]
+mod tests;

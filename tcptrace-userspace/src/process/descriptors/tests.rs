@@ -1,0 +1,80 @@
+//! Recorded trees of `/proc`.
+
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// Beyond any id that the kernel gives, so that nothing of the running host answers for them.
+const PID: u32 = 5_000_000;
+
+/// A thread of a process with these descriptors.
+fn thread(root: &Path, pid: u32, tid: u32, descriptors: &[(u32, &str)]) {
+    let directory = root.join(format!("proc/{pid}/task/{tid}/fd"));
+    fs::create_dir_all(&directory).unwrap();
+    for (fd, target) in descriptors {
+        symlink(target, directory.join(fd.to_string())).unwrap();
+    }
+}
+
+fn sockets(root: &Path) -> Vec<(u64, Holder)> {
+    let mut found = read(root);
+    assert_eq!(found.unreadable, 0);
+    found.sockets.sort_unstable();
+    found.sockets
+}
+
+#[test]
+fn sockets_of_all_processes_and_nothing_else() {
+    let tree = tempfile::tempdir().unwrap();
+    thread(tree.path(), 1, 1, &[(0, "/dev/null")]);
+    let others =
+        [(4, "socket:[x]"), (5, "socket:[7"), (6, "pipe:[8]"), (7, "/tmp/socket:[9]"), (8, "socket:[-1]")];
+    thread(tree.path(), PID, PID, &others);
+    thread(tree.path(), PID + 1, PID + 1, &[(3, "socket:[42]"), (9, "socket:[43]")]);
+    thread(tree.path(), PID + 2, PID + 2, &[(3, "socket:[42]")]);
+    fs::create_dir(tree.path().join("proc/sys")).unwrap();
+    let holder = |pid, fd| Holder { pid, fd };
+    let expected = [(42, holder(PID + 1, 3)), (42, holder(PID + 2, 3)), (43, holder(PID + 1, 9))];
+    assert_eq!(sockets(tree.path()), expected);
+}
+
+/// Whether they share a table cannot be found out of a recorded thread; then it is read.
+#[test]
+fn a_threads_own_table_is_its_process() {
+    let tree = tempfile::tempdir().unwrap();
+    thread(tree.path(), 1, 1, &[]);
+    thread(tree.path(), PID, PID, &[]);
+    thread(tree.path(), PID, PID + 3, &[(4, "socket:[44]")]);
+    assert_eq!(sockets(tree.path()), [(44, Holder { pid: PID, fd: 4 })]);
+}
+
+#[test]
+fn what_cannot_be_read_is_counted() {
+    let tree = tempfile::tempdir().unwrap();
+    assert_eq!(read(tree.path()).unreadable, 1, "no /proc");
+    thread(tree.path(), PID, PID, &[(3, "socket:[42]")]);
+    let hidden = read(tree.path());
+    assert_eq!((hidden.unreadable, hidden.sockets.len()), (1, 1), "process 1 is hidden, so others are, too");
+    thread(tree.path(), 1, 1, &[]);
+    // A link that is none, and a table that is none.
+    fs::create_dir_all(tree.path().join(format!("proc/{PID}/task/{PID}/fd/9"))).unwrap();
+    fs::create_dir_all(tree.path().join(format!("proc/{}/task", PID + 1))).unwrap();
+    fs::create_dir_all(tree.path().join(format!("proc/{0}/task/{0}", PID + 1))).unwrap();
+    fs::write(tree.path().join(format!("proc/{0}/task/{0}/fd", PID + 1)), "").unwrap();
+    let found = read(tree.path());
+    assert_eq!(
+        (found.unreadable, found.sockets.len()),
+        (2, 1),
+        "each is one, and the rest is read all the same"
+    );
+}
+
+/// One that ends between the listing and the look.
+#[test]
+fn what_is_gone_is_no_gap() {
+    let tree = tempfile::tempdir().unwrap();
+    thread(tree.path(), 1, 1, &[]);
+    fs::create_dir_all(tree.path().join(format!("proc/{PID}"))).unwrap();
+    fs::create_dir_all(tree.path().join(format!("proc/{0}/task/{0}", PID + 1))).unwrap();
+    assert_eq!(sockets(tree.path()), []);
+}

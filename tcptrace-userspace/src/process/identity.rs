@@ -1,0 +1,138 @@
+//! What one process is.
+
+use std::{fs, os::unix::ffi::OsStringExt as _, path::Path};
+
+use super::{Container, cgroup, descriptors::inode};
+
+/// A process, as it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id (thread group).
+    pub pid: u32,
+    /// When it started, in clock ticks since boot: with the id it is unique.
+    pub start_ticks: u64,
+    /// Its name: any bytes but NUL.
+    pub comm: Vec<u8>,
+    /// Path of its program: any bytes but NUL. `None` for a kernel thread, and where it may not be read.
+    pub exe: Option<Vec<u8>>,
+    /// The program's file is gone: replaced by an update, or deleted by whoever would hide it.
+    pub exe_deleted: bool,
+    /// Real user id.
+    pub uid: u32,
+    /// systemd's unit, `nginx.service`; of a user's own manager `user@1000.service/app.service`. `None` too for the
+    /// scope that a container has to itself, since [`Container::id`] says as much.
+    pub unit: Option<String>,
+    /// The container that it runs in.
+    pub container: Option<Container>,
+    /// Inode number of its network namespace; `None` where it may not be read.
+    pub netns: Option<u32>,
+}
+
+/// What `d_path()` in the kernel puts behind the path of a file that has no name any more.
+const DELETED: &[u8] = b" (deleted)";
+
+impl Process {
+    /// Reads all of it but what `head` has. `None` when the process ends meanwhile.
+    pub(super) fn read(proc: &Path, pid: u32, head: &Head) -> Option<Self> {
+        let directory = proc.join(pid.to_string());
+        let read = |name: &str| fs::read(directory.join(name)).ok();
+        let mut comm = read("comm")?;
+        comm.pop_if(|last| *last == b'\n');
+        let (exe, exe_deleted) = match link(&directory, "exe") {
+            Some(mut exe) if exe.ends_with(DELETED) => {
+                exe.truncate(exe.len() - DELETED.len());
+                (Some(exe), true)
+            }
+            exe => (exe, false),
+        };
+        let (unit, container) = read("cgroup")
+            .map_or((None, None), |cgroups| cgroup::identify(&String::from_utf8_lossy(&cgroups)));
+        let process = Self {
+            pid,
+            start_ticks: head.start_ticks,
+            comm,
+            exe,
+            exe_deleted,
+            uid: uid(&read("status")?)?,
+            unit,
+            container,
+            netns: link(&directory, "ns/net").and_then(|link| inode(&link, "net")),
+        };
+        // Otherwise this was read of two processes, or of two programs.
+        Head::read(proc, pid).is_some_and(|now| now.is_program_of(head)).then_some(process)
+    }
+}
+
+fn link(directory: &Path, name: &str) -> Option<Vec<u8>> {
+    Some(fs::read_link(directory.join(name)).ok()?.into_os_string().into_vec())
+}
+
+/// The real user id in `/proc/PID/status`, in the reader's user namespace.
+fn uid(status: &[u8]) -> Option<u32> {
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Uid:"))?;
+    str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
+}
+
+/// The part of `/proc/PID/stat` that tells whether a process is still the same one and runs the same program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Head {
+    /// Field 22.
+    pub(super) start_ticks: u64,
+    /// The name, which `execve()` sets.
+    comm: Vec<u8>,
+    /// Fields 26 to 28: where program and stack begin. They change with `execve()`, also to a program of the same
+    /// name; who may not look into the process reads zeros.
+    memory: [u64; 3],
+}
+
+impl Head {
+    /// Whether it is the same process running the same program, though maybe under another name.
+    fn is_program_of(&self, other: &Self) -> bool {
+        (self.start_ticks, self.memory) == (other.start_ticks, other.memory)
+    }
+
+    /// `None` when there is no such process.
+    pub(super) fn read(proc: &Path, pid: u32) -> Option<Self> {
+        Self::parse(&fs::read(proc.join(format!("{pid}/stat"))).ok()?)
+    }
+
+    /// The name may hold anything, parentheses too; what follows it holds none.
+    fn parse(stat: &[u8]) -> Option<Self> {
+        let (start, end) =
+            (stat.iter().position(|byte| *byte == b'(')?, stat.iter().rposition(|byte| *byte == b')')?);
+        let comm = stat.get(start + 1..end)?.to_vec();
+        // The first one is field 3.
+        let fields: Vec<&str> = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().collect();
+        let field = |number: usize| fields.get(number - 3)?.parse().ok();
+        Some(Self { start_ticks: field(22)?, comm, memory: [field(26)?, field(27)?, field(28)?] })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_cannot_forge_the_fields_behind_it() {
+        let tail = "S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 4711 9 10 11 12 13 14 15 0";
+        for name in ["nginx", ") R 1", "a (b) c", "", ") S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 1 0 1 0 1"] {
+            let head = Head::parse(format!("77 ({name}) {tail}\n").as_bytes()).unwrap();
+            assert_eq!((head.start_ticks, head.memory), (4711, [12, 13, 14]), "{name:?}");
+            assert_eq!(head.comm, name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn what_is_no_stat_is_refused() {
+        for stat in ["", "77", "77 (", "77 )(", "77 (x)", "77 (x) S 1 2", "77 (x) S \u{fffd}"] {
+            assert_eq!(Head::parse(stat.as_bytes()), None, "{stat:?}");
+        }
+    }
+
+    #[test]
+    fn the_real_user_id() {
+        assert_eq!(uid(b"Name:\tUid: 7\nUid:\t33\t0\t33\t33\nGid:\t1\t1\t1\t1\n"), Some(33));
+        assert_eq!(uid(b"Uid:\t-1\n"), None);
+        assert_eq!(uid(b"Name:\tx\n"), None);
+    }
+}

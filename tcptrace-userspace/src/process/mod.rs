@@ -1,0 +1,16 @@
+//! Who a socket belongs to: the processes that hold it open, and what these are.
+//!
+//! [`Holders`] maps a socket's inode to those who hold it; [`Processes`] tells of a process its name, program, user,
+//! systemd unit and container. All of it is read, nothing is kept beyond what the caller keeps.
+
+mod cgroup;
+mod container;
+mod descriptors;
+mod holders;
+mod identity;
+mod processes;
+
+pub use container::{Container, Runtime};
+pub use holders::{Holder, Holders};
+pub use identity::Process;
+pub use processes::Processes;

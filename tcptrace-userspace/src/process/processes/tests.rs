@@ -1,0 +1,163 @@
+//! Recorded trees of `/proc`, and processes that change.
+
+use std::{fs, os::unix::fs::symlink};
+
+use super::*;
+use crate::process::Runtime;
+
+const PID: u32 = 5_000_000;
+
+/// A process as `/proc` shows it.
+struct Recorded<'a> {
+    comm: &'a str,
+    start: u64,
+    program: u64,
+    exe: &'a str,
+    cgroup: &'a str,
+}
+
+const NGINX: Recorded<'_> = Recorded {
+    comm: "nginx",
+    start: 4711,
+    program: 94_000,
+    exe: "/usr/sbin/nginx",
+    cgroup: "0::/system.slice/nginx.service\n",
+};
+
+impl Recorded<'_> {
+    fn write(&self, root: &Path, pid: u32) {
+        let directory = root.join(format!("proc/{pid}"));
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(directory.join("ns")).unwrap();
+        let write = |name: &str, content: String| fs::write(directory.join(name), content).unwrap();
+        let Self { comm, start, program, exe, cgroup } = self;
+        let tail = "S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0";
+        write("stat", format!("{pid} ({comm}) {tail} {start} 9 10 11 {program} 13 14 15 0\n"));
+        write("comm", format!("{comm}\n"));
+        write("status", "Name:\tx\nUid:\t33\t0\t0\t0\n".to_owned());
+        write("cgroup", (*cgroup).to_owned());
+        symlink(exe, directory.join("exe")).unwrap();
+        symlink("net:[4026531840]", directory.join("ns/net")).unwrap();
+    }
+}
+
+/// A tree with one process.
+fn tree(process: &Recorded<'_>) -> (tempfile::TempDir, Processes) {
+    let tree = tempfile::tempdir().unwrap();
+    process.write(tree.path(), PID);
+    let processes = Processes::below(tree.path());
+    (tree, processes)
+}
+
+fn comm(process: Option<&Arc<Process>>) -> Option<&[u8]> {
+    process.map(|process| process.comm.as_slice())
+}
+
+#[test]
+fn a_recorded_process() {
+    let (_tree, mut processes) = tree(&NGINX);
+    let expected = Process {
+        pid: PID,
+        start_ticks: 4711,
+        comm: b"nginx".to_vec(),
+        exe: Some(b"/usr/sbin/nginx".to_vec()),
+        exe_deleted: false,
+        uid: 33,
+        unit: Some("nginx.service".to_owned()),
+        container: None,
+        netns: Some(4_026_531_840),
+    };
+    assert_eq!(processes.get(PID).as_deref(), Some(&expected));
+    assert_eq!(processes.get(PID + 1), None);
+}
+
+#[test]
+fn a_deleted_program_a_hostile_name_and_a_container() {
+    let id = "0123456789abcdef".repeat(4);
+    let hostile = Recorded {
+        comm: "x) R 1 (\u{1b}[2J\\",
+        exe: "/tmp/x (deleted)",
+        cgroup: &format!("0::/system.slice/docker-{id}.scope\n"),
+        ..NGINX
+    };
+    let (_tree, mut processes) = tree(&hostile);
+    let process = processes.get(PID).unwrap();
+    assert_eq!((process.comm.as_slice(), process.start_ticks), (hostile.comm.as_bytes(), 4711));
+    assert_eq!((process.exe.as_deref(), process.exe_deleted), (Some(b"/tmp/x".as_slice()), true));
+    let container = process.container.as_ref().unwrap();
+    assert_eq!((container.runtime, &container.id, &process.unit), (Runtime::Docker, &id, &None));
+}
+
+/// A kernel thread has no program, and another user's namespace may not be read.
+#[test]
+fn what_may_not_be_read_is_not_known() {
+    let (tree, mut processes) = tree(&NGINX);
+    for name in ["exe", "ns/net", "cgroup"] {
+        fs::remove_file(tree.path().join(format!("proc/{PID}/{name}"))).unwrap();
+    }
+    let process = processes.get(PID).unwrap();
+    assert_eq!((&process.exe, process.netns, &process.unit), (&None, None, &None));
+}
+
+/// The id comes round: the same id, another start.
+#[test]
+fn an_id_that_is_used_again_inherits_nothing() {
+    let (tree, mut processes) = tree(&NGINX);
+    let now = Instant::now();
+    let first = processes.at(PID, now).unwrap();
+    Recorded { comm: "other", start: 4712, cgroup: "0::/\n", ..NGINX }.write(tree.path(), PID);
+    let second = processes.at(PID, now + BELIEVED).unwrap();
+    assert_eq!((first.start_ticks, first.comm.as_slice()), (4711, b"nginx".as_slice()));
+    assert_eq!(
+        (second.start_ticks, second.comm.as_slice(), &second.unit),
+        (4712, b"other".as_slice(), &None)
+    );
+    // Even of the same name.
+    Recorded { start: 4713, ..NGINX }.write(tree.path(), PID);
+    assert_eq!(processes.at(PID, now + 2 * BELIEVED).unwrap().start_ticks, 4713);
+}
+
+#[test]
+fn another_program_is_looked_at_again() {
+    let (tree, mut processes) = tree(&NGINX);
+    let now = Instant::now();
+    assert_eq!(comm(processes.at(PID, now).as_ref()), Some(b"nginx".as_slice()));
+    // execve() of the same file name, elsewhere.
+    Recorded { program: 95_000, exe: "/opt/nginx", ..NGINX }.write(tree.path(), PID);
+    assert_eq!(processes.at(PID, now + BELIEVED).unwrap().exe.as_deref(), Some(b"/opt/nginx".as_slice()));
+}
+
+#[test]
+fn one_that_ended_is_forgotten() {
+    let (tree, mut processes) = tree(&NGINX);
+    let now = Instant::now();
+    assert!(processes.at(PID, now).is_some());
+    fs::remove_dir_all(tree.path().join(format!("proc/{PID}"))).unwrap();
+    assert!(processes.at(PID, now + BELIEVED / 2).is_some(), "believed for a moment");
+    assert!(processes.at(PID, now + BELIEVED).is_none() && processes.known.is_empty());
+}
+
+#[test]
+fn an_unchanged_one_is_not_read_again_and_the_oldest_are_forgotten() {
+    let (tree, mut processes) = tree(&NGINX);
+    let now = Instant::now();
+    let first = processes.at(PID, now).unwrap();
+    assert!(Arc::ptr_eq(&first, &processes.at(PID, now + BELIEVED).unwrap()));
+    processes.known.set_capacity(2);
+    for pid in [PID + 1, PID + 2] {
+        NGINX.write(tree.path(), pid);
+        assert!(processes.at(pid, now).is_some());
+    }
+    assert_eq!(processes.known.len(), 2);
+    assert!(processes.known.get(&PID).is_none(), "the one asked for least recently");
+}
+
+/// This process, by the running kernel.
+#[test]
+fn oneself() {
+    let process = Processes::new().get(std::process::id()).unwrap();
+    assert_eq!(process.uid, nix::unistd::getuid().as_raw());
+    let exe = std::env::current_exe().unwrap();
+    assert_eq!(process.exe.as_deref(), Some(exe.as_os_str().as_encoded_bytes()));
+    assert!(process.netns.is_some_and(|netns| netns > 0) && !process.exe_deleted);
+}

@@ -178,7 +178,7 @@ fn address(bytes: &mut &[u8]) -> Address {
 
 /// Both addresses in one family: IPv4 when the socket is, or when either is v4-mapped (an IPv6 socket that
 /// talks IPv4; the other one may still be `::`).
-fn addresses(family: u8, laddr: Address, raddr: Address) -> (IpAddr, IpAddr) {
+pub(crate) fn addresses(family: u8, laddr: Address, raddr: Address) -> (IpAddr, IpAddr) {
     if u16::from(family) == tcptrace_common::AF_INET || laddr.is_v4() || raddr.is_v4() {
         (v4(laddr).into(), v4(raddr).into())
     } else {

@@ -4,6 +4,8 @@
 //! them, [`tracker`] adds what only history tells (time in the old state, owner), and a [`sink`] writes the
 //! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
 //! its settings. [`doctor`] says what of this works on a host. `docs/architecture.md` tells the whole road.
+//!
+//! [`snapshot`] is apart from that road: it asks the kernel for the TCP sockets of this moment.
 
 pub mod bpf;
 pub mod cli;
@@ -15,6 +17,7 @@ pub mod event;
 pub mod process;
 pub mod record;
 pub mod sink;
+pub mod snapshot;
 pub mod state;
 pub mod text;
 pub mod trace;

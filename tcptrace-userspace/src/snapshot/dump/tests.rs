@@ -1,0 +1,87 @@
+use netlink_packet_core::NLMSG_OVERRUN;
+use proptest::prelude::*;
+
+use super::*;
+
+const FACTS: Facts = Facts { netns: None, fin_timeout_ms: None };
+
+fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(16 + payload.len()).expect("short");
+    let mut bytes = length.to_ne_bytes().to_vec();
+    bytes.extend([kind.to_ne_bytes(), flags.to_ne_bytes()].concat());
+    bytes.extend([0; 8]);
+    bytes.extend(payload);
+    bytes.resize(bytes.len().next_multiple_of(4), 0);
+    bytes
+}
+
+/// The fixed part of an answer.
+fn answer(cookie: u8, rport: u8) -> Vec<u8> {
+    let mut payload = vec![0; 72];
+    payload[0] = AF_INET;
+    payload[1] = 1;
+    payload[7] = rport;
+    payload[44] = cookie;
+    payload
+}
+
+#[test]
+fn a_question_for_everything() {
+    let bytes = question(AF_INET6, 0);
+    assert_eq!(bytes.len(), 72, "a netlink header and struct inet_diag_req_v2");
+    assert_eq!(bytes[..4], 72_u32.to_ne_bytes());
+    assert_eq!(bytes[16..18], [10, 6], "AF_INET6, IPPROTO_TCP");
+    assert_eq!(bytes[20..24], [0xff; 4], "every state");
+    assert_eq!(question(AF_INET, 1 << 10)[20..24], 1024_u32.to_ne_bytes());
+}
+
+#[test]
+fn a_datagram_of_several_messages() {
+    let mut datagram = message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP_INTR, &answer(1, 1));
+    datagram.extend(message(SOCK_DIAG_BY_FAMILY, 0, &answer(2, 2)));
+    datagram.extend(message(SOCK_DIAG_BY_FAMILY, 0, &[0; 20]));
+    datagram.extend(message(NLMSG_OVERRUN, 0, &[]));
+    datagram.extend(message(NLMSG_DONE, 0, &0_i32.to_ne_bytes()));
+    let (mut walk, mut sockets) = (Walk::default(), Vec::new());
+    assert_eq!(walk.messages(&datagram, FACTS, &mut sockets), Ok(true));
+    assert_eq!(sockets.len(), 2);
+    assert!(walk.interrupted);
+    assert_eq!(walk.undecodable, 2, "an answer that is too short, and what is no answer");
+    // The rest of a message that does not end is not guessed at.
+    let (mut walk, mut sockets) = (Walk::default(), Vec::new());
+    assert_eq!(walk.messages(&datagram[..100], FACTS, &mut sockets), Ok(false));
+    assert_eq!((sockets.len(), walk.undecodable), (1, 1));
+}
+
+#[test]
+fn the_last_message_tells_the_error() {
+    let last =
+        |kind, payload: &[u8]| Walk::default().messages(&message(kind, 0, payload), FACTS, &mut Vec::new());
+    assert_eq!(last(NLMSG_DONE, &[0; 4]), Ok(true));
+    assert_eq!(last(NLMSG_DONE, &(-2_i32).to_ne_bytes()), Err(Errno::ENOENT));
+    assert_eq!(last(NLMSG_ERROR, &(-1_i32).to_ne_bytes()), Err(Errno::EPERM));
+    assert_eq!(last(NLMSG_ERROR, &[]), Err(Errno::EBADMSG));
+}
+
+#[test]
+fn of_doubles_the_last_stays() {
+    let socket = |cookie, rport| answer::decode(&answer(cookie, rport), None, None).expect("an answer");
+    let mut sockets = vec![socket(1, 1), socket(2, 2), socket(1, 3), socket(3, 4), socket(1, 5)];
+    drop_doubles(&mut sockets);
+    let left: Vec<_> = sockets.iter().map(|socket| (socket.cookie, socket.rport)).collect();
+    assert_eq!(left, [(2, 2), (3, 4), (1, 5)]);
+}
+
+proptest! {
+    #[test]
+    fn datagrams_never_panic(
+        noise in prop::collection::vec(any::<u8>(), 0..300),
+        place in 0..88_usize,
+        value in any::<u8>(),
+    ) {
+        let _ = Walk::default().messages(&noise, FACTS, &mut Vec::new());
+        let mut datagram = message(SOCK_DIAG_BY_FAMILY, 0, &answer(1, 1));
+        datagram[place] = value;
+        let _ = Walk::default().messages(&datagram, FACTS, &mut Vec::new());
+    }
+}

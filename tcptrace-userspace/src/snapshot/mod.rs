@@ -1,0 +1,112 @@
+//! All TCP sockets of this moment, of every network namespace that can be reached: what the kernel answers to
+//! `ss`'s question (`sock_diag(7)`).
+//!
+//! The kernel's event that a trace stands on never tells of request sockets and of those in TIME_WAIT, and of older
+//! sockets only when they change; a snapshot has them all. It is no atomic picture: the kernel walks its tables
+//! while sockets come and go. What lived through the whole walk is in it, once.
+
+mod age;
+mod answer;
+mod dump;
+mod gaps;
+mod namespaces;
+mod socket;
+mod work;
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+pub use age::Age;
+pub use answer::{AnswerError, decode};
+pub use gaps::{Gaps, Obstacle, Unseen};
+pub use socket::{Info, Kind, Socket, Timer, TimerKind};
+
+/// What to ask for.
+#[derive(Clone, Debug, Default)]
+pub struct Request {
+    /// One network namespace only.
+    pub netns: Option<Netns>,
+    /// Bit per state ([`State`](crate::state::State)): the states that are wanted. 0 is all.
+    pub states: u32,
+}
+
+/// A network namespace that is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Netns {
+    /// Its inode number.
+    pub inode: u32,
+    /// A file to enter it by, where the user named one. Without, a process or a mount in it is looked for.
+    pub path: Option<PathBuf>,
+}
+
+/// The sockets of this moment.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// Every socket once, in no order.
+    pub sockets: Vec<Socket>,
+    /// The namespaces that were read, our own first.
+    pub namespaces: Vec<Namespace>,
+    /// What could not be seen.
+    pub gaps: Gaps,
+}
+
+/// When a namespace was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// Inode number; `None` when `/proc` does not tell that of our own.
+    pub inode: Option<u32>,
+    /// Before the first question, nanoseconds of `CLOCK_MONOTONIC`.
+    pub begin_ns: u64,
+    /// After the last answer.
+    pub end_ns: u64,
+}
+
+/// Why there is no snapshot at all. What lacks in one is in its [`Gaps`].
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum SnapshotError {
+    /// No namespace could be read.
+    #[error("the TCP sockets cannot be read: {0}")]
+    Nothing(Obstacle),
+    /// Nothing that can be seen is in the namespace that was asked for.
+    #[error(
+        "no process or mount that can be seen here is in network namespace {0}; a path such as /proc/PID/ns/net \
+         names one, too"
+    )]
+    NoSuchNamespace(u32),
+}
+
+/// Takes a snapshot. Threads of its own enter the namespaces; the calling one stays where it is.
+///
+/// # Errors
+/// [`SnapshotError`], when not a single namespace could be read.
+pub fn take(request: &Request) -> Result<Snapshot, SnapshotError> {
+    let mut found = namespaces::find(request.netns.as_ref());
+    if found.candidates.is_empty() {
+        let obstacle = found.gaps.namespaces.pop().map(|unseen| unseen.obstacle);
+        let inode = request.netns.as_ref().map_or(0, |netns| netns.inode);
+        return Err(obstacle.map_or(SnapshotError::NoSuchNamespace(inode), SnapshotError::Nothing));
+    }
+    let mut snapshot = Snapshot { gaps: found.gaps, ..Snapshot::default() };
+    for (candidate, outcome) in found.candidates.iter().zip(work::dump_all(&found.candidates, request.states))
+    {
+        match outcome {
+            Ok(mut read) => {
+                if snapshot.sockets.is_empty() {
+                    snapshot.sockets = read.sockets;
+                } else {
+                    snapshot.sockets.append(&mut read.sockets);
+                }
+                snapshot.gaps.add(&read.faults);
+                snapshot.namespaces.push(read.namespace);
+            }
+            Err(obstacle) => {
+                snapshot.gaps.namespaces.push(Unseen { netns: candidate.inode, obstacle });
+            }
+        }
+    }
+    match snapshot.gaps.namespaces.first() {
+        Some(first) if snapshot.namespaces.is_empty() => Err(SnapshotError::Nothing(first.obstacle)),
+        _ => Ok(snapshot),
+    }
+}

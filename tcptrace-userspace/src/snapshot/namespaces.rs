@@ -1,0 +1,170 @@
+//! Finding network namespaces: those of processes, those that are mounted, and our own.
+
+use std::{
+    collections::HashSet,
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    path::{Path, PathBuf},
+};
+
+use nix::errno::Errno;
+
+use super::{Gaps, Netns, Obstacle, Unseen};
+
+/// A namespace to be read.
+pub(super) struct Candidate {
+    /// Its inode number.
+    pub(super) inode: Option<u32>,
+    /// What keeps it alive and lets a thread enter it; `None` for our own, where every thread begins.
+    pub(super) file: Option<File>,
+}
+
+/// What was found. The namespaces exist as long as their candidates.
+#[derive(Default)]
+pub(super) struct Found {
+    /// Our own, if wanted, is the first.
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) gaps: Gaps,
+}
+
+/// Finds all namespaces, or the one that is wanted.
+pub(super) fn find(wanted: Option<&Netns>) -> Found {
+    let own = inode_of(Path::new("/proc/thread-self/ns/net")).ok();
+    let mut search = Search { wanted: wanted.map(|netns| netns.inode), ..Search::default() };
+    if wanted.is_none_or(|netns| Some(netns.inode) == own) {
+        search.seen.extend(own);
+        search.found.candidates.push(Candidate { inode: own, file: None });
+    } else if let Some(Netns { inode, path: Some(path) }) = wanted {
+        search.look_at(path, *inode);
+    }
+    if wanted.is_none() || search.found.candidates.is_empty() {
+        search.processes();
+        search.mounts();
+    }
+    if wanted.is_some() && !search.found.candidates.is_empty() {
+        // What cannot be looked into is of no matter when it is known where to look.
+        search.found.gaps.unreadable_processes = 0;
+    }
+    search.found
+}
+
+#[derive(Default)]
+struct Search {
+    wanted: Option<u32>,
+    seen: HashSet<u32>,
+    found: Found,
+}
+
+impl Search {
+    fn processes(&mut self) {
+        let Ok(entries) = fs::read_dir("/proc") else { return };
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            if !name.as_encoded_bytes().iter().all(u8::is_ascii_digit) {
+                continue;
+            }
+            let path = entry.path().join("ns/net");
+            match inode_of(&path) {
+                Ok(inode) => self.look_at(&path, inode),
+                Err(error) if is_gone(&error) => {}
+                Err(_) => self.found.gaps.unreadable_processes += 1,
+            }
+        }
+    }
+
+    /// Those that are kept by a mount, without any process: `ip netns add`, container runtimes.
+    fn mounts(&mut self) {
+        // Not all of it needs to be UTF-8.
+        let Ok(mounts) = fs::read("/proc/thread-self/mountinfo") else { return };
+        for line in mounts.split(|byte| *byte == b'\n') {
+            if let Some((inode, path)) = mounted_namespace(line) {
+                self.look_at(&path, inode);
+            }
+        }
+    }
+
+    /// Opens a namespace at once, since who keeps it alive may end any time.
+    fn look_at(&mut self, path: &Path, inode: u32) {
+        if self.wanted.is_some_and(|wanted| wanted != inode) || self.seen.contains(&inode) {
+            return;
+        }
+        match File::open(path) {
+            // The path may have come to mean another one; what counts is what is open.
+            Ok(file) if file.metadata().is_ok_and(|now| now.ino() == u64::from(inode)) => {
+                self.seen.insert(inode);
+                self.found.candidates.push(Candidate { inode: Some(inode), file: Some(file) });
+            }
+            Ok(_) => {}
+            Err(error) if is_gone(&error) => {}
+            Err(error) => {
+                self.seen.insert(inode);
+                let obstacle = Obstacle::Open(errno(&error));
+                self.found.gaps.namespaces.push(Unseen { netns: Some(inode), obstacle });
+            }
+        }
+    }
+}
+
+fn inode_of(path: &Path) -> io::Result<u32> {
+    u32::try_from(fs::metadata(path)?.ino()).map_err(io::Error::other)
+}
+
+/// Whether a process ended just now.
+fn is_gone(error: &io::Error) -> bool {
+    matches!(errno(error), Errno::ENOENT | Errno::ESRCH)
+}
+
+fn errno(error: &io::Error) -> Errno {
+    error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
+}
+
+/// A line of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`) if it is of a network namespace: root `net:[INODE]`, and
+/// where it is mounted.
+fn mounted_namespace(line: &[u8]) -> Option<(u32, PathBuf)> {
+    let mut fields = line.split(|byte| *byte == b' ').skip(3);
+    let root = str::from_utf8(fields.next()?).ok()?;
+    let inode = root.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?;
+    Some((inode, PathBuf::from(OsString::from_vec(without_escapes(fields.next()?)))))
+}
+
+/// The kernel writes space, tab, newline and backslash in names as three octal digits.
+fn without_escapes(field: &[u8]) -> Vec<u8> {
+    let mut name = Vec::with_capacity(field.len());
+    let mut rest = field;
+    while let Some((first, after)) = rest.split_first() {
+        let escape = if *first == b'\\' { after.get(..3) } else { None };
+        let code = escape.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok());
+        name.push(code.unwrap_or(*first));
+        rest = if code.is_some() { &after[3..] } else { after };
+    }
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_of_network_namespaces() {
+        let line = |root: &str, place: &str| {
+            format!("41 22 0:4 {root} {place} rw shared:12 - nsfs nsfs rw").into_bytes()
+        };
+        assert_eq!(
+            mounted_namespace(&line("net:[4026532177]", r"/run/netns/a\040b\134c")),
+            Some((4_026_532_177, PathBuf::from("/run/netns/a b\\c")))
+        );
+        for other in ["mnt:[4026532178]", "/", "net:[]", "net:[-1]", "net:[4026532177"] {
+            assert_eq!(mounted_namespace(&line(other, "/run/x")), None, "{other}");
+        }
+        assert_eq!(mounted_namespace(b""), None);
+        assert_eq!(mounted_namespace(b"1 2 3 net:[1]"), None);
+    }
+
+    #[test]
+    fn what_is_no_escape_stays() {
+        assert_eq!(without_escapes(br"a\9\04"), br"a\9\04");
+        assert_eq!(without_escapes(br"\777"), br"\777");
+    }
+}

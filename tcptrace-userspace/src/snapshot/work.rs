@@ -1,0 +1,83 @@
+//! Threads that enter namespaces and read them.
+
+use std::{
+    fs,
+    num::NonZero,
+    sync::atomic::{AtomicUsize, Ordering},
+    thread,
+};
+
+use nix::{
+    errno::Errno,
+    sched::{CloneFlags, setns},
+};
+
+use super::{
+    Namespace, Obstacle, Socket,
+    dump::{self, BUFFER, Facts},
+    gaps::Faults,
+    namespaces::Candidate,
+};
+use crate::clock::monotonic_ns;
+
+/// Threads at most. Namespaces share the kernel's big tables, and each is a walk through them: with hundreds of
+/// containers that takes time.
+const MOST: usize = 8;
+
+/// What was read of a namespace.
+pub(super) struct Read {
+    pub(super) namespace: Namespace,
+    pub(super) sockets: Vec<Socket>,
+    pub(super) faults: Faults,
+}
+
+/// Reads all candidates, and returns an outcome for each of them, in their order.
+pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read, Obstacle>> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get).min(candidates.len()).min(MOST);
+    // The first number that is given out is that of our own namespace, to a thread that still is in it.
+    let next = AtomicUsize::new(0);
+    let worker = || {
+        let mut buffer = vec![0; BUFFER];
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(candidate) = candidates.get(index) else { return done };
+            done.push((index, read(candidate, states, &mut buffer)));
+        }
+    };
+    let mut failure = Errno::UnknownErrno;
+    let mut outcomes: Vec<Option<Result<Read, Obstacle>>> = candidates.iter().map(|_| None).collect();
+    thread::scope(|scope| {
+        let mut workers = Vec::new();
+        for _ in 0..threads {
+            match thread::Builder::new().name("snapshot".to_owned()).spawn_scoped(scope, worker) {
+                Ok(handle) => workers.push(handle),
+                // The others do the work, if there are any.
+                Err(error) => failure = Errno::from_raw(error.raw_os_error().unwrap_or(0)),
+            }
+        }
+        for worker in workers {
+            for (index, outcome) in worker.join().unwrap_or_default() {
+                outcomes[index] = Some(outcome);
+            }
+        }
+    });
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Obstacle::Thread(failure)))).collect()
+}
+
+fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, Obstacle> {
+    if let Some(file) = &candidate.file {
+        setns(file, CloneFlags::CLONE_NEWNET).map_err(Obstacle::Enter)?;
+    }
+    let facts = Facts { netns: candidate.inode, fin_timeout_ms: fin_timeout_ms() };
+    let begin_ns = monotonic_ns();
+    let (sockets, faults) = dump::dump(facts, states, buffer).map_err(Obstacle::Dump)?;
+    let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns() };
+    Ok(Read { namespace, sockets, faults })
+}
+
+/// `net.ipv4.tcp_fin_timeout` of the namespace that the calling thread is in.
+fn fin_timeout_ms() -> Option<u32> {
+    let text = fs::read_to_string("/proc/sys/net/ipv4/tcp_fin_timeout").ok()?;
+    text.trim().parse::<u32>().ok()?.checked_mul(1_000)
+}

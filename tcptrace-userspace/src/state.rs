@@ -16,10 +16,6 @@ impl State {
     pub const SYN_SENT: Self = Self(tcptrace_common::TCP_SYN_SENT);
     /// The kernel just made a child socket.
     pub const SYN_RECV: Self = Self(tcptrace_common::TCP_SYN_RECV);
-    /// Closed here, and the peer has acknowledged that; it has not closed yet.
-    pub const FIN_WAIT2: Self = Self(5);
-    /// Closed by both sides, this one first: late segments may still come.
-    pub const TIME_WAIT: Self = Self(6);
     /// No connection.
     pub const CLOSE: Self = Self(tcptrace_common::TCP_CLOSE);
     /// This side closed first; its FIN is not acknowledged.

@@ -1,13 +1,14 @@
 //! What leaves the tracker and enters a sink.
 
-use std::num::NonZeroU64;
+use std::{num::NonZeroU64, sync::Arc};
 
 use tcptrace_common::Counters;
 
-use crate::{close::Closing, event::Event, state::State};
+use crate::{close::Closing, event::Event, state::State, tracker::Reconciled};
 
 /// The one type that travels from the tracker to the sinks.
 #[derive(Clone, Debug)]
+#[expect(clippy::large_enum_variant, reason = "nearly all of them are transitions")]
 pub enum Record {
     /// A socket changed its state.
     Transition(Transition),
@@ -24,6 +25,9 @@ pub struct Transition {
     pub event: Event,
     /// Nanoseconds in the old state; `None` when its beginning was not seen.
     pub in_old_state_ns: Option<u64>,
+    /// Nanoseconds in the old state at least, where its beginning was not seen: it was in it when the trace first
+    /// looked, or what the kernel keeps of it tells more.
+    pub at_least_ns: Option<u64>,
     /// The process that owns the socket, if certain.
     pub owner: Option<Owner>,
     /// Who says that it happened.
@@ -62,6 +66,8 @@ pub struct Owner {
     pub comm: [u8; 16],
     /// How it is known.
     pub provenance: Provenance,
+    /// Other processes that hold the socket open: those of a pre-fork server, or who was passed a descriptor.
+    pub others: Option<Arc<[u32]>>,
 }
 
 /// How an owner is known.
@@ -71,6 +77,8 @@ pub enum Provenance {
     Exact,
     /// The process opened the listener that this socket came from; who accepted it is not known yet.
     Inherited,
+    /// The process had the socket open when the host was last looked at.
+    Snapshot,
 }
 
 impl Provenance {
@@ -79,6 +87,7 @@ impl Provenance {
         match self {
             Self::Exact => "exact",
             Self::Inherited => "inherited",
+            Self::Snapshot => "snapshot",
         }
     }
 }
@@ -155,6 +164,10 @@ pub struct Summary {
     pub evicted: u64,
     /// Inferred transitions, which are not among those delivered.
     pub inferred: u64,
+    /// What lists of the kernel's sockets have put right.
+    pub reconciled: Reconciled,
+    /// Of the sockets that are older than the trace, what could not be seen.
+    pub unlisted: Option<String>,
 }
 
 impl Summary {

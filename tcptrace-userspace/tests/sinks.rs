@@ -11,7 +11,7 @@ use tcptrace::{
     record::{Loss, Lost, Record, Summary, Transition},
     sink::{Format, Style, TimeColumn, sink},
     state::State,
-    tracker::{Options, Tracker},
+    tracker::{Options, Reconciled, Tracker},
 };
 use tcptrace_common::{CloseMetrics, Counters};
 
@@ -93,6 +93,8 @@ fn story() -> Vec<Record> {
         missed_runs_known: true,
         evicted: 0,
         inferred: 2,
+        reconciled: Reconciled::default(),
+        unlisted: None,
     })));
     records
 }

@@ -73,6 +73,9 @@ pub struct TraceArgs {
     /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
     #[arg(long)]
     pub no_inferred: bool,
+    /// Do not look for sockets that are older than the trace, nor for what becomes of those that were closed
+    #[arg(long)]
+    pub no_snapshot: bool,
     /// Show the kernel side's diagnostics on standard error
     #[arg(short, long)]
     pub verbose: bool,
@@ -165,6 +168,7 @@ impl TraceArgs {
                 verbose: self.verbose,
             },
             infer: !self.no_inferred,
+            snapshot: !self.no_snapshot,
             format: self.output,
             time: match (self.timestamp, self.time) {
                 (true, _) => TimeColumn::Relative,

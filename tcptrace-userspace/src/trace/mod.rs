@@ -1,6 +1,9 @@
 //! The tracing session: attach, drain, track, hand to the writer, and account for all of it at the end.
 
 mod account;
+mod lister;
+mod listing;
+mod lists;
 mod order;
 mod pump;
 mod reader;
@@ -15,13 +18,15 @@ use std::{
 use thiserror::Error;
 
 use crate::{
-    bpf,
+    bpf::{self, Feature},
     clock::{Clock, monotonic_ns},
     record::{Record, Summary},
     sink::{self, Format, Style, TimeColumn},
     tracker::{self, Tracker},
 };
 
+use listing::Wanted;
+use lists::Lists;
 use pump::{End, Signals};
 use reader::Reader;
 use writer::Writer;
@@ -36,6 +41,8 @@ pub struct Settings {
     pub bpf: bpf::Options,
     /// Tell what follows from the kernel's events beside the events themselves.
     pub infer: bool,
+    /// List the sockets that are older than the trace.
+    pub snapshot: bool,
     /// Output format.
     pub format: Format,
     /// Time column.
@@ -97,14 +104,26 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let writer = Writer::start(sink::sink(style), io::stdout(), header).map_err(Error::Setup)?;
     announce(&tracer);
 
+    let features = tracer.features();
     let tracker = Tracker::new(tracker::Options {
         limit: usize::try_from(settings.bpf.max_connections).unwrap_or(usize::MAX),
         lports: settings.bpf.lports.clone(),
         filter: settings.bpf.filter,
         reset_reasons: tracer.reset_reasons().clone(),
         infer: settings.infer,
+        cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
     });
-    let mut reader = Reader::new(tracer, tracker, writer, settings.count);
+    let lists = if settings.snapshot && !settings.bpf.count_only {
+        let wanted = Wanted {
+            filter: settings.bpf.filter,
+            lports: settings.bpf.lports.clone(),
+            rports: settings.bpf.rports.clone(),
+        };
+        Some(Lists::start(wanted).map_err(Error::Setup)?)
+    } else {
+        None
+    };
+    let mut reader = Reader::new(tracer, tracker, writer, lists, settings.count);
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration))?;
 
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;

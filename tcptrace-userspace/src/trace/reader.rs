@@ -7,6 +7,9 @@ use tokio::io::unix::AsyncFd;
 use super::{
     BATCH, Batch, Error,
     account::Account,
+    lister::Progress,
+    listing::{Listing, Scope},
+    lists::Lists,
     order::Order,
     writer::{Ending, Offer, Patience, Writer},
 };
@@ -16,7 +19,8 @@ use crate::{
     decode::{decode, is_reset, records},
     event::Observed,
     record::{Loss, Lost, Origin, Record, Summary, Transition},
-    tracker::Tracker,
+    snapshot::Namespace,
+    tracker::{List, Tracker},
 };
 
 /// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
@@ -43,6 +47,9 @@ pub(super) struct Reader {
     order: Order,
     stage: Stage,
     writer: Writer,
+    lists: Option<Lists>,
+    /// Everything up to then has left the ring, nanoseconds of `CLOCK_MONOTONIC`.
+    released_ns: u64,
     /// Losses already told.
     told: Lost,
 }
@@ -82,6 +89,32 @@ impl Stage {
         }
     }
 
+    /// Takes in what is older than the trace.
+    fn list(&mut self, listing: Listing) {
+        let small = listing.small.iter().map(|small| (small.ends, small.cookie, small.state, small.since_ns));
+        self.tracker.list(listing.older, small);
+    }
+
+    fn confirm(&mut self, listing: Listing) {
+        // One that lacks something proves nothing.
+        if !listing.is_complete() {
+            return;
+        }
+        let Self { tracker, batch, account, wanted } = self;
+        for namespace in &listing.namespaces {
+            let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
+            let sockets = &listing.small_of(netns);
+            tracker.confirm(&List { netns, begin_ns, end_ns, sockets }, |transition| {
+                push(batch, account, wanted, transition);
+            });
+        }
+        if listing.scope == Scope::All {
+            let spans: Vec<_> =
+                listing.namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect();
+            tracker.reconcile(listing.older, &spans);
+        }
+    }
+
     fn tick(&mut self, now_ns: u64) {
         let Self { tracker, batch, account, wanted } = self;
         tracker.tick(now_ns, |transition| push(batch, account, wanted, transition));
@@ -113,10 +146,16 @@ fn push(batch: &mut Batch, account: &mut Account, wanted: &mut Option<u64>, tran
 }
 
 impl Reader {
-    pub(super) fn new(tracer: Tracer, tracker: Tracker, writer: Writer, count: Option<u64>) -> Self {
+    pub(super) fn new(
+        tracer: Tracer,
+        tracker: Tracker,
+        writer: Writer,
+        lists: Option<Lists>,
+        count: Option<u64>,
+    ) -> Self {
         let stage =
             Stage { tracker, batch: Vec::with_capacity(BATCH), account: Account::default(), wanted: count };
-        Self { tracer, order: Order::default(), stage, writer, told: Lost::default() }
+        Self { tracer, order: Order::default(), stage, writer, lists, released_ns: 0, told: Lost::default() }
     }
 
     /// Readable when the kernel side says that the ring fills up.
@@ -131,7 +170,11 @@ impl Reader {
         if self.order.is_drained() {
             let now_ns = monotonic_ns();
             let complete = self.gather();
-            self.order.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
+            if self.waits_for_list() {
+                return Step::Continue;
+            }
+            self.released_ns = now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS });
+            self.order.release(self.released_ns);
         }
         for _ in 0..BATCHES {
             self.fill();
@@ -146,6 +189,34 @@ impl Reader {
             }
         }
         Step::More
+    }
+
+    /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
+    fn waits_for_list(&mut self) -> bool {
+        let Some(lists) = self.lists.as_mut().filter(|lists| lists.is_starting()) else { return false };
+        match lists.first() {
+            Progress::Waiting => return true,
+            Progress::Done(listing) => {
+                lists.note(&listing);
+                self.stage.list(listing);
+            }
+            Progress::Nothing => {}
+        }
+        false
+    }
+
+    /// Compares what is remembered of small sockets with the kernel's lists, and orders the next one.
+    fn confirm(&mut self) {
+        let Some(lists) = self.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
+        // What has been released has to be tracked as well.
+        if self.order.is_drained()
+            && let Some(listing) = lists.later(self.released_ns)
+        {
+            self.stage.confirm(listing);
+        }
+        if lists.order(self.stage.tracker.wants_list()) == Some(Scope::All) {
+            self.stage.tracker.expect_list();
+        }
     }
 
     /// Takes over everything that had been recorded when it was called; `false` if some of that still waits on
@@ -187,6 +258,7 @@ impl Reader {
         };
         self.tell(lost);
         self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
+        self.confirm();
         Ok(self.drain())
     }
 
@@ -200,6 +272,10 @@ impl Reader {
         let mut patience = Patience::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
+        // A trace may be shorter than the list takes.
+        while self.waits_for_list() && !patience.is_over(0) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let counters = self.read_rest(&mut patience, count_only)?;
         self.stage.finish();
 
@@ -222,6 +298,8 @@ impl Reader {
             missed_runs_known: missed_runs.is_some(),
             evicted: self.stage.tracker.evicted(),
             inferred: self.stage.account.inferred,
+            reconciled: self.stage.tracker.reconciled(),
+            unlisted: self.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
         };
         self.stage.batch.push(Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {

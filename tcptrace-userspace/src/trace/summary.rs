@@ -62,11 +62,17 @@ fn render(summary: &Summary, counted: bool) -> String {
             summary.counters.other_protocol,
             "events of sockets that are not TCP (MPTCP's parents) are left out",
         ),
+        (summary.reconciled.appeared, "sockets had begun unseen, as a list of the kernel's shows"),
+        (summary.reconciled.vanished, "sockets had ended unseen"),
+        (summary.reconciled.changed, "sockets had changed their state unseen"),
         (summary.counters.same_state, "events without a change of state are left out"),
     ] {
         if count > 0 {
             let _ = writeln!(text, "{count} {what}");
         }
+    }
+    if let Some(unlisted) = &summary.unlisted {
+        let _ = writeln!(text, "Of the sockets that are older than the trace, not seen: {unlisted}");
     }
     if !summary.missed_runs_known {
         text.push_str("This kernel does not tell how often it skipped the program.\n");
@@ -110,6 +116,8 @@ fn advice(lost: &Lost) -> impl Iterator<Item = &'static str> {
 mod tests {
     use tcptrace_common::Counters;
 
+    use crate::tracker::Reconciled;
+
     use super::*;
 
     fn summary(lost: Lost) -> Summary {
@@ -126,6 +134,8 @@ mod tests {
             missed_runs_known: true,
             evicted: 0,
             inferred: 3,
+            reconciled: Reconciled { appeared: 1, vanished: 0, changed: 2 },
+            unlisted: Some("the open sockets of 9 processes".to_owned()),
         }
     }
 
@@ -134,6 +144,9 @@ mod tests {
         insta::assert_snapshot!(render(&summary(Lost::default()), false), @r"
         9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
         3 transitions were inferred from these (~>), into and out of TIME_WAIT
+        1 sockets had begun unseen, as a list of the kernel's shows
+        2 sockets had changed their state unseen
+        Of the sockets that are older than the trace, not seen: the open sockets of 9 processes
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2
@@ -146,6 +159,9 @@ mod tests {
         insta::assert_snapshot!(render(&summary(lost), false), @r"
         9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel, and 4 resets lost (ring full) in 1.50s
         3 transitions were inferred from these (~>), into and out of TIME_WAIT
+        1 sockets had begun unseen, as a list of the kernel's shows
+        2 sockets had changed their state unseen
+        Of the sockets that are older than the trace, not seen: the open sockets of 9 processes
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2

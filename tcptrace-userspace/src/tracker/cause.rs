@@ -86,7 +86,7 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
             _ => Cause::ActiveClose,
         }),
         _ if by_exit => Some(Cause::ProcessExited),
-        _ if event.context_owns => aborted(event.evidence?),
+        _ if event.context_owns => Some(aborted(event.evidence?)),
         // tcp_rcv_state_process(): data for a socket that is closed already.
         State::FIN_WAIT1 | State::FIN_WAIT2 | State::CLOSING => Some(Cause::ResetByKernel),
         // inet_csk_listen_stop() does not own the lock of the children that it throws away.
@@ -110,12 +110,12 @@ fn never_sent(event: &Event) -> bool {
 }
 
 /// `tcp_close()` or `tcp_disconnect()` of a process, with a reset.
-fn aborted(evidence: CloseEvidence) -> Option<Cause> {
-    Some(if evidence.shutdown != SHUTDOWN_MASK {
+fn aborted(evidence: CloseEvidence) -> Cause {
+    if evidence.shutdown != SHUTDOWN_MASK {
         Cause::ResetDisconnect
     } else if evidence.flags & EvidenceFlags::LINGER_ZERO != 0 {
         Cause::ResetLinger
     } else {
         Cause::ResetUnread
-    })
+    }
 }

@@ -24,6 +24,11 @@ pub(super) struct History {
 }
 
 impl History {
+    /// That of a socket of which only this is known.
+    pub(super) fn with_role(role: Option<Role>) -> Self {
+        Self { role, ..Self::default() }
+    }
+
     /// Takes in a transition; `in_old_state_ns` is how long the state that it leaves lasted.
     pub(super) fn add(&mut self, event: &Event, in_old_state_ns: Option<u64>) {
         let begins = match (event.old_state, event.new_state) {

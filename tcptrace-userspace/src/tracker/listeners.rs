@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use hashlink::LinkedHashMap;
 
+use super::ends::Ends;
 use crate::{
     event::Event,
     record::{Owner, Provenance},
@@ -13,10 +14,25 @@ use crate::{
 /// Network namespace, local address, local port.
 type Key = (Option<u32>, IpAddr, u16);
 
+/// Which socket it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Identity {
+    /// By its cookie.
+    Cookie(u64),
+    /// By its address, where the kernel has no cookie for it.
+    Address(u64),
+}
+
+impl Identity {
+    fn of(event: &Event) -> Self {
+        if event.cookie == 0 { Self::Address(event.skaddr) } else { Self::Cookie(event.cookie) }
+    }
+}
+
 /// Listening sockets seen to start, bounded like the table of connections.
 pub(super) struct Listeners {
-    /// With `SO_REUSEPORT` several sockets share a key: each by its address, with its owner.
-    by_address: LinkedHashMap<Key, Vec<(u64, Owner)>>,
+    /// With `SO_REUSEPORT` several sockets share a key: each with its owner.
+    by_address: LinkedHashMap<Key, Vec<(Identity, Owner)>>,
     limit: usize,
 }
 
@@ -30,22 +46,31 @@ impl Listeners {
         let key = (event.netns, event.laddr, event.lport);
         if event.new_state == State::LISTEN {
             if let Some(owner) = owner {
-                if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
-                    self.by_address.pop_front();
-                }
-                let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
-                sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
-                sockets.push((event.skaddr, owner.clone()));
+                self.add(key, Identity::of(event), owner.clone());
             }
         } else if event.old_state == State::LISTEN
             && event.new_state == State::CLOSE
             && let Some(sockets) = self.by_address.get_mut(&key)
         {
-            sockets.retain(|(skaddr, _)| *skaddr != event.skaddr);
+            sockets.retain(|(identity, _)| *identity != Identity::of(event));
             if sockets.is_empty() {
                 self.by_address.remove(&key);
             }
         }
+    }
+
+    /// Notes a listener that is older than the trace.
+    pub(super) fn list(&mut self, ends: &Ends, cookie: u64, owner: Owner) {
+        self.add((ends.netns, ends.laddr, ends.lport), Identity::Cookie(cookie), owner);
+    }
+
+    fn add(&mut self, key: Key, identity: Identity, owner: Owner) {
+        if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
+            self.by_address.pop_front();
+        }
+        let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
+        sockets.retain(|(other, _)| *other != identity);
+        sockets.push((identity, owner));
     }
 
     /// The owner of the listener that `child` came from: bound to its address, or to any. Nobody when several

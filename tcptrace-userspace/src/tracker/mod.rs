@@ -6,10 +6,15 @@
 //! they happened, and the kernel reuses socket addresses. What it cannot know it leaves out.
 
 mod cause;
+mod ends;
 mod history;
 mod listeners;
+mod older;
+mod reconcile;
 mod resets;
 mod small;
+
+use std::collections::HashSet;
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
@@ -21,8 +26,12 @@ use crate::{
     state::State,
 };
 
+pub use ends::Ends;
 use history::History;
 use listeners::Listeners;
+use older::OlderSockets;
+pub use older::{Older, Since};
+pub use reconcile::{Reconciled, Span};
 use resets::Resets;
 use small::SmallSockets;
 pub use small::{List, Listed};
@@ -40,6 +49,8 @@ pub struct Options {
     pub reset_reasons: ResetReasons,
     /// Tell what follows from the events beside the events themselves.
     pub infer: bool,
+    /// Events have cookies.
+    pub cookies: bool,
 }
 
 impl Default for Options {
@@ -50,6 +61,7 @@ impl Default for Options {
             filter: Filter::NONE,
             reset_reasons: ResetReasons::new(),
             infer: false,
+            cookies: true,
         }
     }
 }
@@ -60,6 +72,10 @@ pub struct Tracker {
     listeners: Listeners,
     resets: Resets,
     small: SmallSockets,
+    older: OlderSockets,
+    /// Cookies of the sockets that closed since a list was ordered.
+    closed: Option<HashSet<u64>>,
+    reconciled: Reconciled,
     options: Options,
     /// Events before this time may be missing.
     gap_ns: u64,
@@ -70,13 +86,21 @@ pub struct Tracker {
 /// What is remembered of a socket.
 struct Socket {
     cookie: u64,
+    netns: Option<u32>,
     state: State,
-    /// When it entered `state`.
-    since_ns: u64,
+    /// When it entered `state`; `None` when that is not known.
+    since: Option<Since>,
     owner: Option<Owner>,
     history: History,
     /// Its first transition, which waits for the next one to tell the port or the peer.
     waiting: Option<Box<Transition>>,
+}
+
+impl Socket {
+    /// Whether what is known of it is newer than this time.
+    fn is_newer(&self, ktime_ns: u64) -> bool {
+        matches!(self.since, Some(Since::Exactly(ns)) if ns > ktime_ns)
+    }
 }
 
 impl Tracker {
@@ -88,11 +112,30 @@ impl Tracker {
             listeners: Listeners::new(limit),
             resets: Resets::new(&options.reset_reasons),
             small: SmallSockets::new(limit),
+            older: OlderSockets::default(),
+            closed: None,
+            reconciled: Reconciled::default(),
             options: Options { limit, ..options },
             gap_ns: 0,
             evicted: 0,
             filtered: 0,
         }
+    }
+
+    /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and small ones by their
+    /// ends, cookie, state and when they entered it.
+    pub fn list(&mut self, older: Vec<Older>, small: impl IntoIterator<Item = (Ends, u64, State, u64)>) {
+        for listener in older.iter().filter(|older| older.state == State::LISTEN) {
+            if let Some(owner) = &listener.owner {
+                self.listeners.list(&listener.ends, listener.cookie, owner.clone());
+            }
+        }
+        if self.options.infer {
+            for (ends, cookie, state, since_ns) in small {
+                self.small.add(ends, cookie, state, since_ns);
+            }
+        }
+        self.older = OlderSockets::new(older, self.options.cookies);
     }
 
     /// Takes a reset, before the events of its time: it tells why the connection of one of them ends.
@@ -109,10 +152,10 @@ impl Tracker {
             self.infer(replaced, &mut emit);
         }
         let mut socket = self.recall(&event, &mut emit);
-        let out_of_order = socket.as_ref().is_some_and(|socket| socket.since_ns > event.ktime_ns);
+        let out_of_order = socket.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
         // What is known now tells nothing about what was before.
         let known = socket.as_ref().filter(|_| !out_of_order);
-        let in_old_state_ns = self.in_old_state(&event, known);
+        let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known);
         let owner = self.owner(&event, known);
         let waiting = socket.as_mut().and_then(|socket| socket.waiting.take());
         let mut history = match &mut socket {
@@ -126,10 +169,12 @@ impl Tracker {
 
         let has_identity = !lacks_identity(&event);
         let (key, state, ktime_ns) = (event.skaddr, event.new_state, event.ktime_ns);
+        let netns = event.netns;
         let cookie = if has_identity { event.cookie } else { 0 };
         let mut transition = Transition {
             event,
             in_old_state_ns,
+            at_least_ns,
             owner: owner.clone(),
             origin: Origin::Observed,
             closing: None,
@@ -150,7 +195,8 @@ impl Tracker {
             }
             self.give_up(waiting, &mut emit);
         } else if state != State::CLOSE {
-            let socket = Socket { cookie, state, since_ns: ktime_ns, owner, history, waiting };
+            let since = Some(Since::Exactly(ktime_ns));
+            let socket = Socket { cookie, netns, state, since, owner, history, waiting };
             self.remember(key, socket, &mut emit);
         }
     }
@@ -181,6 +227,9 @@ impl Tracker {
     /// Tells how the connection ended, and returns what follows from that.
     fn close(&mut self, history: &History, transition: &mut Transition) -> Option<Transition> {
         let event = &transition.event;
+        if let Some(closed) = &mut self.closed {
+            closed.insert(event.cookie);
+        }
         let reset = self.resets.take(event.skaddr, event.ktime_ns);
         let mut closing = history.close(event, transition.in_old_state_ns, reset.as_ref());
         closing.reset_reason = reset.and_then(|reset| self.resets.reason(&reset));
@@ -232,28 +281,36 @@ impl Tracker {
 
     /// Takes out what is known of the event's socket, unless another one had its address.
     fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Socket> {
-        let socket = self.sockets.remove(&event.skaddr)?;
+        let Some(socket) = self.sockets.remove(&event.skaddr) else { return self.older.take(event) };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
-        if (another || begins) && event.ktime_ns >= socket.since_ns {
+        if (another || begins) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
-            return None;
+            return self.older.take(event);
         }
         Some(socket)
     }
 
-    fn in_old_state(&self, event: &Event, socket: Option<&Socket>) -> Option<u64> {
+    /// Nanoseconds in the old state, or at least.
+    fn in_old_state(&self, event: &Event, socket: Option<&Socket>) -> (Option<u64>, Option<u64>) {
         // Filters hide transitions by state, so only the kernel side knows when a state began.
-        if self.options.filter.by_state() {
-            return event.ktime_ns.checked_sub(event.since_ns?);
+        if self.options.filter.by_state()
+            && let Some(since_ns) = event.since_ns
+        {
+            return (event.ktime_ns.checked_sub(since_ns), None);
         }
-        let socket = socket.filter(|socket| socket.state == event.old_state)?;
+        let Some(socket) = socket.filter(|socket| socket.state == event.old_state) else {
+            return (None, None);
+        };
         let identified = socket.cookie != 0 && event.cookie != 0 && socket.state != State::SYN_SENT;
-        if !identified && socket.since_ns < self.gap_ns {
-            return None;
+        match socket.since {
+            Some(since) if !identified && since.ns() < self.gap_ns => (None, None),
+            Some(Since::AtLatest(ns)) => (None, event.ktime_ns.checked_sub(ns)),
+            Some(Since::Exactly(_)) if self.options.filter.by_state() => (None, None),
+            Some(Since::Exactly(ns)) => (event.ktime_ns.checked_sub(ns), None),
+            None => (None, None),
         }
-        event.ktime_ns.checked_sub(socket.since_ns)
     }
 
     fn owner(&mut self, event: &Event, socket: Option<&Socket>) -> Option<Owner> {
@@ -264,6 +321,7 @@ impl Tracker {
                 uid: context.uid,
                 comm: context.comm,
                 provenance: Provenance::Exact,
+                others: None,
             })
         } else if starts_as_child(event) {
             self.listeners.owner(event)

@@ -9,6 +9,7 @@ use std::{collections::HashMap, net::IpAddr};
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
+use super::ends::Ends;
 use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
@@ -19,13 +20,10 @@ use crate::{
 /// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 
-/// What tells small sockets apart.
-type Key = (Option<u32>, IpAddr, u16, IpAddr, u16);
-
 /// Small sockets, bounded; each table with the oldest one first.
 pub(super) struct SmallSockets {
-    fin_wait2: LinkedHashMap<Key, Small>,
-    time_wait: LinkedHashMap<Key, Small>,
+    fin_wait2: LinkedHashMap<Ends, Small>,
+    time_wait: LinkedHashMap<Ends, Small>,
     limit: usize,
     evicted: u64,
 }
@@ -96,14 +94,19 @@ impl SmallSockets {
         let small = Small { skaddr, cookie, owner: closed.owner.clone(), since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
             // It stays in FIN_WAIT2, so nothing is to be told now.
-            self.remember(State::FIN_WAIT2, key(event), small);
+            self.remember(State::FIN_WAIT2, Ends::of(event), small);
             return None;
         }
-        self.remember(State::TIME_WAIT, key(event), small);
+        self.remember(State::TIME_WAIT, Ends::of(event), small);
         Some(Transition {
             in_old_state_ns: closed.in_old_state_ns,
-            ..inferred(event.clone(), event.old_state, State::TIME_WAIT, closed.owner.clone())
+            ..inferred(event, event.old_state, State::TIME_WAIT, closed.owner.clone())
         })
+    }
+
+    /// Takes in one that is older than the trace, in `state` since `since_ns`.
+    pub(super) fn add(&mut self, ends: Ends, cookie: u64, state: State, since_ns: u64) {
+        self.remember(state, ends, Small { skaddr: 0, cookie, owner: None, since_ns });
     }
 
     /// The end of the small socket whose addresses and ports a new connection has taken.
@@ -112,7 +115,7 @@ impl SmallSockets {
         if is_empty || !matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED) {
             return None;
         }
-        let key = key(event);
+        let key = Ends::of(event);
         [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
             let table = self.table(state);
             // The new connection is no older than the other one's end.
@@ -135,18 +138,24 @@ impl SmallSockets {
     /// Compares with what the kernel listed of a namespace. Tells which are in TIME_WAIT by now, and which are gone.
     pub(super) fn confirm(&mut self, list: &List<'_>, mut emit: impl FnMut(Transition)) {
         let List { netns, begin_ns, end_ns, .. } = *list;
-        let listed: HashMap<Key, (State, u64)> = list
+        let listed: HashMap<Ends, (State, u64)> = list
             .sockets
             .iter()
             .map(|seen| {
-                let key = (netns, seen.laddr, seen.lport, seen.raddr, seen.rport);
+                let key = Ends {
+                    netns,
+                    laddr: seen.laddr,
+                    lport: seen.lport,
+                    raddr: seen.raddr,
+                    rport: seen.rport,
+                };
                 (key, (seen.state, seen.since_ns))
             })
             .collect();
         for state in [State::FIN_WAIT2, State::TIME_WAIT] {
             let table = self.table(state).iter();
-            let older = table.filter(|(key, small)| key.0 == netns && small.since_ns < begin_ns);
-            let moved: Vec<Key> = older
+            let older = table.filter(|(key, small)| key.netns == netns && small.since_ns < begin_ns);
+            let moved: Vec<Ends> = older
                 .filter(|(key, _)| listed.get(key).is_none_or(|(now, _)| *now != state))
                 .map(|(key, _)| *key)
                 .collect();
@@ -163,17 +172,17 @@ impl SmallSockets {
         }
     }
 
-    fn time_wait_begins(&mut self, key: Key, small: Small, since_ns: u64) -> Transition {
+    fn time_wait_begins(&mut self, key: Ends, small: Small, since_ns: u64) -> Transition {
         let now = Small { since_ns, ..small.clone() };
         self.remember(State::TIME_WAIT, key, now);
         let event = event(&key, &small, since_ns);
         Transition {
             in_old_state_ns: since_ns.checked_sub(small.since_ns),
-            ..inferred(event, State::FIN_WAIT2, State::TIME_WAIT, small.owner)
+            ..inferred(&event, State::FIN_WAIT2, State::TIME_WAIT, small.owner)
         }
     }
 
-    fn remember(&mut self, state: State, key: Key, small: Small) {
+    fn remember(&mut self, state: State, key: Ends, small: Small) {
         let limit = self.limit;
         let table = self.table(state);
         table.remove(&key);
@@ -182,25 +191,21 @@ impl SmallSockets {
         self.evicted += u64::from(evicts);
     }
 
-    fn table(&mut self, state: State) -> &mut LinkedHashMap<Key, Small> {
+    fn table(&mut self, state: State) -> &mut LinkedHashMap<Ends, Small> {
         if state == State::TIME_WAIT { &mut self.time_wait } else { &mut self.fin_wait2 }
     }
 }
 
-fn key(event: &Event) -> Key {
-    (event.netns, event.laddr, event.lport, event.raddr, event.rport)
-}
-
 /// Its transition from `state` to CLOSE at `ktime_ns`.
-fn end(key: &Key, state: State, small: Small, ktime_ns: u64) -> Transition {
+fn end(key: &Ends, state: State, small: Small, ktime_ns: u64) -> Transition {
     Transition {
         in_old_state_ns: ktime_ns.checked_sub(small.since_ns),
-        ..inferred(event(key, &small, ktime_ns), state, State::CLOSE, small.owner)
+        ..inferred(&event(key, &small, ktime_ns), state, State::CLOSE, small.owner)
     }
 }
 
-fn event(key: &Key, small: &Small, ktime_ns: u64) -> Event {
-    let (netns, laddr, lport, raddr, rport) = *key;
+fn event(key: &Ends, small: &Small, ktime_ns: u64) -> Event {
+    let Ends { netns, laddr, lport, raddr, rport } = *key;
     let Small { skaddr, cookie, .. } = *small;
     Event {
         ktime_ns,
@@ -223,7 +228,7 @@ fn event(key: &Key, small: &Small, ktime_ns: u64) -> Event {
     }
 }
 
-fn inferred(event: Event, old_state: State, new_state: State, owner: Option<Owner>) -> Transition {
+fn inferred(event: &Event, old_state: State, new_state: State, owner: Option<Owner>) -> Transition {
     let event = Event {
         old_state,
         new_state,
@@ -234,7 +239,14 @@ fn inferred(event: Event, old_state: State, new_state: State, owner: Option<Owne
         context: Context::NONE,
         context_owns: false,
         verdict: Verdict::Pass,
-        ..event
+        ..event.clone()
     };
-    Transition { event, in_old_state_ns: None, owner, origin: Origin::Inferred, closing: None }
+    Transition {
+        event,
+        in_old_state_ns: None,
+        at_least_ns: None,
+        owner,
+        origin: Origin::Inferred,
+        closing: None,
+    }
 }

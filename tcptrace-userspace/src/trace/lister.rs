@@ -1,0 +1,72 @@
+//! A thread that makes lists of sockets while the trace goes on.
+
+use std::{
+    io,
+    sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel},
+    thread,
+};
+
+use super::listing::{Listing, Scope, Wanted};
+
+/// The thread. It ends when this is dropped, with the list that it is at.
+pub(super) struct Lister {
+    orders: SyncSender<Scope>,
+    lists: Receiver<Option<Listing>>,
+    busy: bool,
+}
+
+/// What has come of an order.
+pub(super) enum Progress {
+    /// Nothing yet.
+    Waiting,
+    /// A list.
+    Done(Listing),
+    /// There is nothing to wait for: nothing was ordered, or nothing can be read.
+    Nothing,
+}
+
+impl Lister {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(super) fn start(wanted: Wanted) -> io::Result<Self> {
+        let (orders, queue) = sync_channel::<Scope>(1);
+        let (give, lists) = sync_channel(1);
+        thread::Builder::new().name("lister".to_owned()).spawn(move || {
+            for scope in queue {
+                if give.send(Listing::make(scope, &wanted)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Self { orders, lists, busy: false })
+    }
+
+    /// Orders a list, unless one is being made.
+    pub(super) fn order(&mut self, scope: Scope) {
+        self.busy = self.busy || self.orders.try_send(scope).is_ok();
+    }
+
+    /// Whether a list is being made.
+    pub(super) fn is_busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The list that was ordered, if it is ready.
+    pub(super) fn take(&mut self) -> Progress {
+        if !self.busy {
+            return Progress::Nothing;
+        }
+        match self.lists.try_recv() {
+            Err(TryRecvError::Empty) => return Progress::Waiting,
+            Ok(Some(listing)) => {
+                self.busy = false;
+                return Progress::Done(listing);
+            }
+            Ok(None) | Err(TryRecvError::Disconnected) => {}
+        }
+        self.busy = false;
+        Progress::Nothing
+    }
+}

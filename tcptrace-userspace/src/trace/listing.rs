@@ -1,0 +1,234 @@
+//! Lists of the host's sockets, made for the tracker: what is older than the trace, and what has become of sockets
+//! of which the kernel reports nothing more.
+
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
+
+use tcptrace_common::{Address, Filter, Subject};
+
+use crate::{
+    bpf::PortSet,
+    close::Role,
+    process::{Holders, Process, Processes},
+    record::{Owner, Provenance},
+    snapshot::{self, Age, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
+    state::State,
+    tracker::{Ends, Listed, Older, Since},
+};
+
+/// Which sockets a list is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// All, with their owners.
+    All,
+    /// Those of which only a small socket is left.
+    Small,
+}
+
+/// What the user wants to see of them.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    pub(super) filter: Filter,
+    pub(super) lports: Option<PortSet>,
+    pub(super) rports: Option<PortSet>,
+}
+
+/// A list.
+#[derive(Debug)]
+pub(super) struct Listing {
+    pub(super) scope: Scope,
+    /// Full sockets.
+    pub(super) older: Vec<Older>,
+    /// Small ones.
+    pub(super) small: Vec<Small>,
+    /// The namespaces that were read.
+    pub(super) namespaces: Vec<Namespace>,
+    /// What could not be seen.
+    pub(super) gaps: Gaps,
+    /// Processes whose sockets could not be seen.
+    pub(super) unreadable: usize,
+}
+
+/// A small socket.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Small {
+    pub(super) ends: Ends,
+    pub(super) cookie: u64,
+    pub(super) state: State,
+    pub(super) since_ns: u64,
+}
+
+impl Listing {
+    /// Makes one now; `None` when nothing can be read at all.
+    pub(super) fn make(scope: Scope, wanted: &Wanted) -> Option<Self> {
+        let small = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
+        let netns = wanted.filter.netns;
+        let request = Request {
+            netns: (netns != 0).then_some(Netns { inode: netns, path: None }),
+            states: if scope == Scope::Small { small } else { 0 },
+        };
+        let holders = if scope == Scope::All { Holders::read() } else { Holders::default() };
+        let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request).ok()?;
+        let mut listing = Self {
+            scope,
+            older: Vec::new(),
+            small: Vec::new(),
+            namespaces,
+            gaps,
+            unreadable: holders.unreadable(),
+        };
+        let listening = listeners(&sockets);
+        let mut owners = Owners { holders, processes: Processes::new() };
+        for socket in sockets.iter().filter(|socket| wanted.has(socket)) {
+            let Some(namespace) = listing.namespaces.iter().find(|namespace| namespace.inode == socket.netns)
+            else {
+                continue;
+            };
+            match socket.kind {
+                Kind::Request => {}
+                Kind::TimeWait => listing.small.push(small_socket(socket, namespace)),
+                Kind::Full if scope == Scope::Small || socket.state == State::CLOSE => {}
+                Kind::Full => {
+                    let older = older(socket, namespace, &listening, owners.of(socket));
+                    listing.older.push(older);
+                }
+            }
+        }
+        Some(listing)
+    }
+
+    /// Whether everything was read of the namespaces that were.
+    pub(super) fn is_complete(&self) -> bool {
+        self.gaps.interrupted_dumps == 0 && self.gaps.undecodable == 0
+    }
+
+    /// What could not be seen, for people.
+    pub(super) fn unseen(&self) -> Option<String> {
+        let processes = format!("the open sockets of {} processes", self.unreadable);
+        let parts = [
+            (!self.gaps.is_empty()).then(|| self.gaps.to_string()),
+            (self.unreadable > 0).then_some(processes),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// The small ones of a namespace, for comparison.
+    pub(super) fn small_of(&self, netns: Option<u32>) -> Vec<Listed> {
+        let of_namespace = self.small.iter().filter(|small| small.ends.netns == netns);
+        of_namespace
+            .map(|small| {
+                let Ends { laddr, lport, raddr, rport, .. } = small.ends;
+                Listed { laddr, lport, raddr, rport, state: small.state, since_ns: small.since_ns }
+            })
+            .collect()
+    }
+
+    /// When the last namespace had been read, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(super) fn end_ns(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0)
+    }
+}
+
+impl Wanted {
+    /// Whether a socket passes the filters that a list can answer for: not that on the process, which is unknown for
+    /// small sockets, nor those on transitions.
+    fn has(&self, socket: &Socket) -> bool {
+        let subject = Subject {
+            laddr: common(socket.laddr),
+            raddr: common(socket.raddr),
+            netns: socket.netns.unwrap_or(0),
+            inet: socket.laddr.is_ipv4(),
+        };
+        let in_set = |set: &Option<PortSet>, port| set.as_ref().is_none_or(|set| set.contains(port));
+        self.filter.netns_passes(&subject)
+            && (socket.state == State::LISTEN || self.filter.addresses_pass(&subject))
+            && in_set(&self.lports, socket.lport)
+            && (socket.state == State::LISTEN || in_set(&self.rports, socket.rport))
+            && (self.filter.tgid == 0 || socket.kind == Kind::Full)
+    }
+}
+
+fn common(address: IpAddr) -> Address {
+    match address {
+        IpAddr::V4(v4) => Address::from_v4(v4.octets()),
+        IpAddr::V6(v6) => Address::from_v6(v6.octets()),
+    }
+}
+
+/// Who has a socket open.
+struct Owners {
+    holders: Holders,
+    processes: Processes,
+}
+
+impl Owners {
+    /// The process that is oldest of those that have it open, which the others have it from; and the others.
+    fn of(&mut self, socket: &Socket) -> Option<Owner> {
+        let mut pids: Vec<u32> = self.holders.of(socket.inode?).iter().map(|holder| holder.pid).collect();
+        pids.dedup();
+        let mut processes: Vec<Arc<Process>> =
+            pids.into_iter().filter_map(|pid| self.processes.get(pid)).collect();
+        processes.sort_by_key(|process| (process.start_ticks, process.pid));
+        let (first, others) = processes.split_first()?;
+        let mut comm = [0; 16];
+        let known = first.comm.len().min(comm.len() - 1);
+        comm[..known].copy_from_slice(&first.comm[..known]);
+        Some(Owner {
+            pid: first.pid,
+            uid: first.uid,
+            comm,
+            provenance: Provenance::Snapshot,
+            others: (!others.is_empty()).then(|| others.iter().map(|other| other.pid).collect()),
+        })
+    }
+}
+
+/// Where someone listens: namespace, address and port.
+type Listening = HashSet<(Option<u32>, IpAddr, u16)>;
+
+fn listeners(sockets: &[Socket]) -> Listening {
+    let listening = sockets.iter().filter(|socket| socket.state == State::LISTEN);
+    listening.map(|socket| (socket.netns, socket.laddr, socket.lport)).collect()
+}
+
+fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: Option<Owner>) -> Older {
+    let since = match socket.age {
+        Age::Known(ns) => Since::Exactly(namespace.end_ns.saturating_sub(ns)),
+        Age::AtLeast(ns) => Since::AtLatest(namespace.end_ns.saturating_sub(ns)),
+        Age::Unknown => Since::AtLatest(namespace.end_ns),
+    };
+    let any: [IpAddr; 2] = [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
+    let from_listener = std::iter::once(socket.laddr)
+        .chain(any)
+        .any(|laddr| listening.contains(&(socket.netns, laddr, socket.lport)));
+    let role = match socket.state {
+        State::LISTEN => Some(Role::Listener),
+        _ if from_listener => Some(Role::Server),
+        // Its listener may have ended before it.
+        _ => None,
+    };
+    Older {
+        cookie: socket.cookie,
+        ends: ends(socket),
+        state: socket.state,
+        since,
+        listed_ns: namespace.begin_ns,
+        role,
+        owner,
+    }
+}
+
+fn small_socket(socket: &Socket, namespace: &Namespace) -> Small {
+    let age_ns = socket.age.nanoseconds().unwrap_or(0);
+    Small {
+        ends: ends(socket),
+        cookie: socket.cookie,
+        state: socket.state,
+        since_ns: namespace.end_ns.saturating_sub(age_ns),
+    }
+}
+
+fn ends(socket: &Socket) -> Ends {
+    let Socket { netns, laddr, lport, raddr, rport, .. } = *socket;
+    Ends { netns, laddr, lport, raddr, rport }
+}

@@ -1,0 +1,119 @@
+//! When to make a list of the host's sockets, and when to take it into account.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use super::{
+    lister::{Lister, Progress},
+    listing::{Listing, Scope, Wanted},
+};
+
+/// How long transitions wait at the start for the list of what is older than they are.
+const START_LIMIT: Duration = Duration::from_millis(300);
+
+/// How often small sockets are listed while one of them waits for its peer's FIN: so often that a reader does not mind.
+const SMALL_EVERY: Duration = Duration::from_secs(1);
+/// On a host with many sockets, lists take a hundredth of the time.
+const SHARE: u32 = 100;
+
+/// How often all sockets are listed, to put right what the trace has missed.
+const ALL_EVERY: Duration = Duration::from_secs(30);
+
+/// The lists of a trace.
+pub(super) struct Lists {
+    lister: Lister,
+    /// Until then the first list is waited for.
+    start: Option<Instant>,
+    ordered: Instant,
+    all_ordered: Instant,
+    /// How long the last list took.
+    took: Duration,
+    /// A list that is newer than what has been released so far.
+    early: Option<Listing>,
+    /// What the first list could not see, for people.
+    unlisted: Option<String>,
+}
+
+impl Lists {
+    /// Orders the first list.
+    ///
+    /// # Errors
+    /// When there can be no thread for it.
+    pub(super) fn start(wanted: Wanted) -> io::Result<Self> {
+        let mut lister = Lister::start(wanted)?;
+        lister.order(Scope::All);
+        let now = Instant::now();
+        let start = Some(now + START_LIMIT);
+        Ok(Self {
+            lister,
+            start,
+            ordered: now,
+            all_ordered: now,
+            took: Duration::ZERO,
+            early: None,
+            unlisted: None,
+        })
+    }
+
+    /// The first list; nothing when it cannot be had, took too long, or has been taken.
+    pub(super) fn first(&mut self) -> Progress {
+        let Some(limit) = self.start else { return Progress::Nothing };
+        let progress = match self.lister.take() {
+            Progress::Waiting if Instant::now() < limit => return Progress::Waiting,
+            Progress::Waiting => Progress::Nothing,
+            progress => progress,
+        };
+        self.start = None;
+        self.took = self.ordered.elapsed();
+        progress
+    }
+
+    /// Keeps what the first list could not see.
+    pub(super) fn note(&mut self, listing: &Listing) {
+        self.unlisted = listing.unseen();
+    }
+
+    /// What the first list could not see; `None` when it saw all.
+    pub(super) fn unlisted(&self) -> Option<&str> {
+        self.unlisted.as_deref()
+    }
+
+    /// Whether the first list is waited for.
+    pub(super) fn is_starting(&self) -> bool {
+        self.start.is_some()
+    }
+
+    /// Orders the list that is due, if any; one of small sockets only if it is wanted.
+    pub(super) fn order(&mut self, small: bool) -> Option<Scope> {
+        let pause = self.took * SHARE;
+        let scope = if self.all_ordered.elapsed() >= ALL_EVERY.max(pause) {
+            Scope::All
+        } else if small && self.ordered.elapsed() >= SMALL_EVERY.max(pause) {
+            Scope::Small
+        } else {
+            return None;
+        };
+        if self.lister.is_busy() || self.early.is_some() {
+            return None;
+        }
+        self.ordered = Instant::now();
+        if scope == Scope::All {
+            self.all_ordered = self.ordered;
+        }
+        self.lister.order(scope);
+        Some(scope)
+    }
+
+    /// A later list, once everything up to its end has been released.
+    pub(super) fn later(&mut self, released_ns: u64) -> Option<Listing> {
+        if self.early.is_none()
+            && let Progress::Done(listing) = self.lister.take()
+        {
+            self.took = self.ordered.elapsed();
+            self.early = Some(listing);
+        }
+        self.early.take_if(|listing| listing.end_ns() <= released_ns)
+    }
+}

@@ -1,0 +1,109 @@
+//! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
+
+use std::collections::{HashMap, HashSet};
+
+use super::{Older, Since, Tracker, older::OlderSockets};
+use crate::{
+    record::{Owner, Provenance},
+    state::State,
+};
+
+/// What lists have put right so far. All of it follows from events that were lost or never came.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Reconciled {
+    /// Sockets whose beginning was not seen, though they are younger than the trace.
+    pub appeared: u64,
+    /// Sockets whose end was not seen.
+    pub vanished: u64,
+    /// Sockets that were in another state than the one that was seen last.
+    pub changed: u64,
+}
+
+impl Reconciled {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.appeared + self.vanished + self.changed
+    }
+}
+
+/// A namespace that was read: its inode, and when that began.
+pub type Span = (Option<u32>, u64);
+
+impl Tracker {
+    /// Announces that a list is being made, to be taken in by [`Self::reconcile`].
+    pub fn expect_list(&mut self) {
+        self.closed = Some(HashSet::new());
+    }
+
+    /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
+    pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span]) {
+        let closed = self.closed.take().unwrap_or_default();
+        let mut tracked: HashMap<u64, u64> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.cookie != 0)
+            .map(|(skaddr, socket)| (socket.cookie, *skaddr))
+            .collect();
+        let mut unknown = Vec::new();
+        for older in listed {
+            if older.state == State::LISTEN
+                && let Some(owner) = &older.owner
+            {
+                self.listeners.list(&older.ends, older.cookie, owner.clone());
+            }
+            match tracked.remove(&older.cookie) {
+                Some(skaddr) => self.compare(skaddr, older),
+                None if closed.contains(&older.cookie) => {}
+                None => unknown.push(older),
+            }
+        }
+        self.forget_vanished(tracked.into_values(), namespaces);
+        // With filters, the list may have what events are hidden of.
+        if self.options.filter.active == 0 {
+            let appeared = unknown.iter().filter(|older| !self.older.contains(older.cookie)).count();
+            self.reconciled.appeared += appeared as u64;
+        }
+        self.older = OlderSockets::new(unknown, self.options.cookies);
+    }
+
+    /// What lists have put right.
+    pub fn reconciled(&self) -> Reconciled {
+        self.reconciled
+    }
+
+    /// A socket that is both remembered and listed.
+    fn compare(&mut self, skaddr: u64, older: Older) {
+        let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
+        if let Some(owner) = older.owner
+            && holder_says_more(socket.owner.as_ref())
+        {
+            socket.owner = Some(owner);
+        }
+        let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
+        // With a filter on states, transitions between those that are hidden are not even sent.
+        if is_newer || socket.state == older.state || self.options.filter.by_state() {
+            return;
+        }
+        (socket.state, socket.since) = (older.state, Some(older.since));
+        self.reconciled.changed += 1;
+    }
+
+    /// Sockets that are remembered and were not listed.
+    fn forget_vanished(&mut self, tracked: impl Iterator<Item = u64>, namespaces: &[Span]) {
+        for skaddr in tracked {
+            let vanished = self.sockets.get(&skaddr).is_some_and(|socket| {
+                let since = socket.since.map_or(0, Since::ns);
+                namespaces.iter().any(|(netns, begin_ns)| *netns == socket.netns && since < *begin_ns)
+            });
+            if vanished && let Some(socket) = self.sockets.remove(&skaddr) {
+                self.filtered += u64::from(socket.waiting.is_some());
+                self.reconciled.vanished += 1;
+            }
+        }
+    }
+}
+
+/// Whether who has a socket open is to be believed rather than this owner: one that acted on it itself is.
+fn holder_says_more(owner: Option<&Owner>) -> bool {
+    owner.is_none_or(|owner| owner.provenance != Provenance::Exact)
+}

@@ -1,0 +1,176 @@
+//! Sockets that are older than the trace, and what lists of the kernel's put right.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::{by_process, comm, event};
+use tcptrace::{
+    close::Role,
+    event::Event,
+    record::{Owner, Provenance, Transition},
+    state::State,
+    tracker::{Ends, Older, Options, Reconciled, Since, Tracker},
+};
+
+const NETNS: Option<u32> = Some(4_026_531_833);
+
+fn tracker() -> Tracker {
+    Tracker::new(Options { limit: 100, infer: true, ..Options::default() })
+}
+
+fn track(tracker: &mut Tracker, event: Event) -> Transition {
+    let mut told = Vec::new();
+    tracker.track(event, |transition| told.push(transition));
+    assert_eq!(told.len(), 1);
+    told.remove(0)
+}
+
+fn owner(pid: u32) -> Owner {
+    let others = Some([8, 9].into());
+    Owner { pid, uid: 33, comm: comm(b"nginx"), provenance: Provenance::Snapshot, others }
+}
+
+/// As the kernel lists the socket of `event(skaddr, ..)`, whose cookie is `skaddr + 1_000`.
+fn listed(skaddr: u64, state: State, since: Since) -> Older {
+    let Event { netns, laddr, lport, raddr, rport, cookie, .. } = event(skaddr, 0, state, state);
+    let ends = Ends { netns, laddr, lport, raddr, rport };
+    Older { cookie, ends, state, since, listed_ns: 100, role: None, owner: Some(owner(7)) }
+}
+
+#[test]
+fn an_older_socket_has_an_owner_and_an_age() {
+    for (since, exactly, at_least) in
+        [(Since::Exactly(50), Some(150), None), (Since::AtLatest(90), None, Some(110))]
+    {
+        let mut tracker = tracker();
+        tracker.list(vec![listed(1, State::ESTABLISHED, since)], []);
+        let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
+        assert_eq!((told.in_old_state_ns, told.at_least_ns), (exactly, at_least));
+        assert_eq!(told.owner, Some(owner(7)));
+        let next = track(&mut tracker, event(1, 230, State::CLOSE_WAIT, State::LAST_ACK));
+        assert_eq!((next.in_old_state_ns, next.owner), (Some(30), Some(owner(7))));
+    }
+}
+
+/// Whatever the list shows of a socket that changed while it was made, no age comes from it that is not so.
+#[test]
+fn a_list_that_is_newer_than_an_event_tells_only_the_owner() {
+    let mut tracker = tracker();
+    tracker.list(vec![listed(1, State::CLOSE_WAIT, Since::AtLatest(120))], []);
+    let before = track(&mut tracker, event(1, 99, State::ESTABLISHED, State::CLOSE_WAIT));
+    assert_eq!((before.in_old_state_ns, before.at_least_ns, before.owner), (None, None, Some(owner(7))));
+    let after = track(&mut tracker, event(1, 150, State::CLOSE_WAIT, State::LAST_ACK));
+    assert_eq!(after.in_old_state_ns, Some(51));
+}
+
+#[test]
+fn a_socket_in_another_state_than_listed_has_no_age() {
+    let mut tracker = tracker();
+    tracker.list(vec![listed(1, State::ESTABLISHED, Since::Exactly(10))], []);
+    let told = track(&mut tracker, event(1, 300, State::CLOSE_WAIT, State::LAST_ACK));
+    assert_eq!((told.in_old_state_ns, told.at_least_ns), (None, None));
+}
+
+#[test]
+fn a_listed_socket_that_connects_anew_begins_a_life() {
+    let mut tracker = tracker();
+    tracker.list(vec![listed(1, State::ESTABLISHED, Since::Exactly(10))], []);
+    let told = track(&mut tracker, event(1, 300, State::CLOSE, State::SYN_SENT));
+    assert_eq!((told.in_old_state_ns, told.owner), (None, None));
+}
+
+#[test]
+fn children_of_an_older_listener_inherit_its_owner() {
+    let mut tracker = tracker();
+    let mut listener = listed(5, State::LISTEN, Since::AtLatest(90));
+    listener.ends.laddr = "0.0.0.0".parse().unwrap();
+    listener.role = Some(Role::Listener);
+    tracker.list(vec![listener.clone()], []);
+    let child = track(&mut tracker, event(1, 200, State::LISTEN, State::SYN_RECV));
+    assert_eq!(child.owner, Some(Owner { provenance: Provenance::Inherited, ..owner(7) }));
+    let mut ends = by_process(7, b"nginx", event(5, 300, State::LISTEN, State::CLOSE));
+    ends.laddr = listener.ends.laddr;
+    track(&mut tracker, ends);
+    let orphan = track(&mut tracker, event(2, 400, State::LISTEN, State::SYN_RECV));
+    assert_eq!(orphan.owner, None, "it is gone");
+}
+
+#[test]
+fn without_cookies_the_ends_tell() {
+    let mut tracker = Tracker::new(Options { limit: 100, cookies: false, ..Options::default() });
+    tracker.list(vec![listed(1, State::ESTABLISHED, Since::Exactly(50))], []);
+    let bare = Event { cookie: 0, ..event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT) };
+    assert_eq!(track(&mut tracker, bare).owner, Some(owner(7)));
+}
+
+#[test]
+fn small_sockets_that_are_older_end_as_well() {
+    let mut tracker = tracker();
+    let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
+    tracker.list(Vec::new(), [(ends, 1_001, State::TIME_WAIT, 5)]);
+    let mut told = Vec::new();
+    tracker.tick(61_000_000_000, |transition| told.push(transition.event.ktime_ns));
+    assert_eq!(told, [60_000_000_005]);
+}
+
+/// Tracks a connection, an event of which is then missed, and reconciles with a list of `listed`, begun at 100.
+fn reconciled(list: Vec<Older>) -> (Tracker, Reconciled) {
+    let mut tracker = tracker();
+    track(&mut tracker, event(1, 10, State::LISTEN, State::SYN_RECV));
+    track(&mut tracker, event(1, 20, State::SYN_RECV, State::ESTABLISHED));
+    tracker.expect_list();
+    tracker.reconcile(list, &[(NETNS, 100)]);
+    let reconciled = tracker.reconciled();
+    (tracker, reconciled)
+}
+
+#[test]
+fn what_agrees_is_only_given_its_owner() {
+    let (mut tracker, counts) = reconciled(vec![listed(1, State::ESTABLISHED, Since::AtLatest(100))]);
+    assert_eq!(counts.total(), 0);
+    let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
+    assert_eq!((told.in_old_state_ns, told.owner), (Some(180), Some(owner(7))));
+}
+
+#[test]
+fn what_was_missed_is_counted_and_put_right() {
+    let (mut tracker, counts) = reconciled(vec![listed(1, State::CLOSE_WAIT, Since::AtLatest(60))]);
+    assert_eq!(counts, Reconciled { changed: 1, ..Reconciled::default() });
+    let told = track(&mut tracker, event(1, 200, State::CLOSE_WAIT, State::LAST_ACK));
+    assert_eq!((told.in_old_state_ns, told.at_least_ns), (None, Some(140)));
+
+    let (tracker, counts) = reconciled(Vec::new());
+    assert_eq!((counts, tracker.len()), (Reconciled { vanished: 1, ..Reconciled::default() }, 0));
+
+    let both = vec![
+        listed(1, State::ESTABLISHED, Since::AtLatest(1)),
+        listed(2, State::SYN_SENT, Since::AtLatest(1)),
+    ];
+    assert_eq!(reconciled(both).1, Reconciled { appeared: 1, ..Reconciled::default() });
+}
+
+#[test]
+fn what_happens_while_a_list_is_made_is_no_difference() {
+    // It changed after the list was begun.
+    let mut tracker = tracker();
+    tracker.expect_list();
+    track(&mut tracker, event(1, 120, State::SYN_SENT, State::ESTABLISHED));
+    // It closed after it was listed.
+    track(&mut tracker, event(2, 50, State::SYN_SENT, State::ESTABLISHED));
+    track(&mut tracker, event(2, 130, State::ESTABLISHED, State::CLOSE));
+    let list = vec![
+        listed(1, State::SYN_SENT, Since::AtLatest(100)),
+        listed(2, State::ESTABLISHED, Since::AtLatest(9)),
+    ];
+    tracker.reconcile(list, &[(NETNS, 100)]);
+    assert_eq!(tracker.reconciled().total(), 0);
+    // It began after the walk had passed its place.
+    tracker.expect_list();
+    track(&mut tracker, event(3, 310, State::CLOSE, State::SYN_SENT));
+    tracker.reconcile(vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))], &[(NETNS, 300)]);
+    assert_eq!((tracker.reconciled().total(), tracker.len()), (0, 2));
+    // Another namespace was not read.
+    tracker.reconcile(Vec::new(), &[(Some(1), 400)]);
+    assert_eq!(tracker.len(), 2);
+}

@@ -68,6 +68,10 @@ fields! {
         lingertime,
         /// `sk_shutdown`, u8.
         shutdown,
+        /// `__sk_common.skc_state`, u8.
+        state,
+        /// `sk_type`, u16: a raw socket may have TCP's protocol.
+        kind,
     }
 
     /// Byte offsets in `struct task_struct`, and what hangs from it: the context of a transition without a helper
@@ -122,6 +126,16 @@ fields! {
         /// `snd_nxt`, u32.
         snd_nxt,
     }
+
+    /// Byte offsets in `struct file`, and on the way from there to the socket.
+    FileLayout {
+        /// `f_inode`, pointer to `struct inode`.
+        inode,
+        /// `i_ino` in `struct inode`, u64.
+        ino,
+        /// `sk` in `struct socket`, pointer to `struct sock`.
+        sk,
+    }
 }
 
 /// Offsets of every field that is loaded.
@@ -134,6 +148,8 @@ pub struct Fields {
     pub tcp: TcpLayout,
     /// `struct task_struct`.
     pub task: TaskLayout,
+    /// `struct file`.
+    pub file: FileLayout,
 }
 
 impl Fields {
@@ -142,23 +158,30 @@ impl Fields {
     /// From one marker to the next; a field of sixteen bytes is loaded in two halves.
     pub const STEP: u32 = 16;
     /// How many fields there are.
-    pub const COUNT: usize = SockLayout::COUNT + TcpLayout::COUNT + TaskLayout::COUNT;
+    pub const COUNT: usize = SockLayout::COUNT + TcpLayout::COUNT + TaskLayout::COUNT + FileLayout::COUNT;
     /// Nothing known.
-    pub const NONE: Self = Self { sock: SockLayout::NONE, tcp: TcpLayout::NONE, task: TaskLayout::NONE };
+    pub const NONE: Self =
+        Self { sock: SockLayout::NONE, tcp: TcpLayout::NONE, task: TaskLayout::NONE, file: FileLayout::NONE };
     /// The marker of each field.
     pub const MARKERS: Self = {
         let (sock, next) = SockLayout::marked(Self::FIRST_MARKER);
         let (tcp, next) = TcpLayout::marked(next);
-        let (task, _) = TaskLayout::marked(next);
-        Self { sock, tcp, task }
+        let (task, next) = TaskLayout::marked(next);
+        let (file, _) = FileLayout::marked(next);
+        Self { sock, tcp, task, file }
     };
 
     /// The offset that belongs where the code has `marker`, or up to 15 bytes behind one; `None` when it is none.
     pub fn resolve(&self, marker: u32) -> Option<u32> {
         let distance = marker.checked_sub(Self::FIRST_MARKER)?;
         let index = usize::try_from(distance / Self::STEP).ok()?;
-        let mut offsets =
-            self.sock.offsets().into_iter().chain(self.tcp.offsets()).chain(self.task.offsets());
+        let mut offsets = self
+            .sock
+            .offsets()
+            .into_iter()
+            .chain(self.tcp.offsets())
+            .chain(self.task.offsets())
+            .chain(self.file.offsets());
         offsets.nth(index)?.checked_add(distance % Self::STEP)
     }
 }
@@ -174,17 +197,19 @@ mod tests {
         fields.tcp.sport = 700;
         fields.task.kn_id = 96;
         fields.task.comm = 3000;
+        fields.file.ino = 64;
         let markers = Fields::MARKERS;
         assert_eq!(fields.resolve(markers.sock.family), Some(16));
         assert_eq!(fields.resolve(markers.tcp.sport), Some(700));
         assert_eq!(fields.resolve(markers.task.kn_id), Some(96));
         assert_eq!(fields.resolve(markers.task.comm + 8), Some(3008));
+        assert_eq!(fields.resolve(markers.file.ino), Some(64));
     }
 
     #[test]
     fn what_is_no_marker_stays() {
         let end = Fields::FIRST_MARKER + u32::try_from(Fields::COUNT).expect("few") * Fields::STEP;
-        assert_eq!(Fields::MARKERS.task.kn_id, end - Fields::STEP, "the last one");
+        assert_eq!(Fields::MARKERS.file.sk, end - Fields::STEP, "the last one");
         for number in [0, 2088, Fields::FIRST_MARKER - 1, end, u32::MAX] {
             assert_eq!(Fields::NONE.resolve(number), None, "{number:#x}");
         }

@@ -64,6 +64,8 @@ impl Known {
     pub const RESET_REASON: u32 = 1 << 9;
     /// All of [`TaskLayout`](crate::TaskLayout), and `bpf_get_current_task_btf()` exists (Linux 5.11).
     pub const TASK: u32 = 1 << 6;
+    /// All of [`FileLayout`](crate::FileLayout), and `state` and `kind` of [`SockLayout`](crate::SockLayout).
+    pub const FILE: u32 = 1 << 10;
 }
 
 /// [`Config::mode`]: every transition that passes is sent as a record.
@@ -87,16 +89,19 @@ pub struct Config {
     pub fields: Fields,
     /// The classic tracepoint's record.
     pub record: RecordLayout,
-    /// Always 0: the filters need an even number of words before them.
-    pub reserved: u32,
+    /// Always 0: fills the gap before the filters, whose words have eight bytes.
+    pub reserved: [u32; Self::GAP],
     /// The user's filters.
     pub filter: Filter,
 }
 
-const _: () = assert!(size_of::<Config>() == 4 * (4 + Fields::COUNT + 13 + 1) + size_of::<Filter>());
+const _: () = assert!(size_of::<Config>() == 4 * (Config::WORDS + Config::GAP) + size_of::<Filter>());
 const _: () = assert!(size_of::<Config>().is_multiple_of(8));
 
 impl Config {
+    /// Words before the filters.
+    const WORDS: usize = 4 + Fields::COUNT + size_of::<RecordLayout>() / 4;
+    const GAP: usize = Self::WORDS % 2;
     /// Nothing known, nothing filtered, streaming.
     pub const EMPTY: Self = Self {
         mode: MODE_STREAM,
@@ -119,7 +124,7 @@ impl Config {
             saddr_v6: 0,
             daddr_v6: 0,
         },
-        reserved: 0,
+        reserved: [0; Self::GAP],
         filter: Filter::NONE,
     };
 }

@@ -11,6 +11,7 @@ mod bundle;
 mod counters;
 mod fields;
 mod filter;
+mod holder;
 mod layout;
 mod owner;
 mod record;
@@ -19,8 +20,9 @@ mod state;
 pub use addr::{Address, Prefix};
 pub use bundle::{BUNDLE_BYTES, BUNDLE_FULL, Flushed, Waiting};
 pub use counters::{Counters, STATE_SLOTS, state_slot};
-pub use fields::{Fields, SockLayout, TaskLayout, TcpLayout};
+pub use fields::{Fields, FileLayout, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
+pub use holder::HolderRecord;
 pub use layout::{Config, Known, MODE_COUNT, MODE_STREAM, RecordLayout};
 pub use owner::context_owns;
 pub use record::{
@@ -35,5 +37,9 @@ pub const AF_INET: u16 = 2;
 pub const AF_INET6: u16 = 10;
 /// `IPPROTO_TCP`, `include/uapi/linux/in.h`. MPTCP's parent sockets carry 262 instead.
 pub const IPPROTO_TCP: u16 = 6;
+/// `IPPROTO_MPTCP`: the socket that a program has of a multipath connection.
+pub const IPPROTO_MPTCP: u16 = 262;
+/// `SOCK_STREAM`, `include/linux/net.h`.
+pub const SOCK_STREAM: u16 = 1;
 /// `ECONNABORTED`: `tcp_abort()` leaves it in `sk_err` when another process destroys the socket (`ss -K`).
 pub const ECONNABORTED: i32 = 103;

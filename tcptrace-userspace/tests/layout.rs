@@ -15,10 +15,10 @@ use tcptrace_common::{Config, Known};
 /// What tcptrace reads, a structure a line, `member:type@offset`. A type is a size or another structure.
 const KERNEL: &str = "
 possible_net { net:8@0 }
-sock_common { skc_daddr:4@0 skc_rcv_saddr:4@4 skc_dport:2@12 skc_num:2@14 skc_family:2@16 skc_net:possible_net@48 \
+sock_common { skc_daddr:4@0 skc_rcv_saddr:4@4 skc_dport:2@12 skc_num:2@14 skc_family:2@16 skc_state:1@18 skc_net:possible_net@48 \
     skc_v6_daddr:16@56 skc_v6_rcv_saddr:16@72 skc_cookie:8@88 }
 lock { owned:4@4 }
-sock { __sk_common:sock_common@0 sk_lock:lock@152 sk_protocol:2@532 sk_err:4@604 }
+sock { __sk_common:sock_common@0 sk_lock:lock@152 sk_type:2@530 sk_protocol:2@532 sk_err:4@604 }
 inet { sk:sock@0 inet_saddr:4@800 inet_sport:2@806 }
 connection { icsk_inet:inet@0 }
 tcp_sock { inet_conn:connection@0 bytes_received:8@1400 bytes_acked:8@1408 srtt_us:4@1500 total_retrans:4@1600 }
@@ -29,6 +29,9 @@ cred { uid:kuid@8 }
 kernfs_node { id:8@96 }
 cgroup { kn:8@256 }
 css_set { dfl_cgrp:8@136 }
+inode { i_ino:8@64 }
+file { f_inode:8@32 }
+socket { sk:8@24 }
 task_struct { flags:4@44 pid:4@2464 tgid:4@2468 cred:8@3016 comm:16@3040 cgroups:8@3300 }
 ";
 
@@ -38,6 +41,7 @@ const ALL: u32 = Known::SOCK
     | Known::ERROR
     | Known::COOKIE_FIELD
     | Known::TASK
+    | Known::FILE
     | Known::METRICS;
 
 /// BTF with the structures of such a text.
@@ -94,6 +98,8 @@ fn everything_is_found() {
     assert_eq!((fields.sock.net, fields.sock.net_inum), (48, 116));
     assert_eq!((fields.tcp.sport, fields.tcp.saddr, fields.tcp.srtt_us), (806, 800, 1500));
     assert_eq!((fields.task.comm, fields.task.cred_uid, fields.task.kn_id), (3040, 8, 96));
+    assert_eq!((fields.file.inode, fields.file.ino, fields.file.sk), (32, 64, 24));
+    assert_eq!((fields.sock.state, fields.sock.kind), (18, 530));
 }
 
 #[test]
@@ -149,7 +155,7 @@ fn what_is_required_is_refused_when_it_is_missing_or_has_another_width() {
 }
 
 /// Member, and the bit that goes with it.
-const OPTIONAL: [(&str, u32); 13] = [
+const OPTIONAL: [(&str, u32); 18] = [
     ("skc_net:possible_net@48", Known::NETNS),
     ("inum:4@16", Known::NETNS),
     ("owned:4@4", Known::LOCK),
@@ -163,6 +169,11 @@ const OPTIONAL: [(&str, u32); 13] = [
     ("comm:16@3040", Known::TASK),
     ("val:4@0", Known::TASK),
     ("dfl_cgrp:8@136", Known::TASK),
+    ("skc_state:1@18", Known::FILE),
+    ("sk_type:2@530", Known::FILE),
+    ("f_inode:8@32", Known::FILE),
+    ("i_ino:8@64", Known::FILE),
+    ("sk:8@24", Known::FILE),
 ];
 
 /// Only what hangs from it is given up, and it is given up as a whole.
@@ -171,8 +182,8 @@ fn what_is_optional_is_left_out_when_it_is_missing_or_has_another_width() {
     for (member, bit) in OPTIONAL {
         let (name, place) = member.split_once(':').unwrap();
         let (_, offset) = place.split_once('@').unwrap();
-        // Nothing of these has one byte.
-        for text in [without(member), changed(member, &format!("{name}:1@{offset}"))] {
+        let other = if place.starts_with('1') { 2 } else { 1 };
+        for text in [without(member), changed(member, &format!("{name}:{other}@{offset}"))] {
             assert_eq!(layout_of(&text).unwrap().known, ALL & !bit, "{member}");
         }
     }
@@ -187,6 +198,7 @@ fn without_a_structure() {
     assert_eq!(layout_of(&without("tcp_sock ")), Err(LayoutError::Btf(BtfError::NoField(path))));
     assert_eq!(layout_of(&without("task_struct ")).unwrap().known, ALL & !Known::TASK);
     assert_eq!(layout_of(&without("net ")).unwrap().known, ALL & !Known::NETNS);
+    assert_eq!(layout_of(&without("socket ")).unwrap().known, ALL & !Known::FILE);
 }
 
 /// Sixteen bits with a sign: what lies further in cannot be loaded by one instruction.

@@ -3,5 +3,6 @@
 mod floor;
 mod flush;
 mod reset;
+mod task_file;
 mod tp_btf;
 mod tracepoint;

@@ -1,6 +1,6 @@
 //! The kernel side's settings for the running kernel: which fields are known, and where.
 
-use tcptrace_common::{Config, Fields, Known, TaskLayout};
+use tcptrace_common::{Config, Fields, FileLayout, Known, TaskLayout};
 use thiserror::Error;
 
 use super::btf::{Btf, BtfError};
@@ -78,8 +78,11 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     optional("sock.sk_err", 4, Known::ERROR, &mut sock.err);
     optional("sock.__sk_common.skc_cookie", 8, Known::COOKIE_FIELD, &mut sock.cookie);
 
-    if evidence_layout(field, &mut config.fields).is_ok() {
-        config.known |= Known::EVIDENCE;
+    if let (Ok(state), Ok(kind), Ok(file)) =
+        (field("sock.__sk_common.skc_state", 1), field("sock.sk_type", 2), file_layout(field))
+    {
+        (sock.state, sock.kind, config.fields.file) = (state, kind, file);
+        config.known |= Known::FILE;
     }
     if let Ok(task) = task_layout(field) {
         config.fields.task = task;
@@ -96,6 +99,9 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
         config.fields.tcp.srtt_us = srtt;
         config.fields.tcp.total_retrans = retrans;
         config.known |= Known::METRICS;
+    }
+    if evidence_layout(field, &mut config.fields).is_ok() {
+        config.known |= Known::EVIDENCE;
     }
     Ok(())
 }
@@ -134,5 +140,16 @@ fn task_layout(
         dfl_cgrp: field("css_set.dfl_cgrp", 8)?,
         kn: field("cgroup.kn", 8)?,
         kn_id: field("kernfs_node.id", 8)?,
+    })
+}
+
+/// `struct file` and the way to its socket: all or nothing, since `/proc` tells who holds a socket as well.
+fn file_layout(
+    field: impl Fn(&'static str, u32) -> Result<u32, LayoutError>,
+) -> Result<FileLayout, LayoutError> {
+    Ok(FileLayout {
+        inode: field("file.f_inode", 8)?,
+        ino: field("inode.i_ino", 8)?,
+        sk: field("socket.sk", 8)?,
     })
 }

@@ -299,9 +299,19 @@ mod libc_errno {
     pub(super) const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
 }
 
-/// The verifier's last words, which name the cause, instead of its whole log.
+/// A program that the kernel refused, and why.
 fn refused(hook: Hook, error: &ProgramError) -> Error {
-    let reason = match error {
+    let lockdown = if privileges::lockdown_confidential() {
+        "; the kernel is locked down for confidentiality (/sys/kernel/security/lockdown)"
+    } else {
+        ""
+    };
+    Error::Refused { hook, reason: refusal(error), lockdown }
+}
+
+/// The verifier's last words, which name the cause, instead of its whole log.
+pub(super) fn refusal(error: &ProgramError) -> String {
+    match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
             // Statistics close the log; the complaint is the line before them.
@@ -319,11 +329,5 @@ fn refused(hook: Hook, error: &ProgramError) -> Error {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(": "),
-    };
-    let lockdown = if privileges::lockdown_confidential() {
-        "; the kernel is locked down for confidentiality (/sys/kernel/security/lockdown)"
-    } else {
-        ""
-    };
-    Error::Refused { hook, reason, lockdown }
+    }
 }

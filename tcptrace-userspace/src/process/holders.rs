@@ -1,8 +1,9 @@
 //! Which process holds which socket open.
 
-use std::path::Path;
+use std::{fmt, path::Path};
 
 use super::descriptors;
+use crate::bpf::{Held, HoldersError, SocketFiles};
 
 /// One descriptor of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -13,33 +14,97 @@ pub struct Holder {
     pub fd: u32,
 }
 
+/// How holders were found out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// By a program that the kernel runs on every descriptor. It sees all processes, and sockets of TCP only.
+    TaskFile,
+    /// By the names of all descriptors, `/proc/PID/fd`. It sees the processes that this one may look into, and sockets
+    /// of every kind.
+    Proc,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TaskFile => "iter/task_file",
+            Self::Proc => "/proc",
+        })
+    }
+}
+
+/// Reads the holders, as often as wanted: what the kernel needs for it is loaded once, which takes longer than to read
+/// those of thousands of sockets.
+pub struct HolderReader(Result<SocketFiles, HoldersError>);
+
+impl HolderReader {
+    /// One that takes the better source that works here.
+    pub fn open() -> Self {
+        Self(SocketFiles::load())
+    }
+
+    /// Asks the host. What one process does meanwhile may be seen or not, as with every snapshot.
+    pub fn read(&mut self) -> Holders {
+        match self.0.as_mut().map(SocketFiles::read) {
+            Ok(Ok((held, undecodable))) => Holders::of_held(&held, undecodable),
+            Ok(Err(_)) | Err(_) => Holders::read_proc(),
+        }
+    }
+
+    /// Why the program is not used.
+    pub fn refusal(&self) -> Option<&HoldersError> {
+        self.0.as_ref().err()
+    }
+}
+
 /// Who holds which socket open, by the socket's inode. All holders are kept: a child inherits its parent's
 /// descriptors, and any process may pass one to another (`SCM_RIGHTS`).
 ///
-/// Three kinds of sockets have no holder, though they live: those that no program has accepted yet, those that the
-/// program has closed, and those that are on their way to another process or registered with `io_uring` while no
-/// table of descriptors has them.
-#[derive(Clone, Debug, Default)]
+/// Some sockets have no holder, though they live: those that no program has accepted yet, those that the program has
+/// closed, the kernel's own (a subflow of MPTCP among them), and those that no table of descriptors has at the moment,
+/// since they are on their way to another process or registered with `io_uring`.
+#[derive(Clone, Debug)]
 pub struct Holders {
     /// Sorted; at the same place in `by_inode` is who holds it.
     inodes: Vec<u64>,
     by_inode: Vec<Holder>,
+    /// Cookie and inode, sorted.
+    cookies: Vec<(u64, u64)>,
     unreadable: usize,
+    source: Source,
 }
 
 impl Holders {
-    /// Asks the host. What one process does meanwhile may be seen or not, as with every snapshot.
+    /// Asks the host once, by the better source that works here. Who asks again takes a [`HolderReader`].
     pub fn read() -> Self {
-        let found = descriptors::read(Path::new("/"));
-        Self::new(found.sockets, found.unreadable)
+        HolderReader::open().read()
     }
 
-    fn new(mut found: Vec<(u64, Holder)>, unreadable: usize) -> Self {
+    /// Asks `/proc`, though there may be a better source.
+    pub fn read_proc() -> Self {
+        let found = descriptors::read(Path::new("/"));
+        Self::new(found.sockets, vec![], found.unreadable, Source::Proc)
+    }
+
+    fn of_held(held: &[Held], undecodable: usize) -> Self {
+        let found = held.iter().map(|held| (held.inode, Holder { pid: held.pid, fd: held.fd })).collect();
+        let cookies = held.iter().filter_map(|held| Some((held.cookie?, held.inode))).collect();
+        Self::new(found, cookies, undecodable, Source::TaskFile)
+    }
+
+    fn new(
+        mut found: Vec<(u64, Holder)>,
+        mut cookies: Vec<(u64, u64)>,
+        unreadable: usize,
+        source: Source,
+    ) -> Self {
         found.sort_unstable();
         // Threads that share a table of their own show it once each.
         found.dedup();
+        cookies.sort_unstable();
+        cookies.dedup();
         let (inodes, by_inode) = found.into_iter().unzip();
-        Self { inodes, by_inode, unreadable }
+        Self { inodes, by_inode, cookies, unreadable, source }
     }
 
     /// Those who hold the socket with this inode, by process and descriptor. The kernel says 0 of a socket that has
@@ -53,26 +118,64 @@ impl Holders {
         &self.by_inode[start..start + count]
     }
 
-    /// How many processes could not be looked into, at least: sockets without a holder may be theirs.
+    /// Those who hold the socket with this cookie, by which a trace knows it; of [`Source::TaskFile`] only, since
+    /// `/proc` tells no cookies.
+    pub fn of_cookie(&self, cookie: u64) -> &[Holder] {
+        let place = self.cookies.binary_search_by_key(&cookie, |(cookie, _)| *cookie);
+        place.map_or(&[], |place| self.of(self.cookies[place].1))
+    }
+
+    /// How much could not be read, at least: processes that may not be looked into, or records of the program that
+    /// make no sense. Sockets without a holder may be theirs.
     pub fn unreadable(&self) -> usize {
         self.unreadable
+    }
+
+    /// Where this comes from.
+    pub fn source(&self) -> Source {
+        self.source
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::State;
+
+    const fn holder(pid: u32, fd: u32) -> Holder {
+        Holder { pid, fd }
+    }
 
     #[test]
     fn all_holders_of_a_socket_and_no_others() {
-        let holder = |pid, fd| Holder { pid, fd };
         let found = vec![(7, holder(2, 3)), (9, holder(1, 4)), (7, holder(1, 3)), (7, holder(2, 3))];
-        let holders = Holders::new(found, 0);
+        let holders = Holders::new(found, vec![], 0, Source::Proc);
         assert_eq!(holders.of(7), [holder(1, 3), holder(2, 3)]);
         assert_eq!(holders.of(9), [holder(1, 4)]);
         for nobodys in [0, 6, 8, 10, u64::MAX] {
             assert_eq!(holders.of(nobodys), [], "{nobodys}");
         }
-        assert_eq!(Holders::new(vec![(0, holder(1, 1))], 0).of(0), [], "0 is no inode");
+        let holders = Holders::new(vec![(0, holder(1, 1))], vec![], 0, Source::Proc);
+        assert_eq!(holders.of(0), [], "0 is no inode");
+    }
+
+    #[test]
+    fn sockets_by_their_cookies() {
+        let held = |inode, cookie, pid| Held {
+            inode,
+            cookie,
+            skaddr: 1,
+            netns: None,
+            state: State::LISTEN,
+            multipath: false,
+            pid,
+            fd: 3,
+        };
+        let all = [held(7, Some(70), 1), held(8, None, 2), held(7, Some(70), 3), held(9, Some(60), 4)];
+        let holders = Holders::of_held(&all, 1);
+        assert_eq!(holders.of_cookie(70), [holder(1, 3), holder(3, 3)]);
+        assert_eq!(holders.of_cookie(60), holders.of(9));
+        assert_eq!((holders.of_cookie(0), holders.of_cookie(80)), (&[][..], &[][..]));
+        assert_eq!((holders.unreadable(), holders.source()), (1, Source::TaskFile));
     }
 }

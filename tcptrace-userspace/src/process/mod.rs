@@ -11,6 +11,6 @@ mod identity;
 mod processes;
 
 pub use container::{Container, Runtime};
-pub use holders::{Holder, Holders};
+pub use holders::{Holder, HolderReader, Holders, Source};
 pub use identity::Process;
 pub use processes::Processes;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::listing::{Listing, Scope, Wanted};
+use crate::process::HolderReader;
 
 /// The thread. It ends when this is dropped, with the list that it is at.
 pub(super) struct Lister {
@@ -34,8 +35,9 @@ impl Lister {
         let (orders, queue) = sync_channel::<Scope>(1);
         let (give, lists) = sync_channel(1);
         thread::Builder::new().name("lister".to_owned()).spawn(move || {
+            let mut holders = HolderReader::open();
             for scope in queue {
-                if give.send(Listing::make(scope, &wanted)).is_err() {
+                if give.send(Listing::make(scope, &wanted, &mut holders)).is_err() {
                     return;
                 }
             }

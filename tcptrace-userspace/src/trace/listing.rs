@@ -8,7 +8,7 @@ use tcptrace_common::{Address, Filter, Subject};
 use crate::{
     bpf::PortSet,
     close::Role,
-    process::{Holders, Process, Processes},
+    process::{HolderReader, Holders, Process, Processes},
     record::{Owner, Provenance},
     snapshot::{self, Age, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
     state::State,
@@ -59,14 +59,14 @@ pub(super) struct Small {
 
 impl Listing {
     /// Makes one now; `None` when nothing can be read at all.
-    pub(super) fn make(scope: Scope, wanted: &Wanted) -> Option<Self> {
+    pub(super) fn make(scope: Scope, wanted: &Wanted, holders: &mut HolderReader) -> Option<Self> {
         let small = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
         let netns = wanted.filter.netns;
         let request = Request {
             netns: (netns != 0).then_some(Netns { inode: netns, path: None }),
             states: if scope == Scope::Small { small } else { 0 },
         };
-        let holders = if scope == Scope::All { Holders::read() } else { Holders::default() };
+        let holders = (scope == Scope::All).then(|| holders.read());
         let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request).ok()?;
         let mut listing = Self {
             scope,
@@ -74,7 +74,7 @@ impl Listing {
             small: Vec::new(),
             namespaces,
             gaps,
-            unreadable: holders.unreadable(),
+            unreadable: holders.as_ref().map_or(0, Holders::unreadable),
         };
         let listening = listeners(&sockets);
         let mut owners = Owners { holders, processes: Processes::new() };
@@ -157,14 +157,15 @@ fn common(address: IpAddr) -> Address {
 
 /// Who has a socket open.
 struct Owners {
-    holders: Holders,
+    holders: Option<Holders>,
     processes: Processes,
 }
 
 impl Owners {
     /// The process that is oldest of those that have it open, which the others have it from; and the others.
     fn of(&mut self, socket: &Socket) -> Option<Owner> {
-        let mut pids: Vec<u32> = self.holders.of(socket.inode?).iter().map(|holder| holder.pid).collect();
+        let mut pids: Vec<u32> =
+            self.holders.as_ref()?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
         pids.dedup();
         let mut processes: Vec<Arc<Process>> =
             pids.into_iter().filter_map(|pid| self.processes.get(pid)).collect();

@@ -1,0 +1,238 @@
+//! Who holds which TCP socket open, told by a program that the kernel runs on every descriptor of every process: no
+//! name of a descriptor has to be made and read for each file that is no socket.
+
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind, Read as _},
+};
+
+use aya::{Ebpf, EbpfLoader, programs::Iter};
+use bytes::Buf as _;
+use tcptrace_common::{Config, HolderRecord, IPPROTO_MPTCP, Known};
+use thiserror::Error;
+
+use super::{
+    Btf, BtfError, LayoutError, boundary::PodConfig, layout, load::refusal, privileges, relocate::relocate,
+    ring,
+};
+use crate::state::State;
+
+/// Name of the program, and the iterator that it belongs to.
+const PROGRAM: &str = "holders";
+const ITERATOR: &str = "task_file";
+
+/// The first pid namespace, `PROC_PID_INIT_INO` in `include/linux/proc_ns.h`.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Why the kernel cannot be asked in this way. There is another one: `/proc`.
+#[derive(Debug, Error)]
+pub enum HoldersError {
+    /// The process lacks capabilities.
+    #[error("it takes CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN")]
+    NotPrivileged,
+    /// Process ids here are not those that the program sees.
+    #[error("this process has a pid namespace of its own, in which the kernel's process ids mean nothing")]
+    PidNamespace,
+    /// No BTF.
+    #[error("the kernel offers no type information (/sys/kernel/btf/vmlinux: {0})")]
+    NoBtf(io::Error),
+    /// BTF that cannot be used.
+    #[error("the kernel's type information cannot be used ({0})")]
+    Types(String),
+    /// The way from a file to its socket is not known.
+    #[error("the kernel's type information does not tell how to get from a file to its socket")]
+    NoFile,
+    /// Structures of this kernel are not understood.
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    /// The kernel refused the program.
+    #[error("the kernel refused the program ({0}); Linux 5.11 or newer takes it")]
+    Refused(String),
+    /// The kernel did not go through with it.
+    #[error("reading from the program: {0}")]
+    Read(io::Error),
+    /// The object in this binary does not fit to this binary.
+    #[error("the built-in kernel object cannot be used ({0}); rebuild it with `cargo xtask build-ebpf`")]
+    Object(String),
+}
+
+impl From<BtfError> for HoldersError {
+    fn from(error: BtfError) -> Self {
+        Self::Types(error.to_string())
+    }
+}
+
+/// A descriptor of a TCP socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Inode of the socket.
+    pub inode: u64,
+    /// Socket cookie; `None` where the kernel has given the socket none.
+    pub cookie: Option<u64>,
+    /// Address of the `struct sock`: the socket's identity in a trace, while it lives.
+    pub skaddr: u64,
+    /// Inode number of the socket's network namespace.
+    pub netns: Option<u32>,
+    /// The socket's state at that moment.
+    pub state: State,
+    /// It is a socket of MPTCP. The connection's subflows are TCP sockets of their own that nobody holds.
+    pub multipath: bool,
+    /// Process id (thread group).
+    pub pid: u32,
+    /// Number of the descriptor.
+    pub fd: u32,
+}
+
+/// The loaded program. It stands alone: no tracer needs to run, and those that do are not disturbed.
+pub struct SocketFiles {
+    ebpf: Ebpf,
+}
+
+impl SocketFiles {
+    /// Loads it.
+    ///
+    /// # Errors
+    /// [`HoldersError`]: what is missing.
+    pub fn load() -> Result<Self, HoldersError> {
+        if !privileges::may_trace() {
+            return Err(HoldersError::NotPrivileged);
+        }
+        if fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() != FIRST_PID_NAMESPACE) {
+            return Err(HoldersError::PidNamespace);
+        }
+        privileges::lift_memlock();
+        let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(HoldersError::NoBtf)?;
+        let mut config = Config::EMPTY;
+        layout::sock_layout(&Btf::parse(&vmlinux)?, &mut config)?;
+        if config.known & Known::FILE == 0 || config.known & Known::TASK == 0 {
+            return Err(HoldersError::NoFile);
+        }
+        let types = aya::Btf::parse(&vmlinux, aya::Endianness::default())
+            .map_err(|error| HoldersError::Types(error.to_string()))?;
+        let with_helper = Config { known: config.known | Known::COOKIE_HELPER, ..config };
+        // Linux 5.11 does not have the helper in such programs.
+        Self::with(&with_helper, &types).or_else(|error| match error {
+            HoldersError::Refused(_) => Self::with(&config, &types),
+            other => Err(other),
+        })
+    }
+
+    fn with(config: &Config, types: &aya::Btf) -> Result<Self, HoldersError> {
+        let object = |error: &dyn std::error::Error| HoldersError::Object(error.to_string());
+        let pod = PodConfig(*config);
+        let relocated = relocate(super::OBJECT, &config.fields).map_err(|error| object(&error))?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(types))
+            .override_global("CONFIG", &pod, true)
+            .map_max_entries("EVENTS", ring::ring_size(0))
+            .map_max_entries("AYA_LOGS", ring::ring_size(0))
+            .load(&relocated)
+            .map_err(|error| object(&error))?;
+        let program = iterator(&mut ebpf)?;
+        program.load(ITERATOR, types).map_err(|error| HoldersError::Refused(refusal(&error)))?;
+        Ok(Self { ebpf })
+    }
+
+    /// All descriptors of TCP sockets on this host, and how many of the program's records were not understood.
+    /// Descriptors that several threads share are told once or several times.
+    ///
+    /// # Errors
+    /// [`HoldersError::Refused`] or [`HoldersError::Read`].
+    pub fn read(&mut self) -> Result<(Vec<Held>, usize), HoldersError> {
+        let refused = |error: &dyn std::error::Error| HoldersError::Refused(error.to_string());
+        let program = iterator(&mut self.ebpf)?;
+        let link = program.attach().map_err(|error| refused(&error))?;
+        let link = program.take_link(link).map_err(|error| refused(&error))?;
+        let file = link.into_file().map_err(|error| refused(&error))?;
+        Ok(decode(&read_to_end(file).map_err(HoldersError::Read)?))
+    }
+}
+
+fn iterator(ebpf: &mut Ebpf) -> Result<&mut Iter, HoldersError> {
+    let program =
+        ebpf.program_mut(PROGRAM).ok_or_else(|| HoldersError::Object(format!("no program {PROGRAM}")))?;
+    program.try_into().map_err(|error: aya::programs::ProgramError| HoldersError::Object(error.to_string()))
+}
+
+/// Everything that the program writes.
+fn read_to_end(mut file: File) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(bytes),
+            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            // The kernel pauses after each million descriptors without a socket among them.
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Records to descriptors; what is left over at the end counts as one that is not understood.
+fn decode(bytes: &[u8]) -> (Vec<Held>, usize) {
+    let records = bytes.chunks_exact(size_of::<HolderRecord>());
+    let rest = usize::from(!records.remainder().is_empty());
+    (records.map(held).collect(), rest)
+}
+
+/// One record, which is as long as it has to be.
+fn held(mut record: &[u8]) -> Held {
+    // The order of the fields is that of `HolderRecord`.
+    let (inode, cookie, skaddr) = (record.get_u64_ne(), record.get_u64_ne(), record.get_u64_ne());
+    let (pid, fd, netns) = (record.get_u32_ne(), record.get_u32_ne(), record.get_u32_ne());
+    let (protocol, state) = (record.get_u16_ne(), record.get_u8());
+    Held {
+        inode,
+        cookie: (cookie != 0).then_some(cookie),
+        skaddr,
+        netns: (netns != 0).then_some(netns),
+        state: State(state),
+        multipath: protocol == IPPROTO_MPTCP,
+        pid,
+        fd,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A record as the kernel side writes it.
+    fn record(fields: [u64; 3], words: [u32; 3], protocol: u16, state: u8) -> Vec<u8> {
+        let mut bytes: Vec<u8> = fields.iter().flat_map(|field| field.to_ne_bytes()).collect();
+        bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
+        bytes.extend(protocol.to_ne_bytes());
+        bytes.extend([state, 0]);
+        bytes
+    }
+
+    #[test]
+    fn records_and_what_is_left_of_one() {
+        let mut bytes = record([7, 8, 9], [10, 11, 12], 6, 1);
+        bytes.extend(record([1, 0, 2], [3, 4, 0], 262, 99));
+        let first = Held {
+            inode: 7,
+            cookie: Some(8),
+            skaddr: 9,
+            netns: Some(12),
+            state: State::ESTABLISHED,
+            multipath: false,
+            pid: 10,
+            fd: 11,
+        };
+        let second = Held {
+            inode: 1,
+            cookie: None,
+            skaddr: 2,
+            netns: None,
+            state: State(99),
+            multipath: true,
+            pid: 3,
+            fd: 4,
+        };
+        assert_eq!(decode(&bytes), (vec![first, second], 0));
+        assert_eq!(decode(&bytes[..bytes.len() - 1]), (vec![first], 1));
+        assert_eq!(decode(&[]), (vec![], 0));
+    }
+}

@@ -5,7 +5,8 @@
 //! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
 //! its settings. [`doctor`] says what of this works on a host. `docs/architecture.md` tells the whole road.
 //!
-//! [`snapshot`] is apart from that road: it asks the kernel for the TCP sockets of this moment.
+//! [`snapshot`] is apart from that road: it asks the kernel for the TCP sockets of this moment, which [`sockets`]
+//! filters, orders, counts and shows.
 
 pub mod bpf;
 pub mod cli;
@@ -18,6 +19,7 @@ pub mod process;
 pub mod record;
 pub mod sink;
 pub mod snapshot;
+pub mod sockets;
 pub mod state;
 pub mod text;
 pub mod trace;

@@ -2,13 +2,17 @@
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use clap::{ArgAction, Parser, Subcommand};
-use tcptrace_common::{Filter, MAX_PREFIXES, Prefix};
 
-use super::{colour::Colour, doctor::DoctorArgs, netns, values};
+use super::{
+    colour::Colour,
+    doctor::DoctorArgs,
+    filter::{FilterArgs, state_bits},
+    sockets::SocketsArgs,
+    values,
+};
 use crate::{
-    bpf::{self, DEFAULT_BUFFER, Hook, PortSet},
+    bpf::{self, DEFAULT_BUFFER, Hook},
     sink::{Format, TimeColumn},
     state::State,
     trace::Settings,
@@ -35,11 +39,12 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 
 /// Subcommands.
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one of it")]
 pub enum Command {
     /// Print every TCP state transition of the host as it happens; the default
     #[command(after_help = EXIT_CODES)]
     Trace(TraceArgs),
+    /// Show the TCP sockets of this moment, with their owners: of all network namespaces and in all states
+    Sockets(SocketsArgs),
     /// Tell what works on this host, what does not and why, and what it costs
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -80,39 +85,15 @@ pub struct TraceArgs {
     #[arg(short, long)]
     pub verbose: bool,
 
-    /// IPv4 only (IPv6 sockets that talk IPv4 included)
-    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = "Filters")]
-    pub ipv4: bool,
-    /// IPv6 only
-    #[arg(short = '6', long, help_heading = "Filters")]
-    pub ipv6: bool,
-    /// Sockets of this process (as the host numbers it), each from its first system call on it
-    #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Filters")]
-    pub pid: Option<u32>,
-    /// Local ports, such as 80,443,8000-8999
-    #[arg(short = 'L', long, value_name = "PORTS", value_delimiter = ',', value_parser = values::ports, help_heading = "Filters")]
-    pub local_port: Vec<values::PortRange>,
-    /// Remote ports
-    #[arg(short = 'D', long, visible_alias = "dport", value_name = "PORTS", value_delimiter = ',', value_parser = values::ports, help_heading = "Filters")]
-    pub remote_port: Vec<values::PortRange>,
-    /// Local addresses or prefixes, such as 192.0.2.0/24,2001:db8::/32
-    #[arg(long, visible_alias = "src", value_name = "CIDR", value_delimiter = ',', value_parser = values::prefix, help_heading = "Filters")]
-    pub local: Vec<Prefix>,
-    /// Remote addresses or prefixes
-    #[arg(long, visible_alias = "dst", value_name = "CIDR", value_delimiter = ',', value_parser = values::prefix, help_heading = "Filters")]
-    pub remote: Vec<Prefix>,
-    /// Transitions from or to these states, such as CLOSE_WAIT,LAST_ACK
-    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
-    pub state: Vec<State>,
+    /// Which sockets.
+    #[command(flatten)]
+    pub filter: FilterArgs,
     /// Transitions from these states
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
     pub from_state: Vec<State>,
     /// Transitions to these states
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
     pub to_state: Vec<State>,
-    /// One network namespace: a name of `ip netns`, a path such as /proc/PID/ns/net, or an inode number
-    #[arg(long, value_name = "NETNS", help_heading = "Filters")]
-    pub netns: Option<String>,
 
     /// Stop after this time, such as 30s or 5m; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Limits")]
@@ -134,7 +115,7 @@ pub struct TraceArgs {
 impl TraceArgs {
     /// What the user should know before waiting for something that cannot come.
     pub fn note(&self) -> Option<String> {
-        let wanted = [&self.state, &self.from_state, &self.to_state];
+        let wanted = [&self.filter.state, &self.from_state, &self.to_state];
         let unseen = wanted.into_iter().flatten().find(|state| UNSEEN.contains(state))?;
         Some(format!(
             "note: the kernel reports no transitions from or to {unseen}; FIN_WAIT2 -> CLOSE is where a socket \
@@ -147,21 +128,15 @@ impl TraceArgs {
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let mut filter = Filter::NONE;
-        filter.family = if self.ipv4 { 4 } else { 0 } + if self.ipv6 { 6 } else { 0 };
-        filter.tgid = self.pid.unwrap_or(0);
-        filter.netns = self.netns.as_deref().map(netns::inode).transpose()?.unwrap_or(0);
-        filter.states = state_bits(&self.state);
+        let mut filter = self.filter.filter()?;
         filter.old_states = state_bits(&self.from_state);
         filter.new_states = state_bits(&self.to_state);
-        filter.locals = prefixes(&self.local, &mut filter.local).context("--local")?;
-        filter.remotes = prefixes(&self.remote, &mut filter.remote).context("--remote")?;
         Ok(Settings {
             bpf: bpf::Options {
                 hook: self.hook,
                 filter,
-                lports: port_set(&self.local_port),
-                rports: port_set(&self.remote_port),
+                lports: self.filter.lports(),
+                rports: self.filter.rports(),
                 buffer: self.buffer,
                 count_only: self.quiet,
                 max_connections: self.max_connections,
@@ -186,29 +161,3 @@ impl TraceArgs {
 const UNSEEN: [State; 2] = [State(6), State(12)];
 
 const _: () = assert!(DEFAULT_BUFFER == 4 << 20, "the default of --buffer says 4M");
-
-fn state_bits(states: &[State]) -> u32 {
-    states.iter().fold(0, |bits, state| bits | 1 << state.0)
-}
-
-fn port_set(ranges: &[values::PortRange]) -> Option<PortSet> {
-    if ranges.is_empty() {
-        return None;
-    }
-    let mut set = PortSet::new();
-    for range in ranges {
-        set.insert(range.0.clone());
-    }
-    Some(set)
-}
-
-/// Copies the prefixes into the fixed room of the kernel side and returns how many.
-fn prefixes(wanted: &[Prefix], room: &mut [Prefix; MAX_PREFIXES]) -> anyhow::Result<u32> {
-    anyhow::ensure!(
-        wanted.len() <= MAX_PREFIXES,
-        "{} prefixes given, at most {MAX_PREFIXES} are possible; combine some into a shorter one",
-        wanted.len()
-    );
-    room[..wanted.len()].copy_from_slice(wanted);
-    Ok(u32::try_from(wanted.len())?)
-}

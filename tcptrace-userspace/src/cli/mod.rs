@@ -3,8 +3,10 @@
 mod args;
 mod colour;
 mod doctor;
+mod filter;
 mod logger;
 mod netns;
+mod sockets;
 mod values;
 
 use std::{
@@ -18,6 +20,8 @@ use clap::{CommandFactory as _, Parser as _};
 pub use args::{Args, Command, TraceArgs};
 pub use colour::Colour;
 pub use doctor::{DoctorArgs, DoctorFormat};
+pub use filter::FilterArgs;
+pub use sockets::SocketsArgs;
 
 use crate::trace;
 
@@ -25,7 +29,7 @@ use crate::trace;
 const FAILED: u8 = 1;
 /// Exit code of a command line that cannot be used; clap's own.
 const USAGE: u8 = 2;
-/// Exit code of a trace that lost transitions.
+/// Exit code of a trace that lost transitions, and of a look that did not see everything.
 const LOSSY: u8 = 4;
 
 /// Runs the command and returns its exit code: 0, 1 (error), 2 (usage), 4 (transitions were lost).
@@ -35,6 +39,7 @@ pub fn main() -> ExitCode {
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man) => man(),
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
+        Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
         None => run_trace(&args.trace),
     };

@@ -4,13 +4,15 @@ use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 
-/// The inode number of the namespace that `text` names.
-pub(super) fn inode(text: &str) -> anyhow::Result<u32> {
+use crate::snapshot::Netns;
+
+/// The namespace that `text` names.
+pub(super) fn find(text: &str) -> anyhow::Result<Netns> {
     if let Ok(inode) = text.parse::<u32>() {
         if inode == 0 {
             bail!("--netns: 0 is no namespace inode");
         }
-        return Ok(inode);
+        return Ok(Netns { inode, path: None });
     }
     let path = if text.contains('/') { text.to_owned() } else { format!("/run/netns/{text}") };
     let metadata = fs::metadata(Path::new(&path)).with_context(|| {
@@ -19,5 +21,7 @@ pub(super) fn inode(text: &str) -> anyhow::Result<u32> {
              `lsns -t net`; {path} cannot be read"
         )
     })?;
-    u32::try_from(metadata.ino()).with_context(|| format!("--netns: {path} is not a network namespace"))
+    let inode = u32::try_from(metadata.ino())
+        .with_context(|| format!("--netns: {path} is not a network namespace"))?;
+    Ok(Netns { inode, path: Some(path.into()) })
 }

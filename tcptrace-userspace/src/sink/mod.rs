@@ -1,9 +1,12 @@
 //! Outputs: each one a file that turns records into bytes.
 
 mod csv;
+mod csv_put;
 mod json;
+mod json_put;
 mod json_transition;
 mod put;
+pub mod sockets;
 mod text;
 
 use std::io;

@@ -23,7 +23,7 @@ const SK_MEMINFO_DROPS: usize = 8;
 /// Value of `idiag_timer`.
 const TIMER_TIMEWAIT: u8 = 3;
 /// How a socket that is bound and nothing else is called since Linux 6.8; its state is CLOSE.
-const TCP_BOUND_INACTIVE: u8 = 13;
+pub(super) const TCP_BOUND_INACTIVE: u8 = 13;
 
 /// `struct inet_diag_msg` of `linux/inet_diag.h`: what follows the netlink header.
 const HEADER: usize = 72;

@@ -16,7 +16,16 @@ use nix::{
     sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket},
 };
 
-use super::{Socket, answer, gaps::Faults};
+use tcptrace_common::{TCP_CLOSE, TCP_SYN_RECV};
+
+use super::{
+    Socket,
+    answer::{self, TCP_BOUND_INACTIVE},
+    gaps::Faults,
+};
+
+/// `TCP_NEW_SYN_RECV` of `net/tcp_states.h`: a request socket.
+const NEW_SYN_RECV: u8 = 12;
 
 /// Bytes that are read at once. The kernel fills at most 32 KiB of them.
 pub(super) const BUFFER: usize = 64 << 10;
@@ -67,8 +76,8 @@ fn question(family: u8, states: u32) -> Vec<u8> {
         family,
         protocol: IPPROTO_TCP,
         extensions: ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO,
-        // All bits: also those of states that are newer than the list of this library.
-        states: StateFlags::from_bits_retain(if states == 0 { u32::MAX } else { states }),
+        // Not only those that this library has names for.
+        states: StateFlags::from_bits_retain(asked_states(states)),
         socket_id: SocketId::new_v4(),
     };
     let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
@@ -76,6 +85,16 @@ fn question(family: u8, states: u32) -> Vec<u8> {
     let mut bytes = vec![0; message.buffer_len()];
     message.serialize(&mut bytes);
     bytes
+}
+
+/// As the kernel wants to be asked. It counts requests as SYN_RECV, and has a number of its own, outside of the states
+/// that a socket has, for those that are bound and in CLOSE.
+fn asked_states(states: u32) -> u32 {
+    let implied = [(NEW_SYN_RECV, TCP_SYN_RECV), (TCP_CLOSE, TCP_BOUND_INACTIVE)]
+        .iter()
+        .filter(|(state, _)| states & (1 << state) != 0)
+        .fold(0, |bits, (_, asked)| bits | 1 << asked);
+    if states == 0 { u32::MAX } else { states | implied }
 }
 
 #[derive(Default)]

@@ -84,13 +84,16 @@ impl fmt::Display for Gaps {
             }
         }
         if self.unreadable_processes > 0 {
-            parts.push(format!("the network namespaces of {} processes", self.unreadable_processes));
+            parts.push(format!(
+                "network namespaces of processes that could not be looked into ({})",
+                self.unreadable_processes
+            ));
         }
         if self.interrupted_dumps > 0 {
-            parts.push(format!("{} interrupted walks of the kernel's tables", self.interrupted_dumps));
+            parts.push(format!("what changed during interrupted walks ({})", self.interrupted_dumps));
         }
         if self.undecodable > 0 {
-            parts.push(format!("{} answers that are not understood", self.undecodable));
+            parts.push(format!("answers that are not understood ({})", self.undecodable));
         }
         f.write_str(&parts.join(", "))
     }
@@ -110,7 +113,7 @@ mod tests {
         gaps.unreadable_processes = 3;
         let line = gaps.to_string();
         assert!(
-            line.starts_with("2 network namespaces, such as 7 (") && line.contains("of 3 processes"),
+            line.starts_with("2 network namespaces, such as 7 (") && line.contains("looked into (3)"),
             "{line}"
         );
         assert!(!gaps.is_empty());

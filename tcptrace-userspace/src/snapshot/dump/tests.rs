@@ -33,6 +33,8 @@ fn a_question_for_everything() {
     assert_eq!(bytes[16..18], [10, 6], "AF_INET6, IPPROTO_TCP");
     assert_eq!(bytes[20..24], [0xff; 4], "every state");
     assert_eq!(question(AF_INET, 1 << 10)[20..24], 1024_u32.to_ne_bytes());
+    assert_eq!(asked_states(1 << 12), 1 << 12 | 1 << 3, "requests");
+    assert_eq!(asked_states(1 << 7), 1 << 7 | 1 << 13, "bound ones");
 }
 
 #[test]

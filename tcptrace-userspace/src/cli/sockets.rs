@@ -1,0 +1,70 @@
+//! `tcptrace sockets`.
+
+use std::{
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, values};
+use crate::{
+    sink::Format,
+    sockets::{self, By, Outcome, Settings, Wanted},
+};
+
+const EXIT_CODES: &str = "\
+AGE: time in the state; >= when it may be longer; - when nothing tells.
+OWNER: name[pid] has the socket open, +N: so have N others; ~name[pid] opened its listener; - is not known.
+Exit codes: 0 all right, 1 error, 2 wrong usage, 4 something could not be seen (standard error says what).";
+
+/// Options of `sockets`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct SocketsArgs {
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+    /// Count them, by this, instead
+    #[arg(long, value_enum, value_name = "WHAT")]
+    pub by: Option<By>,
+    /// Look again and again, so often, until Ctrl-C; a bare number is seconds
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
+    pub watch: Option<Duration>,
+    /// Colour: auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+    /// Which sockets.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+}
+
+impl SocketsArgs {
+    fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings {
+            wanted: Wanted {
+                filter: self.filter.filter()?,
+                lports: self.filter.lports(),
+                rports: self.filter.rports(),
+            },
+            netns: self.filter.netns()?,
+            by: self.by,
+            format: self.output,
+            colour: self.color.wanted(),
+            watch: self.watch,
+        })
+    }
+}
+
+/// Shows the sockets; the exit code tells whether something could not be seen.
+pub(super) fn run(args: &SocketsArgs) -> anyhow::Result<u8> {
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+            return Ok(USAGE);
+        }
+    };
+    Ok(match sockets::run(&settings)? {
+        Outcome::Complete | Outcome::OutputClosed => 0,
+        Outcome::Gaps => LOSSY,
+    })
+}

@@ -1,0 +1,92 @@
+//! Parts of a JSON object, appended without serde.
+
+use std::io::{self, Write as _};
+
+use super::put;
+use crate::text::{Escaped, plain};
+
+/// A key that is not an object's first.
+pub(super) fn key(out: &mut Vec<u8>, key: &str) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+pub(super) fn number(out: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
+    key(out, name);
+    put::number(out, value);
+}
+
+pub(super) fn optional(out: &mut Vec<u8>, name: &str, value: Option<impl itoa::Integer>) {
+    key(out, name);
+    number_or_null(out, value);
+}
+
+pub(super) fn number_or_null(out: &mut Vec<u8>, value: Option<impl itoa::Integer>) {
+    match value {
+        None => out.extend_from_slice(b"null"),
+        Some(value) => put::number(out, value),
+    }
+}
+
+/// What needs no escaping.
+pub(super) fn quoted(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    value(out);
+    out.push(b'"');
+}
+
+/// A name from the kernel: escaped as everywhere, and then as JSON wants it.
+pub(super) fn name(out: &mut Vec<u8>, name: &str, value: &[u8]) -> io::Result<()> {
+    key(out, name);
+    match plain(value) {
+        Some(plain) if !plain.contains('"') => write!(out, "\"{plain}\""),
+        _ => serde_json::to_writer(out, &Escaped(value).to_string()).map_err(Into::into),
+    }
+}
+
+/// A name that is null when not known.
+pub(super) fn optional_name(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
+    match value {
+        None => null(out, key),
+        Some(value) => name(out, key, value)?,
+    }
+    Ok(())
+}
+
+/// One of our own words, which need no escaping.
+pub(super) fn word(out: &mut Vec<u8>, name: &str, value: &str) {
+    key(out, name);
+    quoted(out, |out| out.extend_from_slice(value.as_bytes()));
+}
+
+/// The same, null when not known.
+pub(super) fn optional_word(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+    match value {
+        None => null(out, name),
+        Some(value) => word(out, name, value),
+    }
+}
+
+fn null(out: &mut Vec<u8>, name: &str) {
+    key(out, name);
+    out.extend_from_slice(b"null");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_strings_whatever_they_hold() {
+        for (comm, expected) in [
+            (&b"nginx\0"[..], r#","comm":"nginx""#),
+            (b"say \"hi\"", r#","comm":"say \"hi\"""#),
+            (b"\x1b[31m\\", r#","comm":"\\x1b[31m\\\\""#),
+        ] {
+            let mut out = Vec::new();
+            name(&mut out, "comm", comm).expect("memory");
+            assert_eq!(String::from_utf8(out).expect("text"), expected);
+        }
+    }
+}

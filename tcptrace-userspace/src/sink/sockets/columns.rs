@@ -1,0 +1,81 @@
+//! Parts of a line for people.
+
+use std::{fmt, net::IpAddr};
+
+use crate::{
+    sink::put,
+    snapshot::{Age, Timer},
+    text::Span,
+};
+
+/// A span that is not known to the nanosecond: `212ms`, `12s`, `4m12s`, `2h03m`.
+pub(super) struct Rough(pub(super) u64);
+
+impl fmt::Display for Rough {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1_000_000_000 => write!(f, "{}ms", self.0 / 1_000_000),
+            1_000_000_000..60_000_000_000 => write!(f, "{}s", self.0 / 1_000_000_000),
+            longer => Span(longer).fmt(f),
+        }
+    }
+}
+
+/// `12s`; `>=3m00s` when it may be longer; `-` when not known.
+pub(super) struct Shown(pub(super) Age);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Age::Known(ns) => Rough(ns).fmt(f),
+            Age::AtLeast(ns) => write!(f, ">={}", Rough(ns)),
+            Age::Unknown => f.write_str("-"),
+        }
+    }
+}
+
+/// As `ss -o` has it: what for, how long still, how often it ended without an answer.
+pub(super) struct Running(pub(super) Option<Timer>);
+
+impl fmt::Display for Running {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            None => f.write_str("-"),
+            Some(Timer { kind, expires_ms, retransmits }) => {
+                write!(f, "{kind},{},{retransmits}", Rough(u64::from(expires_ms) * 1_000_000))
+            }
+        }
+    }
+}
+
+/// `192.0.2.1:80`, `[2001:db8::1]:80`; no port is `*`, as in `ss`.
+pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
+    if address.is_ipv6() {
+        out.push(b'[');
+    }
+    put::address(out, address);
+    if address.is_ipv6() {
+        out.push(b']');
+    }
+    out.push(b':');
+    match port {
+        0 => out.push(b'*'),
+        port => put::number(out, port),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::snapshot::TimerKind;
+
+    #[test]
+    fn ages_and_timers() {
+        let ages = [Age::Known(12_900_000_000), Age::AtLeast(180_000_000_000), Age::AtLeast(0), Age::Unknown];
+        assert_eq!(ages.map(|age| Shown(age).to_string()), ["12s", ">=3m00s", ">=0ms", "-"]);
+        let timer = |kind, expires_ms| Running(Some(Timer { kind, expires_ms, retransmits: 3 })).to_string();
+        assert_eq!(timer(TimerKind::On, 212), "on,212ms,3");
+        assert_eq!(timer(TimerKind::Keepalive, 7_140_000), "keepalive,1h59m,3");
+        assert_eq!(Running(None).to_string(), "-");
+    }
+}

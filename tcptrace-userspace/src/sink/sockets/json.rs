@@ -1,0 +1,120 @@
+//! A socket as a JSON object, by the schema in `docs/sockets.schema.json`.
+
+use std::io;
+
+use crate::{
+    process::Process,
+    sink::{
+        json::SCHEMA,
+        json_put::{key, name, number, number_or_null, optional, optional_name, optional_word, quoted, word},
+        put,
+    },
+    snapshot::{Age, Info, Socket, Timer},
+    sockets::{Owner, Owners},
+};
+
+/// Appends a line.
+pub(super) fn line(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) -> io::Result<()> {
+    out.extend_from_slice(b"{\"schema\":");
+    put::number(out, SCHEMA);
+    word(out, "type", "socket");
+    optional(out, "netns", socket.netns);
+    number(out, "cookie", socket.cookie);
+    word(out, "kind", socket.kind.name());
+    key(out, "state");
+    quoted(out, |out| put::state(out, socket.state));
+    number(out, "family", if socket.laddr.is_ipv4() { 4 } else { 6 });
+    key(out, "laddr");
+    quoted(out, |out| put::address(out, socket.laddr));
+    number(out, "lport", socket.lport);
+    key(out, "raddr");
+    quoted(out, |out| put::address(out, socket.raddr));
+    number(out, "rport", socket.rport);
+    optional(out, "age_us", socket.age.nanoseconds().map(|ns| ns / 1_000));
+    optional_word(out, "age_is", age_is(socket.age));
+    optional(out, "uid", socket.uid);
+    optional(out, "inode", socket.inode);
+    number(out, "recv_queue", socket.recv_queue);
+    number(out, "send_queue", socket.send_queue);
+    key(out, "timer");
+    timer(socket.timer, out);
+    optional(out, "cgroup_id", socket.cgroup_id);
+    key(out, "mptcp");
+    out.extend_from_slice(if socket.mptcp { b"true" } else { b"false" });
+    optional(out, "drops", socket.drops);
+    key(out, "info");
+    info(socket.info.as_ref(), out);
+    key(out, "owners");
+    out.push(b'[');
+    for (index, one) in owners.of(socket).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        owner(&one, out)?;
+    }
+    out.extend_from_slice(b"]}\n");
+    Ok(())
+}
+
+/// How exactly an age is known.
+pub(super) fn age_is(age: Age) -> Option<&'static str> {
+    match age {
+        Age::Known(_) => Some("known"),
+        Age::AtLeast(_) => Some("at_least"),
+        Age::Unknown => None,
+    }
+}
+
+fn timer(timer: Option<Timer>, out: &mut Vec<u8>) {
+    let Some(timer) = timer else { return out.extend_from_slice(b"null") };
+    out.extend_from_slice(b"{\"kind\":");
+    quoted(out, |out| out.extend_from_slice(timer.kind.to_string().as_bytes()));
+    number(out, "expires_ms", timer.expires_ms);
+    number(out, "retransmits", timer.retransmits);
+    out.push(b'}');
+}
+
+fn info(info: Option<&Info>, out: &mut Vec<u8>) {
+    let Some(info) = info else { return out.extend_from_slice(b"null") };
+    out.extend_from_slice(b"{\"srtt_us\":");
+    number_or_null(out, info.srtt_us);
+    number(out, "unacked", info.unacked);
+    number(out, "retransmits", info.total_retrans);
+    number(out, "last_data_sent_ms", info.last_data_sent_ms);
+    number(out, "last_data_recv_ms", info.last_data_recv_ms);
+    number(out, "last_ack_recv_ms", info.last_ack_recv_ms);
+    number(out, "bytes_acked", info.bytes_acked);
+    number(out, "bytes_received", info.bytes_received);
+    number(out, "notsent_bytes", info.notsent_bytes);
+    number(out, "snd_wnd", info.snd_wnd);
+    out.push(b'}');
+}
+
+fn owner(owner: &Owner<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    let process = owner.process;
+    out.extend_from_slice(b"{\"pid\":");
+    put::number(out, owner.holder.pid);
+    number(out, "fd", owner.holder.fd);
+    word(out, "provenance", owner.provenance.name());
+    optional_name(out, "comm", process.map(|process| &process.comm[..]))?;
+    optional_name(out, "exe", process.and_then(|process| process.exe.as_deref()))?;
+    optional(out, "uid", process.map(|process| process.uid));
+    optional_name(out, "unit", process.and_then(|process| process.unit.as_deref()).map(str::as_bytes))?;
+    key(out, "container");
+    container(process, out)?;
+    out.push(b'}');
+    Ok(())
+}
+
+fn container(process: Option<&Process>, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(container) = process.and_then(|process| process.container.as_ref()) else {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    };
+    out.extend_from_slice(b"{\"runtime\":");
+    quoted(out, |out| out.extend_from_slice(container.runtime.to_string().as_bytes()));
+    name(out, "id", container.id.as_bytes())?;
+    optional_name(out, "pod_uid", container.pod_uid.as_deref().map(str::as_bytes))?;
+    out.push(b'}');
+    Ok(())
+}

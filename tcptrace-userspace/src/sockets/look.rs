@@ -1,0 +1,91 @@
+//! One look at the host.
+
+use std::{fmt, thread};
+
+use super::{Owners, Settings, order};
+use crate::{
+    process::{Holders, Processes},
+    snapshot::{self, Namespace, Request, Snapshot, SnapshotError, Socket},
+};
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Look {
+    /// The wanted sockets, in order.
+    pub sockets: Vec<Socket>,
+    /// Whose they are.
+    pub owners: Owners,
+    /// How many more there were among those that were asked for.
+    pub hidden: usize,
+    /// The namespaces that were read.
+    pub namespaces: Vec<Namespace>,
+    /// What could not be seen.
+    pub gaps: Gaps,
+}
+
+/// What a look could not see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Gaps {
+    /// Of the kernel's sockets.
+    pub snapshot: snapshot::Gaps,
+    /// Sockets that a process has open, which could not be found.
+    pub without_owner: usize,
+    /// Processes that could not be looked into, where there are such sockets.
+    pub unreadable_processes: usize,
+}
+
+impl Gaps {
+    /// Whether everything was seen.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One line.
+impl fmt::Display for Gaps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.snapshot)?;
+        if self.unreadable_processes > 0 {
+            let separator = if self.snapshot.is_empty() { "" } else { ", " };
+            write!(
+                f,
+                "{separator}owners (sockets without: {}, processes that could not be looked into: {})",
+                self.without_owner, self.unreadable_processes
+            )?;
+        }
+        Ok(())
+    }
+}
+
+impl Look {
+    /// Looks. `known` remembers processes from one look to the next.
+    pub(super) fn take(settings: &Settings, known: &mut Processes) -> Result<Self, SnapshotError> {
+        let wanted = &settings.wanted;
+        let request = Request { netns: settings.netns.clone(), states: wanted.asked_states() };
+        // Reading /proc/PID/fd of all processes takes about as long as reading the sockets.
+        let (snapshot, holders) = thread::scope(|scope| {
+            let holders = scope.spawn(Holders::read);
+            (snapshot::take(&request), holders.join().unwrap_or_default())
+        });
+        let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
+        let all = sockets.len();
+        let mut owners = Owners::new(holders, &sockets);
+        sockets.retain(|socket| wanted.passes(socket, &owners));
+        order::sort(&mut sockets);
+        owners.identify(&sockets, known);
+        let gaps = gaps_of(gaps, &sockets, &owners);
+        Ok(Self { hidden: all - sockets.len(), sockets, owners, namespaces, gaps })
+    }
+}
+
+/// A process that cannot be looked into matters only where a socket lacks its owner.
+fn gaps_of(snapshot: snapshot::Gaps, sockets: &[Socket], owners: &Owners) -> Gaps {
+    match owners.unreadable() {
+        0 => Gaps { snapshot, ..Gaps::default() },
+        unreadable => {
+            let without_owner = sockets.iter().filter(|socket| owners.is_missing(socket)).count();
+            let unreadable_processes = if without_owner > 0 { unreadable } else { 0 };
+            Gaps { snapshot, without_owner, unreadable_processes }
+        }
+    }
+}

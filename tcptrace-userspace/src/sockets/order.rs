@@ -1,0 +1,43 @@
+//! The order of the table.
+
+use std::net::IpAddr;
+
+use crate::{snapshot::Socket, state::State};
+
+/// The course of a life: what serves, what begins, what talks, what the program here has yet to close, what is being
+/// closed, what is over. Within a state by local port: first the services.
+const COURSE: [State; 11] = [
+    State::LISTEN,
+    State::SYN_SENT,
+    State::SYN_RECV,
+    State::ESTABLISHED,
+    State::CLOSE_WAIT,
+    State(9),
+    State(4),
+    State::FIN_WAIT2,
+    State(11),
+    State::TIME_WAIT,
+    State::CLOSE,
+];
+
+/// Where a state stands in the course; those without a name follow, by their number.
+pub(super) fn rank(state: State) -> usize {
+    let place = COURSE.iter().position(|other| *other == state);
+    place.unwrap_or(COURSE.len() + usize::from(state.0))
+}
+
+/// Sorts.
+pub(super) fn sort(sockets: &mut [Socket]) {
+    // The key is made once of each: moving the sockets themselves about would cost more.
+    sockets.sort_by_cached_key(|socket| {
+        let remote = (bits(socket.raddr), socket.rport);
+        (rank(socket.state), socket.lport, socket.netns, bits(socket.laddr), remote, socket.cookie)
+    });
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(v4) => v4.to_bits().into(),
+        IpAddr::V6(v6) => v6.to_bits(),
+    }
+}

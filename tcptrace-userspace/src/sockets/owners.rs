@@ -1,0 +1,109 @@
+//! The processes that sockets belong to.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use crate::{
+    process::{Holder, Holders, Process, Processes},
+    record::Provenance,
+    snapshot::Socket,
+    state::State,
+};
+
+/// A process that a socket belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Process and descriptor.
+    pub holder: Holder,
+    /// How it is known: it holds the socket open itself, or, where nobody does, the listener that the socket came from.
+    pub provenance: Provenance,
+    /// What it is; `None` when it ended just now.
+    pub process: Option<&'a Process>,
+}
+
+/// Who owns what.
+#[derive(Debug, Default)]
+pub struct Owners {
+    holders: Holders,
+    listeners: HashMap<End, Listener>,
+    /// `None` of one that ended before it was asked for.
+    processes: HashMap<u32, Option<Arc<Process>>>,
+}
+
+/// A local address and port in a network namespace.
+type End = (Option<u32>, IpAddr, u16);
+
+/// The one listener at an end, by its inode; of several, nobody knows which one a connection came from.
+#[derive(Clone, Copy, Debug)]
+enum Listener {
+    One(u64),
+    Several,
+}
+
+impl Owners {
+    /// By what the host says of descriptors, and the listeners among all its sockets.
+    pub(super) fn new(holders: Holders, sockets: &[Socket]) -> Self {
+        let mut listeners = HashMap::new();
+        for socket in sockets.iter().filter(|socket| socket.state == State::LISTEN) {
+            listeners
+                .entry((socket.netns, socket.laddr, socket.lport))
+                .and_modify(|listener| *listener = Listener::Several)
+                .or_insert(Listener::One(socket.inode.unwrap_or(0)));
+        }
+        Self { holders, listeners, processes: HashMap::new() }
+    }
+
+    /// Looks at the processes that own these sockets.
+    pub(super) fn identify(&mut self, sockets: &[Socket], known: &mut Processes) {
+        let mut processes = HashMap::new();
+        for holder in sockets.iter().flat_map(|socket| self.holders(socket).0) {
+            processes.entry(holder.pid).or_insert_with(|| known.get(holder.pid));
+        }
+        self.processes = processes;
+    }
+
+    /// The processes that own a socket, each once, by their ids.
+    pub fn of(&self, socket: &Socket) -> impl Iterator<Item = Owner<'_>> {
+        let (holders, provenance) = self.holders(socket);
+        holders.chunk_by(|a, b| a.pid == b.pid).filter_map(move |chunk| {
+            let holder = *chunk.first()?;
+            let process = self.processes.get(&holder.pid).and_then(Option::as_deref);
+            Some(Owner { holder, provenance, process })
+        })
+    }
+
+    /// Whether one of them is `pid`.
+    pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
+        self.holders(socket).0.iter().any(|holder| holder.pid == pid)
+    }
+
+    /// Whether a process must have this socket open, and none is known.
+    pub(super) fn is_missing(&self, socket: &Socket) -> bool {
+        socket.inode.is_some_and(|inode| self.holders.of(inode).is_empty())
+    }
+
+    /// How many processes could not be looked into.
+    pub(super) fn unreadable(&self) -> usize {
+        self.holders.unreadable()
+    }
+
+    /// The end that a connection was made to, if something listens there.
+    pub(super) fn listener(&self, socket: &Socket) -> Option<End> {
+        let unspecified: [IpAddr; 2] =
+            [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
+        let usable = if socket.laddr.is_ipv4() { &unspecified[..] } else { &unspecified[1..] };
+        std::iter::once(&socket.laddr)
+            .chain(usable)
+            .map(|address| (socket.netns, *address, socket.lport))
+            .find(|end| self.listeners.contains_key(end))
+    }
+
+    fn holders(&self, socket: &Socket) -> (&[Holder], Provenance) {
+        match socket.inode {
+            Some(inode) => (self.holders.of(inode), Provenance::Exact),
+            None => match self.listener(socket).and_then(|end| self.listeners.get(&end)) {
+                Some(Listener::One(inode)) => (self.holders.of(*inode), Provenance::Inherited),
+                Some(Listener::Several) | None => (&[], Provenance::Inherited),
+            },
+        }
+    }
+}

@@ -1,6 +1,6 @@
 //! One look at the host.
 
-use std::{fmt, thread};
+use std::{fmt, panic::resume_unwind, thread};
 
 use super::{Owners, Settings, order};
 use crate::{
@@ -65,7 +65,7 @@ impl Look {
         // Reading /proc/PID/fd of all processes takes about as long as reading the sockets.
         let (snapshot, holders) = thread::scope(|scope| {
             let holders = scope.spawn(Holders::read);
-            (snapshot::take(&request), holders.join().unwrap_or_default())
+            (snapshot::take(&request), holders.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
         let all = sockets.len();

@@ -21,7 +21,7 @@ pub struct Owner<'a> {
 }
 
 /// Who owns what.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Owners {
     holders: Holders,
     listeners: HashMap<End, Listener>,

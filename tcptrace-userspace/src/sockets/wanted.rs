@@ -22,12 +22,15 @@ pub struct Wanted {
     pub rports: Option<PortSet>,
 }
 
-/// A request socket's own state, which the kernel reports as SYN_RECV.
-const NEW_SYN_RECV: State = State(12);
-
 impl Wanted {
     /// Whether a socket is.
     pub fn passes(&self, socket: &Socket, owners: &Owners) -> bool {
+        let tgid = self.filter.tgid;
+        self.state_passes(socket) && self.ends_pass(socket) && (tgid == 0 || owners.is_owned_by(socket, tgid))
+    }
+
+    /// Whether its namespace, addresses and ports are.
+    pub(crate) fn ends_pass(&self, socket: &Socket) -> bool {
         let filter = &self.filter;
         let subject = Subject {
             laddr: address(socket.laddr),
@@ -36,18 +39,16 @@ impl Wanted {
             inet: socket.laddr.is_ipv4(),
         };
         let port = |set: &Option<PortSet>, port| set.as_ref().is_none_or(|set| set.contains(port));
-        self.state_passes(socket)
-            && filter.netns_passes(&subject)
+        filter.netns_passes(&subject)
             && filter.addresses_pass(&subject)
             && port(&self.lports, socket.lport)
             && port(&self.rports, socket.rport)
-            && (filter.tgid == 0 || owners.is_owned_by(socket, filter.tgid))
     }
 
     fn state_passes(&self, socket: &Socket) -> bool {
         let states = self.filter.states;
         let bit = |state: State| 1_u32.checked_shl(state.0.into()).unwrap_or(0);
-        let request = if socket.kind == Kind::Request { bit(NEW_SYN_RECV) } else { 0 };
+        let request = if socket.kind == Kind::Request { bit(State::NEW_SYN_RECV) } else { 0 };
         states == 0 || states & (bit(socket.state) | request) != 0
     }
 

@@ -6,8 +6,8 @@ use std::{
     thread,
 };
 
-use super::listing::{Listing, Scope, Wanted};
-use crate::process::HolderReader;
+use super::listing::{Listing, Scope};
+use crate::{process::HolderReader, sockets::Wanted};
 
 /// The thread. It ends when this is dropped, with the list that it is at.
 pub(super) struct Lister {

@@ -3,14 +3,12 @@
 
 use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
-use tcptrace_common::{Address, Filter, Subject};
-
 use crate::{
-    bpf::PortSet,
     close::Role,
     process::{HolderReader, Holders, Process, Processes},
     record::{Owner, Provenance},
     snapshot::{self, Age, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
+    sockets::Wanted,
     state::State,
     tracker::{Ends, Listed, Older, Since},
 };
@@ -22,14 +20,6 @@ pub(super) enum Scope {
     All,
     /// Those of which only a small socket is left.
     Small,
-}
-
-/// What the user wants to see of them.
-#[derive(Clone, Debug)]
-pub(super) struct Wanted {
-    pub(super) filter: Filter,
-    pub(super) lports: Option<PortSet>,
-    pub(super) rports: Option<PortSet>,
 }
 
 /// A list.
@@ -78,7 +68,7 @@ impl Listing {
         };
         let listening = listeners(&sockets);
         let mut owners = Owners { holders, processes: Processes::new() };
-        for socket in sockets.iter().filter(|socket| wanted.has(socket)) {
+        for socket in sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
             let Some(namespace) = listing.namespaces.iter().find(|namespace| namespace.inode == socket.netns)
             else {
                 continue;
@@ -129,29 +119,13 @@ impl Listing {
     }
 }
 
-impl Wanted {
-    /// Whether a socket passes the filters that a list can answer for: not that on the process, which is unknown for
-    /// small sockets, nor those on transitions.
-    fn has(&self, socket: &Socket) -> bool {
-        let subject = Subject {
-            laddr: common(socket.laddr),
-            raddr: common(socket.raddr),
-            netns: socket.netns.unwrap_or(0),
-            inet: socket.laddr.is_ipv4(),
-        };
-        let in_set = |set: &Option<PortSet>, port| set.as_ref().is_none_or(|set| set.contains(port));
-        self.filter.netns_passes(&subject)
-            && (socket.state == State::LISTEN || self.filter.addresses_pass(&subject))
-            && in_set(&self.lports, socket.lport)
-            && (socket.state == State::LISTEN || in_set(&self.rports, socket.rport))
-            && (self.filter.tgid == 0 || socket.kind == Kind::Full)
-    }
-}
-
-fn common(address: IpAddr) -> Address {
-    match address {
-        IpAddr::V4(v4) => Address::from_v4(v4.octets()),
-        IpAddr::V6(v6) => Address::from_v6(v6.octets()),
+/// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by; and
+/// of small sockets nobody knows the process.
+fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
+    match socket.kind {
+        _ if socket.state == State::LISTEN => true,
+        Kind::Full => wanted.ends_pass(socket),
+        Kind::Request | Kind::TimeWait => wanted.filter.tgid == 0 && wanted.ends_pass(socket),
     }
 }
 

@@ -7,8 +7,9 @@ use std::{
 
 use super::{
     lister::{Lister, Progress},
-    listing::{Listing, Scope, Wanted},
+    listing::{Listing, Scope},
 };
+use crate::sockets::Wanted;
 
 /// How long transitions wait at the start for the list of what is older than they are.
 const START_LIMIT: Duration = Duration::from_millis(300);

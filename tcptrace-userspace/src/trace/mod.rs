@@ -22,10 +22,10 @@ use crate::{
     clock::{Clock, monotonic_ns},
     record::{Record, Summary},
     sink::{self, Format, Style, TimeColumn},
+    sockets::Wanted,
     tracker::{self, Tracker},
 };
 
-use listing::Wanted;
 use lists::Lists;
 use pump::{End, Signals};
 use reader::Reader;

@@ -1,11 +1,12 @@
 //! `tcptrace doctor`: what of tcptrace works on this host, what does not and why, and what it costs here.
 //!
-//! `facts` reads the host, `hooks` tries both ways into the kernel, `features` and `checks` make rows of
+//! `facts` reads the host, `hooks` tries both ways into the kernel, `holders` a third program, `features` and `checks` make rows of
 //! that, `measure` measures. Nothing it does outlives it.
 
 mod checks;
 mod facts;
 mod features;
+mod holders;
 mod hooks;
 mod measure;
 mod others;
@@ -56,6 +57,7 @@ pub fn run(measure: bool) -> Report {
     let mut rows = hooks::rows(&tried);
     rows.extend(features::rows(&tried, &facts));
     rows.extend(checks::rows(&facts, &tried));
+    rows.push(holders::row(&holders::attempt()));
     let (cost, cost_error) = match hook {
         _ if !measure => (None, None),
         None => (None, Some("tracing is not possible".to_owned())),

@@ -15,12 +15,13 @@ pub struct Holder {
 }
 
 /// How holders were found out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// By a program that the kernel runs on every descriptor. It sees all processes, and sockets of TCP only.
     TaskFile,
     /// By the names of all descriptors, `/proc/PID/fd`. It sees the processes that this one may look into, and sockets
     /// of every kind.
+    #[default]
     Proc,
 }
 
@@ -63,7 +64,7 @@ impl HolderReader {
 /// Some sockets have no holder, though they live: those that no program has accepted yet, those that the program has
 /// closed, the kernel's own (a subflow of MPTCP among them), and those that no table of descriptors has at the moment,
 /// since they are on their way to another process or registered with `io_uring`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Holders {
     /// Sorted; at the same place in `by_inode` is who holds it.
     inodes: Vec<u64>,

@@ -25,6 +25,8 @@ pub enum Feature {
     Evidence,
     /// Resets, sent and received.
     Resets,
+    /// The kernel's reason for a reset that is sent.
+    ResetReason,
     /// Records go onto the ring together.
     Bundles,
 }
@@ -41,6 +43,7 @@ impl Feature {
             Self::Metrics => Known::METRICS,
             Self::Task => Known::TASK,
             Self::Evidence => Known::EVIDENCE,
+            Self::ResetReason => Known::RESET_REASON,
             Self::Resets | Self::Bundles => 0,
         }
     }
@@ -63,7 +66,7 @@ impl Features {
     }
 
     /// The same, and resets.
-    pub(super) const fn with_resets(self) -> Self {
+    pub const fn with_resets(self) -> Self {
         Self { resets: true, ..self }
     }
 

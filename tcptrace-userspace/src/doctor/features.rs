@@ -36,6 +36,17 @@ const ERROR: Subject = subject(
 );
 const METRICS: Subject =
     subject("close_metrics", "no bytes, round-trip time and retransmits at the end of a connection", None);
+const EVIDENCE: Subject = subject(
+    "close_evidence",
+    "of a connection that ends without an error, or by a time-out, the cause is not shown, nor its way into TIME_WAIT",
+    Some("the error"),
+);
+const RESETS: Subject = subject(
+    "resets",
+    "the kernel's reason for a reset is not shown, and a connection that the kernel resets in FIN_WAIT2 passes as \
+     closed",
+    Some("what the socket itself tells"),
+);
 const TASK: Subject = subject(
     "kernel_threads",
     "a kernel thread may be shown as an owner, and a process may pass as one",
@@ -53,17 +64,18 @@ const MISSED: Subject = subject(
 );
 
 /// Fields that need nothing but the kernel's type information and leave to read them.
-const FIELDS: [(Subject, Feature, &str); 4] = [
+const FIELDS: [(Subject, Feature, &str); 5] = [
     (NETNS, Feature::Netns, "inode number of each socket's namespace"),
     (LOCK, Feature::Lock, "sk_lock.owned"),
     (ERROR, Feature::Error, "sk_err"),
     (METRICS, Feature::Metrics, "bytes_acked, bytes_received, srtt_us, total_retrans"),
+    (EVIDENCE, Feature::Evidence, "shutdown, linger, probes, retransmissions, segments sent"),
 ];
 
 /// A row each, for the hook that a trace would use.
 pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
     let Some((hook, loaded)) = hooks::chosen(tried) else {
-        let all = [COOKIE, NETNS, LOCK, ERROR, METRICS, TASK, BUNDLES, MISSED];
+        let all = [COOKIE, NETNS, LOCK, ERROR, METRICS, EVIDENCE, RESETS, TASK, BUNDLES, MISSED];
         return all.map(|subject| subject.row(Status::Unknown, "no hook works, so it was not tried")).into();
     };
     let mut rows = vec![cookie(hook, &loaded, facts)];
@@ -74,6 +86,7 @@ pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
             subject.row(Status::Missing, why_not(feature, facts))
         }
     }));
+    rows.push(resets(hook, &loaded));
     rows.push(task(hook, &loaded, facts));
     rows.push(if loaded.features.has(Feature::Bundles) {
         BUNDLES.row(Status::Ok, "BPF_PROG_TEST_RUN flushes a CPU")
@@ -94,6 +107,20 @@ fn cookie(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {
     }
     let why = if hook == Hook::Tracepoint { "with this hook" } else { "before Linux 5.12" };
     COOKIE.row(Status::Limited, format_args!("no helper {why}; the field skc_cookie is 0 until someone asks"))
+}
+
+fn resets(hook: Hook, loaded: &Loaded) -> Row {
+    let features = loaded.features;
+    match (features.has(Feature::Resets), features.has(Feature::ResetReason)) {
+        (true, true) => RESETS.row(Status::Ok, "tcp:tcp_receive_reset; tcp:tcp_send_reset with its reason"),
+        (true, false) => RESETS.row(
+            Status::Limited,
+            "tcp:tcp_receive_reset; tcp:tcp_send_reset, which has no reason in this kernel (Linux 6.10)",
+        ),
+        (false, _) if hook == Hook::Tracepoint => RESETS.row(Status::Missing, "only beside the hook tp_btf"),
+        (false, _) => RESETS
+            .row(Status::Missing, "the kernel refused the programs on tcp_send_reset and tcp_receive_reset"),
+    }
 }
 
 fn task(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {

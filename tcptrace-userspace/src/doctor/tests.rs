@@ -31,6 +31,7 @@ const SYS_RESOURCE: u64 = 1 << 24;
 fn works(hook: Hook, known: u32, bundle: u32, counts_misses: bool) -> Tried {
     let config = Config { known, bundle, ..Config::EMPTY };
     let features = Features::of(hook, &config);
+    let features = if hook == Hook::TpBtf && known == u32::MAX { features.with_resets() } else { features };
     Tried { hook, outcome: Ok(Loaded { features, counts_misses, jited: Some(true) }) }
 }
 
@@ -51,7 +52,9 @@ fn an_older_kernel() {
     for name in ["netns", "lock"] {
         assert_eq!(status(&rows, name), Status::Ok, "{name}");
     }
-    for name in ["error", "close_metrics", "kernel_threads", "bundles", "missed_runs"] {
+    for name in
+        ["error", "close_metrics", "close_evidence", "resets", "kernel_threads", "bundles", "missed_runs"]
+    {
         assert_eq!(status(&rows, name), Status::Missing, "{name}");
     }
 }
@@ -164,7 +167,7 @@ fn verdicts() {
     let second = [fails(Hook::TpBtf, Error::NetnsUnknown), works(Hook::Tracepoint, all, 0, true)];
     assert_eq!(
         of(&second),
-        "Tracing is possible here (hook tracepoint), but not with everything; see tp_btf, cookie, \
+        "Tracing is possible here (hook tracepoint), but not with everything; see tp_btf, cookie, resets, \
          kernel_threads, bundles."
     );
     let same = of(&[fails(Hook::TpBtf, Error::NotPrivileged), fails(Hook::Tracepoint, Error::NotPrivileged)]);

@@ -15,8 +15,18 @@ use crate::report::{Report, stdout};
 /// `nobody` in most distributions.
 const NOBODY: u32 = 65_534;
 
-const FEATURES: [&str; 8] =
-    ["cookie", "netns", "lock", "error", "close_metrics", "kernel_threads", "bundles", "missed_runs"];
+const FEATURES: [&str; 10] = [
+    "cookie",
+    "netns",
+    "lock",
+    "error",
+    "close_metrics",
+    "close_evidence",
+    "resets",
+    "kernel_threads",
+    "bundles",
+    "missed_runs",
+];
 
 /// Unprivileged, it says what it could not find out, and that tracing is not possible.
 #[test]

@@ -133,6 +133,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         new_state: State(new),
         context_owns: context_owns(flags, sk_err, old, new) && !context.is_kernel_worker(),
         context,
+        process: None,
         error: (flags & RecordFlags::ERROR != 0).then_some(sk_err),
         metrics,
         evidence,

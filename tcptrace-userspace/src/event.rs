@@ -1,10 +1,10 @@
 //! The kernel side's records, decoded: what the kernel said, nothing inferred.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use tcptrace_common::{CloseEvidence, CloseMetrics};
 
-use crate::state::State;
+use crate::{process::Process, state::State};
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +57,8 @@ pub struct Event {
     pub context: Context,
     /// The context acts on this socket: it owns it.
     pub context_owns: bool,
+    /// What the context process is, where it owns the socket and someone has looked.
+    pub process: Option<Arc<Process>>,
     /// `sk_err` (errno, 0 for none); `None` when not known.
     pub error: Option<i32>,
     /// Final figures, at CLOSE, where known.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use tcptrace_common::Counters;
 
-use crate::{close::Closing, event::Event, state::State, tracker::Reconciled};
+use crate::{close::Closing, event::Event, process::Process, state::State, tracker::Reconciled};
 
 /// The one type that travels from the tracker to the sinks.
 #[derive(Clone, Debug)]
@@ -68,6 +68,8 @@ pub struct Owner {
     pub provenance: Provenance,
     /// Other processes that hold the socket open: those of a pre-fork server, or who was passed a descriptor.
     pub others: Option<Arc<[u32]>>,
+    /// What the process is, if someone looked while it lived.
+    pub process: Option<Arc<Process>>,
 }
 
 /// How an owner is known.

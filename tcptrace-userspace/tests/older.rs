@@ -28,7 +28,7 @@ fn track(tracker: &mut Tracker, event: Event) -> Transition {
 
 fn owner(pid: u32) -> Owner {
     let others = Some([8, 9].into());
-    Owner { pid, uid: 33, comm: comm(b"nginx"), provenance: Provenance::Snapshot, others }
+    Owner { pid, uid: 33, comm: comm(b"nginx"), provenance: Provenance::Snapshot, others, process: None }
 }
 
 /// As the kernel lists the socket of `event(skaddr, ..)`, whose cookie is `skaddr + 1_000`.

@@ -66,6 +66,7 @@ impl Features {
     }
 
     /// The same, and resets.
+    #[must_use]
     pub const fn with_resets(self) -> Self {
         Self { resets: true, ..self }
     }

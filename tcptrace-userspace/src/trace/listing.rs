@@ -154,6 +154,7 @@ impl Owners {
             comm,
             provenance: Provenance::Snapshot,
             others: (!others.is_empty()).then(|| others.iter().map(|other| other.pid).collect()),
+            process: Some(Arc::clone(first)),
         })
     }
 }

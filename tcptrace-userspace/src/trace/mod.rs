@@ -1,6 +1,7 @@
 //! The tracing session: attach, drain, track, hand to the writer, and account for all of it at the end.
 
 mod account;
+mod identities;
 mod lister;
 mod listing;
 mod lists;
@@ -26,6 +27,7 @@ use crate::{
     tracker::{self, Tracker},
 };
 
+use identities::Identities;
 use lists::Lists;
 use pump::{End, Signals};
 use reader::Reader;
@@ -123,7 +125,9 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     } else {
         None
     };
-    let mut reader = Reader::new(tracer, tracker, writer, lists, settings.count);
+    // People's short format has no room for it.
+    let identities = (settings.format != Format::Text).then(Identities::new);
+    let mut reader = Reader::new(tracer, tracker, writer, (lists, identities), settings.count);
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration))?;
 
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;

@@ -7,6 +7,7 @@ use tokio::io::unix::AsyncFd;
 use super::{
     BATCH, Batch, Error,
     account::Account,
+    identities::Identities,
     lister::Progress,
     listing::{Listing, Scope},
     lists::Lists,
@@ -57,6 +58,7 @@ pub(super) struct Reader {
 /// What lies between the ring and the writer; apart, so that the ring can be borrowed beside it.
 struct Stage {
     tracker: Tracker,
+    identities: Option<Identities>,
     batch: Batch,
     account: Account,
     /// Transitions still wanted.
@@ -65,10 +67,13 @@ struct Stage {
 
 impl Stage {
     fn take(&mut self, bytes: &[u8]) {
-        let Self { tracker, batch, account, wanted } = self;
+        let Self { tracker, identities, batch, account, wanted } = self;
         match decode(bytes) {
-            Ok(Observed::Transition(event)) => {
+            Ok(Observed::Transition(mut event)) => {
                 account.read += 1;
+                if let Some(identities) = identities {
+                    identities.look(&mut event);
+                }
                 tracker.track(event, |transition| push(batch, account, wanted, transition));
             }
             // Taken before the transitions of its time.
@@ -100,7 +105,7 @@ impl Stage {
         if !listing.is_complete() {
             return;
         }
-        let Self { tracker, batch, account, wanted } = self;
+        let Self { tracker, batch, account, wanted, .. } = self;
         for namespace in &listing.namespaces {
             let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
             let sockets = &listing.small_of(netns);
@@ -116,12 +121,12 @@ impl Stage {
     }
 
     fn tick(&mut self, now_ns: u64) {
-        let Self { tracker, batch, account, wanted } = self;
+        let Self { tracker, batch, account, wanted, .. } = self;
         tracker.tick(now_ns, |transition| push(batch, account, wanted, transition));
     }
 
     fn finish(&mut self) {
-        let Self { tracker, batch, account, wanted } = self;
+        let Self { tracker, batch, account, wanted, .. } = self;
         tracker.finish(|transition| push(batch, account, wanted, transition));
     }
 
@@ -150,11 +155,16 @@ impl Reader {
         tracer: Tracer,
         tracker: Tracker,
         writer: Writer,
-        lists: Option<Lists>,
+        (lists, identities): (Option<Lists>, Option<Identities>),
         count: Option<u64>,
     ) -> Self {
-        let stage =
-            Stage { tracker, batch: Vec::with_capacity(BATCH), account: Account::default(), wanted: count };
+        let stage = Stage {
+            tracker,
+            identities,
+            batch: Vec::with_capacity(BATCH),
+            account: Account::default(),
+            wanted: count,
+        };
         Self { tracer, order: Order::default(), stage, writer, lists, released_ns: 0, told: Lost::default() }
     }
 

@@ -322,6 +322,7 @@ impl Tracker {
                 comm: context.comm,
                 provenance: Provenance::Exact,
                 others: None,
+                process: event.process.clone(),
             })
         } else if starts_as_child(event) {
             self.listeners.owner(event)

@@ -221,6 +221,7 @@ fn event(key: &Ends, small: &Small, ktime_ns: u64) -> Event {
         new_state: State::CLOSE,
         context: Context::NONE,
         context_owns: false,
+        process: None,
         error: None,
         metrics: None,
         evidence: None,
@@ -238,6 +239,7 @@ fn inferred(event: &Event, old_state: State, new_state: State, owner: Option<Own
         evidence: None,
         context: Context::NONE,
         context_owns: false,
+        process: None,
         verdict: Verdict::Pass,
         ..event.clone()
     };

@@ -41,6 +41,7 @@ pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event
             exiting: false,
         },
         context_owns: false,
+        process: None,
         error: Some(0),
         metrics: None,
         evidence: None,

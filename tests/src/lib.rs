@@ -13,6 +13,7 @@
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
 //! - `tests/lacking.rs`: kernels and privileges that lack something.
 //! - `tests/doctor/`: the report on a host.
+//! - `tests/owners/`: whose sockets are.
 //! - `tests/docs.rs`: every command in the documents.
 //!
 //! # Isolation

@@ -1,35 +1,105 @@
-//! `actor connect ADDRESS`, `actor listen ADDRESS`: another process with a socket. Waits for a line on its standard
-//! input, makes the socket, prints its local address, then waits until its standard input ends, and exits without
-//! closing anything itself.
+//! Another process with a socket. `actor WHAT ...` waits for a line on its standard input, does what it is told, prints
+//! a line, then waits until its standard input ends, and exits without closing anything itself.
+//!
+//! - `connect ADDRESS`, `listen ADDRESS`: has a socket, and prints its local address.
+//! - `serve COUNT ADDRESS`: listens, together with so many children, and prints their process ids.
+//! - `send PATH ADDRESS`: listens, gives the listener away through the Unix socket at the path, and prints its address.
+//! - `receive PATH`: makes that Unix socket at once; takes what is sent there, and prints its local address.
+//! - `keep`: has what it inherits.
 
 use std::{
     env,
-    io::{self, Read as _, Write as _},
+    io::{self, IoSlice, IoSliceMut, Read as _, Write as _},
     net::{TcpListener, TcpStream},
-    process,
+    os::{
+        fd::{AsRawFd as _, RawFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    process::{self, Child, Command, Stdio},
+};
+
+use nix::{
+    cmsg_space,
+    fcntl::{FcntlArg, FdFlag, fcntl},
+    sys::socket::{
+        ControlMessage, ControlMessageOwned, MsgFlags, SockaddrStorage, getsockname, recvmsg, sendmsg,
+    },
 };
 
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    let [what, address] = &arguments[..] else {
-        return Err(io::Error::other("usage: actor connect|listen ADDRESS"));
-    };
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    // What is there before the line that it waits for.
+    let inbox = if let ["receive", path] = arguments[..] { Some(UnixListener::bind(path)?) } else { None };
     io::stdin().read_line(&mut String::new())?;
-    let (local, socket): (_, Box<dyn std::any::Any>) = match what.as_str() {
-        "connect" => {
+    let (line, kept): (String, Box<dyn std::any::Any>) = match arguments[..] {
+        ["connect", address] => {
             let stream = TcpStream::connect(address)?;
-            (stream.local_addr()?, Box::new(stream))
+            (stream.local_addr()?.to_string(), Box::new(stream))
         }
-        "listen" => {
+        ["listen", address] => {
             let listener = TcpListener::bind(address)?;
-            (listener.local_addr()?, Box::new(listener))
+            (listener.local_addr()?.to_string(), Box::new(listener))
         }
-        other => return Err(io::Error::other(format!("'{other}' is neither connect nor listen"))),
+        ["serve", count, address] => {
+            let listener = TcpListener::bind(address)?;
+            let children = children(&listener, count)?;
+            let ids: Vec<String> = children.iter().map(|child| child.id().to_string()).collect();
+            (ids.join(" "), Box::new((listener, children)))
+        }
+        ["send", path, address] => {
+            let listener = TcpListener::bind(address)?;
+            let outbox = UnixStream::connect(path)?;
+            let (data, rights) = ([IoSlice::new(b"x")], [listener.as_raw_fd()]);
+            sendmsg::<()>(
+                outbox.as_raw_fd(),
+                &data,
+                &[ControlMessage::ScmRights(&rights)],
+                MsgFlags::empty(),
+                None,
+            )?;
+            (listener.local_addr()?.to_string(), Box::new(outbox))
+        }
+        ["receive", _] => (received(inbox)?, Box::new(())),
+        ["keep"] => (String::new(), Box::new(())),
+        _ => return Err(io::Error::other(format!("{arguments:?} is nothing to do"))),
     };
-    println!("{local}");
+    println!("{line}");
     io::stdout().flush()?;
     io::stdin().read_to_end(&mut Vec::new())?;
     // The kernel closes what exit() finds open; that is what this program is for.
-    std::mem::forget(socket);
+    std::mem::forget(kept);
     process::exit(0)
+}
+
+/// So many copies of this program that have the listener as well. They end with this one, whose pipe they read.
+fn children(listener: &TcpListener, count: &str) -> io::Result<Vec<Child>> {
+    fcntl(listener, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let count: usize = count.parse().map_err(io::Error::other)?;
+    let mut children = Vec::new();
+    for _ in 0..count {
+        let mut command = Command::new(env::current_exe()?);
+        let mut child = command.arg("keep").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+        let (stdin, stdout) = (child.stdin.as_mut(), child.stdout.as_mut());
+        stdin.ok_or_else(|| io::Error::other("no pipe"))?.write_all(b"\n")?;
+        stdout.ok_or_else(|| io::Error::other("no pipe"))?.read_exact(&mut [0])?;
+        children.push(child);
+    }
+    Ok(children)
+}
+
+/// Takes a descriptor, which stays open, and returns its local address.
+fn received(inbox: Option<UnixListener>) -> io::Result<String> {
+    let (stream, _) = inbox.ok_or_else(|| io::Error::other("no inbox"))?.accept()?;
+    let (mut byte, mut space) = ([0], cmsg_space!([RawFd; 1]));
+    let mut data = [IoSliceMut::new(&mut byte)];
+    let message = recvmsg::<()>(stream.as_raw_fd(), &mut data, Some(&mut space), MsgFlags::empty())?;
+    for control in message.cmsgs()? {
+        if let ControlMessageOwned::ScmRights(rights) = control
+            && let [socket] = rights[..]
+        {
+            return Ok(getsockname::<SockaddrStorage>(socket)?.to_string());
+        }
+    }
+    Err(io::Error::other("no descriptor came"))
 }

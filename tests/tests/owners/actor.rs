@@ -1,0 +1,55 @@
+//! Other processes with sockets.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use tcptrace_tests::{machine::helper, process::Running};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// A process that does what it is told and then keeps what it has, until it is dropped.
+pub(crate) struct Actor(Running);
+
+impl Actor {
+    /// Starts one. `action` as `actor` takes it.
+    pub(crate) fn new(action: &[&str]) -> Self {
+        let mut command = Command::new(path());
+        Self(Running::spawn(command.args(action).stdin(Stdio::piped()).stdout(Stdio::piped())))
+    }
+
+    /// Starts one that acts at once.
+    pub(crate) fn acting(action: &[&str]) -> (Self, String) {
+        let mut actor = Self::new(action);
+        let line = actor.act();
+        (actor, line)
+    }
+
+    /// Has it act, and returns what it prints.
+    pub(crate) fn act(&mut self) -> String {
+        let child = self.0.child();
+        child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        assert!(!line.is_empty(), "the actor failed");
+        line.trim().to_owned()
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
+    /// Kills it.
+    pub(crate) fn kill(mut self) {
+        self.0.signal(nix::sys::signal::Signal::SIGKILL);
+        self.0.wait(LIMIT);
+    }
+}
+
+/// The program.
+pub(crate) fn path() -> &'static std::path::Path {
+    helper(env!("CARGO_BIN_EXE_actor"))
+}

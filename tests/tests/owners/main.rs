@@ -1,0 +1,7 @@
+//! Whose sockets are: what `tcptrace sockets` says by each of its sources, compared with `ss -p`, with `/proc` and with
+//! what the test knows.
+
+mod actor;
+mod cgroup;
+mod processes;
+mod report;

@@ -1,0 +1,117 @@
+//! Processes that hold sockets, alone or together.
+
+use std::{fs, net::SocketAddr};
+
+use tcptrace_tests::{
+    host,
+    machine::is_root,
+    net::{Family, accept, connect, listen, read_end},
+    netns::Namespace,
+    slot::Slot,
+};
+
+use crate::{
+    actor::{self, Actor},
+    report::{Pids, reports, ss},
+};
+
+/// Runs `body` in a namespace of its own, with the namespace's inode and an address to listen on.
+fn in_namespace(name: &str, body: impl FnOnce(u32, SocketAddr) + Send + 'static) {
+    if !is_root(name) {
+        return;
+    }
+    let _host = host::share();
+    let slot = Slot::take();
+    let namespace = Namespace::new(&slot.ephemeral());
+    let (netns, address) = (namespace.inode(), Family::V4.listen(slot.port(0)));
+    namespace.run(move || body(netns, address));
+}
+
+/// Both sources and `ss` name exactly these.
+fn assert_listens(netns: u32, address: SocketAddr, expected: &Pids) {
+    for report in reports(netns) {
+        assert_eq!(&report.pids(address, "LISTEN"), expected);
+    }
+    assert_eq!(&ss(address, "listening"), expected, "by ss");
+}
+
+#[test]
+fn one_process() {
+    in_namespace("one_process", |netns, address| {
+        let (server, _) = Actor::acting(&["listen", &address.to_string()]);
+        assert_listens(netns, address, &Pids::from([server.pid()]));
+        let exe = fs::canonicalize(format!("/proc/{}/exe", server.pid())).expect("a program");
+        assert!(exe.ends_with(actor::path().file_name().expect("a name")));
+        for report in reports(netns) {
+            let [owner] = report.owners(address, "LISTEN") else { panic!("one") };
+            assert_eq!((&owner["comm"], &owner["uid"]), (&"actor".into(), &0.into()));
+            assert_eq!(owner["exe"], exe.to_string_lossy().as_ref());
+        }
+    });
+}
+
+#[test]
+fn a_server_with_three_children() {
+    in_namespace("a_server_with_three_children", |netns, address| {
+        let (server, line) = Actor::acting(&["serve", "3", &address.to_string()]);
+        let mut all: Pids = line.split(' ').map(|pid| pid.parse().expect("a process id")).collect();
+        assert_eq!(all.len(), 3);
+        all.insert(server.pid());
+        assert_listens(netns, address, &all);
+    });
+}
+
+/// The kernel keeps a socket open that is on its way; nobody holds it then, and afterwards another one does.
+#[test]
+fn given_to_another_process() {
+    in_namespace("given_to_another_process", |netns, address| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("socket");
+        let path = path.to_str().expect("text");
+        let mut receiver = Actor::new(&["receive", path]);
+        while fs::metadata(path).is_err() {
+            std::thread::yield_now();
+        }
+        let (sender, sent) = Actor::acting(&["send", path, &address.to_string()]);
+        assert_eq!(sent, address.to_string());
+        assert_listens(netns, address, &Pids::new());
+        assert_eq!(receiver.act(), sent);
+        assert_listens(netns, address, &Pids::from([receiver.pid()]));
+        sender.kill();
+        assert_listens(netns, address, &Pids::from([receiver.pid()]));
+    });
+}
+
+#[test]
+fn a_process_that_was_killed() {
+    in_namespace("a_process_that_was_killed", |netns, address| {
+        let listener = listen(address);
+        let (client, local) = Actor::acting(&["connect", &address.to_string()]);
+        let local: SocketAddr = local.parse().expect("an address");
+        let server = accept(&listener);
+        for report in reports(netns) {
+            assert_eq!(report.pids(local, "ESTABLISHED"), Pids::from([client.pid()]));
+        }
+        client.kill();
+        read_end(&server);
+        for report in reports(netns) {
+            assert!(report.owners(local, "FIN_WAIT2").is_empty());
+        }
+    });
+}
+
+/// The threads that tests run on have tables of descriptors of their own, which `ss` does not see.
+#[test]
+fn a_thread_with_a_table_of_its_own() {
+    in_namespace("a_thread_with_a_table_of_its_own", |netns, address| {
+        let listener = listen(address);
+        let client = connect(address);
+        let local = client.local_addr().expect("an address").as_socket().expect("of IP");
+        let own = Pids::from([std::process::id()]);
+        for report in reports(netns) {
+            assert_eq!(report.pids(address, "LISTEN"), own);
+            assert_eq!(report.pids(local, "ESTABLISHED"), own);
+        }
+        drop(listener);
+    });
+}

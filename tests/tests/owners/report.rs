@@ -1,0 +1,64 @@
+//! What tcptrace and `ss` say.
+
+use std::{collections::BTreeSet, net::SocketAddr, process::Command};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    lacking::{NO_BTF, under},
+    machine::tcptrace,
+    process::output,
+};
+
+/// Process ids.
+pub(crate) type Pids = BTreeSet<u32>;
+
+/// The sockets of the namespace with this inode, by each source: the kernel's program, and `/proc` where type
+/// information is hidden.
+pub(crate) fn reports(netns: u32) -> [Report; 2] {
+    [Command::new(tcptrace()), under(NO_BTF, "")].map(|command| Report::of(command, netns))
+}
+
+/// The sockets of one namespace.
+pub(crate) struct Report(Vec<Value>);
+
+impl Report {
+    fn of(mut command: Command, netns: u32) -> Self {
+        let output = output(command.args(["sockets", "-o", "json", "--netns", &netns.to_string()]));
+        let said = String::from_utf8_lossy(&output.stderr);
+        // 4: it may not look into every process of the host.
+        assert!(matches!(output.status.code(), Some(0 | 4)), "{said}");
+        let lines = String::from_utf8(output.stdout).expect("text");
+        let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
+        Self(lines.filter(|line: &Value| line["type"] == "socket").collect())
+    }
+
+    /// The owners of the socket with this local end, in this state.
+    pub(crate) fn owners(&self, local: SocketAddr, state: &str) -> &[Value] {
+        let is_it = |socket: &&Value| {
+            socket["laddr"] == local.ip().to_string()
+                && socket["lport"] == local.port()
+                && socket["state"] == state
+        };
+        let found: Vec<&Value> = self.0.iter().filter(is_it).collect();
+        let [socket] = found[..] else { panic!("{local} in {state}: {found:?} among {:?}", self.0) };
+        socket["owners"].as_array().expect("owners")
+    }
+
+    /// The processes that hold it.
+    pub(crate) fn pids(&self, local: SocketAddr, state: &str) -> Pids {
+        let pid = |owner: &Value| {
+            assert_eq!(owner["provenance"], "exact", "{owner}");
+            u32::try_from(owner["pid"].as_u64().expect("a number")).expect("a process id")
+        };
+        self.owners(local, state).iter().map(pid).collect()
+    }
+}
+
+/// The processes that hold the socket with this local end by `ss`, which looks at tables of whole processes only. Must
+/// be called in the namespace.
+pub(crate) fn ss(local: SocketAddr, state: &str) -> Pids {
+    let output = output(Command::new("ss").args(["-Htanp", "state", state, "src", &local.to_string()]));
+    let text = String::from_utf8(output.stdout).expect("text");
+    let pids = text.split("pid=").skip(1);
+    pids.map(|rest| rest.split(',').next().expect("a number").parse().expect("a process id")).collect()
+}

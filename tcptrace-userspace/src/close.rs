@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use nix::errno::Errno;
+
 use crate::state::State;
 
 /// What is told with the transition to CLOSE, beyond what the kernel said.
@@ -15,7 +17,7 @@ pub struct Closing {
     pub role: Option<Role>,
     /// Nanoseconds from its first transition; `None` when that was not seen.
     pub life_ns: Option<u64>,
-    /// Nanoseconds in each state that it left, in their order; without those whose beginning was not seen.
+    /// Nanoseconds in each state that it left, each once and in their order; without those whose beginning was not seen.
     pub states: Vec<(State, u64)>,
 }
 
@@ -143,5 +145,80 @@ impl Cause {
             Self::StoppedListening => "stopped_listening",
             Self::AddressInUse => "address_in_use",
         }
+    }
+
+    /// As people read it.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::ActiveClose => "closed here first",
+            Self::PassiveClose => "peer closed first",
+            Self::SimultaneousClose => "both closed at once",
+            Self::ProcessExited => "process ended",
+            Self::ResetByPeer => "reset by peer",
+            Self::ResetLinger => "reset here: linger 0",
+            Self::ResetUnread => "reset here: unread data",
+            Self::ResetDisconnect => "reset here: disconnected",
+            Self::ResetByKernel => "reset here: by kernel",
+            Self::Killed => "killed from outside",
+            Self::Refused => "refused",
+            Self::ConnectTimeout => "no answer",
+            Self::HostUnreachable => "host unreachable",
+            Self::NetUnreachable => "network unreachable",
+            Self::ConnectCancelled => "gave up connecting",
+            Self::NoLocalPort => "no free local port",
+            Self::KeepaliveTimeout => "keepalive unanswered",
+            Self::UserTimeout => "user timeout",
+            Self::RetransmissionTimeout => "data unanswered",
+            Self::ListenerClosed => "never accepted",
+            Self::StoppedListening => "stopped listening",
+            Self::AddressInUse => "address in use",
+        }
+    }
+
+    /// Whether somebody may have to look into it: everything but an end in good order.
+    pub const fn is_fault(self) -> bool {
+        !matches!(
+            self,
+            Self::ActiveClose
+                | Self::PassiveClose
+                | Self::SimultaneousClose
+                | Self::ProcessExited
+                | Self::StoppedListening
+        )
+    }
+
+    /// Whether the name of the socket's error says as much.
+    pub fn is_said_by(self, error: i32) -> bool {
+        let errno = match self {
+            Self::ResetByPeer => Errno::ECONNRESET,
+            Self::Refused => Errno::ECONNREFUSED,
+            Self::HostUnreachable => Errno::EHOSTUNREACH,
+            Self::NetUnreachable => Errno::ENETUNREACH,
+            _ => return false,
+        };
+        Errno::from_raw(error) == errno
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn each_cause_has_its_own_words() {
+        let names: HashSet<_> = Cause::ALL.map(Cause::name).into();
+        let texts: HashSet<_> = Cause::ALL.map(Cause::text).into();
+        assert_eq!((names.len(), texts.len()), (Cause::ALL.len(), Cause::ALL.len()));
+        assert!(texts.iter().all(|text| text.len() <= 24), "short enough for a line: {texts:?}");
+    }
+
+    #[test]
+    fn only_what_the_errno_says_is_left_out() {
+        assert!(Cause::ResetByPeer.is_said_by(104));
+        assert!(!Cause::ResetByPeer.is_said_by(32), "EPIPE does not say who broke it");
+        assert!(!Cause::KeepaliveTimeout.is_said_by(110));
+        assert!(Cause::ALL.iter().all(|cause| !cause.is_said_by(0)));
     }
 }

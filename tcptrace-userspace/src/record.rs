@@ -36,6 +36,16 @@ pub struct Transition {
     pub closing: Option<Box<Closing>>,
 }
 
+impl Transition {
+    /// Whether a connection ends with it. What goes on afterwards as a small socket, in TIME_WAIT for instance, is
+    /// no part of the connection's life; a listener is no connection.
+    pub fn ends_connection(&self) -> bool {
+        self.event.new_state == State::CLOSE
+            && self.event.old_state != State::LISTEN
+            && self.origin == Origin::Observed
+    }
+}
+
 /// Who says that a transition happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -164,6 +174,8 @@ pub struct Summary {
     pub missed_runs_known: bool,
     /// Sockets forgotten since the table was full.
     pub evicted: u64,
+    /// Connections that were printed, when these become lines and not the transitions.
+    pub connections: Option<u64>,
     /// Inferred transitions, which are not among those delivered.
     pub inferred: u64,
     /// What lists of the kernel's sockets have put right.

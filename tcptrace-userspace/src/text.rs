@@ -84,6 +84,30 @@ impl fmt::Display for Span {
     }
 }
 
+/// A number of bytes in at most five characters: exact up to 9999, then `12.3K`, `4.5M` in powers of 1024.
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 < 10_000 {
+            return write!(f, "{}", self.0);
+        }
+        // In tenths of the unit.
+        let (mut value, mut units) = (u128::from(self.0) * 10 / 1_024, "KMGTPE".chars());
+        let mut unit = units.next();
+        while value >= 10_000 {
+            value /= 1_024;
+            unit = units.next().or(unit);
+        }
+        let unit = unit.unwrap_or(' ');
+        if value < 1_000 {
+            write!(f, "{}.{}{unit}", value / 10, value % 10)
+        } else {
+            write!(f, "{}{unit}", value / 10)
+        }
+    }
+}
+
 /// An errno by its name, `ECONNRESET`; a number that has none stays a number.
 pub fn errno_name(errno: i32) -> String {
     match nix::errno::Errno::from_raw(errno) {
@@ -118,6 +142,15 @@ mod tests {
             .into();
         assert_eq!(shown, ["7ns", "412us", "3.21ms", "15.00s", "4m12s", "2h03m"]);
         assert_eq!(Span(u64::MAX).to_string(), "213503d23h");
+    }
+
+    #[test]
+    fn bytes() {
+        let shown: Vec<String> = [0, 9_999, 10_000, 102_399, 102_400, 1_048_576, 15 << 20, 10 << 30]
+            .map(|n| Bytes(n).to_string())
+            .into();
+        assert_eq!(shown, ["0", "9999", "9.7K", "99.9K", "100K", "1.0M", "15.0M", "10.0G"]);
+        assert_eq!(Bytes(u64::MAX).to_string(), "15.9E");
     }
 
     #[test]

@@ -8,12 +8,13 @@ use super::{
     colour::Colour,
     doctor::DoctorArgs,
     filter::{FilterArgs, state_bits},
+    life::LifeArgs,
     sockets::SocketsArgs,
     values,
 };
 use crate::{
     bpf::{self, DEFAULT_BUFFER, Hook},
-    sink::{Format, TimeColumn},
+    sink::{Format, TimeColumn, View},
     state::State,
     trace::Settings,
 };
@@ -45,6 +46,8 @@ pub enum Command {
     Trace(TraceArgs),
     /// Show the TCP sockets of this moment, with their owners: of all network namespaces and in all states
     Sockets(SocketsArgs),
+    /// Print every connection when it has ended: how long it lived, what it carried, and why it ended
+    Life(LifeArgs),
     /// Tell what works on this host, what does not and why, and what it costs
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
@@ -58,11 +61,40 @@ pub enum Command {
 
 /// Options of `trace`.
 #[derive(Clone, Debug, clap::Args)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct TraceArgs {
+    /// Those that it shares.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+    /// Print no transitions, only count them
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
+    #[arg(long)]
+    pub no_inferred: bool,
+    /// Transitions from or to these states, such as CLOSE_WAIT,LAST_ACK
+    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
+    pub state: Vec<State>,
+    /// Transitions from these states
+    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
+    pub from_state: Vec<State>,
+    /// Transitions to these states
+    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
+    pub to_state: Vec<State>,
+}
+
+/// Options of `trace` and `life`: what to look at, for how long, and how to show it.
+#[derive(Clone, Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
+pub struct CaptureArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
+    /// More columns, as `-o wide`
+    #[arg(short, long, conflicts_with = "output")]
+    pub wide: bool,
+    /// Comma-separated values, as `-o csv`
+    #[arg(short = 's', long, conflicts_with_all = ["output", "wide"])]
+    pub csv: bool,
     /// Show seconds since the start, as in bcc's tools
     #[arg(short = 't', long, conflicts_with = "time")]
     pub timestamp: bool,
@@ -72,12 +104,6 @@ pub struct TraceArgs {
     /// Colour: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
-    /// Print no transitions, only count them
-    #[arg(short, long)]
-    pub quiet: bool,
-    /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
-    #[arg(long)]
-    pub no_inferred: bool,
     /// Do not look for sockets that are older than the trace, nor for what becomes of those that were closed
     #[arg(long)]
     pub no_snapshot: bool,
@@ -88,17 +114,11 @@ pub struct TraceArgs {
     /// Which sockets.
     #[command(flatten)]
     pub filter: FilterArgs,
-    /// Transitions from these states
-    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
-    pub from_state: Vec<State>,
-    /// Transitions to these states
-    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
-    pub to_state: Vec<State>,
 
     /// Stop after this time, such as 30s or 5m; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Limits")]
     pub duration: Option<Duration>,
-    /// Stop after this many transitions
+    /// Stop after this many lines
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
     pub count: Option<u64>,
     /// Ring buffer between kernel and tracer, rounded up to a power of two
@@ -115,7 +135,7 @@ pub struct TraceArgs {
 impl TraceArgs {
     /// What the user should know before waiting for something that cannot come.
     pub fn note(&self) -> Option<String> {
-        let wanted = [&self.filter.state, &self.from_state, &self.to_state];
+        let wanted = [&self.state, &self.from_state, &self.to_state];
         let unseen = wanted.into_iter().flatten().find(|state| UNSEEN.contains(state))?;
         Some(format!(
             "note: the kernel reports no transitions from or to {unseen}; FIN_WAIT2 -> CLOSE is where a socket \
@@ -128,9 +148,23 @@ impl TraceArgs {
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let mut filter = self.filter.filter()?;
-        filter.old_states = state_bits(&self.from_state);
-        filter.new_states = state_bits(&self.to_state);
+        let mut settings = self.capture.settings()?;
+        settings.bpf.count_only = self.quiet;
+        settings.infer = !self.no_inferred;
+        settings.bpf.filter.states = state_bits(&self.state);
+        settings.bpf.filter.old_states = state_bits(&self.from_state);
+        settings.bpf.filter.new_states = state_bits(&self.to_state);
+        Ok(settings)
+    }
+}
+
+impl CaptureArgs {
+    /// Validates what clap cannot.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let filter = self.filter.filter()?;
         Ok(Settings {
             bpf: bpf::Options {
                 hook: self.hook,
@@ -138,13 +172,18 @@ impl TraceArgs {
                 lports: self.filter.lports(),
                 rports: self.filter.rports(),
                 buffer: self.buffer,
-                count_only: self.quiet,
+                count_only: false,
                 max_connections: self.max_connections,
                 verbose: self.verbose,
             },
-            infer: !self.no_inferred,
+            format: match (self.wide, self.csv) {
+                (true, _) => Format::Wide,
+                (_, true) => Format::Csv,
+                _ => self.output,
+            },
+            view: View::Transitions,
+            infer: false,
             snapshot: !self.no_snapshot,
-            format: self.output,
             time: match (self.timestamp, self.time) {
                 (true, _) => TimeColumn::Relative,
                 (_, true) => TimeColumn::Seconds,

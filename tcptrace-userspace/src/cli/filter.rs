@@ -32,16 +32,13 @@ pub struct FilterArgs {
     /// Remote addresses or prefixes
     #[arg(long, visible_alias = "dst", value_name = "CIDR", value_delimiter = ',', value_parser = values::prefix)]
     pub remote: Vec<Prefix>,
-    /// Sockets in these states, such as CLOSE_WAIT,LAST_ACK; in a trace, transitions from or to them
-    #[arg(long, value_name = "STATES", value_delimiter = ',')]
-    pub state: Vec<State>,
     /// One network namespace: a name of `ip netns`, a path such as /proc/PID/ns/net, or an inode number
     #[arg(long, value_name = "NETNS")]
     pub netns: Option<String>,
 }
 
 impl FilterArgs {
-    /// All but the ports.
+    /// All but states and ports.
     ///
     /// # Errors
     /// A sentence for the user.
@@ -50,7 +47,6 @@ impl FilterArgs {
         filter.family = if self.ipv4 { 4 } else { 0 } + if self.ipv6 { 6 } else { 0 };
         filter.tgid = self.pid.unwrap_or(0);
         filter.netns = self.netns()?.map_or(0, |netns| netns.inode);
-        filter.states = state_bits(&self.state);
         filter.locals = prefixes(&self.local, &mut filter.local).context("--local")?;
         filter.remotes = prefixes(&self.remote, &mut filter.remote).context("--remote")?;
         Ok(filter)

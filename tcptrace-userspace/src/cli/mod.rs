@@ -4,6 +4,7 @@ mod args;
 mod colour;
 mod doctor;
 mod filter;
+mod life;
 mod logger;
 mod netns;
 mod sockets;
@@ -17,10 +18,11 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-pub use args::{Args, Command, TraceArgs};
+pub use args::{Args, CaptureArgs, Command, TraceArgs};
 pub use colour::Colour;
 pub use doctor::{DoctorArgs, DoctorFormat};
 pub use filter::FilterArgs;
+pub use life::LifeArgs;
 pub use sockets::SocketsArgs;
 
 use crate::trace;
@@ -40,6 +42,7 @@ pub fn main() -> ExitCode {
         Some(Command::Man) => man(),
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
+        Some(Command::Life(life_args)) => run(life_args.settings(), None),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
         None => run_trace(&args.trace),
     };
@@ -53,17 +56,22 @@ pub fn main() -> ExitCode {
 }
 
 fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
-    let settings = match args.settings() {
+    run(args.settings(), args.note())
+}
+
+/// Traces; `note` is for the user's eyes before that.
+fn run(settings: anyhow::Result<trace::Settings>, note: Option<String>) -> anyhow::Result<u8> {
+    let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
             let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
             return Ok(USAGE);
         }
     };
-    if let Some(note) = args.note() {
+    if let Some(note) = note {
         let _ = writeln!(io::stderr(), "tcptrace: {note}");
     }
-    if args.verbose {
+    if settings.bpf.verbose {
         logger::install();
     }
     let outcome = trace::run(&settings)?;

@@ -5,10 +5,18 @@ use std::{
     time::Duration,
 };
 
-use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, values};
+use tcptrace_common::Filter;
+
+use super::{
+    LOSSY, USAGE,
+    colour::Colour,
+    filter::{FilterArgs, state_bits},
+    values,
+};
 use crate::{
     sink::Format,
     sockets::{self, By, Outcome, Settings, Wanted},
+    state::State,
 };
 
 const EXIT_CODES: &str = "\
@@ -35,13 +43,16 @@ pub struct SocketsArgs {
     /// Which sockets.
     #[command(flatten)]
     pub filter: FilterArgs,
+    /// Sockets in these states, such as CLOSE_WAIT,LAST_ACK
+    #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
+    pub state: Vec<State>,
 }
 
 impl SocketsArgs {
     fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings {
             wanted: Wanted {
-                filter: self.filter.filter()?,
+                filter: Filter { states: state_bits(&self.state), ..self.filter.filter()? },
                 lports: self.filter.lports(),
                 rports: self.filter.rports(),
             },

@@ -2,14 +2,19 @@
 
 use std::io::{self, Write as _};
 
-use super::{Sink, put};
+use super::{
+    Sink,
+    csv_put::{next, next_name, next_number, next_process, next_word},
+    put,
+};
 use crate::{
     clock::{Clock, TimeFormat},
-    record::{Loss, Record, Transition},
+    close::{Cause, Role},
+    record::{Loss, Origin, Record, Transition},
     state::State,
 };
 
-const COLUMNS: [&str; 29] = [
+const COLUMNS: [&str; 39] = [
     "type",
     "time",
     "ktime_ns",
@@ -39,7 +44,20 @@ const COLUMNS: [&str; 29] = [
     "close_srtt_us",
     "close_retransmits",
     "lost",
+    "origin",
+    "close_cause",
+    "close_reset_reason",
+    "close_role",
+    "close_life_us",
+    "duration_min_us",
+    "owner_exe",
+    "owner_unit",
+    "owner_container",
+    "owner_others",
 ];
+/// Where `lost` stands, and how many follow it: new columns go to the end.
+const LOST: usize = 28;
+const AFTER_LOST: usize = COLUMNS.len() - 1 - LOST;
 
 pub(super) struct Csv {
     time: TimeFormat,
@@ -87,61 +105,48 @@ fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
     next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));
     let owner = transition.owner.as_ref();
     next_number(out, owner.map(|owner| owner.pid));
-    next(out, |out| owner.iter().for_each(|owner| name(out, &owner.comm)));
+    next_name(out, owner.map(|owner| &owner.comm[..]));
     next_number(out, owner.map(|owner| owner.uid));
-    let provenance = owner.map_or("", |owner| owner.provenance.name());
-    next(out, |out| out.extend_from_slice(provenance.as_bytes()));
-    let context = &event.context;
-    next_number(out, Some(context.pid));
-    next_number(out, Some(context.tid));
-    next(out, |out| name(out, &context.comm));
-    next_number(out, Some(context.uid));
-    next_number(out, Some(context.cgroup_id));
-    next(out, |out| {
-        out.extend_from_slice(match context.in_process {
-            Some(true) => b"true",
-            Some(false) => b"false",
-            None => b"",
-        });
-    });
+    next_word(out, owner.map(|owner| owner.provenance.name()));
+    // Of what is inferred nothing ran.
+    let context = (transition.origin == Origin::Observed).then_some(&event.context);
+    next_number(out, context.map(|context| context.pid));
+    next_number(out, context.map(|context| context.tid));
+    next_name(out, context.map(|context| &context.comm[..]));
+    next_number(out, context.map(|context| context.uid));
+    next_number(out, context.map(|context| context.cgroup_id));
+    next_word(
+        out,
+        context.and_then(|context| context.in_process).map(|held| if held { "true" } else { "false" }),
+    );
     next_number(out, event.error.filter(|_| event.new_state == State::CLOSE));
     let metrics = event.metrics;
     next_number(out, metrics.map(|metrics| metrics.bytes_acked));
     next_number(out, metrics.map(|metrics| metrics.bytes_received));
     next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
     next_number(out, metrics.map(|metrics| metrics.retransmits));
-    out.extend_from_slice(b",\n");
+    // Nothing is lost here.
+    out.push(b',');
+    next_word(out, Some(transition.origin.name()));
+    let closing = transition.closing.as_deref();
+    next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
+    next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
+    next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
+    next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
+    next_number(out, transition.at_least_ns.map(|ns| ns / 1_000));
+    next_process(out, owner.and_then(|owner| owner.process.as_deref()));
+    next_number(out, owner.map(|owner| owner.others.as_ref().map_or(0, |others| others.len())));
+    out.push(b'\n');
 }
 
-/// Appends a row for a loss: when, and in the last column how many.
+/// Appends a row for a loss: when, and in its column how many.
 fn loss_row(out: &mut Vec<u8>, time: &str, loss: &Loss) {
     out.extend_from_slice(b"loss,");
     out.extend_from_slice(time.as_bytes());
     next_number(out, Some(loss.ktime_ns));
     let filled = 3;
-    out.resize(out.len() + COLUMNS.len() - 1 - filled, b',');
+    out.resize(out.len() + LOST - filled, b',');
     next_number(out, Some(loss.lost.total()));
+    out.resize(out.len() + AFTER_LOST, b',');
     out.push(b'\n');
-}
-
-fn next(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b',');
-    put(out);
-}
-
-fn next_number(out: &mut Vec<u8>, value: Option<impl itoa::Integer>) {
-    next(out, |out| value.into_iter().for_each(|value| put::number(out, value)));
-}
-
-/// The one kind of field that may hold anything: quoted where RFC 4180, 2 asks for it.
-fn name(out: &mut Vec<u8>, name: &[u8]) {
-    let start = out.len();
-    put::name(out, name);
-    if out[start..].iter().any(|byte| matches!(byte, b',' | b'"')) {
-        let text = String::from_utf8_lossy(&out[start..]).replace('"', "\"\"");
-        out.truncate(start);
-        out.push(b'"');
-        out.extend_from_slice(text.as_bytes());
-        out.push(b'"');
-    }
 }

@@ -1,6 +1,7 @@
 //! Fields of a row, each after a comma.
 
 use super::put;
+use crate::process::Process;
 
 /// A field that `put` appends.
 pub(super) fn next(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
@@ -21,6 +22,15 @@ pub(super) fn next_word(out: &mut Vec<u8>, word: Option<&str>) {
 /// A name from the kernel, or nothing.
 pub(super) fn next_name(out: &mut Vec<u8>, value: Option<&[u8]>) {
     next(out, |out| value.iter().for_each(|value| name(out, value)));
+}
+
+/// Program, unit and container of a process, or nothing.
+pub(super) fn next_process(out: &mut Vec<u8>, process: Option<&Process>) {
+    next_name(out, process.and_then(|process| process.exe.as_deref()));
+    next_name(out, process.and_then(|process| process.unit.as_deref()).map(str::as_bytes));
+    let container = process.and_then(|process| process.container.as_ref());
+    let container = container.map(|container| format!("{}:{}", container.runtime, container.id));
+    next_name(out, container.as_deref().map(str::as_bytes));
 }
 
 /// The one kind of field that may hold anything: quoted where RFC 4180, 2 asks for it.

@@ -9,6 +9,7 @@ use crate::{
     clock::{Clock, TimeFormat},
     record::{Loss, Lost, Record, Summary},
     state::State,
+    tracker::Reconciled,
 };
 
 /// Raised when a consumer could stumble over a change; new fields do not raise it.
@@ -92,6 +93,11 @@ struct SummaryLine<'a> {
     lost: Lost,
     missed_runs_known: bool,
     evicted: u64,
+    inferred: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connections: Option<u64>,
+    reconciled: Reconciled,
+    unlisted: Option<&'a str>,
     other_protocol: u64,
     same_state: u64,
     matrix: Vec<MatrixRow>,
@@ -104,7 +110,7 @@ struct MatrixRow {
     count: u64,
 }
 
-fn summary_line<'a>(time: &'a str, summary: &Summary) -> SummaryLine<'a> {
+fn summary_line<'a>(time: &'a str, summary: &'a Summary) -> SummaryLine<'a> {
     SummaryLine {
         schema: SCHEMA,
         r#type: "summary",
@@ -117,6 +123,10 @@ fn summary_line<'a>(time: &'a str, summary: &Summary) -> SummaryLine<'a> {
         lost: summary.lost,
         missed_runs_known: summary.missed_runs_known,
         evicted: summary.evicted,
+        inferred: summary.inferred,
+        connections: summary.connections,
+        reconciled: summary.reconciled,
+        unlisted: summary.unlisted.as_deref(),
         other_protocol: summary.counters.other_protocol,
         same_state: summary.counters.same_state,
         matrix: summary

@@ -1,13 +1,18 @@
 //! A transition as JSON, written without serde: it is the one line that a storm has millions of.
 
-use std::io::{self, Write as _};
+use std::io;
 
-use super::{json::SCHEMA, put};
+use super::{
+    json::SCHEMA,
+    json_process,
+    json_put::{key, name, number, number_or_null, optional, optional_name, optional_word, quoted, word},
+    put,
+};
 use crate::{
+    close::{Cause, Role},
     event::{Context, Event},
-    record::{Owner, Transition},
+    record::{Origin, Owner, Transition},
     state::State,
-    text::{Escaped, plain},
 };
 
 /// Appends the object, without the end of the line. `time` is RFC 3339.
@@ -19,6 +24,30 @@ pub(super) fn write(out: &mut Vec<u8>, time: &str, transition: &Transition) -> i
     out.extend_from_slice(time.as_bytes());
     out.push(b'"');
     number(out, "ktime_ns", event.ktime_ns);
+    ends(out, event);
+    key(out, "old_state");
+    quoted(out, |out| put::state(out, event.old_state));
+    key(out, "new_state");
+    quoted(out, |out| put::state(out, event.new_state));
+    optional(out, "duration_us", transition.in_old_state_ns.map(|ns| ns / 1_000));
+    optional(out, "duration_min_us", transition.at_least_ns.map(|ns| ns / 1_000));
+    word(out, "origin", transition.origin.name());
+    owner(out, transition.owner.as_ref())?;
+    key(out, "context");
+    match transition.origin {
+        Origin::Observed => context(out, &event.context)?,
+        // Nothing ran.
+        Origin::Inferred => out.extend_from_slice(b"null"),
+    }
+    if event.new_state == State::CLOSE {
+        close(out, transition)?;
+    }
+    out.push(b'}');
+    Ok(())
+}
+
+/// Appends whose transition it is: cookie, namespace, addresses and ports.
+pub(super) fn ends(out: &mut Vec<u8>, event: &Event) {
     number(out, "cookie", event.cookie);
     optional(out, "netns", event.netns);
     number(out, "family", event.family());
@@ -28,37 +57,35 @@ pub(super) fn write(out: &mut Vec<u8>, time: &str, transition: &Transition) -> i
     key(out, "raddr");
     quoted(out, |out| put::address(out, event.raddr));
     number(out, "rport", event.rport);
-    key(out, "old_state");
-    quoted(out, |out| put::state(out, event.old_state));
-    key(out, "new_state");
-    quoted(out, |out| put::state(out, event.new_state));
-    optional(out, "duration_us", transition.in_old_state_ns.map(|ns| ns / 1_000));
-    key(out, "owner");
-    match &transition.owner {
-        None => out.extend_from_slice(b"null"),
-        Some(known) => owner(out, known)?,
-    }
-    context(out, &event.context)?;
-    if event.new_state == State::CLOSE {
-        close(out, event);
-    }
-    out.push(b'}');
-    Ok(())
 }
 
-fn owner(out: &mut Vec<u8>, owner: &Owner) -> io::Result<()> {
+/// Appends the owner, null when not known.
+pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> {
+    key(out, "owner");
+    let Some(owner) = owner else {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    };
     out.extend_from_slice(b"{\"pid\":");
     put::number(out, owner.pid);
     name(out, "comm", &owner.comm)?;
     number(out, "uid", owner.uid);
-    key(out, "provenance");
-    quoted(out, |out| out.extend_from_slice(owner.provenance.name().as_bytes()));
-    out.push(b'}');
+    word(out, "provenance", owner.provenance.name());
+    json_process::put(out, owner.process.as_deref())?;
+    key(out, "others");
+    out.push(b'[');
+    for (index, pid) in owner.others.iter().flat_map(|others| others.iter()).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        put::number(out, *pid);
+    }
+    out.extend_from_slice(b"]}");
     Ok(())
 }
 
 fn context(out: &mut Vec<u8>, context: &Context) -> io::Result<()> {
-    out.extend_from_slice(b",\"context\":{\"pid\":");
+    out.extend_from_slice(b"{\"pid\":");
     put::number(out, context.pid);
     number(out, "tid", context.tid);
     name(out, "comm", &context.comm)?;
@@ -75,72 +102,21 @@ fn context(out: &mut Vec<u8>, context: &Context) -> io::Result<()> {
     Ok(())
 }
 
-/// Null where the kernel's layout did not give the value.
-fn close(out: &mut Vec<u8>, event: &Event) {
-    let metrics = event.metrics;
+/// Null where the kernel's layout did not give the value, or too little was seen to tell.
+fn close(out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
+    let metrics = transition.event.metrics;
     out.extend_from_slice(b",\"close\":{\"error\":");
-    number_or_null(out, event.error);
+    number_or_null(out, transition.event.error);
     optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
     optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
     optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
     optional(out, "retransmits", metrics.map(|metrics| metrics.retransmits));
+    let closing = transition.closing.as_deref();
+    optional_word(out, "cause", closing.and_then(|closing| closing.cause).map(Cause::name));
+    let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());
+    optional_name(out, "reset_reason", reset_reason.map(str::as_bytes))?;
+    optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
+    optional(out, "life_us", closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
     out.push(b'}');
-}
-
-/// A key that is not an object's first.
-fn key(out: &mut Vec<u8>, key: &str) {
-    out.extend_from_slice(b",\"");
-    out.extend_from_slice(key.as_bytes());
-    out.extend_from_slice(b"\":");
-}
-
-fn number(out: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
-    key(out, name);
-    put::number(out, value);
-}
-
-fn optional(out: &mut Vec<u8>, name: &str, value: Option<impl itoa::Integer>) {
-    key(out, name);
-    number_or_null(out, value);
-}
-
-fn number_or_null(out: &mut Vec<u8>, value: Option<impl itoa::Integer>) {
-    match value {
-        None => out.extend_from_slice(b"null"),
-        Some(value) => put::number(out, value),
-    }
-}
-
-/// What needs no escaping.
-fn quoted(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
-    out.push(b'"');
-    value(out);
-    out.push(b'"');
-}
-
-/// A name from the kernel: escaped as everywhere, and then as JSON wants it.
-fn name(out: &mut Vec<u8>, name: &str, value: &[u8]) -> io::Result<()> {
-    key(out, name);
-    match plain(value) {
-        Some(plain) if !plain.contains('"') => write!(out, "\"{plain}\""),
-        _ => serde_json::to_writer(out, &Escaped(value).to_string()).map_err(Into::into),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_strings_whatever_they_hold() {
-        for (comm, expected) in [
-            (&b"nginx\0"[..], r#","comm":"nginx""#),
-            (b"say \"hi\"", r#","comm":"say \"hi\"""#),
-            (b"\x1b[31m\\", r#","comm":"\\x1b[31m\\\\""#),
-        ] {
-            let mut out = Vec::new();
-            name(&mut out, "comm", comm).expect("memory");
-            assert_eq!(String::from_utf8(out).expect("text"), expected);
-        }
-    }
+    Ok(())
 }

@@ -1,17 +1,24 @@
 //! Outputs: each one a file that turns records into bytes.
 
+mod columns;
 mod csv;
 mod csv_put;
 mod json;
+mod json_process;
 mod json_put;
 mod json_transition;
+mod life;
 mod put;
 pub mod sockets;
 mod text;
+mod wide;
 
 use std::io;
 
-use crate::{clock::Clock, record::Record};
+use crate::{
+    clock::Clock,
+    record::{Record, Transition},
+};
 
 /// Formats that `-o` offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -25,6 +32,26 @@ pub enum Format {
     Json,
     /// Comma-separated values with a header line.
     Csv,
+}
+
+/// What becomes a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Each transition.
+    #[default]
+    Transitions,
+    /// Each connection, when it has ended.
+    Connections,
+}
+
+impl View {
+    /// Whether it has a line for this transition.
+    pub fn shows(self, transition: &Transition) -> bool {
+        match self {
+            Self::Transitions => true,
+            Self::Connections => transition.ends_connection(),
+        }
+    }
 }
 
 /// How people's formats show time.
@@ -44,6 +71,8 @@ pub enum TimeColumn {
 pub struct Style {
     /// Which format.
     pub format: Format,
+    /// What becomes a line.
+    pub view: View,
     /// Time column of text and wide.
     pub time: TimeColumn,
     /// Colour in text and wide.
@@ -72,11 +101,15 @@ pub trait Sink: Send {
 }
 
 /// The sink for a style.
-pub fn sink(style: Style) -> Box<dyn Sink> {
-    match style.format {
-        Format::Text => Box::new(text::Text::new(style, false)),
-        Format::Wide => Box::new(text::Text::new(style, true)),
-        Format::Json => Box::new(json::Json::new(style.clock)),
-        Format::Csv => Box::new(csv::Csv::new(style.clock)),
+pub fn sink(style: &Style) -> Box<dyn Sink> {
+    match (style.view, style.format) {
+        (View::Transitions, Format::Text) => Box::new(text::Text::new(style, false)),
+        (View::Transitions, Format::Wide) => Box::new(text::Text::new(style, true)),
+        (View::Transitions, Format::Json) => Box::new(json::Json::new(style.clock)),
+        (View::Transitions, Format::Csv) => Box::new(csv::Csv::new(style.clock)),
+        (View::Connections, Format::Text) => Box::new(life::Text::new(style, false)),
+        (View::Connections, Format::Wide) => Box::new(life::Text::new(style, true)),
+        (View::Connections, Format::Json) => Box::new(life::Json::new(style.clock)),
+        (View::Connections, Format::Csv) => Box::new(life::Csv::new(style.clock)),
     }
 }

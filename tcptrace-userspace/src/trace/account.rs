@@ -13,6 +13,8 @@ pub(super) struct Account {
     pub(super) others: u64,
     /// Transitions handed to the writer.
     pub(super) sent: u64,
+    /// Of these, ends of connections.
+    pub(super) connections: u64,
     /// Inferred transitions handed to the writer.
     pub(super) inferred: u64,
     /// Transitions beyond `--count`, which nobody asked for.
@@ -39,7 +41,15 @@ mod tests {
 
     #[test]
     fn what_is_missing_was_lost_at_the_output() {
-        let account = Account { read: 100, undecodable: 1, others: 3, sent: 90, inferred: 4, surplus: 9 };
+        let account = Account {
+            read: 100,
+            undecodable: 1,
+            others: 3,
+            sent: 90,
+            connections: 8,
+            inferred: 4,
+            surplus: 9,
+        };
         let lost = account.settle(7, 2, 105, 80);
         assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2, others: 0 });
     }

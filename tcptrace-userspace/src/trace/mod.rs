@@ -6,6 +6,7 @@ mod lister;
 mod listing;
 mod lists;
 mod order;
+mod outgoing;
 mod pump;
 mod reader;
 mod summary;
@@ -22,13 +23,14 @@ use crate::{
     bpf::{self, Feature},
     clock::{Clock, monotonic_ns},
     record::{Record, Summary},
-    sink::{self, Format, Style, TimeColumn},
+    sink::{self, Format, Style, TimeColumn, View},
     sockets::Wanted,
     tracker::{self, Tracker},
 };
 
 use identities::Identities;
 use lists::Lists;
+use outgoing::Outgoing;
 use pump::{End, Signals};
 use reader::Reader;
 use writer::Writer;
@@ -47,13 +49,15 @@ pub struct Settings {
     pub snapshot: bool,
     /// Output format.
     pub format: Format,
+    /// What becomes a line.
+    pub view: View,
     /// Time column.
     pub time: TimeColumn,
     /// Colour.
     pub colour: bool,
     /// Stop after this time.
     pub duration: Option<Duration>,
-    /// Stop after this many transitions.
+    /// Stop after this many lines.
     pub count: Option<u64>,
 }
 
@@ -95,6 +99,7 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
     let style = Style {
         format: settings.format,
+        view: settings.view,
         time: settings.time,
         colour: settings.colour,
         clock,
@@ -103,8 +108,8 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     };
     // Nothing follows the header when transitions are only counted.
     let header = !settings.bpf.count_only;
-    let writer = Writer::start(sink::sink(style), io::stdout(), header).map_err(Error::Setup)?;
-    announce(&tracer);
+    let writer = Writer::start(sink::sink(&style), io::stdout(), header).map_err(Error::Setup)?;
+    announce(&tracer, settings.view);
 
     let features = tracer.features();
     let tracker = Tracker::new(tracker::Options {
@@ -127,7 +132,8 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     };
     // People's short format has no room for it.
     let identities = (settings.format != Format::Text).then(Identities::new);
-    let mut reader = Reader::new(tracer, tracker, writer, (lists, identities), settings.count);
+    let outgoing = Outgoing::new(settings.view, settings.count);
+    let mut reader = Reader::new(tracer, tracker, writer, outgoing, (lists, identities));
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration))?;
 
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;
@@ -146,10 +152,14 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
 }
 
 /// Tells on standard error that tracing has begun: scripts wait for it.
-fn announce(tracer: &bpf::Tracer) {
+fn announce(tracer: &bpf::Tracer, view: View) {
+    let what = match view {
+        View::Transitions => "TCP state transitions",
+        View::Connections => "TCP connections, each told when it has ended",
+    };
     let _ = writeln!(
         io::stderr(),
-        "Tracing TCP state transitions ({}, ring buffer {} KiB). Ctrl-C to end.",
+        "Tracing {what} ({}, ring buffer {} KiB). Ctrl-C to end.",
         tracer.hook(),
         tracer.ring_bytes() >> 10
     );

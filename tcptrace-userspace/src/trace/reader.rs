@@ -5,13 +5,14 @@ use std::{io, num::NonZeroU64, os::fd::OwnedFd, time::Duration};
 use tokio::io::unix::AsyncFd;
 
 use super::{
-    BATCH, Batch, Error,
+    Error,
     account::Account,
     identities::Identities,
     lister::Progress,
     listing::{Listing, Scope},
     lists::Lists,
     order::Order,
+    outgoing::Outgoing,
     writer::{Ending, Offer, Patience, Writer},
 };
 use crate::{
@@ -19,7 +20,8 @@ use crate::{
     clock::monotonic_ns,
     decode::{decode, is_reset, records},
     event::Observed,
-    record::{Loss, Lost, Origin, Record, Summary, Transition},
+    record::{Loss, Lost, Record, Summary},
+    sink::View,
     snapshot::Namespace,
     tracker::{List, Tracker},
 };
@@ -59,28 +61,25 @@ pub(super) struct Reader {
 struct Stage {
     tracker: Tracker,
     identities: Option<Identities>,
-    batch: Batch,
-    account: Account,
-    /// Transitions still wanted.
-    wanted: Option<u64>,
+    out: Outgoing,
 }
 
 impl Stage {
     fn take(&mut self, bytes: &[u8]) {
-        let Self { tracker, identities, batch, account, wanted } = self;
+        let Self { tracker, identities, out } = self;
         match decode(bytes) {
             Ok(Observed::Transition(mut event)) => {
-                account.read += 1;
+                out.account.read += 1;
                 if let Some(identities) = identities {
                     identities.look(&mut event);
                 }
-                tracker.track(event, |transition| push(batch, account, wanted, transition));
+                tracker.track(event, |transition| out.push(transition));
             }
             // Taken before the transitions of its time.
-            Ok(Observed::Reset(_)) => account.others += 1,
+            Ok(Observed::Reset(_)) => out.account.others += 1,
             Err(_) => {
-                account.read += 1;
-                account.undecodable += 1;
+                out.account.read += 1;
+                out.account.undecodable += 1;
             }
         }
     }
@@ -105,13 +104,11 @@ impl Stage {
         if !listing.is_complete() {
             return;
         }
-        let Self { tracker, batch, account, wanted, .. } = self;
+        let Self { tracker, out, .. } = self;
         for namespace in &listing.namespaces {
             let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
             let sockets = &listing.small_of(netns);
-            tracker.confirm(&List { netns, begin_ns, end_ns, sockets }, |transition| {
-                push(batch, account, wanted, transition);
-            });
+            tracker.confirm(&List { netns, begin_ns, end_ns, sockets }, |transition| out.push(transition));
         }
         if listing.scope == Scope::All {
             let spans: Vec<_> =
@@ -121,32 +118,13 @@ impl Stage {
     }
 
     fn tick(&mut self, now_ns: u64) {
-        let Self { tracker, batch, account, wanted, .. } = self;
-        tracker.tick(now_ns, |transition| push(batch, account, wanted, transition));
+        let Self { tracker, out, .. } = self;
+        tracker.tick(now_ns, |transition| out.push(transition));
     }
 
     fn finish(&mut self) {
-        let Self { tracker, batch, account, wanted, .. } = self;
-        tracker.finish(|transition| push(batch, account, wanted, transition));
-    }
-
-    fn satisfied(&self) -> bool {
-        self.wanted == Some(0)
-    }
-}
-
-fn push(batch: &mut Batch, account: &mut Account, wanted: &mut Option<u64>, transition: Transition) {
-    let observed = u64::from(transition.origin == Origin::Observed);
-    match wanted {
-        Some(0) => account.surplus += observed,
-        wanted => {
-            if let Some(wanted) = wanted {
-                *wanted -= 1;
-            }
-            account.sent += observed;
-            account.inferred += 1 - observed;
-            batch.push(Record::Transition(transition));
-        }
+        let Self { tracker, out, .. } = self;
+        tracker.finish(|transition| out.push(transition));
     }
 }
 
@@ -155,16 +133,10 @@ impl Reader {
         tracer: Tracer,
         tracker: Tracker,
         writer: Writer,
+        out: Outgoing,
         (lists, identities): (Option<Lists>, Option<Identities>),
-        count: Option<u64>,
     ) -> Self {
-        let stage = Stage {
-            tracker,
-            identities,
-            batch: Vec::with_capacity(BATCH),
-            account: Account::default(),
-            wanted: count,
-        };
+        let stage = Stage { tracker, identities, out };
         Self { tracer, order: Order::default(), stage, writer, lists, released_ns: 0, told: Lost::default() }
     }
 
@@ -188,12 +160,12 @@ impl Reader {
         }
         for _ in 0..BATCHES {
             self.fill();
-            if self.stage.batch.is_empty() {
+            if self.stage.out.batch.is_empty() {
                 return self.step();
             }
-            let full = self.stage.batch.len() >= BATCH;
+            let full = self.stage.out.is_full();
             match self.offer() {
-                Offer::Taken if full && !self.stage.satisfied() => {}
+                Offer::Taken if full && !self.stage.out.is_satisfied() => {}
                 Offer::Taken | Offer::Full => return self.step(),
                 Offer::Gone => return Step::Stop,
             }
@@ -247,7 +219,7 @@ impl Reader {
 
     /// Fills the batch with what is ready.
     fn fill(&mut self) {
-        while self.stage.batch.len() < BATCH && !self.stage.satisfied() {
+        while !self.stage.out.is_full() && !self.stage.out.is_satisfied() {
             let Some(record) = self.order.next() else { return };
             self.stage.take(record);
         }
@@ -262,7 +234,7 @@ impl Reader {
         let lost = Lost {
             ring_full: counters.lost_ring_full,
             output: 0,
-            undecodable: self.stage.account.undecodable,
+            undecodable: self.stage.out.account.undecodable,
             missed_runs: self.tracer.missed_runs().unwrap_or(0),
             others: counters.others_lost,
         };
@@ -296,29 +268,34 @@ impl Reader {
             Lost { others: counters.others_lost, ..lost }
         };
         // What the writer still holds is not lost yet.
-        let before = settle(&self.stage.account, self.stage.account.sent);
+        let before = settle(&self.stage.out.account, self.stage.out.account.sent);
         self.tell(before);
         let mut summary = Summary {
             ktime_ns: end_ns,
             elapsed_ns: end_ns.saturating_sub(start_ns),
-            delivered: if count_only { counters.delivered } else { self.stage.account.sent },
-            filtered: counters.filtered + self.stage.tracker.filtered() + self.stage.account.surplus,
+            delivered: if count_only { counters.delivered } else { self.stage.out.account.sent },
+            filtered: counters.filtered + self.stage.tracker.filtered() + self.stage.out.account.surplus,
             counters,
             lost: before,
             missed_runs_known: missed_runs.is_some(),
             evicted: self.stage.tracker.evicted(),
-            inferred: self.stage.account.inferred,
+            inferred: self.stage.out.account.inferred,
             reconciled: self.stage.tracker.reconciled(),
             unlisted: self.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
+            connections: match self.stage.out.view {
+                View::Transitions => None,
+                View::Connections => Some(self.stage.out.account.connections),
+            },
         };
-        self.stage.batch.push(Record::Summary(Box::new(summary.clone())));
+        self.stage.out.batch.push(Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (written, ending) = self.writer.finish(&mut patience);
         if !count_only {
-            summary.lost = settle(&self.stage.account, written);
-            summary.delivered = written;
+            summary.lost = settle(&self.stage.out.account, written.transitions);
+            summary.delivered = written.transitions;
+            summary.connections = summary.connections.map(|_| written.connections);
         }
         Ok((summary, ending))
     }
@@ -335,21 +312,21 @@ impl Reader {
                 self.gather();
                 self.order.release(u64::MAX);
             }
-            while self.stage.batch.len() < BATCH
+            while !self.stage.out.is_full()
                 && let Some(record) = self.order.next()
             {
                 self.stage.take(record);
             }
             self.tracer.flush_log();
-            let gone = self.stage.batch.len() >= BATCH && self.offer() == Offer::Gone;
+            let gone = self.stage.out.is_full() && self.offer() == Offer::Gone;
             let counters = self.tracer.counters()?;
-            let account = &self.stage.account;
+            let account = &self.stage.out.account;
             let all_read = account.read >= counters.delivered && account.others >= counters.others_delivered;
             let complete = self.order.is_drained() && (count_only || all_read);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counters);
             }
-            if self.stage.batch.len() >= BATCH {
+            if self.stage.out.is_full() {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
@@ -364,16 +341,16 @@ impl Reader {
         if let Some(total) = NonZeroU64::new(lost.total()) {
             self.stage.tracker.gap(monotonic_ns());
             let loss = Loss { ktime_ns: monotonic_ns(), lost: since, total };
-            self.stage.batch.push(Record::Loss(loss));
+            self.stage.out.batch.push(Record::Loss(loss));
             self.told = lost;
         }
     }
 
     fn offer(&mut self) -> Offer {
-        self.writer.offer(&mut self.stage.batch)
+        self.writer.offer(&mut self.stage.out.batch)
     }
 
     fn step(&self) -> Step {
-        if self.stage.satisfied() || self.writer.is_gone() { Step::Stop } else { Step::Continue }
+        if self.stage.out.is_satisfied() || self.writer.is_gone() { Step::Stop } else { Step::Continue }
     }
 }

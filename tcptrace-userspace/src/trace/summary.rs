@@ -55,6 +55,9 @@ fn render(summary: &Summary, counted: bool) -> String {
         let _ = write!(text, ", and {} resets lost (ring full)", lost.others);
     }
     let _ = writeln!(text, " in {}", Span(summary.elapsed_ns));
+    if let Some(connections) = summary.connections {
+        let _ = writeln!(text, "{connections} connections ended and were printed");
+    }
     for (count, what) in [
         (summary.inferred, "transitions were inferred from these (~>), into and out of TIME_WAIT"),
         (summary.evicted, "sockets were forgotten for want of room (--max-connections)"),
@@ -133,9 +136,10 @@ mod tests {
             lost,
             missed_runs_known: true,
             evicted: 0,
+            connections: None,
             inferred: 3,
-            reconciled: Reconciled { appeared: 1, vanished: 0, changed: 2 },
-            unlisted: Some("the open sockets of 9 processes".to_owned()),
+            reconciled: Reconciled::default(),
+            unlisted: None,
         }
     }
 
@@ -144,6 +148,34 @@ mod tests {
         insta::assert_snapshot!(render(&summary(Lost::default()), false), @r"
         9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
         3 transitions were inferred from these (~>), into and out of TIME_WAIT
+        Seen on the whole host, before filters:
+               CLOSE -> SYN_SENT              7
+         ESTABLISHED -> FIN_WAIT1             2
+        ");
+    }
+
+    #[test]
+    fn connections_are_counted_where_they_are_lines() {
+        let summary = Summary { connections: Some(2), inferred: 0, ..summary(Lost::default()) };
+        insta::assert_snapshot!(render(&summary, false), @r"
+        9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
+        2 connections ended and were printed
+        Seen on the whole host, before filters:
+               CLOSE -> SYN_SENT              7
+         ESTABLISHED -> FIN_WAIT1             2
+        ");
+    }
+
+    #[test]
+    fn what_lists_have_put_right_is_told() {
+        let summary = Summary {
+            reconciled: Reconciled { appeared: 1, vanished: 0, changed: 2 },
+            unlisted: Some("the open sockets of 9 processes".to_owned()),
+            inferred: 0,
+            ..summary(Lost::default())
+        };
+        insta::assert_snapshot!(render(&summary, false), @r"
+        9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
         1 sockets had begun unseen, as a list of the kernel's shows
         2 sockets had changed their state unseen
         Of the sockets that are older than the trace, not seen: the open sockets of 9 processes
@@ -159,9 +191,6 @@ mod tests {
         insta::assert_snapshot!(render(&summary(lost), false), @r"
         9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel, and 4 resets lost (ring full) in 1.50s
         3 transitions were inferred from these (~>), into and out of TIME_WAIT
-        1 sockets had begun unseen, as a list of the kernel's shows
-        2 sockets had changed their state unseen
-        Of the sockets that are older than the trace, not seen: the open sockets of 9 processes
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2

@@ -45,12 +45,49 @@ pub(super) enum Ending {
     Stalled,
 }
 
+/// What was written so far.
+#[derive(Debug, Default)]
+struct Progress {
+    transitions: AtomicU64,
+    connections: AtomicU64,
+}
+
+impl Progress {
+    fn add(&self, batch: &Batch) {
+        // What is inferred does not count as delivered.
+        let observed = || {
+            batch.iter().filter_map(|record| match record {
+                Record::Transition(transition) if transition.origin == Origin::Observed => Some(transition),
+                Record::Transition(_) | Record::Loss(_) | Record::Summary(_) => None,
+            })
+        };
+        let connections = observed().filter(|transition| transition.ends_connection()).count();
+        self.connections.fetch_add(connections as u64, Ordering::Release);
+        self.transitions.fetch_add(observed().count() as u64, Ordering::Release);
+    }
+
+    fn all(&self) -> Written {
+        Written {
+            transitions: self.transitions.load(Ordering::Acquire),
+            connections: self.connections.load(Ordering::Acquire),
+        }
+    }
+}
+
+/// What was written in all.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Written {
+    pub(super) transitions: u64,
+    /// Of these, ends of connections.
+    pub(super) connections: u64,
+}
+
 pub(super) struct Writer {
     queue: Option<SyncSender<Batch>>,
     /// Batches that were written, to be filled again: their memory is not asked for anew each time.
     empties: Receiver<Batch>,
     thread: JoinHandle<io::Result<()>>,
-    written: Arc<AtomicU64>,
+    progress: Arc<Progress>,
 }
 
 impl Writer {
@@ -62,15 +99,15 @@ impl Writer {
     ) -> io::Result<Self> {
         let (queue, batches) = sync_channel(QUEUE);
         let (give_back, empties) = sync_channel(QUEUE);
-        let written = Arc::new(AtomicU64::new(0));
-        let count = Arc::clone(&written);
+        let progress = Arc::new(Progress::default());
+        let theirs = Arc::clone(&progress);
         let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
             if header {
                 write_header(&mut *sink, &mut output)?;
             }
-            write_all(&mut *sink, &mut output, &batches, &give_back, &count)
+            write_all(&mut *sink, &mut output, &batches, &give_back, &theirs)
         })?;
-        Ok(Self { queue: Some(queue), empties, thread, written })
+        Ok(Self { queue: Some(queue), empties, thread, progress })
     }
 
     /// Hands over a batch without waiting.
@@ -99,15 +136,15 @@ impl Writer {
 
     /// Transitions written so far.
     pub(super) fn written(&self) -> u64 {
-        self.written.load(Ordering::Acquire)
+        self.progress.transitions.load(Ordering::Acquire)
     }
 
-    /// Waits for the queue to be written, as long as `patience` lasts; returns how many transitions were.
-    pub(super) fn finish(mut self, patience: &mut Patience) -> (u64, Ending) {
+    /// Waits for the queue to be written, as long as `patience` lasts; returns what was.
+    pub(super) fn finish(mut self, patience: &mut Patience) -> (Written, Ending) {
         self.queue = None;
         while !self.thread.is_finished() {
             if patience.is_over(self.written()) {
-                return (self.written(), Ending::Stalled);
+                return (self.progress.all(), Ending::Stalled);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -117,7 +154,7 @@ impl Writer {
             Ok(Err(error)) => Ending::Failed(error),
             Err(_) => Ending::Failed(io::Error::other("the writer panicked")),
         };
-        (self.written.load(Ordering::Acquire), ending)
+        (self.progress.all(), ending)
     }
 }
 
@@ -150,17 +187,12 @@ fn write_header(sink: &mut dyn Sink, output: &mut dyn Write) -> io::Result<()> {
     output.flush()
 }
 
-/// Whether it counts as delivered.
-fn is_observed(record: &Record) -> bool {
-    matches!(record, Record::Transition(transition) if transition.origin == Origin::Observed)
-}
-
 fn write_all(
     sink: &mut dyn Sink,
     output: &mut dyn Write,
     batches: &Receiver<Batch>,
     give_back: &SyncSender<Batch>,
-    written: &AtomicU64,
+    progress: &Progress,
 ) -> io::Result<()> {
     let mut bytes = Vec::with_capacity(64 << 10);
     for mut batch in batches {
@@ -170,8 +202,7 @@ fn write_all(
         }
         output.write_all(&bytes)?;
         output.flush()?;
-        let transitions = batch.iter().filter(|record| is_observed(record)).count();
-        written.fetch_add(transitions as u64, Ordering::Release);
+        progress.add(&batch);
         batch.clear();
         // When nobody needs it, it is freed.
         let _ = give_back.try_send(batch);

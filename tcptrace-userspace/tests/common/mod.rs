@@ -2,6 +2,9 @@
 
 #![allow(clippy::needless_pass_by_value, reason = "events are made to be given away")]
 #![allow(dead_code, reason = "each test program uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+pub(crate) mod story;
 
 use std::net::Ipv4Addr;
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 use super::json::age_is;
 use crate::{
     sink::{
-        csv_put::{next, next_name, next_number, next_word},
+        csv_put::{next, next_name, next_number, next_process, next_word},
         put,
     },
     snapshot::Socket,
@@ -50,8 +50,8 @@ const COLUMNS: [&str; 41] = [
     "owner_fd",
     "owner_provenance",
     "owner_comm",
-    "owner_exe",
     "owner_uid",
+    "owner_exe",
     "owner_unit",
     "owner_container",
 ];
@@ -103,11 +103,7 @@ pub(super) fn row(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) {
     next_number(out, owner.map(|owner| owner.holder.fd));
     next_word(out, owner.map(|owner| owner.provenance.name()));
     next_name(out, process.map(|process| &process.comm[..]));
-    next_name(out, process.and_then(|process| process.exe.as_deref()));
     next_number(out, process.map(|process| process.uid));
-    next_name(out, process.and_then(|process| process.unit.as_deref()).map(str::as_bytes));
-    let container = process.and_then(|process| process.container.as_ref());
-    let container = container.map(|container| format!("{}:{}", container.runtime, container.id));
-    next_name(out, container.as_deref().map(str::as_bytes));
+    next_process(out, process);
     out.push(b'\n');
 }

@@ -3,10 +3,10 @@
 use std::io;
 
 use crate::{
-    process::Process,
     sink::{
         json::SCHEMA,
-        json_put::{key, name, number, number_or_null, optional, optional_name, optional_word, quoted, word},
+        json_process,
+        json_put::{key, number, number_or_null, optional, optional_name, optional_word, quoted, word},
         put,
     },
     snapshot::{Age, Info, Socket, Timer},
@@ -97,24 +97,8 @@ fn owner(owner: &Owner<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     number(out, "fd", owner.holder.fd);
     word(out, "provenance", owner.provenance.name());
     optional_name(out, "comm", process.map(|process| &process.comm[..]))?;
-    optional_name(out, "exe", process.and_then(|process| process.exe.as_deref()))?;
     optional(out, "uid", process.map(|process| process.uid));
-    optional_name(out, "unit", process.and_then(|process| process.unit.as_deref()).map(str::as_bytes))?;
-    key(out, "container");
-    container(process, out)?;
-    out.push(b'}');
-    Ok(())
-}
-
-fn container(process: Option<&Process>, out: &mut Vec<u8>) -> io::Result<()> {
-    let Some(container) = process.and_then(|process| process.container.as_ref()) else {
-        out.extend_from_slice(b"null");
-        return Ok(());
-    };
-    out.extend_from_slice(b"{\"runtime\":");
-    quoted(out, |out| out.extend_from_slice(container.runtime.to_string().as_bytes()));
-    name(out, "id", container.id.as_bytes())?;
-    optional_name(out, "pod_uid", container.pod_uid.as_deref().map(str::as_bytes))?;
+    json_process::put(out, process)?;
     out.push(b'}');
     Ok(())
 }

@@ -1,0 +1,29 @@
+//! `tcptrace life`.
+
+use super::args::CaptureArgs;
+use crate::{sink::View, trace::Settings};
+
+const COLUMNS: &str = "\
+OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.
+TX, RX: bytes acknowledged and received; LIFE: from its first transition; SRTT: smoothed round trip;
+RETR: segments retransmitted. - is not known, as of what is older than the trace.
+Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the summary says why).";
+
+/// Options of `life`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = COLUMNS)]
+pub struct LifeArgs {
+    /// Those that it shares.
+    #[command(flatten)]
+    pub capture: CaptureArgs,
+}
+
+impl LifeArgs {
+    /// Validates what clap cannot.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        Ok(Settings { view: View::Connections, ..self.capture.settings()? })
+    }
+}

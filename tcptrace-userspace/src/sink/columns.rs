@@ -1,0 +1,119 @@
+//! What the formats for people have in common: time, owner and ends, in columns of a width.
+
+use std::{
+    io::{self, Write as _},
+    net::IpAddr,
+};
+
+use super::{Style, TimeColumn, put};
+use crate::{
+    clock::TimeFormat,
+    record::{Owner, Provenance},
+    text::Span,
+};
+
+/// Of an owner such as `~python3.13[123456]`.
+pub(super) const OWNER: usize = 24;
+/// Of `255.255.255.255:65535`.
+pub(super) const ADDRESS: usize = 21;
+/// Of a span of time.
+pub(super) const SPAN: usize = 8;
+
+/// The first column.
+pub(super) struct Time {
+    shown: TimeColumn,
+    start_ns: u64,
+    format: TimeFormat,
+}
+
+impl Time {
+    pub(super) fn new(style: &Style) -> Self {
+        let format = TimeFormat::time_of_day(style.clock, style.zone.clone());
+        Self { shown: style.time, start_ns: style.start_ns, format }
+    }
+
+    /// Appends its header.
+    pub(super) fn header(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(if self.shown == TimeColumn::Relative { b"TIME(s)" } else { b"TIME" });
+        end(out, start, self.width());
+    }
+
+    /// Appends a monotonic time.
+    pub(super) fn put(&mut self, ktime_ns: u64, out: &mut Vec<u8>) -> io::Result<()> {
+        let start = out.len();
+        if self.shown == TimeColumn::Relative {
+            let since = ktime_ns.saturating_sub(self.start_ns);
+            write!(out, "{}.{:06}", since / 1_000_000_000, since % 1_000_000_000 / 1_000)?;
+        } else {
+            let shown = self.format.format(ktime_ns);
+            let whole = if self.shown == TimeColumn::Seconds { shown.split('.').next() } else { None };
+            out.extend(whole.unwrap_or(shown).as_bytes());
+        }
+        end(out, start, self.width());
+        Ok(())
+    }
+
+    fn width(&self) -> usize {
+        if self.shown == TimeColumn::Seconds { 8 } else { 12 }
+    }
+}
+
+/// Ends a column that began at `start`: its width, and one space.
+pub(super) fn end(out: &mut Vec<u8>, start: usize, width: usize) {
+    put::pad(out, start, width);
+    out.push(b' ');
+}
+
+/// `nginx[812]`; `~nginx[812]` when inherited from the listener; `nginx[812] +3` when others hold it as well; `-` when
+/// not known.
+pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
+    let start = out.len();
+    match owner {
+        None => out.push(b'-'),
+        Some(owner) => {
+            if owner.provenance == Provenance::Inherited {
+                out.push(b'~');
+            }
+            put::name(out, &owner.comm);
+            out.push(b'[');
+            put::number(out, owner.pid);
+            out.push(b']');
+            if let Some(others) = &owner.others {
+                out.extend_from_slice(b" +");
+                put::number(out, others.len());
+            }
+        }
+    }
+    end(out, start, OWNER);
+}
+
+/// `192.0.2.1:80`, `[2001:db8::1]:80`; a port that is not chosen yet is `*`, as in `ss`.
+pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
+    let start = out.len();
+    if address.is_ipv6() {
+        out.push(b'[');
+    }
+    put::address(out, address);
+    if address.is_ipv6() {
+        out.push(b']');
+    }
+    out.push(b':');
+    match port {
+        0 => out.push(b'*'),
+        port => put::number(out, port),
+    }
+    end(out, start, ADDRESS);
+}
+
+/// A span of time, to the right; `>=` when it may be longer, `-` when nothing is known.
+pub(super) fn span(out: &mut Vec<u8>, ns: Option<u64>, at_least_ns: Option<u64>) -> io::Result<()> {
+    let start = out.len();
+    match (ns, at_least_ns) {
+        (Some(ns), _) => write!(out, "{}", Span(ns))?,
+        (None, Some(ns)) => write!(out, ">={}", Span(ns))?,
+        (None, None) => out.push(b'-'),
+    }
+    put::align_right(out, start, SPAN);
+    Ok(())
+}

@@ -1,0 +1,27 @@
+//! What a process is, as JSON: the same wherever an owner is told.
+
+use std::io;
+
+use super::json_put::{key, name, optional_name, quoted};
+use crate::process::Process;
+
+/// Appends program, unit and container; each null when not known, or when there is none.
+pub(super) fn put(out: &mut Vec<u8>, process: Option<&Process>) -> io::Result<()> {
+    optional_name(out, "exe", process.and_then(|process| process.exe.as_deref()))?;
+    optional_name(out, "unit", process.and_then(|process| process.unit.as_deref()).map(str::as_bytes))?;
+    key(out, "container");
+    container(process, out)
+}
+
+fn container(process: Option<&Process>, out: &mut Vec<u8>) -> io::Result<()> {
+    let Some(container) = process.and_then(|process| process.container.as_ref()) else {
+        out.extend_from_slice(b"null");
+        return Ok(());
+    };
+    out.extend_from_slice(b"{\"runtime\":");
+    quoted(out, |out| out.extend_from_slice(container.runtime.to_string().as_bytes()));
+    name(out, "id", container.id.as_bytes())?;
+    optional_name(out, "pod_uid", container.pod_uid.as_deref().map(str::as_bytes))?;
+    out.push(b'}');
+    Ok(())
+}

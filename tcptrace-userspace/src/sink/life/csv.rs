@@ -1,0 +1,141 @@
+//! Connections as comma-separated values, a column a figure and a state.
+
+use std::io::{self, Write as _};
+
+use crate::{
+    clock::{Clock, TimeFormat},
+    close::{Cause, Role},
+    record::{Loss, Record, Transition},
+    sink::{
+        Sink,
+        csv_put::{next, next_name, next_number, next_word},
+        put,
+    },
+    state::State,
+};
+
+const COLUMNS: [&str; 33] = [
+    "type",
+    "time",
+    "ktime_ns",
+    "cookie",
+    "netns",
+    "family",
+    "laddr",
+    "lport",
+    "raddr",
+    "rport",
+    "role",
+    "owner_pid",
+    "owner_comm",
+    "owner_uid",
+    "owner_provenance",
+    "life_us",
+    "syn_sent_us",
+    "syn_recv_us",
+    "established_us",
+    "fin_wait1_us",
+    "fin_wait2_us",
+    "closing_us",
+    "close_wait_us",
+    "last_ack_us",
+    "old_state",
+    "cause",
+    "error",
+    "reset_reason",
+    "bytes_acked",
+    "bytes_received",
+    "srtt_us",
+    "retransmits",
+    "lost",
+];
+
+/// In the order of their columns: all that a connection can leave.
+const STATES: [State; 8] = [
+    State::SYN_SENT,
+    State::SYN_RECV,
+    State::ESTABLISHED,
+    State::FIN_WAIT1,
+    State::FIN_WAIT2,
+    State::CLOSING,
+    State::CLOSE_WAIT,
+    State::LAST_ACK,
+];
+
+pub(in crate::sink) struct Csv {
+    time: TimeFormat,
+}
+
+impl Csv {
+    pub(in crate::sink) fn new(clock: Clock) -> Self {
+        Self { time: TimeFormat::rfc3339(clock) }
+    }
+}
+
+impl Sink for Csv {
+    fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        writeln!(out, "{}", COLUMNS.join(","))
+    }
+
+    fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        match record {
+            Record::Transition(transition) if transition.ends_connection() => {
+                connection_row(out, self.time.format(transition.event.ktime_ns), transition);
+            }
+            Record::Loss(loss) => loss_row(out, self.time.format(loss.ktime_ns), loss),
+            // The account does not fit into these columns; it goes to standard error.
+            Record::Transition(_) | Record::Summary(_) => {}
+        }
+        Ok(())
+    }
+}
+
+/// Appends a row; the fields follow `COLUMNS`.
+fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
+    let event = &end.event;
+    let closing = end.closing.as_deref();
+    out.extend_from_slice(b"connection");
+    next_word(out, Some(time));
+    next_number(out, Some(event.ktime_ns));
+    next_number(out, Some(event.cookie));
+    next_number(out, event.netns);
+    next_number(out, Some(event.family()));
+    next(out, |out| put::address(out, event.laddr));
+    next_number(out, Some(event.lport));
+    next(out, |out| put::address(out, event.raddr));
+    next_number(out, Some(event.rport));
+    next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
+    let owner = end.owner.as_ref();
+    next_number(out, owner.map(|owner| owner.pid));
+    next_name(out, owner.map(|owner| &owner.comm[..]));
+    next_number(out, owner.map(|owner| owner.uid));
+    next_word(out, owner.map(|owner| owner.provenance.name()));
+    next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
+    let states = closing.map_or(&[][..], |closing| &closing.states);
+    for column in STATES {
+        let spent = states.iter().find(|(state, _)| *state == column);
+        next_number(out, spent.map(|(_, ns)| ns / 1_000));
+    }
+    next(out, |out| put::state(out, event.old_state));
+    next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
+    next_number(out, event.error);
+    next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
+    let metrics = event.metrics;
+    next_number(out, metrics.map(|metrics| metrics.bytes_acked));
+    next_number(out, metrics.map(|metrics| metrics.bytes_received));
+    next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
+    next_number(out, metrics.map(|metrics| metrics.retransmits));
+    // Nothing is lost here.
+    out.extend_from_slice(b",\n");
+}
+
+/// Appends a row for a loss: when, and in the last column how many transitions.
+fn loss_row(out: &mut Vec<u8>, time: &str, loss: &Loss) {
+    out.extend_from_slice(b"loss");
+    next_word(out, Some(time));
+    next_number(out, Some(loss.ktime_ns));
+    let filled = 3;
+    out.resize(out.len() + COLUMNS.len() - 1 - filled, b',');
+    next_number(out, Some(loss.lost.total()));
+    out.push(b'\n');
+}

@@ -1,0 +1,82 @@
+//! Connections as JSON, one object a line.
+
+use std::io;
+
+use crate::{
+    clock::{Clock, TimeFormat},
+    close::{Cause, Role},
+    record::{Record, Transition},
+    sink::{
+        Sink, json,
+        json_put::{key, number, optional, optional_name, optional_word, quoted, word},
+        json_transition::{ends, owner},
+        put,
+    },
+};
+
+pub(in crate::sink) struct Json {
+    time: TimeFormat,
+    /// Losses and the account are told as in a trace.
+    others: json::Json,
+}
+
+impl Json {
+    pub(in crate::sink) fn new(clock: Clock) -> Self {
+        Self { time: TimeFormat::rfc3339(clock), others: json::Json::new(clock) }
+    }
+}
+
+impl Sink for Json {
+    fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        match record {
+            Record::Transition(transition) if transition.ends_connection() => {
+                connection(out, self.time.format(transition.event.ktime_ns), transition)
+            }
+            Record::Transition(_) => Ok(()),
+            Record::Loss(_) | Record::Summary(_) => self.others.write(record, out),
+        }
+    }
+}
+
+/// Appends a line.
+fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()> {
+    let event = &end.event;
+    let closing = end.closing.as_deref();
+    out.extend_from_slice(b"{\"schema\":");
+    put::number(out, json::SCHEMA);
+    word(out, "type", "connection");
+    word(out, "time", time);
+    number(out, "ktime_ns", event.ktime_ns);
+    ends(out, event);
+    optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
+    owner(out, end.owner.as_ref())?;
+    optional(out, "life_us", closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
+    key(out, "states_us");
+    out.push(b'{');
+    for (index, (state, ns)) in closing.iter().flat_map(|closing| &closing.states).enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        quoted(out, |out| put::state(out, *state));
+        out.push(b':');
+        put::number(out, ns / 1_000);
+    }
+    out.push(b'}');
+    key(out, "old_state");
+    quoted(out, |out| put::state(out, event.old_state));
+    optional_word(out, "cause", closing.and_then(|closing| closing.cause).map(Cause::name));
+    optional(out, "error", event.error);
+    let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());
+    optional_name(out, "reset_reason", reset_reason.map(str::as_bytes))?;
+    let metrics = event.metrics;
+    optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
+    optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
+    optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
+    optional(out, "retransmits", metrics.map(|metrics| metrics.retransmits));
+    out.extend_from_slice(b"}\n");
+    Ok(())
+}

@@ -1,0 +1,50 @@
+//! What the reader has for the writer.
+
+use super::{BATCH, Batch, account::Account};
+use crate::{
+    record::{Origin, Record, Transition},
+    sink::View,
+};
+
+/// The batch that is being filled, and the account of what went into it.
+pub(super) struct Outgoing {
+    pub(super) batch: Batch,
+    pub(super) account: Account,
+    /// Which transitions become lines.
+    pub(super) view: View,
+    /// Lines still wanted.
+    wanted: Option<u64>,
+}
+
+impl Outgoing {
+    pub(super) fn new(view: View, count: Option<u64>) -> Self {
+        Self { batch: Vec::with_capacity(BATCH), account: Account::default(), view, wanted: count }
+    }
+
+    /// Adds a transition, unless enough are there.
+    pub(super) fn push(&mut self, transition: Transition) {
+        let observed = u64::from(transition.origin == Origin::Observed);
+        if self.is_satisfied() {
+            self.account.surplus += observed;
+            return;
+        }
+        if let Some(wanted) = &mut self.wanted
+            && self.view.shows(&transition)
+        {
+            *wanted -= 1;
+        }
+        self.account.sent += observed;
+        self.account.inferred += 1 - observed;
+        self.account.connections += u64::from(transition.ends_connection());
+        self.batch.push(Record::Transition(transition));
+    }
+
+    /// Whether there are as many lines as are wanted.
+    pub(super) fn is_satisfied(&self) -> bool {
+        self.wanted == Some(0)
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.batch.len() >= BATCH
+    }
+}

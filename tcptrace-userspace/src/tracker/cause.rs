@@ -18,8 +18,8 @@ pub(super) struct Ending<'a> {
     pub(super) role: Option<Role>,
     /// The process that sent the first FIN was ending.
     pub(super) exited: bool,
-    /// A reset was sent for the socket at that moment.
-    pub(super) reset_sent: bool,
+    /// Whether a reset that there was for the socket at that moment was sent, rather than received.
+    pub(super) reset_sent: Option<bool>,
 }
 
 /// `listen()` on an address in use enters LISTEN and leaves it again within the same system call.
@@ -38,7 +38,7 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
         // tcp_reset()
         Errno::ECONNREFUSED if ending.event.old_state == State::SYN_SENT => Some(Cause::Refused),
         Errno::EPIPE if ending.event.old_state == State::CLOSE_WAIT => Some(Cause::ResetByPeer),
-        Errno::ECONNRESET => Some(Cause::ResetByPeer),
+        Errno::ECONNRESET => reset(ending),
         // tcp_abort()
         Errno::ECONNABORTED => Some(Cause::Killed),
         // tcp_v4_err(), or tcp_write_err() with an error that came before
@@ -46,6 +46,18 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
         Errno::ENETUNREACH => Some(Cause::NetUnreachable),
         Errno::ETIMEDOUT => timeout(ending),
         _ => None,
+    }
+}
+
+/// `tcp_reset()`, for a reset of the peer, but also for its data after this side's `close()`, to which the kernel answers
+/// by one of its own.
+fn reset(ending: &Ending<'_>) -> Option<Cause> {
+    let closed = ending.event.evidence.is_none_or(|evidence| evidence.shutdown == SHUTDOWN_MASK);
+    let waits = matches!(ending.event.old_state, State::FIN_WAIT1 | State::FIN_WAIT2);
+    match ending.reset_sent {
+        Some(true) => Some(Cause::ResetByKernel),
+        None if closed && waits => None,
+        _ => Some(Cause::ResetByPeer),
     }
 }
 
@@ -80,7 +92,7 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
         State::SYN_SENT if by_exit => Some(Cause::ProcessExited),
         State::SYN_SENT => Some(Cause::ConnectCancelled),
         State::LAST_ACK => Some(Cause::PassiveClose),
-        State::FIN_WAIT2 | State::CLOSING if !ending.reset_sent => Some(match event.old_state {
+        State::FIN_WAIT2 | State::CLOSING if ending.reset_sent != Some(true) => Some(match event.old_state {
             State::CLOSING => Cause::SimultaneousClose,
             _ if ending.exited => Cause::ProcessExited,
             _ => Cause::ActiveClose,

@@ -61,7 +61,7 @@ impl History {
         in_old_state_ns: Option<u64>,
         reset: Option<&Reset>,
     ) -> Closing {
-        let reset_sent = reset.is_some_and(|reset| reset.sent);
+        let reset_sent = reset.map(|reset| reset.sent);
         let ending = Ending { event, in_old_state_ns, role: self.role, exited: self.exited, reset_sent };
         let spent = LIFE.iter().map(|state| (*state, self.spent_ns[usize::from(state.0)]));
         Closing {

@@ -8,6 +8,7 @@
 //! - `src/`: this support library, and programs. `load` makes many connections, `actor` is another process
 //!   with a socket; `guest` is the first process of a virtual machine.
 //! - `tests/scenarios/`: one test a scenario and hook; every kind of transition that the kernel can produce.
+//! - `tests/causes/`: every way in which a connection can end, and what `life` says of it.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
@@ -30,13 +31,16 @@
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
 
 pub mod chain;
+pub mod ends;
 pub mod expect;
 pub mod host;
+pub mod instance;
 pub mod lacking;
 pub mod machine;
 pub mod net;
 pub mod netns;
 pub mod process;
+pub mod resets;
 pub mod slot;
 pub mod tracefs;
 pub mod tracer;

@@ -61,6 +61,12 @@ pub fn skip(name: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {reason}");
 }
 
+/// How far times may differ that two programs take of one event: little lies between, but this machine may be busy
+/// or emulated.
+pub fn tolerance_us() -> u64 {
+    env::var("TCPTRACE_TOLERANCE_US").map_or(300, |value| value.parse().expect("microseconds"))
+}
+
 /// Which way into the kernel a test uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {

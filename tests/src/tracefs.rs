@@ -1,131 +1,42 @@
 //! The independent witness: tracefs' own `sock:inet_sock_set_state` event, in an instance of our own.
 
-use std::{
-    fs,
-    net::IpAddr,
-    ops::RangeInclusive,
-    path::{Path, PathBuf},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, ops::RangeInclusive};
 
-use nix::{
-    errno::Errno,
-    mount::{MntFlags, MsFlags, mount, umount2},
+use crate::{
+    instance::{Instance, ktime_ns},
+    transition::{Transition, Tuple},
 };
-use tempfile::TempDir;
-
-use crate::transition::{Transition, Tuple};
 
 const EVENT: &str = "events/sock/inet_sock_set_state";
 
-/// A tracefs instance that records the event; removed when dropped.
+/// A tracefs instance that records the event.
 #[derive(Debug)]
-pub struct Tracefs {
-    instance: PathBuf,
-    _mount: Option<Mount>,
-}
-
-/// tracefs mounted by us.
-#[derive(Debug)]
-struct Mount(TempDir);
-
-impl Drop for Mount {
-    fn drop(&mut self) {
-        let _ = umount2(self.0.path(), MntFlags::MNT_DETACH);
-    }
-}
+pub struct Tracefs(Instance);
 
 impl Tracefs {
     /// Starts recording transitions of sockets with a port in `ports`, at most `buffer_kib` on each CPU.
     /// `number` is unique among the tests that run now.
     pub fn start(number: u16, ports: &RangeInclusive<u16>, buffer_kib: u32) -> Self {
-        let (root, mount) = tracefs();
-        let instance = root.join("instances").join(format!("tcptrace-test-{number}"));
-        // Left over from a test that was killed; its slot is ours now.
-        remove(&instance);
-        fs::create_dir(&instance).expect("an instance of tracefs");
-        let this = Self { instance, _mount: mount };
-        this.set("buffer_size_kb", &buffer_kib.to_string());
-        this.set("trace_clock", "mono");
+        let this = Self(Instance::new(&number.to_string(), buffer_kib));
         let (first, last) = (ports.start(), ports.end());
         let filter =
             format!("(sport >= {first} && sport <= {last}) || (dport >= {first} && dport <= {last})");
-        this.set(&format!("{EVENT}/filter"), &filter);
-        this.set(&format!("{EVENT}/enable"), "1");
+        this.0.set(&format!("{EVENT}/filter"), &filter);
+        this.0.set(&format!("{EVENT}/enable"), "1");
         this
-    }
-
-    /// An instance is "no such device" for moments in which another one comes or goes.
-    fn set(&self, file: &str, value: &str) {
-        let path = self.instance.join(file);
-        let deadline = Instant::now() + Duration::from_secs(2);
-        while let Err(error) = fs::write(&path, value) {
-            let passing = error.raw_os_error() == Some(Errno::ENODEV as i32) && Instant::now() < deadline;
-            assert!(passing, "{}: {error}", path.display());
-            sleep(Duration::from_millis(5));
-        }
     }
 
     /// What was recorded so far: real transitions of TCP, in order of time, children with their own ends.
     pub fn transitions(&self) -> Vec<Transition> {
-        self.assert_complete();
-        let text = fs::read(self.instance.join("trace")).expect("tracefs' trace");
-        let text = String::from_utf8_lossy(&text);
-        let mut transitions: Vec<Transition> = text.lines().filter_map(parse).collect();
+        let mut transitions: Vec<Transition> = self.0.log().lines().filter_map(parse).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
         with_peers(&transitions)
     }
 
     /// How many of all kinds were recorded so far; cheap.
     pub fn entries(&self) -> u64 {
-        self.statistics("entries:")
+        self.0.entries()
     }
-
-    fn assert_complete(&self) {
-        for name in ["overrun:", "commit overrun:", "dropped events:"] {
-            assert_eq!(self.statistics(name), 0, "tracefs lost events ({name}): its buffer is too small");
-        }
-    }
-
-    fn statistics(&self, name: &str) -> u64 {
-        let cpus = fs::read_dir(self.instance.join("per_cpu")).expect("tracefs' per_cpu");
-        cpus.map(|cpu| {
-            let stats = fs::read_to_string(cpu.expect("a CPU").path().join("stats")).expect("stats of a CPU");
-            let value = stats.lines().find_map(|line| line.strip_prefix(name)).expect(name);
-            value.trim().parse::<u64>().expect("a number")
-        })
-        .sum()
-    }
-}
-
-impl Drop for Tracefs {
-    fn drop(&mut self) {
-        let _ = fs::write(self.instance.join(EVENT).join("enable"), "0");
-        remove(&self.instance);
-    }
-}
-
-/// Removes an instance. It is busy while a process that another thread starts still has copies of our
-/// descriptors.
-fn remove(instance: &Path) {
-    let deadline = Instant::now() + Duration::from_secs(2);
-    while instance.exists() && fs::remove_dir(instance).is_err() && Instant::now() < deadline {
-        sleep(Duration::from_millis(5));
-    }
-}
-
-/// Where tracefs is; mounted for as long as needed where it is not.
-fn tracefs() -> (PathBuf, Option<Mount>) {
-    for place in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
-        if Path::new(place).join(EVENT).exists() {
-            return (PathBuf::from(place), None);
-        }
-    }
-    let directory = TempDir::new().expect("a directory to mount tracefs on");
-    mount(Some("tracefs"), directory.path(), Some("tracefs"), MsFlags::empty(), None::<&str>)
-        .expect("mounting tracefs");
-    (directory.path().to_owned(), Some(Mount(directory)))
 }
 
 /// Kernels up to 6.12 show a new child with the listener's ends; its own are in what it does next.
@@ -156,8 +67,6 @@ fn parse(line: &str) -> Option<Transition> {
     if field("protocol") != "IPPROTO_TCP" || field("oldstate") == field("newstate") {
         return None;
     }
-    let (seconds, micros) = head.rsplit(' ').next()?.split_once('.').expect("a time");
-    let number = |text: &str| text.parse::<u64>().expect("a number");
     let v6 = field("family") == "AF_INET6";
     let address = |v4: &str, name6: &str| {
         let text = if v6 { field(name6) } else { field(v4) };
@@ -172,7 +81,7 @@ fn parse(line: &str) -> Option<Transition> {
     };
     let state = |name: &str| field(name).trim_start_matches("TCP_").to_owned();
     Some(Transition {
-        ktime_ns: number(seconds) * 1_000_000_000 + number(micros) * 1_000,
+        ktime_ns: ktime_ns(head).expect("a time"),
         tuple: tuple.canonical(),
         old: state("oldstate"),
         new: state("newstate"),

@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What tcptrace says on standard error once it traces.
-const READY: &str = "Tracing TCP state transitions";
+const READY: &str = "Tracing TCP ";
 const START_LIMIT: Duration = Duration::from_secs(20);
 const END_LIMIT: Duration = Duration::from_secs(30);
 
@@ -69,7 +69,15 @@ impl Tracer {
         this
     }
 
-    /// The same, but nobody reads its standard output before [`Self::read`].
+    /// The same with `tcptrace life`.
+    pub fn start_life(hook: Hook, arguments: &[&str]) -> Self {
+        let mut command = Command::new(tcptrace());
+        let mut this = Self::spawn(command.args(["life", "--hook", hook.name()]).args(arguments));
+        this.read();
+        this
+    }
+
+    /// As [`Self::start`], but nobody reads its standard output before [`Self::read`].
     pub fn start_unread(hook: Hook, arguments: &[&str]) -> Self {
         let mut command = Command::new(tcptrace());
         command.args(["trace", "--hook", hook.name()]).args(arguments);
@@ -204,8 +212,13 @@ impl Report {
                 .collect(),
         };
         account.check();
-        let lines = self.lines_of_type("transition").count() as u64;
-        assert_eq!(lines, account.delivered, "lines are what it says: {json}");
+        // Of `life`, ends of connections are lines.
+        let (kind, told) = match json["connections"].as_u64() {
+            Some(connections) => ("connection", connections),
+            None => ("transition", account.delivered + number(&json["inferred"])),
+        };
+        let lines = self.lines_of_type(kind).count() as u64;
+        assert_eq!(lines, told, "lines are what it says: {json}");
         account
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
     both_hooks,
-    machine::{Hook, is_root},
+    machine::{Hook, is_root, tolerance_us},
     net::{self, Family, accept, listen, read_end},
     netns::V4,
     process::tool,
@@ -15,11 +15,6 @@ use tcptrace_tests::{
 };
 
 both_hooks!(every_state, states_behind_a_filter, a_cookie_made_meanwhile, reused_socket_addresses);
-
-/// Between the two programs' looks at the clock lies little; but this machine may be busy in between, or emulated.
-fn tolerance_us() -> u64 {
-    std::env::var("TCPTRACE_TOLERANCE_US").map_or(300, |value| value.parse().expect("microseconds"))
-}
 
 /// A connection with fixed ports, so that tracefs shows which transitions are whose, at rest for a while in
 /// some states.

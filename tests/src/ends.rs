@@ -1,0 +1,252 @@
+//! How the sockets of a scenario ended: what `trace` and `life` say of it, compared with what the scenario did, with
+//! each other, and with tracefs.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::{
+    chain::{Chain, chains},
+    machine::{Hook, is_root, tolerance_us},
+    resets::{SentReset, SentResets},
+    tracer::{Report, Tracer},
+    transition::{Transition, Tuple},
+    world::{Ports, World},
+};
+
+/// How one socket ended.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct End {
+    role: String,
+    /// The state that it left; of an expected one, several where the kernel is free to choose: `FIN_WAIT2|CLOSING`.
+    state: String,
+    cause: String,
+}
+
+/// An end as in `client ESTABLISHED reset_by_peer`; `-` is what is not known.
+pub fn end(text: &str) -> End {
+    let mut words = text.split(' ').map(str::to_owned);
+    let mut next = || words.next().expect("role, state and cause");
+    End { role: next(), state: next(), cause: next() }
+}
+
+/// Ends by the hook: the tracepoint tells neither of resets nor of processes that end.
+pub fn end_by(hook: Hook, tp_btf: &str, tracepoint: &str) -> End {
+    end(match hook {
+        Hook::TpBtf => tp_btf,
+        Hook::Tracepoint => tracepoint,
+    })
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.role, self.state, self.cause)
+    }
+}
+
+impl End {
+    fn told(role: &Value, state: &str, cause: &Value) -> Self {
+        let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
+        Self { role: word(role), state: state.to_owned(), cause: word(cause) }
+    }
+
+    fn matches(&self, told: &Self) -> bool {
+        self.role == told.role && self.cause == told.cause && self.state.split('|').any(|s| s == told.state)
+    }
+}
+
+/// What came out of a scenario.
+#[derive(Debug)]
+pub struct Told {
+    /// The transitions to CLOSE.
+    pub ends: Vec<Transition>,
+    /// The lines of `life`.
+    pub connections: Vec<Value>,
+    /// Every socket by tracefs.
+    pub witnessed: Vec<Chain>,
+}
+
+/// Runs a scenario in a namespace of its own, and compares all that is said of how its sockets ended with what it
+/// returns, in any order. `name` is for the message when it cannot run here.
+pub fn ends(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<End> + Send + 'static) {
+    told(hook, name, |ports| (body(ports), ()));
+}
+
+/// The same, and returns what was said beside what else the scenario knows; `None` where it cannot run.
+pub fn told<R: Send + 'static>(
+    hook: Hook,
+    name: &str,
+    body: impl FnOnce(Ports) -> (Vec<End>, R) + Send + 'static,
+) -> Option<(Told, R)> {
+    if !is_root(name) {
+        return None;
+    }
+    let world = World::new();
+    let resets = SentResets::start(world.slot.number());
+    let netns = world.namespace.inode().to_string();
+    let arguments = ["-o", "json", "--netns", &netns];
+    let trace = Tracer::start(hook, &[&arguments[..], &["--no-inferred"]].concat());
+    let life = Tracer::start_life(hook, &arguments);
+    let ports = world.ports();
+    let (expected, known) = world.namespace.run(move || body(ports));
+    world.settle(2 * expected.len() as u64);
+    let (trace, life) = (trace.stop(), life.stop());
+    trace.assert_lossless();
+    life.assert_lossless();
+
+    let told = Told {
+        ends: trace.transitions().into_iter().filter(|transition| transition.new == "CLOSE").collect(),
+        connections: connections(&life),
+        witnessed: chains(&world.tracefs.transitions()),
+    };
+    assert_ends(hook, &told.ends, &expected);
+    told.assert_lives();
+    told.assert_connections();
+    match resets {
+        Some(resets) if hook == Hook::TpBtf => told.assert_reset_reasons(&resets.all()),
+        _ => {
+            assert!(told.ends.iter().all(|end| end.json["close"]["reset_reason"].is_null()), "no reasons");
+        }
+    }
+    Some((told, known))
+}
+
+fn connections(life: &Report) -> Vec<Value> {
+    let mut connections = life.of_type("connection");
+    connections.sort_by_key(|line| line["ktime_ns"].as_u64());
+    connections
+}
+
+fn assert_ends(hook: Hook, told: &[Transition], expected: &[End]) {
+    let mut left: Vec<End> = told
+        .iter()
+        .map(|told| End::told(&told.json["close"]["role"], &told.old, &told.json["close"]["cause"]))
+        .collect();
+    let mut missing = Vec::new();
+    for expected in expected {
+        match left.iter().position(|told| expected.matches(told)) {
+            Some(found) => drop(left.remove(found)),
+            None => missing.push(expected.to_string()),
+        }
+    }
+    let left: Vec<_> = left.iter().map(End::to_string).collect();
+    let lines: Vec<_> = told.iter().map(|told| told.json.to_string()).collect();
+    assert!(
+        missing.is_empty() && left.is_empty(),
+        "{hook:?}: missing {missing:#?}, unexplained {left:#?} in\n{}",
+        lines.join("\n")
+    );
+}
+
+impl Told {
+    /// The socket's transitions by tracefs.
+    fn witness(&self, tuple: Tuple, ktime_ns: u64) -> &Chain {
+        let distance = |chain: &&Chain| chain.0.last().map(|last| last.ktime_ns.abs_diff(ktime_ns));
+        let same = self.witnessed.iter().filter(|chain| chain.tuple() == tuple).min_by_key(distance);
+        same.filter(|chain| distance(chain) <= Some(tolerance_us() * 1_000)).unwrap_or_else(|| {
+            let all: Vec<_> = self.witnessed.iter().map(|chain| (chain.tuple(), chain.states())).collect();
+            panic!("tracefs knows no socket that is {tuple:?} and ends at {ktime_ns}: {all:#?}")
+        })
+    }
+
+    /// The time from the first transition to the last is tracefs'.
+    fn assert_lives(&self) {
+        for end in &self.ends {
+            let chain = self.witness(end.tuple, end.ktime_ns);
+            assert_near(&end.json["close"]["life_us"], chain.0[0].ktime_ns, end.ktime_ns, &end.json);
+        }
+    }
+
+    /// `life` has a line for each that is no listener, and says the same as `trace`; time in each state is tracefs'.
+    fn assert_connections(&self) {
+        let ends: Vec<_> = self
+            .ends
+            .iter()
+            .filter(|end| end.json["close"]["role"] != "listener")
+            .map(|end| &end.json)
+            .collect();
+        assert_eq!(self.connections.len(), ends.len(), "a line each of {ends:#?}: {:#?}", self.connections);
+        for line in &self.connections {
+            let common = ["cookie", "netns", "laddr", "lport", "raddr", "rport", "old_state", "owner"];
+            let at_close =
+                ["error", "bytes_acked", "bytes_received", "retransmits", "cause", "reset_reason", "role"];
+            let same = |end: &&&Value| {
+                common.iter().all(|field| end[field] == line[field])
+                    && at_close.iter().all(|field| end["close"][field] == line[field])
+            };
+            assert!(ends.iter().any(|end| same(&end)), "no end is {line} in {ends:#?}");
+            let bare: Transition = serde_json::from_value(as_transition(line)).expect("ends and a time");
+            let chain = self.witness(bare.tuple, bare.ktime_ns);
+            assert_near(&line["life_us"], chain.0[0].ktime_ns, bare.ktime_ns, line);
+            let states = line["states_us"].as_object().expect("states");
+            let stays = chain.0.windows(2);
+            assert_eq!(states.len(), stays.len(), "each state that it left: {line}");
+            for stay in stays {
+                assert_near(&states[&stay[1].old], stay[0].ktime_ns, stay[1].ktime_ns, line);
+            }
+        }
+    }
+
+    /// The kernel's reason for a reset is that of tracefs' own event, and there is one for each reset that was sent
+    /// as the socket ended.
+    fn assert_reset_reasons(&self, sent: &[SentReset]) {
+        for end in &self.ends {
+            let told = end.json["close"]["reset_reason"].as_str();
+            let witnessed: Vec<&str> = sent
+                .iter()
+                .filter(|reset| reset.tuple == end.tuple && reset.ktime_ns.abs_diff(end.ktime_ns) < 1_000_000)
+                .map(|reset| reset.reason.as_str())
+                .collect();
+            match told {
+                Some(told) => {
+                    assert!(witnessed.contains(&told), "{witnessed:?} is not {told} of {}", end.json);
+                }
+                None => {
+                    assert!(witnessed.is_empty(), "{witnessed:?} is missing in {}", end.json);
+                }
+            }
+        }
+    }
+}
+
+/// A line of `life` as a transition to CLOSE, which it is.
+fn as_transition(line: &Value) -> Value {
+    let mut line = line.clone();
+    line["new_state"] = Value::from("CLOSE");
+    line
+}
+
+/// Asserts that a time in microseconds is that between two moments.
+fn assert_near(told_us: &Value, from_ns: u64, to_ns: u64, line: &Value) {
+    let truth_us = to_ns.saturating_sub(from_ns) / 1_000;
+    let told_us = told_us.as_u64().unwrap_or_else(|| panic!("{truth_us} us are not told in {line}"));
+    assert!(told_us.abs_diff(truth_us) <= tolerance_us(), "{told_us} us, not {truth_us} us, in {line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::catch_unwind;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn closed(cause: &str) -> Transition {
+        let json = json!({
+            "ktime_ns": 1, "laddr": "192.0.2.1", "lport": 40_000, "raddr": "192.0.2.1", "rport": 80,
+            "old_state": "CLOSING", "new_state": "CLOSE", "close": {"role": "client", "cause": cause},
+        });
+        let bare: Transition = serde_json::from_value(json.clone()).expect("a transition");
+        Transition { json, ..bare }
+    }
+
+    #[test]
+    fn the_expected_end_is_accepted_and_no_other() {
+        let expected = [end("client FIN_WAIT2|CLOSING active_close")];
+        assert_ends(Hook::TpBtf, &[closed("active_close")], &expected);
+        for wrong in [vec![], vec![closed("killed")], vec![closed("active_close"), closed("active_close")]] {
+            let expected = expected.clone();
+            assert!(catch_unwind(|| assert_ends(Hook::TpBtf, &wrong, &expected)).is_err());
+        }
+    }
+}

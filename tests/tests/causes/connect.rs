@@ -1,0 +1,140 @@
+//! Attempts that fail.
+
+use nix::errno::Errno;
+use tcptrace_tests::{
+    both_hooks,
+    ends::{end, ends},
+    machine::Hook,
+    net::{self, Family, begin_connect, connect_error, deafen, listen, pair, read_end},
+    netns::{Namespace, V4, sysctl},
+    process::tool,
+};
+
+use super::LISTENER;
+
+both_hooks!(
+    refused,
+    timed_out,
+    host_unreachable,
+    net_unreachable,
+    cancelled,
+    no_local_port,
+    the_same_ends_twice,
+);
+
+fn refused(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        for family in [Family::V4, Family::V6, Family::MappedClient] {
+            assert_eq!(connect_error(ports.connect(family)), Errno::ECONNREFUSED as i32);
+        }
+        vec![end("client SYN_SENT refused"); 3]
+    });
+}
+
+/// The listener hears no SYN: one retry, three seconds.
+fn timed_out(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        sysctl("net/ipv4/tcp_syn_retries", "1");
+        let listener = listen(ports.listen(Family::V4));
+        deafen(&listener);
+        assert_eq!(connect_error(ports.connect(Family::V4)), Errno::ETIMEDOUT as i32);
+        drop(listener);
+        vec![end(LISTENER), end("client SYN_SENT connect_timeout")]
+    });
+}
+
+/// Nobody on the link has the address.
+fn host_unreachable(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
+        tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
+        tool("ip", ["link", "set", "veth1", "up"]);
+        tool("ip", ["link", "set", "veth0", "up"]);
+        sysctl("net/ipv4/neigh/veth0/mcast_solicit", "1");
+        sysctl("net/ipv4/neigh/veth0/retrans_time_ms", "100");
+        let nobody = ([198, 51, 100, 2], ports.port(0)).into();
+        assert_eq!(connect_error(nobody), Errno::EHOSTUNREACH as i32);
+        vec![end("client SYN_SENT host_unreachable")]
+    });
+}
+
+/// A router that has no route on says so by ICMP.
+fn net_unreachable(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let router = Namespace::new(&(32_768..=60_999));
+        let there = router.path();
+        tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", there]);
+        tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
+        tool("ip", ["link", "set", "veth0", "up"]);
+        router.run(|| {
+            tool("ip", ["address", "add", "198.51.100.2/24", "dev", "veth1"]);
+            tool("ip", ["link", "set", "veth1", "up"]);
+            sysctl("net/ipv4/ip_forward", "1");
+        });
+        tool("ip", ["route", "add", "203.0.113.0/24", "via", "198.51.100.2"]);
+        let beyond = ([203, 0, 113, 1], ports.port(0)).into();
+        assert_eq!(connect_error(beyond), Errno::ENETUNREACH as i32);
+        vec![end("client SYN_SENT net_unreachable")]
+    });
+}
+
+fn cancelled(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        deafen(&listener);
+        let address = ports.connect(Family::V4);
+        let client = net::socket(address);
+        begin_connect(&client, address);
+        drop(client);
+        drop(listener);
+        vec![end(LISTENER), end("client SYN_SENT connect_cancelled")]
+    });
+}
+
+/// There is one port, and it has a connection to there already.
+fn no_local_port(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let port = ports.port(1);
+        sysctl("net/ipv4/ip_local_port_range", &format!("{port} {port}"));
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        assert_eq!(connect_error(ports.connect(Family::V4)), Errno::EADDRNOTAVAIL as i32);
+        drop(client);
+        read_end(&server);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end("client SYN_SENT no_local_port"),
+            end("client FIN_WAIT2 active_close"),
+            end("server LAST_ACK passive_close"),
+        ]
+    });
+}
+
+/// Two sockets bound to one port cannot both connect to one server.
+fn the_same_ends_twice(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let address = ports.connect(Family::V4);
+        let bound = || {
+            let client = net::socket(address);
+            client.bind(&net::local(V4, ports.port(1)).into()).expect("bind");
+            client
+        };
+        let (client, second) = (bound(), bound());
+        client.connect(&address.into()).expect("connect");
+        let server = net::accept(&listener);
+        let error = second.connect(&address.into()).expect_err("the ends are taken");
+        assert_eq!(error.raw_os_error(), Some(Errno::EADDRNOTAVAIL as i32));
+        drop(second);
+        drop(client);
+        read_end(&server);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end("client SYN_SENT no_local_port"),
+            end("client FIN_WAIT2 active_close"),
+            end("server LAST_ACK passive_close"),
+        ]
+    });
+}

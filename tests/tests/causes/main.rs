@@ -1,0 +1,13 @@
+//! Every way in which a connection can end: the cause, the part, the life and the kernel's reason for a reset, by
+//! `trace` and by `life`.
+
+mod close;
+mod connect;
+mod life;
+mod listener;
+mod process;
+mod reset;
+mod timeout;
+
+/// A listener that its program closes.
+const LISTENER: &str = "listener LISTEN stopped_listening";

@@ -1,0 +1,119 @@
+//! The end of a process, which closes what it has open.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use nix::{errno::Errno, sys::signal::Signal};
+use tcptrace_tests::{
+    both_hooks,
+    ends::{end, end_by, ends},
+    machine::{Hook, helper},
+    net::{Family, accept, connect, listen, read_end, read_error},
+    process::Running,
+};
+
+use super::LISTENER;
+
+both_hooks!(exited, killed, exited_with_unread_data, exited_after_the_peer_closed, listener_exited);
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Starts `actor` and waits until it has its socket.
+fn actor(what: &str, address: SocketAddr) -> Running {
+    let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
+    command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut actor = Running::spawn(&mut command);
+    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+    let mut line = String::new();
+    let stdout = actor.child().stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("the local address");
+    line.trim().parse::<SocketAddr>().unwrap_or_else(|_| panic!("the actor has no socket: '{line}'"));
+    actor
+}
+
+fn exit(mut actor: Running) {
+    drop(actor.child().stdin.take());
+    assert!(actor.wait(LIMIT).success(), "the actor ends well");
+}
+
+fn exited(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let client = actor("connect", ports.connect(Family::V4));
+        let server = accept(&listener);
+        exit(client);
+        read_end(&server);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end_by(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
+            end("server LAST_ACK passive_close"),
+        ]
+    });
+}
+
+fn killed(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let mut client = actor("connect", ports.connect(Family::V4));
+        let server = accept(&listener);
+        client.signal(Signal::SIGKILL);
+        client.wait(LIMIT);
+        read_end(&server);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end_by(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
+            end("server LAST_ACK passive_close"),
+        ]
+    });
+}
+
+/// That the process ended says more than that its last act was a reset.
+fn exited_with_unread_data(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let client = actor("connect", ports.connect(Family::V4));
+        let server = accept(&listener);
+        server.send(b"x").expect("send");
+        exit(client);
+        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end_by(hook, "client ESTABLISHED process_exited", "client ESTABLISHED reset_unread"),
+            end("server ESTABLISHED reset_by_peer"),
+        ]
+    });
+}
+
+/// It was the peer who began.
+fn exited_after_the_peer_closed(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let client = actor("connect", ports.connect(Family::V4));
+        drop(accept(&listener));
+        exit(client);
+        drop(listener);
+        vec![end(LISTENER), end("client LAST_ACK passive_close"), end("server FIN_WAIT2 active_close")]
+    });
+}
+
+fn listener_exited(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let server = actor("listen", ports.listen(Family::V4));
+        let client = connect(ports.connect(Family::V4));
+        exit(server);
+        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
+        drop(client);
+        vec![
+            end_by(hook, "listener LISTEN process_exited", LISTENER),
+            end("client ESTABLISHED reset_by_peer"),
+            end("server ESTABLISHED listener_closed"),
+        ]
+    });
+}

@@ -1,0 +1,174 @@
+//! By reset.
+
+use std::{net::Shutdown, os::fd::AsFd as _};
+
+use nix::errno::Errno;
+use rustix::net::sockopt::set_tcp_quickack;
+use tcptrace_tests::{
+    both_hooks,
+    ends::{end, end_by, ends},
+    machine::Hook,
+    net::{Family, abort, accept, deafen, hear, listen, pair, peek, read_end, read_error},
+    process::tool,
+};
+
+use super::LISTENER;
+
+both_hooks!(
+    linger_zero,
+    unread_data,
+    disconnected,
+    killed_by_ss,
+    in_fin_wait1,
+    in_fin_wait2,
+    in_close_wait,
+    data_after_close,
+    data_with_the_last_ack,
+);
+
+fn linger_zero(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        abort(client);
+        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+        drop((server, listener));
+        vec![end(LISTENER), end("client ESTABLISHED reset_linger"), end("server ESTABLISHED reset_by_peer")]
+    });
+}
+
+fn unread_data(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        client.send(b"x").expect("send");
+        peek(&server);
+        drop(server);
+        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
+        drop((client, listener));
+        vec![end(LISTENER), end("client ESTABLISHED reset_by_peer"), end("server ESTABLISHED reset_unread")]
+    });
+}
+
+/// `connect()` to `AF_UNSPEC` ends the connection, not the socket: the next one is another client.
+fn disconnected(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let address = ports.connect(Family::V4);
+        let (client, server) = pair(&listener, address);
+        rustix::net::connect_unspec(&client).expect("disconnect");
+        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+        client.connect(&address.into()).expect("connect again");
+        let again = accept(&listener);
+        drop(client);
+        read_end(&again);
+        drop((server, again, listener));
+        vec![
+            end(LISTENER),
+            end("client ESTABLISHED reset_disconnect"),
+            end("server ESTABLISHED reset_by_peer"),
+            end("client FIN_WAIT2 active_close"),
+            end("server LAST_ACK passive_close"),
+        ]
+    });
+}
+
+fn killed_by_ss(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        let port = format!(":{}", ports.port(0));
+        tool("ss", ["--kill", "--tcp", "state", "established", "dport", "=", &port]);
+        assert_eq!(read_error(&client), Errno::ECONNABORTED as i32);
+        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+        drop((client, server, listener));
+        vec![end(LISTENER), end("client ESTABLISHED killed"), end("server ESTABLISHED reset_by_peer")]
+    });
+}
+
+/// The FIN is not acknowledged when the peer aborts.
+fn in_fin_wait1(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        deafen(&server);
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        abort(server);
+        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
+        drop((client, listener));
+        vec![end(LISTENER), end("client FIN_WAIT1 reset_by_peer"), end("server ESTABLISHED reset_linger")]
+    });
+}
+
+fn in_fin_wait2(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        client.shutdown(Shutdown::Write).expect("shutdown");
+        read_end(&server);
+        abort(server);
+        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
+        drop((client, listener));
+        vec![
+            end(LISTENER),
+            end("client FIN_WAIT1|FIN_WAIT2 reset_by_peer"),
+            end("server CLOSE_WAIT reset_linger"),
+        ]
+    });
+}
+
+/// The server, which has closed its side, does not read what still comes.
+fn in_close_wait(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        server.shutdown(Shutdown::Write).expect("shutdown");
+        read_end(&client);
+        client.send(b"x").expect("send");
+        peek(&server);
+        drop(server);
+        drop((client, listener));
+        vec![
+            end(LISTENER),
+            end("client CLOSE_WAIT reset_by_peer"),
+            end_by(hook, "server FIN_WAIT2 reset_unread", "server FIN_WAIT2 active_close"),
+        ]
+    });
+}
+
+/// Data comes for a socket that its program has closed, before the peer knows of that.
+fn data_after_close(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        deafen(&server);
+        drop(client);
+        server.send(b"x").expect("send");
+        hear(&server);
+        server.send(b"x").expect("send");
+        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end_by(hook, "client FIN_WAIT1 reset_by_kernel", "client FIN_WAIT1 -"),
+            end("server ESTABLISHED reset_by_peer"),
+        ]
+    });
+}
+
+/// The same, when that data acknowledges the FIN: the server answers the end of the stream before the kernel does.
+fn data_with_the_last_ack(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        set_tcp_quickack(server.as_fd(), false).expect("TCP_QUICKACK");
+        drop(client);
+        server.send(b"x").expect("send");
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end_by(hook, "client FIN_WAIT2 reset_by_kernel", "client FIN_WAIT2 active_close"),
+            end("server CLOSE_WAIT reset_by_peer"),
+        ]
+    });
+}

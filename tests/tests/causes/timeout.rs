@@ -1,0 +1,111 @@
+//! Waiting in vain.
+
+use std::{thread::sleep, time::Duration};
+
+use nix::errno::Errno;
+use socket2::{Socket, TcpKeepalive};
+use tcptrace_tests::{
+    both_hooks,
+    ends::{End, end, end_by, ends},
+    machine::Hook,
+    net::{Family, deafen, hear, listen, pair, read_error},
+    netns::sysctl,
+    world::Ports,
+};
+
+use super::LISTENER;
+
+both_hooks!(keepalive, user_timeout, retransmissions, orphan, window_probes);
+
+/// A server that falls silent, and a client that finds out by what `wait` does.
+fn silence(hook: Hook, ports: Ports, wait: impl FnOnce(&Socket)) -> (End, End) {
+    let listener = listen(ports.listen(Family::V4));
+    let (client, server) = pair(&listener, ports.connect(Family::V4));
+    deafen(&server);
+    wait(&client);
+    assert_eq!(read_error(&client), Errno::ETIMEDOUT as i32);
+    hear(&server);
+    drop((server, client, listener));
+    // Nobody knows its FIN.
+    (end(LISTENER), end_by(hook, "server FIN_WAIT1 reset_by_peer", "server FIN_WAIT1 -"))
+}
+
+fn keepalive(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let second = Duration::from_secs(1);
+        let probes = TcpKeepalive::new().with_time(second).with_interval(second).with_retries(1);
+        let (listener, server) =
+            silence(hook, ports, |client| client.set_tcp_keepalive(&probes).expect("SO_KEEPALIVE"));
+        vec![listener, server, end("client ESTABLISHED keepalive_timeout")]
+    });
+}
+
+fn user_timeout(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        let (listener, server) = silence(hook, ports, |client| {
+            client.set_tcp_user_timeout(Some(Duration::from_millis(500))).expect("TCP_USER_TIMEOUT");
+            client.send(b"x").expect("send");
+        });
+        vec![listener, server, end("client ESTABLISHED user_timeout")]
+    });
+}
+
+/// As many as `net.ipv4.tcp_retries2` says.
+fn retransmissions(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        sysctl("net/ipv4/tcp_retries2", "1");
+        let (listener, server) = silence(hook, ports, |client| {
+            client.send(b"x").expect("send");
+        });
+        vec![listener, server, end("client ESTABLISHED retransmission_timeout")]
+    });
+}
+
+/// The same for a FIN that nobody waits for any more: `net.ipv4.tcp_orphan_retries`.
+fn orphan(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        sysctl("net/ipv4/tcp_orphan_retries", "1");
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        deafen(&server);
+        drop(client);
+        sleep(Duration::from_secs(3));
+        hear(&server);
+        drop((server, listener));
+        vec![
+            end(LISTENER),
+            end("client FIN_WAIT1 retransmission_timeout"),
+            end_by(hook, "server FIN_WAIT1 reset_by_peer", "server FIN_WAIT1 -"),
+        ]
+    });
+}
+
+/// The server reads nothing until its window is closed, and then falls silent.
+fn window_probes(hook: Hook, name: &str) {
+    ends(hook, name, move |ports| {
+        sysctl("net/ipv4/tcp_retries2", "3");
+        sysctl("net/ipv4/tcp_rmem", "4096 4096 4096");
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        fill(&client);
+        // What is under way arrives, and the first probes are answered.
+        sleep(Duration::from_millis(500));
+        fill(&client);
+        deafen(&server);
+        assert_eq!(read_error(&client), Errno::ETIMEDOUT as i32);
+        hear(&server);
+        drop((server, client, listener));
+        vec![
+            end(LISTENER),
+            end("client ESTABLISHED retransmission_timeout"),
+            end("server ESTABLISHED reset_unread"),
+        ]
+    });
+}
+
+/// Sends until nothing more fits.
+fn fill(client: &Socket) {
+    client.set_nonblocking(true).expect("O_NONBLOCK");
+    while client.send(&[0; 4_096]).is_ok() {}
+    client.set_nonblocking(false).expect("O_NONBLOCK");
+}

@@ -16,7 +16,8 @@ pub struct HolderRecord {
     pub fd: u32,
     /// Inode number of the socket's network namespace; 0 when unknown.
     pub netns: u32,
-    /// `IPPROTO_TCP`, or `IPPROTO_MPTCP`: then the connection's subflows are sockets without a descriptor.
+    /// `IPPROTO_TCP`, or `IPPROTO_MPTCP`: then the connection's subflows are sockets without descriptors, which have
+    /// this one's inode.
     pub protocol: u16,
     /// The socket's state, `include/net/tcp_states.h`.
     pub state: u8,

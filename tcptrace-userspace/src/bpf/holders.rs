@@ -75,7 +75,8 @@ pub struct Held {
     pub netns: Option<u32>,
     /// The socket's state at that moment.
     pub state: State,
-    /// It is a socket of MPTCP. The connection's subflows are TCP sockets of their own that nobody holds.
+    /// It is a socket of MPTCP. The connection's subflows are TCP sockets with this one's inode, and with states, cookies
+    /// and addresses of their own, which are not told here.
     pub multipath: bool,
     /// Process id (thread group).
     pub pid: u32,

@@ -62,8 +62,9 @@ impl HolderReader {
 /// descriptors, and any process may pass one to another (`SCM_RIGHTS`).
 ///
 /// Some sockets have no holder, though they live: those that no program has accepted yet, those that the program has
-/// closed, the kernel's own (a subflow of MPTCP among them), and those that no table of descriptors has at the moment,
-/// since they are on their way to another process or registered with `io_uring`.
+/// closed, the kernel's own, and those that no table of descriptors has at the moment, since they are on their way to
+/// another process or registered with `io_uring`. A subflow of MPTCP has the inode of the socket that the program has,
+/// and so its holders.
 #[derive(Clone, Debug, Default)]
 pub struct Holders {
     /// Sorted; at the same place in `by_inode` is who holds it.
@@ -120,7 +121,7 @@ impl Holders {
     }
 
     /// Those who hold the socket with this cookie, by which a trace knows it; of [`Source::TaskFile`] only, since
-    /// `/proc` tells no cookies.
+    /// `/proc` tells no cookies. Subflows of MPTCP have other cookies than the socket that is held.
     pub fn of_cookie(&self, cookie: u64) -> &[Holder] {
         let place = self.cookies.binary_search_by_key(&cookie, |(cookie, _)| *cookie);
         place.map_or(&[], |place| self.of(self.cookies[place].1))

@@ -4,8 +4,8 @@ use std::{fs, net::SocketAddr};
 
 use tcptrace_tests::{
     host,
-    machine::is_root,
-    net::{Family, accept, connect, listen, read_end},
+    machine::{is_root, skip},
+    net::{Family, accept, connect, listen, mptcp_socket, read_end},
     netns::Namespace,
     slot::Slot,
 };
@@ -113,5 +113,29 @@ fn a_thread_with_a_table_of_its_own() {
             assert_eq!(report.pids(local, "ESTABLISHED"), own);
         }
         drop(listener);
+    });
+}
+
+/// The program has a socket of MPTCP; what is listed are its subflows.
+#[test]
+fn a_multipath_connection() {
+    const NAME: &str = "a_multipath_connection";
+    if let Err(error) = mptcp_socket() {
+        return skip(NAME, &format!("no MPTCP: {error}"));
+    }
+    in_namespace(NAME, |netns, address| {
+        let (listener, client) = (mptcp_socket().expect("MPTCP"), mptcp_socket().expect("MPTCP"));
+        listener.bind(&address.into()).expect("bind");
+        listener.listen(1).expect("listen");
+        client.connect(&address.into()).expect("connect");
+        let server = accept(&listener);
+        let local = client.local_addr().expect("an address").as_socket().expect("of IP");
+        let own = Pids::from([std::process::id()]);
+        for report in reports(netns) {
+            assert_eq!(report.pids(address, "LISTEN"), own);
+            assert_eq!(report.pids(address, "ESTABLISHED"), own, "the accepted one");
+            assert_eq!(report.pids(local, "ESTABLISHED"), own);
+        }
+        drop(server);
     });
 }

@@ -239,3 +239,17 @@ fn a_process_that_runs_another_program() {
     thread::sleep(std::time::Duration::from_millis(60));
     assert_eq!(processes.get(pid), None);
 }
+
+#[test]
+fn a_program_whose_file_is_gone() {
+    let _alone = alone();
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().canonicalize().unwrap().join("a cat (deleted)");
+    assert!(Command::new("cp").arg("/bin/cat").arg(&program).status().unwrap().success());
+    let mut child = Waiting::with(&tcp(), program.to_str().unwrap(), &[]);
+    assert_eq!(child.ask("a"), b'a', "it runs");
+    fs::remove_file(&program).unwrap();
+    let process = Processes::new().get(child.0.id()).unwrap();
+    assert_eq!(process.exe.as_deref(), Some(program.as_os_str().as_encoded_bytes()));
+    assert!(process.exe_deleted && process.comm == b"a cat (deleted)", "{process:?}");
+}

@@ -130,3 +130,12 @@ fn a_unit() {
         assert!(owner["container"].is_null(), "{owner}");
     }
 }
+
+/// A name that would colour the terminal, in the form that shows it all.
+#[test]
+fn a_unit_with_a_hostile_name() {
+    let name = "\u{1b}[31mtcptrace\u{7}.service";
+    for owner in owners_in("a_unit_with_a_hostile_name", V2, name).into_iter().flatten() {
+        assert_eq!(owner["unit"], r"\x1b[31mtcptrace\x07.service", "{owner}");
+    }
+}

@@ -5,3 +5,4 @@ mod actor;
 mod cgroup;
 mod processes;
 mod report;
+mod source;

@@ -1,10 +1,10 @@
 //! Processes that hold sockets, alone or together.
 
-use std::{fs, net::SocketAddr};
+use std::{fs, net::SocketAddr, process::Command};
 
 use tcptrace_tests::{
     host,
-    machine::{is_root, skip},
+    machine::{is_root, public_copy, skip},
     net::{Family, accept, connect, listen, mptcp_socket, read_end},
     netns::Namespace,
     slot::Slot,
@@ -12,7 +12,8 @@ use tcptrace_tests::{
 
 use crate::{
     actor::{self, Actor},
-    report::{Pids, reports, ss},
+    report::{Pids, Report, reports, ss},
+    source::has_program,
 };
 
 /// Runs `body` in a namespace of its own, with the namespace's inode and an address to listen on.
@@ -137,5 +138,33 @@ fn a_multipath_connection() {
             assert_eq!(report.pids(local, "ESTABLISHED"), own);
         }
         drop(server);
+    });
+}
+
+/// `nobody` with the two capabilities that tracing takes: the kernel's program names processes of other users, into
+/// which `/proc` gives no insight.
+#[test]
+fn another_users_process_by_two_capabilities() {
+    const NAME: &str = "another_users_process_by_two_capabilities";
+    if !is_root(NAME) || !has_program(NAME) {
+        return;
+    }
+    in_namespace(NAME, |_, address| {
+        let (server, _) = Actor::acting(&["listen", &address.to_string()]);
+        let folder = tempfile::tempdir().expect("a folder");
+        let program = public_copy(folder.path());
+        let as_nobody = |capabilities: &str| {
+            let mut command = Command::new("setpriv");
+            command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+            for set in ["inh-caps", "ambient-caps", "bounding-set"] {
+                command.arg(format!("--{set}=-all{capabilities}"));
+            }
+            command.arg(&program).arg("sockets");
+            Report::of(&mut command).owners(address, "LISTEN").to_vec()
+        };
+        assert!(as_nobody("").is_empty(), "by /proc");
+        let [owner] = &as_nobody(",+bpf,+perfmon")[..] else { panic!("one owner") };
+        assert_eq!((&owner["pid"], &owner["comm"]), (&server.pid().into(), &"actor".into()));
+        assert!(owner["exe"].is_null(), "the path of its program may not be read: {owner}");
     });
 }

@@ -15,15 +15,17 @@ pub(crate) type Pids = BTreeSet<u32>;
 /// The sockets of the namespace with this inode, by each source: the kernel's program, and `/proc` where type
 /// information is hidden.
 pub(crate) fn reports(netns: u32) -> [Report; 2] {
-    [Command::new(tcptrace()), under(NO_BTF, "")].map(|command| Report::of(command, netns))
+    [Command::new(tcptrace()), under(NO_BTF, "")]
+        .map(|mut command| Report::of(command.args(["sockets", "--netns", &netns.to_string()])))
 }
 
 /// The sockets of one namespace.
 pub(crate) struct Report(Vec<Value>);
 
 impl Report {
-    fn of(mut command: Command, netns: u32) -> Self {
-        let output = output(command.args(["sockets", "-o", "json", "--netns", &netns.to_string()]));
+    /// What `command`, which ends up as `tcptrace sockets`, prints.
+    pub(crate) fn of(command: &mut Command) -> Self {
+        let output = output(command.args(["-o", "json"]));
         let said = String::from_utf8_lossy(&output.stderr);
         // 4: it may not look into every process of the host.
         assert!(matches!(output.status.code(), Some(0 | 4)), "{said}");

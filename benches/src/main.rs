@@ -5,9 +5,11 @@
 //! becomes slower does so for all; of each figure the median counts.
 
 mod churn;
+mod held;
 mod measure;
 mod proc;
 mod report;
+mod sockets;
 mod startup;
 mod tool;
 
@@ -31,18 +33,31 @@ struct Args {
     /// Leave out the peers
     #[arg(long)]
     alone: bool,
+    /// Measure `tcptrace sockets` beside ss instead, with 100,000 sockets
+    #[arg(long, conflicts_with_all = ["alone", "write"])]
+    sockets: bool,
     /// Write the table into this document, between its markers
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// The tracer to measure
     #[arg(long, env = "TCPTRACE_BIN", hide = true)]
     tracer: PathBuf,
+    /// Hold so many connections until the input ends
+    #[arg(long, hide = true)]
+    hold: Option<u32>,
 }
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    if let Some(connections) = args.hold {
+        return held::hold(connections);
+    }
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring loads eBPF programs: run it as root");
     churn::isolate()?;
+    if args.sockets {
+        print!("{}", sockets::measure(&args.tracer, args.rounds)?);
+        return Ok(());
+    }
     let tools = tool::all(&args.tracer, args.alone);
     let plan = Plan { connections: args.connections, rounds: args.rounds };
     let measured = measure::run(&tools, plan)?;

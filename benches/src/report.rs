@@ -79,7 +79,7 @@ fn quartile(values: &[f64], quarter: usize) -> Option<f64> {
     sorted.get((sorted.len() * quarter / 4).min(sorted.len().saturating_sub(1))).copied()
 }
 
-fn median(values: &[f64]) -> Option<f64> {
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
     quartile(values, 2)
 }
 

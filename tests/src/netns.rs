@@ -2,11 +2,13 @@
 
 use std::{
     fs,
+    net::{Ipv6Addr, UdpSocket},
     ops::RangeInclusive,
     os::unix::fs::MetadataExt as _,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::mpsc::{Receiver, Sender, channel},
     thread::{self, JoinHandle},
+    time::{Duration, Instant},
 };
 
 use nix::{
@@ -60,6 +62,7 @@ impl Namespace {
             tool("ip", ["address", "add", &format!("{V4}/24"), "dev", "lo"]);
             tool("ip", ["address", "add", &format!("{V6}/64"), "dev", "lo", "nodad"]);
             sysctl("net/ipv4/ip_local_port_range", &ports);
+            await_route();
         });
         this
     }
@@ -122,6 +125,16 @@ impl Drop for Namespace {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Waits until [`V6`] can be reached: the kernel adds its route a little later than the address.
+fn await_route() {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("an IPv6 socket");
+    while let Err(error) = socket.connect((V6, 1)) {
+        assert!(Instant::now() < deadline, "{V6}: {error}");
+        thread::sleep(Duration::from_millis(1));
     }
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 const EXIT_CODES: &str = "\
-AGE: time in the state; >= when it may be longer; - when nothing tells.
+AGE: time in the state, at least; - when nothing tells.
 OWNER: name[pid] has the socket open, +N: so have N others; ~name[pid] opened its listener; - is not known.
 Exit codes: 0 all right, 1 error, 2 wrong usage, 4 something could not be seen (standard error says what).";
 

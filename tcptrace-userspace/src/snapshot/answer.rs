@@ -10,7 +10,7 @@ use netlink_packet_sock_diag::constants::{INET_DIAG_INFO, INET_DIAG_SKMEMINFO};
 use tcptrace_common::{AF_INET, Address};
 use thiserror::Error;
 
-use super::{Age, Info, Kind, Socket, Timer, TimerKind};
+use super::{Info, Kind, Socket, Timer, TimerKind, age};
 use crate::{decode::addresses, state::State};
 
 /// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.
@@ -86,7 +86,7 @@ pub fn decode(answer: &[u8], netns: Option<u32>, fin_timeout_ms: Option<u32>) ->
         cgroup_id: attributes.cgroup_id,
         mptcp: attributes.mptcp,
         drops: attributes.drops,
-        age: Age::of(kind, state, timer, info.as_ref(), fin_timeout_ms),
+        age_at_least_ns: age::at_least_ns(kind, state, timer, info.as_ref(), fin_timeout_ms),
         info,
     })
 }

@@ -17,7 +17,6 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use age::Age;
 pub use answer::{AnswerError, decode};
 pub use gaps::{Gaps, Obstacle, Unseen};
 pub use socket::{Info, Kind, Socket, Timer, TimerKind};

@@ -2,7 +2,6 @@
 
 use std::{fmt, net::IpAddr};
 
-use super::Age;
 use crate::state::State;
 
 /// One TCP socket.
@@ -43,8 +42,9 @@ pub struct Socket {
     pub drops: Option<u32>,
     /// What TCP knows of the connection; `None` where there is none.
     pub info: Option<Info>,
-    /// How long it has been in its state.
-    pub age: Age,
+    /// Nanoseconds that it has been in its state at least; `None` where nothing tells. The kernel keeps no time of the
+    /// last change of state; `snapshot/age.rs` says what this is made of.
+    pub age_at_least_ns: Option<u64>,
 }
 
 /// How much of a socket the kernel keeps.

@@ -7,7 +7,7 @@ use crate::{
     close::Role,
     process::{HolderReader, Holders, Process, Processes},
     record::{Owner, Provenance},
-    snapshot::{self, Age, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
+    snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
     sockets::Wanted,
     state::State,
     tracker::{Ends, Listed, Older, Since},
@@ -168,11 +168,7 @@ fn listeners(sockets: &[Socket]) -> Listening {
 }
 
 fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: Option<Owner>) -> Older {
-    let since = match socket.age {
-        Age::Known(ns) => Since::Exactly(namespace.end_ns.saturating_sub(ns)),
-        Age::AtLeast(ns) => Since::AtLatest(namespace.end_ns.saturating_sub(ns)),
-        Age::Unknown => Since::AtLatest(namespace.end_ns),
-    };
+    let since = Since::AtLatest(namespace.end_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0)));
     let any: [IpAddr; 2] = [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
     let from_listener = std::iter::once(socket.laddr)
         .chain(any)
@@ -195,7 +191,7 @@ fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: O
 }
 
 fn small_socket(socket: &Socket, namespace: &Namespace) -> Small {
-    let age_ns = socket.age.nanoseconds().unwrap_or(0);
+    let age_ns = socket.age_at_least_ns.unwrap_or(0);
     Small {
         ends: ends(socket),
         cookie: socket.cookie,

@@ -2,11 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
-use crate::{
-    sink::put,
-    snapshot::{Age, Timer},
-    text::Span,
-};
+use crate::{sink::put, snapshot::Timer, text::Span};
 
 /// A span that is not known to the nanosecond: `212ms`, `12s`, `4m12s`, `2h03m`.
 pub(super) struct Rough(pub(super) u64);
@@ -21,15 +17,14 @@ impl fmt::Display for Rough {
     }
 }
 
-/// `12s`; `>=3m00s` when it may be longer; `-` when not known.
-pub(super) struct Shown(pub(super) Age);
+/// `>=3m00s`; `-` when nothing tells.
+pub(super) struct AtLeast(pub(super) Option<u64>);
 
-impl fmt::Display for Shown {
+impl fmt::Display for AtLeast {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Age::Known(ns) => Rough(ns).fmt(f),
-            Age::AtLeast(ns) => write!(f, ">={}", Rough(ns)),
-            Age::Unknown => f.write_str("-"),
+            Some(ns) => write!(f, ">={}", Rough(ns)),
+            None => f.write_str("-"),
         }
     }
 }
@@ -71,8 +66,8 @@ mod tests {
 
     #[test]
     fn ages_and_timers() {
-        let ages = [Age::Known(12_900_000_000), Age::AtLeast(180_000_000_000), Age::AtLeast(0), Age::Unknown];
-        assert_eq!(ages.map(|age| Shown(age).to_string()), ["12s", ">=3m00s", ">=0ms", "-"]);
+        let ages = [Some(12_900_000_000), Some(180_000_000_000), Some(0), None];
+        assert_eq!(ages.map(|age| AtLeast(age).to_string()), [">=12s", ">=3m00s", ">=0ms", "-"]);
         let timer = |kind, expires_ms| Running(Some(Timer { kind, expires_ms, retransmits: 3 })).to_string();
         assert_eq!(timer(TimerKind::On, 212), "on,212ms,3");
         assert_eq!(timer(TimerKind::Keepalive, 7_140_000), "keepalive,1h59m,3");

@@ -2,7 +2,6 @@
 
 use std::io::Write as _;
 
-use super::json::age_is;
 use crate::{
     sink::{
         csv_put::{next, next_name, next_number, next_process, next_word},
@@ -12,7 +11,7 @@ use crate::{
     sockets::Owners,
 };
 
-const COLUMNS: [&str; 41] = [
+const COLUMNS: [&str; 40] = [
     "type",
     "netns",
     "cookie",
@@ -23,8 +22,7 @@ const COLUMNS: [&str; 41] = [
     "lport",
     "raddr",
     "rport",
-    "age_us",
-    "age_is",
+    "age_at_least_us",
     "uid",
     "inode",
     "recv_queue",
@@ -73,8 +71,7 @@ pub(super) fn row(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) {
     next_number(out, Some(socket.lport));
     next(out, |out| put::address(out, socket.raddr));
     next_number(out, Some(socket.rport));
-    next_number(out, socket.age.nanoseconds().map(|ns| ns / 1_000));
-    next_word(out, age_is(socket.age));
+    next_number(out, socket.age_at_least_ns.map(|ns| ns / 1_000));
     next_number(out, socket.uid);
     next_number(out, socket.inode);
     next_number(out, Some(socket.recv_queue));

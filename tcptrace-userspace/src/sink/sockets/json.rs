@@ -6,10 +6,10 @@ use crate::{
     sink::{
         json::SCHEMA,
         json_process,
-        json_put::{key, number, number_or_null, optional, optional_name, optional_word, quoted, word},
+        json_put::{key, number, number_or_null, optional, optional_name, quoted, word},
         put,
     },
-    snapshot::{Age, Info, Socket, Timer},
+    snapshot::{Info, Socket, Timer},
     sockets::{Owner, Owners},
 };
 
@@ -30,8 +30,7 @@ pub(super) fn line(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) -> io::R
     key(out, "raddr");
     quoted(out, |out| put::address(out, socket.raddr));
     number(out, "rport", socket.rport);
-    optional(out, "age_us", socket.age.nanoseconds().map(|ns| ns / 1_000));
-    optional_word(out, "age_is", age_is(socket.age));
+    optional(out, "age_at_least_us", socket.age_at_least_ns.map(|ns| ns / 1_000));
     optional(out, "uid", socket.uid);
     optional(out, "inode", socket.inode);
     number(out, "recv_queue", socket.recv_queue);
@@ -54,15 +53,6 @@ pub(super) fn line(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) -> io::R
     }
     out.extend_from_slice(b"]}\n");
     Ok(())
-}
-
-/// How exactly an age is known.
-pub(super) fn age_is(age: Age) -> Option<&'static str> {
-    match age {
-        Age::Known(_) => Some("known"),
-        Age::AtLeast(_) => Some("at_least"),
-        Age::Unknown => None,
-    }
 }
 
 fn timer(timer: Option<Timer>, out: &mut Vec<u8>) {

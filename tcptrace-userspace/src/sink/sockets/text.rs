@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::columns::{Running, Shown, endpoint};
+use super::columns::{AtLeast, Running, endpoint};
 use crate::{
     process::Process,
     record::Provenance,
@@ -75,7 +75,7 @@ impl<'a> Table<'a> {
         })?;
         out.push(b' ');
         let start = out.len();
-        write!(out, "{}", Shown(socket.age))?;
+        write!(out, "{}", AtLeast(socket.age_at_least_ns))?;
         put::align_right(out, start, AGE);
         out.push(b' ');
         // A listener whose queue is full answers no SYN.

@@ -101,7 +101,7 @@ fn a_connection() {
     assert_eq!((info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms), (44, 52, 56));
     assert_eq!((info.notsent_bytes, info.snd_wnd), (144, 228));
     assert_eq!((info.bytes_acked, info.bytes_received), (0x7c_0000_0078, 0x84_0000_0080));
-    assert_eq!(socket.age, Age::AtLeast(56_000_000), "the latest of three");
+    assert_eq!(socket.age_at_least_ns, Some(56_000_000), "the latest of three");
 }
 
 #[test]
@@ -119,15 +119,15 @@ fn small_sockets_have_no_owner_and_no_figures() {
         .decode()
     };
     let request = small(State::SYN_RECV, 1, 900);
-    assert_eq!((request.kind, request.age), (Kind::Request, Age::Unknown));
+    assert_eq!((request.kind, request.age_at_least_ns), (Kind::Request, None));
     assert_eq!((request.uid, request.inode, request.drops, request.info), (None, None, None, None));
     let time_wait = small(State::TIME_WAIT, 3, 59_000);
-    assert_eq!((time_wait.kind, time_wait.age), (Kind::TimeWait, Age::Known(1_000_000_000)));
+    assert_eq!((time_wait.kind, time_wait.age_at_least_ns), (Kind::TimeWait, Some(1_000_000_000)));
     let fin_wait2 = small(State::FIN_WAIT2, 3, 20_000);
     assert_eq!((fin_wait2.kind, fin_wait2.state), (Kind::TimeWait, State::FIN_WAIT2));
-    assert_eq!(fin_wait2.age, Age::AtLeast(10_000_000_000));
+    assert_eq!(fin_wait2.age_at_least_ns, Some(10_000_000_000));
     // Its program has set a longer time.
-    assert_eq!(small(State::FIN_WAIT2, 3, 31_000).age, Age::Unknown);
+    assert_eq!(small(State::FIN_WAIT2, 3, 31_000).age_at_least_ns, None);
 }
 
 #[test]
@@ -135,12 +135,12 @@ fn ages_that_an_acknowledgement_bounds() {
     let with = |state: State| {
         let mut answer = Answer { state: state.0, ..Answer::default() };
         answer.attribute(INET_DIAG_INFO, &tcp_info(|offset| if offset == 56 { 4_000 } else { 9_000 }));
-        answer.decode().age
+        answer.decode().age_at_least_ns
     };
-    assert_eq!(with(State::CLOSE_WAIT), Age::AtLeast(4_000_000_000));
-    assert_eq!(with(State::FIN_WAIT2), Age::AtLeast(4_000_000_000));
-    assert_eq!(with(State(4)), Age::Unknown);
-    assert_eq!(with(State::LISTEN), Age::Unknown);
+    assert_eq!(with(State::CLOSE_WAIT), Some(4_000_000_000));
+    assert_eq!(with(State::FIN_WAIT2), Some(4_000_000_000));
+    assert_eq!(with(State(4)), None);
+    assert_eq!(with(State::LISTEN), None);
 }
 
 #[test]

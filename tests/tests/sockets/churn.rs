@@ -1,0 +1,57 @@
+//! While many sockets come and go, what stays is always seen, and nothing twice.
+
+use std::{collections::HashSet, process::Stdio};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    machine::{helper, is_root},
+    net::{Family, listen, pair},
+    process::Running,
+};
+
+use crate::stage::Stage;
+
+/// Connections that stay.
+const LASTING: usize = 300;
+
+#[test]
+fn nothing_that_stays_is_missing_or_double() {
+    if !is_root("nothing_that_stays_is_missing_or_double") {
+        return;
+    }
+    let stage = Stage::new();
+    let address = Family::V4.listen(stage.slot.port(0));
+    stage.play(move |kept| {
+        // Two sockets each, and 40 ephemeral ports do not suffice.
+        tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "20000 60999");
+        let listener = listen(address);
+        for _ in 0..LASTING {
+            let (client, server) = pair(&listener, address);
+            kept.extend([client, server]);
+        }
+        kept.push(listener);
+    });
+    let port = address.port();
+    let is_lasting = move |socket: &Value| socket["lport"] == port || socket["rport"] == port;
+    let lasting = cookies(stage.look(&["-o", "json"]).sockets().iter().filter(|one| is_lasting(one)));
+    assert_eq!(lasting.len(), 2 * LASTING + 1);
+
+    let mut command = stage.command(helper(env!("CARGO_BIN_EXE_load")));
+    let mut load = Running::spawn(command.args(["--connections", "30000"]).stdout(Stdio::null()));
+    let mut looks = 0;
+    let mut passing = 0;
+    while load.child().try_wait().expect("its state").is_none() || looks < 5 {
+        let sockets = stage.look(&["-o", "json"]).sockets();
+        let seen = cookies(sockets.iter());
+        assert_eq!(seen.len(), sockets.len(), "look {looks}: a cookie twice");
+        let missing: Vec<_> = lasting.difference(&seen).collect();
+        assert!(missing.is_empty(), "look {looks}: {missing:?} of {} missing", lasting.len());
+        passing = passing.max(seen.len() - lasting.len());
+        looks += 1;
+    }
+    assert!(passing > 100, "the load was seen, too: {passing}");
+}
+
+fn cookies<'a>(sockets: impl Iterator<Item = &'a Value>) -> HashSet<u64> {
+    sockets.map(|socket| socket["cookie"].as_u64().expect("a cookie")).collect()
+}

@@ -1,0 +1,15 @@
+//! `tcptrace sockets`: what it says of the sockets of a namespace is what `ss` says, and what the test knows that it
+//! did itself.
+
+mod agreement;
+mod churn;
+mod command;
+mod filters;
+mod groups;
+mod look;
+mod namespaces;
+mod owners;
+mod schema;
+mod ss;
+mod stage;
+mod states;

@@ -1,0 +1,140 @@
+//! Whose a socket is: as `ss -p` says, and with care for hostile names.
+
+use std::{collections::BTreeSet, fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    machine::{helper, is_root, public_copy},
+    net::{Family, connect, listen, pair},
+    process::Running,
+};
+
+use crate::{
+    look::Look,
+    ss,
+    stage::{Stage, eventually},
+};
+
+/// `actor listen ADDRESS` in the namespace, listening.
+fn actor(stage: &Stage, program: &str, port: u16) -> Running {
+    let address = Family::V4.listen(port).to_string();
+    let mut command = stage.command(program);
+    command.args(["listen", &address]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut actor = Running::spawn(&mut command);
+    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("a line");
+    eventually("the actor listens", || stage.ss().iter().any(|line| line.local.1 == port));
+    actor
+}
+
+fn actor_program() -> String {
+    helper(env!("CARGO_BIN_EXE_actor")).to_string_lossy().into_owned()
+}
+
+/// Processes and descriptors, of the sockets that a process holds itself.
+fn holders(socket: &Value) -> BTreeSet<(u64, u64)> {
+    let owners = socket["owners"].as_array().expect("a list").iter();
+    let exact = owners.filter(|owner| owner["provenance"] == "exact");
+    exact
+        .map(|owner| (owner["pid"].as_u64().expect("a pid"), owner["fd"].as_u64().expect("a number")))
+        .collect()
+}
+
+#[test]
+fn owners_agree_with_ss() {
+    if !is_root("owners_agree_with_ss") {
+        return;
+    }
+    let stage = Stage::new();
+    let port = stage.slot.port(0);
+    let actor = actor(&stage, &actor_program(), port);
+    let own = Family::V4.listen(stage.slot.port(1));
+    stage.play(move |kept| {
+        let listener = listen(own);
+        let (client, server) = pair(&listener, own);
+        let unaccepted = connect(Family::V4.connect(port));
+        kept.extend([listener, client, server, unaccepted]);
+    });
+    let witnessed = stage.namespace.run(ss::lines_with_users);
+    let look = stage.look(&["-o", "json"]);
+    assert_eq!((look.code, look.sockets().len()), (Some(0), 6), "{}", look.stderr);
+    for socket in look.sockets() {
+        let line = witnessed.iter().find(|line| socket["cookie"] == line.cookie).expect("ss knows it");
+        // ss does not look into the tables of threads, which the test's own are.
+        if socket["lport"] == port || !line.users.is_empty() {
+            assert_eq!(holders(&socket), line.users.iter().copied().collect(), "{socket}");
+        } else {
+            let pids: Vec<_> = holders(&socket).into_iter().map(|(pid, _)| pid).collect();
+            assert_eq!(pids, [u64::from(std::process::id())], "{socket}");
+        }
+    }
+    // Nobody has accepted it: its owner is the one who would.
+    let unaccepted = look.sockets().into_iter().find(|one| one["inode"].is_null()).expect("a child");
+    let owner = &unaccepted["owners"][0];
+    assert_eq!((&owner["pid"], &owner["provenance"]), (&actor.pid().into(), &"inherited".into()));
+    assert_eq!(owner["comm"], "actor");
+
+    let pid = actor.pid().to_string();
+    let of_actor = stage.look(&["-o", "json", "-p", &pid]);
+    let states: Vec<_> = of_actor.sockets().iter().map(|socket| socket["state"].clone()).collect();
+    assert_eq!(states, ["LISTEN", "ESTABLISHED"], "its listener, and what waits there");
+    let text = stage.look(&["-p", &pid]).stdout;
+    assert!(
+        text.contains(&format!(" actor[{pid}]\n")) && text.contains(&format!(" ~actor[{pid}]\n")),
+        "{text}"
+    );
+}
+
+/// A program may be called what it likes: in red, on a new line, with commas.
+#[test]
+fn hostile_names_are_escaped() {
+    if !is_root("hostile_names_are_escaped") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
+    let program = folder.path().join("\u{1b}[31m\n\r,\"=x");
+    fs::copy(actor_program(), &program).expect("a copy");
+    let stage = Stage::new();
+    let _actor = actor(&stage, program.to_str().expect("UTF-8"), stage.slot.port(0));
+    for format in ["text", "wide", "json", "csv"] {
+        for by in [&[][..], &["--by", "process"], &["--by", "container"]] {
+            let look = stage.look(&[&["-o", format, "--color", "never"], by].concat());
+            assert_eq!(look.code, Some(0), "{}", look.stderr);
+            let raw = |c: char| c != '\n' && c.is_control();
+            assert!(!look.stdout.contains(raw), "{format} {by:?}: {:?}", look.stdout);
+            assert_eq!(look.stdout.lines().count(), 2, "{format}: {}", look.stdout);
+            if by != ["--by", "container"] {
+                assert!(look.stdout.contains("x1b[31m"), "{format} {by:?}: {}", look.stdout);
+            }
+        }
+    }
+}
+
+/// An ordinary user sees the sockets of the namespace that it is in, not whose the others' are, and is told so.
+#[test]
+fn an_ordinary_user() {
+    if !is_root("an_ordinary_user") {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = public_copy(folder.path());
+    let stage = Stage::new();
+    let address = Family::V4.listen(stage.slot.port(0));
+    stage.play(move |kept| kept.push(listen(address)));
+    let mut command = stage.command("setpriv");
+    command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+    command.args(["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]);
+    let look = Look::of(command.arg(program).args(["sockets", "-o", "json"]));
+    assert_eq!(look.code, Some(4), "{}", look.stderr);
+    let sockets = look.sockets();
+    let [socket] = &sockets[..] else { panic!("one socket: {}", look.stdout) };
+    assert_eq!(socket["lport"], address.port());
+    assert_eq!(socket["owners"], Value::Array(Vec::new()), "unknown, not guessed");
+    let gaps = look.summary()["gaps"].clone();
+    assert!(gaps["processes_with_unknown_netns"].as_u64() > Some(0), "{gaps}");
+    assert_eq!(gaps["sockets_without_owner"], 1, "{gaps}");
+    let told: Vec<&str> =
+        look.stderr.lines().filter(|line| line.starts_with("tcptrace: not seen: ")).collect();
+    assert_eq!(told.len(), 1, "in one line: {}", look.stderr);
+    assert!(told[0].contains("root sees more"), "{}", told[0]);
+}

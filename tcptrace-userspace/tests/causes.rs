@@ -171,6 +171,23 @@ fn a_reset_of_that_moment_ends_it() {
     assert_eq!(ends(SECOND, true), (Some(Cause::ActiveClose), None, 1), "that is another one's");
 }
 
+/// `ECONNRESET` is also what the kernel leaves when it answers data for a closed socket by a reset of its own.
+#[test]
+fn data_after_close_is_told_from_a_reset_of_the_peer() {
+    let ends = |evidence, reset: Option<bool>| {
+        let mut tracker = tracker();
+        if let Some(sent) = reset {
+            tracker.reset(Reset { ktime_ns: SECOND + 9, skaddr: 1, sent, reason: 0 });
+        }
+        let told = track(&mut tracker, [closes(State::FIN_WAIT1, 104, evidence)]);
+        told[0].closing.as_ref().unwrap().cause
+    };
+    assert_eq!(ends(CLOSED, Some(true)), Some(Cause::ResetByKernel));
+    assert_eq!(ends(CLOSED, Some(false)), Some(Cause::ResetByPeer));
+    assert_eq!(ends(CLOSED, None), None, "either");
+    assert_eq!(ends(NONE, None), Some(Cause::ResetByPeer), "a socket that is still read takes data");
+}
+
 /// Old state, new state, time, time in the old state of what was inferred.
 fn inferred(told: &[Transition]) -> Vec<(State, State, u64, Option<u64>)> {
     let inferred = told.iter().filter(|told| told.origin == Origin::Inferred);

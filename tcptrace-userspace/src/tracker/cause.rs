@@ -52,13 +52,19 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
 /// `tcp_reset()`, for a reset of the peer, but also for its data after this side's `close()`, to which the kernel answers
 /// by one of its own.
 fn reset(ending: &Ending<'_>) -> Option<Cause> {
-    let closed = ending.event.evidence.is_none_or(|evidence| evidence.shutdown == SHUTDOWN_MASK);
-    let waits = matches!(ending.event.old_state, State::FIN_WAIT1 | State::FIN_WAIT2);
     match ending.reset_sent {
         Some(true) => Some(Cause::ResetByKernel),
-        None if closed && waits => None,
+        None if takes_no_data(ending.event) => None,
         _ => Some(Cause::ResetByPeer),
     }
+}
+
+/// Whether this side is closed, and the peer may still send.
+fn takes_no_data(event: &Event) -> bool {
+    matches!(event.old_state, State::FIN_WAIT1 | State::FIN_WAIT2)
+        && event.evidence.is_none_or(|evidence| {
+            evidence.shutdown == SHUTDOWN_MASK && evidence.flags & EvidenceFlags::DONE == 0
+        })
 }
 
 /// `tcp_write_timeout()`, `tcp_probe_timer()` or `tcp_keepalive_timer()`.

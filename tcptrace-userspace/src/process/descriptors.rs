@@ -34,8 +34,8 @@ pub(super) fn read(root: &Path) -> Found {
         found.unreadable += 1;
     }
     for pid in pids {
-        if process(&proc.join(pid.to_string()), pid, &mut found.sockets).is_err_and(|error| !is_gone(&error))
-        {
+        let outcome = process(&proc.join(pid.to_string()), pid, &mut found.sockets);
+        if outcome.is_err_and(|error| !is_gone(&error)) {
             found.unreadable += 1;
         }
     }

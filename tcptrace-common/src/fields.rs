@@ -125,6 +125,10 @@ fields! {
         write_seq,
         /// `snd_nxt`, u32.
         snd_nxt,
+        /// `rcv_nxt`, u32.
+        rcv_nxt,
+        /// `copied_seq`, u32.
+        copied_seq,
     }
 
     /// Byte offsets in `struct file`, and on the way from there to the socket.

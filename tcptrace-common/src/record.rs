@@ -94,6 +94,8 @@ pub struct CloseEvidence {
     pub segs_out: u32,
     /// `write_seq - snd_nxt`: bytes that were written and never sent, as into a closed window.
     pub unsent: u32,
+    /// `rcv_nxt - copied_seq`: what the program has not read, bytes and the peer's FIN.
+    pub unread: u32,
     /// Bits of [`EvidenceFlags`].
     pub flags: u8,
     /// `sk_shutdown`: `RCV_SHUTDOWN` (1), `SEND_SHUTDOWN` (2); `close()` sets both before anything else.
@@ -102,6 +104,8 @@ pub struct CloseEvidence {
     pub retransmits: u8,
     /// `icsk_probes_out`: keepalive or window probes since the last acknowledgement.
     pub probes_out: u8,
+    /// Always 0.
+    pub reserved: u32,
 }
 
 /// Bits of [`CloseEvidence::flags`].
@@ -132,9 +136,9 @@ pub struct ResetRecord {
 }
 
 const _: () = assert!(size_of::<TransitionRecord>() == 120);
-const _: () = assert!(size_of::<ClosingRecord>() == 160);
+const _: () = assert!(size_of::<ClosingRecord>() == 168);
 const _: () = assert!(size_of::<CloseMetrics>() == 24);
-const _: () = assert!(size_of::<CloseEvidence>() == 16);
+const _: () = assert!(size_of::<CloseEvidence>() == 24);
 const _: () = assert!(size_of::<ResetRecord>() == 24);
 const _: () = assert!(offset_of!(ResetRecord, ktime_ns) == offset_of!(TransitionRecord, ktime_ns));
 

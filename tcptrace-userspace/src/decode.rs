@@ -160,10 +160,12 @@ fn closing(mut bytes: &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option
         user_timeout_ms: bytes.get_u32_ne(),
         segs_out: bytes.get_u32_ne(),
         unsent: bytes.get_u32_ne(),
+        unread: bytes.get_u32_ne(),
         flags: bytes.get_u8(),
         shutdown: bytes.get_u8(),
         retransmits: bytes.get_u8(),
         probes_out: bytes.get_u8(),
+        reserved: bytes.get_u32_ne(),
     };
     Some((
         (flags & RecordFlags::METRICS != 0).then_some(metrics),

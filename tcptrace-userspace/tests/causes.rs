@@ -43,10 +43,12 @@ const NONE: CloseEvidence = CloseEvidence {
     user_timeout_ms: 0,
     segs_out: 9,
     unsent: 0,
+    unread: 0,
     flags: 0,
     shutdown: 0,
     retransmits: 0,
     probes_out: 0,
+    reserved: 0,
 };
 const CLOSED: CloseEvidence = CloseEvidence { shutdown: 3, ..NONE };
 const LINGER: CloseEvidence = CloseEvidence { flags: EvidenceFlags::LINGER_ZERO, ..CLOSED };
@@ -155,6 +157,19 @@ fn who_closed_first_with_role_life_and_times() {
     assert_eq!(cause(closes_first(true).into_iter().chain([last(DONE)])), Some(Cause::ProcessExited));
     assert_eq!(cause([closes(State::LAST_ACK, 0, CLOSED)]), Some(Cause::PassiveClose));
     assert_eq!(cause([closes(State::CLOSING, 0, DONE)]), Some(Cause::SimultaneousClose));
+}
+
+/// A program that has shut down its side and then closes the socket with something unread.
+#[test]
+fn a_close_that_resets_does_so_after_a_fin_as_well() {
+    let unread = CloseEvidence { unread: 3, ..CLOSED };
+    let by_close = |evidence| by_process(7, b"app", last(evidence));
+    assert_eq!(cause([by_close(unread)]), Some(Cause::ResetUnread));
+    assert_eq!(cause([by_close(LINGER)]), Some(Cause::ResetLinger));
+    assert_eq!(cause([by_close(CLOSED)]), Some(Cause::ActiveClose));
+    assert_eq!(cause([last(unread)]), Some(Cause::ActiveClose), "a packet ends it");
+    let fin = CloseEvidence { flags: EvidenceFlags::DONE, ..unread };
+    assert_eq!(cause([by_close(fin)]), Some(Cause::ActiveClose), "the peer's FIN ends it");
 }
 
 #[test]

@@ -87,8 +87,8 @@ fn every_field_arrives() {
 fn closing() -> Vec<u8> {
     let mut bytes = Vec::new();
     bytes.extend([1_u64, 2].map(u64::to_ne_bytes).concat());
-    bytes.extend([3_u32, 4, 5, 6, 7].map(u32::to_ne_bytes).concat());
-    bytes.extend([1, 3, 8, 9]);
+    bytes.extend([3_u32, 4, 5, 6, 7, 10].map(u32::to_ne_bytes).concat());
+    bytes.extend([1, 3, 8, 9, 0, 0, 0, 0]);
     bytes
 }
 
@@ -99,10 +99,12 @@ fn what_a_close_brings_follows_when_announced_and_must() {
         user_timeout_ms: 5,
         segs_out: 6,
         unsent: 7,
+        unread: 10,
         flags: 1,
         shutdown: 3,
         retransmits: 8,
         probes_out: 9,
+        reserved: 0,
     };
     for (flags, expected) in [
         (RecordFlags::METRICS, (Some(metrics), None)),
@@ -180,7 +182,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 160..200)) {
+    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 168..200)) {
         bytes[..2].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
         let event = transition(&bytes);
         prop_assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());

@@ -12,6 +12,9 @@ pub const CUT_BTF: &str = "exec 9< /sys/kernel/btf/vmlinux; mount -t tmpfs none 
 /// Hides tracefs.
 pub const NO_TRACEFS: &str = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
                           mount -t tmpfs none /sys/kernel/tracing";
+/// Mounts tracefs where it is not: hosts may have it or not.
+pub const TRACEFS: &str =
+    "test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing";
 /// Gives up all privileges but the two that tracing needs.
 pub const CAPABILITIES: &str = "setpriv --inh-caps=-all --bounding-set=-all,+bpf,+perfmon";
 
@@ -21,7 +24,7 @@ pub fn format_of(kernel: &str) -> String {
     let formats = concat!(env!("CARGO_MANIFEST_DIR"), "/../tcptrace-userspace/tests/formats");
     let event = "/sys/kernel/tracing/events/sock/inet_sock_set_state";
     format!(
-        "{{ test -e {event}/id || mount -t tracefs tracefs /sys/kernel/tracing; }} && id=$(cat {event}/id) && \
+        "{{ {TRACEFS}; }} && id=$(cat {event}/id) && \
          mount -t tmpfs none /sys/kernel/tracing && mkdir -p {event} && echo $id > {event}/id && \
          cp '{formats}/{kernel}.format' {event}/format"
     )
@@ -29,8 +32,15 @@ pub fn format_of(kernel: &str) -> String {
 
 /// The tracer, after `preparation` in a mount namespace, under `wrapper`.
 pub fn under(preparation: &str, wrapper: &str) -> Command {
+    let mut command = prepared(preparation, wrapper);
+    command.arg(tcptrace());
+    command
+}
+
+/// The same, of a program that is to be added with its arguments.
+pub fn prepared(preparation: &str, wrapper: &str) -> Command {
     let mut command = Command::new("unshare");
     let script = format!("{{ {preparation}; }} || exit 99; exec {wrapper} \"$0\" \"$@\"");
-    command.args(["--mount", "sh", "-c", &script]).arg(tcptrace());
+    command.args(["--mount", "sh", "-c", &script]);
     command
 }

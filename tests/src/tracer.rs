@@ -168,7 +168,7 @@ impl Report {
         self.stdout.lines().filter(move |line| line.contains(&field))
     }
 
-    /// The transitions of a JSON trace in order of time.
+    /// The transitions of a JSON trace that the kernel reported, in order of time.
     pub fn transitions(&self) -> Vec<Transition> {
         let read = |line| Transition { json: parse(line), ..parse(line) };
         self.sorted(read)
@@ -180,7 +180,9 @@ impl Report {
     }
 
     fn sorted<'a>(&'a self, read: impl Fn(&'a str) -> Transition) -> Vec<Transition> {
-        let mut transitions: Vec<_> = self.lines_of_type("transition").map(read).collect();
+        let observed =
+            self.lines_of_type("transition").filter(|line| !line.contains("\"origin\":\"inferred\""));
+        let mut transitions: Vec<_> = observed.map(read).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
         for Transition { tuple, .. } in &transitions {
             assert_eq!(*tuple, tuple.canonical(), "tcptrace shows IPv4-mapped addresses as IPv4");

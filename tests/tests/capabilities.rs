@@ -5,6 +5,7 @@ use std::{path::Path, process::Command};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use tcptrace_tests::{
     both_hooks,
+    lacking::{TRACEFS, prepared},
     machine::{Hook, is_root, public_copy},
     net::{Family, accept, connect, listen, read_end},
     process::output,
@@ -29,7 +30,14 @@ fn needed(hook: Hook) -> &'static [&'static str] {
 /// `program`, run by an ordinary user with these capabilities and no others.
 fn as_user(program: &Path, capabilities: &[&str]) -> Command {
     let list = capabilities.iter().fold(String::new(), |list, capability| list + ",+" + capability);
-    let mut command = Command::new("setpriv");
+    // As an ordinary user it cannot mount tracefs where that is not mounted.
+    let mut command = if Path::new("/sys/kernel/tracing/events").exists() {
+        Command::new("setpriv")
+    } else {
+        let mut mounted = prepared(TRACEFS, "");
+        mounted.arg("setpriv");
+        mounted
+    };
     command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
     for set in ["inh-caps", "ambient-caps", "bounding-set"] {
         command.arg(format!("--{set}=-all{list}"));

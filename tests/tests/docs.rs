@@ -138,7 +138,8 @@ fn run(documented: &Documented) {
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     sleep(MOMENT);
     // What has ended by itself needs no signal, nor does what is going to.
-    let traces = !command.starts_with("tcptrace doctor");
+    let once = ["tcptrace doctor", "tcptrace sockets"];
+    let traces = command.contains("--watch") || !once.iter().any(|name| command.starts_with(name));
     let interrupted = traces && child.try_wait().expect("its state").is_none() && interrupt_tracer(group);
     let deadline = Instant::now() + Duration::from_secs(20);
     while child.try_wait().expect("its state").is_none() {

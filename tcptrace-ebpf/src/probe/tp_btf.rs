@@ -159,14 +159,18 @@ impl Sock for BtfSock {
         Some(unsafe {
             let (write_seq, snd_nxt): (u32, u32) =
                 (load!(self.tcp, tcp.write_seq), load!(self.tcp, tcp.snd_nxt));
+            let (rcv_nxt, copied_seq): (u32, u32) =
+                (load!(self.tcp, tcp.rcv_nxt), load!(self.tcp, tcp.copied_seq));
             CloseEvidence {
                 user_timeout_ms: load!(self.tcp, tcp.user_timeout),
                 segs_out: load!(self.tcp, tcp.segs_out),
                 unsent: write_seq.wrapping_sub(snd_nxt),
+                unread: rcv_nxt.wrapping_sub(copied_seq),
                 flags: evidence_flags(load!(self.sk, sock.flags), load!(self.sk, sock.lingertime)),
                 shutdown: load!(self.sk, sock.shutdown),
                 retransmits: load!(self.tcp, tcp.retransmits),
                 probes_out: load!(self.tcp, tcp.probes_out),
+                reserved: 0,
             }
         })
     }

@@ -174,10 +174,12 @@ impl Sock for RecordSock {
             user_timeout_ms: self.sock_field(tcp.user_timeout)?,
             segs_out: self.sock_field(tcp.segs_out)?,
             unsent: self.sock_field::<u32>(tcp.write_seq)?.wrapping_sub(self.sock_field(tcp.snd_nxt)?),
+            unread: self.sock_field::<u32>(tcp.rcv_nxt)?.wrapping_sub(self.sock_field(tcp.copied_seq)?),
             flags: evidence_flags(self.sock_field(sock.flags)?, self.sock_field(sock.lingertime)?),
             shutdown: self.sock_field(sock.shutdown)?,
             retransmits: self.sock_field(tcp.retransmits)?,
             probes_out: self.sock_field(tcp.probes_out)?,
+            reserved: 0,
         })
     }
 }

@@ -121,6 +121,8 @@ fn evidence_layout(
     tcp.segs_out = field("tcp_sock.segs_out", 4)?;
     tcp.write_seq = field("tcp_sock.write_seq", 4)?;
     tcp.snd_nxt = field("tcp_sock.snd_nxt", 4)?;
+    tcp.rcv_nxt = field("tcp_sock.rcv_nxt", 4)?;
+    tcp.copied_seq = field("tcp_sock.copied_seq", 4)?;
     (fields.sock, fields.tcp) = (sock, tcp);
     Ok(())
 }

@@ -107,7 +107,7 @@ mod tests {
         assert_eq!(take_all(&mut order), [(3, 120), (5, 120)]);
         order.add(&record(7, false));
         order.release(9);
-        assert_eq!(take_all(&mut order), [(7, 120), (9, 160)]);
+        assert_eq!(take_all(&mut order), [(7, 120), (9, 168)]);
     }
 
     proptest! {

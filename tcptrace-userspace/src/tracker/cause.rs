@@ -98,7 +98,7 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
         State::SYN_SENT if by_exit => Some(Cause::ProcessExited),
         State::SYN_SENT => Some(Cause::ConnectCancelled),
         State::LAST_ACK => Some(Cause::PassiveClose),
-        State::FIN_WAIT2 | State::CLOSING if ending.reset_sent != Some(true) => Some(match event.old_state {
+        State::FIN_WAIT2 | State::CLOSING if !is_reset(ending) => Some(match event.old_state {
             State::CLOSING => Cause::SimultaneousClose,
             _ if ending.exited => Cause::ProcessExited,
             _ => Cause::ActiveClose,
@@ -125,6 +125,16 @@ fn in_use(ending: &Ending<'_>) -> bool {
 /// `connect()` changes the state before it looks for a port and sends the SYN.
 fn never_sent(event: &Event) -> bool {
     event.evidence.map_or(event.lport == 0, |evidence| evidence.segs_out == 0)
+}
+
+/// Whether a connection on which this side has sent its FIN ends with a reset of this side: one was seen, or
+/// `tcp_close()` finds what makes it send one. Where the peer's FIN has come, it has nothing more to find.
+fn is_reset(ending: &Ending<'_>) -> bool {
+    let at_close = ending.event.evidence.is_some_and(|evidence| {
+        let reason = evidence.unread > 0 || evidence.flags & EvidenceFlags::LINGER_ZERO != 0;
+        reason && evidence.shutdown == SHUTDOWN_MASK && evidence.flags & EvidenceFlags::DONE == 0
+    });
+    ending.reset_sent == Some(true) || (ending.event.context_owns && at_close)
 }
 
 /// `tcp_close()` or `tcp_disconnect()` of a process, with a reset.

@@ -1,11 +1,9 @@
 //! Where type information, tracefs or privileges are missing.
 
-use std::{os::unix::process::CommandExt as _, process::Command};
-
 use serde_json::Value;
 use tcptrace_tests::{
     host,
-    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, format_of, under},
+    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, TRACEFS, format_of, prepared, under},
     machine::{is_root, public_copy},
     process::output,
 };
@@ -38,8 +36,9 @@ fn without_privileges() {
     let directory = tempfile::TempDir::new().expect("a directory");
     let binary = public_copy(directory.path());
     let as_nobody = || {
-        let mut command = Command::new(&binary);
-        command.uid(NOBODY).gid(NOBODY);
+        let mut command =
+            prepared(TRACEFS, &format!("setpriv --reuid {NOBODY} --regid {NOBODY} --clear-groups"));
+        command.arg(&binary);
         command
     };
     let report = Report::of(as_nobody(), &["--measure"]);

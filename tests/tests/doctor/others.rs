@@ -4,13 +4,14 @@ use std::process::Command;
 
 use tcptrace_tests::{
     host,
+    lacking::{TRACEFS, under},
     machine::{Hook, is_root, tcptrace},
     process::{output, tool},
     tracer::Tracer,
     world::World,
 };
 
-use crate::report::{doctor, stdout};
+use crate::report::{Report, doctor, stdout};
 
 /// By the process that holds the program, and by the instance of tracefs that records the event.
 #[test]
@@ -22,13 +23,13 @@ fn others_on_the_event_are_named() {
     let instance = format!("tracefs instance tcptrace-test-{}", world.slot.number());
     let tracer = Tracer::start(Hook::TpBtf, &["--quiet"]);
     let process = format!("tcptrace[{}]", tracer.pid());
-    let report = doctor(&[]);
+    let report = Report::of(under(TRACEFS, ""), &[]);
     assert_eq!(report.status("others"), "limited");
     let found = report.found("others").to_owned();
     assert!(found.contains(&process) && found.contains(&instance), "{process}, {instance}: {found}");
     tracer.stop();
     drop(world);
-    let found = doctor(&[]).found("others").to_owned();
+    let found = Report::of(under(TRACEFS, ""), &[]).found("others").to_owned();
     assert!(!found.contains(&process) && !found.contains(&instance), "gone: {found}");
 }
 

@@ -13,14 +13,20 @@ use nix::sys::signal::Signal;
 use tcptrace_tests::{
     both_hooks, host,
     machine::{Hook, is_root, public_copy, tcptrace},
-    net::{Family, listen},
+    net::{Family, listen, pair, read_end},
     netns::Namespace,
     process::{Running, collect, output},
     tracer::Tracer,
     world::World,
 };
 
-both_hooks!(closed_pipe, without_tracefs, leaves_nothing_behind, every_signal_ends_it_well);
+both_hooks!(
+    life_like_tcplife,
+    closed_pipe,
+    without_tracefs,
+    leaves_nothing_behind,
+    every_signal_ends_it_well
+);
 
 const USAGE: Option<i32> = Some(2);
 
@@ -65,6 +71,12 @@ fn usage_errors() {
         (&["--max-connections", "0"], "--max-connections"),
         (&["--frobnicate"], "--frobnicate"),
         (&["trace", "-L", "http"], "8000-8999"),
+        (&["life", "-L", "http"], "8000-8999"),
+        (&["life", "--state", "ESTABLISHED"], "--state"),
+        (&["life", "--quiet"], "--quiet"),
+        (&["life", "-w", "-o", "json"], "cannot be used with"),
+        (&["life", "-w", "-s"], "cannot be used with"),
+        (&["-s", "-o", "json"], "cannot be used with"),
         (&["completions", "tcsh"], "bash"),
     ] {
         let output = run(arguments);
@@ -186,6 +198,60 @@ fn without_tracefs(hook: Hook, name: &str) {
     let report = tracer.stop();
     report.assert_lossless();
     assert_eq!(report.transitions().len(), 2, "{}", report.stdout);
+}
+
+/// The options that hands know from tcplife.
+fn life_like_tcplife(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new();
+    let netns = world.namespace.inode().to_string();
+    let port = world.slot.port(0).to_string();
+    let tracers = [
+        (&["-T"][..], "TIME     OWNER "),
+        (&["-t", "-w"], "TIME(s)      OWNER "),
+        (&["-s"], "type,time,ktime_ns,"),
+        (&["-L", &port], "TIME         OWNER "),
+    ]
+    .map(|(options, header)| {
+        (Tracer::start_life(hook, &[&["--netns", &netns], options].concat()), options.to_owned(), header)
+    });
+    let others = [["-L", "1"], ["-D", "1"], ["-p", "1"], ["-6", "-T"]]
+        .map(|options| (Tracer::start_life(hook, &[&["--netns", &netns][..], &options].concat()), options));
+    let ports = world.ports();
+    world.namespace.run(move || {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        drop(client);
+        read_end(&server);
+        drop((server, listener));
+    });
+    world.settle(12);
+    for (tracer, options, header) in tracers {
+        let report = tracer.stop();
+        assert_eq!(report.code, Some(0), "{options:?}: {}", report.stderr);
+        let mut lines = report.stdout.lines();
+        assert!(lines.next().is_some_and(|line| line.starts_with(header)), "{options:?}: {}", report.stdout);
+        let ends = if options.contains(&"-L") { 1 } else { 2 };
+        assert_eq!(lines.count(), ends, "{options:?}: {}", report.stdout);
+        let wide = report.stdout.contains("ESTABLISHED=");
+        assert_eq!(wide, options.contains(&"-w"), "{options:?}: {}", report.stdout);
+        assert!(
+            report.stderr.contains(&format!("\n{ends} connections ended")),
+            "{options:?}: {}",
+            report.stderr
+        );
+    }
+    for (tracer, options) in others {
+        let report = tracer.stop();
+        assert_eq!(
+            report.stdout.lines().count(),
+            1,
+            "nothing but the header by {options:?}: {}",
+            report.stdout
+        );
+    }
 }
 
 /// Killed without a chance to clean up, it leaves no program in the kernel.

@@ -186,6 +186,25 @@ fn a_reset_of_that_moment_ends_it() {
     assert_eq!(ends(SECOND, true), (Some(Cause::ActiveClose), None, 1), "that is another one's");
 }
 
+/// The kernel gives a socket's address to the next one, whose reset is here already when the first one's end is told.
+#[test]
+fn each_end_takes_its_own_reset() {
+    let mut tracker = tracker();
+    for (ktime_ns, reason) in [(SECOND + 9, 20), (2 * SECOND + 9, 21)] {
+        tracker.reset(Reset { ktime_ns, skaddr: 1, sent: true, reason });
+    }
+    tracker.forget_resets(SECOND);
+    let first = by_process(7, b"app", closes(State::ESTABLISHED, 0, LINGER));
+    let second = Event { ktime_ns: 2 * SECOND, ..first.clone() };
+    let third = Event { ktime_ns: 3 * SECOND, ..first.clone() };
+    let told = track(&mut tracker, [first, second]);
+    let reasons = told.iter().map(|told| told.closing.as_ref().unwrap().reset_reason.as_deref());
+    assert_eq!(reasons.collect::<Vec<_>>(), [Some("20"), Some("21")]);
+    tracker.reset(Reset { ktime_ns: 3 * SECOND, skaddr: 1, sent: true, reason: 20 });
+    tracker.forget_resets(4 * SECOND);
+    assert_eq!(track(&mut tracker, [third])[0].closing.as_ref().unwrap().reset_reason, None, "forgotten");
+}
+
 /// `ECONNRESET` is also what the kernel leaves when it answers data for a closed socket by a reset of its own.
 #[test]
 fn data_after_close_is_told_from_a_reset_of_the_peer() {

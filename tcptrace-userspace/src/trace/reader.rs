@@ -150,6 +150,7 @@ impl Reader {
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
         if self.order.is_drained() {
+            self.stage.tracker.forget_resets(self.released_ns);
             let now_ns = monotonic_ns();
             let complete = self.gather();
             if self.waits_for_list() {

@@ -143,6 +143,11 @@ impl Tracker {
         self.resets.add(reset);
     }
 
+    /// Forgets resets: no event up to `ktime_ns` is still to come.
+    pub fn forget_resets(&mut self, ktime_ns: u64) {
+        self.resets.forget(ktime_ns);
+    }
+
     /// Takes an event and passes the transitions that it completes to `emit`: usually its own, none when the
     /// filters hide it or must wait, an earlier one first when that had to wait for this, and what follows from it.
     pub fn track(&mut self, event: Event, mut emit: impl FnMut(Transition)) {

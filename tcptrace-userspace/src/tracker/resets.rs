@@ -1,19 +1,18 @@
 //! Resets, kept for a moment until the end of their connection is told.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use crate::{bpf::ResetReasons, event::Reset};
 
 /// A reset and the transition that belongs to it happen within the same call.
 const SAME_CALL_NS: u64 = 1_000_000;
-/// More than any host sends within that time; then they are forgotten together.
-const LIMIT: usize = 4_096;
 
-/// The last reset of each socket, by its address.
+/// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
+/// be here as well before the first one's end is told.
 #[derive(Default)]
 pub(super) struct Resets {
-    by_skaddr: HashMap<u64, Reset>,
-    reasons: HashMap<u32, Arc<str>>,
+    by_socket: BTreeMap<(u64, u64), Reset>,
+    reasons: BTreeMap<u32, Arc<str>>,
 }
 
 impl Resets {
@@ -23,18 +22,24 @@ impl Resets {
     }
 
     pub(super) fn add(&mut self, reset: Reset) {
-        if self.by_skaddr.len() >= LIMIT {
-            self.by_skaddr.retain(|_, old| reset.ktime_ns.saturating_sub(old.ktime_ns) < SAME_CALL_NS);
-        }
-        if self.by_skaddr.len() < LIMIT {
-            self.by_skaddr.insert(reset.skaddr, reset);
-        }
+        self.by_socket.insert((reset.skaddr, reset.ktime_ns), reset);
     }
 
-    /// The reset that belongs to a transition to CLOSE of the socket at `skaddr`.
+    /// The reset that belongs to a transition to CLOSE of the socket at `skaddr`: of those of that moment one that was
+    /// sent, since `tcp_reset()` reports one as received also where data came for a closed socket.
     pub(super) fn take(&mut self, skaddr: u64, ktime_ns: u64) -> Option<Reset> {
-        let reset = self.by_skaddr.remove(&skaddr)?;
-        (reset.ktime_ns.abs_diff(ktime_ns) < SAME_CALL_NS).then_some(reset)
+        let (first, last) = (ktime_ns.saturating_sub(SAME_CALL_NS), ktime_ns.saturating_add(SAME_CALL_NS));
+        let of_that_moment = self.by_socket.range((skaddr, first)..(skaddr, last));
+        let nearest =
+            of_that_moment.min_by_key(|(_, reset)| (!reset.sent, reset.ktime_ns.abs_diff(ktime_ns)));
+        let key = *nearest?.0;
+        self.by_socket.remove(&key)
+    }
+
+    /// Forgets those that belong to nothing after `ktime_ns`.
+    pub(super) fn forget(&mut self, ktime_ns: u64) {
+        let first = ktime_ns.saturating_sub(SAME_CALL_NS);
+        self.by_socket.retain(|(_, reset_ns), _| *reset_ns >= first);
     }
 
     /// The kernel's name for why it was sent; a number that has none stays a number.

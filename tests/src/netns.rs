@@ -21,7 +21,7 @@ use crate::process::tool;
 /// The address of every namespace on its loopback.
 pub const V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 2, 1);
 /// The same in IPv6.
-pub const V6: std::net::Ipv6Addr = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+pub const V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 type Job = Box<dyn FnOnce() + Send>;
 

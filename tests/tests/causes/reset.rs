@@ -131,7 +131,7 @@ fn in_close_wait(hook: Hook, name: &str) {
         vec![
             end(LISTENER),
             end("client CLOSE_WAIT reset_by_peer"),
-            end_by(hook, "server FIN_WAIT2 reset_unread", "server FIN_WAIT2 active_close"),
+            end("server FIN_WAIT2 reset_unread"),
         ]
     });
 }

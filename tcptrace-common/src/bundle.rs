@@ -16,13 +16,15 @@ pub struct Waiting {
     pub bytes: u32,
     /// Transitions in it.
     pub transitions: u32,
-    /// Records of other kinds in it.
-    pub others: u32,
+    /// Resets in it.
+    pub resets: u32,
+    /// Records of half-open connections in it.
+    pub half_open: u32,
     /// 1 while a program works on the bundle: whatever interrupts it must leave the bundle alone.
     pub busy: u32,
 }
 
-const _: () = assert!(size_of::<Waiting>() == 4 * 4);
+const _: () = assert!(size_of::<Waiting>() == 4 * 5);
 
 /// What the program that flushes a CPU returns.
 pub struct Flushed;

@@ -3,17 +3,18 @@
 use core::arch::asm;
 
 use aya_ebpf::EbpfContext;
-use tcptrace_common::Counters;
 
-use crate::{bundle::Lost, diagnostics};
+use crate::{
+    bundle::Lost,
+    diagnostics,
+    maps::{HALF_OPEN, counters},
+};
 
-/// Counts records that were counted as delivered when they came, as lost. The program of one hook may lose what that
-/// of another one put into the bundle, and interrupt it while it counts: so these are added to in one instruction,
-/// and the counters of what was delivered are left to their own program.
+/// Counts records that were counted as delivered when they came, as lost, and tells of it now and then.
 #[inline(always)]
-pub(crate) fn lost<C: EbpfContext>(ctx: &C, counters: &mut Counters, lost: Lost) {
-    add(&mut counters.lost_ring_full, lost.transitions);
-    add(&mut counters.others_lost, lost.others);
+pub(crate) fn lost<C: EbpfContext>(ctx: &C, lost: &Lost) {
+    count(lost);
+    let Some(counters) = counters() else { return };
     let (now, before) = (counters.lost_ring_full, counters.lost_ring_full - lost.transitions);
     // Rare even in a storm: when the count of this CPU gets another binary digit.
     if now ^ before > before {
@@ -21,15 +22,34 @@ pub(crate) fn lost<C: EbpfContext>(ctx: &C, counters: &mut Counters, lost: Lost)
     }
 }
 
-/// In assembly, since the target has no atomic types.
+/// Counts them. The program of one hook may lose what those of others put into the bundle, and interrupt them while
+/// they count: so these counters are added to in one instruction, and those of what was delivered are left to the
+/// program that they belong to.
 #[inline(always)]
-fn add(counter: &mut u64, records: u64) {
-    // SAFETY: an aligned word of a map value.
+pub(crate) fn count(lost: &Lost) {
+    if let (Some(counters), Some(half_open)) = (counters(), HALF_OPEN.get_ptr_mut(0)) {
+        // SAFETY: fields of map values.
+        unsafe {
+            add(&raw mut counters.lost_ring_full, lost.transitions);
+            add(&raw mut counters.resets_lost, lost.resets);
+            add(&raw mut (*half_open).lost_ring_full, lost.half_open);
+        }
+    }
+}
+
+/// Adds to a counter in one instruction: a program on the same CPU may interrupt this one. In assembly, since the
+/// target has no atomic types.
+///
+/// # Safety
+/// `counter` lies in a map value.
+#[inline(always)]
+pub(crate) unsafe fn add(counter: *mut u64, number: u64) {
+    // SAFETY: the caller's promise.
     unsafe {
         asm!(
-            "lock *(u64 *)({counter} + 0) += {records}",
+            "lock *(u64 *)({counter} + 0) += {number}",
             counter = in(reg) counter,
-            records = in(reg) records,
+            number = in(reg) number,
             options(nostack, preserves_flags),
         );
     }

@@ -28,24 +28,29 @@ pub(crate) struct Room {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Transition,
-    Other,
+    Reset,
+    HalfOpen,
 }
 
 /// Records that found no room on the ring.
 #[derive(Clone, Copy)]
 pub(crate) struct Lost {
     pub(crate) transitions: u64,
-    pub(crate) others: u64,
+    pub(crate) resets: u64,
+    pub(crate) half_open: u64,
 }
 
 impl Lost {
     /// One record.
     #[inline(always)]
     pub(crate) const fn one(class: Class) -> Self {
+        let mut lost = Self { transitions: 0, resets: 0, half_open: 0 };
         match class {
-            Class::Transition => Self { transitions: 1, others: 0 },
-            Class::Other => Self { transitions: 0, others: 1 },
+            Class::Transition => lost.transitions = 1,
+            Class::Reset => lost.resets = 1,
+            Class::HalfOpen => lost.half_open = 1,
         }
+        lost
     }
 }
 
@@ -75,7 +80,7 @@ impl Room {
         unsafe { self.bundle.byte_add(self.at as usize).cast() }
     }
 
-    /// Adds the record of `size` bytes that was written there.
+    /// Adds the record of `size` bytes that was written there: a transition, or of a half-open connection.
     ///
     /// # Errors
     /// [`Lost`]: what of the bundle found no room on the ring, this record included.
@@ -88,17 +93,17 @@ impl Room {
             if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 {
                 if !self.nested {
                     lost.transitions += u64::from((*self.waiting).transitions);
-                    lost.others += u64::from((*self.waiting).others);
-                    (*self.waiting).bytes = 0;
-                    (*self.waiting).transitions = 0;
-                    (*self.waiting).others = 0;
+                    lost.resets += u64::from((*self.waiting).resets);
+                    lost.half_open += u64::from((*self.waiting).half_open);
+                    empty(self.waiting);
                 }
                 if output(self.bundle, bytes, wakeup()) { Ok(()) } else { Err(lost) }
             } else {
                 (*self.waiting).bytes = bytes as u32;
                 match class {
                     Class::Transition => (*self.waiting).transitions += 1,
-                    Class::Other => (*self.waiting).others += 1,
+                    Class::Reset => (*self.waiting).resets += 1,
+                    Class::HalfOpen => (*self.waiting).half_open += 1,
                 }
                 Ok(())
             }
@@ -130,13 +135,26 @@ pub(crate) fn flush() -> u32 {
         let bytes = black_box(u64::from((*waiting).bytes));
         let sent = bytes == 0 || output(bundle.cast(), bytes, u64::from(BPF_RB_NO_WAKEUP));
         if sent {
-            (*waiting).bytes = 0;
-            (*waiting).transitions = 0;
-            (*waiting).others = 0;
+            empty(waiting);
         }
         barrier();
         (*waiting).busy = 0;
         if sent { Flushed::DONE } else { Flushed::NO_ROOM }
+    }
+}
+
+/// Begins the bundle anew.
+///
+/// # Safety
+/// `waiting` is a map value of this CPU, and the bundle is marked as busy.
+#[inline(always)]
+unsafe fn empty(waiting: *mut Waiting) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        (*waiting).bytes = 0;
+        (*waiting).transitions = 0;
+        (*waiting).resets = 0;
+        (*waiting).half_open = 0;
     }
 }
 

@@ -78,6 +78,13 @@ pub(crate) fn verdict(candidate: &Candidate<'_>) -> Verdict {
     if undecided { Verdict::Undecided } else { Verdict::Pass }
 }
 
+/// Whether both ports pass.
+#[inline(always)]
+pub(crate) fn ports_pass(tuple: &Tuple) -> bool {
+    let filter = &config().filter;
+    (filter.by_lport == 0 || port_passes(0, tuple.lport)) && rport_passes(filter, tuple.rport)
+}
+
 #[inline(always)]
 fn rport_passes(filter: &Filter, rport: u16) -> bool {
     filter.by_rport == 0 || port_passes(1, rport)

@@ -4,7 +4,7 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use tcptrace_common::{BUNDLE_BYTES, Counters, Waiting};
+use tcptrace_common::{BUNDLE_BYTES, Counters, HalfOpenCounters, Waiting};
 
 /// Records for user space; its size is set by the loader.
 #[map]
@@ -21,6 +21,10 @@ pub(crate) static WAITING: PerCpuArray<Waiting> = PerCpuArray::with_max_entries(
 /// One slot: this CPU's counters.
 #[map]
 pub(crate) static COUNTERS: PerCpuArray<Counters> = PerCpuArray::with_max_entries(1, 0);
+
+/// One slot: this CPU's counters of half-open connections.
+#[map]
+pub(crate) static HALF_OPEN: PerCpuArray<HalfOpenCounters> = PerCpuArray::with_max_entries(1, 0);
 
 /// Local (slot 0) and remote (slot 1) ports that pass, a bit each.
 #[map]

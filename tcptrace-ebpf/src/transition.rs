@@ -129,7 +129,7 @@ fn stream<C: EbpfContext, S: Sock>(
 ) {
     counters.delivered += 1;
     if let Err(lost) = emit::emit(sock, task, view, facts) {
-        account::lost(ctx, counters, lost);
+        account::lost(ctx, &lost);
     }
 }
 

@@ -3,6 +3,8 @@
 mod floor;
 mod flush;
 mod reset;
+mod sock_ops;
+mod synack;
 mod task_file;
 mod tp_btf;
 mod tracepoint;

@@ -38,9 +38,9 @@ fn report<C: EbpfContext>(ctx: &C, sk: *const u8, sent: u16, reason: u32) {
         return;
     }
     let Some(counters) = counters() else { return };
-    counters.others_delivered += 1;
+    counters.resets_delivered += 1;
     if let Err(lost) = emit(sk, sent, reason) {
-        account::lost(ctx, counters, lost);
+        account::lost(ctx, &lost);
     }
 }
 
@@ -48,9 +48,9 @@ fn report<C: EbpfContext>(ctx: &C, sk: *const u8, sent: u16, reason: u32) {
 fn emit(sk: *const u8, sent: u16, reason: u32) -> Result<(), Lost> {
     // SAFETY: no arguments.
     let ktime_ns = unsafe { bpf_ktime_get_ns() };
-    let Some(room) = Room::take() else { return Err(Lost::one(Class::Other)) };
+    let Some(room) = Room::take() else { return Err(Lost::one(Class::Reset)) };
     let record = ResetRecord { kind: KIND_RESET, sent, reason, ktime_ns, skaddr: sk as u64 };
     // SAFETY: there is room for a larger record.
     unsafe { room.record().cast::<ResetRecord>().write(record) };
-    room.add(size_of::<ResetRecord>(), Class::Other)
+    room.add(size_of::<ResetRecord>(), Class::Reset)
 }

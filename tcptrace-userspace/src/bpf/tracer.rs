@@ -135,7 +135,7 @@ impl Tracer {
         }
         // The kernel side counts a record as delivered when it puts it into a bundle.
         sum.delivered = sum.delivered.saturating_sub(sum.lost_ring_full);
-        sum.others_delivered = sum.others_delivered.saturating_sub(sum.others_lost);
+        sum.resets_delivered = sum.resets_delivered.saturating_sub(sum.resets_lost);
         Ok(sum)
     }
 

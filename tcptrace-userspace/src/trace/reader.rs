@@ -237,7 +237,7 @@ impl Reader {
             output: 0,
             undecodable: self.stage.out.account.undecodable,
             missed_runs: self.tracer.missed_runs().unwrap_or(0),
-            others: counters.others_lost,
+            others: counters.resets_lost,
         };
         self.tell(lost);
         self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
@@ -266,7 +266,7 @@ impl Reader {
         let submitted = if count_only { 0 } else { counters.delivered };
         let settle = |account: &Account, written| {
             let lost = account.settle(counters.lost_ring_full, missed_runs.unwrap_or(0), submitted, written);
-            Lost { others: counters.others_lost, ..lost }
+            Lost { others: counters.resets_lost, ..lost }
         };
         // What the writer still holds is not lost yet.
         let before = settle(&self.stage.out.account, self.stage.out.account.sent);
@@ -322,7 +322,7 @@ impl Reader {
             let gone = self.stage.out.is_full() && self.offer() == Offer::Gone;
             let counters = self.tracer.counters()?;
             let account = &self.stage.out.account;
-            let all_read = account.read >= counters.delivered && account.others >= counters.others_delivered;
+            let all_read = account.read >= counters.delivered && account.others >= counters.resets_delivered;
             let complete = self.order.is_drained() && (count_only || all_read);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counters);

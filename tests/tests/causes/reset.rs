@@ -128,11 +128,7 @@ fn in_close_wait(hook: Hook, name: &str) {
         peek(&server);
         drop(server);
         drop((client, listener));
-        vec![
-            end(LISTENER),
-            end("client CLOSE_WAIT reset_by_peer"),
-            end("server FIN_WAIT2 reset_unread"),
-        ]
+        vec![end(LISTENER), end("client CLOSE_WAIT reset_by_peer"), end("server FIN_WAIT2 reset_unread")]
     });
 }
 

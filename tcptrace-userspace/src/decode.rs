@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Buf;
 use tcptrace_common::{
-    Address, CloseEvidence, CloseMetrics, ClosingRecord, KIND_RESET, KIND_TRANSITION, RecordFlags,
-    ResetRecord, TransitionRecord, context_owns,
+    Address, CloseEvidence, CloseMetrics, ClosingRecord, HalfOpenRecord, KIND_HALF_OPEN, KIND_RESET,
+    KIND_TRANSITION, RecordFlags, ResetRecord, TransitionRecord, context_owns,
 };
 use thiserror::Error;
 
@@ -41,6 +41,7 @@ fn record_len(entry: &[u8]) -> usize {
         (Ok(KIND_TRANSITION), Ok(flags)) if flags & RecordFlags::CLOSING != 0 => size_of::<ClosingRecord>(),
         (Ok(KIND_TRANSITION), Ok(_)) => size_of::<TransitionRecord>(),
         (Ok(KIND_RESET), Ok(_)) => size_of::<ResetRecord>(),
+        (Ok(KIND_HALF_OPEN), Ok(_)) => size_of::<HalfOpenRecord>(),
         _ => entry.len(),
     };
     len.min(entry.len())
@@ -49,6 +50,11 @@ fn record_len(entry: &[u8]) -> usize {
 /// Whether a record is about a reset.
 pub fn is_reset(mut record: &[u8]) -> bool {
     record.try_get_u16_ne() == Ok(KIND_RESET)
+}
+
+/// Whether a record is of a half-open connection; its decoder is [`crate::half_open::decode`].
+pub fn is_half_open(mut record: &[u8]) -> bool {
+    record.try_get_u16_ne() == Ok(KIND_HALF_OPEN)
 }
 
 /// When a record was made, `CLOCK_MONOTONIC` in nanoseconds; 0 when it is too short to tell.
@@ -173,7 +179,8 @@ fn closing(mut bytes: &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option
     ))
 }
 
-fn address(bytes: &mut &[u8]) -> Address {
+/// An address as records have it; `bytes` has sixteen or more.
+pub(crate) fn address(bytes: &mut &[u8]) -> Address {
     let mut octets = [0; 16];
     bytes.copy_to_slice(&mut octets);
     Address::from_v6(octets)

@@ -15,6 +15,7 @@ pub mod close;
 pub mod decode;
 pub mod doctor;
 pub mod event;
+pub mod half_open;
 pub mod process;
 pub mod record;
 pub mod sink;

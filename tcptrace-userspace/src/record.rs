@@ -4,14 +4,17 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use tcptrace_common::Counters;
 
-use crate::{close::Closing, event::Event, process::Process, state::State, tracker::Reconciled};
+use crate::{close::Closing, event::Event, half_open, process::Process, state::State, tracker::Reconciled};
 
 /// The one type that travels from the tracker to the sinks.
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "nearly all of them are transitions")]
 pub enum Record {
     /// A socket changed its state.
     Transition(Transition),
+    /// Something happened to a half-open connection.
+    HalfOpen(half_open::Change),
+    /// Records of half-open connections were lost since the last record of this kind.
+    HalfOpenLoss(HalfOpenLoss),
     /// Transitions were lost since the last record of this kind.
     Loss(Loss),
     /// The end of the trace.
@@ -154,6 +157,17 @@ pub struct Loss {
     pub total: NonZeroU64,
 }
 
+/// A loss of records of half-open connections, told where it happened in the stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HalfOpenLoss {
+    /// When it was noticed, nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Since the last such record.
+    pub lost: half_open::Lost,
+    /// Since the start.
+    pub total: u64,
+}
+
 /// The account of a whole trace: `seen = delivered + filtered + lost`, without `missed_runs`, which the
 /// kernel side never saw, and `others`, which are no transitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -182,9 +196,16 @@ pub struct Summary {
     pub reconciled: Reconciled,
     /// Of the sockets that are older than the trace, what could not be seen.
     pub unlisted: Option<String>,
+    /// The account of half-open connections, which do not mix with the transitions; `None` when nobody asked for it.
+    pub half_open: Option<half_open::Summary>,
 }
 
 impl Summary {
+    /// Whether anything was lost.
+    pub fn is_lossy(&self) -> bool {
+        self.lost.total() > 0 || self.half_open.as_ref().is_some_and(|half_open| half_open.lost.total() > 0)
+    }
+
     /// Transitions that the kernel side saw.
     pub fn seen(&self) -> u64 {
         self.counters.total_seen()

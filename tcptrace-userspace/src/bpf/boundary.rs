@@ -3,9 +3,12 @@
 
 #![expect(unsafe_code, reason = "aya, tokio and the kernel ask for promises that the compiler cannot check")]
 
-use std::{io, os::fd::OwnedFd};
+use std::{
+    io,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
 
-use tcptrace_common::{Config, Counters, Waiting};
+use tcptrace_common::{Config, Counters, HalfOpenCounters, Waiting};
 use tokio::io::{Interest, unix::AsyncFd};
 
 /// Settings on their way into the kernel object.
@@ -18,6 +21,11 @@ pub(super) struct PodConfig(pub(super) Config);
 #[repr(transparent)]
 pub(super) struct PodCounters(pub(super) Counters);
 
+/// One CPU's counters of half-open connections on their way out of the kernel.
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+pub(super) struct PodHalfOpenCounters(pub(super) HalfOpenCounters);
+
 /// How much waits on one CPU, on its way out of the kernel.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -28,6 +36,9 @@ unsafe impl aya::Pod for PodConfig {}
 
 // SAFETY: as above.
 unsafe impl aya::Pod for PodCounters {}
+
+// SAFETY: as above.
+unsafe impl aya::Pod for PodHalfOpenCounters {}
 
 // SAFETY: as above.
 unsafe impl aya::Pod for PodWaiting {}
@@ -48,4 +59,21 @@ pub(crate) fn shares_descriptors(pid: u32, tid: u32) -> bool {
     const KCMP_FILES: nix::libc::c_int = 2;
     // SAFETY: takes numbers only, and changes nothing.
     unsafe { nix::libc::syscall(nix::libc::SYS_kcmp, pid, tid, KCMP_FILES, 0_u64, 0_u64) == 0 }
+}
+
+/// The kernel's number of the network namespace that a socket is in; `None` before Linux 5.14.
+pub(crate) fn netns_cookie(socket: &OwnedFd) -> Option<u64> {
+    let mut cookie = 0_u64;
+    let mut size = nix::libc::socklen_t::try_from(size_of::<u64>()).ok()?;
+    // SAFETY: the kernel writes at most `size` bytes to `cookie`, and how many to `size`.
+    let outcome = unsafe {
+        nix::libc::getsockopt(
+            socket.as_raw_fd(),
+            nix::libc::SOL_SOCKET,
+            nix::libc::SO_NETNS_COOKIE,
+            (&raw mut cookie).cast(),
+            &raw mut size,
+        )
+    };
+    (outcome == 0 && cookie != 0).then_some(cookie)
 }

@@ -12,7 +12,8 @@ use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
     Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, boundary::PodConfig, bundles,
-    bundles::Bundles, fdinfo, format, layout, privileges, release, relocate::relocate, resets, ring, tracefs,
+    bundles::Bundles, fdinfo, format, half_open::HalfOpen, layout, privileges, release, relocate::relocate,
+    resets, ring, tracefs,
 };
 
 /// How to trace.
@@ -30,6 +31,8 @@ pub struct Options {
     pub buffer: u64,
     /// Count only, stream nothing.
     pub count_only: bool,
+    /// Report half-open connections as well, as far as the kernel lets.
+    pub half_open: bool,
     /// Sockets to remember in the kernel where a filter needs memory.
     pub max_connections: u32,
     /// Receive the kernel side's diagnostics.
@@ -46,6 +49,7 @@ impl Default for Options {
             rports: None,
             buffer: DEFAULT_BUFFER,
             count_only: false,
+            half_open: false,
             // Only filters remember.
             max_connections: 1,
             verbose: false,
@@ -130,7 +134,7 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
 }
 
 /// The kernel's type information as aya reads it.
-fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
+pub(super) fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
     aya::Btf::parse(vmlinux, Endianness::default()).map_err(|error| Error::Types(error.to_string()))
 }
 
@@ -256,14 +260,16 @@ fn open(
     };
     let log = if options.verbose { Some(EbpfLogger::init(&mut ebpf).map_err(object)?) } else { None };
     attach(&mut ebpf)?;
-    Tracer::new(ebpf, (hook, Features::of(hook, config)), size, events, bundles, counters, log)
+    let half_open = if options.half_open { Some(HalfOpen::attach(&mut ebpf, config, types)?) } else { None };
+    let features = Features::of(hook, config);
+    Tracer::new(ebpf, (hook, features), size, events, bundles, (counters, half_open), log)
 }
 
-fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
+pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
     ebpf.take_map(name).ok_or_else(|| Error::Object(format!("no map {name}")))
 }
 
-fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>
+pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>
 where
     &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
 {
@@ -273,7 +279,7 @@ where
         .map_err(object)
 }
 
-fn object(error: impl std::fmt::Display) -> Error {
+pub(super) fn object(error: impl std::fmt::Display) -> Error {
     Error::Object(error.to_string())
 }
 

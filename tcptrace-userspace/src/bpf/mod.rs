@@ -3,10 +3,12 @@
 mod boundary;
 mod btf;
 mod bundles;
+mod cgroup;
 mod error;
 mod fdinfo;
 mod features;
 mod format;
+mod half_open;
 mod holders;
 mod hook;
 mod layout;
@@ -20,13 +22,14 @@ mod ring;
 mod tracefs;
 mod tracer;
 
-pub(crate) use boundary::shares_descriptors;
 pub use boundary::waitable;
+pub(crate) use boundary::{netns_cookie, shares_descriptors};
 pub use btf::{Btf, BtfError, Field};
 pub use error::Error;
 pub use fdinfo::RunStats;
 pub use features::{Feature, Features};
 pub use format::{FormatError, parse_format};
+pub use half_open::{HalfOpenHooks, Syns};
 pub use holders::{Held, HoldersError, SocketFiles};
 pub use hook::Hook;
 pub use layout::{LayoutError, sock_layout};

@@ -11,14 +11,16 @@ use aya::{
     programs::{Program, ProgramFd},
 };
 use aya_log::EbpfLogger;
-use tcptrace_common::Counters;
+use tcptrace_common::{Counters, HalfOpenCounters};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Error, Features, Hook, RunStats,
     boundary::{self, PodCounters},
     bundles::Bundles,
-    fdinfo, release, resets,
+    fdinfo,
+    half_open::{self, HalfOpen, HalfOpenHooks},
+    release, resets,
     resets::ResetReasons,
 };
 
@@ -31,6 +33,7 @@ pub struct Tracer {
     events: RingBuf<MapData>,
     bundles: Option<Bundles>,
     counters: PerCpuArray<MapData, PodCounters>,
+    half_open: Option<HalfOpen>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
     program: ProgramFd,
@@ -46,7 +49,7 @@ impl Tracer {
         ring_bytes: u32,
         events: RingBuf<MapData>,
         bundles: Option<Bundles>,
-        counters: PerCpuArray<MapData, PodCounters>,
+        (counters, half_open): (PerCpuArray<MapData, PodCounters>, Option<HalfOpen>),
         log: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> Result<Self, Error> {
         let program = match ebpf.program_mut(hook.program()) {
@@ -66,6 +69,7 @@ impl Tracer {
             events,
             bundles,
             counters,
+            half_open,
             log,
             program,
             keeps_missed_runs,
@@ -139,6 +143,24 @@ impl Tracer {
         Ok(sum)
     }
 
+    /// Which programs see half-open connections; `None` when nobody asked for them.
+    pub fn half_open(&self) -> Option<&HalfOpenHooks> {
+        self.half_open.as_ref().map(HalfOpen::hooks)
+    }
+
+    /// SYN-ACKs sent again that the kernel did not run the program for; 0 where it does not tell.
+    pub fn half_open_missed_runs(&self) -> u64 {
+        self.half_open.as_ref().map_or(0, HalfOpen::missed_runs)
+    }
+
+    /// Their counters, of all CPUs together; zero when nobody asked for them.
+    ///
+    /// # Errors
+    /// [`Error::Counters`].
+    pub fn half_open_counters(&self) -> Result<HalfOpenCounters, Error> {
+        self.half_open.as_ref().map_or_else(|| Ok(HalfOpenCounters::default()), HalfOpen::counters)
+    }
+
     /// Runs of the program that the kernel skipped; `None` where it does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
         let missed = fdinfo::missed_runs(&self.program.as_fd())?;
@@ -155,7 +177,7 @@ impl Tracer {
         fdinfo::jited(&self.program.as_fd())
     }
 
-    /// Detaches the program: nothing new is counted or sent, what is there can still be flushed and drained.
+    /// Detaches the programs: nothing new is counted or sent, what is there can still be flushed and drained.
     pub fn detach(&mut self) {
         // Only a program that is not loaded cannot be unloaded.
         let _ = match self.ebpf.program_mut(self.hook.program()) {
@@ -164,6 +186,7 @@ impl Tracer {
             _ => Ok(()),
         };
         resets::detach(&mut self.ebpf);
+        half_open::detach(&mut self.ebpf);
     }
 
     /// The ring as something to wait for: readable when the kernel side says that it fills up. Must be called

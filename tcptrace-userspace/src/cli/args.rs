@@ -16,7 +16,7 @@ use crate::{
     bpf::{self, DEFAULT_BUFFER, Hook},
     sink::{Format, TimeColumn, View},
     state::State,
-    trace::Settings,
+    trace::{HalfOpenBy, Settings},
 };
 
 /// Trace TCP state transitions live, by eBPF.
@@ -71,6 +71,10 @@ pub struct TraceArgs {
     /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
     #[arg(long)]
     pub no_inferred: bool,
+    /// Show half-open connections, too: SYN received, final ACK not yet. By `events` (each SYN and SYN-ACK sent again)
+    /// or by a `poll` a second
+    #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "events")]
+    pub half_open: Option<HalfOpenBy>,
     /// Transitions from or to these states, such as CLOSE_WAIT,LAST_ACK
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
     pub state: Vec<State>,
@@ -134,13 +138,15 @@ pub struct CaptureArgs {
 
 impl TraceArgs {
     /// What the user should know before waiting for something that cannot come.
-    pub fn note(&self) -> Option<String> {
-        let wanted = [&self.state, &self.from_state, &self.to_state];
-        let unseen = wanted.into_iter().flatten().find(|state| UNSEEN.contains(state))?;
-        Some(format!(
-            "note: the kernel reports no transitions from or to {unseen}; FIN_WAIT2 -> CLOSE is where a socket \
-             usually passes into TIME_WAIT"
-        ))
+    pub fn note(&self) -> Option<&'static str> {
+        let wanted = || [&self.state, &self.from_state, &self.to_state].into_iter().flatten();
+        if self.half_open.is_none() && wanted().any(|state| *state == State::NEW_SYN_RECV) {
+            return Some(
+                "note: the kernel reports no transitions from or to NEW_SYN_RECV; --half-open shows them",
+            );
+        }
+        let hidden = self.no_inferred && wanted().any(|state| *state == State::TIME_WAIT);
+        hidden.then_some("note: transitions from and to TIME_WAIT are inferred, which --no-inferred hides")
     }
 
     /// Validates what clap cannot.
@@ -151,6 +157,8 @@ impl TraceArgs {
         let mut settings = self.capture.settings()?;
         settings.bpf.count_only = self.quiet;
         settings.infer = !self.no_inferred;
+        settings.half_open = self.half_open;
+        settings.bpf.half_open = self.half_open == Some(HalfOpenBy::Events);
         settings.bpf.filter.states = state_bits(&self.state);
         settings.bpf.filter.old_states = state_bits(&self.from_state);
         settings.bpf.filter.new_states = state_bits(&self.to_state);
@@ -173,6 +181,7 @@ impl CaptureArgs {
                 rports: self.filter.rports(),
                 buffer: self.buffer,
                 count_only: false,
+                half_open: false,
                 max_connections: self.max_connections,
                 verbose: self.verbose,
             },
@@ -181,6 +190,7 @@ impl CaptureArgs {
                 (_, true) => Format::Csv,
                 _ => self.output,
             },
+            half_open: None,
             view: View::Transitions,
             infer: false,
             snapshot: !self.no_snapshot,
@@ -195,8 +205,5 @@ impl CaptureArgs {
         })
     }
 }
-
-/// States that live in small sockets of their own, for which the kernel reports no transitions.
-const UNSEEN: [State; 2] = [State(6), State(12)];
 
 const _: () = assert!(DEFAULT_BUFFER == 4 << 20, "the default of --buffer says 4M");

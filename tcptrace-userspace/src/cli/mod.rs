@@ -76,7 +76,7 @@ fn run(settings: anyhow::Result<trace::Settings>, note: Option<String>) -> anyho
     }
     let outcome = trace::run(&settings)?;
     Ok(match outcome {
-        trace::Outcome::Done(summary) if summary.lost.total() > 0 => LOSSY,
+        trace::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
         trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,
     })
 }

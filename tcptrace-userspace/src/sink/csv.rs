@@ -10,11 +10,12 @@ use super::{
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
-    record::{Loss, Origin, Record, Transition},
+    half_open::Change,
+    record::{Origin, Owner, Record, Transition},
     state::State,
 };
 
-const COLUMNS: [&str; 39] = [
+const COLUMNS: [&str; 42] = [
     "type",
     "time",
     "ktime_ns",
@@ -54,6 +55,9 @@ const COLUMNS: [&str; 39] = [
     "owner_unit",
     "owner_container",
     "owner_others",
+    "half_open_cause",
+    "half_open_retransmits",
+    "half_open_open",
 ];
 /// Where `lost` stands, and how many follow it: new columns go to the end.
 const LOST: usize = 28;
@@ -79,7 +83,14 @@ impl Sink for Csv {
             Record::Transition(transition) => {
                 transition_row(out, self.time.format(transition.event.ktime_ns), transition);
             }
-            Record::Loss(loss) => loss_row(out, self.time.format(loss.ktime_ns), loss),
+            Record::HalfOpen(change) => half_open_row(out, self.time.format(change.ktime_ns), change),
+            Record::Loss(loss) => {
+                loss_row(out, b"loss,", self.time.format(loss.ktime_ns), loss.ktime_ns, loss.lost.total());
+            }
+            Record::HalfOpenLoss(loss) => {
+                let time = self.time.format(loss.ktime_ns);
+                loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
+            }
             // The account does not fit into these columns; it goes to standard error.
             Record::Summary(_) => {}
         }
@@ -104,10 +115,7 @@ fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
     next(out, |out| put::state(out, event.new_state));
     next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));
     let owner = transition.owner.as_ref();
-    next_number(out, owner.map(|owner| owner.pid));
-    next_name(out, owner.map(|owner| &owner.comm[..]));
-    next_number(out, owner.map(|owner| owner.uid));
-    next_word(out, owner.map(|owner| owner.provenance.name()));
+    next_owner(out, owner);
     // Of what is inferred nothing ran.
     let context = (transition.origin == Origin::Observed).then_some(&event.context);
     next_number(out, context.map(|context| context.pid));
@@ -136,17 +144,50 @@ fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
     next_number(out, transition.at_least_ns.map(|ns| ns / 1_000));
     next_process(out, owner.and_then(|owner| owner.process.as_deref()));
     next_number(out, owner.map(|owner| owner.others.as_ref().map_or(0, |others| others.len())));
+    out.extend_from_slice(b",,,\n");
+}
+
+/// Appends a row for a half-open connection: the columns that it shares with a transition, and its own.
+fn half_open_row(out: &mut Vec<u8>, time: &str, change: &Change) {
+    let connection = &change.connection;
+    let (old, new) = change.what.states();
+    out.extend_from_slice(b"half_open,");
+    out.extend_from_slice(time.as_bytes());
+    next(out, |out| put::number(out, change.ktime_ns));
+    next(out, |out| put::number(out, connection.cookie));
+    next_number(out, connection.netns);
+    next(out, |out| put::number(out, connection.family()));
+    next(out, |out| put::address(out, connection.laddr));
+    next(out, |out| put::number(out, connection.lport));
+    next(out, |out| put::address(out, connection.raddr));
+    next(out, |out| put::number(out, connection.rport));
+    next(out, |out| put::state(out, old));
+    next(out, |out| put::state(out, new));
+    next_number(out, change.age_ns.map(|ns| ns / 1_000));
+    next_owner(out, change.owner.as_ref());
+    let filled = 17;
+    out.resize(out.len() + COLUMNS.len() - 3 - filled, b',');
+    next_word(out, change.what.cause());
+    next_number(out, Some(change.retransmits));
+    next_number(out, Some(change.open));
     out.push(b'\n');
 }
 
 /// Appends a row for a loss: when, and in its column how many.
-fn loss_row(out: &mut Vec<u8>, time: &str, loss: &Loss) {
-    out.extend_from_slice(b"loss,");
+fn loss_row(out: &mut Vec<u8>, kind: &[u8], time: &str, ktime_ns: u64, lost: u64) {
+    out.extend_from_slice(kind);
     out.extend_from_slice(time.as_bytes());
-    next_number(out, Some(loss.ktime_ns));
+    next_number(out, Some(ktime_ns));
     let filled = 3;
     out.resize(out.len() + LOST - filled, b',');
-    next_number(out, Some(loss.lost.total()));
+    next_number(out, Some(lost));
     out.resize(out.len() + AFTER_LOST, b',');
     out.push(b'\n');
+}
+
+fn next_owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
+    next_number(out, owner.map(|owner| owner.pid));
+    next_name(out, owner.map(|owner| &owner.comm[..]));
+    next_number(out, owner.map(|owner| owner.uid));
+    next_word(out, owner.map(|owner| owner.provenance.name()));
 }

@@ -2,12 +2,13 @@
 
 use std::io;
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Sink, json_transition};
+use super::{Sink, json_half_open, json_transition};
 use crate::{
     clock::{Clock, TimeFormat},
-    record::{Loss, Lost, Record, Summary},
+    half_open,
+    record::{HalfOpenLoss, Loss, Lost, Record, Summary},
     state::State,
     tracker::Reconciled,
 };
@@ -34,6 +35,13 @@ impl Sink for Json {
         match record {
             Record::Transition(transition) => {
                 json_transition::write(out, self.time.format(transition.event.ktime_ns), transition)?;
+            }
+            Record::HalfOpen(change) => {
+                json_half_open::write(out, self.time.format(change.ktime_ns), change)?;
+            }
+            Record::HalfOpenLoss(loss) => {
+                let time = self.time.format(loss.ktime_ns);
+                serde_json::to_writer(&mut *out, &half_open_loss_line(time, loss))?;
             }
             Record::Loss(loss) => {
                 serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))?;
@@ -81,6 +89,62 @@ fn loss_line<'a>(time: &'a str, loss: &Loss) -> LossLine<'a> {
 }
 
 #[derive(Serialize)]
+struct HalfOpenLossLine<'a> {
+    schema: u32,
+    r#type: &'static str,
+    time: &'a str,
+    ktime_ns: u64,
+    lost: half_open::Lost,
+    total: u64,
+}
+
+fn half_open_loss_line<'a>(time: &'a str, loss: &HalfOpenLoss) -> HalfOpenLossLine<'a> {
+    let HalfOpenLoss { ktime_ns, lost, total } = *loss;
+    HalfOpenLossLine { schema: SCHEMA, r#type: "half_open_loss", time, ktime_ns, lost, total }
+}
+
+/// The account of half-open connections, inside of the summary.
+#[derive(Serialize)]
+struct HalfOpenSummary<'a> {
+    followed: Option<half_open::Counts>,
+    syns: u64,
+    retransmits: u64,
+    seen: u64,
+    delivered: u64,
+    filtered: u64,
+    lost: half_open::Lost,
+    unpolled: Option<&'a str>,
+    namespaces: Vec<Netstat<'a>>,
+}
+
+struct Netstat<'a>(&'a half_open::NamespaceCounters);
+
+impl Serialize for Netstat<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("netns", &self.0.netns)?;
+        for (name, value) in self.0.grown.values() {
+            map.serialize_entry(name, &value)?;
+        }
+        map.end()
+    }
+}
+
+fn half_open_summary(summary: &half_open::Summary) -> HalfOpenSummary<'_> {
+    HalfOpenSummary {
+        followed: summary.followed,
+        syns: summary.counters.syns,
+        retransmits: summary.counters.retransmits,
+        seen: summary.counters.seen(),
+        delivered: summary.delivered,
+        filtered: summary.filtered,
+        lost: summary.lost,
+        unpolled: summary.unpolled.as_deref(),
+        namespaces: summary.namespaces.iter().map(Netstat).collect(),
+    }
+}
+
+#[derive(Serialize)]
 struct SummaryLine<'a> {
     schema: u32,
     r#type: &'static str,
@@ -101,6 +165,8 @@ struct SummaryLine<'a> {
     other_protocol: u64,
     same_state: u64,
     matrix: Vec<MatrixRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    half_open: Option<HalfOpenSummary<'a>>,
 }
 
 #[derive(Serialize)]
@@ -137,5 +203,6 @@ fn summary_line<'a>(time: &'a str, summary: &'a Summary) -> SummaryLine<'a> {
                 count,
             })
             .collect(),
+        half_open: summary.half_open.as_ref().map(half_open_summary),
     }
 }

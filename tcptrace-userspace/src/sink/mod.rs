@@ -3,7 +3,9 @@
 mod columns;
 mod csv;
 mod csv_put;
+mod half_open;
 mod json;
+mod json_half_open;
 mod json_process;
 mod json_put;
 mod json_transition;

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::{
     Sink, Style,
     columns::{self, ADDRESS, OWNER, SPAN, Time},
-    put, wide,
+    half_open, put, wide,
 };
 use crate::{
     close::Cause,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Width of `ESTABLISHED`.
-const STATE: usize = 11;
+pub(super) const STATE: usize = 11;
 
 pub(super) struct Text {
     time: Time,
@@ -82,6 +82,10 @@ impl Sink for Text {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
             Record::Transition(transition) => self.transition(transition, out),
+            Record::HalfOpen(change) => {
+                half_open::change(&mut self.time, change, (self.colour, self.wide), out)
+            }
+            Record::HalfOpenLoss(loss) => half_open::lost(&mut self.time, loss, self.colour, out),
             Record::Loss(loss) => lost(&mut self.time, loss, self.colour, out),
             // People read it on standard error, below the table.
             Record::Summary(_) => Ok(()),

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use super::put;
 use crate::{
     close::Closing,
-    event::{Context, Event},
+    event::Context,
     process::Process,
     record::{Origin, Transition},
     text::{Escaped, Span},
@@ -14,7 +14,7 @@ use crate::{
 /// Appends the details of a transition.
 pub(super) fn transition(out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
     let event = &transition.event;
-    netns(out, event)?;
+    netns(out, event.netns)?;
     write!(out, " cookie={}", event.cookie)?;
     match transition.origin {
         Origin::Observed => context(out, &event.context)?,
@@ -54,8 +54,8 @@ pub(super) fn owner(out: &mut Vec<u8>, process: &Process) -> io::Result<()> {
 }
 
 /// Appends the network namespace.
-pub(super) fn netns(out: &mut Vec<u8>, event: &Event) -> io::Result<()> {
-    match event.netns {
+pub(super) fn netns(out: &mut Vec<u8>, netns: Option<u32>) -> io::Result<()> {
+    match netns {
         Some(inode) => write!(out, " netns={inode}"),
         None => write!(out, " netns=-"),
     }

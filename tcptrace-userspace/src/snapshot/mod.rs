@@ -11,6 +11,7 @@ mod dump;
 mod gaps;
 mod namespaces;
 mod socket;
+mod visit;
 mod work;
 
 use std::path::PathBuf;
@@ -20,6 +21,7 @@ use thiserror::Error;
 pub use answer::{AnswerError, decode};
 pub use gaps::{Gaps, Obstacle, Unseen};
 pub use socket::{Info, Kind, Socket, Timer, TimerKind};
+pub(crate) use visit::visit;
 
 /// What to ask for.
 #[derive(Clone, Debug, Default)]

@@ -1,6 +1,8 @@
 //! The tracing session: attach, drain, track, hand to the writer, and account for all of it at the end.
 
 mod account;
+mod half_open;
+mod half_open_summary;
 mod identities;
 mod lister;
 mod listing;
@@ -25,6 +27,7 @@ use crate::{
     record::{Record, Summary},
     sink::{self, Format, Style, TimeColumn, View},
     sockets::Wanted,
+    text::Escaped,
     tracker::{self, Tracker},
 };
 
@@ -47,6 +50,8 @@ pub struct Settings {
     pub infer: bool,
     /// List the sockets that are older than the trace.
     pub snapshot: bool,
+    /// Follow half-open connections, and by what.
+    pub half_open: Option<HalfOpenBy>,
     /// Output format.
     pub format: Format,
     /// What becomes a line.
@@ -59,6 +64,15 @@ pub struct Settings {
     pub duration: Option<Duration>,
     /// Stop after this many lines.
     pub count: Option<u64>,
+}
+
+/// How to follow half-open connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum HalfOpenBy {
+    /// Each SYN and each SYN-ACK that is sent again, as far as the kernel lets; and polls for what these do not tell.
+    Events,
+    /// A poll a second, which costs nothing per SYN and misses what is shorter.
+    Poll,
 }
 
 /// How a trace ended.
@@ -109,6 +123,11 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     // Nothing follows the header when transitions are only counted.
     let header = !settings.bpf.count_only;
     let writer = Writer::start(sink::sink(&style), io::stdout(), header).map_err(Error::Setup)?;
+    let half_open = settings.half_open.map(|_| half_open::Side::start(settings, &tracer)).transpose();
+    let half_open = half_open.map_err(Error::Setup)?;
+    if let Some(by) = settings.half_open {
+        announce_half_open(&tracer, by);
+    }
     announce(&tracer, settings.view);
 
     let features = tracer.features();
@@ -133,7 +152,7 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     // People's short format has no room for it.
     let identities = (settings.format != Format::Text).then(Identities::new);
     let outgoing = Outgoing::new(settings.view, settings.count);
-    let mut reader = Reader::new(tracer, tracker, writer, outgoing, (lists, identities));
+    let mut reader = Reader::new(tracer, tracker, writer, outgoing, (lists, identities, half_open));
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration))?;
 
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;
@@ -163,6 +182,22 @@ fn announce(tracer: &bpf::Tracer, view: View) {
         tracer.hook(),
         tracer.ring_bytes() >> 10
     );
+}
+
+/// Tells on standard error what of half-open connections cannot be seen at once.
+fn announce_half_open(tracer: &bpf::Tracer, by: HalfOpenBy) {
+    let Some(hooks) = tracer.half_open().filter(|_| by == HalfOpenBy::Events) else { return };
+    let notes = [
+        hooks.syns.as_ref().err().map(|why| format!("no SYN is seen, a poll a second has to do ({why})")),
+        hooks.syns.as_ref().ok().filter(|syns| !syns.whole_host).map(|_| {
+            "SYNs are seen of the cgroups that this process can see; a poll a second finds the others"
+                .to_owned()
+        }),
+        hooks.retransmits.as_ref().err().map(|why| format!("no SYN-ACK is seen that is sent again ({why})")),
+    ];
+    for note in notes.into_iter().flatten() {
+        let _ = writeln!(io::stderr(), "tcptrace: note: half-open connections: {}", Escaped(note.as_bytes()));
+    }
 }
 
 /// What the reader hands to the writer at once.

@@ -7,6 +7,7 @@ use tokio::io::unix::AsyncFd;
 use super::{
     Error,
     account::Account,
+    half_open::Side,
     identities::Identities,
     lister::Progress,
     listing::{Listing, Scope},
@@ -18,7 +19,7 @@ use super::{
 use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
-    decode::{decode, is_reset, records},
+    decode::{decode, is_half_open, is_reset, records},
     event::Observed,
     record::{Loss, Lost, Record, Summary},
     sink::View,
@@ -61,17 +62,24 @@ pub(super) struct Reader {
 struct Stage {
     tracker: Tracker,
     identities: Option<Identities>,
+    half_open: Option<Side>,
     out: Outgoing,
 }
 
 impl Stage {
     fn take(&mut self, bytes: &[u8]) {
-        let Self { tracker, identities, out } = self;
+        let Self { tracker, identities, half_open, out } = self;
+        if let Some(side) = half_open.as_mut().filter(|_| is_half_open(bytes)) {
+            return side.take(bytes, tracker, out);
+        }
         match decode(bytes) {
             Ok(Observed::Transition(mut event)) => {
                 out.account.read += 1;
                 if let Some(identities) = identities {
                     identities.look(&mut event);
+                }
+                if let Some(side) = half_open {
+                    side.transition(&event, tracker, out);
                 }
                 tracker.track(event, |transition| out.push(transition));
             }
@@ -126,6 +134,14 @@ impl Stage {
         let Self { tracker, out, .. } = self;
         tracker.finish(|transition| out.push(transition));
     }
+
+    /// Every event up to this time was taken.
+    fn caught_up(&mut self, until_ns: u64) {
+        let Self { tracker, half_open, out, .. } = self;
+        if let Some(side) = half_open {
+            side.caught_up(until_ns, tracker, out);
+        }
+    }
 }
 
 impl Reader {
@@ -134,9 +150,9 @@ impl Reader {
         tracker: Tracker,
         writer: Writer,
         out: Outgoing,
-        (lists, identities): (Option<Lists>, Option<Identities>),
+        (lists, identities, half_open): (Option<Lists>, Option<Identities>, Option<Side>),
     ) -> Self {
-        let stage = Stage { tracker, identities, out };
+        let stage = Stage { tracker, identities, half_open, out };
         Self { tracer, order: Order::default(), stage, writer, lists, released_ns: 0, told: Lost::default() }
     }
 
@@ -221,7 +237,9 @@ impl Reader {
     /// Fills the batch with what is ready.
     fn fill(&mut self) {
         while !self.stage.out.is_full() && !self.stage.out.is_satisfied() {
-            let Some(record) = self.order.next() else { return };
+            let Some(record) = self.order.next() else {
+                return self.stage.caught_up(self.released_ns);
+            };
             self.stage.take(record);
         }
     }
@@ -242,6 +260,11 @@ impl Reader {
         self.tell(lost);
         self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
         self.confirm();
+        let half_open =
+            (self.tracer.half_open_counters()?.lost_ring_full, self.tracer.half_open_missed_runs());
+        if let Some(side) = &mut self.stage.half_open {
+            side.check(half_open, &self.stage.tracker, &mut self.stage.out);
+        }
         Ok(self.drain())
     }
 
@@ -256,11 +279,16 @@ impl Reader {
         self.tracer.detach();
         let end_ns = monotonic_ns();
         // A trace may be shorter than the list takes.
-        while self.waits_for_list() && !patience.is_over(0) {
+        while self.waits_for_list() && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }
         let counters = self.read_rest(&mut patience, count_only)?;
         self.stage.finish();
+        let half_open = self.tracer.half_open_counters()?;
+        let Stage { half_open: side, out, .. } = &mut self.stage;
+        let half_open = side
+            .as_mut()
+            .map(|side| side.finish(half_open, self.tracer.half_open_missed_runs(), &mut out.batch));
 
         let missed_runs = self.tracer.missed_runs();
         let submitted = if count_only { 0 } else { counters.delivered };
@@ -287,6 +315,7 @@ impl Reader {
                 View::Transitions => None,
                 View::Connections => Some(self.stage.out.account.connections),
             },
+            half_open,
         };
         self.stage.out.batch.push(Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
@@ -297,6 +326,9 @@ impl Reader {
             summary.lost = settle(&self.stage.out.account, written.transitions);
             summary.delivered = written.transitions;
             summary.connections = summary.connections.map(|_| written.connections);
+        }
+        if let (Some(side), Some(half_open)) = (&self.stage.half_open, &mut summary.half_open) {
+            side.settle(half_open, written.half_open);
         }
         Ok((summary, ending))
     }
@@ -323,7 +355,10 @@ impl Reader {
             let counters = self.tracer.counters()?;
             let account = &self.stage.out.account;
             let all_read = account.read >= counters.delivered && account.others >= counters.resets_delivered;
-            let complete = self.order.is_drained() && (count_only || all_read);
+            let half_open = self.tracer.half_open_counters()?;
+            let complete = self.order.is_drained()
+                && (count_only || all_read)
+                && self.stage.half_open.as_ref().is_none_or(|side| side.is_complete(&half_open));
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counters);
             }
@@ -341,6 +376,9 @@ impl Reader {
         }
         if let Some(total) = NonZeroU64::new(lost.total()) {
             self.stage.tracker.gap(monotonic_ns());
+            if let Some(side) = &mut self.stage.half_open {
+                side.gap(monotonic_ns());
+            }
             let loss = Loss { ktime_ns: monotonic_ns(), lost: since, total };
             self.stage.out.batch.push(Record::Loss(loss));
             self.told = lost;

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write as _},
 };
 
+use super::half_open_summary;
 use crate::{
     record::{Lost, Summary},
     state::State,
@@ -80,6 +81,9 @@ fn render(summary: &Summary, counted: bool) -> String {
     if !summary.missed_runs_known {
         text.push_str("This kernel does not tell how often it skipped the program.\n");
     }
+    if let Some(half_open) = &summary.half_open {
+        half_open_summary::render(half_open, &mut text);
+    }
     matrix(summary, &mut text);
     for advice in advice(lost) {
         let _ = writeln!(text, "{advice}");
@@ -140,6 +144,7 @@ mod tests {
             inferred: 3,
             reconciled: Reconciled::default(),
             unlisted: None,
+            half_open: None,
         }
     }
 

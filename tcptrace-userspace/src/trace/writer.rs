@@ -50,6 +50,7 @@ pub(super) enum Ending {
 struct Progress {
     transitions: AtomicU64,
     connections: AtomicU64,
+    half_open: AtomicU64,
 }
 
 impl Progress {
@@ -58,9 +59,12 @@ impl Progress {
         let observed = || {
             batch.iter().filter_map(|record| match record {
                 Record::Transition(transition) if transition.origin == Origin::Observed => Some(transition),
-                Record::Transition(_) | Record::Loss(_) | Record::Summary(_) => None,
+                _ => None,
             })
         };
+        let half_open =
+            batch.iter().filter(|record| matches!(record, Record::HalfOpen(change) if change.recorded));
+        self.half_open.fetch_add(half_open.count() as u64, Ordering::Release);
         let connections = observed().filter(|transition| transition.ends_connection()).count();
         self.connections.fetch_add(connections as u64, Ordering::Release);
         self.transitions.fetch_add(observed().count() as u64, Ordering::Release);
@@ -70,16 +74,19 @@ impl Progress {
         Written {
             transitions: self.transitions.load(Ordering::Acquire),
             connections: self.connections.load(Ordering::Acquire),
+            half_open: self.half_open.load(Ordering::Acquire),
         }
     }
 }
 
 /// What was written in all.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) transitions: u64,
     /// Of these, ends of connections.
     pub(super) connections: u64,
+    /// Records of half-open connections.
+    pub(super) half_open: u64,
 }
 
 pub(super) struct Writer {
@@ -134,9 +141,9 @@ impl Writer {
         self.thread.is_finished()
     }
 
-    /// Transitions written so far.
-    pub(super) fn written(&self) -> u64 {
-        self.progress.transitions.load(Ordering::Acquire)
+    /// What has been written so far.
+    pub(super) fn written(&self) -> Written {
+        self.progress.all()
     }
 
     /// Waits for the queue to be written, as long as `patience` lasts; returns what was.
@@ -144,7 +151,7 @@ impl Writer {
         self.queue = None;
         while !self.thread.is_finished() {
             if patience.is_over(self.written()) {
-                return (self.progress.all(), Ending::Stalled);
+                return (self.written(), Ending::Stalled);
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -162,17 +169,17 @@ impl Writer {
 pub(super) struct Patience {
     grace: Duration,
     deadline: Instant,
-    written: u64,
+    written: Written,
 }
 
 impl Patience {
     pub(super) fn new(grace: Duration) -> Self {
-        Self { grace, deadline: Instant::now() + grace, written: 0 }
+        Self { grace, deadline: Instant::now() + grace, written: Written::default() }
     }
 
     /// Whether the grace has passed since `written` last grew.
-    pub(super) fn is_over(&mut self, written: u64) -> bool {
-        if written > self.written {
+    pub(super) fn is_over(&mut self, written: Written) -> bool {
+        if written != self.written {
             self.written = written;
             self.deadline = Instant::now() + self.grace;
         }

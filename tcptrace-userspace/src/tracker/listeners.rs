@@ -73,13 +73,13 @@ impl Listeners {
         sockets.push((identity, owner));
     }
 
-    /// The owner of the listener that `child` came from: bound to its address, or to any. Nobody when several
-    /// processes listen there, since which of them the kernel chose is not to be seen.
-    pub(super) fn owner(&self, child: &Event) -> Option<Owner> {
+    /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
+    /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen.
+    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Owner> {
         let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-        let sockets = std::iter::once(child.laddr)
+        let sockets = std::iter::once(laddr)
             .chain(any)
-            .find_map(|laddr| self.by_address.get(&(child.netns, laddr, child.lport)))?;
+            .find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
         let (_, first) = sockets.first()?;
         sockets
             .iter()

@@ -14,7 +14,7 @@ mod reconcile;
 mod resets;
 mod small;
 
-use std::collections::HashSet;
+use std::{collections::HashSet, net::IpAddr};
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
@@ -264,6 +264,11 @@ impl Tracker {
         }
     }
 
+    /// The owner of the listener that a connection to this address and port comes from, marked as inherited.
+    pub fn listener_owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Owner> {
+        self.listeners.owner(netns, laddr, lport)
+    }
+
     /// Sockets forgotten for want of room, small ones included.
     pub fn evicted(&self) -> u64 {
         self.evicted + self.small.evicted()
@@ -330,7 +335,7 @@ impl Tracker {
                 process: event.process.clone(),
             })
         } else if starts_as_child(event) {
-            self.listeners.owner(event)
+            self.listeners.owner(event.netns, event.laddr, event.lport)
         } else {
             socket.and_then(|socket| socket.owner.clone())
         };

@@ -154,18 +154,25 @@ pub(crate) fn story() -> Vec<Record> {
         evicted: 0,
         connections: None,
         inferred: 2,
+        half_open: None,
         reconciled: Reconciled { appeared: 1, vanished: 2, changed: 3 },
         unlisted: None,
     })));
     records
 }
 
+/// The story as a sink writes it.
 pub(crate) fn written(style: &Style) -> String {
+    write(style, &story())
+}
+
+/// Records as a sink writes them, with its header.
+pub(crate) fn write(style: &Style, records: &[Record]) -> String {
     let mut sink = sink(style);
     let mut out = Vec::new();
     sink.header(&mut out).unwrap();
-    for record in story() {
-        sink.write(&record, &mut out).unwrap();
+    for record in records {
+        sink.write(record, &mut out).unwrap();
     }
     String::from_utf8(out).unwrap()
 }

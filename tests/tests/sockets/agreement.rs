@@ -16,7 +16,7 @@ pub(crate) fn assert_agree(told: &[Value], witnessed: &[ss::Line]) {
         .collect();
     let witnessed: BTreeMap<u64, Value> = witnessed.iter().map(|line| (line.cookie, of_ss(line))).collect();
     let list = |all: &BTreeMap<u64, Value>| {
-        all.iter().map(|(cookie, value)| format!("{cookie}: {value}\n")).collect::<String>()
+        all.iter().map(|(cookie, value)| format!("{cookie}: {value}")).collect::<Vec<_>>().join("\n")
     };
     assert_eq!(list(&told), list(&witnessed), "tcptrace on the left, ss on the right");
 }

@@ -89,10 +89,7 @@ fn connected(kept: &mut Vec<Socket>, address: SocketAddr) -> (Socket, Socket) {
 }
 
 fn to(address: SocketAddr) -> SocketAddr {
-    match address.ip().is_unspecified() {
-        true => Family::MappedServer.connect(address.port()),
-        false => address,
-    }
+    if address.ip().is_unspecified() { Family::MappedServer.connect(address.port()) } else { address }
 }
 
 /// A socket, or two, in each state but CLOSE: nine of them with a program, three without.

@@ -117,7 +117,7 @@ fn ages() {
     };
     // All are older than the wait, and not older than the test; a jiffy may be missing. Some are told as younger: there,
     // something was sent again meanwhile.
-    let least = wait - Duration::from_millis(50);
+    let least = wait.saturating_sub(Duration::from_millis(50));
     for state in ["ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2", "TIME_WAIT"] {
         let sockets = with_age(state);
         let age =

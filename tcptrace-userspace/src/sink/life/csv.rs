@@ -83,8 +83,8 @@ impl Sink for Csv {
                 connection_row(out, self.time.format(transition.event.ktime_ns), transition);
             }
             Record::Loss(loss) => loss_row(out, self.time.format(loss.ktime_ns), loss),
-            // The account does not fit into these columns; it goes to standard error.
-            Record::Transition(_) | Record::Summary(_) => {}
+            // The account does not fit into these columns; it goes to standard error. Half-open connections are none yet.
+            Record::Transition(_) | Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) => {}
         }
         Ok(())
     }

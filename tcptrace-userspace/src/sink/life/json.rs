@@ -36,7 +36,8 @@ impl Sink for Json {
             Record::Transition(transition) if transition.ends_connection() => {
                 connection(out, self.time.format(transition.event.ktime_ns), transition)
             }
-            Record::Transition(_) => Ok(()),
+            // A half-open connection is none yet.
+            Record::Transition(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) => Ok(()),
             Record::Loss(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }

@@ -102,8 +102,10 @@ impl Sink for Text {
                 self.connection(transition, out)
             }
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
-            // People read the account on standard error.
-            Record::Transition(_) | Record::Summary(_) => Ok(()),
+            // People read the account on standard error. Half-open connections are none yet.
+            Record::Transition(_) | Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) => {
+                Ok(())
+            }
         }
     }
 }
@@ -124,7 +126,7 @@ fn details(end: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
     for (state, ns) in end.closing.iter().flat_map(|closing| &closing.states) {
         write!(out, " {state}={}", Span(*ns))?;
     }
-    wide::netns(out, &end.event)?;
+    wide::netns(out, end.event.netns)?;
     write!(out, " cookie={}", end.event.cookie)?;
     match &end.owner {
         Some(owner) => write!(out, " uid={}", owner.uid)?,

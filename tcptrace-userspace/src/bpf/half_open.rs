@@ -1,0 +1,139 @@
+//! The programs that see half-open connections, beside the one on the hook. Each is optional.
+
+use std::{fs, os::fd::AsFd as _};
+
+use aya::{
+    Ebpf,
+    maps::{MapData, PerCpuArray},
+    programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramFd, SockOps},
+};
+use tcptrace_common::{Config, HalfOpenCounters, Known};
+
+use super::{
+    Error,
+    boundary::PodHalfOpenCounters,
+    cgroup, fdinfo,
+    load::{kernel_types, map, object, program, refusal},
+};
+
+/// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
+const SYN: [&str; 2] = ["syn_netns", "syn"];
+const SYNACK: &str = "synack";
+
+/// What is attached of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HalfOpenHooks {
+    /// Each SYN that is queued, by sock_ops; why not otherwise.
+    pub syns: Result<Syns, String>,
+    /// Each SYN-ACK that is sent again, by `tp_btf/tcp_retransmit_synack`; why not otherwise.
+    pub retransmits: Result<(), String>,
+}
+
+/// What the program on sock_ops sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Syns {
+    /// It is attached to the root of all cgroups, not only of those that this process can see.
+    pub whole_host: bool,
+    /// It tells the network namespace.
+    pub netns: bool,
+}
+
+/// The attached programs' counters.
+pub(super) struct HalfOpen {
+    hooks: HalfOpenHooks,
+    /// A descriptor of our own, to ask for missed runs after detaching.
+    synack: Option<ProgramFd>,
+    counters: PerCpuArray<MapData, PodHalfOpenCounters>,
+}
+
+impl HalfOpen {
+    /// Loads and attaches what the kernel accepts.
+    ///
+    /// # Errors
+    /// [`Error::Object`]: the object lacks something of it.
+    pub(super) fn attach(ebpf: &mut Ebpf, config: &Config, types: Option<&aya::Btf>) -> Result<Self, Error> {
+        let counters = PerCpuArray::try_from(map(ebpf, "HALF_OPEN")?).map_err(object)?;
+        let syns = attach_syns(ebpf);
+        let retransmits = attach_retransmits(ebpf, config, types);
+        let (synack, retransmits) = match retransmits {
+            Ok(program) => (Some(program), Ok(())),
+            Err(why) => (None, Err(why)),
+        };
+        Ok(Self { hooks: HalfOpenHooks { syns, retransmits }, synack, counters })
+    }
+
+    pub(super) fn hooks(&self) -> &HalfOpenHooks {
+        &self.hooks
+    }
+
+    /// SYN-ACKs that the kernel did not run the program for; 0 where it does not tell.
+    pub(super) fn missed_runs(&self) -> u64 {
+        self.synack.as_ref().and_then(|program| fdinfo::missed_runs(&program.as_fd())).unwrap_or(0)
+    }
+
+    /// The counters of all CPUs together.
+    ///
+    /// # Errors
+    /// [`Error::Counters`].
+    pub(super) fn counters(&self) -> Result<HalfOpenCounters, Error> {
+        let cpus = self.counters.get(&0, 0).map_err(|error| Error::Counters(error.to_string()))?;
+        let mut sum = HalfOpenCounters::default();
+        for cpu in cpus.iter() {
+            sum.add(&cpu.0);
+        }
+        Ok(sum)
+    }
+}
+
+/// Detaches them: nothing new is counted or sent.
+pub(super) fn detach(ebpf: &mut Ebpf) {
+    for name in SYN.into_iter().chain([SYNACK]) {
+        // Only a program that is not loaded cannot be unloaded.
+        let _ = match ebpf.program_mut(name) {
+            Some(Program::SockOps(program)) => program.unload(),
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}
+
+fn attach_syns(ebpf: &mut Ebpf) -> Result<Syns, String> {
+    let root = cgroup::root().map_err(|error| error.to_string())?;
+    let mut attach = |name: &str| -> Result<(), String> {
+        let program: &mut SockOps = program(ebpf, name).map_err(|error| error.to_string())?;
+        program.load().map_err(|error| refusal(&error))?;
+        // By a link, which always lets others attach beside it and ends with its descriptor; the mode is for kernels
+        // without links.
+        let attached = program.attach(&root.directory, CgroupAttachMode::Single);
+        attached.map(drop).map_err(|error| refusal(&error))
+    };
+    let [first, second] = SYN;
+    let netns = match attach(first) {
+        Ok(()) => true,
+        Err(first) => attach(second).map(|()| false).map_err(|_| first)?,
+    };
+    Ok(Syns { whole_host: root.whole, netns })
+}
+
+fn attach_retransmits(
+    ebpf: &mut Ebpf,
+    config: &Config,
+    types: Option<&aya::Btf>,
+) -> Result<ProgramFd, String> {
+    if config.known & Known::SOCK == 0 {
+        return Err("needs the kernel's type information (BTF)".to_owned());
+    }
+    let own;
+    let types = if let Some(types) = types {
+        types
+    } else {
+        let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(|error| error.to_string())?;
+        own = kernel_types(&vmlinux).map_err(|error| error.to_string())?;
+        &own
+    };
+    let program: &mut BtfTracePoint = program(ebpf, SYNACK).map_err(|error| error.to_string())?;
+    program.load("tcp_retransmit_synack", types).map_err(|error| refusal(&error))?;
+    program.attach().map_err(|error| refusal(&error))?;
+    let descriptor = program.fd().map_err(|error| error.to_string())?;
+    descriptor.try_clone().map_err(|error| error.to_string())
+}

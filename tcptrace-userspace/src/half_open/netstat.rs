@@ -1,0 +1,88 @@
+//! What no event tells: SYNs that were dropped or answered by a cookie. A network namespace counts them in
+//! `/proc/net/netstat`.
+
+/// Counters of a network namespace, by the names that `nstat` has for them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Netstat {
+    values: [Option<u64>; Self::NAMES.len()],
+}
+
+/// How the counters of a namespace grew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NamespaceCounters {
+    /// Inode number; `None` when not known.
+    pub netns: Option<u32>,
+    /// Since the start, or since the namespace was first seen.
+    pub grown: Netstat,
+}
+
+impl Netstat {
+    /// In the order of [`Self::values`].
+    pub const NAMES: [&str; 7] = [
+        "ListenOverflows",
+        "ListenDrops",
+        "TCPReqQFullDoCookies",
+        "TCPReqQFullDrop",
+        "SyncookiesSent",
+        "SyncookiesRecv",
+        "SyncookiesFailed",
+    ];
+
+    /// From the text of `/proc/net/netstat`: lines in pairs, names and then numbers. What it lacks is `None`.
+    pub fn of(text: &str) -> Self {
+        let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+        let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+        let found = |wanted: &str| {
+            let mut pairs = names.split_whitespace().zip(numbers.split_whitespace());
+            pairs.find(|(name, _)| *name == wanted)?.1.parse().ok()
+        };
+        Self { values: Self::NAMES.map(found) }
+    }
+
+    /// How much larger they are than `earlier`; `None` where one of them is not known.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let mut grown = *self;
+        for (value, before) in grown.values.iter_mut().zip(earlier.values) {
+            *value = value.zip(before).map(|(now, before)| now.saturating_sub(before));
+        }
+        grown
+    }
+
+    /// Names and numbers.
+    pub fn values(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
+        Self::NAMES.into_iter().zip(self.values)
+    }
+
+    /// Whether any of them is known and not 0.
+    pub fn is_any(&self) -> bool {
+        self.values.iter().any(|value| value.is_some_and(|value| value > 0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn growth_by_name() {
+        let earlier = Netstat::of(
+            "TcpExt: SyncookiesSent Other ListenDrops\nTcpExt: 4 9 10\nIpExt: SyncookiesRecv\nIpExt: 3\n",
+        );
+        let later = Netstat::of("TcpExt: SyncookiesSent ListenDrops SyncookiesRecv\nTcpExt: 6 10 1\n");
+        let grown = later.since(&earlier);
+        let of = |wanted: &str| grown.values().find(|(name, _)| *name == wanted).expect("a name").1;
+        assert_eq!(of("SyncookiesSent"), Some(2));
+        assert_eq!(of("ListenDrops"), Some(0));
+        assert_eq!((of("SyncookiesRecv"), of("ListenOverflows")), (None, None));
+        assert!(grown.is_any() && !later.since(&later).is_any());
+    }
+
+    #[test]
+    fn what_is_damaged_is_not_known() {
+        for odd in ["", "TcpExt:", "TcpExt: SyncookiesSent\n", "TcpExt: SyncookiesSent\nTcpExt: -1\n", "x\ny"]
+        {
+            assert_eq!(Netstat::of(odd), Netstat::default(), "{odd}");
+        }
+    }
+}

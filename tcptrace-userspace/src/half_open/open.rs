@@ -1,0 +1,168 @@
+//! The half-open connections of the moment: found by cookie or by their ends, counted by local end, bounded.
+
+use std::{collections::HashMap, net::IpAddr};
+
+use hashlink::LinkedHashMap;
+
+use super::Connection;
+
+/// What became of all that were seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Counts {
+    /// Begun, those that were there before the trace included.
+    pub begun: u64,
+    /// SYN-ACKs sent again.
+    pub retransmits: u64,
+    /// Ended as connections.
+    pub completed: u64,
+    /// Given up by the kernel when no ACK came.
+    pub timed_out: u64,
+    /// Reset, or given up before their time.
+    pub dropped: u64,
+    /// Ended unseen.
+    pub unknown: u64,
+    /// Forgotten since the table was full.
+    pub evicted: u64,
+    /// Not ended yet.
+    pub open: u64,
+}
+
+/// One of them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    pub(super) connection: Connection,
+    /// When its SYN came, where that was seen.
+    pub(super) since_ns: Option<u64>,
+    pub(super) retransmits: u32,
+    /// When it was first heard of.
+    pub(super) found_ns: u64,
+    /// When it was last known to be there.
+    pub(super) seen_ns: u64,
+    /// When its timer fires next.
+    pub(super) fires_ns: u64,
+}
+
+/// Both ends, without the namespace, which not every source knows.
+pub(super) type Ends = (IpAddr, u16, IpAddr, u16);
+/// Namespace, address and port: what stands for the listener, whose own address may be any.
+type Local = (Option<u32>, IpAddr, u16);
+
+/// All of them.
+pub(super) struct Table {
+    open: LinkedHashMap<u64, Open>,
+    by_ends: HashMap<Ends, u64>,
+    by_local: HashMap<Local, u64>,
+    limit: usize,
+    /// For those without a cookie.
+    substitutes: u64,
+}
+
+impl Table {
+    pub(super) fn new(limit: usize) -> Self {
+        Self {
+            open: LinkedHashMap::new(),
+            by_ends: HashMap::new(),
+            by_local: HashMap::new(),
+            limit: limit.max(1),
+            substitutes: SUBSTITUTE,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// The one that `other` is another sight of: the same cookie, or the same ends where one of them has none.
+    pub(super) fn find(&self, other: &Connection) -> Option<u64> {
+        if other.cookie != 0 && self.open.contains_key(&other.cookie) {
+            return Some(other.cookie);
+        }
+        let key = *self.by_ends.get(&ends(other))?;
+        (other.cookie == 0 || is_substitute(key)).then_some(key)
+    }
+
+    pub(super) fn get(&self, key: u64) -> Option<&Open> {
+        self.open.get(&key)
+    }
+
+    /// Changes one; its namespace may become known.
+    pub(super) fn update(&mut self, key: u64, change: impl FnOnce(&mut Open)) {
+        let Some(open) = self.open.get_mut(&key) else { return };
+        let before = local(&open.connection);
+        change(open);
+        let after = local(&open.connection);
+        if after != before {
+            self.leave(before);
+            *self.by_local.entry(after).or_default() += 1;
+        }
+    }
+
+    /// Adds one that [`Self::find`] does not find; returns its key, and how many were forgotten for it.
+    pub(super) fn insert(&mut self, open: Open) -> (u64, u64) {
+        let evicted = if self.open.len() < self.limit {
+            0
+        } else {
+            let oldest = self.open.front().map(|(key, _)| *key);
+            u64::from(oldest.and_then(|key| self.remove(key)).is_some())
+        };
+        let connection = &open.connection;
+        let key = match connection.cookie {
+            0 => self.substitute(),
+            cookie => cookie,
+        };
+        self.by_ends.insert(ends(connection), key);
+        *self.by_local.entry(local(connection)).or_default() += 1;
+        self.open.insert(key, open);
+        (key, evicted)
+    }
+
+    pub(super) fn remove(&mut self, key: u64) -> Option<Open> {
+        let open = self.open.remove(&key)?;
+        let both = ends(&open.connection);
+        if self.by_ends.get(&both) == Some(&key) {
+            self.by_ends.remove(&both);
+        }
+        self.leave(local(&open.connection));
+        Some(open)
+    }
+
+    /// How many have this local end.
+    pub(super) fn count(&self, connection: &Connection) -> u64 {
+        self.by_local.get(&local(connection)).copied().unwrap_or(0)
+    }
+
+    /// The keys of those that `wanted` says.
+    pub(super) fn keys(&self, wanted: impl Fn(&Open) -> bool) -> Vec<u64> {
+        self.open.iter().filter(|(_, open)| wanted(open)).map(|(key, _)| *key).collect()
+    }
+
+    fn leave(&mut self, local: Local) {
+        if let Some(count) = self.by_local.get_mut(&local) {
+            *count -= 1;
+            if *count == 0 {
+                self.by_local.remove(&local);
+            }
+        }
+    }
+
+    /// A key for one without a cookie.
+    fn substitute(&mut self) -> u64 {
+        self.substitutes = self.substitutes.wrapping_add(1) | SUBSTITUTE;
+        self.substitutes
+    }
+}
+
+/// Cookies are numbered from 1 on and do not get here.
+const SUBSTITUTE: u64 = 1 << 63;
+
+fn is_substitute(key: u64) -> bool {
+    key & SUBSTITUTE != 0
+}
+
+pub(super) fn ends(connection: &Connection) -> Ends {
+    (connection.laddr, connection.lport, connection.raddr, connection.rport)
+}
+
+fn local(connection: &Connection) -> Local {
+    (connection.netns, connection.laddr, connection.lport)
+}

@@ -1,0 +1,370 @@
+//! From what is seen of half-open connections to their beginnings and ends.
+//!
+//! Pure, as the tracker of transitions: time is the events' and polls' own. Nothing is assumed to be complete: each
+//! source may be missing, and what one does not tell another one does later.
+
+use std::collections::{HashMap, HashSet};
+
+use tcptrace_common::{Address, Filter, Subject, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
+
+use super::{
+    Change, Connection, Counts, End, Event, EventKind, Source, What, model,
+    open::{Ends, Open, Table, ends},
+};
+use crate::{bpf::PortSet, event, record::Owner, state::State};
+
+/// The half-open connections of some namespaces, as `sock_diag(7)` told them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Poll {
+    /// The namespaces that were asked: inode, and when it was begun, nanoseconds of `CLOCK_MONOTONIC`.
+    pub namespaces: Vec<(Option<u32>, u64)>,
+    /// When the last answer was there.
+    pub end_ns: u64,
+    /// What they have.
+    pub pending: Vec<Pending>,
+}
+
+/// One half-open connection in a [`Poll`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Which.
+    pub connection: Connection,
+    /// How often its SYN-ACK has been sent again.
+    pub retransmits: u32,
+    /// When its timer fires at the earliest, where that was told.
+    pub fires_ns: Option<u64>,
+}
+
+/// What the user wants to see.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// All but the ports.
+    pub filter: Filter,
+    /// Local ports; `None` for all.
+    pub lports: Option<PortSet>,
+    /// Remote ports; `None` for all.
+    pub rports: Option<PortSet>,
+}
+
+/// All half-open connections that are known of.
+pub struct HalfOpens {
+    table: Table,
+    counts: Counts,
+    wanted: Wanted,
+    /// `net.ipv4.tcp_synack_retries` of the namespaces where it is known.
+    retries: HashMap<Option<u32>, u32>,
+    /// Children that came while a poll was under way, which may have them still.
+    while_polling: Option<HashSet<Ends>>,
+    /// Transitions up to this time may be missing, and with them completions.
+    gap_ns: u64,
+    /// Records of the kernel side that the user does not want.
+    filtered: u64,
+}
+
+/// Timers of the kernel fire late, never early; but its clock ticks at most every ten milliseconds.
+const TICK_NS: u64 = 20_000_000;
+
+impl HalfOpens {
+    /// Remembers at most `limit` connections (at least one).
+    pub fn new(limit: usize, wanted: Wanted) -> Self {
+        Self {
+            table: Table::new(limit),
+            counts: Counts::default(),
+            wanted,
+            retries: HashMap::new(),
+            while_polling: None,
+            gap_ns: 0,
+            filtered: 0,
+        }
+    }
+
+    /// Takes a record of the kernel side. `owner`: who opened its listener, if known.
+    pub fn event(&mut self, event: &Event, owner: Option<Owner>, mut emit: impl FnMut(Change)) {
+        if !self.wanted.connection(&event.connection, owner.as_ref()) {
+            self.filtered += 1;
+            return;
+        }
+        let known = self.table.find(&event.connection);
+        match event.kind {
+            EventKind::Syn => {
+                let key = known.unwrap_or_else(|| self.begin(event.connection, event.ktime_ns));
+                self.table.update(key, |open| {
+                    (open.since_ns, open.fires_ns) =
+                        (Some(event.ktime_ns), event.ktime_ns + model::interval_ns(0));
+                });
+                self.tell(event.ktime_ns, What::Begin(Source::Syn), key, owner, true, &mut emit);
+            }
+            EventKind::Retransmit => {
+                let key = known.unwrap_or_else(|| {
+                    let key = self.begin(event.connection, event.ktime_ns);
+                    let what = What::Begin(Source::Retransmit);
+                    self.tell(event.ktime_ns, what, key, owner.clone(), false, &mut emit);
+                    key
+                });
+                self.counts.retransmits += 1;
+                self.table.update(key, |open| {
+                    open.retransmits += 1;
+                    open.seen_ns = open.seen_ns.max(event.ktime_ns);
+                    open.fires_ns = event.ktime_ns.saturating_add(model::interval_ns(open.retransmits));
+                    open.connection.netns = open.connection.netns.or(event.connection.netns);
+                });
+                self.tell(event.ktime_ns, What::Retransmit, key, owner, true, &mut emit);
+            }
+        }
+    }
+
+    /// Takes a transition: one of a child ends what it came from.
+    pub fn transition(
+        &mut self,
+        event: &event::Event,
+        owner: impl Fn() -> Option<Owner>,
+        emit: impl FnMut(Change),
+    ) {
+        let is_child = (event.old_state == State::LISTEN && event.new_state == State::SYN_RECV)
+            || event.old_state == State::SYN_RECV;
+        let connection = Connection {
+            cookie: event.cookie,
+            netns: event.netns,
+            laddr: event.laddr,
+            lport: event.lport,
+            raddr: event.raddr,
+            rport: event.rport,
+        };
+        if !is_child {
+            return;
+        }
+        if let Some(completed) = &mut self.while_polling {
+            completed.insert(ends(&connection));
+        }
+        if let Some(key) = self.table.find(&connection) {
+            self.table.update(key, |open| open.connection.netns = open.connection.netns.or(event.netns));
+            self.end(event.ktime_ns, End::Completed, key, owner(), emit);
+        }
+    }
+
+    /// A poll is about to begin.
+    pub fn poll_begins(&mut self) {
+        self.while_polling = Some(HashSet::new());
+    }
+
+    /// Takes the poll that was begun, once every event up to its end has been taken: what it has and we do not, is told to begin; what
+    /// it does not have is over. `owner` tells who opened the listener of a connection.
+    pub fn polled(
+        &mut self,
+        poll: &Poll,
+        owner: impl Fn(&Connection) -> Option<Owner>,
+        mut emit: impl FnMut(Change),
+    ) {
+        let completed = self.while_polling.take().unwrap_or_default();
+        for pending in &poll.pending {
+            if completed.contains(&ends(&pending.connection)) {
+                continue;
+            }
+            let known = self.table.find(&pending.connection);
+            let Some(key) = known.or_else(|| self.found(poll.end_ns, pending, &owner, &mut emit)) else {
+                continue;
+            };
+            self.table.update(key, |open| {
+                open.seen_ns = poll.end_ns;
+                open.connection.netns = open.connection.netns.or(pending.connection.netns);
+                // An event may have told more since the kernel answered.
+                if pending.retransmits >= open.retransmits {
+                    open.retransmits = pending.retransmits;
+                    open.fires_ns = pending.fires_ns.unwrap_or(open.fires_ns);
+                }
+            });
+        }
+        let begun: HashMap<_, _> = poll.namespaces.iter().copied().collect();
+        let gone = self.table.keys(|open| {
+            let begun_ns = begun.get(&open.connection.netns);
+            // What came while they were asked may have been too late for the answer.
+            begun_ns.is_some_and(|begun_ns| open.found_ns + TICK_NS < *begun_ns) && open.seen_ns < poll.end_ns
+        });
+        for key in gone {
+            let Some(open) = self.table.get(key) else { continue };
+            let end = self.how_it_ended(open, poll.end_ns);
+            let owner = owner(&open.connection);
+            self.end(poll.end_ns, end, key, owner, &mut emit);
+        }
+    }
+
+    /// Ends those whose namespace no poll reaches, and which by now must be over.
+    pub fn tick(
+        &mut self,
+        now_ns: u64,
+        owner: impl Fn(&Connection) -> Option<Owner>,
+        mut emit: impl FnMut(Change),
+    ) {
+        let over = self.table.keys(|open| {
+            now_ns.saturating_sub(open.seen_ns) > model::longest_life_ns(self.retries(open.connection.netns))
+        });
+        for key in over {
+            let owner = self.table.get(key).and_then(|open| owner(&open.connection));
+            self.end(now_ns, End::Unknown, key, owner, &mut emit);
+        }
+    }
+
+    /// Notes how often the kernel sends a SYN-ACK again in a namespace.
+    pub fn set_retries(&mut self, netns: Option<u32>, retries: u32) {
+        self.retries.insert(netns, retries);
+    }
+
+    /// Events up to `ktime_ns` were lost.
+    pub fn gap(&mut self, ktime_ns: u64) {
+        self.gap_ns = ktime_ns;
+    }
+
+    /// How many are open now.
+    pub fn open(&self) -> usize {
+        self.table.len()
+    }
+
+    /// What became of all that were seen.
+    pub fn counts(&self) -> Counts {
+        Counts { open: self.table.len() as u64, ..self.counts }
+    }
+
+    /// Records of the kernel side that the user does not want.
+    pub fn filtered(&self) -> u64 {
+        self.filtered
+    }
+
+    /// Begins one that a poll found, if it is wanted.
+    fn found(
+        &mut self,
+        ktime_ns: u64,
+        pending: &Pending,
+        owner: impl Fn(&Connection) -> Option<Owner>,
+        emit: &mut impl FnMut(Change),
+    ) -> Option<u64> {
+        let owner = owner(&pending.connection);
+        if !self.wanted.connection(&pending.connection, owner.as_ref()) {
+            return None;
+        }
+        let key = self.begin(pending.connection, ktime_ns);
+        self.table.update(key, |open| open.retransmits = pending.retransmits);
+        self.tell(ktime_ns, What::Begin(Source::Poll), key, owner, false, emit);
+        Some(key)
+    }
+
+    fn begin(&mut self, connection: Connection, found_ns: u64) -> u64 {
+        self.counts.begun += 1;
+        let fires_ns = found_ns.saturating_add(model::interval_ns(0));
+        let open = Open { connection, since_ns: None, retransmits: 0, found_ns, seen_ns: found_ns, fires_ns };
+        let (key, evicted) = self.table.insert(open);
+        self.counts.evicted += evicted;
+        key
+    }
+
+    fn end(&mut self, ktime_ns: u64, end: End, key: u64, owner: Option<Owner>, emit: impl FnMut(Change)) {
+        let Some(open) = self.table.remove(key) else { return };
+        *match end {
+            End::Completed => &mut self.counts.completed,
+            End::TimedOut => &mut self.counts.timed_out,
+            End::Dropped => &mut self.counts.dropped,
+            End::Unknown => &mut self.counts.unknown,
+        } += 1;
+        self.emit(ktime_ns, What::End(end), &open, owner, false, emit);
+    }
+
+    /// Of one that a poll no longer has. When it was last seen its timer had still to fire; if it has by now, the
+    /// kernel gave up then, unless it was too early for that.
+    fn how_it_ended(&self, open: &Open, gone_ns: u64) -> End {
+        let retries = self.retries(open.connection.netns);
+        if open.seen_ns < self.gap_ns {
+            End::Unknown
+        } else if open.fires_ns < gone_ns + TICK_NS && model::may_give_up(open.retransmits, retries) {
+            End::TimedOut
+        } else {
+            End::Dropped
+        }
+    }
+
+    fn retries(&self, netns: Option<u32>) -> u32 {
+        self.retries.get(&netns).copied().unwrap_or(model::RETRIES)
+    }
+
+    fn tell(
+        &mut self,
+        ktime_ns: u64,
+        what: What,
+        key: u64,
+        owner: Option<Owner>,
+        recorded: bool,
+        emit: &mut impl FnMut(Change),
+    ) {
+        if let Some(open) = self.table.get(key).copied() {
+            self.emit(ktime_ns, what, &open, owner, recorded, emit);
+        }
+    }
+
+    fn emit(
+        &mut self,
+        ktime_ns: u64,
+        what: What,
+        open: &Open,
+        owner: Option<Owner>,
+        recorded: bool,
+        mut emit: impl FnMut(Change),
+    ) {
+        if !self.wanted.states(what) {
+            self.filtered += u64::from(recorded);
+            return;
+        }
+        emit(Change {
+            ktime_ns,
+            what,
+            connection: open.connection,
+            age_ns: match what {
+                What::Begin(_) => None,
+                _ => open.since_ns.and_then(|since_ns| ktime_ns.checked_sub(since_ns)),
+            },
+            retransmits: open.retransmits,
+            open: self.table.count(&open.connection),
+            owner,
+            recorded,
+        });
+    }
+}
+
+impl What {
+    /// As if it was a transition: the state before, and the state after.
+    pub const fn states(self) -> (State, State) {
+        match self {
+            Self::Begin(_) => (State(TCP_LISTEN), State::NEW_SYN_RECV),
+            Self::Retransmit => (State::NEW_SYN_RECV, State::NEW_SYN_RECV),
+            Self::End(End::Completed) => (State::NEW_SYN_RECV, State(TCP_SYN_RECV)),
+            Self::End(_) => (State::NEW_SYN_RECV, State(TCP_CLOSE)),
+        }
+    }
+}
+
+impl Wanted {
+    /// The filters on what a connection is. The kernel side has applied some of them; polls, none.
+    fn connection(&self, connection: &Connection, owner: Option<&Owner>) -> bool {
+        let filter = &self.filter;
+        let subject = Subject {
+            laddr: mapped(connection.laddr),
+            raddr: mapped(connection.raddr),
+            netns: connection.netns.unwrap_or(0),
+            inet: connection.laddr.is_ipv4(),
+        };
+        filter.netns_passes(&subject)
+            && filter.addresses_pass(&subject)
+            && (filter.tgid == 0 || owner.is_some_and(|owner| owner.pid == filter.tgid))
+            && self.lports.as_ref().is_none_or(|ports| ports.contains(connection.lport))
+            && self.rports.as_ref().is_none_or(|ports| ports.contains(connection.rport))
+    }
+
+    fn states(&self, what: What) -> bool {
+        let (old, new) = what.states();
+        self.filter.states_pass(old.0, new.0)
+    }
+}
+
+fn mapped(address: std::net::IpAddr) -> Address {
+    match address {
+        std::net::IpAddr::V4(v4) => Address::from_v4(v4.octets()),
+        std::net::IpAddr::V6(v6) => Address::from_v6(v6.octets()),
+    }
+}

@@ -1,0 +1,39 @@
+//! A change of a half-open connection as JSON, written as a transition is: a flood has many of them.
+
+use std::io;
+
+use super::{
+    json::SCHEMA,
+    json_put::{key, number, optional, optional_word, quoted, word},
+    json_transition::owner,
+    put,
+};
+use crate::half_open::Change;
+
+/// Appends the object, without the end of the line. `time` is RFC 3339.
+pub(super) fn write(out: &mut Vec<u8>, time: &str, change: &Change) -> io::Result<()> {
+    let connection = &change.connection;
+    out.extend_from_slice(b"{\"schema\":");
+    put::number(out, SCHEMA);
+    out.extend_from_slice(b",\"type\":\"half_open\",\"time\":\"");
+    out.extend_from_slice(time.as_bytes());
+    out.push(b'"');
+    number(out, "ktime_ns", change.ktime_ns);
+    word(out, "what", change.what.name());
+    optional_word(out, "cause", change.what.cause());
+    number(out, "cookie", connection.cookie);
+    optional(out, "netns", connection.netns);
+    number(out, "family", connection.family());
+    key(out, "laddr");
+    quoted(out, |out| put::address(out, connection.laddr));
+    number(out, "lport", connection.lport);
+    key(out, "raddr");
+    quoted(out, |out| put::address(out, connection.raddr));
+    number(out, "rport", connection.rport);
+    optional(out, "duration_us", change.age_ns.map(|ns| ns / 1_000));
+    number(out, "retransmits", change.retransmits);
+    number(out, "open", change.open);
+    owner(out, change.owner.as_ref())?;
+    out.push(b'}');
+    Ok(())
+}

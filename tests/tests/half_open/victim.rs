@@ -1,0 +1,171 @@
+//! A namespace to be flooded, and its two other witnesses: `ss`, and the kernel's counters.
+
+use std::{
+    collections::HashMap,
+    fs,
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use tcptrace_tests::{
+    machine::Hook,
+    netns::sysctl,
+    process::{Running, output, tool},
+    tracer::{Report, Tracer},
+    world::World,
+};
+
+/// A namespace in which SYN-ACKs to strangers go nowhere, and are given up soon.
+pub(crate) struct Victim {
+    pub(crate) world: World,
+    /// A namespace is found by its processes, as those of containers are.
+    _resident: Running,
+}
+
+/// SYN-ACKs sent again in the namespace of a [`Victim`]: the third timer is not waited for.
+pub(crate) const RETRIES: u64 = 1;
+/// How long a half-open connection lives there: a second, and two more.
+pub(crate) const LIFE: Duration = Duration::from_secs(3);
+
+impl Victim {
+    pub(crate) fn new() -> Self {
+        let world = World::new();
+        let resident = world.namespace.run(|| {
+            // Back to the host itself, where nobody listens.
+            tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
+            tool("ip", ["route", "add", "2001:db8:1::/64", "dev", "lo"]);
+            sysctl("net/ipv4/tcp_synack_retries", &RETRIES.to_string());
+            sysctl("net/ipv4/tcp_syncookies", "0");
+            sysctl("net/ipv4/tcp_max_syn_backlog", "100000");
+            sysctl("net/core/somaxconn", "4096");
+            Running::spawn(Command::new("sleep").arg("100"))
+        });
+        Self { world, _resident: resident }
+    }
+
+    /// A tracer of this namespace, JSON.
+    pub(crate) fn trace(&self, hook: Hook, arguments: &[&str]) -> Tracer {
+        let netns = self.world.namespace.inode().to_string();
+        Tracer::start(hook, &[&["-o", "json", "--netns", &netns], arguments].concat())
+    }
+
+    /// What `ss` has in SYN-RECV: local and remote end.
+    pub(crate) fn listed(&self) -> Vec<(String, String)> {
+        self.world.namespace.run(|| {
+            let output = output(Command::new("ss").args(["-tanH", "state", "syn-recv"]));
+            let text = String::from_utf8(output.stdout).expect("ss prints text");
+            let ends = |line: &str| {
+                // IPv4 on an IPv6 listener is IPv4 here.
+                let plain = |end: &str| match end.strip_prefix("[::ffff:") {
+                    Some(mapped) => mapped.replace("]:", ":"),
+                    None => end.to_owned(),
+                };
+                let mut words = line.split_whitespace().skip(2).map(plain);
+                Some((words.next()?, words.next()?))
+            };
+            text.lines().map(|line| ends(line).expect("two ends")).collect()
+        })
+    }
+
+    /// Waits until `ss` has none.
+    pub(crate) fn wait_until_over(&self) {
+        let deadline = Instant::now() + 4 * LIFE;
+        while !self.listed().is_empty() {
+            assert!(Instant::now() < deadline, "half-open connections do not end");
+            sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The namespace's counters of `/proc/net/netstat`.
+    pub(crate) fn netstat(&self) -> HashMap<String, u64> {
+        self.world.namespace.run(|| {
+            let text = fs::read_to_string("/proc/thread-self/net/netstat").expect("netstat");
+            let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+            let (names, numbers) = (lines.next().expect("names"), lines.next().expect("numbers"));
+            let numbers = numbers.split_whitespace().map(|number| number.parse().expect("a number"));
+            names.split_whitespace().map(str::to_owned).zip(numbers).collect()
+        })
+    }
+}
+
+/// Time for a poll to be asked for and answered, and for what it says to be told.
+pub(crate) fn poll() {
+    sleep(Duration::from_millis(2_500));
+}
+
+/// What a trace told of half-open connections.
+pub(crate) struct Told {
+    pub(crate) lines: Vec<Value>,
+    pub(crate) summary: Value,
+}
+
+/// Ends a trace, and checks its accounts.
+pub(crate) fn stop(tracer: Tracer) -> Told {
+    tracer.signal(Signal::SIGINT);
+    told(&tracer.join())
+}
+
+/// Reads what a trace told, checks its accounts, and that each line is accounted for.
+pub(crate) fn told(report: &Report) -> Told {
+    let told = accounts(report);
+    for end in ["completed", "timed_out", "dropped", "unknown"] {
+        let counted = told.number(&format!("followed/{end}"));
+        assert_eq!(told.count("end", Some(end)), counted, "{end} lines are what it says");
+    }
+    assert_eq!(told.count("begin", None), told.number("followed/begun"));
+    assert_eq!(told.count("retransmit", None), told.number("followed/retransmits"));
+    told
+}
+
+/// Reads what a trace told, and checks its accounts.
+pub(crate) fn accounts(report: &Report) -> Told {
+    report.assert_lossless();
+    let lines = report.of_type("half_open");
+    let summary = report.of_type("summary")[0]["half_open"].clone();
+    let told = Told { lines, summary };
+    let number = |name: &str| told.number(name);
+    let lost: u64 =
+        ["ring_full", "output", "undecodable"].iter().map(|cause| number(&format!("lost/{cause}"))).sum();
+    assert_eq!(number("seen"), number("syns") + number("retransmits"));
+    assert_eq!(number("seen"), number("delivered") + number("filtered") + lost, "{}", told.summary);
+    let ends = ["completed", "timed_out", "dropped", "unknown", "evicted", "open"];
+    let ended: u64 = ends.iter().map(|end| number(&format!("followed/{end}"))).sum();
+    assert_eq!(number("followed/begun"), ended, "{}", told.summary);
+    told
+}
+
+impl Told {
+    /// A number of the summary by its path.
+    pub(crate) fn number(&self, path: &str) -> u64 {
+        let value = self.summary.pointer(&format!("/{path}"));
+        value.and_then(Value::as_u64).unwrap_or_else(|| panic!("no number {path} in {}", self.summary))
+    }
+
+    /// How many lines there are of a kind.
+    pub(crate) fn count(&self, what: &str, cause: Option<&str>) -> u64 {
+        self.of(what).filter(|line| cause.is_none_or(|cause| line["cause"] == cause)).count() as u64
+    }
+
+    /// The lines of a kind.
+    pub(crate) fn of(&self, what: &str) -> impl Iterator<Item = &Value> {
+        self.lines.iter().filter(move |line| line["what"] == what)
+    }
+
+    /// The counters of the only namespace, as the summary has them.
+    pub(crate) fn netstat(&self, name: &str) -> u64 {
+        self.number(&format!("namespaces/0/{name}"))
+    }
+}
+
+/// Both ends of a line, as `ss` writes them.
+pub(crate) fn ends(line: &Value) -> (String, String) {
+    let end = |address: &str, port: &str| {
+        let address = line[address].as_str().expect("an address");
+        let port = &line[port];
+        if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
+    };
+    (end("laddr", "lport"), end("raddr", "rport"))
+}

@@ -60,7 +60,7 @@ fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
 }
 
 /// Traces; `note` is for the user's eyes before that.
-fn run(settings: anyhow::Result<trace::Settings>, note: Option<String>) -> anyhow::Result<u8> {
+fn run(settings: anyhow::Result<trace::Settings>, note: Option<&str>) -> anyhow::Result<u8> {
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {

@@ -4,7 +4,7 @@ use std::{fmt, panic::resume_unwind, thread};
 
 use super::{Owners, Settings, order};
 use crate::{
-    process::{Holders, Processes},
+    process::{HolderReader, Processes},
     snapshot::{self, Namespace, Request, Snapshot, SnapshotError, Socket},
 };
 
@@ -57,14 +57,22 @@ impl fmt::Display for Gaps {
     }
 }
 
+/// What one look leaves to the next.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Opened by the first look, at the same time as it reads the sockets.
+    holders: Option<HolderReader>,
+    processes: Processes,
+}
+
 impl Look {
-    /// Looks. `known` remembers processes from one look to the next.
-    pub(super) fn take(settings: &Settings, known: &mut Processes) -> Result<Self, SnapshotError> {
+    /// Looks.
+    pub(super) fn take(settings: &Settings, memory: &mut Memory) -> Result<Self, SnapshotError> {
         let wanted = &settings.wanted;
         let request = Request { netns: settings.netns.clone(), states: wanted.asked_states() };
-        // Reading /proc/PID/fd of all processes takes about as long as reading the sockets.
+        // Finding the holders takes about as long as reading the sockets.
         let (snapshot, holders) = thread::scope(|scope| {
-            let holders = scope.spawn(Holders::read);
+            let holders = scope.spawn(|| memory.holders.get_or_insert_with(HolderReader::open).read());
             (snapshot::take(&request), holders.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
@@ -72,7 +80,7 @@ impl Look {
         let mut owners = Owners::new(holders, &sockets);
         sockets.retain(|socket| wanted.passes(socket, &owners));
         order::sort(&mut sockets);
-        owners.identify(&sockets, known);
+        owners.identify(&sockets, &mut memory.processes);
         let gaps = gaps_of(gaps, &sockets, &owners);
         Ok(Self { hidden: all - sockets.len(), sockets, owners, namespaces, gaps })
     }

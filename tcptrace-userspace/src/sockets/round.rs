@@ -10,10 +10,9 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Error, Look, Outcome, Settings};
+use super::{Error, Look, Outcome, Settings, look::Memory};
 use crate::{
     clock::{Clock, monotonic_ns},
-    process::Processes,
     sink::sockets::{self, Seen, Style},
 };
 
@@ -25,7 +24,7 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[J";
 
 /// Looks once.
 pub(super) fn show(settings: &Settings) -> Result<Outcome, Error> {
-    round(settings, &mut Processes::new(), b"")
+    round(settings, &mut Memory::default(), b"")
 }
 
 /// Looks every `period`, until a signal.
@@ -37,7 +36,7 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
         let mut hangup = signal(SignalKind::hangup()).map_err(Error::Setup)?;
         let mut tick = interval(period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut known = Processes::new();
+        let mut memory = Memory::default();
         let mut outcome = Outcome::Complete;
         let mut before = if io::stdout().is_terminal() { CLEAR } else { b"" };
         loop {
@@ -46,7 +45,7 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
                 _ = interrupt.recv() => return Ok(outcome),
                 _ = terminate.recv() => return Ok(outcome),
                 _ = hangup.recv() => return Ok(outcome),
-                _ = tick.tick() => match round(settings, &mut known, before)? {
+                _ = tick.tick() => match round(settings, &mut memory, before)? {
                     Outcome::OutputClosed => return Ok(Outcome::OutputClosed),
                     Outcome::Gaps => outcome = Outcome::Gaps,
                     Outcome::Complete => {}
@@ -61,9 +60,9 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
 
 /// Looks, and writes what was seen: the table behind `before` on standard output, the sum and what lacks on standard
 /// error.
-fn round(settings: &Settings, known: &mut Processes, before: &[u8]) -> Result<Outcome, Error> {
+fn round(settings: &Settings, memory: &mut Memory, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
-    let look = Look::take(settings, known)?;
+    let look = Look::take(settings, memory)?;
     let end_ns = monotonic_ns();
     let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: Clock::calibrate() };
     match write(settings, &seen, before) {

@@ -149,12 +149,13 @@ pub(crate) fn flush() -> u32 {
 /// `waiting` is a map value of this CPU, and the bundle is marked as busy.
 #[inline(always)]
 unsafe fn empty(waiting: *mut Waiting) {
-    // SAFETY: the caller's promise.
+    // SAFETY: the caller's promise. The compiler would make a call to memset() of plain stores, for which the object has
+    // no type information.
     unsafe {
-        (*waiting).bytes = 0;
-        (*waiting).transitions = 0;
-        (*waiting).resets = 0;
-        (*waiting).half_open = 0;
+        (&raw mut (*waiting).bytes).write_volatile(0);
+        (&raw mut (*waiting).transitions).write_volatile(0);
+        (&raw mut (*waiting).resets).write_volatile(0);
+        (&raw mut (*waiting).half_open).write_volatile(0);
     }
 }
 

@@ -41,3 +41,16 @@ fn bits(address: IpAddr) -> u128 {
         IpAddr::V6(v6) => v6.to_bits(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_has_its_place_and_unknown_ones_come_last() {
+        let mut places: Vec<usize> = (1..=11).map(|number| rank(State(number))).collect();
+        places.sort_unstable();
+        assert_eq!(places, (0..11).collect::<Vec<_>>());
+        assert!(rank(State(13)) > rank(State::CLOSE) && rank(State(14)) > rank(State(13)));
+    }
+}

@@ -27,7 +27,7 @@ pub(crate) fn start(connections: u32) -> Result<Held> {
     while left > 0 {
         let share = left.min(each);
         let child = Command::new(std::env::current_exe()?)
-            .args(["--hold", &share.to_string(), "--tracer", ""])
+            .args(["--hold", &share.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

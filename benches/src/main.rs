@@ -40,7 +40,7 @@ struct Args {
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// The tracer to measure
-    #[arg(long, env = "TCPTRACE_BIN", hide = true)]
+    #[arg(long, env = "TCPTRACE_BIN", default_value = "tcptrace", hide = true)]
     tracer: PathBuf,
     /// Hold so many connections until the input ends
     #[arg(long, hide = true)]

@@ -119,7 +119,7 @@ fn in_fin_wait2(hook: Hook, name: &str) {
 
 /// The server, which has closed its side, does not read what still comes.
 fn in_close_wait(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+    ends(hook, name, |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         server.shutdown(Shutdown::Write).expect("shutdown");

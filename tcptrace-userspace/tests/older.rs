@@ -10,7 +10,7 @@ use tcptrace::{
     event::Event,
     record::{Owner, Provenance, Transition},
     state::State,
-    tracker::{Ends, Older, Options, Reconciled, Since, Tracker},
+    tracker::{Ends, Older, OlderSmall, Options, Reconciled, Since, Tracker},
 };
 
 const NETNS: Option<u32> = Some(4_026_531_833);
@@ -104,11 +104,34 @@ fn without_cookies_the_ends_tell() {
     assert_eq!(track(&mut tracker, bare).owner, Some(owner(7)));
 }
 
+/// What is left of the socket of `event(1, ..)`, listed at 100.
+fn small(ends: Ends, since_ns: u64) -> OlderSmall {
+    OlderSmall { cookie: 1_001, ends, state: State::TIME_WAIT, since_ns, listed_ns: 100 }
+}
+
+/// The list may have been made when events of the same connection were still to be read, and its times are coarse.
+#[test]
+fn what_is_left_of_a_connection_is_not_replaced_by_itself() {
+    let established = |skaddr, cookie, ktime_ns| {
+        let mut tracker = tracker();
+        let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
+        tracker.list(Vec::new(), [small(ends, 5)]);
+        let mut told = 0;
+        let event = Event { cookie, ..event(skaddr, ktime_ns, State::SYN_SENT, State::ESTABLISHED) };
+        tracker.track(event, |_| told += 1);
+        told
+    };
+    assert_eq!(established(1, 1_001, 120), 1, "the same by its cookie");
+    assert_eq!(established(1, 0, 50), 1, "without one, by the time of the list");
+    assert_eq!(established(2, 1_002, 120), 2, "another one");
+    assert_eq!(established(2, 0, 120), 2);
+}
+
 #[test]
 fn small_sockets_that_are_older_end_as_well() {
     let mut tracker = tracker();
     let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
-    tracker.list(Vec::new(), [(ends, 1_001, State::TIME_WAIT, 5)]);
+    tracker.list(Vec::new(), [small(ends, 5)]);
     let mut told = Vec::new();
     tracker.tick(61_000_000_000, |transition| told.push(transition.event.ktime_ns));
     assert_eq!(told, [60_000_000_005]);

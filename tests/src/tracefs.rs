@@ -1,6 +1,6 @@
 //! The independent witness: tracefs' own `sock:inet_sock_set_state` event, in an instance of our own.
 
-use std::{net::IpAddr, ops::RangeInclusive};
+use std::{collections::HashSet, net::IpAddr, ops::RangeInclusive};
 
 use crate::{
     instance::{Instance, ktime_ns},
@@ -30,13 +30,27 @@ impl Tracefs {
     pub fn transitions(&self) -> Vec<Transition> {
         let mut transitions: Vec<Transition> = self.0.log().lines().filter_map(parse).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
-        with_peers(&transitions)
+        with_peers(&without_leftovers(transitions))
     }
 
     /// How many of all kinds were recorded so far; cheap.
     pub fn entries(&self) -> u64 {
         self.0.entries()
     }
+}
+
+/// Less what belongs to connections that were there before: of an earlier test with these ports, whose namespace is
+/// gone, and whose connections the kernel is still closing.
+fn without_leftovers(mut all: Vec<Transition>) -> Vec<Transition> {
+    let mut known = HashSet::new();
+    all.retain(|transition| {
+        let begins = matches!(transition.old.as_str(), "CLOSE" | "LISTEN" | "SYN_SENT" | "SYN_RECV");
+        if begins {
+            known.insert(transition.tuple);
+        }
+        begins || known.contains(&transition.tuple)
+    });
+    all
 }
 
 /// Kernels up to 6.12 show a new child with the listener's ends; its own are in what it does next.

@@ -28,7 +28,7 @@ pub struct Transition {
 }
 
 /// Two ends of a connection; IPv4-mapped addresses as IPv4.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
 pub struct Tuple {
     /// Local address.
     pub laddr: IpAddr,

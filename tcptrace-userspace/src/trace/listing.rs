@@ -10,7 +10,7 @@ use crate::{
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
     sockets::Wanted,
     state::State,
-    tracker::{Ends, Listed, Older, Since},
+    tracker::{Ends, Listed, Older, OlderSmall, Since},
 };
 
 /// Which sockets a list is to have.
@@ -29,22 +29,13 @@ pub(super) struct Listing {
     /// Full sockets.
     pub(super) older: Vec<Older>,
     /// Small ones.
-    pub(super) small: Vec<Small>,
+    pub(super) small: Vec<OlderSmall>,
     /// The namespaces that were read.
     pub(super) namespaces: Vec<Namespace>,
     /// What could not be seen.
     pub(super) gaps: Gaps,
     /// Processes whose sockets could not be seen.
     pub(super) unreadable: usize,
-}
-
-/// A small socket.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Small {
-    pub(super) ends: Ends,
-    pub(super) cookie: u64,
-    pub(super) state: State,
-    pub(super) since_ns: u64,
 }
 
 impl Listing {
@@ -190,13 +181,14 @@ fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: O
     }
 }
 
-fn small_socket(socket: &Socket, namespace: &Namespace) -> Small {
+fn small_socket(socket: &Socket, namespace: &Namespace) -> OlderSmall {
     let age_ns = socket.age_at_least_ns.unwrap_or(0);
-    Small {
+    OlderSmall {
         ends: ends(socket),
         cookie: socket.cookie,
         state: socket.state,
         since_ns: namespace.end_ns.saturating_sub(age_ns),
+        listed_ns: namespace.begin_ns,
     }
 }
 

@@ -103,8 +103,7 @@ impl Stage {
 
     /// Takes in what is older than the trace.
     fn list(&mut self, listing: Listing) {
-        let small = listing.small.iter().map(|small| (small.ends, small.cookie, small.state, small.since_ns));
-        self.tracker.list(listing.older, small);
+        self.tracker.list(listing.older, listing.small);
     }
 
     fn confirm(&mut self, listing: Listing) {

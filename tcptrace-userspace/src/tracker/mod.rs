@@ -30,7 +30,7 @@ pub use ends::Ends;
 use history::History;
 use listeners::Listeners;
 use older::OlderSockets;
-pub use older::{Older, Since};
+pub use older::{Older, OlderSmall, Since};
 pub use reconcile::{Reconciled, Span};
 use resets::Resets;
 use small::SmallSockets;
@@ -122,17 +122,16 @@ impl Tracker {
         }
     }
 
-    /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and small ones by their
-    /// ends, cookie, state and when they entered it.
-    pub fn list(&mut self, older: Vec<Older>, small: impl IntoIterator<Item = (Ends, u64, State, u64)>) {
+    /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and small ones.
+    pub fn list(&mut self, older: Vec<Older>, small: impl IntoIterator<Item = OlderSmall>) {
         for listener in older.iter().filter(|older| older.state == State::LISTEN) {
             if let Some(owner) = &listener.owner {
                 self.listeners.list(&listener.ends, listener.cookie, owner.clone());
             }
         }
         if self.options.infer {
-            for (ends, cookie, state, since_ns) in small {
-                self.small.add(ends, cookie, state, since_ns);
+            for OlderSmall { ends, cookie, state, since_ns, listed_ns } in small {
+                self.small.add(ends, cookie, state, (since_ns, listed_ns));
             }
         }
         self.older = OlderSockets::new(older, self.options.cookies);

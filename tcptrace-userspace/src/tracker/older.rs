@@ -24,6 +24,21 @@ pub struct Older {
     pub owner: Option<Owner>,
 }
 
+/// A small socket that the kernel listed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OlderSmall {
+    /// The cookie of the socket that it is left of.
+    pub cookie: u64,
+    /// Its addresses and ports.
+    pub ends: Ends,
+    /// FIN_WAIT2 or TIME_WAIT.
+    pub state: State,
+    /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`.
+    pub since_ns: u64,
+    /// When the list was begun.
+    pub listed_ns: u64,
+}
+
 /// When a socket entered its state, nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {

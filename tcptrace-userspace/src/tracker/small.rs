@@ -35,6 +35,8 @@ struct Small {
     owner: Option<Owner>,
     /// When it entered its state.
     since_ns: u64,
+    /// When it was last known to be there.
+    seen_ns: u64,
 }
 
 /// The kernel's list of the small sockets in a namespace: all that lived from its beginning to its end.
@@ -91,7 +93,7 @@ impl SmallSockets {
                 && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
         let evidence = event.evidence.filter(|_| goes_on)?;
         let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
-        let small = Small { skaddr, cookie, owner: closed.owner.clone(), since_ns };
+        let small = Small { skaddr, cookie, owner: closed.owner.clone(), since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
             // It stays in FIN_WAIT2, so nothing is to be told now.
             self.remember(State::FIN_WAIT2, Ends::of(event), small);
@@ -104,9 +106,9 @@ impl SmallSockets {
         })
     }
 
-    /// Takes in one that is older than the trace, in `state` since `since_ns`.
-    pub(super) fn add(&mut self, ends: Ends, cookie: u64, state: State, since_ns: u64) {
-        self.remember(state, ends, Small { skaddr: 0, cookie, owner: None, since_ns });
+    /// Takes in one that is older than the trace, which was listed at `seen_ns` in `state` since `since_ns`.
+    pub(super) fn add(&mut self, ends: Ends, cookie: u64, state: State, (since_ns, seen_ns): (u64, u64)) {
+        self.remember(state, ends, Small { skaddr: 0, cookie, owner: None, since_ns, seen_ns });
     }
 
     /// The end of the small socket whose addresses and ports a new connection has taken.
@@ -118,8 +120,11 @@ impl SmallSockets {
         let key = Ends::of(event);
         [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
             let table = self.table(state);
-            // The new connection is no older than the other one's end.
-            table.get(&key).filter(|small| small.since_ns <= event.ktime_ns)?;
+            // Its own connection had the same ends, and may be told of after the list that shows what is left of it.
+            let is_other = |small: &Small| {
+                small.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != small.cookie)
+            };
+            table.get(&key).filter(|small| is_other(small))?;
             table.remove(&key).map(|small| end(&key, state, small, event.ktime_ns))
         })
     }
@@ -164,7 +169,7 @@ impl SmallSockets {
                 match listed.get(&key) {
                     Some((State::TIME_WAIT, since_ns)) => {
                         let since_ns = (*since_ns).max(small.since_ns);
-                        emit(self.time_wait_begins(key, small, since_ns));
+                        emit(self.time_wait_begins(key, small, (since_ns, begin_ns)));
                     }
                     _ => emit(end(&key, state, small, end_ns)),
                 }
@@ -172,8 +177,8 @@ impl SmallSockets {
         }
     }
 
-    fn time_wait_begins(&mut self, key: Ends, small: Small, since_ns: u64) -> Transition {
-        let now = Small { since_ns, ..small.clone() };
+    fn time_wait_begins(&mut self, key: Ends, small: Small, (since_ns, seen_ns): (u64, u64)) -> Transition {
+        let now = Small { since_ns, seen_ns, ..small.clone() };
         self.remember(State::TIME_WAIT, key, now);
         let event = event(&key, &small, since_ns);
         Transition {
@@ -184,8 +189,9 @@ impl SmallSockets {
 
     fn remember(&mut self, state: State, key: Ends, small: Small) {
         let limit = self.limit;
+        self.fin_wait2.remove(&key);
+        self.time_wait.remove(&key);
         let table = self.table(state);
-        table.remove(&key);
         let evicts = table.len() >= limit && table.pop_front().is_some();
         table.insert(key, small);
         self.evicted += u64::from(evicts);

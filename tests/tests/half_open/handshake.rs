@@ -183,7 +183,7 @@ fn after_count(hook: Hook, name: &str) {
     });
     let report = tracer.join();
     let told = accounts(&report);
-    assert_eq!(report.transitions().len(), 3);
+    assert_eq!(report.transitions().len(), 3, "{}", report.stdout);
     let recorded = told.lines.iter().filter(|line| line["what"] != "end").count() as u64;
-    assert_eq!(recorded, told.number("delivered"));
+    assert_eq!(recorded, told.number("delivered"), "{}", report.stdout);
 }

@@ -100,9 +100,7 @@ fn tuple(ctx: &SockOpsContext) -> Tuple {
 /// An IPv6 address from its words in memory order.
 #[inline(always)]
 fn address(words: [u32; 4]) -> Address {
-    let join = |low: u32, high: u32| {
-        let ([a, b, c, d], [e, f, g, h]) = (low.to_ne_bytes(), high.to_ne_bytes());
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h])
-    };
+    // The first word is the lower half on the processors that eBPF is little-endian on.
+    let join = |first: u32, second: u32| u64::from(second) << 32 | u64::from(first);
     Address { words: [join(words[0], words[1]), join(words[2], words[3])] }
 }

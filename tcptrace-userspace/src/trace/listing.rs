@@ -1,7 +1,12 @@
 //! Lists of the host's sockets, made for the tracker: what is older than the trace, and what has become of sockets
 //! of which the kernel reports nothing more.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{
+    collections::HashSet,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     close::Role,
@@ -36,11 +41,14 @@ pub(super) struct Listing {
     pub(super) gaps: Gaps,
     /// Processes whose sockets could not be seen.
     pub(super) unreadable: usize,
+    /// How long it took to make.
+    pub(super) took: Duration,
 }
 
 impl Listing {
     /// Makes one now; `None` when nothing can be read at all.
     pub(super) fn make(scope: Scope, wanted: &Wanted, holders: &mut HolderReader) -> Option<Self> {
+        let start = Instant::now();
         let small = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
         let netns = wanted.filter.netns;
         let request = Request {
@@ -56,6 +64,7 @@ impl Listing {
             namespaces,
             gaps,
             unreadable: holders.as_ref().map_or(0, Holders::unreadable),
+            took: Duration::ZERO,
         };
         let listening = listeners(&sockets);
         let mut owners = Owners { holders, processes: Processes::new() };
@@ -74,6 +83,7 @@ impl Listing {
                 }
             }
         }
+        listing.took = start.elapsed();
         Some(listing)
     }
 

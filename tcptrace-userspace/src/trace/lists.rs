@@ -22,15 +22,27 @@ const SHARE: u32 = 100;
 /// How often all sockets are listed, to put right what the trace has missed.
 const ALL_EVERY: Duration = Duration::from_secs(30);
 
+/// When lists of one kind were made.
+struct Turn {
+    every: Duration,
+    ordered: Instant,
+    /// How long the last one took.
+    took: Duration,
+}
+
+impl Turn {
+    fn is_due(&self) -> bool {
+        self.ordered.elapsed() >= self.every.max(self.took * SHARE)
+    }
+}
+
 /// The lists of a trace.
 pub(super) struct Lists {
     lister: Lister,
     /// Until then the first list is waited for.
     start: Option<Instant>,
-    ordered: Instant,
-    all_ordered: Instant,
-    /// How long the last list took.
-    took: Duration,
+    all: Turn,
+    small: Turn,
     /// A list that is newer than what has been released so far.
     early: Option<Listing>,
     /// What the first list could not see, for people.
@@ -46,13 +58,12 @@ impl Lists {
         let mut lister = Lister::start(wanted)?;
         lister.order(Scope::All);
         let now = Instant::now();
-        let start = Some(now + START_LIMIT);
+        let turn = |every| Turn { every, ordered: now, took: Duration::ZERO };
         Ok(Self {
             lister,
-            start,
-            ordered: now,
-            all_ordered: now,
-            took: Duration::ZERO,
+            start: Some(now + START_LIMIT),
+            all: turn(ALL_EVERY),
+            small: turn(SMALL_EVERY),
             early: None,
             unlisted: None,
         })
@@ -67,7 +78,9 @@ impl Lists {
             progress => progress,
         };
         self.start = None;
-        self.took = self.ordered.elapsed();
+        if let Progress::Done(listing) = &progress {
+            self.all.took = listing.took;
+        }
         progress
     }
 
@@ -88,21 +101,15 @@ impl Lists {
 
     /// Orders the list that is due, if any; one of small sockets only if it is wanted.
     pub(super) fn order(&mut self, small: bool) -> Option<Scope> {
-        let pause = self.took * SHARE;
-        let scope = if self.all_ordered.elapsed() >= ALL_EVERY.max(pause) {
-            Scope::All
-        } else if small && self.ordered.elapsed() >= SMALL_EVERY.max(pause) {
-            Scope::Small
-        } else {
-            return None;
-        };
         if self.lister.is_busy() || self.early.is_some() {
             return None;
         }
-        self.ordered = Instant::now();
-        if scope == Scope::All {
-            self.all_ordered = self.ordered;
-        }
+        let scope = match (self.all.is_due(), small && self.small.is_due()) {
+            (true, _) => Scope::All,
+            (_, true) => Scope::Small,
+            _ => return None,
+        };
+        self.turn(scope).ordered = Instant::now();
         self.lister.order(scope);
         Some(scope)
     }
@@ -112,9 +119,16 @@ impl Lists {
         if self.early.is_none()
             && let Progress::Done(listing) = self.lister.take()
         {
-            self.took = self.ordered.elapsed();
+            self.turn(listing.scope).took = listing.took;
             self.early = Some(listing);
         }
         self.early.take_if(|listing| listing.end_ns() <= released_ns)
+    }
+
+    fn turn(&mut self, scope: Scope) -> &mut Turn {
+        match scope {
+            Scope::All => &mut self.all,
+            Scope::Small => &mut self.small,
+        }
     }
 }

@@ -143,7 +143,7 @@ fn reconciled(list: Vec<Older>) -> (Tracker, Reconciled) {
     track(&mut tracker, event(1, 10, State::LISTEN, State::SYN_RECV));
     track(&mut tracker, event(1, 20, State::SYN_RECV, State::ESTABLISHED));
     tracker.expect_list();
-    tracker.reconcile(list, &[(NETNS, 100)]);
+    tracker.reconcile(list, &[(NETNS, 100)], false);
     let reconciled = tracker.reconciled();
     (tracker, reconciled)
 }
@@ -186,14 +186,26 @@ fn what_happens_while_a_list_is_made_is_no_difference() {
         listed(1, State::SYN_SENT, Since::AtLatest(100)),
         listed(2, State::ESTABLISHED, Since::AtLatest(9)),
     ];
-    tracker.reconcile(list, &[(NETNS, 100)]);
+    tracker.reconcile(list, &[(NETNS, 100)], false);
     assert_eq!(tracker.reconciled().total(), 0);
     // It began after the walk had passed its place.
     tracker.expect_list();
     track(&mut tracker, event(3, 310, State::CLOSE, State::SYN_SENT));
-    tracker.reconcile(vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))], &[(NETNS, 300)]);
+    tracker.reconcile(vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))], &[(NETNS, 300)], false);
     assert_eq!((tracker.reconciled().total(), tracker.len()), (0, 2));
     // Another namespace was not read.
-    tracker.reconcile(Vec::new(), &[(Some(1), 400)]);
+    tracker.reconcile(Vec::new(), &[(Some(1), 400)], false);
     assert_eq!(tracker.len(), 2);
+}
+
+/// The first list may take long, and has sockets that are older than the trace.
+#[test]
+fn a_first_list_that_comes_late_is_no_difference() {
+    let mut tracker = tracker();
+    tracker.expect_list();
+    let list = vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))];
+    tracker.reconcile(list, &[(NETNS, 100)], true);
+    assert_eq!(tracker.reconciled().total(), 0);
+    let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
+    assert_eq!((told.at_least_ns, told.owner), (Some(191), Some(owner(7))));
 }

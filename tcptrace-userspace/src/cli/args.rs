@@ -194,6 +194,7 @@ impl CaptureArgs {
             view: View::Transitions,
             infer: false,
             snapshot: !self.no_snapshot,
+            netns: self.filter.netns()?,
             time: match (self.timestamp, self.time) {
                 (true, _) => TimeColumn::Relative,
                 (_, true) => TimeColumn::Seconds,

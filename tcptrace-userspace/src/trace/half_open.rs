@@ -11,7 +11,6 @@ use crate::{
     event,
     half_open::{Change, HalfOpens, Lost, Namespaces, Poll, Poller, Summary, Wanted, decode},
     record::{HalfOpenLoss, Owner, Record},
-    snapshot::Netns,
     tracker::Tracker,
 };
 
@@ -51,7 +50,7 @@ impl Side {
     /// Call it after the kernel side was loaded, since it starts a thread.
     pub(super) fn start(settings: &Settings, tracer: &Tracer) -> io::Result<Self> {
         let bpf = &settings.bpf;
-        let wanted = (bpf.filter.netns != 0).then_some(Netns { inode: bpf.filter.netns, path: None });
+        let wanted = settings.netns.clone();
         let namespaces = Namespaces::new(wanted.clone(), monotonic_ns());
         let limit = usize::try_from(bpf.max_connections).unwrap_or(usize::MAX);
         let filters = Wanted { filter: bpf.filter, lports: bpf.lports.clone(), rports: bpf.rports.clone() };

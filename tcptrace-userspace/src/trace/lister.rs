@@ -7,12 +7,16 @@ use std::{
 };
 
 use super::listing::{Listing, Scope};
-use crate::{process::HolderReader, sockets::Wanted};
+use crate::{
+    process::HolderReader,
+    snapshot::{Netns, SnapshotError},
+    sockets::Wanted,
+};
 
 /// The thread. It ends when this is dropped, with the list that it is at.
 pub(super) struct Lister {
     orders: SyncSender<Scope>,
-    lists: Receiver<Option<Listing>>,
+    lists: Receiver<Result<Listing, SnapshotError>>,
     busy: bool,
 }
 
@@ -22,7 +26,9 @@ pub(super) enum Progress {
     Waiting,
     /// A list.
     Done(Listing),
-    /// There is nothing to wait for: nothing was ordered, or nothing can be read.
+    /// Nothing can be read.
+    Failed(SnapshotError),
+    /// Nothing was ordered.
     Nothing,
 }
 
@@ -31,13 +37,13 @@ impl Lister {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn start(wanted: Wanted) -> io::Result<Self> {
+    pub(super) fn start(wanted: Wanted, netns: Option<Netns>) -> io::Result<Self> {
         let (orders, queue) = sync_channel::<Scope>(1);
         let (give, lists) = sync_channel(1);
         thread::Builder::new().name("lister".to_owned()).spawn(move || {
             let mut holders = HolderReader::open();
             for scope in queue {
-                if give.send(Listing::make(scope, &wanted, &mut holders)).is_err() {
+                if give.send(Listing::make(scope, &wanted, netns.clone(), &mut holders)).is_err() {
                     return;
                 }
             }
@@ -60,15 +66,13 @@ impl Lister {
         if !self.busy {
             return Progress::Nothing;
         }
-        match self.lists.try_recv() {
+        let progress = match self.lists.try_recv() {
             Err(TryRecvError::Empty) => return Progress::Waiting,
-            Ok(Some(listing)) => {
-                self.busy = false;
-                return Progress::Done(listing);
-            }
-            Ok(None) | Err(TryRecvError::Disconnected) => {}
-        }
+            Ok(Ok(listing)) => Progress::Done(listing),
+            Ok(Err(error)) => Progress::Failed(error),
+            Err(TryRecvError::Disconnected) => Progress::Nothing,
+        };
         self.busy = false;
-        Progress::Nothing
+        progress
     }
 }

@@ -12,7 +12,7 @@ use crate::{
     close::Role,
     process::{HolderReader, Holders, Process, Processes},
     record::{Owner, Provenance},
-    snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, Socket},
+    snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     sockets::Wanted,
     state::State,
     tracker::{Ends, Listed, Older, OlderSmall, Since},
@@ -46,17 +46,21 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Makes one now; `None` when nothing can be read at all.
-    pub(super) fn make(scope: Scope, wanted: &Wanted, holders: &mut HolderReader) -> Option<Self> {
+    /// Makes one now.
+    ///
+    /// # Errors
+    /// When nothing can be read at all.
+    pub(super) fn make(
+        scope: Scope,
+        wanted: &Wanted,
+        netns: Option<Netns>,
+        holders: &mut HolderReader,
+    ) -> Result<Self, SnapshotError> {
         let start = Instant::now();
         let small = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
-        let netns = wanted.filter.netns;
-        let request = Request {
-            netns: (netns != 0).then_some(Netns { inode: netns, path: None }),
-            states: if scope == Scope::Small { small } else { 0 },
-        };
+        let request = Request { netns, states: if scope == Scope::Small { small } else { 0 } };
         let holders = (scope == Scope::All).then(|| holders.read());
-        let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request).ok()?;
+        let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request)?;
         let mut listing = Self {
             scope,
             older: Vec::new(),
@@ -84,7 +88,7 @@ impl Listing {
             }
         }
         listing.took = start.elapsed();
-        Some(listing)
+        Ok(listing)
     }
 
     /// Whether everything was read of the namespaces that were.

@@ -9,7 +9,7 @@ use super::{
     lister::{Lister, Progress},
     listing::{Listing, Scope},
 };
-use crate::sockets::Wanted;
+use crate::{snapshot::Netns, sockets::Wanted};
 
 /// How long transitions wait at the start for the list of what is older than they are.
 const START_LIMIT: Duration = Duration::from_millis(300);
@@ -41,6 +41,8 @@ pub(super) struct Lists {
     lister: Lister,
     /// Until then the first list is waited for.
     start: Option<Instant>,
+    /// The first list took longer than that, and is still to come.
+    late: bool,
     all: Turn,
     small: Turn,
     /// A list that is newer than what has been released so far.
@@ -54,14 +56,15 @@ impl Lists {
     ///
     /// # Errors
     /// When there can be no thread for it.
-    pub(super) fn start(wanted: Wanted) -> io::Result<Self> {
-        let mut lister = Lister::start(wanted)?;
+    pub(super) fn start(wanted: Wanted, netns: Option<Netns>) -> io::Result<Self> {
+        let mut lister = Lister::start(wanted, netns)?;
         lister.order(Scope::All);
         let now = Instant::now();
         let turn = |every| Turn { every, ordered: now, took: Duration::ZERO };
         Ok(Self {
             lister,
             start: Some(now + START_LIMIT),
+            late: false,
             all: turn(ALL_EVERY),
             small: turn(SMALL_EVERY),
             early: None,
@@ -69,23 +72,28 @@ impl Lists {
         })
     }
 
-    /// The first list; nothing when it cannot be had, took too long, or has been taken.
+    /// The first list; nothing when it cannot be had, takes too long, or has been taken.
     pub(super) fn first(&mut self) -> Progress {
         let Some(limit) = self.start else { return Progress::Nothing };
         let progress = match self.lister.take() {
             Progress::Waiting if Instant::now() < limit => return Progress::Waiting,
-            Progress::Waiting => Progress::Nothing,
             progress => progress,
         };
         self.start = None;
-        if let Progress::Done(listing) = &progress {
-            self.all.took = listing.took;
+        match progress {
+            Progress::Done(listing) => {
+                self.note_first(&listing);
+                return Progress::Done(listing);
+            }
+            Progress::Failed(error) => self.unlisted = Some(error.to_string()),
+            Progress::Waiting => self.late = true,
+            Progress::Nothing => {}
         }
-        progress
+        Progress::Nothing
     }
 
-    /// Keeps what the first list could not see.
-    pub(super) fn note(&mut self, listing: &Listing) {
+    fn note_first(&mut self, listing: &Listing) {
+        self.all.took = listing.took;
         self.unlisted = listing.unseen();
     }
 
@@ -114,15 +122,20 @@ impl Lists {
         Some(scope)
     }
 
-    /// A later list, once everything up to its end has been released.
-    pub(super) fn later(&mut self, released_ns: u64) -> Option<Listing> {
+    /// A later list, once everything up to its end has been released; and whether it is the first one all the same.
+    pub(super) fn later(&mut self, released_ns: u64) -> Option<(Listing, bool)> {
         if self.early.is_none()
             && let Progress::Done(listing) = self.lister.take()
         {
             self.turn(listing.scope).took = listing.took;
             self.early = Some(listing);
         }
-        self.early.take_if(|listing| listing.end_ns() <= released_ns)
+        let listing = self.early.take_if(|listing| listing.end_ns() <= released_ns)?;
+        let is_first = std::mem::take(&mut self.late);
+        if is_first {
+            self.note_first(&listing);
+        }
+        Some((listing, is_first))
     }
 
     fn turn(&mut self, scope: Scope) -> &mut Turn {

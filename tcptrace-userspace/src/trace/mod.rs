@@ -26,6 +26,7 @@ use crate::{
     clock::{Clock, monotonic_ns},
     record::{Record, Summary},
     sink::{self, Format, Style, TimeColumn, View},
+    snapshot::Netns,
     sockets::Wanted,
     text::Escaped,
     tracker::{self, Tracker},
@@ -50,6 +51,8 @@ pub struct Settings {
     pub infer: bool,
     /// List the sockets that are older than the trace.
     pub snapshot: bool,
+    /// The namespace that the filter wants, with the way into it.
+    pub netns: Option<Netns>,
     /// Follow half-open connections, and by what.
     pub half_open: Option<HalfOpenBy>,
     /// Output format.
@@ -145,7 +148,7 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
             lports: settings.bpf.lports.clone(),
             rports: settings.bpf.rports.clone(),
         };
-        Some(Lists::start(wanted).map_err(Error::Setup)?)
+        Some(Lists::start(wanted, settings.netns.clone()).map_err(Error::Setup)?)
     } else {
         None
     };

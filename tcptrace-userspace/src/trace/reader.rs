@@ -106,7 +106,7 @@ impl Stage {
         self.tracker.list(listing.older, listing.small);
     }
 
-    fn confirm(&mut self, listing: Listing) {
+    fn confirm(&mut self, listing: Listing, is_first: bool) {
         // One that lacks something proves nothing.
         if !listing.is_complete() {
             return;
@@ -120,7 +120,7 @@ impl Stage {
         if listing.scope == Scope::All {
             let spans: Vec<_> =
                 listing.namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect();
-            tracker.reconcile(listing.older, &spans);
+            tracker.reconcile(listing.older, &spans, is_first);
         }
     }
 
@@ -151,7 +151,10 @@ impl Reader {
         out: Outgoing,
         (lists, identities, half_open): (Option<Lists>, Option<Identities>, Option<Side>),
     ) -> Self {
-        let stage = Stage { tracker, identities, half_open, out };
+        let mut stage = Stage { tracker, identities, half_open, out };
+        if lists.is_some() {
+            stage.tracker.expect_list();
+        }
         Self { tracer, order: Order::default(), stage, writer, lists, released_ns: 0, told: Lost::default() }
     }
 
@@ -194,11 +197,8 @@ impl Reader {
         let Some(lists) = self.lists.as_mut().filter(|lists| lists.is_starting()) else { return false };
         match lists.first() {
             Progress::Waiting => return true,
-            Progress::Done(listing) => {
-                lists.note(&listing);
-                self.stage.list(listing);
-            }
-            Progress::Nothing => {}
+            Progress::Done(listing) => self.stage.list(listing),
+            Progress::Failed(_) | Progress::Nothing => {}
         }
         false
     }
@@ -208,9 +208,9 @@ impl Reader {
         let Some(lists) = self.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
         // What has been released has to be tracked as well.
         if self.order.is_drained()
-            && let Some(listing) = lists.later(self.released_ns)
+            && let Some((listing, is_first)) = lists.later(self.released_ns)
         {
-            self.stage.confirm(listing);
+            self.stage.confirm(listing, is_first);
         }
         if lists.order(self.stage.tracker.wants_list()) == Some(Scope::All) {
             self.stage.tracker.expect_list();

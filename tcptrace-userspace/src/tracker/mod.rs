@@ -135,6 +135,7 @@ impl Tracker {
             }
         }
         self.older = OlderSockets::new(older, self.options.cookies);
+        self.closed = None;
     }
 
     /// Takes a reset, before the events of its time: it tells why the connection of one of them ends.

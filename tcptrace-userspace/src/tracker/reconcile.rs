@@ -36,7 +36,8 @@ impl Tracker {
     }
 
     /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
-    pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span]) {
+    /// `is_first`: there was none before, so that what it has may be older than the trace.
+    pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span], is_first: bool) {
         let closed = self.closed.take().unwrap_or_default();
         let mut tracked: HashMap<u64, u64> = self
             .sockets
@@ -59,7 +60,7 @@ impl Tracker {
         }
         self.forget_vanished(tracked.into_values(), namespaces);
         // With filters, the list may have what events are hidden of.
-        if self.options.filter.active == 0 {
+        if !is_first && self.options.filter.active == 0 {
             let appeared = unknown.iter().filter(|older| !self.older.contains(older.cookie)).count();
             self.reconciled.appeared += appeared as u64;
         }

@@ -1,0 +1,161 @@
+//! Sockets that are older than the trace, and what goes on after CLOSE: against what the test did itself, and `ss`.
+
+use std::{
+    process::Command,
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    both_hooks,
+    machine::{Hook, is_root},
+    net::{self, Family, accept, listen, read_end},
+    netns::V4,
+    process::output,
+    tracer::{Report, Tracer},
+    world::World,
+};
+
+both_hooks!(owner_and_age, after_close, ports_taken_again);
+
+/// How long the sockets are there before the trace, and connections rest in a state.
+const REST: Duration = Duration::from_millis(400);
+
+fn trace(hook: Hook, world: &World) -> Tracer {
+    // By its path: no process but a thread of this one is in it.
+    Tracer::start(hook, &["-o", "json", "--netns", world.namespace.path()])
+}
+
+/// All transitions between these states.
+fn transitions(report: &Report, old: &str, new: &str) -> Vec<Value> {
+    let mut all = report.of_type("transition");
+    all.retain(|line| line["old_state"] == old && line["new_state"] == new);
+    all
+}
+
+/// The one transition between these states.
+fn transition(report: &Report, old: &str, new: &str) -> Value {
+    let mut all = transitions(report, old, new);
+    assert_eq!(all.len(), 1, "{old} -> {new}: {}", report.stdout);
+    all.remove(0)
+}
+
+/// A connection and its listener, both older: owners, and times in state that are no shorter than what the trace saw.
+fn owner_and_age(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new();
+    let ports = world.ports();
+    let (ready, begun) = std::sync::mpsc::channel();
+    let (go, gone) = std::sync::mpsc::channel::<()>();
+    let job = world.namespace.begin(move || {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = net::pair(&listener, ports.connect(Family::V4));
+        ready.send(()).expect("someone waits");
+        gone.recv().expect("the trace runs");
+        drop(client);
+        read_end(&server);
+        drop(server);
+        // A child of the older listener, on which nobody acts before its first transitions.
+        drop(net::pair(&listener, ports.connect(Family::V4)));
+    });
+    begun.recv().expect("sockets");
+    sleep(REST);
+    let tracer = trace(hook, &world);
+    sleep(REST);
+    go.send(()).expect("it waits");
+    job.wait();
+    world.settle(20);
+    let report = tracer.stop();
+    report.assert_lossless();
+
+    let older = &transitions(&report, "ESTABLISHED", "CLOSE_WAIT")[0];
+    assert_eq!(older["owner"]["pid"], std::process::id(), "{older}");
+    assert_eq!(older["owner"]["provenance"], "snapshot", "{older}");
+    assert!(older["duration_us"].is_null(), "its beginning was not seen: {older}");
+    let least = older["duration_min_us"].as_u64().expect("it was seen in its state");
+    let seen = u64::try_from(REST.as_micros()).expect("microseconds");
+    assert!((seen / 2..20 * seen).contains(&least), "{older}");
+    let child = transition(&report, "LISTEN", "SYN_RECV");
+    assert_eq!(child["owner"]["pid"], std::process::id(), "{child}");
+    assert_eq!(child["owner"]["provenance"], "inherited", "{child}");
+    let exe = child["owner"]["exe"].as_str().expect("a living process has a program");
+    assert_eq!(exe, std::env::current_exe().expect("its path").to_str().expect("UTF-8"));
+}
+
+/// The peer closes late: FIN_WAIT2 goes on in a small socket, and TIME_WAIT is told with the time at which it began.
+fn after_close(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new();
+    let ports = world.ports();
+    let tracer = trace(hook, &world);
+    let (closed_after, listed) = world.namespace.run(move || {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = net::pair(&listener, ports.connect(Family::V4));
+        let start = Instant::now();
+        drop(client);
+        read_end(&server);
+        sleep(REST);
+        drop(server);
+        let closed_after = start.elapsed();
+        // Lists are made about once a second.
+        sleep(Duration::from_millis(2_500));
+        let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
+        (closed_after, String::from_utf8(ss.stdout).expect("text"))
+    });
+    assert_eq!(listed.lines().count(), 1, "one is in TIME_WAIT: {listed}");
+    let report = tracer.stop();
+    report.assert_lossless();
+    let begins = transition(&report, "FIN_WAIT2", "TIME_WAIT");
+    assert_eq!((&begins["origin"], &begins["context"]), (&Value::from("inferred"), &Value::Null));
+    let told = Duration::from_micros(begins["duration_us"].as_u64().expect("a time in FIN_WAIT2"));
+    // The kernel's timer counts in ticks of up to ten milliseconds.
+    assert!(told.abs_diff(closed_after) < Duration::from_millis(60), "{told:?}, not {closed_after:?}");
+    let last = transition(&report, "FIN_WAIT2", "CLOSE");
+    assert_eq!(last["origin"], "observed");
+    assert_eq!(last["close"]["cause"], "active_close");
+    assert!(begins["ktime_ns"].as_u64() > last["ktime_ns"].as_u64());
+    assert_eq!((&begins["lport"], &begins["cookie"]), (&last["lport"], &last["cookie"]));
+}
+
+/// A new connection of the same ports ends TIME_WAIT before its time.
+fn ports_taken_again(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new();
+    let ports = world.ports();
+    let tracer = trace(hook, &world);
+    world.namespace.run(move || {
+        let listener = listen(ports.listen(Family::V4));
+        let connect = || {
+            let client = net::socket(ports.connect(Family::V4));
+            client.bind(&net::local(V4, ports.port(1)).into()).expect("bind");
+            client.connect(&ports.connect(Family::V4).into()).expect("connect");
+            let server = accept(&listener);
+            // The server closes first, so that its side goes through TIME_WAIT.
+            server.shutdown(std::net::Shutdown::Write).expect("shutdown");
+            read_end(&client);
+            drop(client);
+            read_end(&server);
+            drop(server);
+        };
+        connect();
+        // The kernel takes a SYN for a new connection only if it is newer by a tick of its clock.
+        sleep(Duration::from_millis(1_100));
+        connect();
+    });
+    world.settle(22);
+    let report = tracer.stop();
+    report.assert_lossless();
+    let begins = transitions(&report, "FIN_WAIT2", "TIME_WAIT");
+    assert_eq!(begins.len(), 2, "{}", report.stdout);
+    let end = transition(&report, "TIME_WAIT", "CLOSE");
+    assert_eq!((&end["origin"], &end["cookie"]), (&Value::from("inferred"), &begins[0]["cookie"]));
+    let rested = end["duration_us"].as_u64().expect("a time in TIME_WAIT");
+    assert!((1_000_000..10_000_000).contains(&rested), "not a minute: {end}");
+}

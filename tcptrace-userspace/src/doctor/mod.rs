@@ -6,6 +6,7 @@
 mod checks;
 mod facts;
 mod features;
+mod half_open;
 mod holders;
 mod hooks;
 mod measure;
@@ -58,6 +59,7 @@ pub fn run(measure: bool) -> Report {
     rows.extend(features::rows(&tried, &facts));
     rows.extend(checks::rows(&facts, &tried));
     rows.push(holders::row(&holders::attempt()));
+    rows.push(half_open::row(hook));
     let (cost, cost_error) = match hook {
         _ if !measure => (None, None),
         None => (None, Some("tracing is not possible".to_owned())),

@@ -57,20 +57,18 @@ impl View {
 /// [`Lost`]: the ring has no room for the bundle.
 #[inline(always)]
 pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -> Result<(), Lost> {
-    let closing = facts.new == TCP_CLOSE;
-    let metrics = if closing { sock.close_metrics() } else { None };
-    let evidence = if closing { sock.close_evidence() } else { None };
     let Some(room) = Room::take() else { return Err(Lost::one(Class::Transition)) };
     let mut flags = 0;
     // SAFETY: there is room for either; every byte that is read is written.
     unsafe {
-        if let Some(metrics) = metrics {
-            (&raw mut (*room.record()).metrics).write(metrics);
-            flags |= RecordFlags::METRICS;
-        }
-        if let Some(evidence) = evidence {
-            (&raw mut (*room.record()).evidence).write(evidence);
-            flags |= RecordFlags::EVIDENCE;
+        if facts.new == TCP_CLOSE {
+            // Written where they are read: kernels before 6.3 refuse to copy what may have no value yet.
+            if sock.close_metrics(&raw mut (*room.record()).metrics) {
+                flags |= RecordFlags::METRICS;
+            }
+            if sock.close_evidence(&raw mut (*room.record()).evidence) {
+                flags |= RecordFlags::EVIDENCE;
+            }
         }
         fill(room.record().cast(), sock, task, view, facts, flags);
     }

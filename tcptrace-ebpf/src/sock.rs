@@ -27,8 +27,16 @@ pub(crate) trait Sock {
     fn lock_owned(&self) -> Option<bool>;
     /// `sk_err`.
     fn error(&self) -> Option<i32>;
-    fn close_metrics(&self) -> Option<CloseMetrics>;
-    fn close_evidence(&self) -> Option<CloseEvidence>;
+    /// Writes the final figures; `false` where they are not known.
+    ///
+    /// # Safety
+    /// There is room for them.
+    unsafe fn close_metrics(&self, to: *mut CloseMetrics) -> bool;
+    /// Writes why it closes; `false` where that is not known.
+    ///
+    /// # Safety
+    /// There is room for it.
+    unsafe fn close_evidence(&self, to: *mut CloseEvidence) -> bool;
 }
 
 /// `SOCK_DONE` in `enum sock_flags`, `include/net/sock.h`: a bit of `skc_flags`.

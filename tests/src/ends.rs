@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::{
     chain::{Chain, chains},
-    machine::{Hook, is_root, tolerance_us},
+    machine::{self, Hook, is_root, tolerance_us},
     resets::{SentReset, SentResets},
     tracer::{Report, Tracer},
     transition::{Transition, Tuple},
@@ -41,6 +41,13 @@ pub fn end_by(hook: Hook, tp_btf: &str, tracepoint: &str) -> End {
         Hook::TpBtf => tp_btf,
         Hook::Tracepoint => tracepoint,
     })
+}
+
+/// Ends by whether the tracer can tell that a process ends: by `tp_btf`, where a program may look at the current task
+/// (Linux 5.11).
+pub fn end_by_exit(hook: Hook, exiting: &str, not_told: &str) -> End {
+    let told = hook == Hook::TpBtf && machine::release() >= (5, 11);
+    end(if told { exiting } else { not_told })
 }
 
 impl fmt::Display for End {

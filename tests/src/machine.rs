@@ -108,3 +108,11 @@ macro_rules! both_hooks {
         }
     )*};
 }
+
+/// Major and minor number of the running kernel.
+pub fn release() -> (u32, u32) {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers =
+        release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().expect("a number"));
+    (numbers.next().expect("a major number"), numbers.next().expect("a minor number"))
+}

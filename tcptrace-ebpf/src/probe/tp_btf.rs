@@ -134,44 +134,43 @@ impl Sock for BtfSock {
     }
 
     #[inline(always)]
-    fn close_metrics(&self) -> Option<CloseMetrics> {
+    unsafe fn close_metrics(&self, to: *mut CloseMetrics) -> bool {
         if self.tcp.is_null() || !known(Known::METRICS) {
-            return None;
+            return false;
         }
-        // SAFETY: counters of struct tcp_sock, which is not null.
-        Some(unsafe {
+        // SAFETY: counters of struct tcp_sock, which is not null, and the caller's promise.
+        unsafe {
             let srtt: u32 = load!(self.tcp, tcp.srtt_us);
-            CloseMetrics {
-                bytes_acked: load!(self.tcp, tcp.bytes_acked),
-                bytes_received: load!(self.tcp, tcp.bytes_received),
-                srtt_us: srtt >> 3,
-                retransmits: load!(self.tcp, tcp.total_retrans),
-            }
-        })
+            (&raw mut (*to).bytes_acked).write(load!(self.tcp, tcp.bytes_acked));
+            (&raw mut (*to).bytes_received).write(load!(self.tcp, tcp.bytes_received));
+            (&raw mut (*to).srtt_us).write(srtt >> 3);
+            (&raw mut (*to).retransmits).write(load!(self.tcp, tcp.total_retrans));
+        }
+        true
     }
 
     #[inline(always)]
-    fn close_evidence(&self) -> Option<CloseEvidence> {
+    unsafe fn close_evidence(&self, to: *mut CloseEvidence) -> bool {
         if self.tcp.is_null() || !known(Known::EVIDENCE) {
-            return None;
+            return false;
         }
-        // SAFETY: fields of struct sock, and of struct tcp_sock, which is not null.
-        Some(unsafe {
+        // SAFETY: fields of struct sock, and of struct tcp_sock, which is not null, and the caller's promise.
+        unsafe {
             let (write_seq, snd_nxt): (u32, u32) =
                 (load!(self.tcp, tcp.write_seq), load!(self.tcp, tcp.snd_nxt));
             let (rcv_nxt, copied_seq): (u32, u32) =
                 (load!(self.tcp, tcp.rcv_nxt), load!(self.tcp, tcp.copied_seq));
-            CloseEvidence {
-                user_timeout_ms: load!(self.tcp, tcp.user_timeout),
-                segs_out: load!(self.tcp, tcp.segs_out),
-                unsent: write_seq.wrapping_sub(snd_nxt),
-                unread: rcv_nxt.wrapping_sub(copied_seq),
-                flags: evidence_flags(load!(self.sk, sock.flags), load!(self.sk, sock.lingertime)),
-                shutdown: load!(self.sk, sock.shutdown),
-                retransmits: load!(self.tcp, tcp.retransmits),
-                probes_out: load!(self.tcp, tcp.probes_out),
-                reserved: 0,
-            }
-        })
+            let flags = evidence_flags(load!(self.sk, sock.flags), load!(self.sk, sock.lingertime));
+            (&raw mut (*to).user_timeout_ms).write(load!(self.tcp, tcp.user_timeout));
+            (&raw mut (*to).segs_out).write(load!(self.tcp, tcp.segs_out));
+            (&raw mut (*to).unsent).write(write_seq.wrapping_sub(snd_nxt));
+            (&raw mut (*to).unread).write(rcv_nxt.wrapping_sub(copied_seq));
+            (&raw mut (*to).flags).write(flags);
+            (&raw mut (*to).shutdown).write(load!(self.sk, sock.shutdown));
+            (&raw mut (*to).retransmits).write(load!(self.tcp, tcp.retransmits));
+            (&raw mut (*to).probes_out).write(load!(self.tcp, tcp.probes_out));
+            (&raw mut (*to).reserved).write(0);
+        }
+        true
     }
 }

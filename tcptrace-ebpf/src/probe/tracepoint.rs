@@ -75,7 +75,8 @@ impl RecordSock {
         }
     }
 
-    /// A field of the `struct sock` behind the record, copied from kernel memory.
+    /// A field of the `struct sock` behind the record, copied from kernel memory. It is the memory of a living socket,
+    /// so the copy does not fail.
     #[inline(always)]
     fn sock_field<T: Copy>(&self, offset: u32) -> Option<T> {
         // SAFETY: the helper reads anywhere, and reports what it cannot read.
@@ -151,35 +152,47 @@ impl Sock for RecordSock {
     }
 
     #[inline(always)]
-    fn close_metrics(&self) -> Option<CloseMetrics> {
+    unsafe fn close_metrics(&self, to: *mut CloseMetrics) -> bool {
         if !known(Known::METRICS) {
-            return None;
+            return false;
         }
         let tcp = &config().fields.tcp;
-        Some(CloseMetrics {
-            bytes_acked: self.sock_field(tcp.bytes_acked)?,
-            bytes_received: self.sock_field(tcp.bytes_received)?,
-            srtt_us: self.sock_field::<u32>(tcp.srtt_us)? >> 3,
-            retransmits: self.sock_field(tcp.total_retrans)?,
-        })
+        // SAFETY: the caller's promise.
+        unsafe {
+            (&raw mut (*to).bytes_acked).write(self.sock_field(tcp.bytes_acked).unwrap_or(0));
+            (&raw mut (*to).bytes_received).write(self.sock_field(tcp.bytes_received).unwrap_or(0));
+            (&raw mut (*to).srtt_us).write(self.sock_field::<u32>(tcp.srtt_us).unwrap_or(0) >> 3);
+            (&raw mut (*to).retransmits).write(self.sock_field(tcp.total_retrans).unwrap_or(0));
+        }
+        true
     }
 
     #[inline(always)]
-    fn close_evidence(&self) -> Option<CloseEvidence> {
+    unsafe fn close_evidence(&self, to: *mut CloseEvidence) -> bool {
         if !known(Known::EVIDENCE) {
-            return None;
+            return false;
         }
         let (sock, tcp) = (&config().fields.sock, &config().fields.tcp);
-        Some(CloseEvidence {
-            user_timeout_ms: self.sock_field(tcp.user_timeout)?,
-            segs_out: self.sock_field(tcp.segs_out)?,
-            unsent: self.sock_field::<u32>(tcp.write_seq)?.wrapping_sub(self.sock_field(tcp.snd_nxt)?),
-            unread: self.sock_field::<u32>(tcp.rcv_nxt)?.wrapping_sub(self.sock_field(tcp.copied_seq)?),
-            flags: evidence_flags(self.sock_field(sock.flags)?, self.sock_field(sock.lingertime)?),
-            shutdown: self.sock_field(sock.shutdown)?,
-            retransmits: self.sock_field(tcp.retransmits)?,
-            probes_out: self.sock_field(tcp.probes_out)?,
-            reserved: 0,
-        })
+        let distance = |from: u32, to: u32| {
+            let (from, to) = (self.sock_field::<u32>(from), self.sock_field::<u32>(to));
+            to.unwrap_or(0).wrapping_sub(from.unwrap_or(0))
+        };
+        let flags = evidence_flags(
+            self.sock_field(sock.flags).unwrap_or(0),
+            self.sock_field(sock.lingertime).unwrap_or(0),
+        );
+        // SAFETY: the caller's promise.
+        unsafe {
+            (&raw mut (*to).user_timeout_ms).write(self.sock_field(tcp.user_timeout).unwrap_or(0));
+            (&raw mut (*to).segs_out).write(self.sock_field(tcp.segs_out).unwrap_or(0));
+            (&raw mut (*to).unsent).write(distance(tcp.snd_nxt, tcp.write_seq));
+            (&raw mut (*to).unread).write(distance(tcp.copied_seq, tcp.rcv_nxt));
+            (&raw mut (*to).flags).write(flags);
+            (&raw mut (*to).shutdown).write(self.sock_field(sock.shutdown).unwrap_or(0));
+            (&raw mut (*to).retransmits).write(self.sock_field(tcp.retransmits).unwrap_or(0));
+            (&raw mut (*to).probes_out).write(self.sock_field(tcp.probes_out).unwrap_or(0));
+            (&raw mut (*to).reserved).write(0);
+        }
+        true
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use nix::{errno::Errno, sys::signal::Signal};
 use tcptrace_tests::{
     both_hooks,
-    ends::{end, end_by, ends},
+    ends::{end, end_by_exit, ends},
     machine::{Hook, helper},
     net::{Family, accept, connect, listen, read_end, read_error},
     process::Running,
@@ -50,7 +50,7 @@ fn exited(hook: Hook, name: &str) {
         drop((server, listener));
         vec![
             end(LISTENER),
-            end_by(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
+            end_by_exit(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
             end("server LAST_ACK passive_close"),
         ]
     });
@@ -67,7 +67,7 @@ fn killed(hook: Hook, name: &str) {
         drop((server, listener));
         vec![
             end(LISTENER),
-            end_by(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
+            end_by_exit(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
             end("server LAST_ACK passive_close"),
         ]
     });
@@ -85,7 +85,7 @@ fn exited_with_unread_data(hook: Hook, name: &str) {
         drop((server, listener));
         vec![
             end(LISTENER),
-            end_by(hook, "client ESTABLISHED process_exited", "client ESTABLISHED reset_unread"),
+            end_by_exit(hook, "client ESTABLISHED process_exited", "client ESTABLISHED reset_unread"),
             end("server ESTABLISHED reset_by_peer"),
         ]
     });
@@ -111,7 +111,7 @@ fn listener_exited(hook: Hook, name: &str) {
         assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
         drop(client);
         vec![
-            end_by(hook, "listener LISTEN process_exited", LISTENER),
+            end_by_exit(hook, "listener LISTEN process_exited", LISTENER),
             end("client ESTABLISHED reset_by_peer"),
             end("server ESTABLISHED listener_closed"),
         ]

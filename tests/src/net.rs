@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use crate::netns::{V4, V6};
@@ -120,6 +121,13 @@ pub fn accept(listener: &Socket) -> Socket {
 pub fn pair(listener: &Socket, address: SocketAddr) -> (Socket, Socket) {
     let client = connect(address);
     (client, accept(listener))
+}
+
+/// Waits until a connection can be accepted: that of a client is established earlier than this side's.
+pub fn wait_for_child(listener: &Socket) {
+    let mut fds = [PollFd::new(listener, PollFlags::IN)];
+    poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).expect("poll");
+    assert!(fds[0].revents().contains(PollFlags::IN), "no connection has come");
 }
 
 /// Lets no packet in to this socket.

@@ -7,7 +7,7 @@ use tcptrace_tests::{
     both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{self, Family, connect, listen, read_error},
+    net::{self, Family, connect, listen, read_error, wait_for_child},
 };
 
 use super::LISTENER;
@@ -57,6 +57,7 @@ fn never_accepted(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = connect(ports.connect(Family::V4));
+        wait_for_child(&listener);
         drop(listener);
         assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
         drop(client);

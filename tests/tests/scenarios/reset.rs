@@ -7,7 +7,7 @@ use tcptrace_tests::{
     both_hooks,
     expect::path,
     machine::Hook,
-    net::{Family, abort, accept, listen, pair, peek, read_end, read_error},
+    net::{Family, abort, accept, listen, pair, peek, read_end, read_error, wait_for_child},
     process::tool,
     world::scenario,
 };
@@ -134,6 +134,7 @@ fn listener_with_unaccepted(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = tcptrace_tests::net::connect(ports.connect(Family::V4));
+        wait_for_child(&listener);
         drop(listener);
         assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
         drop(client);

@@ -133,13 +133,15 @@ pub struct ResetRecord {
     pub ktime_ns: u64,
     /// Address of the `struct sock`.
     pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
 }
 
 const _: () = assert!(size_of::<TransitionRecord>() == 120);
 const _: () = assert!(size_of::<ClosingRecord>() == 168);
 const _: () = assert!(size_of::<CloseMetrics>() == 24);
 const _: () = assert!(size_of::<CloseEvidence>() == 24);
-const _: () = assert!(size_of::<ResetRecord>() == 24);
+const _: () = assert!(size_of::<ResetRecord>() == 32);
 const _: () = assert!(offset_of!(ResetRecord, ktime_ns) == offset_of!(TransitionRecord, ktime_ns));
 
 /// Bits of [`TransitionRecord::flags`]: what is known, since an unknown value is not 0.

@@ -85,7 +85,8 @@ fn reset(mut bytes: &[u8]) -> Option<Reset> {
     let reason = bytes.try_get_u32_ne().ok()?;
     let ktime_ns = bytes.try_get_u64_ne().ok()?;
     let skaddr = bytes.try_get_u64_ne().ok()?;
-    Some(Reset { ktime_ns, skaddr, sent, reason })
+    let cookie = bytes.try_get_u64_ne().ok()?;
+    Some(Reset { ktime_ns, skaddr, cookie, sent, reason })
 }
 
 /// A [`TransitionRecord`] behind its kind, in the order of its fields; `None` when it is too short.

@@ -22,6 +22,8 @@ pub struct Reset {
     pub ktime_ns: u64,
     /// Address of the `struct sock`.
     pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
     /// This side sent it.
     pub sent: bool,
     /// `enum sk_rst_reason`; 0 where the kernel gives none.

@@ -176,7 +176,7 @@ fn a_close_that_resets_does_so_after_a_fin_as_well() {
 fn a_reset_of_that_moment_ends_it() {
     let ends = |reset_ns, sent| {
         let mut tracker = tracker();
-        tracker.reset(Reset { ktime_ns: reset_ns, skaddr: 1, sent, reason: 20 });
+        tracker.reset(Reset { ktime_ns: reset_ns, skaddr: 1, cookie: 0, sent, reason: 20 });
         let told = track(&mut tracker, [last(CLOSED)]);
         let closing = told[0].closing.clone().unwrap();
         (closing.cause, closing.reset_reason.as_deref().map(str::to_owned), told.len())
@@ -191,7 +191,7 @@ fn a_reset_of_that_moment_ends_it() {
 fn each_end_takes_its_own_reset() {
     let mut tracker = tracker();
     for (ktime_ns, reason) in [(SECOND + 9, 20), (2 * SECOND + 9, 21)] {
-        tracker.reset(Reset { ktime_ns, skaddr: 1, sent: true, reason });
+        tracker.reset(Reset { ktime_ns, skaddr: 1, cookie: 0, sent: true, reason });
     }
     tracker.forget_resets(SECOND);
     let first = by_process(7, b"app", closes(State::ESTABLISHED, 0, LINGER));
@@ -200,9 +200,26 @@ fn each_end_takes_its_own_reset() {
     let told = track(&mut tracker, [first, second]);
     let reasons = told.iter().map(|told| told.closing.as_ref().unwrap().reset_reason.as_deref());
     assert_eq!(reasons.collect::<Vec<_>>(), [Some("20"), Some("21")]);
-    tracker.reset(Reset { ktime_ns: 3 * SECOND, skaddr: 1, sent: true, reason: 20 });
+    tracker.reset(Reset { ktime_ns: 3 * SECOND, skaddr: 1, cookie: 0, sent: true, reason: 20 });
     tracker.forget_resets(4 * SECOND);
     assert_eq!(track(&mut tracker, [third])[0].closing.as_ref().unwrap().reset_reason, None, "forgotten");
+}
+
+/// Where the cookie tells whose it is, time does not matter: an interrupt may come between the two.
+#[test]
+fn a_reset_is_known_by_its_cookie() {
+    let cause = |cookie, late_ns| {
+        let mut tracker = tracker();
+        let event = last(CLOSED);
+        let cookie = if cookie { event.cookie } else { event.cookie + 1 };
+        let ktime_ns = event.ktime_ns + late_ns;
+        tracker.reset(Reset { ktime_ns, skaddr: event.skaddr, cookie, sent: true, reason: 0 });
+        track(&mut tracker, [event])[0].closing.as_ref().unwrap().cause
+    };
+    assert_eq!(cause(true, 1), Some(Cause::ResetByKernel));
+    assert_eq!(cause(true, SECOND / 20), Some(Cause::ResetByKernel));
+    assert_eq!(cause(true, SECOND), Some(Cause::ActiveClose), "long after");
+    assert_eq!(cause(false, 1), Some(Cause::ActiveClose), "another one's");
 }
 
 /// `ECONNRESET` is also what the kernel leaves when it answers data for a closed socket by a reset of its own.
@@ -211,7 +228,7 @@ fn data_after_close_is_told_from_a_reset_of_the_peer() {
     let ends = |evidence, reset: Option<bool>| {
         let mut tracker = tracker();
         if let Some(sent) = reset {
-            tracker.reset(Reset { ktime_ns: SECOND + 9, skaddr: 1, sent, reason: 0 });
+            tracker.reset(Reset { ktime_ns: SECOND + 9, skaddr: 1, cookie: 0, sent, reason: 0 });
         }
         let told = track(&mut tracker, [closes(State::FIN_WAIT1, 104, evidence)]);
         told[0].closing.as_ref().unwrap().cause

@@ -126,13 +126,13 @@ fn a_reset_is_told_with_its_reason() {
     let mut bytes = Vec::new();
     bytes.extend([KIND_RESET, 1].map(u16::to_ne_bytes).concat());
     bytes.extend(20_u32.to_ne_bytes());
-    bytes.extend([11_u64, 22].map(u64::to_ne_bytes).concat());
-    let reset = Reset { ktime_ns: 11, skaddr: 22, sent: true, reason: 20 };
+    bytes.extend([11_u64, 22, 33].map(u64::to_ne_bytes).concat());
+    let reset = Reset { ktime_ns: 11, skaddr: 22, cookie: 33, sent: true, reason: 20 };
     assert_eq!(decode(&bytes), Ok(Observed::Reset(reset)));
     let two = [bytes.clone(), Bytes::new().encode()].concat();
-    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [24, 120]);
+    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [32, 120]);
     bytes.pop();
-    assert_eq!(decode(&bytes), Err(DecodeError::Short(23)));
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(31)));
 }
 
 #[test]

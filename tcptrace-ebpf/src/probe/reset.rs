@@ -11,6 +11,7 @@ use crate::{
     bundle::{Class, Lost, Room},
     config::known,
     maps::counters,
+    typed::cookie,
 };
 
 /// `TP_PROTO(const struct sock *sk, const struct sk_buff *skb, const enum sk_rst_reason reason)`; before Linux 6.10
@@ -49,7 +50,9 @@ fn emit(sk: *const u8, sent: u16, reason: u32) -> Result<(), Lost> {
     // SAFETY: no arguments.
     let ktime_ns = unsafe { bpf_ktime_get_ns() };
     let Some(room) = Room::take() else { return Err(Lost::one(Class::Reset)) };
-    let record = ResetRecord { kind: KIND_RESET, sent, reason, ktime_ns, skaddr: sk as u64 };
+    // SAFETY: the typed pointer.
+    let cookie = unsafe { cookie(sk) };
+    let record = ResetRecord { kind: KIND_RESET, sent, reason, ktime_ns, skaddr: sk as u64, cookie };
     // SAFETY: there is room for a larger record.
     unsafe { room.record().cast::<ResetRecord>().write(record) };
     room.add(size_of::<ResetRecord>(), Class::Reset)

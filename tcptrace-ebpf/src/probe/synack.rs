@@ -1,17 +1,13 @@
 //! `tp_btf/tcp_retransmit_synack`: no ACK came, so the SYN-ACK goes out once more.
 
-use core::ffi::c_void;
-
-use aya_ebpf::{
-    helpers::generated::bpf_get_socket_cookie, macros::btf_tracepoint, programs::BtfTracePointContext,
-};
+use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcptrace_common::{AF_INET, Address, HALF_OPEN_RETRANSMIT, Known};
 
 use crate::{
     config::known,
     half_open::{self, Seen},
     sock::Tuple,
-    typed::load,
+    typed::{cookie, load},
 };
 
 /// `TP_PROTO(const struct sock *sk, const struct request_sock *req)`.
@@ -24,7 +20,8 @@ pub(crate) fn synack(ctx: BtfTracePointContext) -> i32 {
         tuple: tuple(request),
         netns: netns(request),
         netns_cookie: 0,
-        cookie: cookie(request),
+        // SAFETY: the typed pointer.
+        cookie: unsafe { cookie(request) },
     });
     0
 }
@@ -60,19 +57,4 @@ fn netns(request: *const u8) -> u32 {
         let net: *const u8 = load!(request, sock.net);
         load!(net, sock.net_inum)
     }
-}
-
-#[inline(always)]
-fn cookie(request: *const u8) -> u64 {
-    let cookie = if known(Known::COOKIE_FIELD) {
-        // SAFETY: a u64 of struct sock_common.
-        unsafe { load!(request, sock.cookie) }
-    } else {
-        0
-    };
-    if cookie == 0 && known(Known::COOKIE_HELPER) {
-        // SAFETY: takes the typed pointer, whose type begins with struct sock_common.
-        return unsafe { bpf_get_socket_cookie(request.cast_mut().cast::<c_void>()) };
-    }
-    cookie
 }

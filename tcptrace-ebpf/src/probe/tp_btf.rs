@@ -4,9 +4,7 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
-    macros::btf_tracepoint,
-    programs::BtfTracePointContext,
+    helpers::generated::bpf_skc_to_tcp_sock, macros::btf_tracepoint, programs::BtfTracePointContext,
 };
 use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, Known, TCP_CLOSE};
 
@@ -15,7 +13,7 @@ use crate::{
     sock::{Sock, Tuple, evidence_flags},
     task::Task,
     transition,
-    typed::load,
+    typed::{cookie, load},
 };
 
 /// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`.
@@ -103,18 +101,8 @@ impl Sock for BtfSock {
 
     #[inline(always)]
     fn cookie(&self) -> u64 {
-        // A socket gets its cookie when it is first asked for; only then is the helper needed.
-        let cookie = if known(Known::COOKIE_FIELD) {
-            // SAFETY: a u64 of struct sock.
-            unsafe { load!(self.sk, sock.cookie) }
-        } else {
-            0
-        };
-        if cookie == 0 && known(Known::COOKIE_HELPER) {
-            // SAFETY: takes the typed pointer.
-            return unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast::<c_void>()) };
-        }
-        cookie
+        // SAFETY: the typed pointer.
+        unsafe { cookie(self.sk) }
     }
 
     #[inline(always)]

@@ -235,7 +235,7 @@ impl Tracker {
         if let Some(closed) = &mut self.closed {
             closed.insert(event.cookie);
         }
-        let reset = self.resets.take(event.skaddr, event.ktime_ns);
+        let reset = self.resets.take(event);
         let mut closing = history.close(event, transition.in_old_state_ns, reset.as_ref());
         closing.reset_reason = reset.and_then(|reset| self.resets.reason(&reset));
         let cause = closing.cause;

@@ -2,9 +2,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use crate::{bpf::ResetReasons, event::Reset};
+use crate::{
+    bpf::ResetReasons,
+    event::{Event, Reset},
+};
 
-/// A reset and the transition that belongs to it happen within the same call.
+/// A reset and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold
+/// up.
+const HELD_UP_NS: u64 = 100_000_000;
+
+/// As long as that call usually takes: all that tells, without cookies, whose the reset is.
 const SAME_CALL_NS: u64 = 1_000_000;
 
 /// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
@@ -25,20 +32,21 @@ impl Resets {
         self.by_socket.insert((reset.skaddr, reset.ktime_ns), reset);
     }
 
-    /// The reset that belongs to a transition to CLOSE of the socket at `skaddr`: of those of that moment one that was
-    /// sent, since `tcp_reset()` reports one as received also where data came for a closed socket.
-    pub(super) fn take(&mut self, skaddr: u64, ktime_ns: u64) -> Option<Reset> {
-        let (first, last) = (ktime_ns.saturating_sub(SAME_CALL_NS), ktime_ns.saturating_add(SAME_CALL_NS));
+    /// The reset that belongs to a transition to CLOSE: of those of that moment one that was sent, since `tcp_reset()`
+    /// reports one as received also where data came for a closed socket.
+    pub(super) fn take(&mut self, event: &Event) -> Option<Reset> {
+        let (skaddr, ktime_ns) = (event.skaddr, event.ktime_ns);
+        let (first, last) = (ktime_ns.saturating_sub(HELD_UP_NS), ktime_ns.saturating_add(HELD_UP_NS));
         let of_that_moment = self.by_socket.range((skaddr, first)..(skaddr, last));
-        let nearest =
-            of_that_moment.min_by_key(|(_, reset)| (!reset.sent, reset.ktime_ns.abs_diff(ktime_ns)));
+        let its = of_that_moment.filter(|(_, reset)| belongs(reset, event));
+        let nearest = its.min_by_key(|(_, reset)| (!reset.sent, reset.ktime_ns.abs_diff(ktime_ns)));
         let key = *nearest?.0;
         self.by_socket.remove(&key)
     }
 
     /// Forgets those that belong to nothing after `ktime_ns`.
     pub(super) fn forget(&mut self, ktime_ns: u64) {
-        let first = ktime_ns.saturating_sub(SAME_CALL_NS);
+        let first = ktime_ns.saturating_sub(HELD_UP_NS);
         self.by_socket.retain(|(_, reset_ns), _| *reset_ns >= first);
     }
 
@@ -49,5 +57,12 @@ impl Resets {
         }
         let known = self.reasons.get(&reset.reason).cloned();
         Some(known.unwrap_or_else(|| Arc::from(reset.reason.to_string())))
+    }
+}
+
+fn belongs(reset: &Reset, event: &Event) -> bool {
+    match (reset.cookie, event.cookie) {
+        (0, _) | (_, 0) => reset.ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS,
+        (of_reset, of_event) => of_reset == of_event,
     }
 }

@@ -14,6 +14,9 @@ use crate::{
     world::{Ports, World},
 };
 
+/// How far a reset may be from its transition: an interrupt or a hypervisor may come between.
+const HELD_UP_NS: u64 = 100_000_000;
+
 /// How far a time may be off: of many scenarios at once, one is held up between two looks at the clock.
 fn slack_us() -> u64 {
     5 * tolerance_us()
@@ -208,7 +211,9 @@ impl Told {
             let told = end.json["close"]["reset_reason"].as_str();
             let witnessed: Vec<&str> = sent
                 .iter()
-                .filter(|reset| reset.tuple == end.tuple && reset.ktime_ns.abs_diff(end.ktime_ns) < 1_000_000)
+                .filter(|reset| {
+                    reset.tuple == end.tuple && reset.ktime_ns.abs_diff(end.ktime_ns) < HELD_UP_NS
+                })
                 .map(|reset| reset.reason.as_str())
                 .collect();
             match told {

@@ -9,7 +9,7 @@ use crate::{dist, workspace};
 
 /// The tests that mean something on another kernel: what is seen, how it ends, for how long, what is
 /// shown, to whom.
-const TESTS: [&str; 5] = ["scenarios", "causes", "durations", "filters", "capabilities"];
+const TESTS: [&str; 4] = ["scenarios", "durations", "filters", "capabilities"];
 /// What they start.
 const TOOLS: [&str; 2] = ["actor", "load"];
 

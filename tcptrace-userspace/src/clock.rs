@@ -44,6 +44,11 @@ pub fn monotonic_ns() -> u64 {
     u64::try_from(now_ns(ClockId::CLOCK_MONOTONIC)).unwrap_or(0)
 }
 
+/// `CLOCK_BOOTTIME` now, the clock of `/proc`, which counts while the host sleeps, in nanoseconds.
+pub fn boottime_ns() -> u64 {
+    u64::try_from(now_ns(ClockId::CLOCK_BOOTTIME)).unwrap_or(0)
+}
+
 fn now_ns(clock: ClockId) -> i128 {
     clock_gettime(clock)
         .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))

@@ -10,7 +10,7 @@ use tcptrace::{
     event::{Event, Reset},
     record::{Origin, Transition},
     state::State,
-    tracker::{List, Listed, Options, Tracker},
+    tracker::{Ends, List, OlderSmall, Options, Tracker},
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags, Filter};
 
@@ -269,7 +269,7 @@ fn a_new_connection_takes_the_place_of_one_in_time_wait() {
 
 #[test]
 fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
-    let confirmed = |sockets: &[Listed], begin_ns| {
+    let confirmed = |sockets: &[OlderSmall], begin_ns| {
         let mut tracker = tracker();
         let closed = last(CLOSED);
         let netns = closed.netns;
@@ -283,8 +283,9 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     };
     let last = last(CLOSED);
     let seen = |state| {
-        let Event { laddr, lport, raddr, rport, .. } = last;
-        [Listed { laddr, lport, raddr, rport, state, since_ns: 500 }]
+        let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
+        let ends = Ends { netns, laddr, lport, raddr, rport };
+        [OlderSmall { cookie, ends, state, since_ns: 500, listed_ns: 100 }]
     };
     let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
     let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));

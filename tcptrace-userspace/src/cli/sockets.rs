@@ -15,8 +15,9 @@ use super::{
 };
 use crate::{
     sink::Format,
-    sockets::{self, By, Outcome, Settings, Wanted},
+    sockets::{self, By, Outcome, Settings},
     state::State,
+    wanted::Wanted,
 };
 
 const EXIT_CODES: &str = "\

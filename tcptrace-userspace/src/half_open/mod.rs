@@ -24,7 +24,7 @@ pub use namespaces::Namespaces;
 pub use netstat::{NamespaceCounters, Netstat};
 pub use open::Counts;
 pub use poller::{Answer, Poller};
-pub use tracker::{HalfOpens, Pending, Poll, Wanted};
+pub use tracker::{HalfOpens, Pending, Poll};
 
 use crate::record::Owner;
 

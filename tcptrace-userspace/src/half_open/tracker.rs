@@ -5,13 +5,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tcptrace_common::{Address, Filter, Subject, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
+use tcptrace_common::{TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
 
 use super::{
     Change, Connection, Counts, End, Event, EventKind, Source, What, model,
     open::{Ends, Open, Table, ends},
 };
-use crate::{bpf::PortSet, event, record::Owner, state::State};
+use crate::{event, record::Owner, state::State, wanted::Wanted};
 
 /// The half-open connections of some namespaces, as `sock_diag(7)` told them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,17 +33,6 @@ pub struct Pending {
     pub retransmits: u32,
     /// When its timer fires at the earliest, where that was told.
     pub fires_ns: Option<u64>,
-}
-
-/// What the user wants to see.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// All but the ports.
-    pub filter: Filter,
-    /// Local ports; `None` for all.
-    pub lports: Option<PortSet>,
-    /// Remote ports; `None` for all.
-    pub rports: Option<PortSet>,
 }
 
 /// All half-open connections that are known of.
@@ -122,17 +111,11 @@ impl HalfOpens {
     ) {
         let is_child = (event.old_state == State::LISTEN && event.new_state == State::SYN_RECV)
             || event.old_state == State::SYN_RECV;
-        let connection = Connection {
-            cookie: event.cookie,
-            netns: event.netns,
-            laddr: event.laddr,
-            lport: event.lport,
-            raddr: event.raddr,
-            rport: event.rport,
-        };
         if !is_child {
             return;
         }
+        let event::Event { cookie, netns, laddr, lport, raddr, rport, .. } = *event;
+        let connection = Connection { cookie, netns, laddr, lport, raddr, rport };
         if let Some(completed) = &mut self.while_polling {
             completed.insert(ends(&connection));
         }
@@ -342,29 +325,14 @@ impl What {
 impl Wanted {
     /// The filters on what a connection is. The kernel side has applied some of them; polls, none.
     fn connection(&self, connection: &Connection, owner: Option<&Owner>) -> bool {
-        let filter = &self.filter;
-        let subject = Subject {
-            laddr: mapped(connection.laddr),
-            raddr: mapped(connection.raddr),
-            netns: connection.netns.unwrap_or(0),
-            inet: connection.laddr.is_ipv4(),
-        };
-        filter.netns_passes(&subject)
-            && filter.addresses_pass(&subject)
-            && (filter.tgid == 0 || owner.is_some_and(|owner| owner.pid == filter.tgid))
-            && self.lports.as_ref().is_none_or(|ports| ports.contains(connection.lport))
-            && self.rports.as_ref().is_none_or(|ports| ports.contains(connection.rport))
+        let Connection { netns, laddr, lport, raddr, rport, .. } = *connection;
+        let tgid = self.filter.tgid;
+        self.ends_pass(netns, (laddr, lport), (raddr, rport))
+            && (tgid == 0 || owner.is_some_and(|owner| owner.pid == tgid))
     }
 
     fn states(&self, what: What) -> bool {
         let (old, new) = what.states();
         self.filter.states_pass(old.0, new.0)
-    }
-}
-
-fn mapped(address: std::net::IpAddr) -> Address {
-    match address {
-        std::net::IpAddr::V4(v4) => Address::from_v4(v4.octets()),
-        std::net::IpAddr::V6(v6) => Address::from_v6(v6.octets()),
     }
 }

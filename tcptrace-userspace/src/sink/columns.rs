@@ -88,21 +88,10 @@ pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
     end(out, start, OWNER);
 }
 
-/// `192.0.2.1:80`, `[2001:db8::1]:80`; a port that is not chosen yet is `*`, as in `ss`.
+/// Address and port, in a column.
 pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
     let start = out.len();
-    if address.is_ipv6() {
-        out.push(b'[');
-    }
-    put::address(out, address);
-    if address.is_ipv6() {
-        out.push(b']');
-    }
-    out.push(b':');
-    match port {
-        0 => out.push(b'*'),
-        port => put::number(out, port),
-    }
+    put::endpoint(out, address, port);
     end(out, start, ADDRESS);
 }
 

@@ -4,14 +4,14 @@ use std::io::{self, Write as _};
 
 use super::{
     Sink,
-    csv_put::{next, next_name, next_number, next_process, next_word},
+    csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
     put,
 };
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
     half_open::Change,
-    record::{Origin, Owner, Record, Transition},
+    record::{Origin, Record, Transition},
     state::State,
 };
 
@@ -106,11 +106,7 @@ fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
     next(out, |out| put::number(out, event.ktime_ns));
     next(out, |out| put::number(out, event.cookie));
     next_number(out, event.netns);
-    next(out, |out| put::number(out, event.family()));
-    next(out, |out| put::address(out, event.laddr));
-    next(out, |out| put::number(out, event.lport));
-    next(out, |out| put::address(out, event.raddr));
-    next(out, |out| put::number(out, event.rport));
+    next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
     next(out, |out| put::state(out, event.old_state));
     next(out, |out| put::state(out, event.new_state));
     next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));
@@ -156,11 +152,7 @@ fn half_open_row(out: &mut Vec<u8>, time: &str, change: &Change) {
     next(out, |out| put::number(out, change.ktime_ns));
     next(out, |out| put::number(out, connection.cookie));
     next_number(out, connection.netns);
-    next(out, |out| put::number(out, connection.family()));
-    next(out, |out| put::address(out, connection.laddr));
-    next(out, |out| put::number(out, connection.lport));
-    next(out, |out| put::address(out, connection.raddr));
-    next(out, |out| put::number(out, connection.rport));
+    next_addresses(out, (connection.laddr, connection.lport), (connection.raddr, connection.rport));
     next(out, |out| put::state(out, old));
     next(out, |out| put::state(out, new));
     next_number(out, change.age_ns.map(|ns| ns / 1_000));
@@ -183,11 +175,4 @@ fn loss_row(out: &mut Vec<u8>, kind: &[u8], time: &str, ktime_ns: u64, lost: u64
     next_number(out, Some(lost));
     out.resize(out.len() + AFTER_LOST, b',');
     out.push(b'\n');
-}
-
-fn next_owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
-    next_number(out, owner.map(|owner| owner.pid));
-    next_name(out, owner.map(|owner| &owner.comm[..]));
-    next_number(out, owner.map(|owner| owner.uid));
-    next_word(out, owner.map(|owner| owner.provenance.name()));
 }

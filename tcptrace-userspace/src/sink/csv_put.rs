@@ -1,7 +1,9 @@
 //! Fields of a row, each after a comma.
 
+use std::net::IpAddr;
+
 use super::put;
-use crate::process::Process;
+use crate::{process::Process, record::Owner};
 
 /// A field that `put` appends.
 pub(super) fn next(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
@@ -22,6 +24,27 @@ pub(super) fn next_word(out: &mut Vec<u8>, word: Option<&str>) {
 /// A name from the kernel, or nothing.
 pub(super) fn next_name(out: &mut Vec<u8>, value: Option<&[u8]>) {
     next(out, |out| value.iter().for_each(|value| name(out, value)));
+}
+
+/// Family, addresses and ports of the two ends, the local one first.
+pub(super) fn next_addresses(
+    out: &mut Vec<u8>,
+    (laddr, lport): (IpAddr, u16),
+    (raddr, rport): (IpAddr, u16),
+) {
+    next_number(out, Some(if laddr.is_ipv4() { 4 } else { 6 }));
+    next(out, |out| put::address(out, laddr));
+    next_number(out, Some(lport));
+    next(out, |out| put::address(out, raddr));
+    next_number(out, Some(rport));
+}
+
+/// A process that owns a socket, or nothing.
+pub(super) fn next_owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
+    next_number(out, owner.map(|owner| owner.pid));
+    next_name(out, owner.map(|owner| &owner.comm[..]));
+    next_number(out, owner.map(|owner| owner.uid));
+    next_word(out, owner.map(|owner| owner.provenance.name()));
 }
 
 /// Program, unit and container of a process, or nothing.

@@ -4,7 +4,7 @@ use std::io;
 
 use super::{
     json::SCHEMA,
-    json_put::{key, number, optional, optional_word, quoted, word},
+    json_put::{addresses, number, optional, optional_word, word},
     json_transition::owner,
     put,
 };
@@ -23,13 +23,7 @@ pub(super) fn write(out: &mut Vec<u8>, time: &str, change: &Change) -> io::Resul
     optional_word(out, "cause", change.what.cause());
     number(out, "cookie", connection.cookie);
     optional(out, "netns", connection.netns);
-    number(out, "family", connection.family());
-    key(out, "laddr");
-    quoted(out, |out| put::address(out, connection.laddr));
-    number(out, "lport", connection.lport);
-    key(out, "raddr");
-    quoted(out, |out| put::address(out, connection.raddr));
-    number(out, "rport", connection.rport);
+    addresses(out, (connection.laddr, connection.lport), (connection.raddr, connection.rport));
     optional(out, "duration_us", change.age_ns.map(|ns| ns / 1_000));
     number(out, "retransmits", change.retransmits);
     number(out, "open", change.open);

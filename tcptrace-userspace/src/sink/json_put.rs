@@ -1,6 +1,9 @@
 //! Parts of a JSON object, appended without serde.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    net::IpAddr,
+};
 
 use super::put;
 use crate::text::{Escaped, plain};
@@ -66,6 +69,17 @@ pub(super) fn optional_word(out: &mut Vec<u8>, name: &str, value: Option<&str>) 
         None => null(out, name),
         Some(value) => word(out, name, value),
     }
+}
+
+/// Family, addresses and ports of the two ends, the local one first.
+pub(super) fn addresses(out: &mut Vec<u8>, (laddr, lport): (IpAddr, u16), (raddr, rport): (IpAddr, u16)) {
+    number(out, "family", if laddr.is_ipv4() { 4 } else { 6 });
+    key(out, "laddr");
+    quoted(out, |out| put::address(out, laddr));
+    number(out, "lport", lport);
+    key(out, "raddr");
+    quoted(out, |out| put::address(out, raddr));
+    number(out, "rport", rport);
 }
 
 fn null(out: &mut Vec<u8>, name: &str) {

@@ -5,7 +5,9 @@ use std::io;
 use super::{
     json::SCHEMA,
     json_process,
-    json_put::{key, name, number, number_or_null, optional, optional_name, optional_word, quoted, word},
+    json_put::{
+        addresses, key, name, number, number_or_null, optional, optional_name, optional_word, quoted, word,
+    },
     put,
 };
 use crate::{
@@ -50,13 +52,7 @@ pub(super) fn write(out: &mut Vec<u8>, time: &str, transition: &Transition) -> i
 pub(super) fn ends(out: &mut Vec<u8>, event: &Event) {
     number(out, "cookie", event.cookie);
     optional(out, "netns", event.netns);
-    number(out, "family", event.family());
-    key(out, "laddr");
-    quoted(out, |out| put::address(out, event.laddr));
-    number(out, "lport", event.lport);
-    key(out, "raddr");
-    quoted(out, |out| put::address(out, event.raddr));
-    number(out, "rport", event.rport);
+    addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
 }
 
 /// Appends the owner, null when not known.

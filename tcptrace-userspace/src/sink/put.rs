@@ -25,6 +25,22 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
+/// `192.0.2.1:80`, `[2001:db8::1]:80`; no port, as of one that is not chosen yet, is `*`, as in `ss`.
+pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
+    if address.is_ipv6() {
+        out.push(b'[');
+    }
+    self::address(out, address);
+    if address.is_ipv6() {
+        out.push(b']');
+    }
+    out.push(b':');
+    match port {
+        0 => out.push(b'*'),
+        port => number(out, port),
+    }
+}
+
 fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
     for (i, octet) in address.octets().into_iter().enumerate() {
         if i > 0 {

@@ -14,11 +14,11 @@ use thiserror::Error;
 pub use groups::{By, Group, Key};
 pub use look::{Gaps, Look};
 pub use owners::{Owner, Owners};
-pub use wanted::Wanted;
 
 use crate::{
     sink::Format,
     snapshot::{Netns, SnapshotError},
+    wanted::Wanted,
 };
 
 /// What to show, and how.

@@ -3,6 +3,7 @@
 use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use crate::{
+    listening,
     process::{Holder, Holders, Process, Processes},
     record::Provenance,
     snapshot::Socket,
@@ -88,12 +89,8 @@ impl Owners {
 
     /// The end that a connection was made to, if something listens there.
     pub(super) fn listener(&self, socket: &Socket) -> Option<End> {
-        let unspecified: [IpAddr; 2] =
-            [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
-        let usable = if socket.laddr.is_ipv4() { &unspecified[..] } else { &unspecified[1..] };
-        std::iter::once(&socket.laddr)
-            .chain(usable)
-            .map(|address| (socket.netns, *address, socket.lport))
+        listening::addresses(socket.laddr)
+            .map(|address| (socket.netns, address, socket.lport))
             .find(|end| self.listeners.contains_key(end))
     }
 

@@ -9,9 +9,10 @@ use crate::{
     bpf::Tracer,
     clock::monotonic_ns,
     event,
-    half_open::{Change, HalfOpens, Lost, Namespaces, Poll, Poller, Summary, Wanted, decode},
+    half_open::{Change, HalfOpens, Lost, Namespaces, Poll, Poller, Summary, decode},
     record::{HalfOpenLoss, Owner, Record},
     tracker::Tracker,
+    wanted::Wanted,
 };
 
 /// From one poll to the next.

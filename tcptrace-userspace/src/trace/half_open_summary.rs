@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::summary;
 use crate::half_open::Summary;
 
 /// Appends it.
@@ -33,15 +34,7 @@ pub(super) fn render(summary: &Summary, text: &mut String) {
         summary.lost.total() - summary.lost.missed_runs,
     );
     let lost = &summary.lost;
-    let causes = [("ring full", lost.ring_full), ("output", lost.output), ("undecodable", lost.undecodable)];
-    let causes: Vec<String> =
-        causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{cause} {n}")).collect();
-    if !causes.is_empty() {
-        let _ = write!(text, " ({})", causes.join(", "));
-    }
-    if lost.missed_runs > 0 {
-        let _ = write!(text, ", and {} missed by the kernel", lost.missed_runs);
-    }
+    summary::causes(text, [lost.ring_full, lost.output, lost.undecodable], lost.missed_runs);
     text.push('\n');
     for namespace in summary.namespaces.iter().filter(|namespace| namespace.grown.is_any()) {
         text.push_str("Not seen by any event, in network namespace ");

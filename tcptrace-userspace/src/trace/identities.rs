@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use nix::{
-    time::{ClockId, clock_gettime},
-    unistd::{SysconfVar, sysconf},
-};
+use nix::unistd::{SysconfVar, sysconf};
 
-use crate::{clock::monotonic_ns, event::Event, process::Processes};
+use crate::{
+    clock::{boottime_ns, monotonic_ns},
+    event::Event,
+    process::Processes,
+};
 
 /// Looks at processes while they live, which for most is long enough: their events are read within a moment.
 pub(super) struct Identities {
@@ -20,13 +21,11 @@ pub(super) struct Identities {
 
 impl Identities {
     pub(super) fn new() -> Self {
-        let boot_ns = clock_gettime(ClockId::CLOCK_BOOTTIME)
-            .map_or(0, |time| time.tv_sec().cast_unsigned() * 1_000_000_000 + time.tv_nsec().cast_unsigned());
         let ticks = sysconf(SysconfVar::CLK_TCK).ok().flatten().and_then(|ticks| u64::try_from(ticks).ok());
         Self {
             processes: Processes::new(),
             tick_ns: 1_000_000_000 / ticks.filter(|ticks| *ticks > 0).unwrap_or(100),
-            ahead_ns: boot_ns.saturating_sub(monotonic_ns()),
+            ahead_ns: boottime_ns().saturating_sub(monotonic_ns()),
         }
     }
 

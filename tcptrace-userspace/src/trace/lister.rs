@@ -10,7 +10,7 @@ use super::listing::{Listing, Scope};
 use crate::{
     process::HolderReader,
     snapshot::{Netns, SnapshotError},
-    sockets::Wanted,
+    wanted::Wanted,
 };
 
 /// The thread. It ends when this is dropped, with the list that it is at.

@@ -10,12 +10,13 @@ use std::{
 
 use crate::{
     close::Role,
+    listening,
     process::{HolderReader, Holders, Process, Processes},
     record::{Owner, Provenance},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
-    sockets::Wanted,
     state::State,
-    tracker::{Ends, Listed, Older, OlderSmall, Since},
+    tracker::{Ends, Older, OlderSmall, Since},
+    wanted::Wanted,
 };
 
 /// Which sockets a list is to have.
@@ -107,17 +108,6 @@ impl Listing {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// The small ones of a namespace, for comparison.
-    pub(super) fn small_of(&self, netns: Option<u32>) -> Vec<Listed> {
-        let of_namespace = self.small.iter().filter(|small| small.ends.netns == netns);
-        of_namespace
-            .map(|small| {
-                let Ends { laddr, lport, raddr, rport, .. } = small.ends;
-                Listed { laddr, lport, raddr, rport, state: small.state, since_ns: small.since_ns }
-            })
-            .collect()
-    }
-
     /// When the last namespace had been read, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) fn end_ns(&self) -> u64 {
         self.namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0)
@@ -129,8 +119,8 @@ impl Listing {
 fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
     match socket.kind {
         _ if socket.state == State::LISTEN => true,
-        Kind::Full => wanted.ends_pass(socket),
-        Kind::Request | Kind::TimeWait => wanted.filter.tgid == 0 && wanted.ends_pass(socket),
+        Kind::Full => wanted.socket_passes(socket),
+        Kind::Request | Kind::TimeWait => wanted.filter.tgid == 0 && wanted.socket_passes(socket),
     }
 }
 
@@ -174,9 +164,7 @@ fn listeners(sockets: &[Socket]) -> Listening {
 
 fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: Option<Owner>) -> Older {
     let since = Since::AtLatest(namespace.end_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0)));
-    let any: [IpAddr; 2] = [std::net::Ipv4Addr::UNSPECIFIED.into(), std::net::Ipv6Addr::UNSPECIFIED.into()];
-    let from_listener = std::iter::once(socket.laddr)
-        .chain(any)
+    let from_listener = listening::addresses(socket.laddr)
         .any(|laddr| listening.contains(&(socket.netns, laddr, socket.lport)));
     let role = match socket.state {
         State::LISTEN => Some(Role::Listener),

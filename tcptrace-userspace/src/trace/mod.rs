@@ -27,9 +27,9 @@ use crate::{
     record::{Record, Summary},
     sink::{self, Format, Style, TimeColumn, View},
     snapshot::Netns,
-    sockets::Wanted,
     text::Escaped,
     tracker::{self, Tracker},
+    wanted::Wanted,
 };
 
 use identities::Identities;

@@ -114,7 +114,7 @@ impl Stage {
         let Self { tracker, out, .. } = self;
         for namespace in &listing.namespaces {
             let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
-            let sockets = &listing.small_of(netns);
+            let sockets = &listing.small;
             tracker.confirm(&List { netns, begin_ns, end_ns, sockets }, |transition| out.push(transition));
         }
         if listing.scope == Scope::All {

@@ -43,15 +43,7 @@ fn render(summary: &Summary, counted: bool) -> String {
         summary.filtered,
         lost.transitions(),
     );
-    let causes = [("ring full", lost.ring_full), ("output", lost.output), ("undecodable", lost.undecodable)];
-    let causes: Vec<String> =
-        causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{cause} {n}")).collect();
-    if !causes.is_empty() {
-        let _ = write!(text, " ({})", causes.join(", "));
-    }
-    if lost.missed_runs > 0 {
-        let _ = write!(text, ", and {} missed by the kernel", lost.missed_runs);
-    }
+    causes(&mut text, [lost.ring_full, lost.output, lost.undecodable], lost.missed_runs);
     if lost.others > 0 {
         let _ = write!(text, ", and {} resets lost (ring full)", lost.others);
     }
@@ -89,6 +81,19 @@ fn render(summary: &Summary, counted: bool) -> String {
         let _ = writeln!(text, "{advice}");
     }
     text
+}
+
+/// Appends why records were lost: no room in the ring, not written, not understood; and runs that the kernel skipped.
+pub(super) fn causes(text: &mut String, [ring_full, output, undecodable]: [u64; 3], missed_runs: u64) {
+    let causes = [("ring full", ring_full), ("output", output), ("undecodable", undecodable)];
+    let causes: Vec<String> =
+        causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{cause} {n}")).collect();
+    if !causes.is_empty() {
+        let _ = write!(text, " ({})", causes.join(", "));
+    }
+    if missed_runs > 0 {
+        let _ = write!(text, ", and {missed_runs} missed by the kernel");
+    }
 }
 
 fn matrix(summary: &Summary, text: &mut String) {

@@ -1,12 +1,13 @@
 //! Who listens where, so that a child socket can name its listener's owner.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use hashlink::LinkedHashMap;
 
-use super::ends::Ends;
+use super::older::Older;
 use crate::{
     event::Event,
+    listening,
     record::{Owner, Provenance},
     state::State,
 };
@@ -59,9 +60,12 @@ impl Listeners {
         }
     }
 
-    /// Notes a listener that is older than the trace.
-    pub(super) fn list(&mut self, ends: &Ends, cookie: u64, owner: Owner) {
-        self.add((ends.netns, ends.laddr, ends.lport), Identity::Cookie(cookie), owner);
+    /// Notes a socket that is older than the trace, if it listens.
+    pub(super) fn list(&mut self, older: &Older) {
+        if let Some(owner) = older.owner.as_ref().filter(|_| older.state == State::LISTEN) {
+            let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
+            self.add(key, Identity::Cookie(older.cookie), owner.clone());
+        }
     }
 
     fn add(&mut self, key: Key, identity: Identity, owner: Owner) {
@@ -76,10 +80,8 @@ impl Listeners {
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
     /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen.
     pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Owner> {
-        let any = [IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)];
-        let sockets = std::iter::once(laddr)
-            .chain(any)
-            .find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
+        let sockets =
+            listening::addresses(laddr).find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
         let (_, first) = sockets.first()?;
         sockets
             .iter()

@@ -33,8 +33,8 @@ use older::OlderSockets;
 pub use older::{Older, OlderSmall, Since};
 pub use reconcile::{Reconciled, Span};
 use resets::Resets;
+pub use small::List;
 use small::SmallSockets;
-pub use small::{List, Listed};
 
 /// What a tracker needs to know.
 #[derive(Clone, Debug)]
@@ -124,10 +124,8 @@ impl Tracker {
 
     /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and small ones.
     pub fn list(&mut self, older: Vec<Older>, small: impl IntoIterator<Item = OlderSmall>) {
-        for listener in older.iter().filter(|older| older.state == State::LISTEN) {
-            if let Some(owner) = &listener.owner {
-                self.listeners.list(&listener.ends, listener.cookie, owner.clone());
-            }
+        for older in &older {
+            self.listeners.list(older);
         }
         if self.options.infer {
             for OlderSmall { ends, cookie, state, since_ns, listed_ns } in small {

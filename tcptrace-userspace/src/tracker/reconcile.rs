@@ -3,10 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::{Older, Since, Tracker, older::OlderSockets};
-use crate::{
-    record::{Owner, Provenance},
-    state::State,
-};
+use crate::record::{Owner, Provenance};
 
 /// What lists have put right so far. All of it follows from events that were lost or never came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -47,11 +44,7 @@ impl Tracker {
             .collect();
         let mut unknown = Vec::new();
         for older in listed {
-            if older.state == State::LISTEN
-                && let Some(owner) = &older.owner
-            {
-                self.listeners.list(&older.ends, older.cookie, owner.clone());
-            }
+            self.listeners.list(&older);
             match tracked.remove(&older.cookie) {
                 Some(skaddr) => self.compare(skaddr, older),
                 None if closed.contains(&older.cookie) => {}

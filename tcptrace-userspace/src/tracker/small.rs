@@ -4,12 +4,12 @@
 //! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
 //! same addresses and ports takes its place.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::collections::HashMap;
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
-use super::ends::Ends;
+use super::{ends::Ends, older::OlderSmall};
 use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
@@ -48,25 +48,8 @@ pub struct List<'a> {
     pub begin_ns: u64,
     /// When it ended.
     pub end_ns: u64,
-    /// The sockets.
-    pub sockets: &'a [Listed],
-}
-
-/// A small socket that the kernel lists.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Listed {
-    /// Local address.
-    pub laddr: IpAddr,
-    /// Local port.
-    pub lport: u16,
-    /// Remote address.
-    pub raddr: IpAddr,
-    /// Remote port.
-    pub rport: u16,
-    /// FIN_WAIT2 or TIME_WAIT.
-    pub state: State,
-    /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`; of no matter in FIN_WAIT2.
-    pub since_ns: u64,
+    /// The small sockets; those of other namespaces are of no matter.
+    pub sockets: &'a [OlderSmall],
 }
 
 impl SmallSockets {
@@ -99,10 +82,10 @@ impl SmallSockets {
             self.remember(State::FIN_WAIT2, Ends::of(event), small);
             return None;
         }
-        self.remember(State::TIME_WAIT, Ends::of(event), small);
+        self.remember(State::TIME_WAIT, Ends::of(event), small.clone());
         Some(Transition {
             in_old_state_ns: closed.in_old_state_ns,
-            ..inferred(event, event.old_state, State::TIME_WAIT, closed.owner.clone())
+            ..inferred(Ends::of(event), small, (event.old_state, State::TIME_WAIT), since_ns)
         })
     }
 
@@ -125,7 +108,7 @@ impl SmallSockets {
                 small.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != small.cookie)
             };
             table.get(&key).filter(|small| is_other(small))?;
-            table.remove(&key).map(|small| end(&key, state, small, event.ktime_ns))
+            table.remove(&key).map(|small| inferred(key, small, (state, State::CLOSE), event.ktime_ns))
         })
     }
 
@@ -137,7 +120,7 @@ impl SmallSockets {
             return None;
         }
         let (key, small) = self.time_wait.pop_front()?;
-        Some(end(&key, State::TIME_WAIT, small, ends_ns))
+        Some(inferred(key, small, (State::TIME_WAIT, State::CLOSE), ends_ns))
     }
 
     /// Compares with what the kernel listed of a namespace. Tells which are in TIME_WAIT by now, and which are gone.
@@ -146,16 +129,8 @@ impl SmallSockets {
         let listed: HashMap<Ends, (State, u64)> = list
             .sockets
             .iter()
-            .map(|seen| {
-                let key = Ends {
-                    netns,
-                    laddr: seen.laddr,
-                    lport: seen.lport,
-                    raddr: seen.raddr,
-                    rport: seen.rport,
-                };
-                (key, (seen.state, seen.since_ns))
-            })
+            .filter(|seen| seen.ends.netns == netns)
+            .map(|seen| (seen.ends, (seen.state, seen.since_ns)))
             .collect();
         for state in [State::FIN_WAIT2, State::TIME_WAIT] {
             let table = self.table(state).iter();
@@ -171,7 +146,7 @@ impl SmallSockets {
                         let since_ns = (*since_ns).max(small.since_ns);
                         emit(self.time_wait_begins(key, small, (since_ns, begin_ns)));
                     }
-                    _ => emit(end(&key, state, small, end_ns)),
+                    _ => emit(inferred(key, small, (state, State::CLOSE), end_ns)),
                 }
             }
         }
@@ -180,11 +155,7 @@ impl SmallSockets {
     fn time_wait_begins(&mut self, key: Ends, small: Small, (since_ns, seen_ns): (u64, u64)) -> Transition {
         let now = Small { since_ns, seen_ns, ..small.clone() };
         self.remember(State::TIME_WAIT, key, now);
-        let event = event(&key, &small, since_ns);
-        Transition {
-            in_old_state_ns: since_ns.checked_sub(small.since_ns),
-            ..inferred(&event, State::FIN_WAIT2, State::TIME_WAIT, small.owner)
-        }
+        inferred(key, small, (State::FIN_WAIT2, State::TIME_WAIT), since_ns)
     }
 
     fn remember(&mut self, state: State, key: Ends, small: Small) {
@@ -202,18 +173,11 @@ impl SmallSockets {
     }
 }
 
-/// Its transition from `state` to CLOSE at `ktime_ns`.
-fn end(key: &Ends, state: State, small: Small, ktime_ns: u64) -> Transition {
-    Transition {
-        in_old_state_ns: ktime_ns.checked_sub(small.since_ns),
-        ..inferred(&event(key, &small, ktime_ns), state, State::CLOSE, small.owner)
-    }
-}
-
-fn event(key: &Ends, small: &Small, ktime_ns: u64) -> Event {
-    let Ends { netns, laddr, lport, raddr, rport } = *key;
-    let Small { skaddr, cookie, .. } = *small;
-    Event {
+/// The transition of a small socket that was in the first of these states, at `ktime_ns`.
+fn inferred(ends: Ends, small: Small, (old_state, new_state): (State, State), ktime_ns: u64) -> Transition {
+    let Ends { netns, laddr, lport, raddr, rport } = ends;
+    let Small { skaddr, cookie, owner, since_ns, .. } = small;
+    let event = Event {
         ktime_ns,
         skaddr,
         cookie,
@@ -223,35 +187,19 @@ fn event(key: &Ends, small: &Small, ktime_ns: u64) -> Event {
         raddr,
         rport,
         since_ns: None,
-        old_state: State::CLOSE,
-        new_state: State::CLOSE,
-        context: Context::NONE,
-        context_owns: false,
-        process: None,
-        error: None,
-        metrics: None,
-        evidence: None,
-        verdict: Verdict::Pass,
-    }
-}
-
-fn inferred(event: &Event, old_state: State, new_state: State, owner: Option<Owner>) -> Transition {
-    let event = Event {
         old_state,
         new_state,
-        since_ns: None,
-        error: None,
-        metrics: None,
-        evidence: None,
         context: Context::NONE,
         context_owns: false,
         process: None,
+        error: None,
+        metrics: None,
+        evidence: None,
         verdict: Verdict::Pass,
-        ..event.clone()
     };
     Transition {
         event,
-        in_old_state_ns: None,
+        in_old_state_ns: ktime_ns.checked_sub(since_ns),
         at_least_ns: None,
         owner,
         origin: Origin::Inferred,

@@ -8,7 +8,7 @@ use crate::{
     record::{Loss, Record, Transition},
     sink::{
         Sink,
-        csv_put::{next, next_name, next_number, next_word},
+        csv_put::{next, next_addresses, next_name, next_number, next_owner, next_word},
         put,
     },
     state::State,
@@ -99,17 +99,9 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_number(out, Some(event.ktime_ns));
     next_number(out, Some(event.cookie));
     next_number(out, event.netns);
-    next_number(out, Some(event.family()));
-    next(out, |out| put::address(out, event.laddr));
-    next_number(out, Some(event.lport));
-    next(out, |out| put::address(out, event.raddr));
-    next_number(out, Some(event.rport));
+    next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
     next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
-    let owner = end.owner.as_ref();
-    next_number(out, owner.map(|owner| owner.pid));
-    next_name(out, owner.map(|owner| &owner.comm[..]));
-    next_number(out, owner.map(|owner| owner.uid));
-    next_word(out, owner.map(|owner| owner.provenance.name()));
+    next_owner(out, end.owner.as_ref());
     next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
     let states = closing.map_or(&[][..], |closing| &closing.states);
     for column in STATES {

@@ -1,8 +1,8 @@
 //! Parts of a line for people.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
-use crate::{sink::put, snapshot::Timer, text::Span};
+use crate::{snapshot::Timer, text::Span};
 
 /// A span that is not known to the nanosecond: `212ms`, `12s`, `4m12s`, `2h03m`.
 pub(super) struct Rough(pub(super) u64);
@@ -40,22 +40,6 @@ impl fmt::Display for Running {
                 write!(f, "{kind},{},{retransmits}", Rough(u64::from(expires_ms) * 1_000_000))
             }
         }
-    }
-}
-
-/// `192.0.2.1:80`, `[2001:db8::1]:80`; no port is `*`, as in `ss`.
-pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
-    if address.is_ipv6() {
-        out.push(b'[');
-    }
-    put::address(out, address);
-    if address.is_ipv6() {
-        out.push(b']');
-    }
-    out.push(b':');
-    match port {
-        0 => out.push(b'*'),
-        port => put::number(out, port),
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use serde_json::{Value, json};
 
-use super::{Seen, columns::endpoint, summary::states};
+use super::{Seen, summary::states};
 use crate::{
     sink::{
         csv_put::{next, next_name, next_number},
@@ -74,7 +74,7 @@ fn title(key: &Key) -> Vec<u8> {
             put::number(&mut out, *pid);
             out.push(b']');
         }
-        Key::Listener(_, address, port) => endpoint(&mut out, *address, *port),
+        Key::Listener(_, address, port) => put::endpoint(&mut out, *address, *port),
         Key::Peer(address) => put::address(&mut out, *address),
         Key::Container(container) => {
             let runtime = container.runtime.to_string();

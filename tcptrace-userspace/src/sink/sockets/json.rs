@@ -6,7 +6,7 @@ use crate::{
     sink::{
         json::SCHEMA,
         json_process,
-        json_put::{key, number, number_or_null, optional, optional_name, quoted, word},
+        json_put::{addresses, key, number, number_or_null, optional, optional_name, quoted, word},
         put,
     },
     snapshot::{Info, Socket, Timer},
@@ -23,13 +23,7 @@ pub(super) fn line(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) -> io::R
     word(out, "kind", socket.kind.name());
     key(out, "state");
     quoted(out, |out| put::state(out, socket.state));
-    number(out, "family", if socket.laddr.is_ipv4() { 4 } else { 6 });
-    key(out, "laddr");
-    quoted(out, |out| put::address(out, socket.laddr));
-    number(out, "lport", socket.lport);
-    key(out, "raddr");
-    quoted(out, |out| put::address(out, socket.raddr));
-    number(out, "rport", socket.rport);
+    addresses(out, (socket.laddr, socket.lport), (socket.raddr, socket.rport));
     optional(out, "age_at_least_us", socket.age_at_least_ns.map(|ns| ns / 1_000));
     optional(out, "uid", socket.uid);
     optional(out, "inode", socket.inode);

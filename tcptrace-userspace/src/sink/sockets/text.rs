@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
-use super::columns::{AtLeast, Running, endpoint};
+use super::columns::{AtLeast, Running};
 use crate::{
     process::Process,
     record::Provenance,
@@ -40,7 +40,7 @@ impl<'a> Table<'a> {
         for socket in look.sockets.iter().filter(|socket| socket.laddr.is_ipv6()) {
             let mut width = |address, port| {
                 scratch.clear();
-                endpoint(&mut scratch, address, port);
+                put::endpoint(&mut scratch, address, port);
                 scratch.len()
             };
             local = local.max(width(socket.laddr, socket.lport));
@@ -96,7 +96,7 @@ impl<'a> Table<'a> {
             [(socket.laddr, socket.lport, self.local), (socket.raddr, socket.rport, self.remote)]
         {
             let start = out.len();
-            endpoint(out, address, port);
+            put::endpoint(out, address, port);
             put::pad(out, start, width);
             out.push(b' ');
         }

@@ -1,11 +1,8 @@
 //! Loads through typed kernel pointers: no helper, no copy.
 
-use core::{arch::asm, ffi::c_void};
+use core::arch::asm;
 
-use aya_ebpf::helpers::generated::bpf_get_socket_cookie;
-use tcptrace_common::{Fields, Known};
-
-use crate::config::known;
+use tcptrace_common::Fields;
 
 /// The fields, each by its marker, which the loader replaces.
 pub(crate) const FIELDS: Fields = Fields::MARKERS;
@@ -53,23 +50,3 @@ macro_rules! load {
     };
 }
 pub(crate) use load;
-
-/// The cookie of a socket, 0 when the kernel does not tell it. It gets one when it is first asked for; only then is the
-/// helper needed.
-///
-/// # Safety
-/// `sk` is a pointer to a kernel type that begins with `struct sock_common`, and that the verifier knows.
-#[inline(always)]
-pub(crate) unsafe fn cookie(sk: *const u8) -> u64 {
-    let cookie = if known(Known::COOKIE_FIELD) {
-        // SAFETY: a u64 of struct sock_common.
-        unsafe { load!(sk, sock.cookie) }
-    } else {
-        0
-    };
-    if cookie == 0 && known(Known::COOKIE_HELPER) {
-        // SAFETY: takes the typed pointer.
-        return unsafe { bpf_get_socket_cookie(sk.cast_mut().cast::<c_void>()) };
-    }
-    cookie
-}

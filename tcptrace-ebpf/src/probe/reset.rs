@@ -6,12 +6,13 @@ use aya_ebpf::{
 };
 use tcptrace_common::{KIND_RESET, Known, ResetRecord};
 
+use super::tp_btf::BtfSock;
 use crate::{
     account,
     bundle::{Class, Lost, Room},
     config::known,
     maps::counters,
-    typed::cookie,
+    sock::Sock as _,
 };
 
 /// `TP_PROTO(const struct sock *sk, const struct sk_buff *skb, const enum sk_rst_reason reason)`; before Linux 6.10
@@ -50,8 +51,7 @@ fn emit(sk: *const u8, sent: u16, reason: u32) -> Result<(), Lost> {
     // SAFETY: no arguments.
     let ktime_ns = unsafe { bpf_ktime_get_ns() };
     let Some(room) = Room::take() else { return Err(Lost::one(Class::Reset)) };
-    // SAFETY: the typed pointer.
-    let cookie = unsafe { cookie(sk) };
+    let cookie = BtfSock::common(sk).cookie();
     let record = ResetRecord { kind: KIND_RESET, sent, reason, ktime_ns, skaddr: sk as u64, cookie };
     // SAFETY: there is room for a larger record.
     unsafe { room.record().cast::<ResetRecord>().write(record) };

@@ -5,11 +5,12 @@ use core::ffi::c_void;
 
 use aya_ebpf::{
     bindings::seq_file,
-    helpers::generated::{bpf_get_socket_cookie, bpf_seq_write, bpf_sock_from_file},
+    helpers::generated::{bpf_seq_write, bpf_sock_from_file},
 };
-use tcptrace_common::{AF_INET, AF_INET6, HolderRecord, IPPROTO_MPTCP, IPPROTO_TCP, Known, SOCK_STREAM};
+use tcptrace_common::{AF_INET, AF_INET6, HolderRecord, IPPROTO_MPTCP, IPPROTO_TCP, SOCK_STREAM};
 
-use crate::{config::known, typed::load};
+use super::tp_btf::BtfSock;
+use crate::{sock::Sock as _, typed::load};
 
 /// `struct bpf_iter__task_file`, `kernel/bpf/task_iter.c`.
 #[repr(C)]
@@ -78,26 +79,14 @@ unsafe fn record(task: *const u8, fd: u32, file: *const u8, sk: *const u8) -> Ho
     // SAFETY: the caller's promise.
     unsafe {
         let inode: *const u8 = load!(file, file.inode);
-        let cookie = if known(Known::COOKIE_HELPER) {
-            bpf_get_socket_cookie(sk.cast_mut().cast::<c_void>())
-        } else if known(Known::COOKIE_FIELD) {
-            load!(sk, sock.cookie)
-        } else {
-            0
-        };
-        let netns = if known(Known::NETNS) {
-            let net: *const u8 = load!(sk, sock.net);
-            load!(net, sock.net_inum)
-        } else {
-            0
-        };
+        let sock = BtfSock::common(sk);
         HolderRecord {
             inode: if inode.is_null() { 0 } else { load!(inode, file.ino) },
-            cookie,
+            cookie: sock.cookie(),
             skaddr: sk as u64,
             tgid: load!(task, task.tgid),
             fd,
-            netns,
+            netns: sock.netns(),
             protocol: load!(sk, sock.protocol),
             state: load!(sk, sock.state),
             reserved: 0,

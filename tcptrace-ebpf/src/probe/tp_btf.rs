@@ -4,7 +4,9 @@
 use core::ffi::c_void;
 
 use aya_ebpf::{
-    helpers::generated::bpf_skc_to_tcp_sock, macros::btf_tracepoint, programs::BtfTracePointContext,
+    helpers::generated::{bpf_get_socket_cookie, bpf_skc_to_tcp_sock},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
 };
 use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, Known, TCP_CLOSE};
 
@@ -13,7 +15,7 @@ use crate::{
     sock::{Sock, Tuple, evidence_flags},
     task::Task,
     transition,
-    typed::{cookie, load},
+    typed::load,
 };
 
 /// `TP_PROTO(const struct sock *sk, const int oldstate, const int newstate)`.
@@ -30,7 +32,8 @@ pub(crate) fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     0
 }
 
-struct BtfSock {
+/// A socket, or what begins with the same `struct sock_common`.
+pub(super) struct BtfSock {
     sk: *const u8,
     /// The same socket as `struct tcp_sock`, through which fields behind `struct sock` can be reached: at the
     /// transition to CLOSE, where the port is left there only, and the final figures are. Null otherwise, since
@@ -39,10 +42,16 @@ struct BtfSock {
 }
 
 impl BtfSock {
+    /// What every socket has, a request socket included.
+    #[inline(always)]
+    pub(super) const fn common(sk: *const u8) -> Self {
+        Self { sk, tcp: core::ptr::null() }
+    }
+
     #[inline(always)]
     fn new(sk: *const u8, new: i32) -> Self {
         if new != i32::from(TCP_CLOSE) {
-            return Self { sk, tcp: core::ptr::null() };
+            return Self::common(sk);
         }
         // SAFETY: the helper takes the typed pointer that the context holds, and checks what it points to.
         let tcp = unsafe { bpf_skc_to_tcp_sock(sk.cast_mut().cast::<c_void>()) };
@@ -101,8 +110,18 @@ impl Sock for BtfSock {
 
     #[inline(always)]
     fn cookie(&self) -> u64 {
-        // SAFETY: the typed pointer.
-        unsafe { cookie(self.sk) }
+        let cookie = if known(Known::COOKIE_FIELD) {
+            // SAFETY: a u64 of struct sock_common.
+            unsafe { load!(self.sk, sock.cookie) }
+        } else {
+            0
+        };
+        // It gets one when it is first asked for; only then is the helper needed.
+        if cookie == 0 && known(Known::COOKIE_HELPER) {
+            // SAFETY: takes the typed pointer.
+            return unsafe { bpf_get_socket_cookie(self.sk.cast_mut().cast::<c_void>()) };
+        }
+        cookie
     }
 
     #[inline(always)]

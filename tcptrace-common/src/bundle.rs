@@ -16,8 +16,8 @@ pub struct Waiting {
     pub bytes: u32,
     /// Transitions in it.
     pub transitions: u32,
-    /// Resets in it.
-    pub resets: u32,
+    /// Signals in it.
+    pub signals: u32,
     /// Records of half-open connections in it.
     pub half_open: u32,
     /// 1 while a program works on the bundle: whatever interrupts it must leave the bundle alone.

@@ -20,10 +20,10 @@ pub struct Counters {
     pub other_protocol: u64,
     /// Events whose old and new state are the same; not in `seen`.
     pub same_state: u64,
-    /// Resets that were handed to the ring; not in `seen`.
-    pub resets_delivered: u64,
+    /// Signals (resets, retransmits, errors) that were handed to the ring; not in `seen`.
+    pub signals_delivered: u64,
     /// Of these, lost because the ring had no room.
-    pub resets_lost: u64,
+    pub signals_lost: u64,
 }
 
 const _: () = assert!(size_of::<Counters>() == 8 * (STATE_SLOTS * STATE_SLOTS + 7));
@@ -37,8 +37,8 @@ impl Counters {
         lost_ring_full: 0,
         other_protocol: 0,
         same_state: 0,
-        resets_delivered: 0,
-        resets_lost: 0,
+        signals_delivered: 0,
+        signals_lost: 0,
     };
 
     /// TCP transitions seen in all: the sum of the matrix.
@@ -56,8 +56,8 @@ impl Counters {
         self.lost_ring_full = self.lost_ring_full.wrapping_add(other.lost_ring_full);
         self.other_protocol = self.other_protocol.wrapping_add(other.other_protocol);
         self.same_state = self.same_state.wrapping_add(other.same_state);
-        self.resets_delivered = self.resets_delivered.wrapping_add(other.resets_delivered);
-        self.resets_lost = self.resets_lost.wrapping_add(other.resets_lost);
+        self.signals_delivered = self.signals_delivered.wrapping_add(other.signals_delivered);
+        self.signals_lost = self.signals_lost.wrapping_add(other.signals_lost);
     }
 }
 

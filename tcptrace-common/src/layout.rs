@@ -40,6 +40,62 @@ impl RecordLayout {
     pub const MAX_SIZE: u32 = 128;
 }
 
+/// Byte offsets in the records of the tracepoints that signals come from, from each one's `format`; 0 where the event or
+/// the field is not there, or not to be read.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SignalLayout {
+    /// `skaddr` of `tcp:tcp_send_reset`, pointer.
+    pub send_reset: u32,
+    /// `reason` of the same, an enum (Linux 6.10).
+    pub reset_reason: u32,
+    /// `skaddr` of `tcp:tcp_receive_reset`.
+    pub receive_reset: u32,
+    /// `skaddr` of `tcp:tcp_retransmit_skb`.
+    pub retransmit: u32,
+    /// `error` of `sock:inet_sk_error_report`, int.
+    pub error: u32,
+    /// `protocol` of the same, u16.
+    pub error_protocol: u32,
+    /// Ends of the same.
+    pub error_ends: EndsLayout,
+    /// Ends of `tcp:tcp_retransmit_synack`.
+    pub synack_ends: EndsLayout,
+}
+
+/// Byte offsets of both ends of a connection in such a record. Those for IPv6 hold IPv4 addresses as well, v4-mapped.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndsLayout {
+    /// `sport`, host order u16.
+    pub sport: u32,
+    /// `dport`, host order u16.
+    pub dport: u32,
+    /// `saddr_v6`, sixteen bytes.
+    pub saddr_v6: u32,
+    /// `daddr_v6`, sixteen bytes.
+    pub daddr_v6: u32,
+}
+
+impl SignalLayout {
+    /// None is known.
+    pub const NONE: Self = Self {
+        send_reset: 0,
+        reset_reason: 0,
+        receive_reset: 0,
+        retransmit: 0,
+        error: 0,
+        error_protocol: 0,
+        error_ends: EndsLayout::NONE,
+        synack_ends: EndsLayout::NONE,
+    };
+}
+
+impl EndsLayout {
+    /// None is known.
+    pub const NONE: Self = Self { sport: 0, dport: 0, saddr_v6: 0, daddr_v6: 0 };
+}
+
 /// Bits of [`Config::known`].
 pub struct Known;
 
@@ -60,7 +116,7 @@ impl Known {
     pub const SOCK: u32 = 1 << 7;
     /// What [`CloseEvidence`](crate::CloseEvidence) is made of.
     pub const EVIDENCE: u32 = 1 << 8;
-    /// The tracepoint `tcp:tcp_send_reset` gives a reason as its third argument (Linux 6.10).
+    /// The tracepoint `tcp:tcp_send_reset` gives a reason (Linux 6.10).
     pub const RESET_REASON: u32 = 1 << 9;
     /// All of [`TaskLayout`](crate::TaskLayout), and `bpf_get_current_task_btf()` exists (Linux 5.11).
     pub const TASK: u32 = 1 << 6;
@@ -89,6 +145,8 @@ pub struct Config {
     pub fields: Fields,
     /// The classic tracepoint's record.
     pub record: RecordLayout,
+    /// Those of the classic tracepoints that signals come from.
+    pub signals: SignalLayout,
     /// Always 0: fills the gap before the filters, whose words have eight bytes.
     pub reserved: [u32; Self::GAP],
     /// The user's filters.
@@ -100,7 +158,7 @@ const _: () = assert!(size_of::<Config>().is_multiple_of(8));
 
 impl Config {
     /// Words before the filters.
-    const WORDS: usize = 4 + Fields::COUNT + size_of::<RecordLayout>() / 4;
+    const WORDS: usize = 4 + Fields::COUNT + (size_of::<RecordLayout>() + size_of::<SignalLayout>()) / 4;
     const GAP: usize = Self::WORDS % 2;
     /// Nothing known, nothing filtered, streaming.
     pub const EMPTY: Self = Self {
@@ -124,6 +182,7 @@ impl Config {
             saddr_v6: 0,
             daddr_v6: 0,
         },
+        signals: SignalLayout::NONE,
         reserved: [0; Self::GAP],
         filter: Filter::NONE,
     };

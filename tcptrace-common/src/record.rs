@@ -1,13 +1,9 @@
 //! The record that the kernel side puts on the ring buffer for each transition.
 
-use core::mem::offset_of;
-
 use crate::Address;
 
 /// [`TransitionRecord::kind`] of a transition, alone or in a [`ClosingRecord`].
 pub const KIND_TRANSITION: u16 = 1;
-/// [`ResetRecord::kind`].
-pub const KIND_RESET: u16 = 2;
 
 /// One state transition of a TCP socket, in the kernel's byte order. An entry of the ring holds one record or
 /// several, back to back.
@@ -119,30 +115,10 @@ impl EvidenceFlags {
     pub const LINGER_ZERO: u8 = 1 << 1;
 }
 
-/// A reset that was sent or received for a socket.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ResetRecord {
-    /// What kind of record this is: [`KIND_RESET`].
-    pub kind: u16,
-    /// 1 when this side sent it, 0 when the peer did.
-    pub sent: u16,
-    /// `enum sk_rst_reason`; 0 (`SK_RST_REASON_NOT_SPECIFIED`) also where the kernel gives none.
-    pub reason: u32,
-    /// `bpf_ktime_get_ns()`, at the same place as in a [`TransitionRecord`].
-    pub ktime_ns: u64,
-    /// Address of the `struct sock`.
-    pub skaddr: u64,
-    /// Socket cookie; 0 where the kernel has none.
-    pub cookie: u64,
-}
-
 const _: () = assert!(size_of::<TransitionRecord>() == 120);
 const _: () = assert!(size_of::<ClosingRecord>() == 168);
 const _: () = assert!(size_of::<CloseMetrics>() == 24);
 const _: () = assert!(size_of::<CloseEvidence>() == 24);
-const _: () = assert!(size_of::<ResetRecord>() == 32);
-const _: () = assert!(offset_of!(ResetRecord, ktime_ns) == offset_of!(TransitionRecord, ktime_ns));
 
 /// Bits of [`TransitionRecord::flags`]: what is known, since an unknown value is not 0.
 pub struct RecordFlags;

@@ -31,7 +31,7 @@ pub(crate) fn count(lost: &Lost) {
         // SAFETY: fields of map values.
         unsafe {
             add(&raw mut counters.lost_ring_full, lost.transitions);
-            add(&raw mut counters.resets_lost, lost.resets);
+            add(&raw mut counters.signals_lost, lost.signals);
             add(&raw mut (*half_open).lost_ring_full, lost.half_open);
         }
     }

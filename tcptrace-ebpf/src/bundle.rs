@@ -28,7 +28,7 @@ pub(crate) struct Room {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Class {
     Transition,
-    Reset,
+    Signal,
     HalfOpen,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum Class {
 #[derive(Clone, Copy)]
 pub(crate) struct Lost {
     pub(crate) transitions: u64,
-    pub(crate) resets: u64,
+    pub(crate) signals: u64,
     pub(crate) half_open: u64,
 }
 
@@ -44,10 +44,10 @@ impl Lost {
     /// One record.
     #[inline(always)]
     pub(crate) const fn one(class: Class) -> Self {
-        let mut lost = Self { transitions: 0, resets: 0, half_open: 0 };
+        let mut lost = Self { transitions: 0, signals: 0, half_open: 0 };
         match class {
             Class::Transition => lost.transitions = 1,
-            Class::Reset => lost.resets = 1,
+            Class::Signal => lost.signals = 1,
             Class::HalfOpen => lost.half_open = 1,
         }
         lost
@@ -80,7 +80,7 @@ impl Room {
         unsafe { self.bundle.byte_add(self.at as usize).cast() }
     }
 
-    /// Adds the record of `size` bytes that was written there: a transition, or of a half-open connection.
+    /// Adds the record of `size` bytes that was written there.
     ///
     /// # Errors
     /// [`Lost`]: what of the bundle found no room on the ring, this record included.
@@ -93,7 +93,7 @@ impl Room {
             if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 {
                 if !self.nested {
                     lost.transitions += u64::from((*self.waiting).transitions);
-                    lost.resets += u64::from((*self.waiting).resets);
+                    lost.signals += u64::from((*self.waiting).signals);
                     lost.half_open += u64::from((*self.waiting).half_open);
                     empty(self.waiting);
                 }
@@ -102,7 +102,7 @@ impl Room {
                 (*self.waiting).bytes = bytes as u32;
                 match class {
                     Class::Transition => (*self.waiting).transitions += 1,
-                    Class::Reset => (*self.waiting).resets += 1,
+                    Class::Signal => (*self.waiting).signals += 1,
                     Class::HalfOpen => (*self.waiting).half_open += 1,
                 }
                 Ok(())
@@ -154,7 +154,7 @@ unsafe fn empty(waiting: *mut Waiting) {
     unsafe {
         (&raw mut (*waiting).bytes).write_volatile(0);
         (&raw mut (*waiting).transitions).write_volatile(0);
-        (&raw mut (*waiting).resets).write_volatile(0);
+        (&raw mut (*waiting).signals).write_volatile(0);
         (&raw mut (*waiting).half_open).write_volatile(0);
     }
 }

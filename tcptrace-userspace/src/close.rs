@@ -15,6 +15,8 @@ pub struct Closing {
     pub reset_reason: Option<Arc<str>>,
     /// Which part the socket had; `None` when its beginning was not seen.
     pub role: Option<Role>,
+    /// Segments that were sent again, as counted one by one; `None` when they were not, or not from the beginning.
+    pub retransmits: Option<u32>,
     /// Nanoseconds from its first transition; `None` when that was not seen.
     pub life_ns: Option<u64>,
     /// Nanoseconds in each state that it left, each once and in their order; without those whose beginning was not seen.

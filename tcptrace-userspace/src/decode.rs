@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use bytes::Buf;
 use tcptrace_common::{
-    Address, CloseEvidence, CloseMetrics, ClosingRecord, HalfOpenRecord, KIND_HALF_OPEN, KIND_RESET,
-    KIND_TRANSITION, RecordFlags, ResetRecord, TransitionRecord, context_owns,
+    Address, CloseEvidence, CloseMetrics, ClosingRecord, ErrorRecord, HalfOpenRecord, KIND_ERROR,
+    KIND_HALF_OPEN, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION, RecordFlags, ResetRecord, RetransmitRecord,
+    TransitionRecord, context_owns,
 };
 use thiserror::Error;
 
 use crate::{
-    event::{Context, Event, Observed, Reset, Verdict},
+    event::{Context, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
 
@@ -41,15 +42,17 @@ fn record_len(entry: &[u8]) -> usize {
         (Ok(KIND_TRANSITION), Ok(flags)) if flags & RecordFlags::CLOSING != 0 => size_of::<ClosingRecord>(),
         (Ok(KIND_TRANSITION), Ok(_)) => size_of::<TransitionRecord>(),
         (Ok(KIND_RESET), Ok(_)) => size_of::<ResetRecord>(),
+        (Ok(KIND_RETRANSMIT), Ok(_)) => size_of::<RetransmitRecord>(),
+        (Ok(KIND_ERROR), Ok(_)) => size_of::<ErrorRecord>(),
         (Ok(KIND_HALF_OPEN), Ok(_)) => size_of::<HalfOpenRecord>(),
         _ => entry.len(),
     };
     len.min(entry.len())
 }
 
-/// Whether a record is about a reset.
-pub fn is_reset(mut record: &[u8]) -> bool {
-    record.try_get_u16_ne() == Ok(KIND_RESET)
+/// Whether a record is a signal.
+pub fn is_signal(mut record: &[u8]) -> bool {
+    matches!(record.try_get_u16_ne(), Ok(KIND_RESET | KIND_RETRANSMIT | KIND_ERROR))
 }
 
 /// Whether a record is of a half-open connection; its decoder is [`crate::half_open::decode`].
@@ -73,20 +76,43 @@ pub fn decode(mut bytes: &[u8]) -> Result<Observed, DecodeError> {
     let kind = bytes.try_get_u16_ne().map_err(|_| DecodeError::Short(len))?;
     match kind {
         KIND_TRANSITION => transition(bytes).map(Observed::Transition),
-        KIND_RESET => reset(bytes).map(Observed::Reset),
+        KIND_RESET => reset(bytes).map(Observed::Signal),
+        KIND_RETRANSMIT => retransmit(bytes).map(Observed::Signal),
+        KIND_ERROR => error(bytes).map(Observed::Signal),
         kind => return Err(DecodeError::Kind(kind)),
     }
     .ok_or(DecodeError::Short(len))
 }
 
 /// A [`ResetRecord`] behind its kind; `None` when it is too short.
-fn reset(mut bytes: &[u8]) -> Option<Reset> {
+fn reset(mut bytes: &[u8]) -> Option<Signal> {
     let sent = bytes.try_get_u16_ne().ok()? != 0;
     let reason = bytes.try_get_u32_ne().ok()?;
     let ktime_ns = bytes.try_get_u64_ne().ok()?;
     let skaddr = bytes.try_get_u64_ne().ok()?;
     let cookie = bytes.try_get_u64_ne().ok()?;
-    Some(Reset { ktime_ns, skaddr, cookie, sent, reason })
+    let ports = (bytes.try_get_u16_ne().ok()?, bytes.try_get_u16_ne().ok()?);
+    Some(Signal::Reset(Reset { ktime_ns, skaddr, cookie, ports, sent, reason }))
+}
+
+/// A [`RetransmitRecord`] behind its kind; `None` when it is too short.
+fn retransmit(mut bytes: &[u8]) -> Option<Signal> {
+    bytes.try_get_uint_ne(6).ok()?;
+    bytes.try_get_u64_ne().ok()?;
+    Some(Signal::Retransmit { skaddr: bytes.try_get_u64_ne().ok()? })
+}
+
+/// An [`ErrorRecord`] behind its kind; `None` when it is too short.
+fn error(mut bytes: &[u8]) -> Option<Signal> {
+    if bytes.len() + size_of::<u16>() < size_of::<ErrorRecord>() {
+        return None;
+    }
+    let (lport, rport, _reserved) = (bytes.get_u16_ne(), bytes.get_u16_ne(), bytes.get_u16_ne());
+    let ktime_ns = bytes.get_u64_ne();
+    let (laddr, raddr) = (address(&mut bytes), address(&mut bytes));
+    let (laddr, raddr) = addresses(0, laddr, raddr);
+    let error = bytes.get_i32_ne();
+    Some(Signal::Error(ErrorReport { ktime_ns, local: (laddr, lport), remote: (raddr, rport), error }))
 }
 
 /// A [`TransitionRecord`] behind its kind, in the order of its fields; `None` when it is too short.

@@ -11,8 +11,22 @@ use crate::{process::Process, state::State};
 pub enum Observed {
     /// A socket changed its state.
     Transition(Event),
+    /// Something else happened to its connection.
+    Signal(Signal),
+}
+
+/// What happens to a connection beside its transitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
     /// A reset was sent or received.
     Reset(Reset),
+    /// A segment was sent again, by the socket at this address.
+    Retransmit {
+        /// Address of the `struct sock`.
+        skaddr: u64,
+    },
+    /// The kernel reported an error to the socket's program.
+    Error(ErrorReport),
 }
 
 /// A reset (RST) of a socket's connection.
@@ -24,10 +38,25 @@ pub struct Reset {
     pub skaddr: u64,
     /// Socket cookie; 0 where the kernel has none.
     pub cookie: u64,
+    /// Local and remote port; 0 when not known.
+    pub ports: (u16, u16),
     /// This side sent it.
     pub sent: bool,
     /// `enum sk_rst_reason`; 0 where the kernel gives none.
     pub reason: u32,
+}
+
+/// An error, from where the kernel does not say whose socket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorReport {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Local address and port.
+    pub local: (IpAddr, u16),
+    /// Remote address and port.
+    pub remote: (IpAddr, u16),
+    /// errno.
+    pub error: i32,
 }
 
 /// A state transition of a TCP socket.

@@ -47,6 +47,12 @@ impl Transition {
             && self.event.old_state != State::LISTEN
             && self.origin == Origin::Observed
     }
+
+    /// Segments sent again over the connection's life, by the socket or as counted one by one; `None` when neither tells.
+    pub fn retransmits(&self) -> Option<u32> {
+        let counted = self.closing.as_ref().and_then(|closing| closing.retransmits);
+        self.event.metrics.map(|metrics| metrics.retransmits).or(counted)
+    }
 }
 
 /// Who says that a transition happened.
@@ -118,7 +124,7 @@ pub struct Lost {
     pub undecodable: u64,
     /// Runs of the program that the kernel skipped; each a transition that nothing else counts.
     pub missed_runs: u64,
-    /// Records of other kinds than transitions, such as resets, for which the ring had no room.
+    /// Signals (resets, retransmits, errors) for which the ring had no room, or that the kernel did not run the program for.
     pub others: u64,
 }
 

@@ -5,10 +5,13 @@
 use proptest::prelude::*;
 use tcptrace::{
     decode::{DecodeError, decode, records},
-    event::{Event, Observed, Reset, Verdict},
+    event::{ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
-use tcptrace_common::{Address, CloseEvidence, CloseMetrics, KIND_RESET, KIND_TRANSITION, RecordFlags};
+use tcptrace_common::{
+    Address, CloseEvidence, CloseMetrics, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION,
+    RecordFlags,
+};
 
 /// The bytes of a record, field by field in the order of `TransitionRecord`.
 struct Bytes {
@@ -127,12 +130,40 @@ fn a_reset_is_told_with_its_reason() {
     bytes.extend([KIND_RESET, 1].map(u16::to_ne_bytes).concat());
     bytes.extend(20_u32.to_ne_bytes());
     bytes.extend([11_u64, 22, 33].map(u64::to_ne_bytes).concat());
-    let reset = Reset { ktime_ns: 11, skaddr: 22, cookie: 33, sent: true, reason: 20 };
-    assert_eq!(decode(&bytes), Ok(Observed::Reset(reset)));
+    bytes.extend([80_u16, 4_000, 0, 0].map(u16::to_ne_bytes).concat());
+    let reset = Reset { ktime_ns: 11, skaddr: 22, cookie: 33, ports: (80, 4_000), sent: true, reason: 20 };
+    assert_eq!(decode(&bytes), Ok(Observed::Signal(Signal::Reset(reset))));
     let two = [bytes.clone(), Bytes::new().encode()].concat();
-    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [32, 120]);
+    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [40, 120]);
+    assert_eq!(decode(&bytes[..31]), Err(DecodeError::Short(31)));
+}
+
+#[test]
+fn a_segment_sent_again_tells_whose_it_is() {
+    let mut bytes = [KIND_RETRANSMIT, 0, 0, 0].map(u16::to_ne_bytes).concat();
+    bytes.extend([11_u64, 22].map(u64::to_ne_bytes).concat());
+    assert_eq!(decode(&bytes), Ok(Observed::Signal(Signal::Retransmit { skaddr: 22 })));
+    let two = [bytes.clone(), Bytes::new().encode()].concat();
+    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [24, 120]);
     bytes.pop();
-    assert_eq!(decode(&bytes), Err(DecodeError::Short(31)));
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(23)));
+}
+
+#[test]
+fn an_error_tells_of_which_connection() {
+    let mut bytes = [KIND_ERROR, 4_000, 80, 0].map(u16::to_ne_bytes).concat();
+    bytes.extend(11_u64.to_ne_bytes());
+    for last in [1, 2] {
+        bytes.extend(Address::from_v4([192, 0, 2, last]).octets());
+    }
+    bytes.extend([111_i32, 0].map(i32::to_ne_bytes).concat());
+    let end = |last, port| ([192, 0, 2, last].into(), port);
+    let report = ErrorReport { ktime_ns: 11, local: end(1, 4_000), remote: end(2, 80), error: 111 };
+    assert_eq!(decode(&bytes), Ok(Observed::Signal(Signal::Error(report))));
+    let two = [bytes.clone(), Bytes::new().encode()].concat();
+    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [56, 120]);
+    bytes.pop();
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(55)));
 }
 
 #[test]

@@ -8,8 +8,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use proptest::prelude::*;
-use tcptrace::bpf::{FormatError, parse_format};
-use tcptrace_common::RecordLayout;
+use tcptrace::bpf::{FormatError, parse_format, parse_signals};
+use tcptrace_common::{EndsLayout, RecordLayout, SignalLayout};
 
 const LINUX_6_18: &str = include_str!("formats/linux-6.18.format");
 const RHEL_9: &str = include_str!("formats/rhel-9.format");
@@ -210,4 +210,49 @@ proptest! {
             Err(error) => prop_assert!(end > RecordLayout::MAX_SIZE, "{} in {}", error, text),
         }
     }
+}
+
+/// The events that signals come from, as recorded on Linux 6.18.
+fn signal_format(event: &str) -> &'static str {
+    match event {
+        "tcp/tcp_send_reset" => include_str!("formats/linux-6.18/tcp_send_reset.format"),
+        "tcp/tcp_receive_reset" => include_str!("formats/linux-6.18/tcp_receive_reset.format"),
+        "tcp/tcp_retransmit_skb" => include_str!("formats/linux-6.18/tcp_retransmit_skb.format"),
+        "tcp/tcp_retransmit_synack" => include_str!("formats/linux-6.18/tcp_retransmit_synack.format"),
+        "sock/inet_sk_error_report" => include_str!("formats/linux-6.18/inet_sk_error_report.format"),
+        _ => panic!("nobody needs {event}"),
+    }
+}
+
+#[test]
+fn signals_are_read_by_name() {
+    let layout = SignalLayout {
+        send_reset: 16,
+        reset_reason: 28,
+        receive_reset: 8,
+        retransmit: 16,
+        error: 8,
+        error_protocol: 18,
+        error_ends: EndsLayout { sport: 12, dport: 14, saddr_v6: 28, daddr_v6: 44 },
+        synack_ends: EndsLayout { sport: 24, dport: 26, saddr_v6: 38, daddr_v6: 54 },
+    };
+    assert_eq!(parse_signals(|event| signal_format(event).to_owned()), layout);
+}
+
+/// Before 6.10 there is no reason, before 5.14 no report of errors; and what is not as it should be is not used.
+#[test]
+fn signals_that_lack_something_are_left_out() {
+    let without = |name: &'static str, line: Option<&'static str>| {
+        parse_signals(move |event| with(signal_format(event), name, line))
+    };
+    assert_eq!(without("reason", None).reset_reason, 0);
+    assert_eq!(without("skaddr", None).retransmit, 0);
+    let short = "field:const void * skaddr;\toffset:8;\tsize:4;\tsigned:0;";
+    assert_eq!(without("skaddr", Some(short)).receive_reset, 0);
+    let hidden = "field:const void * skaddr;\toffset:0;\tsize:8;\tsigned:0;";
+    assert_eq!(without("skaddr", Some(hidden)).send_reset, 0);
+    let far = "field:__u16 sport;\toffset:4294967295;\tsize:2;\tsigned:0;";
+    assert_eq!(without("sport", Some(far)).error_ends, EndsLayout::NONE);
+    assert_eq!(parse_signals(|_| String::new()), SignalLayout::NONE);
+    assert_eq!(parse_signals(|_| "field:".repeat(9)), SignalLayout::NONE);
 }

@@ -38,14 +38,6 @@ pub fn end(text: &str) -> End {
     End { role: next(), state: next(), cause: next() }
 }
 
-/// Ends by the hook: the tracepoint tells neither of resets nor of processes that end.
-pub fn end_by(hook: Hook, tp_btf: &str, tracepoint: &str) -> End {
-    end(match hook {
-        Hook::TpBtf => tp_btf,
-        Hook::Tracepoint => tracepoint,
-    })
-}
-
 /// Ends by whether the tracer can tell that a process ends: by `tp_btf`, where a program may look at the current task
 /// (Linux 5.11).
 pub fn end_by_exit(hook: Hook, exiting: &str, not_told: &str) -> End {
@@ -118,8 +110,8 @@ pub fn told<R: Send + 'static>(
     told.assert_lives();
     told.assert_connections();
     match resets {
-        Some(resets) if hook == Hook::TpBtf => told.assert_reset_reasons(&resets.all()),
-        _ => {
+        Some(resets) => told.assert_reset_reasons(&resets.all()),
+        None => {
             assert!(told.ends.iter().all(|end| end.json["close"]["reset_reason"].is_null()), "no reasons");
         }
     }

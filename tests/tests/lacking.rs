@@ -1,11 +1,13 @@
 //! Where the kernel, or the administrator, withholds something: what still works, and what is said.
 
-use std::process::Command;
+use std::{net::SocketAddr, process::Command, thread::sleep, time::Duration};
 
+use nix::errno::Errno;
 use tcptrace_tests::{
     lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, format_of, under},
     machine::is_root,
-    net::{Family, listen},
+    net::{Family, abort, begin_connect, connect_error, deafen, hear, listen, pair, read_error, socket},
+    netns::V4,
     process::output,
     tracer::{Report, Tracer},
     world::World,
@@ -44,6 +46,73 @@ fn without_type_information_the_record_is_enough() {
         return;
     }
     assert_record_alone(&traced(under(NO_BTF, "")));
+}
+
+/// Without it the socket does not tell its error nor its retransmissions: other events of the kernel do.
+#[test]
+fn without_type_information_other_events_tell_why() {
+    if !is_root("without_type_information_other_events_tell_why") {
+        return;
+    }
+    let world = World::new();
+    let ports = world.ports();
+    let (listening, refusing) = (ports.listen(Family::V4), ports.port(9));
+    let mut tracer = Tracer::spawn(under(NO_BTF, "").args(["-o", "json", "--half-open"]));
+    tracer.read();
+    let sent_again = world.namespace.run(move || {
+        let refused = SocketAddr::new(listening.ip(), refusing);
+        assert_eq!(connect_error(refused), Errno::ECONNREFUSED as i32);
+        let listener = listen(listening);
+        let (client, server) = pair(&listener, listening);
+        abort(client);
+        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+        let (client, server_2) = pair(&listener, listening);
+        deafen(&server_2);
+        client.send(b"x").expect("send");
+        sleep(Duration::from_secs(1));
+        hear(&server_2);
+        sleep(Duration::from_secs(1));
+        drop((client, server, server_2));
+        let sent_again = segments_sent_again();
+        let deaf = socket(listening);
+        deafen(&deaf);
+        begin_connect(&deaf, listening);
+        sleep(Duration::from_millis(1_500));
+        drop((deaf, listener));
+        sent_again
+    });
+    world.settle(12);
+    let report = tracer.stop();
+    report.assert_lossless();
+
+    let closed: Vec<_> =
+        report.of_type("transition").into_iter().filter(|line| line["new_state"] == "CLOSE").collect();
+    let told = |port: &str, number: u16| -> Vec<_> {
+        let of_it = closed.iter().filter(|line| line[port] == number && line["old_state"] != "LISTEN");
+        of_it.map(|line| &line["close"]).collect()
+    };
+    let [refused] = told("rport", refusing)[..] else { panic!("{}", report.stdout) };
+    assert_eq!((&refused["error"], &refused["cause"]), (&111.into(), &"refused".into()), "{refused}");
+    let (clients, servers) = (told("rport", listening.port()), told("lport", listening.port()));
+    let reset = servers.iter().find(|close| close["error"] == 104).expect("one was reset");
+    assert_eq!(reset["cause"], "reset_by_peer", "{reset}");
+    let synacks = report.of_type("half_open").into_iter().filter(|line| {
+        line["what"] == "retransmit" && line["lport"] == listening.port() && line["laddr"] == V4.to_string()
+    });
+    assert!(synacks.count() > 0, "{}", report.stdout);
+    assert!(sent_again > 0, "nothing was lost");
+    let counted: Vec<_> = clients.iter().map(|close| close["retransmits"].as_u64()).collect();
+    assert!(counted.contains(&Some(sent_again)) && counted.contains(&Some(0)), "{sent_again}: {counted:?}");
+}
+
+/// The namespace's own counter of them, `RetransSegs` (RFC 4022).
+fn segments_sent_again() -> u64 {
+    let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("counters");
+    let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
+    let (names, values) = (lines.next().expect("names"), lines.next().expect("values"));
+    let mut pairs = names.split(' ').zip(values.split(' '));
+    let (_, value) = pairs.find(|(name, _)| *name == "RetransSegs").expect("a counter");
+    value.parse().expect("a number")
 }
 
 /// Type information that is cut short is as good as none, and nothing of it is used.

@@ -1,5 +1,6 @@
 //! One file a probe: the program and its way to read a socket.
 
+mod classic;
 mod floor;
 mod flush;
 mod reset;

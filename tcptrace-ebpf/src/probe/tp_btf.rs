@@ -49,7 +49,7 @@ impl BtfSock {
     }
 
     #[inline(always)]
-    fn new(sk: *const u8, new: i32) -> Self {
+    pub(super) fn new(sk: *const u8, new: i32) -> Self {
         if new != i32::from(TCP_CLOSE) {
             return Self::common(sk);
         }

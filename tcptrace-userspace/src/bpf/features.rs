@@ -27,13 +27,17 @@ pub enum Feature {
     Resets,
     /// The kernel's reason for a reset that is sent.
     ResetReason,
+    /// Segments sent again, as signals.
+    Retransmits,
+    /// Errors that are reported to programs, as signals.
+    Errors,
     /// Records go onto the ring together.
     Bundles,
 }
 
 impl Feature {
     /// Its bit in [`Config::known`].
-    const fn known(self) -> u32 {
+    pub(super) const fn known(self) -> u32 {
         match self {
             Self::CookieHelper => Known::COOKIE_HELPER,
             Self::CookieField => Known::COOKIE_FIELD,
@@ -44,7 +48,7 @@ impl Feature {
             Self::Task => Known::TASK,
             Self::Evidence => Known::EVIDENCE,
             Self::ResetReason => Known::RESET_REASON,
-            Self::Resets | Self::Bundles => 0,
+            Self::Resets | Self::Retransmits | Self::Errors | Self::Bundles => 0,
         }
     }
 }
@@ -53,8 +57,8 @@ impl Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
     known: u32,
-    bundles: bool,
-    resets: bool,
+    /// Of the others, a bit each.
+    others: u32,
 }
 
 impl Features {
@@ -62,21 +66,21 @@ impl Features {
     pub fn of(hook: Hook, config: &Config) -> Self {
         // The classic tracepoint's program may not follow typed pointers, and the task's fields are only read so.
         let unused = if hook == Hook::Tracepoint { Known::TASK | Known::COOKIE_HELPER } else { 0 };
-        Self { known: config.known & !unused, bundles: config.bundle != 0, resets: false }
+        let bundles = if config.bundle == 0 { &[][..] } else { &[Feature::Bundles] };
+        Self { known: config.known & !unused, others: 0 }.with(bundles)
     }
 
-    /// The same, and resets.
+    /// The same, and these, which no setting stands for.
     #[must_use]
-    pub const fn with_resets(self) -> Self {
-        Self { resets: true, ..self }
+    pub fn with(self, others: &[Feature]) -> Self {
+        Self { others: others.iter().fold(self.others, |bits, other| bits | 1 << *other as u32), ..self }
     }
 
     /// Whether it has this one.
     pub const fn has(self, feature: Feature) -> bool {
-        match feature {
-            Feature::Bundles => self.bundles,
-            Feature::Resets => self.resets,
-            other => self.known & other.known() != 0,
+        match feature.known() {
+            0 => self.others & 1 << feature as u32 != 0,
+            known => self.known & known != 0,
         }
     }
 }

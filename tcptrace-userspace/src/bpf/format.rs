@@ -1,9 +1,9 @@
-//! The layout of the classic tracepoint's record, from tracefs' `events/sock/inet_sock_set_state/format`.
+//! The layout of classic tracepoints' records, from their `format` files in tracefs.
 //!
 //! Kernels differ: RHEL 9 and PREEMPT_RT shift every field by eight bytes. Before 5.6, and on RHEL 8, `protocol` has
 //! one byte, and what follows it is not aligned; the kernel side cannot read the IPv6 addresses there.
 
-use tcptrace_common::RecordLayout;
+use tcptrace_common::{EndsLayout, RecordLayout, SignalLayout};
 use thiserror::Error;
 
 /// A `format` file that tcptrace does not understand.
@@ -97,6 +97,44 @@ pub fn parse_format(text: &str) -> Result<RecordLayout, FormatError> {
     };
     layout.size = taken.iter().map(|(.., end)| *end).max().unwrap_or_default();
     Ok(layout)
+}
+
+/// Reads what `text` returns of the events that signals come from, each by its path below `events`. An event that lacks a
+/// field, or has it otherwise than tcptrace knows it, is left out.
+pub fn parse_signals(text: impl Fn(&str) -> String) -> SignalLayout {
+    let (sent, received) = (text("tcp/tcp_send_reset"), text("tcp/tcp_receive_reset"));
+    let (segment, synack) = (text("tcp/tcp_retransmit_skb"), text("tcp/tcp_retransmit_synack"));
+    let error = text("sock/inet_sk_error_report");
+    SignalLayout {
+        send_reset: offset(&sent, "skaddr", 8),
+        reset_reason: offset(&sent, "reason", 4),
+        receive_reset: offset(&received, "skaddr", 8),
+        retransmit: offset(&segment, "skaddr", 8),
+        error: offset(&error, "error", 4),
+        error_protocol: offset(&error, "protocol", 2),
+        error_ends: ends(&error),
+        synack_ends: ends(&synack),
+    }
+}
+
+fn ends(text: &str) -> EndsLayout {
+    let ends = EndsLayout {
+        sport: offset(text, "sport", 2),
+        dport: offset(text, "dport", 2),
+        saddr_v6: offset(text, "saddr_v6", 16),
+        daddr_v6: offset(text, "daddr_v6", 16),
+    };
+    let is_complete =
+        [ends.sport, ends.dport, ends.saddr_v6, ends.daddr_v6].iter().all(|offset| *offset != 0);
+    if is_complete { ends } else { EndsLayout::NONE }
+}
+
+/// Where a field of this width begins; 0 when it is not there, or not so.
+fn offset(text: &str, name: &'static str, width: u32) -> u32 {
+    match find(text, name) {
+        Ok((offset, size)) if size == width && (HEADER..RecordLayout::MAX_SIZE).contains(&offset) => offset,
+        _ => 0,
+    }
 }
 
 /// Offset and size of the field `name`: `field:__u8 saddr[4]; offset:32; size:4; signed:0;`.

@@ -5,9 +5,9 @@ use std::{fs, os::fd::AsFd as _};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
-    programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramFd, SockOps},
+    programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramError, ProgramFd, SockOps, TracePoint},
 };
-use tcptrace_common::{Config, HalfOpenCounters, Known};
+use tcptrace_common::{Config, EndsLayout, HalfOpenCounters, Known};
 
 use super::{
     Error,
@@ -18,14 +18,15 @@ use super::{
 
 /// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
 const SYN: [&str; 2] = ["syn_netns", "syn"];
-const SYNACK: &str = "synack";
+/// With type information, and by the record's format.
+const SYNACK: [&str; 2] = ["synack", "synack_tp"];
 
 /// What is attached of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HalfOpenHooks {
     /// Each SYN that is queued, by sock_ops; why not otherwise.
     pub syns: Result<Syns, String>,
-    /// Each SYN-ACK that is sent again, by `tp_btf/tcp_retransmit_synack`; why not otherwise.
+    /// Each SYN-ACK that is sent again, by `tcp:tcp_retransmit_synack`; why not otherwise.
     pub retransmits: Result<(), String>,
 }
 
@@ -87,11 +88,12 @@ impl HalfOpen {
 
 /// Detaches them: nothing new is counted or sent.
 pub(super) fn detach(ebpf: &mut Ebpf) {
-    for name in SYN.into_iter().chain([SYNACK]) {
+    for name in SYN.into_iter().chain(SYNACK) {
         // Only a program that is not loaded cannot be unloaded.
         let _ = match ebpf.program_mut(name) {
             Some(Program::SockOps(program)) => program.unload(),
             Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::TracePoint(program)) => program.unload(),
             _ => Ok(()),
         };
     }
@@ -120,8 +122,15 @@ fn attach_retransmits(
     config: &Config,
     types: Option<&aya::Btf>,
 ) -> Result<ProgramFd, String> {
+    let [typed, classic] = SYNACK;
     if config.known & Known::SOCK == 0 {
-        return Err("needs the kernel's type information (BTF)".to_owned());
+        if config.signals.synack_ends == EndsLayout::NONE {
+            return Err("the event's format does not tell what tcptrace reads".to_owned());
+        }
+        let program: &mut TracePoint = program(ebpf, classic).map_err(|error| error.to_string())?;
+        program.load().map_err(|error| refusal(&error))?;
+        program.attach("tcp", "tcp_retransmit_synack").map_err(|error| refusal(&error))?;
+        return descriptor(program.fd());
     }
     let own;
     let types = if let Some(types) = types {
@@ -131,9 +140,12 @@ fn attach_retransmits(
         own = kernel_types(&vmlinux).map_err(|error| error.to_string())?;
         &own
     };
-    let program: &mut BtfTracePoint = program(ebpf, SYNACK).map_err(|error| error.to_string())?;
+    let program: &mut BtfTracePoint = program(ebpf, typed).map_err(|error| error.to_string())?;
     program.load("tcp_retransmit_synack", types).map_err(|error| refusal(&error))?;
     program.attach().map_err(|error| refusal(&error))?;
-    let descriptor = program.fd().map_err(|error| error.to_string())?;
-    descriptor.try_clone().map_err(|error| error.to_string())
+    descriptor(program.fd())
+}
+
+fn descriptor(program: Result<&ProgramFd, ProgramError>) -> Result<ProgramFd, String> {
+    program.map_err(|error| error.to_string())?.try_clone().map_err(|error| error.to_string())
 }

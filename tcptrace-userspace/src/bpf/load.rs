@@ -13,7 +13,7 @@ use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 use super::{
     Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, boundary::PodConfig, bundles,
     bundles::Bundles, fdinfo, format, half_open::HalfOpen, layout, privileges, release, relocate::relocate,
-    resets, ring, tracefs,
+    ring, signals, tracefs,
 };
 
 /// How to trace.
@@ -91,19 +91,19 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
     let mut config = settings(options);
     let btf = Btf::parse(vmlinux)?;
     layout::sock_layout(&btf, &mut config)?;
-    resets::known(&btf, &mut config);
+    signals::known_typed(&btf, &mut config);
     config.known |= Known::COOKIE_HELPER;
     let types = kernel_types(vmlinux)?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
     // cannot run a program on a CPU, which bundles need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
-    let mut tracer = first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
+    let (mut tracer, config) = first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
         open(options, Hook::TpBtf, config, Some(&types), |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
         })
     })?;
     if !options.count_only {
-        tracer.attach_resets(&types, resets::reasons(&btf));
+        tracer.attach_signals(&config, Some(&types), signals::reasons(&btf));
     }
     Ok(tracer)
 }
@@ -114,14 +114,20 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
         fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
     let mut config = settings(options);
     config.record = format::parse_format(&text)?;
+    // Beside `sock`, the directory of its group, are those of the others.
+    if let Some(events) = event.ancestors().nth(2) {
+        signals::known_classic(events, &mut config);
+    }
     let record = config;
     // The socket behind the record can be read where BTF tells how; the record alone must do otherwise.
-    if let Some(btf) = vmlinux.and_then(|vmlinux| Btf::parse(vmlinux).ok())
-        && layout::sock_layout(&btf, &mut config).is_err()
+    let btf = vmlinux.and_then(|vmlinux| Btf::parse(vmlinux).ok());
+    if let Some(btf) = &btf
+        && layout::sock_layout(btf, &mut config).is_err()
     {
         config = record;
     }
-    first_accepted(&[config, Config { bundle: 0, ..config }, Config { bundle: 0, ..record }], |config| {
+    let settings = [config, Config { bundle: 0, ..config }, Config { bundle: 0, ..record }];
+    let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::Tracepoint, config, None, |ebpf| {
             let program: &mut TracePoint = program(ebpf, Hook::Tracepoint.program())?;
             program.load().map_err(|error| refused(Hook::Tracepoint, &error))?;
@@ -130,7 +136,11 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
                 .map_err(|error| refused(Hook::Tracepoint, &error))?;
             Ok(())
         })
-    })
+    })?;
+    if !options.count_only {
+        tracer.attach_signals(&config, None, btf.as_ref().map(signals::reasons).unwrap_or_default());
+    }
+    Ok(tracer)
 }
 
 /// The kernel's type information as aya reads it.
@@ -143,13 +153,13 @@ pub(super) fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
 fn first_accepted(
     settings: &[Config; 3],
     open: impl Fn(&Config) -> Result<Tracer, Error>,
-) -> Result<Tracer, Error> {
+) -> Result<(Tracer, Config), Error> {
     let mut refusal = Error::NetnsUnknown;
     for config in settings {
         match open(config) {
             Err(refused @ Error::Refused { .. }) => refusal = refused,
             Err(Error::NetnsUnknown) => return Err(refusal),
-            outcome => return outcome,
+            outcome => return outcome.map(|tracer| (tracer, *config)),
         }
     }
     Err(refusal)

@@ -17,8 +17,8 @@ mod ports;
 mod privileges;
 mod release;
 mod relocate;
-mod resets;
 mod ring;
+mod signals;
 mod tracefs;
 mod tracer;
 
@@ -28,7 +28,7 @@ pub use btf::{Btf, BtfError, Field};
 pub use error::Error;
 pub use fdinfo::RunStats;
 pub use features::{Feature, Features};
-pub use format::{FormatError, parse_format};
+pub use format::{FormatError, parse_format, parse_signals};
 pub use half_open::{HalfOpenHooks, Syns};
 pub use holders::{Held, HoldersError, SocketFiles};
 pub use hook::Hook;
@@ -37,8 +37,8 @@ pub use load::{Floor, Options, load, load_floor};
 pub use ports::PortSet;
 pub use privileges::{Capabilities, Capability};
 pub use release::{keeps_missed_runs, version};
-pub use resets::ResetReasons;
 pub use ring::{DEFAULT_BUFFER, MAX_BUFFER, ring_size};
+pub use signals::ResetReasons;
 pub(crate) use tracefs::PLACES as TRACEFS_PLACES;
 pub use tracer::Tracer;
 

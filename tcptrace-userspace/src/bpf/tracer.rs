@@ -11,7 +11,7 @@ use aya::{
     programs::{Program, ProgramFd},
 };
 use aya_log::EbpfLogger;
-use tcptrace_common::{Counters, HalfOpenCounters};
+use tcptrace_common::{Config, Counters, HalfOpenCounters};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
@@ -20,8 +20,8 @@ use super::{
     bundles::Bundles,
     fdinfo,
     half_open::{self, HalfOpen, HalfOpenHooks},
-    release, resets,
-    resets::ResetReasons,
+    release, signals,
+    signals::{ResetReasons, Signals},
 };
 
 /// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
@@ -40,6 +40,7 @@ pub struct Tracer {
     /// Whether that number means something.
     keeps_missed_runs: bool,
     reasons: ResetReasons,
+    signals: Signals,
 }
 
 impl Tracer {
@@ -74,15 +75,20 @@ impl Tracer {
             program,
             keeps_missed_runs,
             reasons: ResetReasons::new(),
+            signals: Signals::default(),
         })
     }
 
-    /// Attaches the hooks on resets, where the kernel lets them; `reasons` are the kernel's names.
-    pub(super) fn attach_resets(&mut self, types: &aya::Btf, reasons: ResetReasons) {
-        if resets::attach(&mut self.ebpf, types) {
-            self.features = self.features.with_resets();
-            self.reasons = reasons;
-        }
+    /// Attaches the hooks on signals; `reasons` are the kernel's names of the reasons for resets.
+    pub(super) fn attach_signals(
+        &mut self,
+        config: &Config,
+        types: Option<&aya::Btf>,
+        reasons: ResetReasons,
+    ) {
+        let (signals, features) = Signals::attach(&mut self.ebpf, self.hook, config, types);
+        self.features = self.features.with(&features);
+        (self.signals, self.reasons) = (signals, reasons);
     }
 
     /// The kernel's names of the reasons for resets.
@@ -139,7 +145,7 @@ impl Tracer {
         }
         // The kernel side counts a record as delivered when it puts it into a bundle.
         sum.delivered = sum.delivered.saturating_sub(sum.lost_ring_full);
-        sum.resets_delivered = sum.resets_delivered.saturating_sub(sum.resets_lost);
+        sum.signals_delivered = sum.signals_delivered.saturating_sub(sum.signals_lost);
         Ok(sum)
     }
 
@@ -167,6 +173,11 @@ impl Tracer {
         (self.keeps_missed_runs || missed > 0).then_some(missed)
     }
 
+    /// Signals that the kernel did not run their programs for; 0 where it does not tell.
+    pub fn missed_signals(&self) -> u64 {
+        self.signals.missed_runs()
+    }
+
     /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not tell.
     pub fn run_stats(&self) -> Option<RunStats> {
         fdinfo::run_stats(&self.program.as_fd())
@@ -185,7 +196,7 @@ impl Tracer {
             Some(Program::TracePoint(program)) => program.unload(),
             _ => Ok(()),
         };
-        resets::detach(&mut self.ebpf);
+        signals::detach(&mut self.ebpf);
         half_open::detach(&mut self.ebpf);
     }
 

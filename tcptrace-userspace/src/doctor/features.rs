@@ -80,13 +80,18 @@ pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
     };
     let mut rows = vec![cookie(hook, &loaded, facts)];
     rows.extend(FIELDS.map(|(subject, feature, found)| {
-        if loaded.features.has(feature) {
-            subject.row(Status::Ok, found)
-        } else {
-            subject.row(Status::Missing, why_not(feature, facts))
+        let has = |feature| loaded.features.has(feature);
+        match feature {
+            _ if has(feature) => subject.row(Status::Ok, found),
+            Feature::Error if has(Feature::Errors) => subject
+                .row(Status::Limited, "no sk_err, but sock:inet_sk_error_report at the end of a connection"),
+            Feature::Metrics if has(Feature::Retransmits) => {
+                subject.row(Status::Limited, "only retransmits, by tcp:tcp_retransmit_skb")
+            }
+            _ => subject.row(Status::Missing, why_not(feature, facts)),
         }
     }));
-    rows.push(resets(hook, &loaded));
+    rows.push(resets(&loaded));
     rows.push(task(hook, &loaded, facts));
     rows.push(if loaded.features.has(Feature::Bundles) {
         BUNDLES.row(Status::Ok, "BPF_PROG_TEST_RUN flushes a CPU")
@@ -109,7 +114,7 @@ fn cookie(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {
     COOKIE.row(Status::Limited, format_args!("no helper {why}; the field skc_cookie is 0 until someone asks"))
 }
 
-fn resets(hook: Hook, loaded: &Loaded) -> Row {
+fn resets(loaded: &Loaded) -> Row {
     let features = loaded.features;
     match (features.has(Feature::Resets), features.has(Feature::ResetReason)) {
         (true, true) => RESETS.row(Status::Ok, "tcp:tcp_receive_reset; tcp:tcp_send_reset with its reason"),
@@ -117,7 +122,6 @@ fn resets(hook: Hook, loaded: &Loaded) -> Row {
             Status::Limited,
             "tcp:tcp_receive_reset; tcp:tcp_send_reset, which has no reason in this kernel (Linux 6.10)",
         ),
-        (false, _) if hook == Hook::Tracepoint => RESETS.row(Status::Missing, "only beside the hook tp_btf"),
         (false, _) => RESETS
             .row(Status::Missing, "the kernel refused the programs on tcp_send_reset and tcp_receive_reset"),
     }

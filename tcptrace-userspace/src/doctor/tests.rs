@@ -12,7 +12,7 @@ use super::{
     row::{Row, Status},
     verdict,
 };
-use crate::bpf::{Capabilities, Error, Features, Hook};
+use crate::bpf::{Capabilities, Error, Feature, Features, Hook};
 
 /// A host of which nothing could be read.
 fn nothing() -> Facts {
@@ -31,7 +31,7 @@ const SYS_RESOURCE: u64 = 1 << 24;
 fn works(hook: Hook, known: u32, bundle: u32, counts_misses: bool) -> Tried {
     let config = Config { known, bundle, ..Config::EMPTY };
     let features = Features::of(hook, &config);
-    let features = if hook == Hook::TpBtf && known == u32::MAX { features.with_resets() } else { features };
+    let features = if known == u32::MAX { features.with(&[Feature::Resets]) } else { features };
     Tried { hook, outcome: Ok(Loaded { features, counts_misses, jited: Some(true) }) }
 }
 
@@ -167,7 +167,7 @@ fn verdicts() {
     let second = [fails(Hook::TpBtf, Error::NetnsUnknown), works(Hook::Tracepoint, all, 0, true)];
     assert_eq!(
         of(&second),
-        "Tracing is possible here (hook tracepoint), but not with everything; see tp_btf, cookie, resets, \
+        "Tracing is possible here (hook tracepoint), but not with everything; see tp_btf, cookie, \
          kernel_threads, bundles."
     );
     let same = of(&[fails(Hook::TpBtf, Error::NotPrivileged), fails(Hook::Tracepoint, Error::NotPrivileged)]);

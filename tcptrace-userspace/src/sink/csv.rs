@@ -128,7 +128,7 @@ fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
     next_number(out, metrics.map(|metrics| metrics.bytes_acked));
     next_number(out, metrics.map(|metrics| metrics.bytes_received));
     next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
-    next_number(out, metrics.map(|metrics| metrics.retransmits));
+    next_number(out, transition.retransmits());
     // Nothing is lost here.
     out.push(b',');
     next_word(out, Some(transition.origin.name()));

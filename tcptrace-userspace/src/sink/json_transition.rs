@@ -106,7 +106,7 @@ fn close(out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
     optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
     optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
     optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
-    optional(out, "retransmits", metrics.map(|metrics| metrics.retransmits));
+    optional(out, "retransmits", transition.retransmits());
     let closing = transition.closing.as_deref();
     optional_word(out, "cause", closing.and_then(|closing| closing.cause).map(Cause::name));
     let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());

@@ -29,7 +29,9 @@ pub(super) fn transition(out: &mut Vec<u8>, transition: &Transition) -> io::Resu
             0 => write!(out, "-")?,
             srtt_us => write!(out, "{}", Span(u64::from(srtt_us) * 1_000))?,
         }
-        write!(out, " retransmits={}", metrics.retransmits)?;
+    }
+    if let Some(retransmits) = transition.retransmits() {
+        write!(out, " retransmits={retransmits}")?;
     }
     if let Some(closing) = &transition.closing {
         write!(out, " role={}", closing.role.map_or("-", |role| role.name()))?;

@@ -139,6 +139,7 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
         lports: settings.bpf.lports.clone(),
         filter: settings.bpf.filter,
         reset_reasons: tracer.reset_reasons().clone(),
+        retransmits: tracer.features().has(Feature::Retransmits),
         infer: settings.infer,
         cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
     });

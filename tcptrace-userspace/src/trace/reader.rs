@@ -19,7 +19,7 @@ use super::{
 use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
-    decode::{decode, is_half_open, is_reset, records},
+    decode::{decode, is_half_open, is_signal, records},
     event::Observed,
     record::{Loss, Lost, Record, Summary},
     sink::View,
@@ -83,8 +83,10 @@ impl Stage {
                 }
                 tracker.track(event, |transition| out.push(transition));
             }
-            // Taken before the transitions of its time.
-            Ok(Observed::Reset(_)) => out.account.others += 1,
+            Ok(Observed::Signal(signal)) => {
+                out.account.others += 1;
+                tracker.in_turn(&signal);
+            }
             Err(_) => {
                 out.account.read += 1;
                 out.account.undecodable += 1;
@@ -92,11 +94,11 @@ impl Stage {
         }
     }
 
-    /// Takes the resets of a ring entry at once: those of a connection come after its last transition.
-    fn take_resets(&mut self, entry: &[u8]) {
-        for record in records(entry).filter(|record| is_reset(record)) {
-            if let Ok(Observed::Reset(reset)) = decode(record) {
-                self.tracker.reset(reset);
+    /// Takes the signals of a ring entry at once: those that tell of a connection's end come after its last transition.
+    fn take_signals(&mut self, entry: &[u8]) {
+        for record in records(entry).filter(|record| is_signal(record)) {
+            if let Ok(Observed::Signal(signal)) = decode(record) {
+                self.tracker.ahead(signal);
             }
         }
     }
@@ -168,7 +170,7 @@ impl Reader {
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
         if self.order.is_drained() {
-            self.stage.tracker.forget_resets(self.released_ns);
+            self.stage.tracker.forget_signals(self.released_ns);
             let now_ns = monotonic_ns();
             let complete = self.gather();
             if self.waits_for_list() {
@@ -226,7 +228,7 @@ impl Reader {
         let Self { tracer, order, stage, .. } = self;
         tracer.drain(|entry| {
             order.add(entry);
-            stage.take_resets(entry);
+            stage.take_signals(entry);
             left = left.saturating_sub(entry.len() as u64);
             left > 0
         });
@@ -254,7 +256,7 @@ impl Reader {
             output: 0,
             undecodable: self.stage.out.account.undecodable,
             missed_runs: self.tracer.missed_runs().unwrap_or(0),
-            others: counters.resets_lost,
+            others: counters.signals_lost + self.tracer.missed_signals(),
         };
         self.tell(lost);
         self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
@@ -289,11 +291,11 @@ impl Reader {
             .as_mut()
             .map(|side| side.finish(half_open, self.tracer.half_open_missed_runs(), &mut out.batch));
 
-        let missed_runs = self.tracer.missed_runs();
+        let (missed_runs, missed_signals) = (self.tracer.missed_runs(), self.tracer.missed_signals());
         let submitted = if count_only { 0 } else { counters.delivered };
         let settle = |account: &Account, written| {
             let lost = account.settle(counters.lost_ring_full, missed_runs.unwrap_or(0), submitted, written);
-            Lost { others: counters.resets_lost, ..lost }
+            Lost { others: counters.signals_lost + missed_signals, ..lost }
         };
         // What the writer still holds is not lost yet.
         let before = settle(&self.stage.out.account, self.stage.out.account.sent);
@@ -353,7 +355,7 @@ impl Reader {
             let gone = self.stage.out.is_full() && self.offer() == Offer::Gone;
             let counters = self.tracer.counters()?;
             let account = &self.stage.out.account;
-            let all_read = account.read >= counters.delivered && account.others >= counters.resets_delivered;
+            let all_read = account.read >= counters.delivered && account.others >= counters.signals_delivered;
             let half_open = self.tracer.half_open_counters()?;
             let complete = self.order.is_drained()
                 && (count_only || all_read)

@@ -45,7 +45,7 @@ fn render(summary: &Summary, counted: bool) -> String {
     );
     causes(&mut text, [lost.ring_full, lost.output, lost.undecodable], lost.missed_runs);
     if lost.others > 0 {
-        let _ = write!(text, ", and {} resets lost (ring full)", lost.others);
+        let _ = write!(text, ", and {} signals lost", lost.others);
     }
     let _ = writeln!(text, " in {}", Span(summary.elapsed_ns));
     if let Some(connections) = summary.connections {
@@ -199,7 +199,7 @@ mod tests {
     fn every_loss_is_told_with_what_helps() {
         let lost = Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3, others: 4 };
         insta::assert_snapshot!(render(&summary(lost), false), @r"
-        9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel, and 4 resets lost (ring full) in 1.50s
+        9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel, and 4 signals lost in 1.50s
         3 transitions were inferred from these (~>), into and out of TIME_WAIT
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7

@@ -21,6 +21,8 @@ pub(super) struct History {
     spent_ns: [u64; STATES],
     /// The process that sent the first FIN was ending.
     exited: bool,
+    /// Segments sent again.
+    retransmits: u32,
 }
 
 impl History {
@@ -54,6 +56,11 @@ impl History {
         }
     }
 
+    /// A segment was sent again.
+    pub(super) fn retransmitted(&mut self) {
+        self.retransmits = self.retransmits.saturating_add(1);
+    }
+
     /// How it ended, by its transition to CLOSE, which has been added.
     pub(super) fn close(
         &self,
@@ -67,6 +74,7 @@ impl History {
         Closing {
             cause: cause(&ending),
             reset_reason: None,
+            retransmits: self.born_ns.filter(|_| self.role != Some(Role::Listener)).map(|_| self.retransmits),
             role: self.role,
             life_ns: self.born_ns.and_then(|born_ns| event.ktime_ns.checked_sub(born_ns)),
             states: spent.filter(|(_, ns)| *ns > 0).collect(),

@@ -11,7 +11,7 @@ mod history;
 mod listeners;
 mod older;
 mod reconcile;
-mod resets;
+mod signals;
 mod small;
 
 use std::{collections::HashSet, net::IpAddr};
@@ -21,7 +21,7 @@ use tcptrace_common::Filter;
 
 use crate::{
     bpf::{PortSet, ResetReasons},
-    event::{Event, Reset, Verdict},
+    event::{Event, Signal, Verdict},
     record::{Origin, Owner, Provenance, Transition},
     state::State,
 };
@@ -32,7 +32,7 @@ use listeners::Listeners;
 use older::OlderSockets;
 pub use older::{Older, OlderSmall, Since};
 pub use reconcile::{Reconciled, Span};
-use resets::Resets;
+use signals::Signals;
 pub use small::List;
 use small::SmallSockets;
 
@@ -51,6 +51,8 @@ pub struct Options {
     pub infer: bool,
     /// Events have cookies.
     pub cookies: bool,
+    /// Every segment that is sent again comes as a signal.
+    pub retransmits: bool,
 }
 
 impl Default for Options {
@@ -62,6 +64,7 @@ impl Default for Options {
             reset_reasons: ResetReasons::new(),
             infer: false,
             cookies: true,
+            retransmits: false,
         }
     }
 }
@@ -70,7 +73,7 @@ impl Default for Options {
 pub struct Tracker {
     sockets: LinkedHashMap<u64, Socket>,
     listeners: Listeners,
-    resets: Resets,
+    signals: Signals,
     small: SmallSockets,
     older: OlderSockets,
     /// Cookies of the sockets that closed since a list was ordered.
@@ -110,7 +113,7 @@ impl Tracker {
         Self {
             sockets: LinkedHashMap::new(),
             listeners: Listeners::new(limit),
-            resets: Resets::new(&options.reset_reasons),
+            signals: Signals::new(&options.reset_reasons),
             small: SmallSockets::new(limit),
             older: OlderSockets::default(),
             closed: None,
@@ -136,14 +139,27 @@ impl Tracker {
         self.closed = None;
     }
 
-    /// Takes a reset, before the events of its time: it tells why the connection of one of them ends.
-    pub fn reset(&mut self, reset: Reset) {
-        self.resets.add(reset);
+    /// Takes a signal before the events of its time: it tells why the connection of one of them ends.
+    pub fn ahead(&mut self, signal: Signal) {
+        match signal {
+            Signal::Reset(reset) => self.signals.add_reset(reset),
+            Signal::Error(report) => self.signals.add_error(report),
+            Signal::Retransmit { .. } => {}
+        }
     }
 
-    /// Forgets resets: no event up to `ktime_ns` is still to come.
-    pub fn forget_resets(&mut self, ktime_ns: u64) {
-        self.resets.forget(ktime_ns);
+    /// Takes a signal once more, between the events before it and those after it.
+    pub fn in_turn(&mut self, signal: &Signal) {
+        if let Signal::Retransmit { skaddr } = signal
+            && let Some(socket) = self.sockets.get_mut(skaddr)
+        {
+            socket.history.retransmitted();
+        }
+    }
+
+    /// Forgets signals: no event up to `ktime_ns` is still to come.
+    pub fn forget_signals(&mut self, ktime_ns: u64) {
+        self.signals.forget(ktime_ns);
     }
 
     /// Takes an event and passes the transitions that it completes to `emit`: usually its own, none when the
@@ -229,13 +245,15 @@ impl Tracker {
 
     /// Tells how the connection ended, and returns what follows from that.
     fn close(&mut self, history: &History, transition: &mut Transition) -> Option<Transition> {
-        let event = &transition.event;
+        let event = &mut transition.event;
         if let Some(closed) = &mut self.closed {
             closed.insert(event.cookie);
         }
-        let reset = self.resets.take(event);
+        event.error = event.error.or_else(|| self.signals.take_error(event));
+        let reset = self.signals.take_reset(event);
         let mut closing = history.close(event, transition.in_old_state_ns, reset.as_ref());
-        closing.reset_reason = reset.and_then(|reset| self.resets.reason(&reset));
+        closing.reset_reason = reset.and_then(|reset| self.signals.reason(&reset));
+        closing.retransmits = closing.retransmits.filter(|_| self.options.retransmits);
         let cause = closing.cause;
         transition.closing = Some(Box::new(closing));
         if self.options.infer { self.small.close(transition, cause) } else { None }

@@ -49,6 +49,7 @@ fn ends() -> Vec<Transition> {
     let active = Closing {
         cause: Some(Cause::ActiveClose),
         reset_reason: None,
+        retransmits: None,
         role: Some(Role::Client),
         life_ns: Some(1_200_115_000),
         states: vec![
@@ -62,6 +63,7 @@ fn ends() -> Vec<Transition> {
     let reset = Closing {
         cause: Some(Cause::ResetUnread),
         reset_reason: Some("tcp_\x1b[2Jabort\"".into()),
+        retransmits: None,
         role: None,
         life_ns: None,
         states: vec![(State::ESTABLISHED, 5_000_000_000)],

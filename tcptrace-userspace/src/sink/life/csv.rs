@@ -116,7 +116,7 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_number(out, metrics.map(|metrics| metrics.bytes_acked));
     next_number(out, metrics.map(|metrics| metrics.bytes_received));
     next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
-    next_number(out, metrics.map(|metrics| metrics.retransmits));
+    next_number(out, end.retransmits());
     // Nothing is lost here.
     out.extend_from_slice(b",\n");
 }

@@ -77,7 +77,7 @@ fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()>
     optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
     optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
     optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
-    optional(out, "retransmits", metrics.map(|metrics| metrics.retransmits));
+    optional(out, "retransmits", end.retransmits());
     out.extend_from_slice(b"}\n");
     Ok(())
 }

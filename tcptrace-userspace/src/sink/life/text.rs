@@ -53,7 +53,7 @@ impl Text {
         let srtt = metrics.filter(|metrics| metrics.srtt_us != 0);
         columns::span(out, srtt.map(|metrics| u64::from(metrics.srtt_us) * 1_000), None)?;
         out.push(b' ');
-        right(out, RETRANSMITS, metrics.map(|metrics| metrics.retransmits))?;
+        right(out, RETRANSMITS, end.retransmits())?;
         self.cause(end, out)?;
         if self.wide {
             details(end, out)?;

@@ -1,53 +1,76 @@
-//! Resets, kept for a moment until the end of their connection is told.
+//! Signals, kept for a moment until the end of their connection is told.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+    sync::Arc,
+};
 
 use crate::{
     bpf::ResetReasons,
-    event::{Event, Reset},
+    event::{ErrorReport, Event, Reset},
 };
 
-/// A reset and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold
+/// A signal and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold
 /// up.
 const HELD_UP_NS: u64 = 100_000_000;
 
-/// As long as that call usually takes: all that tells, without cookies, whose the reset is.
+/// As long as that call usually takes: all that tells whose a reset is when neither cookie nor ports do.
 const SAME_CALL_NS: u64 = 1_000_000;
 
 /// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
 /// be here as well before the first one's end is told.
 #[derive(Default)]
-pub(super) struct Resets {
-    by_socket: BTreeMap<(u64, u64), Reset>,
+pub(super) struct Signals {
+    resets: BTreeMap<(u64, u64), Reset>,
+    errors: HashMap<Ends, ErrorReport>,
     reasons: BTreeMap<u32, Arc<str>>,
 }
 
-impl Resets {
+/// Local and remote end.
+type Ends = ((IpAddr, u16), (IpAddr, u16));
+
+impl Signals {
     pub(super) fn new(reasons: &ResetReasons) -> Self {
         let reasons = reasons.iter().map(|(value, name)| (*value, Arc::from(name.as_str()))).collect();
         Self { reasons, ..Self::default() }
     }
 
-    pub(super) fn add(&mut self, reset: Reset) {
-        self.by_socket.insert((reset.skaddr, reset.ktime_ns), reset);
+    pub(super) fn add_reset(&mut self, reset: Reset) {
+        self.resets.insert((reset.skaddr, reset.ktime_ns), reset);
+    }
+
+    pub(super) fn add_error(&mut self, report: ErrorReport) {
+        self.errors.insert((report.local, report.remote), report);
+    }
+
+    /// The error that was reported as a connection went to CLOSE.
+    pub(super) fn take_error(&mut self, event: &Event) -> Option<i32> {
+        let ends = ((event.laddr, event.lport), (event.raddr, event.rport));
+        let of_that_moment =
+            self.errors.get(&ends).filter(|report| report.ktime_ns.abs_diff(event.ktime_ns) < HELD_UP_NS);
+        let error = of_that_moment?.error;
+        self.errors.remove(&ends);
+        Some(error)
     }
 
     /// The reset that belongs to a transition to CLOSE: of those of that moment one that was sent, since `tcp_reset()`
     /// reports one as received also where data came for a closed socket.
-    pub(super) fn take(&mut self, event: &Event) -> Option<Reset> {
+    pub(super) fn take_reset(&mut self, event: &Event) -> Option<Reset> {
         let (skaddr, ktime_ns) = (event.skaddr, event.ktime_ns);
         let (first, last) = (ktime_ns.saturating_sub(HELD_UP_NS), ktime_ns.saturating_add(HELD_UP_NS));
-        let of_that_moment = self.by_socket.range((skaddr, first)..(skaddr, last));
+        let of_that_moment = self.resets.range((skaddr, first)..(skaddr, last));
         let its = of_that_moment.filter(|(_, reset)| belongs(reset, event));
         let nearest = its.min_by_key(|(_, reset)| (!reset.sent, reset.ktime_ns.abs_diff(ktime_ns)));
         let key = *nearest?.0;
-        self.by_socket.remove(&key)
+        self.resets.remove(&key)
     }
 
     /// Forgets those that belong to nothing after `ktime_ns`.
     pub(super) fn forget(&mut self, ktime_ns: u64) {
         let first = ktime_ns.saturating_sub(HELD_UP_NS);
-        self.by_socket.retain(|(_, reset_ns), _| *reset_ns >= first);
+        self.resets.retain(|(_, reset_ns), _| *reset_ns >= first);
+        self.errors.retain(|_, report| report.ktime_ns >= first);
     }
 
     /// The kernel's name for why it was sent; a number that has none stays a number.
@@ -61,8 +84,11 @@ impl Resets {
 }
 
 fn belongs(reset: &Reset, event: &Event) -> bool {
-    match (reset.cookie, event.cookie) {
+    if reset.cookie != 0 && event.cookie != 0 {
+        return reset.cookie == event.cookie;
+    }
+    match reset.ports {
         (0, _) | (_, 0) => reset.ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS,
-        (of_reset, of_event) => of_reset == of_event,
+        ports => ports == (event.lport, event.rport),
     }
 }

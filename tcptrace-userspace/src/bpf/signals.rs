@@ -1,0 +1,178 @@
+//! Signals: trace events beside the one of the hook, which refine how a connection ended. Each row is optional: a trace
+//! goes on without it.
+
+use std::{collections::HashMap, fs, os::fd::AsFd as _, path::Path};
+
+use aya::{
+    Ebpf,
+    programs::{Program, ProgramFd},
+};
+use tcptrace_common::{Config, Known};
+
+use super::{Btf, Feature, Hook, fdinfo, format, load::attach_btf};
+
+/// An event, and the programs in the kernel object that are for it.
+struct Event {
+    group: &'static str,
+    name: &'static str,
+    /// For `tp_btf`; none where the socket tells as much to whoever has type information.
+    typed: Option<&'static str>,
+    /// For the classic tracepoint, whose record is read as its `format` says.
+    classic: &'static str,
+}
+
+/// What a trace can make use of: all the events of a row, or none of them.
+struct Row {
+    feature: Feature,
+    events: &'static [Event],
+    /// The socket tells the same where this one is known.
+    needless: Option<Feature>,
+}
+
+const ROWS: [Row; 3] = [
+    Row {
+        feature: Feature::Resets,
+        events: &[
+            Event {
+                group: "tcp",
+                name: "tcp_send_reset",
+                typed: Some("send_reset"),
+                classic: "send_reset_tp",
+            },
+            Event {
+                group: "tcp",
+                name: "tcp_receive_reset",
+                typed: Some("receive_reset"),
+                classic: "receive_reset_tp",
+            },
+        ],
+        needless: None,
+    },
+    Row {
+        feature: Feature::Retransmits,
+        events: &[Event { group: "tcp", name: "tcp_retransmit_skb", typed: None, classic: "retransmit_tp" }],
+        needless: Some(Feature::Metrics),
+    },
+    Row {
+        feature: Feature::Errors,
+        events: &[Event {
+            group: "sock",
+            name: "inet_sk_error_report",
+            typed: None,
+            classic: "error_report_tp",
+        }],
+        needless: Some(Feature::Error),
+    },
+];
+
+/// Names of the reasons for which the kernel sends resets (`enum sk_rst_reason`), by value; empty before Linux 6.10.
+pub type ResetReasons = HashMap<u32, String>;
+
+/// What the running kernel's type information says of them.
+pub(super) fn known_typed(btf: &Btf<'_>, config: &mut Config) {
+    // Socket, packet, reason.
+    if btf.trace_arguments("tcp_send_reset").is_ok_and(|arguments| arguments == Some(3)) {
+        config.known |= Known::RESET_REASON;
+    }
+}
+
+/// What their `format` files say, under tracefs' directory `events`; what they do not say stays 0.
+pub(super) fn known_classic(events: &Path, config: &mut Config) {
+    let text = |event: &str| fs::read_to_string(events.join(event).join("format")).unwrap_or_default();
+    config.signals = format::parse_signals(text);
+    if config.signals.reset_reason != 0 {
+        config.known |= Known::RESET_REASON;
+    }
+}
+
+/// The names of the reasons, without what all of them begin with.
+pub(super) fn reasons(btf: &Btf<'_>) -> ResetReasons {
+    let enumerators = btf.enumerators("sk_rst_reason").unwrap_or_default();
+    let name = |name: String| name.trim_start_matches("SK_RST_REASON_").to_ascii_lowercase();
+    enumerators.into_iter().map(|(value, text)| (value, name(text))).collect()
+}
+
+/// The attached programs.
+#[derive(Default)]
+pub(super) struct Signals {
+    /// Descriptors of our own, to ask for missed runs after detaching.
+    programs: Vec<ProgramFd>,
+}
+
+impl Signals {
+    /// Attaches what the kernel lets, and what is not needless beside `hook`. Returns the features that they bring.
+    pub(super) fn attach(
+        ebpf: &mut Ebpf,
+        hook: Hook,
+        config: &Config,
+        types: Option<&aya::Btf>,
+    ) -> (Self, Vec<Feature>) {
+        let mut signals = Self::default();
+        let mut features = Vec::new();
+        for row in &ROWS {
+            let is_needless = row.needless.is_some_and(|feature| config.known & feature.known() != 0);
+            if is_needless || (hook == Hook::Tracepoint && !is_described(row.feature, config)) {
+                continue;
+            }
+            let attached: Option<Vec<ProgramFd>> =
+                row.events.iter().map(|event| attach(ebpf, event, hook, types)).collect();
+            match attached {
+                Some(programs) => {
+                    signals.programs.extend(programs);
+                    features.push(row.feature);
+                }
+                None => row.events.iter().for_each(|event| unload(ebpf, event)),
+            }
+        }
+        (signals, features)
+    }
+
+    /// How often the kernel did not run one of them; 0 where it does not tell.
+    pub(super) fn missed_runs(&self) -> u64 {
+        self.programs.iter().filter_map(|program| fdinfo::missed_runs(&program.as_fd())).sum()
+    }
+}
+
+/// Detaches them: nothing new is sent.
+pub(super) fn detach(ebpf: &mut Ebpf) {
+    ROWS.iter().flat_map(|row| row.events).for_each(|event| unload(ebpf, event));
+}
+
+/// Whether the `format` files gave what the classic programs read.
+fn is_described(feature: Feature, config: &Config) -> bool {
+    let signals = &config.signals;
+    match feature {
+        Feature::Resets => signals.send_reset != 0 && signals.receive_reset != 0,
+        Feature::Retransmits => signals.retransmit != 0,
+        _ => signals.error != 0 && signals.error_ends.sport != 0,
+    }
+}
+
+fn attach(ebpf: &mut Ebpf, event: &Event, hook: Hook, types: Option<&aya::Btf>) -> Option<ProgramFd> {
+    let name = if hook == Hook::TpBtf { event.typed? } else { event.classic };
+    let program = ebpf.program_mut(name)?;
+    let descriptor = match program {
+        Program::BtfTracePoint(program) => {
+            attach_btf(program, event.name, types?).ok()?;
+            program.fd()
+        }
+        Program::TracePoint(program) => {
+            program.load().ok()?;
+            program.attach(event.group, event.name).ok()?;
+            program.fd()
+        }
+        _ => return None,
+    };
+    descriptor.ok()?.try_clone().ok()
+}
+
+fn unload(ebpf: &mut Ebpf, event: &Event) {
+    for name in event.typed.into_iter().chain([event.classic]) {
+        // Only one that is not loaded cannot be unloaded.
+        let _ = match ebpf.program_mut(name) {
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::TracePoint(program)) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}

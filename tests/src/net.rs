@@ -4,7 +4,7 @@ use std::{
     io::{self, Read as _},
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddr},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -128,6 +128,21 @@ pub fn wait_for_child(listener: &Socket) {
     let mut fds = [PollFd::new(listener, PollFlags::IN)];
     poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).expect("poll");
     assert!(fds[0].revents().contains(PollFlags::IN), "no connection has come");
+}
+
+/// Waits until this namespace has an IPv4 connection to the local port that is established, seen from its listener.
+pub fn wait_for_established(port: u16) {
+    let deadline = Instant::now() + LIMIT;
+    // State 01 behind the local and the remote end, in hexadecimal; proc(5).
+    let is_it = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let local = words.next().is_some_and(|local| local.ends_with(&format!(":{port:04X}")));
+        local && words.nth(1) == Some("01")
+    };
+    while !std::fs::read_to_string("/proc/thread-self/net/tcp").expect("sockets").lines().any(is_it) {
+        assert!(Instant::now() < deadline, "no connection to port {port} is established");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Lets no packet in to this socket.

@@ -12,7 +12,7 @@ use tcptrace_tests::{
     both_hooks,
     ends::{end, end_by_exit, ends},
     machine::{Hook, helper},
-    net::{Family, accept, connect, listen, read_end, read_error},
+    net::{Family, accept, connect, listen, read_end, read_error, wait_for_established},
     process::Running,
 };
 
@@ -41,28 +41,23 @@ fn exit(mut actor: Running) {
 }
 
 fn exited(hook: Hook, name: &str) {
+    ended(hook, name, exit);
+}
+
+fn killed(hook: Hook, name: &str) {
+    ended(hook, name, |mut actor| {
+        actor.signal(Signal::SIGKILL);
+        actor.wait(LIMIT);
+    });
+}
+
+/// A client whose process ends with the socket open.
+fn ended(hook: Hook, name: &str, end_it: fn(Running)) {
     ends(hook, name, move |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = actor("connect", ports.connect(Family::V4));
         let server = accept(&listener);
-        exit(client);
-        read_end(&server);
-        drop((server, listener));
-        vec![
-            end(LISTENER),
-            end_by_exit(hook, "client FIN_WAIT2 process_exited", "client FIN_WAIT2 active_close"),
-            end("server LAST_ACK passive_close"),
-        ]
-    });
-}
-
-fn killed(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let mut client = actor("connect", ports.connect(Family::V4));
-        let server = accept(&listener);
-        client.signal(Signal::SIGKILL);
-        client.wait(LIMIT);
+        end_it(client);
         read_end(&server);
         drop((server, listener));
         vec![
@@ -106,7 +101,9 @@ fn exited_after_the_peer_closed(hook: Hook, name: &str) {
 fn listener_exited(hook: Hook, name: &str) {
     ends(hook, name, move |ports| {
         let server = actor("listen", ports.listen(Family::V4));
-        let client = connect(ports.connect(Family::V4));
+        let address = ports.connect(Family::V4);
+        let client = connect(address);
+        wait_for_established(address.port());
         exit(server);
         assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
         drop(client);

@@ -23,6 +23,12 @@ pub struct HolderRecord {
     pub state: u8,
     /// Always 0.
     pub reserved: u8,
+    /// Local port, host order.
+    pub lport: u16,
+    /// Always 0.
+    pub padding: u16,
+    /// Always 0.
+    pub rest: u32,
 }
 
-const _: () = assert!(size_of::<HolderRecord>() == 40);
+const _: () = assert!(size_of::<HolderRecord>() == 48);

@@ -30,6 +30,7 @@
 
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
 
+pub mod actor;
 pub mod chain;
 pub mod ends;
 pub mod expect;

@@ -8,8 +8,8 @@ use std::{
 
 use serde_json::Value;
 use tcptrace_tests::{
-    both_hooks,
-    machine::{Hook, is_root},
+    actor, both_hooks,
+    machine::{self, Hook, is_root},
     net::{self, Family, accept, listen, read_end},
     netns::V4,
     process::output,
@@ -17,7 +17,7 @@ use tcptrace_tests::{
     world::World,
 };
 
-both_hooks!(owner_and_age, after_close, ports_taken_again);
+both_hooks!(owner_and_age, of_one_process, after_close, ports_taken_again);
 
 /// How long the sockets are there before the trace, and connections rest in a state.
 const REST: Duration = Duration::from_millis(400);
@@ -158,4 +158,47 @@ fn ports_taken_again(hook: Hook, name: &str) {
     assert_eq!((&end["origin"], &end["cookie"]), (&Value::from("inferred"), &begins[0]["cookie"]));
     let rested = end["duration_us"].as_u64().expect("a time in TIME_WAIT");
     assert!((1_000_000..10_000_000).contains(&rested), "not a minute: {end}");
+}
+
+/// `-p` of processes that have their sockets already: what the peer does is seen, and the children of a listener.
+fn of_one_process(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new();
+    let ports = world.ports();
+    let actor = |what, address| actor::start(env!("CARGO_BIN_EXE_actor"), what, address);
+    let (client, listener) = world.namespace.run(move || {
+        let (address, other) = (ports.listen(Family::V4), ports.port(1));
+        let listener = listen(address);
+        let (client, local) = actor("connect", address);
+        let accepted = accept(&listener);
+        let (server, there) = actor("listen", (V4, other).into());
+        let of = |pid: u32| Tracer::start(hook, &["-o", "json", "-p", &pid.to_string()]);
+        let (of_client, of_server) = (of(client.pid()), of(server.pid()));
+        drop(accepted);
+        sleep(REST);
+        actor::exit(client);
+        let child = net::connect(there);
+        net::wait_for_established(other);
+        drop(child);
+        sleep(REST);
+        actor::exit(server);
+        ((of_client.stop(), local), (of_server.stop(), there))
+    });
+    for ((report, local), states) in [
+        (client, &["ESTABLISHED CLOSE_WAIT", "CLOSE_WAIT LAST_ACK", "LAST_ACK CLOSE"][..]),
+        (listener, &["LISTEN SYN_RECV", "SYN_RECV ESTABLISHED", "ESTABLISHED CLOSE_WAIT", "LISTEN CLOSE"]),
+    ] {
+        report.assert_lossless();
+        let all = report.transitions();
+        assert!(all.iter().all(|told| told.tuple.lport == local.port()), "nobody else's: {}", report.stdout);
+        let told: Vec<_> = all.iter().map(|told| format!("{} {}", told.old, told.new)).collect();
+        if machine::release() < (5, 11) {
+            assert!(report.stderr.contains("seen once it acts on them"), "{}", report.stderr);
+        } else {
+            assert!(states.iter().all(|state| told.iter().any(|told| told == state)), "{told:?}");
+            assert!(!report.stderr.contains("note:"), "{}", report.stderr);
+        }
+    }
 }

@@ -90,6 +90,9 @@ unsafe fn record(task: *const u8, fd: u32, file: *const u8, sk: *const u8) -> Ho
             protocol: load!(sk, sock.protocol),
             state: load!(sk, sock.state),
             reserved: 0,
+            lport: sock.tuple().lport,
+            padding: 0,
+            rest: 0,
         }
     }
 }

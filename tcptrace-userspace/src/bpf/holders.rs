@@ -73,6 +73,8 @@ pub struct Held {
     pub skaddr: u64,
     /// Inode number of the socket's network namespace.
     pub netns: Option<u32>,
+    /// Local port; 0 when it has none.
+    pub lport: u16,
     /// The socket's state at that moment.
     pub state: State,
     /// It is a socket of MPTCP. The connection's subflows are TCP sockets with this one's inode, and with states, cookies
@@ -182,12 +184,14 @@ fn held(mut record: &[u8]) -> Held {
     // The order of the fields is that of `HolderRecord`.
     let (inode, cookie, skaddr) = (record.get_u64_ne(), record.get_u64_ne(), record.get_u64_ne());
     let (pid, fd, netns) = (record.get_u32_ne(), record.get_u32_ne(), record.get_u32_ne());
-    let (protocol, state) = (record.get_u16_ne(), record.get_u8());
+    let (protocol, state, _reserved) = (record.get_u16_ne(), record.get_u8(), record.get_u8());
+    let lport = record.get_u16_ne();
     Held {
         inode,
         cookie: (cookie != 0).then_some(cookie),
         skaddr,
         netns: (netns != 0).then_some(netns),
+        lport,
         state: State(state),
         multipath: protocol == IPPROTO_MPTCP,
         pid,
@@ -205,6 +209,7 @@ mod tests {
         bytes.extend(words.iter().flat_map(|word| word.to_ne_bytes()));
         bytes.extend(protocol.to_ne_bytes());
         bytes.extend([state, 0]);
+        bytes.extend([80, 0, 0, 0].map(u16::to_ne_bytes).concat());
         bytes
     }
 
@@ -217,6 +222,7 @@ mod tests {
             cookie: Some(8),
             skaddr: 9,
             netns: Some(12),
+            lport: 80,
             state: State::ESTABLISHED,
             multipath: false,
             pid: 10,
@@ -227,6 +233,7 @@ mod tests {
             cookie: None,
             skaddr: 2,
             netns: None,
+            lport: 80,
             state: State(99),
             multipath: true,
             pid: 3,

@@ -12,8 +12,8 @@ use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
     Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, boundary::PodConfig, bundles,
-    bundles::Bundles, fdinfo, format, half_open::HalfOpen, layout, privileges, release, relocate::relocate,
-    ring, signals, tracefs,
+    bundles::Bundles, fdinfo, format, half_open::HalfOpen, layout, owned::Owned, privileges, release,
+    relocate::relocate, ring, signals, tracefs,
 };
 
 /// How to trace.
@@ -269,10 +269,15 @@ fn open(
         Some(Bundles::new(flush, waiting).map_err(|error| refused(hook, &error))?)
     };
     let log = if options.verbose { Some(EbpfLogger::init(&mut ebpf).map_err(object)?) } else { None };
+    let mut owned = if filter.tgid == 0 { None } else { Some(Owned::new(&mut ebpf, filter.tgid)?) };
+    owned.iter_mut().for_each(Owned::note);
     attach(&mut ebpf)?;
+    // What it has got between.
+    owned.iter_mut().for_each(Owned::note);
     let half_open = if options.half_open { Some(HalfOpen::attach(&mut ebpf, config, types)?) } else { None };
     let features = Features::of(hook, config);
-    Tracer::new(ebpf, (hook, features), size, events, bundles, (counters, half_open), log)
+    let unowned = owned.and_then(|owned| owned.unknown());
+    Tracer::new(ebpf, (hook, features, unowned), size, events, bundles, (counters, half_open), log)
 }
 
 pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {

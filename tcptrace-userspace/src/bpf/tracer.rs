@@ -29,6 +29,7 @@ pub struct Tracer {
     ebpf: Ebpf,
     hook: Hook,
     features: Features,
+    unowned: Option<String>,
     ring_bytes: u32,
     events: RingBuf<MapData>,
     bundles: Option<Bundles>,
@@ -46,7 +47,7 @@ pub struct Tracer {
 impl Tracer {
     pub(super) fn new(
         mut ebpf: Ebpf,
-        (hook, features): (Hook, Features),
+        (hook, features, unowned): (Hook, Features, Option<String>),
         ring_bytes: u32,
         events: RingBuf<MapData>,
         bundles: Option<Bundles>,
@@ -66,6 +67,7 @@ impl Tracer {
             ebpf,
             hook,
             features,
+            unowned,
             ring_bytes,
             events,
             bundles,
@@ -104,6 +106,11 @@ impl Tracer {
     /// What the program knows of a transition.
     pub fn features(&self) -> Features {
         self.features
+    }
+
+    /// Why the sockets that the process asked for had before are not known; `None` when they are, or nobody asked.
+    pub fn unowned(&self) -> Option<&str> {
+        self.unowned.as_deref()
     }
 
     /// Size of the ring buffer in bytes.

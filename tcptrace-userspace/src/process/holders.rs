@@ -168,6 +168,7 @@ mod tests {
             cookie,
             skaddr: 1,
             netns: None,
+            lport: 80,
             state: State::LISTEN,
             multipath: false,
             pid,

@@ -186,6 +186,13 @@ fn announce(tracer: &bpf::Tracer, view: View) {
         tracer.hook(),
         tracer.ring_bytes() >> 10
     );
+    if let Some(why) = tracer.unowned() {
+        let why = Escaped(why.as_bytes());
+        let _ = writeln!(
+            io::stderr(),
+            "tcptrace: note: sockets that the process had before are seen once it acts on them: {why}"
+        );
+    }
 }
 
 /// Tells on standard error what of half-open connections cannot be seen at once.

@@ -1,17 +1,13 @@
 //! The end of a process, which closes what it has open.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::SocketAddr,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use nix::{errno::Errno, sys::signal::Signal};
 use tcptrace_tests::{
+    actor::{self, exit},
     both_hooks,
     ends::{end, end_by_exit, ends},
-    machine::{Hook, helper},
+    machine::Hook,
     net::{Family, accept, connect, listen, read_end, read_error, wait_for_established},
     process::Running,
 };
@@ -22,22 +18,8 @@ both_hooks!(exited, killed, exited_with_unread_data, exited_after_the_peer_close
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Starts `actor` and waits until it has its socket.
 fn actor(what: &str, address: SocketAddr) -> Running {
-    let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
-    command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut actor = Running::spawn(&mut command);
-    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
-    let mut line = String::new();
-    let stdout = actor.child().stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("the local address");
-    line.trim().parse::<SocketAddr>().unwrap_or_else(|_| panic!("the actor has no socket: '{line}'"));
-    actor
-}
-
-fn exit(mut actor: Running) {
-    drop(actor.child().stdin.take());
-    assert!(actor.wait(LIMIT).success(), "the actor ends well");
+    actor::start(env!("CARGO_BIN_EXE_actor"), what, address).0
 }
 
 fn exited(hook: Hook, name: &str) {

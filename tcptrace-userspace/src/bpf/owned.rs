@@ -1,0 +1,64 @@
+//! The sockets that the process asked for has already. The kernel side knows whose a socket is from what the process does;
+//! of those that it had before the trace nothing would be seen until it acts on them.
+
+use aya::{
+    Ebpf,
+    maps::{HashMap, MapData},
+};
+
+use super::{
+    Error, HoldersError, SocketFiles,
+    load::{map, object},
+};
+use crate::state::State;
+
+/// The kernel side's tables of them.
+pub(super) struct Owned {
+    pid: u32,
+    /// By socket address.
+    sockets: HashMap<MapData, u64, u8>,
+    /// By network namespace and port.
+    ports: HashMap<MapData, u64, u8>,
+    files: Result<SocketFiles, HoldersError>,
+}
+
+impl Owned {
+    /// Of process `pid`.
+    ///
+    /// # Errors
+    /// [`Error::Object`]: the object lacks a table.
+    pub(super) fn new(ebpf: &mut Ebpf, pid: u32) -> Result<Self, Error> {
+        Ok(Self {
+            pid,
+            sockets: HashMap::try_from(map(ebpf, "OWNED")?).map_err(object)?,
+            ports: HashMap::try_from(map(ebpf, "OWNED_PORTS")?).map_err(object)?,
+            files: SocketFiles::load(),
+        })
+    }
+
+    /// Enters what the process has open now. A socket that closes meanwhile stays in the table until another one gets its
+    /// address, whose first transition tells whose it is.
+    pub(super) fn note(&mut self) {
+        let Ok(files) = &mut self.files else { return };
+        let held = match files.read() {
+            Ok((held, _)) => held,
+            Err(error) => {
+                self.files = Err(error);
+                return;
+            }
+        };
+        for held in held.iter().filter(|held| held.pid == self.pid) {
+            // A table that is full forgets its oldest entry.
+            let _ = self.sockets.insert(held.skaddr, 1, 0);
+            if held.state == State::LISTEN {
+                let key = (u64::from(held.netns.unwrap_or(0)) << 32) | u64::from(held.lport);
+                let _ = self.ports.insert(key, 1, 0);
+            }
+        }
+    }
+
+    /// Why they are not known, if they are not.
+    pub(super) fn unknown(&self) -> Option<String> {
+        self.files.as_ref().err().map(ToString::to_string)
+    }
+}

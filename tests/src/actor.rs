@@ -1,0 +1,31 @@
+//! A process of its own that has a socket: `actor`.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use crate::{machine::helper, process::Running};
+
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// Starts `program` (`env!("CARGO_BIN_EXE_actor")`) and waits until it has its socket; returns its local end, too.
+pub fn start(program: &'static str, what: &str, address: SocketAddr) -> (Running, SocketAddr) {
+    let mut command = Command::new(helper(program));
+    command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut actor = Running::spawn(&mut command);
+    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+    let mut line = String::new();
+    let stdout = actor.child().stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("the local address");
+    let local = line.trim().parse().unwrap_or_else(|_| panic!("the actor has no socket: '{line}'"));
+    (actor, local)
+}
+
+/// Lets it end, with its socket open.
+pub fn exit(mut actor: Running) {
+    drop(actor.child().stdin.take());
+    assert!(actor.wait(LIMIT).success(), "the actor ends well");
+}

@@ -7,9 +7,20 @@ use anyhow::Result;
 use super::catalogue::Arch;
 use crate::{dist, workspace};
 
-/// The tests that mean something on another kernel: what is seen, how it ends, for how long, what is
+/// The test programs that mean something on another kernel: what is seen, how it ends, for how long, whose it is, what is
 /// shown, to whom.
-const TESTS: [&str; 4] = ["scenarios", "durations", "filters", "capabilities"];
+pub(crate) const TESTS: [&str; 10] = [
+    "capabilities",
+    "causes",
+    "durations",
+    "filters",
+    "half_open",
+    "lacking",
+    "older",
+    "owners",
+    "scenarios",
+    "sockets",
+];
 /// What they start.
 const TOOLS: [&str; 2] = ["actor", "load"];
 
@@ -22,24 +33,24 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// Builds them.
+    /// Builds them, of [`TESTS`] these.
     ///
     /// # Errors
     /// The target is not installed, or a build fails.
-    pub(crate) fn build(arch: Arch) -> Result<Self> {
+    pub(crate) fn build(arch: Arch, tests: &[&'static str]) -> Result<Self> {
         eprintln!("    building for {}", arch.target());
         let tracer = dist::binary(arch.target())?;
         let mut command = dist::cargo_for(arch.target())?;
         command.args(["test", "--no-run", "--package", "tcptrace-tests", "--profile", "guest"]);
         command.args(["--target", arch.target()]);
-        for test in TESTS {
+        for test in tests {
             command.args(["--test", test]);
         }
         let messages = workspace::build(&mut command)?;
         let built = |name: &'static str| workspace::executable(&messages, name).map(|path| (name, path));
         let mut tools = TOOLS.map(built).into_iter().collect::<Result<Vec<_>>>()?;
         tools.push(("tcptrace", tracer));
-        let tests = TESTS.map(built).into_iter().collect::<Result<Vec<_>>>()?;
+        let tests = tests.iter().map(|test| built(test)).collect::<Result<Vec<_>>>()?;
         Ok(Self { init: built("guest")?.1, tools, tests })
     }
 }

@@ -38,6 +38,9 @@ const MODULES: [&str; 3] = ["veth", "inet_diag", "tcp_diag"];
 pub(crate) struct Args {
     /// Kernels: 5.10, 6.1, 6.12, 7.2, 6.12-arm64; all unless given.
     kernels: Vec<String>,
+    /// Only these test programs, by their names in `tests/tests`; all unless given.
+    #[arg(long, value_delimiter = ',', value_parser = build::TESTS)]
+    only: Vec<String>,
     /// Where Debian's packages come from.
     #[arg(long, default_value = "http://deb.debian.org/debian")]
     mirror: String,
@@ -50,9 +53,11 @@ pub(crate) struct Args {
 /// A kernel cannot be fetched or started, or a test fails on one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let kernels = catalogue::select(&args.kernels)?;
-    if args.write && kernels.len() < catalogue::KERNELS.len() {
-        bail!("--write needs all kernels");
+    if args.write && (kernels.len() < catalogue::KERNELS.len() || !args.only.is_empty()) {
+        bail!("--write needs all kernels and all tests");
     }
+    let wanted = |test: &&str| args.only.is_empty() || args.only.iter().any(|only| only == test);
+    let tests: Vec<&'static str> = build::TESTS.into_iter().filter(wanted).collect();
     let store = Store { cache: workspace::target()?.join("vm"), mirror: args.mirror.clone() };
     fs::create_dir_all(&store.cache)?;
     let mut table = Table::default();
@@ -61,7 +66,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         let start = Instant::now();
         eprintln!("==> {kernel}");
         if !programs.iter().any(|(arch, _)| *arch == kernel.arch) {
-            programs.push((kernel.arch, Programs::build(kernel.arch)?));
+            programs.push((kernel.arch, Programs::build(kernel.arch, &tests)?));
         }
         let built = programs.iter().find(|(arch, _)| *arch == kernel.arch).map(|(_, programs)| programs);
         let outcome = built.context("built above").and_then(|built| test(&store, kernel, built, &mut table));
@@ -102,7 +107,8 @@ fn test(store: &Store, kernel: &Kernel, programs: &Programs, table: &mut Table) 
 
 /// Variables for the tests; the kernel hands what it does not know on its command line to `init`.
 fn environment(kernel: &Kernel) -> Vec<String> {
-    let skips = kernel.lacks.iter().flat_map(|name| table::HOOKS.map(|hook| format!("{name}::{hook}")));
+    let of_hooks = |name: &str| table::HOOKS.map(|hook| format!("{name}::{hook}"));
+    let skips = kernel.lacks.iter().flat_map(|name| of_hooks(name).into_iter().chain([(*name).to_owned()]));
     vec![
         "TCPTRACE_BIN=/usr/bin/tcptrace".to_owned(),
         "TCPTRACE_REQUIRE_ALL=1".to_owned(),

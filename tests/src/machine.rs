@@ -35,9 +35,14 @@ pub fn public_copy(folder: &Path) -> PathBuf {
 }
 
 /// A program of this package: where cargo built it, or on the PATH where the tests run elsewhere.
-pub fn helper(built: &str) -> &Path {
+pub fn helper(built: &str) -> PathBuf {
     let path = Path::new(built);
-    if path.exists() { path } else { path.file_name().map_or(path, Path::new) }
+    let directories = env::var_os("PATH").unwrap_or_default();
+    let places = env::split_paths(&directories).filter_map(|place| Some(place.join(path.file_name()?)));
+    std::iter::once(path.to_owned())
+        .chain(places)
+        .find(|path| path.exists())
+        .unwrap_or_else(|| path.to_owned())
 }
 
 /// Whether this process may trace and make network namespaces; tells that `name` is skipped when not.

@@ -5,9 +5,15 @@ use std::io;
 use super::json_put::{key, name, optional_name, quoted};
 use crate::process::Process;
 
-/// Appends program, unit and container; each null when not known, or when there is none.
+/// Appends program, whether its file is gone, unit and container; each null when not known, or when there is none.
 pub(super) fn put(out: &mut Vec<u8>, process: Option<&Process>) -> io::Result<()> {
     optional_name(out, "exe", process.and_then(|process| process.exe.as_deref()))?;
+    key(out, "exe_deleted");
+    out.extend_from_slice(match process.filter(|process| process.exe.is_some()) {
+        None => b"null",
+        Some(process) if process.exe_deleted => b"true",
+        Some(_) => b"false",
+    });
     optional_name(out, "unit", process.and_then(|process| process.unit.as_deref()).map(str::as_bytes))?;
     key(out, "container");
     container(process, out)

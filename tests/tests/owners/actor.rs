@@ -50,6 +50,6 @@ impl Actor {
 }
 
 /// The program.
-pub(crate) fn path() -> &'static std::path::Path {
+pub(crate) fn path() -> std::path::PathBuf {
     helper(env!("CARGO_BIN_EXE_actor"))
 }

@@ -46,7 +46,10 @@ fn one_process() {
         for report in reports(netns) {
             let [owner] = report.owners(address, "LISTEN") else { panic!("one") };
             assert_eq!((&owner["comm"], &owner["uid"]), (&"actor".into(), &0.into()));
-            assert_eq!(owner["exe"], exe.to_string_lossy().as_ref());
+            assert_eq!(
+                (&owner["exe"], &owner["exe_deleted"]),
+                (&exe.to_string_lossy().into(), &false.into())
+            );
         }
     });
 }

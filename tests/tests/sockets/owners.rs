@@ -108,6 +108,10 @@ fn hostile_names_are_escaped() {
             }
         }
     }
+    let deleted = || stage.look(&["-o", "json"]).sockets()[0]["owners"][0]["exe_deleted"].clone();
+    assert_eq!(deleted(), false);
+    fs::remove_file(&program).expect("it was there");
+    assert_eq!(deleted(), true);
 }
 
 /// An ordinary user sees the sockets of the namespace that it is in, not whose the others' are, and is told so.

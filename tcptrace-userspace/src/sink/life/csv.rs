@@ -8,13 +8,13 @@ use crate::{
     record::{Loss, Record, Transition},
     sink::{
         Sink,
-        csv_put::{next, next_addresses, next_name, next_number, next_owner, next_word},
+        csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
         put,
     },
     state::State,
 };
 
-const COLUMNS: [&str; 33] = [
+const COLUMNS: [&str; 37] = [
     "type",
     "time",
     "ktime_ns",
@@ -30,6 +30,10 @@ const COLUMNS: [&str; 33] = [
     "owner_comm",
     "owner_uid",
     "owner_provenance",
+    "owner_exe",
+    "owner_unit",
+    "owner_container",
+    "owner_others",
     "life_us",
     "syn_sent_us",
     "syn_recv_us",
@@ -101,7 +105,10 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_number(out, event.netns);
     next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
     next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
-    next_owner(out, end.owner.as_ref());
+    let owner = end.owner.as_ref();
+    next_owner(out, owner);
+    next_process(out, owner.and_then(|owner| owner.process.as_deref()));
+    next_number(out, owner.map(|owner| owner.others.as_ref().map_or(0, |others| others.len())));
     next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
     let states = closing.map_or(&[][..], |closing| &closing.states);
     for column in STATES {

@@ -31,6 +31,7 @@
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
 
 pub mod actor;
+pub mod acts;
 pub mod chain;
 pub mod ends;
 pub mod expect;

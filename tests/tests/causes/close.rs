@@ -3,10 +3,10 @@
 use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{Family, deafen, hear, listen, pair, read_end},
+    net::{Family, listen, pair, read_end},
     world::Ports,
 };
 
@@ -63,17 +63,7 @@ fn half_closed(hook: Hook, name: &str) {
 /// acknowledgement of its own.
 fn simultaneous(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        deafen(&client);
-        deafen(&server);
-        client.shutdown(Shutdown::Write).expect("shutdown");
-        server.shutdown(Shutdown::Write).expect("shutdown");
-        hear(&server);
-        read_end(&server);
-        hear(&client);
-        read_end(&client);
-        drop((client, server, listener));
+        acts::simultaneous_close(ports);
         vec![end(LISTENER), end("client FIN_WAIT2 active_close"), end("server CLOSING simultaneous_close")]
     });
 }

@@ -2,10 +2,10 @@
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{self, Family, begin_connect, connect_error, deafen, listen, pair, read_end},
+    net::{self, Family, connect_error, listen, pair, read_end},
     netns::{Namespace, V4, sysctl},
     process::tool,
 };
@@ -34,11 +34,7 @@ fn refused(hook: Hook, name: &str) {
 /// The listener hears no SYN: one retry, three seconds.
 fn timed_out(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        sysctl("net/ipv4/tcp_syn_retries", "1");
-        let listener = listen(ports.listen(Family::V4));
-        deafen(&listener);
-        assert_eq!(connect_error(ports.connect(Family::V4)), Errno::ETIMEDOUT as i32);
-        drop(listener);
+        acts::connect_timeout(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_timeout")]
     });
 }
@@ -46,14 +42,7 @@ fn timed_out(hook: Hook, name: &str) {
 /// Nobody on the link has the address.
 fn host_unreachable(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
-        tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
-        tool("ip", ["link", "set", "veth1", "up"]);
-        tool("ip", ["link", "set", "veth0", "up"]);
-        sysctl("net/ipv4/neigh/veth0/mcast_solicit", "1");
-        sysctl("net/ipv4/neigh/veth0/retrans_time_ms", "100");
-        let nobody = ([198, 51, 100, 2], ports.port(0)).into();
-        assert_eq!(connect_error(nobody), Errno::EHOSTUNREACH as i32);
+        acts::host_unreachable(ports);
         vec![end("client SYN_SENT host_unreachable")]
     });
 }
@@ -80,13 +69,7 @@ fn net_unreachable(hook: Hook, name: &str) {
 
 fn cancelled(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        deafen(&listener);
-        let address = ports.connect(Family::V4);
-        let client = net::socket(address);
-        begin_connect(&client, address);
-        drop(client);
-        drop(listener);
+        acts::connect_cancelled(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_cancelled")]
     });
 }

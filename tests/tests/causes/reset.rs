@@ -5,11 +5,10 @@ use std::{net::Shutdown, os::fd::AsFd as _};
 use nix::errno::Errno;
 use rustix::net::sockopt::set_tcp_quickack;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{Family, abort, accept, deafen, hear, listen, pair, peek, read_end, read_error},
-    process::tool,
+    net::{Family, abort, deafen, hear, listen, pair, read_end, read_error},
 };
 
 use super::LISTENER;
@@ -28,24 +27,14 @@ both_hooks!(
 
 fn linger_zero(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        abort(client);
-        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
-        drop((server, listener));
+        acts::linger_zero(ports, Family::V4);
         vec![end(LISTENER), end("client ESTABLISHED reset_linger"), end("server ESTABLISHED reset_by_peer")]
     });
 }
 
 fn unread_data(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        client.send(b"x").expect("send");
-        peek(&server);
-        drop(server);
-        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
-        drop((client, listener));
+        acts::unread_data(ports);
         vec![end(LISTENER), end("client ESTABLISHED reset_by_peer"), end("server ESTABLISHED reset_unread")]
     });
 }
@@ -53,16 +42,7 @@ fn unread_data(hook: Hook, name: &str) {
 /// `connect()` to `AF_UNSPEC` ends the connection, not the socket: the next one is another client.
 fn disconnected(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let address = ports.connect(Family::V4);
-        let (client, server) = pair(&listener, address);
-        rustix::net::connect_unspec(&client).expect("disconnect");
-        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
-        client.connect(&address.into()).expect("connect again");
-        let again = accept(&listener);
-        drop(client);
-        read_end(&again);
-        drop((server, again, listener));
+        acts::disconnect_and_reconnect(ports);
         vec![
             end(LISTENER),
             end("client ESTABLISHED reset_disconnect"),
@@ -75,13 +55,7 @@ fn disconnected(hook: Hook, name: &str) {
 
 fn killed_by_ss(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        let port = format!(":{}", ports.port(0));
-        tool("ss", ["--kill", "--tcp", "state", "established", "dport", "=", &port]);
-        assert_eq!(read_error(&client), Errno::ECONNABORTED as i32);
-        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
-        drop((client, server, listener));
+        acts::killed_by_ss(ports);
         vec![end(LISTENER), end("client ESTABLISHED killed"), end("server ESTABLISHED reset_by_peer")]
     });
 }
@@ -120,14 +94,7 @@ fn in_fin_wait2(hook: Hook, name: &str) {
 /// The server, which has closed its side, does not read what still comes.
 fn in_close_wait(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        server.shutdown(Shutdown::Write).expect("shutdown");
-        read_end(&client);
-        client.send(b"x").expect("send");
-        peek(&server);
-        drop(server);
-        drop((client, listener));
+        acts::reset_in_close_wait(ports);
         vec![end(LISTENER), end("client CLOSE_WAIT reset_by_peer"), end("server FIN_WAIT2 reset_unread")]
     });
 }

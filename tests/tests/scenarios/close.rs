@@ -3,10 +3,10 @@
 use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     expect::path,
     machine::Hook,
-    net::{Family, deafen, hear, listen, pair, read_end},
+    net::{Family, listen, pair, read_end},
     world::scenario,
 };
 
@@ -98,17 +98,7 @@ fn half_closed(hook: Hook, name: &str) {
 /// way; the client hears the server's only afterwards, together with the ACK of its own.
 fn simultaneous_close(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        deafen(&client);
-        deafen(&server);
-        client.shutdown(Shutdown::Write).expect("shutdown");
-        server.shutdown(Shutdown::Write).expect("shutdown");
-        hear(&server);
-        read_end(&server);
-        hear(&client);
-        read_end(&client);
-        drop((client, server, listener));
+        acts::simultaneous_close(ports);
         vec![
             path(LISTENER),
             path(CLIENT_FIRST),

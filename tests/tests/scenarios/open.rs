@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     expect::path,
     machine::Hook,
     net::{self, Family, accept, begin_connect, connect_error, deafen, hear, listen},
@@ -65,13 +65,7 @@ fn no_route(hook: Hook, name: &str) {
 
 fn connect_then_close(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        deafen(&listener);
-        let address = ports.connect(Family::V4);
-        let client = net::socket(address);
-        begin_connect(&client, address);
-        drop(client);
-        drop(listener);
+        acts::connect_cancelled(ports);
         vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE!/0")]
     });
 }

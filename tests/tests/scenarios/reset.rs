@@ -1,14 +1,11 @@
 //! Closing by RST.
 
-use std::net::Shutdown;
-
 use nix::errno::Errno;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     expect::path,
     machine::Hook,
-    net::{Family, abort, accept, listen, pair, peek, read_end, read_error, wait_for_child},
-    process::tool,
+    net::{Family, listen, read_error, wait_for_child},
     world::scenario,
 };
 
@@ -28,11 +25,7 @@ both_hooks!(
 /// Closed with LINGER 0 on one side, RST received in ESTABLISHED on the other.
 fn linger_zero_by(hook: Hook, name: &str, family: Family) {
     scenario(hook, name, move |ports| {
-        let listener = listen(ports.listen(family));
-        let (client, server) = pair(&listener, ports.connect(family));
-        abort(client);
-        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
-        drop((server, listener));
+        acts::linger_zero(ports, family);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE!/0"),
@@ -55,15 +48,7 @@ fn linger_zero_mapped(hook: Hook, name: &str) {
 
 fn reset_in_close_wait(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        server.shutdown(Shutdown::Write).expect("shutdown");
-        read_end(&client);
-        // Data that the server never reads: its close must be a reset.
-        client.send(b"x").expect("send");
-        peek(&server);
-        drop(server);
-        drop((client, listener));
+        acts::reset_in_close_wait(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE_WAIT CLOSE/32"),
@@ -74,13 +59,7 @@ fn reset_in_close_wait(hook: Hook, name: &str) {
 
 fn unread_data(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        client.send(b"x").expect("send");
-        peek(&server);
-        drop(server);
-        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
-        drop((client, listener));
+        acts::unread_data(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE/104"),
@@ -92,16 +71,7 @@ fn unread_data(hook: Hook, name: &str) {
 /// `connect()` to `AF_UNSPEC` ends the connection, not the socket, which then connects anew.
 fn disconnect_and_reconnect(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let address = ports.connect(Family::V4);
-        let (client, server) = pair(&listener, address);
-        rustix::net::connect_unspec(&client).expect("disconnect");
-        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
-        client.connect(&address.into()).expect("connect again");
-        let again = accept(&listener);
-        drop(client);
-        read_end(&again);
-        drop((server, again, listener));
+        acts::disconnect_and_reconnect(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE!/0"),
@@ -115,13 +85,7 @@ fn disconnect_and_reconnect(hook: Hook, name: &str) {
 /// Somebody else destroys the socket: who did so is not its owner.
 fn killed_by_ss(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let listener = listen(ports.listen(Family::V4));
-        let (client, server) = pair(&listener, ports.connect(Family::V4));
-        let port = format!(":{}", ports.port(0));
-        tool("ss", ["--kill", "--tcp", "state", "established", "dport", "=", &port]);
-        assert_eq!(read_error(&client), Errno::ECONNABORTED as i32);
-        assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
-        drop((client, server, listener));
+        acts::killed_by_ss(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE/103"),

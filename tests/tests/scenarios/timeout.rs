@@ -5,12 +5,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::TcpKeepalive;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     expect::path,
     machine::Hook,
-    net::{Family, connect_error, deafen, hear, listen, pair, read_error},
-    netns::sysctl,
-    process::tool,
+    net::{Family, deafen, hear, listen, pair, read_error},
     world::scenario,
 };
 
@@ -21,11 +19,7 @@ both_hooks!(connect_timeout, host_unreachable, keepalive_timeout, user_timeout);
 /// The listener hears no SYN: one retry, three seconds.
 fn connect_timeout(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        sysctl("net/ipv4/tcp_syn_retries", "1");
-        let listener = listen(ports.listen(Family::V4));
-        deafen(&listener);
-        assert_eq!(connect_error(ports.connect(Family::V4)), Errno::ETIMEDOUT as i32);
-        drop(listener);
+        acts::connect_timeout(ports);
         vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE/110")]
     });
 }
@@ -33,14 +27,7 @@ fn connect_timeout(hook: Hook, name: &str) {
 /// Nobody on the link has the address.
 fn host_unreachable(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
-        tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
-        tool("ip", ["link", "set", "veth1", "up"]);
-        tool("ip", ["link", "set", "veth0", "up"]);
-        sysctl("net/ipv4/neigh/veth0/mcast_solicit", "1");
-        sysctl("net/ipv4/neigh/veth0/retrans_time_ms", "100");
-        let nobody = ([198, 51, 100, 2], ports.port(0)).into();
-        assert_eq!(connect_error(nobody), Errno::EHOSTUNREACH as i32);
+        acts::host_unreachable(ports);
         vec![path("CLOSE SYN_SENT! CLOSE/113")]
     });
 }

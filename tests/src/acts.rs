@@ -1,0 +1,120 @@
+//! What sockets do, where several tests look at it: each from its sockets' beginning to their end.
+
+use std::net::Shutdown;
+
+use nix::errno::Errno;
+
+use crate::{
+    net::{
+        Family, abort, accept, begin_connect, connect_error, deafen, hear, listen, pair, peek, read_end,
+        read_error, socket,
+    },
+    netns::sysctl,
+    process::tool,
+    world::Ports,
+};
+
+/// The client closes with `SO_LINGER` 0.
+pub fn linger_zero(ports: Ports, family: Family) {
+    let listener = listen(ports.listen(family));
+    let (client, server) = pair(&listener, ports.connect(family));
+    abort(client);
+    assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+    drop((server, listener));
+}
+
+/// The server closes while data is unread.
+pub fn unread_data(ports: Ports) {
+    let listener = listen(ports.listen(Family::V4));
+    let (client, server) = pair(&listener, ports.connect(Family::V4));
+    client.send(b"x").expect("send");
+    peek(&server);
+    drop(server);
+    assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
+    drop((client, listener));
+}
+
+/// The server, which has closed its side, closes without reading what still came.
+pub fn reset_in_close_wait(ports: Ports) {
+    let listener = listen(ports.listen(Family::V4));
+    let (client, server) = pair(&listener, ports.connect(Family::V4));
+    server.shutdown(Shutdown::Write).expect("shutdown");
+    read_end(&client);
+    client.send(b"x").expect("send");
+    peek(&server);
+    drop(server);
+    drop((client, listener));
+}
+
+/// `connect()` to `AF_UNSPEC` ends the connection, not the socket, which then connects anew.
+pub fn disconnect_and_reconnect(ports: Ports) {
+    let listener = listen(ports.listen(Family::V4));
+    let address = ports.connect(Family::V4);
+    let (client, server) = pair(&listener, address);
+    rustix::net::connect_unspec(&client).expect("disconnect");
+    assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+    client.connect(&address.into()).expect("connect again");
+    let again = accept(&listener);
+    drop(client);
+    read_end(&again);
+    drop((server, again, listener));
+}
+
+/// Somebody else destroys the client's socket.
+pub fn killed_by_ss(ports: Ports) {
+    let listener = listen(ports.listen(Family::V4));
+    let (client, server) = pair(&listener, ports.connect(Family::V4));
+    let port = format!(":{}", ports.port(0));
+    tool("ss", ["--kill", "--tcp", "state", "established", "dport", "=", &port]);
+    assert_eq!(read_error(&client), Errno::ECONNABORTED as i32);
+    assert_eq!(read_error(&server), Errno::ECONNRESET as i32);
+    drop((client, server, listener));
+}
+
+/// Each side's FIN is lost at first. The server then hears the client's, sent again, while its own is under way; the
+/// client hears the server's only afterwards, together with the ACK of its own.
+pub fn simultaneous_close(ports: Ports) {
+    let listener = listen(ports.listen(Family::V4));
+    let (client, server) = pair(&listener, ports.connect(Family::V4));
+    deafen(&client);
+    deafen(&server);
+    client.shutdown(Shutdown::Write).expect("shutdown");
+    server.shutdown(Shutdown::Write).expect("shutdown");
+    hear(&server);
+    read_end(&server);
+    hear(&client);
+    read_end(&client);
+    drop((client, server, listener));
+}
+
+/// The listener hears no SYN: one retry, three seconds.
+pub fn connect_timeout(ports: Ports) {
+    sysctl("net/ipv4/tcp_syn_retries", "1");
+    let listener = listen(ports.listen(Family::V4));
+    deafen(&listener);
+    assert_eq!(connect_error(ports.connect(Family::V4)), Errno::ETIMEDOUT as i32);
+    drop(listener);
+}
+
+/// Nobody on the link has the address.
+pub fn host_unreachable(ports: Ports) {
+    tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
+    tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
+    tool("ip", ["link", "set", "veth1", "up"]);
+    tool("ip", ["link", "set", "veth0", "up"]);
+    sysctl("net/ipv4/neigh/veth0/mcast_solicit", "1");
+    sysctl("net/ipv4/neigh/veth0/retrans_time_ms", "100");
+    let nobody = ([198, 51, 100, 2], ports.port(0)).into();
+    assert_eq!(connect_error(nobody), Errno::EHOSTUNREACH as i32);
+}
+
+/// The program closes before there is an answer.
+pub fn connect_cancelled(ports: Ports) {
+    let listener = listen(ports.listen(Family::V4));
+    deafen(&listener);
+    let address = ports.connect(Family::V4);
+    let client = socket(address);
+    begin_connect(&client, address);
+    drop(client);
+    drop(listener);
+}

@@ -72,6 +72,11 @@ pub fn tolerance_us() -> u64 {
     env::var("TCPTRACE_TOLERANCE_US").map_or(300, |value| value.parse().expect("microseconds"))
 }
 
+/// Whether this machine is emulated, or as slow as one.
+pub fn is_slow() -> bool {
+    tolerance_us() >= 10_000
+}
+
 /// Which way into the kernel a test uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {

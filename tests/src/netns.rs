@@ -93,6 +93,11 @@ impl Namespace {
         Task(receiver)
     }
 
+    /// Runs `job` in the namespace and keeps its result there, where its descriptors are.
+    pub fn hold<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Held<'_, T> {
+        Held { value: Some(self.run(job)), namespace: self }
+    }
+
     /// Joins this namespace with `peer` by a pair of devices: 198.51.100.1/24 here, 198.51.100.2/24 there.
     pub fn join(&self, peer: &Self) {
         let path = peer.path.clone();
@@ -105,6 +110,20 @@ impl Namespace {
             tool("ip", ["address", "add", "198.51.100.2/24", "dev", "veth1"]);
             tool("ip", ["link", "set", "veth1", "up"]);
         });
+    }
+}
+
+/// What a job has left in a namespace. It is dropped there: in another thread, a number of a descriptor means another one.
+#[derive(Debug)]
+pub struct Held<'a, T: Send + 'static> {
+    value: Option<T>,
+    namespace: &'a Namespace,
+}
+
+impl<T: Send + 'static> Drop for Held<'_, T> {
+    fn drop(&mut self) {
+        let value = self.value.take();
+        self.namespace.run(move || drop(value));
     }
 }
 

@@ -9,7 +9,7 @@ use std::{
 use serde_json::Value;
 use tcptrace_tests::{
     actor, both_hooks,
-    machine::{self, Hook, is_root},
+    machine::{self, Hook, is_root, is_slow},
     net::{self, Family, accept, listen, read_end},
     netns::V4,
     process::output,
@@ -20,7 +20,9 @@ use tcptrace_tests::{
 both_hooks!(owner_and_age, of_one_process, after_close, ports_taken_again);
 
 /// How long the sockets are there before the trace, and connections rest in a state.
-const REST: Duration = Duration::from_millis(400);
+fn rest() -> Duration {
+    if is_slow() { Duration::from_secs(4) } else { Duration::from_millis(400) }
+}
 
 fn trace(hook: Hook, world: &World) -> Tracer {
     // By its path: no process but a thread of this one is in it.
@@ -62,9 +64,9 @@ fn owner_and_age(hook: Hook, name: &str) {
         drop(net::pair(&listener, ports.connect(Family::V4)));
     });
     begun.recv().expect("sockets");
-    sleep(REST);
+    sleep(rest());
     let tracer = trace(hook, &world);
-    sleep(REST);
+    sleep(rest());
     go.send(()).expect("it waits");
     job.wait();
     world.settle(20);
@@ -76,7 +78,7 @@ fn owner_and_age(hook: Hook, name: &str) {
     assert_eq!(older["owner"]["provenance"], "snapshot", "{older}");
     assert!(older["duration_us"].is_null(), "its beginning was not seen: {older}");
     let least = older["duration_min_us"].as_u64().expect("it was seen in its state");
-    let seen = u64::try_from(REST.as_micros()).expect("microseconds");
+    let seen = u64::try_from(rest().as_micros()).expect("microseconds");
     assert!((seen / 2..20 * seen).contains(&least), "{older}");
     let child = transition(&report, "LISTEN", "SYN_RECV");
     assert_eq!(child["owner"]["pid"], std::process::id(), "{child}");
@@ -99,7 +101,7 @@ fn after_close(hook: Hook, name: &str) {
         let start = Instant::now();
         drop(client);
         read_end(&server);
-        sleep(REST);
+        sleep(rest());
         drop(server);
         let closed_after = start.elapsed();
         // Lists are made about once a second.
@@ -177,12 +179,12 @@ fn of_one_process(hook: Hook, name: &str) {
         let of = |pid: u32| Tracer::start(hook, &["-o", "json", "-p", &pid.to_string()]);
         let (of_client, of_server) = (of(client.pid()), of(server.pid()));
         drop(accepted);
-        sleep(REST);
+        sleep(rest());
         actor::exit(client);
         let child = net::connect(there);
         net::wait_for_established(other);
         drop(child);
-        sleep(REST);
+        sleep(rest());
         actor::exit(server);
         ((of_client.stop(), local), (of_server.stop(), there))
     });

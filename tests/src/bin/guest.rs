@@ -46,6 +46,9 @@ fn run() -> io::Result<()> {
             println!("## no {kind}: {error}");
         }
     }
+    // As hosts have it that use both versions of cgroups.
+    fs::create_dir("/run/cgroup")?;
+    mount(Some("cgroup"), "/run/cgroup", Some("cgroup"), MsFlags::empty(), Some("none,name=systemd"))?;
     println!("## {}", fs::read_to_string("/proc/version")?.trim_end());
     for module in sorted("/modules")? {
         let file = fs::File::open(&module)?;

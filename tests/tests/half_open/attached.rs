@@ -88,16 +88,13 @@ fn two_tracers_at_once() {
         syn::flood(ports.connect(Family::V4), COUNT);
         listener
     };
-    let listener = victim.world.namespace.run(flood);
+    let listener = victim.world.namespace.hold(flood);
     assert_eq!(victim.listed().len(), usize::from(COUNT));
     sleep(Duration::from_millis(300));
     assert_eq!(stop(first).count("begin", Some("syn")), u64::from(COUNT));
     // The end of one is not the end of the other.
-    let one_more = victim.world.namespace.run(move || {
-        syn::send(syn::source(false, 1_000), ports.connect(Family::V4));
-        listener
-    });
+    victim.world.namespace.run(move || syn::send(syn::source(false, 1_000), ports.connect(Family::V4)));
     sleep(Duration::from_millis(300));
     assert_eq!(stop(second).count("begin", Some("syn")), u64::from(COUNT) + 1);
-    victim.world.namespace.run(move || drop(one_more));
+    drop(listener);
 }

@@ -4,14 +4,14 @@ use std::{collections::HashSet, net::SocketAddr, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
     both_hooks,
-    machine::{Hook, is_root},
+    machine::{Hook, is_root, is_slow},
     net::{self, Family},
     netns::sysctl,
 };
 
 use crate::{
     syn,
-    victim::{RETRIES, Victim, ends, poll, stop},
+    victim::{RETRIES, Victim, ends, netns_of_syns, poll, stop},
 };
 
 both_hooks!(
@@ -38,12 +38,11 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
     let tracer = victim.trace(hook, &["--half-open"]);
     let ports = victim.world.ports();
     let before = victim.netstat();
-    let flooded = victim.world.namespace.begin(move || {
+    let listener = victim.world.namespace.hold(move || {
         let listener = listen(ports.listen(family), 4_096);
         syn::flood(ports.connect(family), count);
         listener
     });
-    let listener = flooded.wait();
     let listed: HashSet<_> = victim.listed().into_iter().collect();
     let after = victim.netstat();
     let dropped = after["ListenDrops"] - before["ListenDrops"];
@@ -52,7 +51,7 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
     victim.wait_until_over();
     let over = victim.netstat();
     poll();
-    victim.world.namespace.run(move || drop(listener));
+    drop(listener);
     let told = stop(tracer);
 
     let begun: HashSet<_> = told.of("begin").map(ends).collect();
@@ -68,7 +67,9 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
     assert_eq!(told.number("followed/retransmits"), sent_again, "{}", told.summary);
     assert_eq!(told.netstat("ListenDrops"), dropped);
     for line in &told.lines {
-        assert_eq!(line["netns"], victim.world.namespace.inode(), "{line}");
+        if netns_of_syns() {
+            assert_eq!(line["netns"], victim.world.namespace.inode(), "{line}");
+        }
         assert_eq!(line["owner"]["pid"], std::process::id(), "the listener's owner: {line}");
     }
     for line in told.of("begin") {
@@ -83,7 +84,8 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
 }
 
 fn flood_v4(hook: Hook, name: &str) {
-    flood(hook, name, Family::V4, 3_000);
+    // Slower than the first of them live, a machine cannot make so many.
+    flood(hook, name, Family::V4, if is_slow() { 300 } else { 3_000 });
 }
 
 fn flood_v6(hook: Hook, name: &str) {
@@ -103,7 +105,7 @@ fn queue_is_full(hook: Hook, name: &str) {
     let victim = Victim::new();
     let tracer = victim.trace(hook, &["--half-open"]);
     let ports = victim.world.ports();
-    let listener = victim.world.namespace.run(move || {
+    let listener = victim.world.namespace.hold(move || {
         let listener = listen(ports.listen(Family::V4), 100);
         syn::flood(ports.connect(Family::V4), 1_000);
         listener
@@ -112,7 +114,7 @@ fn queue_is_full(hook: Hook, name: &str) {
     assert!((100..=102).contains(&listed), "{listed} fit the queue");
     victim.wait_until_over();
     poll();
-    victim.world.namespace.run(move || drop(listener));
+    drop(listener);
     let told = stop(tracer);
     assert_eq!(told.number("followed/begun"), listed);
     assert_eq!(told.number("followed/timed_out"), listed);
@@ -128,7 +130,7 @@ fn cookies(hook: Hook, name: &str) {
     let victim = Victim::new();
     let tracer = victim.trace(hook, &["--half-open"]);
     let ports = victim.world.ports();
-    let listener = victim.world.namespace.run(move || {
+    let listener = victim.world.namespace.hold(move || {
         sysctl("net/ipv4/tcp_syncookies", "1");
         let listener = listen(ports.listen(Family::V4), 10);
         syn::flood(ports.connect(Family::V4), 200);
@@ -137,7 +139,7 @@ fn cookies(hook: Hook, name: &str) {
     let listed = victim.listed().len() as u64;
     victim.wait_until_over();
     poll();
-    victim.world.namespace.run(move || drop(listener));
+    drop(listener);
     let told = stop(tracer);
     assert_eq!(told.number("followed/begun"), listed);
     assert_eq!(told.netstat("SyncookiesSent"), 200 - listed);

@@ -7,6 +7,7 @@ use tcptrace_tests::{
     lacking::under,
     machine::{Hook, is_root},
     net::{self, Family},
+    netns::Held,
     tracer::Tracer,
 };
 
@@ -19,9 +20,9 @@ both_hooks!(by_polls_only, older_than_the_trace, without_cgroups);
 
 const COUNT: u16 = 50;
 
-fn flood(victim: &Victim) -> socket2::Socket {
+fn flood(victim: &Victim) -> Held<'_, socket2::Socket> {
     let ports = victim.world.ports();
-    victim.world.namespace.run(move || {
+    victim.world.namespace.hold(move || {
         let listener = net::listen(ports.listen(Family::V4));
         syn::flood(ports.connect(Family::V4), COUNT);
         listener
@@ -38,7 +39,7 @@ fn by_polls_only(hook: Hook, name: &str) {
     assert_eq!(victim.listed().len(), usize::from(COUNT));
     victim.wait_until_over();
     poll();
-    victim.world.namespace.run(move || drop(listener));
+    drop(listener);
     let told = stop(tracer);
     assert_eq!(told.count("begin", Some("poll")), u64::from(COUNT));
     assert_eq!(told.number("followed/timed_out"), u64::from(COUNT), "{}", told.summary);
@@ -55,7 +56,7 @@ fn older_than_the_trace(hook: Hook, name: &str) {
     let tracer = victim.trace(hook, &["--half-open"]);
     victim.wait_until_over();
     poll();
-    victim.world.namespace.run(move || drop(listener));
+    drop(listener);
     let told = stop(tracer);
     assert_eq!(told.number("followed/begun"), u64::from(COUNT));
     assert_eq!(told.number("followed/timed_out"), u64::from(COUNT), "{}", told.summary);
@@ -78,7 +79,7 @@ fn without_cgroups(hook: Hook, name: &str) {
     sleep(Duration::from_millis(100));
     victim.wait_until_over();
     poll();
-    victim.world.namespace.run(move || drop(listener));
+    drop(listener);
     let report = tracer.stop();
     assert!(report.stderr.contains("no SYN is seen"), "{}", report.stderr);
     let told = crate::victim::told(&report);

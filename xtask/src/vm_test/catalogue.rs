@@ -53,7 +53,7 @@ pub(crate) struct Kernel {
     /// Where Debian has it.
     pub(crate) suite: &'static str,
     pub(crate) arch: Arch,
-    /// Scenarios that its configuration rules out.
+    /// Tests that its version or configuration rules out.
     pub(crate) lacks: &'static [&'static str],
 }
 
@@ -65,12 +65,22 @@ impl fmt::Display for Kernel {
 
 const AMD64: Kernel = Kernel { name: "", series: "", suite: "", arch: Arch::Amd64, lacks: &[] };
 
+/// CONFIG_MPTCP is not set; no program runs on descriptors before 5.11, a SYN has no network namespace before 5.15, and
+/// `sock_diag(7)` does not tell of bound sockets before 6.8.
+const LACKS_5_10: [&str; 6] = [
+    "mptcp",
+    "mptcp_subflows",
+    "a_multipath_connection",
+    "where_the_program_does_not_work_it_says_why",
+    "filtered",
+    "bound_sockets",
+];
+
 /// The oldest that the tracer is made for, the long-term ones in between, the newest; and one of another
 /// architecture.
 pub(crate) const KERNELS: [Kernel; 5] = [
-    // CONFIG_MPTCP is not set.
-    Kernel { name: "5.10", series: "5.10", suite: "bullseye", lacks: &["mptcp"], ..AMD64 },
-    Kernel { name: "6.1", series: "6.1", suite: "bookworm", ..AMD64 },
+    Kernel { name: "5.10", series: "5.10", suite: "bullseye", lacks: &LACKS_5_10, ..AMD64 },
+    Kernel { name: "6.1", series: "6.1", suite: "bookworm", lacks: &["bound_sockets"], ..AMD64 },
     Kernel { name: "6.12", series: "6.12", suite: "trixie", ..AMD64 },
     Kernel { name: "7.2", series: "7.2", suite: "sid", ..AMD64 },
     Kernel { name: "6.12-arm64", series: "6.12", suite: "trixie", arch: Arch::Arm64, lacks: &[] },

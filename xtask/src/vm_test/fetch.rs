@@ -16,7 +16,7 @@ use super::{
 const TOOLS_SUITE: &str = "trixie";
 
 /// Packages with the tools that the tests start.
-const TOOLS: [&str; 4] = ["coreutils", "dash", "iproute2", "util-linux"];
+const TOOLS: [&str; 5] = ["coreutils", "dash", "iproute2", "mount", "util-linux"];
 
 /// The folder where it is kept, and where it comes from.
 pub(crate) struct Store {
@@ -47,7 +47,7 @@ impl Store {
         })
     }
 
-    /// The folder with `ip`, `ss`, `sh`, `setpriv`, `cp` and what they need, for the guest.
+    /// The folder with `ip`, `ss`, `sh`, `mount`, `setpriv`, `cp` and what they need, for the guest.
     ///
     /// # Errors
     /// They cannot be downloaded.

@@ -13,7 +13,7 @@ use super::{
     Error,
     boundary::PodHalfOpenCounters,
     cgroup, fdinfo,
-    load::{kernel_types, map, object, program, refusal},
+    object::{kernel_types, map, object, program, refusal},
 };
 
 /// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.

@@ -12,7 +12,7 @@ use tcptrace_common::{Config, HolderRecord, IPPROTO_MPTCP, Known};
 use thiserror::Error;
 
 use super::{
-    Btf, BtfError, LayoutError, boundary::PodConfig, layout, load::refusal, privileges, relocate::relocate,
+    Btf, BtfError, LayoutError, boundary::PodConfig, layout, object::refusal, privileges, relocate::relocate,
     ring,
 };
 use crate::state::State;

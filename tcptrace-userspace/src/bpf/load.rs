@@ -3,7 +3,7 @@
 use std::{fs, os::fd::AsFd as _};
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader, Endianness,
+    Ebpf, EbpfError, EbpfLoader,
     maps::{Array, MapError, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, ProgramError, TracePoint},
 };
@@ -11,9 +11,18 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, boundary::PodConfig, bundles,
-    bundles::Bundles, fdinfo, format, half_open::HalfOpen, layout, owned::Owned, privileges, release,
-    relocate::relocate, ring, signals, tracefs,
+    Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer,
+    boundary::PodConfig,
+    bundles,
+    bundles::Bundles,
+    fdinfo, format,
+    half_open::HalfOpen,
+    layout,
+    object::{attach_btf, kernel_types, map, object, program, refusal},
+    owned::Owned,
+    privileges, release,
+    relocate::relocate,
+    ring, signals, tracefs,
 };
 
 /// How to trace.
@@ -143,11 +152,6 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
     Ok(tracer)
 }
 
-/// The kernel's type information as aya reads it.
-pub(super) fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
-    aya::Btf::parse(vmlinux, Endianness::default()).map_err(|error| Error::Types(error.to_string()))
-}
-
 /// Opens with the first of these settings with which the kernel does not refuse the program, best first. The last
 /// refusal is told, also when the next settings know too little for the user's filters.
 fn first_accepted(
@@ -168,17 +172,6 @@ fn first_accepted(
 /// Loads a program of this type and starts it.
 fn attach_tp_btf(program: &mut BtfTracePoint, types: &aya::Btf) -> Result<(), Error> {
     attach_btf(program, "inet_sock_set_state", types).map_err(|error| refused(Hook::TpBtf, &error))
-}
-
-/// Loads a program for the trace event `event` and starts it.
-pub(super) fn attach_btf(
-    program: &mut BtfTracePoint,
-    event: &str,
-    types: &aya::Btf,
-) -> Result<(), ProgramError> {
-    program.load(event, types)?;
-    program.attach()?;
-    Ok(())
 }
 
 /// An empty program on the hook, for measuring what is not ours. It detaches when it is dropped.
@@ -280,24 +273,6 @@ fn open(
     Tracer::new(ebpf, (hook, features, unowned), size, events, bundles, (counters, half_open), log)
 }
 
-pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {
-    ebpf.take_map(name).ok_or_else(|| Error::Object(format!("no map {name}")))
-}
-
-pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>
-where
-    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
-{
-    ebpf.program_mut(name)
-        .ok_or_else(|| Error::Object(format!("no program {name}")))?
-        .try_into()
-        .map_err(object)
-}
-
-pub(super) fn object(error: impl std::fmt::Display) -> Error {
-    Error::Object(error.to_string())
-}
-
 /// Tells the causes of a failed map apart; everything else is the object's fault.
 fn load_error(error: EbpfError) -> Error {
     let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
@@ -328,27 +303,4 @@ fn refused(hook: Hook, error: &ProgramError) -> Error {
         ""
     };
     Error::Refused { hook, reason: refusal(error), lockdown }
-}
-
-/// The verifier's last words, which name the cause, instead of its whole log.
-pub(super) fn refusal(error: &ProgramError) -> String {
-    match error {
-        ProgramError::LoadError { io_error, verifier_log } => {
-            let log = verifier_log.to_string();
-            // Statistics close the log; the complaint is the line before them.
-            let statistics = ["processed ", "stack depth ", "verification time "];
-            let last = log
-                .lines()
-                .rev()
-                .find(|line| !line.is_empty() && !statistics.iter().any(|word| line.starts_with(word)));
-            match last {
-                Some(last) => format!("{io_error}: {last}"),
-                None => io_error.to_string(),
-            }
-        }
-        other => std::iter::successors(Some(other as &dyn std::error::Error), |error| error.source())
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
-            .join(": "),
-    }
 }

@@ -13,6 +13,7 @@ mod holders;
 mod hook;
 mod layout;
 mod load;
+mod object;
 mod owned;
 mod ports;
 mod privileges;

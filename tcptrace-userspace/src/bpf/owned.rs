@@ -8,7 +8,7 @@ use aya::{
 
 use super::{
     Error, HoldersError, SocketFiles,
-    load::{map, object},
+    object::{map, object},
 };
 use crate::state::State;
 

@@ -9,7 +9,7 @@ use aya::{
 };
 use tcptrace_common::{Config, Known};
 
-use super::{Btf, Feature, Hook, fdinfo, format, load::attach_btf};
+use super::{Btf, Feature, Hook, fdinfo, format, object::attach_btf};
 
 /// An event, and the programs in the kernel object that are for it.
 struct Event {

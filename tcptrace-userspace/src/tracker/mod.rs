@@ -10,6 +10,7 @@ mod ends;
 mod history;
 mod listeners;
 mod older;
+mod options;
 mod reconcile;
 mod signals;
 mod small;
@@ -20,7 +21,6 @@ use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
 
 use crate::{
-    bpf::{PortSet, ResetReasons},
     event::{Event, Signal, Verdict},
     record::{Origin, Owner, Provenance, Transition},
     state::State,
@@ -31,43 +31,11 @@ use history::History;
 use listeners::Listeners;
 use older::OlderSockets;
 pub use older::{Older, OlderSmall, Since};
+pub use options::Options;
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
 pub use small::List;
 use small::SmallSockets;
-
-/// What a tracker needs to know.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Sockets to remember at most (at least one).
-    pub limit: usize,
-    /// Local ports that the user wants, for records that the kernel side could not decide.
-    pub lports: Option<PortSet>,
-    /// The user's filters, which the kernel side applies to what it reports.
-    pub filter: Filter,
-    /// The kernel's names of the reasons for resets.
-    pub reset_reasons: ResetReasons,
-    /// Tell what follows from the events beside the events themselves.
-    pub infer: bool,
-    /// Events have cookies.
-    pub cookies: bool,
-    /// Every segment that is sent again comes as a signal.
-    pub retransmits: bool,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            limit: usize::MAX,
-            lports: None,
-            filter: Filter::NONE,
-            reset_reasons: ResetReasons::new(),
-            infer: false,
-            cookies: true,
-            retransmits: false,
-        }
-    }
-}
 
 /// Live sockets, by address; bounded.
 pub struct Tracker {

@@ -18,15 +18,18 @@ pub const TRACEFS: &str =
 /// Gives up all privileges but the two that tracing needs.
 pub const CAPABILITIES: &str = "setpriv --inh-caps=-all --bounding-set=-all,+bpf,+perfmon";
 
-/// Has tracefs describe the event as another kernel does, by a file in `tcptrace-userspace/tests/formats/`. The
-/// event stays this kernel's, so what a tracer then prints means nothing.
-pub fn format_of(kernel: &str) -> String {
-    let formats = concat!(env!("CARGO_MANIFEST_DIR"), "/../tcptrace-userspace/tests/formats");
+/// The event as RHEL 8 describes it.
+pub const RHEL_8: &str = include_str!("../../tcptrace-userspace/tests/formats/rhel-8.format");
+/// The event as RHEL 9 describes it.
+pub const RHEL_9: &str = include_str!("../../tcptrace-userspace/tests/formats/rhel-9.format");
+
+/// Has tracefs describe the event so. The event stays this kernel's, so what a tracer then prints means nothing.
+pub fn described(text: &str) -> String {
     let event = "/sys/kernel/tracing/events/sock/inet_sock_set_state";
     format!(
         "{{ {TRACEFS}; }} && id=$(cat {event}/id) && \
          mount -t tmpfs none /sys/kernel/tracing && mkdir -p {event} && echo $id > {event}/id && \
-         cp '{formats}/{kernel}.format' {event}/format"
+         cat > {event}/format <<'END'\n{text}\nEND\n"
     )
 }
 
@@ -40,7 +43,7 @@ pub fn under(preparation: &str, wrapper: &str) -> Command {
 /// The same, of a program that is to be added with its arguments.
 pub fn prepared(preparation: &str, wrapper: &str) -> Command {
     let mut command = Command::new("unshare");
-    let script = format!("{{ {preparation}; }} || exit 99; exec {wrapper} \"$0\" \"$@\"");
+    let script = format!("{{ {preparation}\n}} || exit 99; exec {wrapper} \"$0\" \"$@\"");
     command.args(["--mount", "sh", "-c", &script]);
     command
 }

@@ -3,7 +3,9 @@
 use serde_json::Value;
 use tcptrace_tests::{
     host,
-    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, TRACEFS, format_of, prepared, under},
+    lacking::{
+        CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, RHEL_8, RHEL_9, TRACEFS, described, prepared, under,
+    },
     machine::{is_root, public_copy, release},
     process::output,
 };
@@ -98,13 +100,13 @@ fn what_is_not_understood_is_named() {
     let report = Report::of(under(CUT_BTF, ""), &[]);
     assert_eq!((report.code, &report.json["hook"]), (Some(0), &Value::from("tracepoint")));
     assert!(report.found("btf").contains("damaged"), "{}", report.row("btf"));
-    let report = Report::of(under(&format!("{CUT_BTF}; {}", format_of("rhel-8")), ""), &[]);
+    let report = Report::of(under(&format!("{CUT_BTF}; {}", described(RHEL_8)), ""), &[]);
     assert_eq!((report.code, &report.json["hook"]), (Some(1), &Value::Null));
     assert!(report.found("tracepoint").contains("saddr_v6"), "{}", report.row("tracepoint"));
     let verdict = report.json["verdict"].as_str().expect("a text");
     assert!(verdict.contains("damaged") && verdict.contains("saddr_v6"), "both: {verdict}");
     // The layout of RHEL 9 is one that a program can be made for.
-    assert_eq!(Report::of(under(&format_of("rhel-9"), ""), &[]).status("tracepoint"), "ok");
+    assert_eq!(Report::of(under(&described(RHEL_9), ""), &[]).status("tracepoint"), "ok");
 }
 
 /// As root, tracefs is mounted for the process alone; with two capabilities it is not, and nobody needs it.

@@ -11,7 +11,7 @@ use tcptrace_tests::{
 
 use crate::{
     syn,
-    victim::{RETRIES, Victim, ends, netns_of_syns, poll, stop},
+    victim::{RETRIES, Victim, ends, poll, stop},
 };
 
 both_hooks!(
@@ -67,9 +67,7 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
     assert_eq!(told.number("followed/retransmits"), sent_again, "{}", told.summary);
     assert_eq!(told.netstat("ListenDrops"), dropped);
     for line in &told.lines {
-        if netns_of_syns() {
-            assert_eq!(line["netns"], victim.world.namespace.inode(), "{line}");
-        }
+        assert_eq!(line["netns"], victim.world.namespace.inode(), "{line}");
         assert_eq!(line["owner"]["pid"], std::process::id(), "the listener's owner: {line}");
     }
     for line in told.of("begin") {

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, thread::sleep, time::Duration};
 use serde_json::Value;
 use tcptrace_tests::{
     both_hooks,
-    machine::{Hook, is_root, skip},
+    machine::{Hook, is_root},
     net::{self, Family},
     netns::V4,
     tracer::Tracer,
@@ -13,7 +13,7 @@ use tcptrace_tests::{
 
 use crate::{
     syn,
-    victim::{Victim, accounts, netns_of_syns, poll, stop, told},
+    victim::{Victim, accounts, poll, stop, told},
 };
 
 both_hooks!(honest_clients, reset_by_the_peer, accept_queue_is_full, filtered, counted_only, after_count);
@@ -115,9 +115,6 @@ fn accept_queue_is_full(hook: Hook, name: &str) {
 fn filtered(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
-    }
-    if !netns_of_syns() {
-        return skip(name, "the kernel does not tell the namespace of a SYN (Linux 5.15 does)");
     }
     let own_pid = std::process::id().to_string();
     let victim = Victim::new();

@@ -11,7 +11,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tcptrace_tests::{
-    machine::{self, Hook},
+    machine::Hook,
     netns::sysctl,
     process::{Running, output, tool},
     tracer::{Report, Tracer},
@@ -23,11 +23,6 @@ pub(crate) struct Victim {
     pub(crate) world: World,
     /// A namespace is found by its processes, as those of containers are.
     _resident: Running,
-}
-
-/// Whether the kernel tells the network namespace of a SYN.
-pub(crate) fn netns_of_syns() -> bool {
-    machine::release() >= (5, 15)
 }
 
 /// SYN-ACKs sent again in the namespace of a [`Victim`]: the third timer is not waited for.
@@ -53,10 +48,8 @@ impl Victim {
 
     /// A tracer of this namespace, JSON.
     pub(crate) fn trace(&self, hook: Hook, arguments: &[&str]) -> Tracer {
-        let (netns, ports) = (self.world.namespace.inode().to_string(), self.world.slot.ports());
-        let ports = format!("{}-{}", ports.start(), ports.end());
-        let filter = if netns_of_syns() { ["--netns", &netns] } else { ["-L", &ports] };
-        Tracer::start(hook, &[&["-o", "json"], &filter[..], arguments].concat())
+        let netns = self.world.namespace.inode().to_string();
+        Tracer::start(hook, &[&["-o", "json", "--netns", &netns], arguments].concat())
     }
 
     /// What `ss` has in SYN-RECV: local and remote end.

@@ -90,7 +90,7 @@ fn test(store: &Store, kernel: &Kernel, programs: &Programs, table: &mut Table) 
     let emulator = store.emulator(kernel.arch)?;
     let tools = store.tools(kernel.arch)?;
     let initrd = store.cache.join(format!("{}.cpio", kernel.name));
-    write_image(&initrd, &tools, &unpacked, programs)?;
+    write_image(&initrd, &tools, &unpacked, (kernel, programs))?;
     let boot = machine::Boot {
         arch: kernel.arch,
         emulator: &emulator,
@@ -122,7 +122,7 @@ fn environment(kernel: &Kernel) -> Vec<String> {
     ]
 }
 
-fn write_image(file: &Path, tools: &Path, kernel: &Path, programs: &Programs) -> Result<()> {
+fn write_image(file: &Path, tools: &Path, kernel: &Path, (of, programs): (&Kernel, &Programs)) -> Result<()> {
     let mut image = Image::create(file)?;
     image.tree(tools)?;
     for (number, (name, module)) in Modules::find(kernel)?.with_dependencies(&MODULES)?.iter().enumerate() {
@@ -132,7 +132,8 @@ fn write_image(file: &Path, tools: &Path, kernel: &Path, programs: &Programs) ->
     for (name, path) in &programs.tools {
         image.program(&format!("usr/bin/{name}"), path)?;
     }
-    for (name, path) in &programs.tests {
+    let tests = programs.tests.iter().filter(|(name, _)| !of.without.contains(name));
+    for (name, path) in tests {
         image.program(&format!("{}/{name}", image::TESTS), path)?;
     }
     image.finish()

@@ -44,6 +44,7 @@ pub mod netns;
 pub mod process;
 pub mod resets;
 pub mod slot;
+pub mod syn;
 pub mod tracefs;
 pub mod tracer;
 pub mod transition;

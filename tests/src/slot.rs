@@ -7,7 +7,7 @@ use std::{fs::File, ops::RangeInclusive};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::host::locks;
+use crate::{host::locks, world::Ports};
 
 /// Below the ephemeral ports of the host, above everything usual.
 const FIRST_PORT: u16 = 12_000;
@@ -44,6 +44,11 @@ impl Slot {
     pub fn port(&self, index: u16) -> u16 {
         assert!(index < EPHEMERAL, "a slot has {EPHEMERAL} ports to bind");
         self.first() + index
+    }
+
+    /// Those to bind, for what runs in a namespace.
+    pub fn ports_to_bind(&self) -> Ports {
+        Ports::from(self.port(0))
     }
 
     /// All ports, those to bind and the ephemeral ones.

@@ -29,6 +29,11 @@ pub struct Ports {
 }
 
 impl Ports {
+    /// Forty from here on.
+    pub(crate) const fn from(first: u16) -> Self {
+        Self { first }
+    }
+
     /// A port of our own to bind, `index` below 40.
     pub fn port(self, index: u16) -> u16 {
         assert!(index < 40, "a slot has 40 ports to bind");
@@ -85,7 +90,7 @@ impl World {
 
     /// Ports for scenarios.
     pub fn ports(&self) -> Ports {
-        Ports { first: self.slot.port(0) }
+        self.slot.ports_to_bind()
     }
 
     /// Waits until tracefs has `least` transitions or more, and no more come.

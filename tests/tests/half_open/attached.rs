@@ -7,12 +7,10 @@ use nix::sys::signal::Signal;
 use tcptrace_tests::{
     machine::{Hook, is_root},
     net::{self, Family},
+    syn,
 };
 
-use crate::{
-    syn,
-    victim::{Victim, stop},
-};
+use crate::victim::{Victim, stop};
 
 /// The ids of the programs that a process has loaded.
 fn programs_of(pid: u32) -> BTreeSet<u32> {

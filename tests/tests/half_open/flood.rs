@@ -7,12 +7,10 @@ use tcptrace_tests::{
     machine::{Hook, is_root, is_slow},
     net::{self, Family},
     netns::sysctl,
+    syn,
 };
 
-use crate::{
-    syn,
-    victim::{RETRIES, Victim, ends, poll, stop},
-};
+use crate::victim::{RETRIES, Victim, ends, poll, stop};
 
 both_hooks!(
     flood_v4,

@@ -8,13 +8,11 @@ use tcptrace_tests::{
     machine::{Hook, is_root},
     net::{self, Family},
     netns::V4,
+    syn,
     tracer::Tracer,
 };
 
-use crate::{
-    syn,
-    victim::{Victim, accounts, poll, stop, told},
-};
+use crate::victim::{Victim, accounts, poll, stop, told};
 
 both_hooks!(honest_clients, reset_by_the_peer, accept_queue_is_full, filtered, counted_only, after_count);
 
@@ -89,6 +87,7 @@ fn accept_queue_is_full(hook: Hook, name: &str) {
         listener.listen(0).expect("listen");
         // The queue takes one more than it says.
         let served = net::connect(address);
+        net::wait_for_child(&listener);
         let clients: Vec<_> = (0..3)
             .map(|_| {
                 let client = net::socket(address);

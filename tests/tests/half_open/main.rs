@@ -5,5 +5,4 @@ mod attached;
 mod flood;
 mod handshake;
 mod poll;
-mod syn;
 mod victim;

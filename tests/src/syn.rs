@@ -14,7 +14,7 @@ const SYN: u8 = 0x02;
 const RAW: i32 = 255;
 
 /// A spoofed source: `number` makes it another one.
-pub(crate) fn source(v6: bool, number: u16) -> SocketAddr {
+pub fn source(v6: bool, number: u16) -> SocketAddr {
     let [high, low] = number.to_be_bytes();
     let port = 10_000 + u16::from(high);
     if v6 {
@@ -25,7 +25,7 @@ pub(crate) fn source(v6: bool, number: u16) -> SocketAddr {
 }
 
 /// Sends `count` SYNs, at most a few thousand, each from another source.
-pub(crate) fn flood(target: SocketAddr, count: u16) {
+pub fn flood(target: SocketAddr, count: u16) {
     assert!(count <= 5_000, "a bounded flood");
     for number in 0..count {
         send(source(target.is_ipv6(), number), target);
@@ -37,7 +37,7 @@ pub(crate) fn flood(target: SocketAddr, count: u16) {
 }
 
 /// Sends one SYN.
-pub(crate) fn send(from: SocketAddr, to: SocketAddr) {
+pub fn send(from: SocketAddr, to: SocketAddr) {
     let segment = segment(from, to);
     let (domain, packet) = match (from.ip(), to.ip()) {
         (IpAddr::V4(source), IpAddr::V4(target)) => (Domain::IPV4, v4(source, target, &segment)),

@@ -13,6 +13,8 @@ pub mod cli;
 pub mod clock;
 pub mod close;
 pub mod decode;
+pub mod detect;
+pub mod diagnose;
 pub mod doctor;
 pub mod event;
 pub mod half_open;

@@ -6,6 +6,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
     colour::Colour,
+    diagnose::DiagnoseArgs,
     doctor::DoctorArgs,
     filter::{FilterArgs, state_bits},
     life::LifeArgs,
@@ -48,6 +49,8 @@ pub enum Command {
     Sockets(SocketsArgs),
     /// Print every connection when it has ended: how long it lived, what it carried, and why it ended
     Life(LifeArgs),
+    /// Watch the host for a while, and say what is wrong, who causes it, and what to do
+    Diagnose(DiagnoseArgs),
     /// Tell what works on this host, what does not and why, and what it costs
     Doctor(DoctorArgs),
     /// Print a completion script for a shell

@@ -2,6 +2,7 @@
 
 mod args;
 mod colour;
+mod diagnose;
 mod doctor;
 mod filter;
 mod life;
@@ -20,6 +21,7 @@ use clap::{CommandFactory as _, Parser as _};
 
 pub use args::{Args, CaptureArgs, Command, TraceArgs};
 pub use colour::Colour;
+pub use diagnose::DiagnoseArgs;
 pub use doctor::{DoctorArgs, DoctorFormat};
 pub use filter::FilterArgs;
 pub use life::LifeArgs;
@@ -43,6 +45,7 @@ pub fn main() -> ExitCode {
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
         Some(Command::Life(life_args)) => run(life_args.settings(), None),
+        Some(Command::Diagnose(diagnose_args)) => diagnose::run(&diagnose_args),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
         None => run_trace(&args.trace),
     };

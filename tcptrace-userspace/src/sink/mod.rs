@@ -3,6 +3,7 @@
 mod columns;
 mod csv;
 mod csv_put;
+pub mod findings;
 mod half_open;
 mod json;
 mod json_half_open;

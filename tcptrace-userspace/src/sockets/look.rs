@@ -2,10 +2,11 @@
 
 use std::{fmt, panic::resume_unwind, thread};
 
-use super::{Owners, Settings, order};
+use super::{Owners, order};
 use crate::{
     process::{HolderReader, Processes},
-    snapshot::{self, Namespace, Request, Snapshot, SnapshotError, Socket},
+    snapshot::{self, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
+    wanted::Wanted,
 };
 
 /// What was seen.
@@ -57,22 +58,31 @@ impl fmt::Display for Gaps {
     }
 }
 
-/// What one look leaves to the next.
-#[derive(Default)]
-pub(super) struct Memory {
+/// Looks again and again.
+pub struct Looker {
+    wanted: Wanted,
+    netns: Option<Netns>,
     /// Opened by the first look, at the same time as it reads the sockets.
     holders: Option<HolderReader>,
     processes: Processes,
 }
 
-impl Look {
+impl Looker {
+    /// For the wanted sockets, of one network namespace or of all.
+    pub fn new(wanted: Wanted, netns: Option<Netns>) -> Self {
+        Self { wanted, netns, holders: None, processes: Processes::new() }
+    }
+
     /// Looks.
-    pub(super) fn take(settings: &Settings, memory: &mut Memory) -> Result<Self, SnapshotError> {
-        let wanted = &settings.wanted;
-        let request = Request { netns: settings.netns.clone(), states: wanted.asked_states() };
+    ///
+    /// # Errors
+    /// [`SnapshotError`], when there is nothing to be seen at all.
+    pub fn look(&mut self) -> Result<Look, SnapshotError> {
+        let Self { wanted, netns, holders, processes } = self;
+        let request = Request { netns: netns.clone(), states: wanted.asked_states() };
         // Finding the holders takes about as long as reading the sockets.
         let (snapshot, holders) = thread::scope(|scope| {
-            let holders = scope.spawn(|| memory.holders.get_or_insert_with(HolderReader::open).read());
+            let holders = scope.spawn(|| holders.get_or_insert_with(HolderReader::open).read());
             (snapshot::take(&request), holders.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
@@ -80,9 +90,9 @@ impl Look {
         let mut owners = Owners::new(holders, &sockets);
         sockets.retain(|socket| wanted.passes(socket, &owners));
         order::sort(&mut sockets);
-        owners.identify(&sockets, &mut memory.processes);
+        owners.identify(&sockets, processes);
         let gaps = gaps_of(gaps, &sockets, &owners);
-        Ok(Self { hidden: all - sockets.len(), sockets, owners, namespaces, gaps })
+        Ok(Look { hidden: all - sockets.len(), sockets, owners, namespaces, gaps })
     }
 }
 

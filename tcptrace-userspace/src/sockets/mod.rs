@@ -12,7 +12,7 @@ use std::{io, time::Duration};
 use thiserror::Error;
 
 pub use groups::{By, Group, Key};
-pub use look::{Gaps, Look};
+pub use look::{Gaps, Look, Looker};
 pub use owners::{Owner, Owners};
 
 use crate::{

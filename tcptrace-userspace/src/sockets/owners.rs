@@ -72,6 +72,11 @@ impl Owners {
         })
     }
 
+    /// What an owner is; `None` when it ended just now.
+    pub fn process(&self, pid: u32) -> Option<&Arc<Process>> {
+        self.processes.get(&pid)?.as_ref()
+    }
+
     /// Whether one of them is `pid`.
     pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
         self.holders(socket).0.iter().any(|holder| holder.pid == pid)

@@ -10,7 +10,7 @@ use tokio::{
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Error, Look, Outcome, Settings, look::Memory};
+use super::{Error, Looker, Outcome, Settings};
 use crate::{
     clock::{Clock, monotonic_ns},
     sink::sockets::{self, Seen, Style},
@@ -24,7 +24,7 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[J";
 
 /// Looks once.
 pub(super) fn show(settings: &Settings) -> Result<Outcome, Error> {
-    round(settings, &mut Memory::default(), b"")
+    round(settings, &mut looker(settings), b"")
 }
 
 /// Looks every `period`, until a signal.
@@ -36,7 +36,7 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
         let mut hangup = signal(SignalKind::hangup()).map_err(Error::Setup)?;
         let mut tick = interval(period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut memory = Memory::default();
+        let mut looker = looker(settings);
         let mut outcome = Outcome::Complete;
         let mut before = if io::stdout().is_terminal() { CLEAR } else { b"" };
         loop {
@@ -45,7 +45,7 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
                 _ = interrupt.recv() => return Ok(outcome),
                 _ = terminate.recv() => return Ok(outcome),
                 _ = hangup.recv() => return Ok(outcome),
-                _ = tick.tick() => match round(settings, &mut memory, before)? {
+                _ = tick.tick() => match round(settings, &mut looker, before)? {
                     Outcome::OutputClosed => return Ok(Outcome::OutputClosed),
                     Outcome::Gaps => outcome = Outcome::Gaps,
                     Outcome::Complete => {}
@@ -58,11 +58,15 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
     })
 }
 
+fn looker(settings: &Settings) -> Looker {
+    Looker::new(settings.wanted.clone(), settings.netns.clone())
+}
+
 /// Looks, and writes what was seen: the table behind `before` on standard output, the sum and what lacks on standard
 /// error.
-fn round(settings: &Settings, memory: &mut Memory, before: &[u8]) -> Result<Outcome, Error> {
+fn round(settings: &Settings, looker: &mut Looker, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
-    let look = Look::take(settings, memory)?;
+    let look = looker.look()?;
     let end_ns = monotonic_ns();
     let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: Clock::calibrate() };
     match write(settings, &seen, before) {

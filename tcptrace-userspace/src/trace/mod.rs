@@ -20,12 +20,13 @@ use std::{
 };
 
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::{
     bpf::{self, Feature},
     clock::{Clock, monotonic_ns},
     record::{Record, Summary},
-    sink::{self, Format, Style, TimeColumn, View},
+    sink::{self, Format, Sink, Style, TimeColumn, View},
     snapshot::Netns,
     text::Escaped,
     tracker::{self, Tracker},
@@ -107,31 +108,72 @@ pub enum Error {
 /// # Errors
 /// [`enum@Error`].
 pub fn run(settings: &Settings) -> Result<Outcome, Error> {
+    let destination = |clock, start_ns| {
+        let style = Style {
+            format: settings.format,
+            view: settings.view,
+            time: settings.time,
+            colour: settings.colour,
+            clock,
+            zone: jiff::tz::TimeZone::system(),
+            start_ns,
+        };
+        // Nothing follows the header when transitions are only counted.
+        Writer::start(sink::sink(&style), io::stdout(), !settings.bpf.count_only)
+    };
+    let begun = |tracer: &bpf::Tracer| {
+        if let Some(by) = settings.half_open {
+            announce_half_open(tracer, by);
+        }
+        announce(tracer, settings.view);
+    };
+    let (end, summary, output) = session(settings, destination, begun, &Notify::new())?;
+    match output {
+        _ if end == End::OutputClosed => return Ok(Outcome::OutputClosed),
+        writer::Ending::Closed => return Ok(Outcome::OutputClosed),
+        writer::Ending::Failed(error) => {
+            summary::print(&summary, settings.bpf.count_only);
+            return Err(Error::Output(error));
+        }
+        writer::Ending::Complete | writer::Ending::Stalled => {
+            summary::print(&summary, settings.bpf.count_only);
+        }
+    }
+    Ok(Outcome::Done(Box::new(summary)))
+}
+
+/// Traces into `sink`, which keeps what it needs, until a signal, the duration or `stop` ends it. `begun` is called once
+/// the kernel side is attached. Returns the account.
+///
+/// # Errors
+/// [`enum@Error`].
+pub fn watch(
+    settings: &Settings,
+    sink: Box<dyn Sink>,
+    begun: impl FnOnce(&bpf::Tracer),
+    stop: &Notify,
+) -> Result<Summary, Error> {
+    let destination = |_, _| Writer::start(sink, io::sink(), false);
+    session(settings, destination, begun, stop).map(|(_, summary, _)| summary)
+}
+
+/// A trace from beginning to end. `destination` makes the writer, from the clock and the time of the beginning.
+fn session(
+    settings: &Settings,
+    destination: impl FnOnce(Clock, u64) -> io::Result<Writer>,
+    begun: impl FnOnce(&bpf::Tracer),
+    stop: &Notify,
+) -> Result<(End, Summary, writer::Ending), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     // From here on, signals end the trace with its account, also one that comes while it begins.
     let signals = Signals::install(&runtime).map_err(Error::Setup)?;
-    let zone = jiff::tz::TimeZone::system();
     let clock = Clock::calibrate();
     let tracer = bpf::load(&settings.bpf)?;
     let start_ns = monotonic_ns();
-    let style = Style {
-        format: settings.format,
-        view: settings.view,
-        time: settings.time,
-        colour: settings.colour,
-        clock,
-        zone,
-        start_ns,
-    };
-    // Nothing follows the header when transitions are only counted.
-    let header = !settings.bpf.count_only;
-    let writer = Writer::start(sink::sink(&style), io::stdout(), header).map_err(Error::Setup)?;
+    let writer = destination(clock, start_ns).map_err(Error::Setup)?;
     let half_open = settings.half_open.map(|_| half_open::Side::start(settings, &tracer)).transpose();
     let half_open = half_open.map_err(Error::Setup)?;
-    if let Some(by) = settings.half_open {
-        announce_half_open(&tracer, by);
-    }
-    announce(&tracer, settings.view);
+    begun(&tracer);
 
     let features = tracer.features();
     let tracker = Tracker::new(tracker::Options {
@@ -139,7 +181,7 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
         lports: settings.bpf.lports.clone(),
         filter: settings.bpf.filter,
         reset_reasons: tracer.reset_reasons().clone(),
-        retransmits: tracer.features().has(Feature::Retransmits),
+        retransmits: features.has(Feature::Retransmits),
         infer: settings.infer,
         cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
     });
@@ -157,21 +199,9 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
     let identities = (settings.format != Format::Text).then(Identities::new);
     let outgoing = Outgoing::new(settings.view, settings.count);
     let mut reader = Reader::new(tracer, tracker, writer, outgoing, (lists, identities, half_open));
-    let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration))?;
-
+    let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;
-    match output {
-        _ if end == End::OutputClosed => return Ok(Outcome::OutputClosed),
-        writer::Ending::Closed => return Ok(Outcome::OutputClosed),
-        writer::Ending::Failed(error) => {
-            summary::print(&summary, settings.bpf.count_only);
-            return Err(Error::Output(error));
-        }
-        writer::Ending::Complete | writer::Ending::Stalled => {
-            summary::print(&summary, settings.bpf.count_only);
-        }
-    }
-    Ok(Outcome::Done(Box::new(summary)))
+    Ok((end, summary, output))
 }
 
 /// Tells on standard error that tracing has begun: scripts wait for it.

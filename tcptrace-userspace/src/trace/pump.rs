@@ -6,6 +6,7 @@ use tokio::{
     io::Interest,
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
+    sync::Notify,
     time::{Interval, MissedTickBehavior, interval, sleep},
 };
 
@@ -61,6 +62,7 @@ pub(super) async fn pump(
     reader: &mut Reader,
     mut signals: Signals,
     duration: Option<Duration>,
+    stop: &Notify,
 ) -> Result<End, Error> {
     let ring = reader.wakeups().map_err(Error::Setup)?;
     let mut drain = every(DRAIN_EVERY);
@@ -73,6 +75,7 @@ pub(super) async fn pump(
     while step != Step::Stop {
         step = tokio::select! {
             () = signals.any() => return Ok(End::Asked),
+            () = stop.notified() => return Ok(End::Asked),
             () = &mut end => return Ok(End::Asked),
             () = &mut closed => return Ok(End::OutputClosed),
             _ = check.tick() => reader.check()?,

@@ -1,0 +1,147 @@
+//! `tcptrace diagnose`.
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+
+use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, print, values};
+use crate::{
+    bpf::{self, DEFAULT_BUFFER, Hook},
+    detect::{self, Expected, REGISTRY, Severity, Thresholds},
+    diagnose::{self, Settings, Verdict},
+    sink::{
+        self, TimeColumn, View,
+        findings::{self, Format},
+    },
+    trace::{self, HalfOpenBy},
+};
+
+/// Exit code: something was found.
+const FOUND: u8 = 3;
+
+const EXIT_CODES: &str = "\
+Exit codes: 0 nothing is wrong, 1 error, 2 wrong usage, 3 findings at or above --fail-on, 4 nothing was found but not
+everything could be seen (the report says what).";
+
+/// Options of `diagnose`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXIT_CODES)]
+pub struct DiagnoseArgs {
+    /// Watch for this time, such as 30s or 5m; a bare number is seconds
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
+    pub duration: Duration,
+    /// End with the first finding at or above --fail-on
+    #[arg(long)]
+    pub until_finding: bool,
+    /// Output format
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: Format,
+    /// Colour: auto is on a terminal, unless NO_COLOR is set
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Colour,
+    /// Only findings of these kinds, such as close-wait-leak,syn-flood
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = ids())]
+    pub only: Vec<String>,
+    /// No findings of these kinds
+    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = ids())]
+    pub skip: Vec<String>,
+    /// Findings from this severity on make the exit code 3
+    #[arg(long, value_enum, default_value_t = Severity::Warning, value_name = "SEVERITY")]
+    pub fail_on: Severity,
+    /// The only listeners that there should be: ports, or programs with their ports, such as 22,nginx:80
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub expect_listen: Vec<Expected>,
+    /// Thresholds from a TOML file; --print-config shows what there is
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Print all thresholds with their meaning, and end
+    #[arg(long)]
+    pub print_config: bool,
+
+    /// Which sockets.
+    #[command(flatten)]
+    pub filter: FilterArgs,
+
+    /// How to hook the kernel [default: the best that works]
+    #[arg(long, value_enum, value_name = "HOOK", help_heading = "Limits")]
+    pub hook: Option<Hook>,
+    /// Sockets to remember at most
+    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    pub max_connections: u32,
+}
+
+/// All kinds of findings.
+fn ids() -> clap::builder::PossibleValuesParser {
+    REGISTRY.iter().flat_map(|entry| entry.ids).into()
+}
+
+impl DiagnoseArgs {
+    fn thresholds(&self) -> anyhow::Result<Thresholds> {
+        let Some(file) = &self.config else { return Ok(Thresholds::default()) };
+        let shown = file.display();
+        let text = std::fs::read_to_string(file).with_context(|| format!("--config {shown}"))?;
+        Thresholds::parse(&text).with_context(|| format!("--config {shown}"))
+    }
+
+    fn settings(&self, thresholds: Thresholds) -> anyhow::Result<Settings> {
+        let bpf = bpf::Options {
+            hook: self.hook,
+            filter: self.filter.filter()?,
+            lports: self.filter.lports(),
+            rports: self.filter.rports(),
+            buffer: DEFAULT_BUFFER,
+            count_only: false,
+            half_open: true,
+            max_connections: self.max_connections,
+            verbose: false,
+        };
+        let trace = trace::Settings {
+            bpf,
+            infer: true,
+            snapshot: true,
+            netns: self.filter.netns()?,
+            half_open: Some(HalfOpenBy::Events),
+            // That of people would do without what processes are.
+            format: sink::Format::Wide,
+            view: View::Transitions,
+            time: TimeColumn::Millis,
+            colour: false,
+            duration: Some(self.duration),
+            count: None,
+        };
+        let expected = (!self.expect_listen.is_empty()).then(|| self.expect_listen.clone());
+        let detect =
+            detect::Options { thresholds, expected, only: self.only.clone(), skip: self.skip.clone() };
+        Ok(Settings { trace, detect, fail_on: self.fail_on, until_finding: self.until_finding })
+    }
+}
+
+/// Watches and reports; the exit code tells the verdict.
+pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
+    let checked = args.thresholds().and_then(|thresholds| Ok((thresholds, args.settings(thresholds)?)));
+    let (thresholds, settings) = match checked {
+        Ok(checked) => checked,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+            return Ok(USAGE);
+        }
+    };
+    if args.print_config {
+        return print(thresholds.explained().as_bytes());
+    }
+    let begun = || {
+        let watch = humantime::format_duration(args.duration);
+        let _ = writeln!(io::stderr(), "Watching for {watch}; Ctrl-C ends it early and reports.");
+    };
+    let report = diagnose::run(&settings, begun)?;
+    print(findings::render(&report, args.output, args.color.wanted()).as_bytes())?;
+    Ok(match report.verdict {
+        Verdict::Healthy => 0,
+        Verdict::Findings => FOUND,
+        Verdict::Insufficient => LOSSY,
+    })
+}

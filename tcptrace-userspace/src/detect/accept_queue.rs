@@ -1,0 +1,132 @@
+//! `accept-queue-overflow`: connections are complete, and the program does not accept them in time.
+//!
+//! A listener's queue holds what `accept()` has not taken yet (`sk_ack_backlog`); once it is longer than `listen()` allowed
+//! (`sk_max_ack_backlog`), the kernel turns clients away and counts `ListenOverflows` (`tcp_v4_syn_recv_sock()`).
+
+use std::{collections::HashMap, net::IpAddr};
+
+use super::{
+    Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
+    culprits::{many, share},
+    thresholds,
+};
+use crate::state::State;
+
+const ID: &str = "accept-queue-overflow";
+
+/// Namespace, address, port.
+type End = (Option<u32>, IpAddr, u16);
+
+pub(super) struct AcceptQueue {
+    thresholds: thresholds::AcceptQueue,
+    listeners: HashMap<End, Listener>,
+    /// `ListenOverflows` at the first look and at the last, by namespace.
+    overflows: HashMap<Option<u32>, (u64, u64)>,
+}
+
+struct Listener {
+    owners: Vec<Who>,
+    backlog: u32,
+    /// The longest queue that was seen, and how many looks found it full.
+    longest: u32,
+    full: u64,
+    looks: u64,
+    /// What the socket itself dropped, at the first look and at the last.
+    drops: (u32, u32),
+}
+
+impl AcceptQueue {
+    pub(super) fn new(options: &Options) -> Self {
+        let thresholds = options.thresholds.accept_queue_overflow;
+        Self { thresholds, listeners: HashMap::new(), overflows: HashMap::new() }
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        for (netns, namespace) in &sample.namespaces {
+            if let Some(count) = namespace.counters.get("ListenOverflows") {
+                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
+            }
+        }
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {
+            let socket = &seen.socket;
+            let drops = socket.drops.unwrap_or(0);
+            let listener =
+                self.listeners.entry((socket.netns, socket.laddr, socket.lport)).or_insert(Listener {
+                    owners: Vec::new(),
+                    backlog: 0,
+                    longest: 0,
+                    full: 0,
+                    looks: 0,
+                    drops: (drops, drops),
+                });
+            listener.owners.clone_from(&seen.owners);
+            listener.backlog = socket.send_queue;
+            listener.longest = listener.longest.max(socket.recv_queue);
+            listener.full += u64::from(socket.recv_queue >= socket.send_queue.max(1));
+            listener.looks += 1;
+            listener.drops.1 = drops;
+        }
+    }
+
+    fn finding(&self, end: &End, listener: &Listener) -> Option<Finding> {
+        let (netns, laddr, lport) = *end;
+        let address = std::net::SocketAddr::new(laddr, lport);
+        let turned_away = self.overflows.get(&netns).map_or(0, |(first, last)| last.saturating_sub(*first));
+        let drops = listener.drops.1.saturating_sub(listener.drops.0);
+        let fill = share(u64::from(listener.longest), u64::from(listener.backlog.max(1)));
+        let overflows = listener.full > 0 && turned_away >= self.thresholds.overflows;
+        if !overflows && fill < self.thresholds.fill {
+            return None;
+        }
+        let program = listener.owners.first().map_or_else(|| "its program".to_owned(), ToString::to_string);
+        let summary = if overflows {
+            format!(
+                "{program} does not accept fast enough on {address}: its queue of {} was full, clients turned away {}",
+                listener.backlog,
+                many(turned_away, "time"),
+            )
+        } else {
+            format!(
+                "{program} lets connections wait on {address}: up to {} of the {} that its queue takes",
+                listener.longest, listener.backlog
+            )
+        };
+        let (severity, confidence) = match (overflows, listener.full == listener.looks) {
+            (true, true) => (Severity::Critical, Confidence::HIGH),
+            (true, false) => (Severity::Warning, Confidence::HIGH),
+            (false, true) => {
+                (Severity::Warning, Confidence::medium("clients that are turned away (ListenOverflows)"))
+            }
+            (false, false) => (Severity::Info, Confidence::medium("a longer watch: the queue stays full")),
+        };
+        let finding = Finding::new(ID, severity, confidence, summary)
+            .because("queue at its longest", listener.longest)
+            .because("backlog of listen()", listener.backlog)
+            .because("looks that found it full", format!("{} of {}", listener.full, listener.looks))
+            .because("ListenOverflows of the namespace, grown by", turned_away)
+            .because("dropped at this listener", drops)
+            .then(
+                "See the queue: Recv-Q waits, Send-Q is the backlog",
+                Some(format!("ss -tlnp sport = :{lport}")),
+            )
+            .then("Find out what the program waits for; it is what is slow", None)
+            .then(
+                "For bursts only: a longer backlog of listen(), and net.core.somaxconn as large",
+                Some("sysctl net.core.somaxconn".to_owned()),
+            )
+            .not("a SYN flood: there connections are half-open, here they are complete");
+        Some(Finding { owners: listener.owners.clone(), ..finding })
+    }
+}
+
+impl Detector for AcceptQueue {
+    fn take(&mut self, input: Input<'_>) {
+        if let Input::Sample(sample) = input {
+            self.look(sample);
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.listeners.iter().filter_map(|(end, listener)| self.finding(end, listener)).collect()
+    }
+}

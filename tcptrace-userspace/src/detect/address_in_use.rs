@@ -1,0 +1,103 @@
+//! `address-in-use`: a program cannot listen, since something else has the port.
+//!
+//! Where `bind()` succeeds and `listen()` does not (both with `SO_REUSEADDR`), the socket enters LISTEN and leaves it within
+//! the same system call (`inet_csk_listen_start()`). A `bind()` that fails makes no transition, and is not seen.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{Confidence, Detector, Finding, Input, Sample, Severity, Who, culprits::many};
+use crate::{
+    close::Cause,
+    record::{Record, Transition},
+    state::State,
+};
+
+const ID: &str = "address-in-use";
+
+/// Namespace and port.
+type Port = (Option<u32>, u16);
+
+#[derive(Default)]
+pub(super) struct AddressInUse {
+    failed: HashMap<Port, Failed>,
+    /// Who listens, and how many wait in TIME_WAIT, at the last look.
+    holders: HashMap<Port, (Vec<Who>, u64)>,
+}
+
+struct Failed {
+    address: IpAddr,
+    count: u64,
+    who: Option<Who>,
+}
+
+impl AddressInUse {
+    fn transition(&mut self, transition: &Transition) {
+        let event = &transition.event;
+        if transition.closing.as_ref().and_then(|closing| closing.cause) == Some(Cause::AddressInUse) {
+            let failed = self.failed.entry((event.netns, event.lport)).or_insert(Failed {
+                address: event.laddr,
+                count: 0,
+                who: None,
+            });
+            failed.count += 1;
+            failed.who = transition.owner.as_ref().map(Who::of_owner).or(failed.who.take());
+        }
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        self.holders.clear();
+        for seen in &sample.sockets {
+            let socket = &seen.socket;
+            let (listening, waiting) = self.holders.entry((socket.netns, socket.lport)).or_default();
+            match socket.state {
+                State::LISTEN => listening.extend(seen.owners.iter().cloned()),
+                State::TIME_WAIT => *waiting += 1,
+                _ => {}
+            }
+        }
+    }
+
+    fn finding(&self, port: &Port, failed: &Failed) -> Finding {
+        let address = SocketAddr::new(failed.address, port.1);
+        let (holders, waiting) = self.holders.get(port).cloned().unwrap_or_default();
+        let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
+        let holder = match (holders.first(), waiting) {
+            (Some(who), _) => format!("{who} listens there"),
+            (None, 1..) => {
+                format!("{} there in TIME_WAIT", many(waiting, "connection is").replace("iss", "s are"))
+            }
+            (None, 0) => "who had it is gone by now".to_owned(),
+        };
+        let summary = format!("{program} cannot listen on {address}: {holder}");
+        let confidence = if holders.is_empty() && waiting == 0 {
+            Confidence::medium("a look while it happens")
+        } else {
+            Confidence::HIGH
+        };
+        let finding = Finding::new(ID, Severity::Warning, confidence, summary)
+            .because("failed listen()", failed.count)
+            .because("in TIME_WAIT there", waiting)
+            .then("See who has it", Some(format!("ss -tanp sport = :{}", port.1)))
+            .then("Stop the other one, or let this one use another port", None)
+            .not("a listener that is closed again soon after, which takes longer than the system call");
+        let owners = holders.into_iter().chain(failed.who.clone()).collect();
+        Finding { owners, ..finding }
+    }
+}
+
+impl Detector for AddressInUse {
+    fn take(&mut self, input: Input<'_>) {
+        match input {
+            Input::Record(Record::Transition(transition)) => self.transition(transition),
+            Input::Record(_) => {}
+            Input::Sample(sample) => self.look(sample),
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.failed.iter().map(|(port, failed)| self.finding(port, failed)).collect()
+    }
+}

@@ -1,0 +1,118 @@
+//! `close-wait-leak`: the peer has closed, and the program of this host never does.
+//!
+//! Nothing in the kernel ends CLOSE_WAIT (RFC 9293, 3.6): only `close()` does. A busy program has some for moments; one
+//! that forgets them has them for ever, and more of them all the time.
+
+use std::collections::HashMap;
+
+use super::{
+    Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
+    culprits::{Culprits, many, seconds},
+    thresholds::CloseWaitLeak,
+};
+use crate::state::State;
+
+const ID: &str = "close-wait-leak";
+
+pub(super) struct CloseWait {
+    thresholds: CloseWaitLeak,
+    /// By process: how many it had at the first look, and what it has at the last.
+    processes: HashMap<u32, Process>,
+    looks: u64,
+}
+
+struct Process {
+    who: Who,
+    first: u64,
+    last: Last,
+}
+
+#[derive(Default)]
+struct Last {
+    all: u64,
+    forgotten: u64,
+    oldest_ns: u64,
+    unread: u64,
+    culprits: Culprits,
+}
+
+impl CloseWait {
+    pub(super) fn new(options: &Options) -> Self {
+        let thresholds = options.thresholds.close_wait_leak;
+        Self { thresholds, processes: HashMap::new(), looks: 0 }
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
+            let age_ns = seen.socket.age_at_least_ns.unwrap_or(0);
+            for owner in &seen.owners {
+                let (_, last) = now.entry(owner.pid).or_insert_with(|| (owner.clone(), Last::default()));
+                last.all += 1;
+                if age_ns >= self.thresholds.age_s * 1_000_000_000 {
+                    last.forgotten += 1;
+                    last.oldest_ns = last.oldest_ns.max(age_ns);
+                    last.unread += u64::from(seen.socket.recv_queue > 1);
+                    last.culprits.add(seen, false);
+                }
+            }
+        }
+        self.processes.retain(|pid, _| now.contains_key(pid));
+        let first_look = self.looks == 0;
+        for (pid, (who, last)) in now {
+            let first = if first_look { last.all } else { 0 };
+            let process =
+                self.processes.entry(pid).or_insert_with(|| Process { who, first, last: Last::default() });
+            process.last = last;
+        }
+        self.looks += 1;
+    }
+
+    fn finding(&self, process: &Process) -> Finding {
+        let Process { who, first, last } = process;
+        let grows = last.all > *first;
+        let severity = if last.forgotten >= self.thresholds.critical_count {
+            Severity::Critical
+        } else {
+            Severity::Warning
+        };
+        let confidence = if grows || last.oldest_ns >= 60_000_000_000 {
+            Confidence::HIGH
+        } else {
+            Confidence::medium("a longer watch: the number grows, or the same sockets stay")
+        };
+        let summary = format!(
+            "{who} has {} that the peer has closed, for {} and longer, and does not close {}",
+            many(last.forgotten, "connection"),
+            seconds(last.oldest_ns),
+            if last.forgotten == 1 { "it" } else { "them" },
+        );
+        let finding = Finding::new(ID, severity, confidence, summary)
+            .because("in CLOSE_WAIT", last.all)
+            .because("of these forgotten", last.forgotten)
+            .because("oldest, at least", seconds(last.oldest_ns))
+            .because("at the first look", first)
+            .because("with data that was never read", last.unread)
+            .then("See them", Some(format!("ss -tanp state close-wait | grep pid={},", who.pid)))
+            .then(
+                "Compare with the limit of open files",
+                Some(format!("ls /proc/{0}/fd | wc -l; grep 'open files' /proc/{0}/limits", who.pid)),
+            )
+            .then("Restart the program to free them; look in it for a path that ends without close()", None)
+            .not("a busy program, which has connections in CLOSE_WAIT for moments only");
+        Finding { owners: vec![who.clone()], ..last.culprits.name(finding) }
+    }
+}
+
+impl Detector for CloseWait {
+    fn take(&mut self, input: Input<'_>) {
+        if let Input::Sample(sample) = input {
+            self.look(sample);
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let leaks = self.processes.values().filter(|process| process.last.forgotten >= self.thresholds.count);
+        leaks.map(|process| self.finding(process)).collect()
+    }
+}

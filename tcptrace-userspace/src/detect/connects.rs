@@ -1,0 +1,300 @@
+//! `unreachable-destination`, `connection-refused`, `outbound-scan`: attempts to connect that fail.
+//!
+//! A SYN that nobody answers is sent again for two minutes (`net.ipv4.tcp_syn_retries`), so that attempts which have not
+//! failed yet are evidence as well, once their SYN was sent again. Where nobody listens, a reset comes at once (RFC 9293,
+//! 3.5.2). Few destinations again and again are a service that is gone; many destinations of one process are a scan.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    Confidence, Detector, Finding, Input, Options, Peer, Sample, Severity, Who,
+    culprits::{Culprits, many, share},
+    rank::Rank,
+    thresholds,
+};
+use crate::{
+    close::Cause,
+    record::{Record, Transition},
+    state::State,
+};
+
+/// Destinations of a process that are told apart.
+const TOLD_APART: usize = 65_536;
+
+type Destination = (IpAddr, u16);
+
+pub(super) struct Connects {
+    failed: thresholds::FailedConnects,
+    scan: thresholds::OutboundScan,
+    destinations: HashMap<Destination, Attempts>,
+    processes: HashMap<u32, Process>,
+    /// Of the last look: attempts whose SYN was sent again.
+    waiting: HashMap<Destination, Attempts>,
+}
+
+#[derive(Default)]
+struct Attempts {
+    connected: u64,
+    /// Without an answer, or with an ICMP error.
+    unreachable: u64,
+    refused: u64,
+    causes: Rank<&'static str>,
+    culprits: Culprits,
+}
+
+struct Process {
+    who: Who,
+    destinations: HashSet<Destination>,
+    connected: u64,
+    failed: u64,
+}
+
+impl Connects {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            failed: options.thresholds.failed_connects,
+            scan: options.thresholds.outbound_scan,
+            destinations: HashMap::new(),
+            processes: HashMap::new(),
+            waiting: HashMap::new(),
+        }
+    }
+
+    fn transition(&mut self, transition: &Transition) {
+        let event = &transition.event;
+        if event.old_state != State::SYN_SENT {
+            return;
+        }
+        let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
+        let (connected, refused, unreachable) = match (event.new_state, cause) {
+            (State::ESTABLISHED, _) => (1, 0, 0),
+            (State::CLOSE, Some(Cause::Refused)) => (0, 1, 0),
+            // Cancelled: the program gave up before there was an answer.
+            (
+                State::CLOSE,
+                Some(
+                    Cause::ConnectTimeout
+                    | Cause::HostUnreachable
+                    | Cause::NetUnreachable
+                    | Cause::ConnectCancelled,
+                ),
+            ) => (0, 0, 1),
+            _ => return,
+        };
+        let destination = (event.raddr, event.rport);
+        let attempts = self.destinations.entry(destination).or_default();
+        attempts.connected += connected;
+        attempts.refused += refused;
+        attempts.unreachable += unreachable;
+        if let Some(cause) = cause {
+            attempts.causes.add(cause.name());
+        }
+        let Some(owner) = &transition.owner else { return };
+        let who = Who::of_owner(owner);
+        attempts.culprits.owner(&who);
+        let process = self.processes.entry(who.pid).or_insert_with(|| Process {
+            who,
+            destinations: HashSet::new(),
+            connected: 0,
+            failed: 0,
+        });
+        process.connected += connected;
+        process.failed += refused + unreachable;
+        if process.destinations.len() < TOLD_APART {
+            process.destinations.insert(destination);
+        }
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        self.waiting.clear();
+        let waits = |seen: &&super::Seen| {
+            let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
+            seen.socket.state == State::SYN_SENT && again
+        };
+        for seen in sample.sockets.iter().filter(waits) {
+            let attempts = self.waiting.entry((seen.socket.raddr, seen.socket.rport)).or_default();
+            attempts.unreachable += 1;
+            attempts.culprits.add(seen, true);
+        }
+    }
+
+    /// Processes that knock everywhere, with the attempts that wait for an answer.
+    fn scanners(&self) -> Vec<(&Process, u64)> {
+        let mut waiting: HashMap<u32, HashSet<Destination>> = HashMap::new();
+        for (destination, attempts) in &self.waiting {
+            if let Some(who) = attempts.culprits.first_owner() {
+                waiting.entry(who.pid).or_default().insert(*destination);
+            }
+        }
+        let is_scan = |process: &Process, waiting: u64| {
+            let failed = process.failed + waiting;
+            let share = share(failed, failed + process.connected);
+            process.destinations.len() as u64 + waiting >= self.scan.destinations && share >= self.scan.failed
+        };
+        self.processes
+            .values()
+            .map(|process| (process, waiting.get(&process.who.pid).map_or(0, |all| all.len() as u64)))
+            .filter(|(process, waiting)| is_scan(process, *waiting))
+            .collect()
+    }
+
+    fn scan(process: &Process, waiting: u64) -> Finding {
+        let Process { who, destinations, connected, failed } = process;
+        let (mut addresses, mut ports): (Rank<IpAddr>, Rank<u16>) = Default::default();
+        for (address, port) in destinations {
+            addresses.add(*address);
+            ports.add(*port);
+        }
+        let of_ports = ports.distinct() > addresses.distinct();
+        let many_what = if of_ports {
+            format!("{} of {}", many(ports.distinct(), "port"), many(addresses.distinct(), "host"))
+        } else {
+            format!("{} on {}", many(addresses.distinct(), "host"), many(ports.distinct(), "port"))
+        };
+        let summary = format!(
+            "{who} tries {many_what}, and {} of {} attempts fail",
+            failed + waiting,
+            failed + waiting + connected
+        );
+        let finding = Finding::new(
+            "outbound-scan",
+            Severity::Critical,
+            Confidence::medium("what the program is for"),
+            summary,
+        )
+        .because("different destinations", destinations.len() as u64 + waiting)
+        .because("hosts", addresses.distinct())
+        .because("ports", ports.distinct())
+        .because("failed", failed)
+        .because("without an answer so far", waiting)
+        .because("connected", connected)
+        .then(
+            "Look what it is, and who started it",
+            Some(format!("ls -l /proc/{0}/exe; ps -o pid,ppid,user,lstart,args {0}", who.pid)),
+        )
+        .then("Stop it, and keep it for examination", Some(format!("kill -STOP {}", who.pid)))
+        .not("a service that is gone, which is few destinations again and again");
+        let peers = addresses.top(5).into_iter().map(|(address, count)| Peer { address, port: None, count });
+        Finding { owners: vec![who.clone()], peers: peers.collect(), ..finding }
+    }
+
+    fn failures(&self, scanned: &HashSet<Destination>) -> Vec<Finding> {
+        let none = Attempts::default();
+        let all: HashSet<Destination> =
+            self.destinations.keys().chain(self.waiting.keys()).copied().collect();
+        let mut findings = Vec::new();
+        for destination in all.difference(scanned) {
+            let attempts = self.destinations.get(destination).unwrap_or(&none);
+            let waiting = self.waiting.get(destination);
+            let unanswered = attempts.unreachable + waiting.map_or(0, |waiting| waiting.unreachable);
+            let all = attempts.connected + attempts.refused + unanswered;
+            let is_too_many =
+                |count: u64| count >= self.failed.count && share(count, all) >= self.failed.share;
+            if is_too_many(unanswered) {
+                findings.push(unreachable(*destination, attempts, waiting, (unanswered, all)));
+            }
+            if is_too_many(attempts.refused) {
+                findings.push(refused(*destination, attempts, all));
+            }
+        }
+        findings
+    }
+}
+
+fn unreachable(
+    (address, port): Destination,
+    attempts: &Attempts,
+    waiting: Option<&Attempts>,
+    (failed, all): (u64, u64),
+) -> Finding {
+    let destination = SocketAddr::new(address, port);
+    let waits = waiting.map_or(0, |waiting| waiting.unreachable);
+    let summary =
+        format!("{destination} cannot be reached: {failed} of {} get no answer", many(all, "attempt"));
+    let mut finding = Finding::new("unreachable-destination", Severity::Warning, Confidence::HIGH, summary)
+        .because("attempts", all)
+        .because("connected", attempts.connected)
+        .because("still waiting, with the SYN sent again", waits);
+    for (cause, count) in attempts.causes.top(5) {
+        finding = finding.because(cause, count);
+    }
+    let finding = finding
+        .then(
+            "Look for the route, and for who answers",
+            Some(format!("ip route get {address}; ping -c 3 {address}")),
+        )
+        .then(
+            "Look whether SYNs leave, and whether anything comes back",
+            Some(format!("tcpdump -ni any host {address} and port {port} -c 10")),
+        )
+        .then("A filter that drops without a word, on the way or there, looks the same", None)
+        .not("a service that is stopped: its host would refuse at once");
+    let culprits = if attempts.culprits.first_owner().is_some() {
+        &attempts.culprits
+    } else {
+        waiting.map_or(&attempts.culprits, |waiting| &waiting.culprits)
+    };
+    named(culprits, finding, (address, port), failed, waiting)
+}
+
+fn refused((address, port): Destination, attempts: &Attempts, all: u64) -> Finding {
+    let destination = SocketAddr::new(address, port);
+    let count = attempts.refused;
+    let summary = format!("{destination} refuses: {count} of {}", many(all, "attempt"));
+    let finding = Finding::new("connection-refused", Severity::Warning, Confidence::HIGH, summary)
+        .because("attempts", all)
+        .because("refused", count)
+        .because("connected", attempts.connected)
+        .then("On that host, look whether anything listens there", Some(format!("ss -tlnp sport = :{port}")))
+        .then("Start the service, or correct the address that the program has", None)
+        .not("an unreachable host, from which nothing comes back");
+    named(&attempts.culprits, finding, (address, port), count, None)
+}
+
+/// Names the processes that try, and the destination.
+fn named(
+    culprits: &Culprits,
+    finding: Finding,
+    (address, port): Destination,
+    count: u64,
+    waiting: Option<&Attempts>,
+) -> Finding {
+    let finding = culprits.name(finding);
+    let samples = match waiting {
+        Some(waiting) => waiting.culprits.name(finding.clone()).samples,
+        None => finding.samples.clone(),
+    };
+    Finding { peers: vec![Peer { address, port: Some(port), count }], samples, ..finding }
+}
+
+impl Detector for Connects {
+    fn take(&mut self, input: Input<'_>) {
+        match input {
+            Input::Record(Record::Transition(transition)) => self.transition(transition),
+            Input::Record(_) => {}
+            Input::Sample(sample) => self.look(sample),
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let scanners = self.scanners();
+        let mut scanned: HashSet<Destination> = HashSet::new();
+        for (process, _) in &scanners {
+            scanned.extend(&process.destinations);
+            let of_it = |attempts: &Attempts| {
+                attempts.culprits.first_owner().is_some_and(|who| who.pid == process.who.pid)
+            };
+            scanned.extend(
+                self.waiting
+                    .iter()
+                    .filter(|(_, attempts)| of_it(attempts))
+                    .map(|(destination, _)| destination),
+            );
+        }
+        let scans = scanners.iter().map(|(process, waiting)| Self::scan(process, *waiting));
+        scans.chain(self.failures(&scanned)).collect()
+    }
+}

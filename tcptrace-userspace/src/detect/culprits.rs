@@ -1,0 +1,93 @@
+//! Who has a part in a fault, counted while sockets go by.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{Finding, Peer, Seen, Who, rank::Rank};
+use crate::{snapshot::Socket, state::State};
+
+/// Named in a finding at most.
+const NAMED: usize = 5;
+
+/// Owners, peers, and connections as examples.
+#[derive(Clone, Default)]
+pub(super) struct Culprits {
+    owners: Rank<u32>,
+    known: HashMap<u32, Who>,
+    peers: Rank<(IpAddr, Option<u16>)>,
+    samples: Vec<String>,
+}
+
+impl Culprits {
+    /// A socket has a part in it. The remote port is told where this side chose the local one.
+    pub(super) fn add(&mut self, seen: &Seen, with_port: bool) {
+        let socket = &seen.socket;
+        self.peer(socket.raddr, with_port.then_some(socket.rport));
+        for owner in &seen.owners {
+            self.owner(owner);
+        }
+        if self.samples.len() < NAMED {
+            self.samples.push(connection(socket));
+        }
+    }
+
+    pub(super) fn owner(&mut self, owner: &Who) {
+        self.owners.add(owner.pid);
+        self.known.entry(owner.pid).or_insert_with(|| owner.clone());
+    }
+
+    pub(super) fn peer(&mut self, address: IpAddr, port: Option<u16>) {
+        self.peers.add((address, port));
+    }
+
+    pub(super) fn peer_count(&self) -> u64 {
+        self.peers.distinct()
+    }
+
+    /// The process with the greatest part.
+    pub(super) fn first_owner(&self) -> Option<&Who> {
+        self.known.get(&self.owners.top(1).first()?.0)
+    }
+
+    /// Names them.
+    pub(super) fn name(&self, finding: Finding) -> Finding {
+        let owners = self.owners.top(NAMED).into_iter().filter_map(|(pid, _)| self.known.get(&pid).cloned());
+        let peers = self.peers.top(NAMED).into_iter();
+        Finding {
+            owners: owners.collect(),
+            peers: peers.map(|((address, port), count)| Peer { address, port, count }).collect(),
+            samples: self.samples.clone(),
+            ..finding
+        }
+    }
+}
+
+/// `192.0.2.1:80 -> 198.51.100.7:40000`, with its age where that is known.
+pub(super) fn connection(socket: &Socket) -> String {
+    let local = SocketAddr::new(socket.laddr, socket.lport);
+    let remote = SocketAddr::new(socket.raddr, socket.rport);
+    match socket.age_at_least_ns {
+        Some(ns) if socket.state != State::LISTEN => {
+            format!("{local} -> {remote}, {} for at least {}", socket.state, seconds(ns))
+        }
+        _ => format!("{local} -> {remote}"),
+    }
+}
+
+/// Which part of `all` a number is, from 0 to 1; none of nothing.
+#[expect(clippy::cast_precision_loss, reason = "what is compared with a threshold need not be exact")]
+pub(super) fn share(part: u64, all: u64) -> f64 {
+    if all == 0 { 0.0 } else { part as f64 / all as f64 }
+}
+
+/// `42 s`.
+pub(super) fn seconds(ns: u64) -> String {
+    format!("{} s", ns / 1_000_000_000)
+}
+
+/// A number of things: `1 socket`, `2 sockets`.
+pub(super) fn many(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}

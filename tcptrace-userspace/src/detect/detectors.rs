@@ -1,0 +1,60 @@
+//! The detectors together.
+
+use super::{Detector, Expected, Finding, Input, REGISTRY, Sample, Thresholds, ages::Ages};
+use crate::record::Record;
+
+/// What to look for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How much is too much.
+    pub thresholds: Thresholds,
+    /// The only listeners that there should be; `None` when nobody said.
+    pub expected: Option<Vec<Expected>>,
+    /// Only findings of these ids; all when empty.
+    pub only: Vec<String>,
+    /// No findings of these.
+    pub skip: Vec<String>,
+}
+
+impl Options {
+    /// Whether findings of this id are wanted.
+    pub fn wants(&self, id: &str) -> bool {
+        (self.only.is_empty() || self.only.iter().any(|only| only == id))
+            && !self.skip.iter().any(|skip| skip == id)
+    }
+}
+
+/// All that are wanted.
+pub struct Detectors {
+    options: Options,
+    all: Vec<Box<dyn Detector>>,
+    ages: Ages,
+}
+
+impl Detectors {
+    /// Those that can make findings that are wanted.
+    pub fn new(options: Options) -> Self {
+        let wanted = REGISTRY.iter().filter(|entry| entry.ids.iter().any(|id| options.wants(id)));
+        let all = wanted.map(|entry| (entry.make)(&options)).collect();
+        Self { options, all, ages: Ages::default() }
+    }
+
+    /// Takes what happened.
+    pub fn record(&mut self, record: &Record) {
+        self.all.iter_mut().for_each(|detector| detector.take(Input::Record(record)));
+    }
+
+    /// Takes how the host was.
+    pub fn sample(&mut self, mut sample: Sample) {
+        self.ages.apply(&mut sample);
+        self.all.iter_mut().for_each(|detector| detector.take(Input::Sample(&sample)));
+    }
+
+    /// What was found by now, the worst first.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut all: Vec<Finding> = self.all.iter().flat_map(|detector| detector.findings()).collect();
+        all.retain(|finding| self.options.wants(finding.id));
+        all.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.id.cmp(b.id)).then(a.summary.cmp(&b.summary)));
+        all
+    }
+}

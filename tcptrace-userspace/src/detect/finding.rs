@@ -1,0 +1,154 @@
+//! A fault, as every output tells it.
+
+use std::{fmt, net::IpAddr};
+
+use serde::Serialize;
+
+use super::Who;
+
+/// How bad it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Worth knowing.
+    Info,
+    /// Something is wrong, and gets worse or costs something.
+    Warning,
+    /// Users are turned away, or soon will be.
+    Critical,
+}
+
+impl Severity {
+    /// As all outputs have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+}
+
+/// How sure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// One of several explanations.
+    Low,
+    /// The likeliest explanation.
+    Medium,
+    /// Nothing else looks like it.
+    High,
+}
+
+/// How sure it is, and what would make it surer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Confidence {
+    /// How sure.
+    pub level: Level,
+    /// What would raise it; `None` where nothing need.
+    pub raised_by: Option<String>,
+}
+
+impl Confidence {
+    /// Nothing else looks like it.
+    pub const HIGH: Self = Self { level: Level::High, raised_by: None };
+
+    /// The likeliest explanation; `by` would make it surer.
+    pub fn medium(by: &str) -> Self {
+        Self { level: Level::Medium, raised_by: Some(by.to_owned()) }
+    }
+}
+
+/// A fact that a finding rests on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// What was counted or measured.
+    pub name: String,
+    /// How much, for people.
+    pub value: String,
+}
+
+/// A remote end, and how many sockets it has a part in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Peer {
+    /// Its address.
+    pub address: IpAddr,
+    /// Its port; `None` where it is another one each time.
+    pub port: Option<u16>,
+    /// How many.
+    pub count: u64,
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Step {
+    /// In words.
+    pub what: String,
+    /// As a command, where there is one.
+    pub command: Option<String>,
+}
+
+/// A fault.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Which kind; its page is `docs/findings/ID.md`.
+    pub id: &'static str,
+    /// How bad it is.
+    pub severity: Severity,
+    /// How sure it is.
+    pub confidence: Confidence,
+    /// One sentence with the numbers.
+    pub summary: String,
+    /// The facts.
+    pub evidence: Vec<Evidence>,
+    /// Connections as examples, `local -> remote`.
+    pub samples: Vec<String>,
+    /// The processes of this host that are responsible.
+    pub owners: Vec<Who>,
+    /// The remote ends that are.
+    pub peers: Vec<Peer>,
+    /// What to do, in this order.
+    pub next_steps: Vec<Step>,
+    /// What it looks like and was told from.
+    pub look_alikes: Vec<String>,
+}
+
+impl Finding {
+    /// One with these, and nothing else yet.
+    pub fn new(id: &'static str, severity: Severity, confidence: Confidence, summary: String) -> Self {
+        Self {
+            id,
+            severity,
+            confidence,
+            summary,
+            evidence: Vec::new(),
+            samples: Vec::new(),
+            owners: Vec::new(),
+            peers: Vec::new(),
+            next_steps: Vec::new(),
+            look_alikes: Vec::new(),
+        }
+    }
+
+    /// Adds a fact.
+    #[must_use]
+    pub fn because(mut self, name: &str, value: impl fmt::Display) -> Self {
+        self.evidence.push(Evidence { name: name.to_owned(), value: value.to_string() });
+        self
+    }
+
+    /// Adds something to do.
+    #[must_use]
+    pub fn then(mut self, what: &str, command: Option<String>) -> Self {
+        self.next_steps.push(Step { what: what.to_owned(), command });
+        self
+    }
+
+    /// Adds what it was told from.
+    #[must_use]
+    pub fn not(mut self, what: &str) -> Self {
+        self.look_alikes.push(what.to_owned());
+        self
+    }
+}

@@ -1,0 +1,146 @@
+//! `unexpected-listener`: something listens that nobody expects.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::{IpAddr, SocketAddr},
+    str::FromStr,
+};
+
+use super::{Confidence, Detector, Finding, Input, Options, Sample, Seen, Severity, Who};
+use crate::{state::State, text::Escaped};
+
+const ID: &str = "unexpected-listener";
+
+/// A listener that is expected: `22`, or `nginx:80`, by that program only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The name of the program; any when `None`.
+    pub comm: Option<String>,
+    /// The port.
+    pub port: u16,
+}
+
+impl FromStr for Expected {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (comm, port) = match text.rsplit_once(':') {
+            Some((comm, port)) => (Some(comm), port),
+            None => (None, text),
+        };
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0);
+        match (comm, port) {
+            (Some(""), _) | (_, None) => {
+                Err("a port, or a program and a port, such as 22 or nginx:80".to_owned())
+            }
+            (comm, Some(port)) => Ok(Self { comm: comm.map(str::to_owned), port }),
+        }
+    }
+}
+
+/// Namespace, address, port.
+type End = (Option<u32>, IpAddr, u16);
+
+pub(super) struct Listeners {
+    expected: Option<Vec<Expected>>,
+    /// There at the first look.
+    first: Option<HashSet<End>>,
+    /// At the last look and the one before: what comes and goes in between is no listener to speak of.
+    before: HashSet<End>,
+    last: BTreeMap<End, Vec<Who>>,
+}
+
+impl Listeners {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            expected: options.expected.clone(),
+            first: None,
+            before: HashSet::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        self.before = self.last.keys().copied().collect();
+        let listening = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
+        let end = |seen: &Seen| (seen.socket.netns, seen.socket.laddr, seen.socket.lport);
+        self.last.clear();
+        for seen in listening {
+            self.last.entry(end(seen)).or_default().extend(seen.owners.iter().cloned());
+        }
+        if self.first.is_none() {
+            self.first = Some(self.last.keys().copied().collect());
+        }
+    }
+
+    fn is_expected(&self, end: &End, owners: &[Who]) -> bool {
+        let fits = |expected: &Expected| {
+            let by = |comm: &String| {
+                owners.iter().any(|who| who.comm.split(|byte| *byte == 0).next() == Some(comm.as_bytes()))
+            };
+            expected.port == end.2 && expected.comm.as_ref().is_none_or(by)
+        };
+        self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
+    }
+
+    fn finding(&self, end: &End, owners: &[Who]) -> Option<Finding> {
+        let appeared = self.first.as_ref().is_some_and(|first| !first.contains(end));
+        let deleted =
+            owners.iter().any(|who| who.process.as_ref().is_some_and(|process| process.exe_deleted));
+        let unlisted = self.expected.is_some();
+        if self.is_expected(end, owners) || (appeared && !self.before.contains(end)) {
+            return None;
+        }
+        let severity = match (unlisted, deleted, appeared) {
+            (true, ..) | (_, true, _) => Severity::Warning,
+            (false, false, true) => Severity::Info,
+            (false, false, false) => return None,
+        };
+        let address = SocketAddr::new(end.1, end.2);
+        let program = owners.first().map_or_else(|| "somebody".to_owned(), ToString::to_string);
+        let mut why = Vec::new();
+        why.extend(unlisted.then_some("is not expected"));
+        why.extend(appeared.then_some("has begun during the watch"));
+        why.extend(deleted.then_some("runs a program whose file is gone"));
+        let summary = format!("{program} listens on {address}, and {}", why.join(", "));
+        let confidence = if unlisted {
+            Confidence::HIGH
+        } else {
+            Confidence::medium("--expect-listen, with the ports that should be")
+        };
+        let mut finding = Finding::new(ID, severity, confidence, summary)
+            .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
+            .because("there when the watch began", if appeared { "no" } else { "yes" });
+        for who in owners {
+            if let Some(process) = &who.process {
+                let exe =
+                    process.exe.as_deref().map_or_else(|| "-".to_owned(), |exe| Escaped(exe).to_string());
+                let gone = if process.exe_deleted { " (deleted)" } else { "" };
+                finding = finding.because("program", format!("{exe}{gone}, user id {}", process.uid));
+            }
+        }
+        let finding = finding
+            .then("See it", Some(format!("ss -tlnp sport = :{}", end.2)))
+            .then(
+                "Look where it comes from",
+                owners.first().map(|who| {
+                    format!("ls -l /proc/{0}/exe /proc/{0}/cwd; ps -o pid,ppid,user,lstart,args {0}", who.pid)
+                }),
+            )
+            .not("a listener that comes and goes between two looks")
+            .not("an update, after which the file of a program that still runs is gone as well");
+        Some(Finding { owners: owners.to_vec(), ..finding })
+    }
+}
+
+impl Detector for Listeners {
+    fn take(&mut self, input: Input<'_>) {
+        if let Input::Sample(sample) = input {
+            self.look(sample);
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.last.iter().filter_map(|(end, owners)| self.finding(end, owners)).collect()
+    }
+}

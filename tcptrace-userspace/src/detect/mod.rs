@@ -1,0 +1,55 @@
+//! From what was seen to the fault: what is wrong, how sure that is, who causes it, and what to do.
+//!
+//! A detector is a file here and an entry in the [`REGISTRY`]. It is pure: what happened and how the host was go in, in
+//! the order of time, and findings come out. Time is that of its input, never the clock's. Whether its input was complete
+//! is not for a detector to judge.
+
+mod accept_queue;
+mod address_in_use;
+mod ages;
+mod close_wait;
+mod connects;
+mod culprits;
+mod detectors;
+mod finding;
+mod limits;
+mod listeners;
+mod phantom;
+mod rank;
+mod registry;
+mod resets;
+mod sample;
+mod stuck;
+mod syn_flood;
+mod thresholds;
+mod time_wait;
+mod who;
+
+pub use detectors::{Detectors, Options};
+pub use finding::{Confidence, Evidence, Finding, Level, Peer, Severity, Step};
+pub use limits::Limits;
+pub use listeners::Expected;
+pub use registry::{Entry, Needs, REGISTRY};
+pub use sample::{NamespaceSample, Sample, Seen};
+pub use thresholds::Thresholds;
+pub use who::Who;
+
+use crate::record::Record;
+
+/// What a detector is given, in the order of time.
+#[derive(Clone, Copy, Debug)]
+pub enum Input<'a> {
+    /// Something happened.
+    Record(&'a Record),
+    /// How the host was at one moment.
+    Sample(&'a Sample),
+}
+
+/// Looks for one kind of fault.
+pub trait Detector: Send {
+    /// Takes what happened, or how the host was.
+    fn take(&mut self, input: Input<'_>);
+
+    /// What it has found by now.
+    fn findings(&self) -> Vec<Finding>;
+}

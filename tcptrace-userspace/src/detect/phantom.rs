@@ -1,0 +1,146 @@
+//! `phantom-established`: connections whose client is gone without a word.
+//!
+//! A client that loses its power, its address or its NAT's memory sends no FIN, and without data to send the server never
+//! finds out (RFC 9293, 3.8.4: keep-alives are off unless the program asks). The client comes back on another port; the
+//! old connection stays ESTABLISHED.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    Confidence, Detector, Finding, Input, Options, Peer, Sample, Seen, Severity,
+    culprits::{Culprits, many, seconds},
+    thresholds,
+};
+use crate::{snapshot::TimerKind, state::State};
+
+const ID: &str = "phantom-established";
+
+/// Namespace and port of a listener.
+type Listener = (Option<u32>, u16);
+
+pub(super) struct Phantom {
+    thresholds: thresholds::Phantom,
+    last: HashMap<Listener, Pile>,
+}
+
+#[derive(Default)]
+struct Pile {
+    address: Option<IpAddr>,
+    idle: u64,
+    quietest_ns: u64,
+    retransmitting: u64,
+    peers: HashSet<IpAddr>,
+    culprits: Culprits,
+}
+
+/// The connections of one peer to one listener.
+#[derive(Default)]
+struct OfPeer<'a> {
+    /// Each with its silence in nanoseconds.
+    idle: Vec<(&'a Seen, u64)>,
+    /// One is in use, or has come since.
+    newer: bool,
+}
+
+impl Phantom {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { thresholds: options.thresholds.phantom_established, last: HashMap::new() }
+    }
+
+    /// Nanoseconds without anything from the peer, where no keepalive will find out.
+    fn silent_ns(&self, seen: &Seen) -> Option<u64> {
+        let info = seen.socket.info?;
+        let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
+        let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
+        (!kept_alive && silent_ns >= self.thresholds.idle_s * 1_000_000_000).then_some(silent_ns)
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        let listening: HashSet<Listener> = sample
+            .sockets
+            .iter()
+            .filter(|seen| seen.socket.state == State::LISTEN)
+            .map(|seen| (seen.socket.netns, seen.socket.lport))
+            .collect();
+        let mut peers: HashMap<(Listener, IpAddr), OfPeer<'_>> = HashMap::new();
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
+            let listener = (seen.socket.netns, seen.socket.lport);
+            if !listening.contains(&listener) {
+                continue;
+            }
+            let of_peer = peers.entry((listener, seen.socket.raddr)).or_default();
+            match self.silent_ns(seen) {
+                Some(silent_ns) => of_peer.idle.push((seen, silent_ns)),
+                None => of_peer.newer = true,
+            }
+        }
+        self.last.clear();
+        for ((listener, peer), of_peer) in peers {
+            if !of_peer.newer {
+                continue;
+            }
+            for (seen, silent_ns) in of_peer.idle {
+                let pile = self.last.entry(listener).or_default();
+                pile.address = Some(seen.socket.laddr);
+                pile.idle += 1;
+                pile.quietest_ns = pile.quietest_ns.max(silent_ns);
+                pile.retransmitting += u64::from(
+                    seen.socket
+                        .timer
+                        .is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 2),
+                );
+                pile.peers.insert(peer);
+                pile.culprits.add(seen, false);
+            }
+        }
+    }
+}
+
+fn finding(lport: u16, pile: &Pile) -> Finding {
+    let address = SocketAddr::new(pile.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)), lport);
+    let summary = format!(
+        "{} to {address} may be phantoms: nothing came on them for {} and longer, while the same {} newer ones",
+        many(pile.idle, "connection"),
+        seconds(pile.quietest_ns),
+        if pile.peers.len() == 1 { "client has" } else { "clients have" },
+    );
+    let confidence = if pile.retransmitting > 0 {
+        Confidence::HIGH
+    } else {
+        Confidence::medium("data that the server sends and nobody acknowledges, or asking the client")
+    };
+    let finding = Finding::new(ID, Severity::Warning, confidence, summary)
+        .because("silent, without keepalive", pile.idle)
+        .because("longest silence", seconds(pile.quietest_ns))
+        .because("clients with newer connections", pile.peers.len())
+        .because("sending without an answer", pile.retransmitting)
+        .then("See them: lastrcv is the silence in milliseconds", Some(format!("ss -tinpo state established sport = :{lport}")))
+        .then("Let the program set SO_KEEPALIVE (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT) or TCP_USER_TIMEOUT", None)
+        .then("End those of one client", named_peer(pile).map(|peer| format!("ss -K dst {} sport = :{lport}", peer.address)))
+        .not("idle connections that are kept alive, and clients with a pool, none of whose connections is in use");
+    pile.culprits.name(finding)
+}
+
+fn named_peer(pile: &Pile) -> Option<Peer> {
+    pile.culprits
+        .name(Finding::new(ID, Severity::Info, Confidence::HIGH, String::new()))
+        .peers
+        .first()
+        .copied()
+}
+
+impl Detector for Phantom {
+    fn take(&mut self, input: Input<'_>) {
+        if let Input::Sample(sample) = input {
+            self.look(sample);
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let piles = self.last.iter().filter(|(_, pile)| pile.idle >= self.thresholds.count);
+        piles.map(|((_, lport), pile)| finding(*lport, pile)).collect()
+    }
+}

@@ -1,0 +1,56 @@
+//! Counting by key, and the greatest first.
+
+use std::{collections::HashMap, hash::Hash};
+
+/// How often each key came, bounded.
+#[derive(Clone, Debug)]
+pub(super) struct Rank<K> {
+    counts: HashMap<K, u64>,
+}
+
+/// Keys that are told apart; what comes beyond is not counted.
+const LIMIT: usize = 65_536;
+
+impl<K> Default for Rank<K> {
+    fn default() -> Self {
+        Self { counts: HashMap::new() }
+    }
+}
+
+impl<K: Clone + Eq + Hash + Ord> Rank<K> {
+    pub(super) fn add(&mut self, key: K) {
+        if self.counts.len() < LIMIT || self.counts.contains_key(&key) {
+            *self.counts.entry(key).or_default() += 1;
+        }
+    }
+
+    /// Keys that were told apart.
+    pub(super) fn distinct(&self) -> u64 {
+        self.counts.len() as u64
+    }
+
+    /// The `count` greatest; of equal ones the lesser key first, so that the order in which they came does not matter.
+    pub(super) fn top(&self, count: usize) -> Vec<(K, u64)> {
+        let mut all: Vec<_> = self.counts.iter().map(|(key, count)| (key.clone(), *count)).collect();
+        all.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));
+        all.truncate(count);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_greatest_first_whatever_the_order() {
+        for words in [["b", "a", "c", "c"], ["c", "a", "b", "c"]] {
+            let mut rank = Rank::default();
+            for word in words {
+                rank.add(word);
+            }
+            assert_eq!(rank.top(2), [("c", 2), ("a", 1)]);
+            assert_eq!(rank.distinct(), 3);
+        }
+    }
+}

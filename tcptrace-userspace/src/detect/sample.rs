@@ -1,0 +1,35 @@
+//! How the host was at one moment.
+
+use std::collections::BTreeMap;
+
+use super::{Limits, Who};
+use crate::snapshot::Socket;
+
+/// A look at the host.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    /// When it was complete, nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// All sockets that are wanted.
+    pub sockets: Vec<Seen>,
+    /// The network namespaces that were read, by their inode numbers.
+    pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
+}
+
+/// A socket, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The socket.
+    pub socket: Socket,
+    /// The processes that have it open, or the listener that it came from.
+    pub owners: Vec<Who>,
+}
+
+/// What a network namespace says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct NamespaceSample {
+    /// Its counters, by the names of `nstat`; what the kernel does not have is missing.
+    pub counters: BTreeMap<String, u64>,
+    /// Its settings.
+    pub limits: Limits,
+}

@@ -1,0 +1,172 @@
+//! `syn-flood`: half-open connections pile up, and nobody completes them.
+//!
+//! A SYN makes a request socket, which waits for the final ACK while its SYN-ACK is sent again
+//! (`net.ipv4.tcp_synack_retries`; RFC 4987). Honest clients complete within a round trip, also many of them at once.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
+    culprits::{Culprits, many, share},
+    thresholds,
+};
+use crate::{
+    half_open::{Change, End, What},
+    record::Record,
+    snapshot::Kind,
+    state::State,
+};
+
+const ID: &str = "syn-flood";
+
+/// Namespace, address, port.
+type Local = (Option<u32>, IpAddr, u16);
+
+/// Of a namespace, what grows when its listeners cannot keep up.
+const COUNTERS: [&str; 4] = ["SyncookiesSent", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "ListenDrops"];
+
+pub(super) struct SynFlood {
+    thresholds: thresholds::SynFlood,
+    ends: HashMap<Local, Pile>,
+    /// [`COUNTERS`] at the first look and at the last, by namespace.
+    counters: HashMap<Option<u32>, [(u64, u64); COUNTERS.len()]>,
+    /// Listeners at the last look.
+    listeners: HashMap<(Option<u32>, u16), (Vec<Who>, u32)>,
+}
+
+#[derive(Default)]
+struct Pile {
+    begun: u64,
+    completed: u64,
+    given_up: u64,
+    retransmits: u64,
+    /// Most that were open at once.
+    most: u64,
+    culprits: Culprits,
+}
+
+impl SynFlood {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            thresholds: options.thresholds.syn_flood,
+            ends: HashMap::new(),
+            counters: HashMap::new(),
+            listeners: HashMap::new(),
+        }
+    }
+
+    fn change(&mut self, change: &Change) {
+        let connection = &change.connection;
+        let pile = self.ends.entry((connection.netns, connection.laddr, connection.lport)).or_default();
+        pile.most = pile.most.max(change.open);
+        match change.what {
+            What::Begin(_) => {
+                pile.begun += 1;
+                pile.culprits.peer(connection.raddr, None);
+            }
+            What::Retransmit => pile.retransmits += 1,
+            What::End(End::Completed) => pile.completed += 1,
+            What::End(_) => pile.given_up += 1,
+        }
+    }
+
+    fn look(&mut self, sample: &Sample) {
+        for (netns, namespace) in &sample.namespaces {
+            let now = COUNTERS.map(|name| namespace.counters.get(name).copied().unwrap_or(0));
+            let known = self.counters.entry(*netns).or_insert(now.map(|count| (count, count)));
+            for ((_, last), now) in known.iter_mut().zip(now) {
+                *last = now;
+            }
+        }
+        self.listeners.clear();
+        let mut open: HashMap<Local, u64> = HashMap::new();
+        for seen in &sample.sockets {
+            let socket = &seen.socket;
+            if socket.state == State::LISTEN {
+                self.listeners.insert((socket.netns, socket.lport), (seen.owners.clone(), socket.send_queue));
+            } else if socket.kind == Kind::Request {
+                *open.entry((socket.netns, socket.laddr, socket.lport)).or_default() += 1;
+            }
+        }
+        for (local, count) in open {
+            let pile = self.ends.entry(local).or_default();
+            pile.most = pile.most.max(count);
+        }
+    }
+
+    fn grown(&self, netns: Option<u32>) -> [u64; COUNTERS.len()] {
+        self.counters
+            .get(&netns)
+            .map_or([0; COUNTERS.len()], |counters| counters.map(|(first, last)| last.saturating_sub(first)))
+    }
+
+    fn finding(&self, local: &Local, pile: &Pile) -> Option<Finding> {
+        let (netns, laddr, lport) = *local;
+        let never = pile.begun.saturating_sub(pile.completed);
+        let share = share(never, pile.begun);
+        let sources = pile.culprits.peer_count();
+        let is_flood = pile.most >= self.thresholds.half_open
+            && share >= self.thresholds.never_completed
+            && sources >= self.thresholds.sources
+            && pile.retransmits + pile.given_up > 0;
+        if !is_flood {
+            return None;
+        }
+        let [cookies, full_cookies, full_drops, drops] = self.grown(netns);
+        let turned_away = full_drops + drops;
+        let severity = if turned_away + cookies > 0 { Severity::Critical } else { Severity::Warning };
+        let address = SocketAddr::new(laddr, lport);
+        let summary = format!(
+            "{} from {} pile up on {address}, and {} of {} were never completed",
+            many(pile.most, "half-open connection"),
+            many(sources, "source"),
+            never,
+            pile.begun
+        );
+        let confidence = if pile.retransmits >= pile.completed {
+            Confidence::HIGH
+        } else {
+            Confidence::medium("a longer watch: SYN-ACKs that are sent again to the same sources")
+        };
+        let (owners, backlog) = self.listeners.get(&(netns, lport)).cloned().unwrap_or_default();
+        let finding = Finding::new(ID, severity, confidence, summary)
+            .because("half-open at once", pile.most)
+            .because("backlog of listen()", backlog)
+            .because("begun", pile.begun)
+            .because("completed", pile.completed)
+            .because("given up by the kernel", pile.given_up)
+            .because("SYN-ACKs sent again", pile.retransmits)
+            .because("different sources", sources)
+            .because("SyncookiesSent, grown by", cookies + full_cookies)
+            .because("SYNs dropped (TCPReqQFullDrop, ListenDrops)", turned_away)
+            .then("See them", Some(format!("ss -tan state syn-recv sport = :{lport}")))
+            .then(
+                "Answer by cookies once the queue is full",
+                Some("sysctl -w net.ipv4.tcp_syncookies=1".to_owned()),
+            )
+            .then("Room for more", Some("sysctl net.ipv4.tcp_max_syn_backlog net.core.somaxconn".to_owned()))
+            .then("Give up sooner", Some("sysctl -w net.ipv4.tcp_synack_retries=2".to_owned()))
+            .then("Sources are made up: filtering by them rarely helps; ask upstream to scrub", None)
+            .not("a burst of honest clients, which complete")
+            .not("a slow accept(), where connections are complete and wait")
+            .not("one client behind a bad path, which is one source");
+        Some(Finding { owners, ..pile.culprits.name(finding) })
+    }
+}
+
+impl Detector for SynFlood {
+    fn take(&mut self, input: Input<'_>) {
+        match input {
+            Input::Record(Record::HalfOpen(change)) => self.change(change),
+            Input::Record(_) => {}
+            Input::Sample(sample) => self.look(sample),
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.ends.iter().filter_map(|(local, pile)| self.finding(local, pile)).collect()
+    }
+}

@@ -1,0 +1,246 @@
+//! How much is too much. Each can be set in a TOML file, in a table by the detector's id.
+
+use std::fmt::Write as _;
+
+use serde::{Deserialize, Serialize};
+
+/// All of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Thresholds {
+    /// Of `close-wait-leak`.
+    pub close_wait_leak: CloseWaitLeak,
+    /// Of `fin-wait1-stuck`, `fin-wait2-stuck`, `last-ack-stuck` and `closing-pileup`.
+    pub stuck: Stuck,
+    /// Of `syn-flood`.
+    pub syn_flood: SynFlood,
+    /// Of `accept-queue-overflow`.
+    pub accept_queue_overflow: AcceptQueue,
+    /// Of `unreachable-destination` and `connection-refused`.
+    pub failed_connects: FailedConnects,
+    /// Of `outbound-scan`.
+    pub outbound_scan: OutboundScan,
+    /// Of `phantom-established`.
+    pub phantom_established: Phantom,
+    /// Of `time-wait-exhaustion`.
+    pub time_wait_exhaustion: TimeWait,
+    /// Of `reset-storm`.
+    pub reset_storm: ResetStorm,
+}
+
+/// A process that does not close.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CloseWaitLeak {
+    /// Seconds in CLOSE_WAIT from which a socket counts as forgotten.
+    pub age_s: u64,
+    /// Forgotten sockets of a process from which it is a warning.
+    pub count: u64,
+    /// Of these from which it is critical.
+    pub critical_count: u64,
+}
+
+impl Default for CloseWaitLeak {
+    fn default() -> Self {
+        Self { age_s: 10, count: 5, critical_count: 1_000 }
+    }
+}
+
+/// States that should pass by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stuck {
+    /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING from which a socket counts as stuck.
+    pub age_s: u64,
+    /// Times `tcp_fin_timeout` in FIN_WAIT2, with the socket still open, from which it counts as stuck.
+    pub fin_timeouts: f64,
+    /// Stuck sockets in a state from which it is a warning.
+    pub count: u64,
+}
+
+impl Default for Stuck {
+    fn default() -> Self {
+        Self { age_s: 5, fin_timeouts: 1.0, count: 5 }
+    }
+}
+
+/// Half-open connections that nobody completes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SynFlood {
+    /// Half-open connections at one local end at once from which it may be a flood.
+    pub half_open: u64,
+    /// Share of those that ended, of which at least so many were never completed.
+    pub never_completed: f64,
+    /// Different sources from which it is a flood and not one client behind a bad path.
+    pub sources: u64,
+}
+
+impl Default for SynFlood {
+    fn default() -> Self {
+        Self { half_open: 64, never_completed: 0.5, sources: 16 }
+    }
+}
+
+/// A program that accepts too slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AcceptQueue {
+    /// Connections that the namespace turned away for full queues from which it is a warning.
+    pub overflows: u64,
+    /// Share of a listener's queue in use from which it is worth knowing.
+    pub fill: f64,
+}
+
+impl Default for AcceptQueue {
+    fn default() -> Self {
+        Self { overflows: 1, fill: 0.8 }
+    }
+}
+
+/// Attempts to connect that fail.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FailedConnects {
+    /// Failures at one destination from which it is a warning.
+    pub count: u64,
+    /// Share of the attempts there that fail from which it is one.
+    pub share: f64,
+}
+
+impl Default for FailedConnects {
+    fn default() -> Self {
+        Self { count: 3, share: 0.5 }
+    }
+}
+
+/// One process that knocks everywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct OutboundScan {
+    /// Different destinations (address and port) of a process from which it may be a scan.
+    pub destinations: u64,
+    /// Share of its attempts that fail from which it is one.
+    pub failed: f64,
+}
+
+impl Default for OutboundScan {
+    fn default() -> Self {
+        Self { destinations: 32, failed: 0.7 }
+    }
+}
+
+/// Connections whose client is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Phantom {
+    /// Seconds without anything received from which a connection may be one.
+    pub idle_s: u64,
+    /// Idle connections of one peer to one listener, beside a newer one, from which it is a warning.
+    pub count: u64,
+}
+
+impl Default for Phantom {
+    fn default() -> Self {
+        Self { idle_s: 60, count: 2 }
+    }
+}
+
+/// Ports that wait.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TimeWait {
+    /// Share of the ports to one destination in use from which it is a warning.
+    pub ports: f64,
+    /// Share of `tcp_max_tw_buckets` from which it is a warning.
+    pub buckets: f64,
+}
+
+impl Default for TimeWait {
+    fn default() -> Self {
+        Self { ports: 0.8, buckets: 0.9 }
+    }
+}
+
+/// Connections that end by a reset.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ResetStorm {
+    /// Resets at one end from which it is a warning.
+    pub count: u64,
+    /// Share of the connections there that end so from which it is one.
+    pub share: f64,
+}
+
+impl Default for ResetStorm {
+    fn default() -> Self {
+        Self { count: 20, share: 0.2 }
+    }
+}
+
+/// The defaults as a file, with their meaning.
+const EXPLAINED: &str = include_str!("thresholds.toml");
+
+impl Thresholds {
+    /// From a file's text; what it does not have is as by default.
+    ///
+    /// # Errors
+    /// What is wrong in it, and where.
+    pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
+        toml::from_str(text)
+    }
+
+    /// As a file, with the meaning of each.
+    pub fn explained(&self) -> String {
+        let values = toml::Table::try_from(self).unwrap_or_default();
+        let mut table = "";
+        let mut text = String::new();
+        for line in EXPLAINED.lines() {
+            let header = line.strip_prefix('[').and_then(|line| line.strip_suffix(']'));
+            table = header.unwrap_or(table);
+            let value = line
+                .split_once(" = ")
+                .filter(|_| !line.starts_with('#'))
+                .and_then(|(key, _)| Some((key, values.get(table)?.get(key)?)));
+            match value {
+                // Writing to memory does not fail.
+                Some((key, value)) => drop(writeln!(text, "{key} = {value}")),
+                None => drop(writeln!(text, "{line}")),
+            }
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_default_is_explained() {
+        assert_eq!(Thresholds::default().explained(), EXPLAINED);
+        assert_eq!(Thresholds::parse(EXPLAINED).expect("a table"), Thresholds::default());
+        let explained: toml::Table = EXPLAINED.parse().expect("a table");
+        assert_eq!(explained, toml::Table::try_from(Thresholds::default()).expect("a table"));
+    }
+
+    #[test]
+    fn a_file_replaces_what_it_has() {
+        let some =
+            Thresholds::parse("[stuck]\ncount = 9\n[syn-flood]\nnever_completed = 0.25\n").expect("a table");
+        assert_eq!((some.stuck.count, some.stuck.age_s), (9, 5));
+        let explained = some.explained();
+        assert!(
+            explained.contains("\ncount = 9\n") && explained.contains("\nnever_completed = 0.25\n"),
+            "{explained}"
+        );
+        assert_eq!(Thresholds::parse(&explained).expect("a table"), some);
+    }
+
+    #[test]
+    fn what_nobody_knows_is_an_error() {
+        for odd in ["[stuck]\ncuont = 9\n", "[stuk]\n", "[stuck]\ncount = -1\n", "stuck"] {
+            assert!(Thresholds::parse(odd).is_err(), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,45 @@
+//! The diagnosis as a whole.
+
+use serde::Serialize;
+
+use super::{Sight, Started, Verdict};
+use crate::{detect::Finding, record::Summary};
+
+/// What was found, on which host, and how much could be seen.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The host's name.
+    pub host: String,
+    /// Its kernel's release.
+    pub kernel: String,
+    /// When the watch began.
+    pub started: Started,
+    /// How long it was, in nanoseconds.
+    pub elapsed_ns: u64,
+    /// The outcome.
+    pub verdict: Verdict,
+    /// The worst first.
+    pub findings: Vec<Finding>,
+    /// How much could be seen.
+    pub sight: Sight,
+    /// What was seen.
+    pub totals: Totals,
+}
+
+/// What was seen in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    /// Transitions of the whole host.
+    pub transitions: u64,
+    /// Half-open connections that were followed.
+    pub half_open: u64,
+    /// Looks at the host's sockets.
+    pub looks: u64,
+}
+
+impl Totals {
+    pub(super) fn of(summary: &Summary, looks: u64) -> Self {
+        let followed = summary.half_open.as_ref().and_then(|half_open| half_open.followed);
+        Self { transitions: summary.seen(), half_open: followed.map_or(0, |counts| counts.begun), looks }
+    }
+}

@@ -1,0 +1,144 @@
+//! Looking at the host again and again beside the trace.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    sync::{
+        Arc,
+        mpsc::{RecvTimeoutError, Sender, channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tokio::sync::Notify;
+
+use super::Shared;
+use crate::{
+    clock::monotonic_ns,
+    detect::{Limits, NamespaceSample, Sample, Seen, Severity, Who},
+    snapshot::{Netns, visit},
+    sockets::{Gaps, Looker},
+    wanted::Wanted,
+};
+
+/// Looks.
+pub(super) struct Sampler {
+    looker: Option<Looker>,
+    netns: Option<Netns>,
+    period: Duration,
+}
+
+/// What the looks were like.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    /// How many there were.
+    pub(super) count: u64,
+    /// What the last one could not see.
+    pub(super) gaps: Gaps,
+    /// Why one failed altogether.
+    pub(super) failed: Option<String>,
+}
+
+/// The thread that looks.
+pub(super) struct Running {
+    stop: Sender<()>,
+    thread: JoinHandle<Looks>,
+}
+
+impl Running {
+    /// Looks once more, and ends.
+    pub(super) fn finish(self) -> Looks {
+        drop(self.stop);
+        self.thread
+            .join()
+            .unwrap_or_else(|_| Looks { failed: Some("a look panicked".to_owned()), ..Looks::default() })
+    }
+}
+
+impl Sampler {
+    pub(super) fn new(wanted: Wanted, netns: Option<Netns>, period: Duration) -> Self {
+        Self { looker: Some(Looker::new(wanted, netns.clone())), netns, period }
+    }
+
+    /// Begins. `end_on`: findings of this severity end the watch by `stop`.
+    pub(super) fn start(
+        &mut self,
+        shared: Shared,
+        stop: Arc<Notify>,
+        end_on: Option<Severity>,
+    ) -> io::Result<Running> {
+        let (sender, stopped) = channel::<()>();
+        let (netns, period) = (self.netns.clone(), self.period);
+        let looker = self.looker.take();
+        let look_on = move || {
+            let mut looks = Looks::default();
+            let Some(mut looker) = looker else { return looks };
+            loop {
+                let outcome = stopped.recv_timeout(if looks.count == 0 { Duration::ZERO } else { period });
+                look(&mut looker, netns.as_ref(), &shared, &mut looks);
+                if outcome == Err(RecvTimeoutError::Disconnected) {
+                    return looks;
+                }
+                if end_on
+                    .is_some_and(|least| shared.lock().findings().iter().any(|one| one.severity >= least))
+                {
+                    stop.notify_one();
+                }
+            }
+        };
+        let thread = std::thread::Builder::new().name("sampler".to_owned()).spawn(look_on)?;
+        Ok(Running { stop: sender, thread })
+    }
+}
+
+fn look(looker: &mut Looker, netns: Option<&Netns>, shared: &Shared, looks: &mut Looks) {
+    looks.count += 1;
+    let namespaces: BTreeMap<_, _> = visit(netns, namespace_here).into_iter().collect();
+    let look = match looker.look() {
+        Ok(look) => look,
+        Err(error) => {
+            looks.failed = Some(error.to_string());
+            return;
+        }
+    };
+    looks.gaps = look.gaps.clone();
+    let seen = look.sockets.iter().map(|socket| Seen {
+        owners: look
+            .owners
+            .of(socket)
+            .map(|owner| owner.holder.pid)
+            .map(|pid| Who::of_holder(pid, look.owners.process(pid)))
+            .collect(),
+        socket: socket.clone(),
+    });
+    let sample = Sample { ktime_ns: monotonic_ns(), sockets: seen.collect(), namespaces };
+    shared.lock().sample(sample);
+}
+
+/// Of the namespace that the calling thread is in.
+fn namespace_here() -> NamespaceSample {
+    let sysctl = |name: &str| fs::read_to_string(format!("/proc/sys/net/{name}")).ok();
+    let number = |name: &str| sysctl(name)?.trim().parse::<u64>().ok();
+    let ports = || {
+        let text = sysctl("ipv4/ip_local_port_range")?;
+        let mut words = text.split_whitespace().map(str::parse);
+        Some((words.next()?.ok()?, words.next()?.ok()?))
+    };
+    let default = Limits::default();
+    let limits = Limits {
+        ports: ports().unwrap_or(default.ports),
+        max_tw_buckets: number("ipv4/tcp_max_tw_buckets").unwrap_or(default.max_tw_buckets),
+        fin_timeout_s: number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
+    };
+    let text = fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default();
+    NamespaceSample { counters: counters(&text), limits }
+}
+
+/// The text of `/proc/net/netstat`: lines in pairs, names and then numbers.
+fn counters(text: &str) -> BTreeMap<String, u64> {
+    let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
+    let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let pairs = names.split_whitespace().zip(numbers.split_whitespace());
+    pairs.filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?))).collect()
+}

@@ -1,0 +1,74 @@
+//! A diagnosis as text, JSON or Markdown.
+
+mod json;
+mod markdown;
+mod text;
+
+use crate::diagnose::Report;
+
+/// Formats of a diagnosis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object; see docs/diagnose.schema.json.
+    Json,
+    /// To paste into an incident's ticket.
+    Markdown,
+}
+
+/// The report in a format.
+pub fn render(report: &Report, format: Format, colour: bool) -> String {
+    match format {
+        Format::Text => text::render(report, colour),
+        Format::Json => json::render(report),
+        Format::Markdown => markdown::render(report),
+    }
+}
+
+/// Where the page about a kind of finding is, in this project.
+fn page(id: &str) -> String {
+    format!("docs/findings/{id}.md")
+}
+
+/// What the verdict means, in a sentence.
+fn verdict(report: &Report) -> String {
+    use crate::{diagnose::Verdict, text::Span};
+    let watched = format!(
+        "Watched {} for {}: {} transitions, {} looks at all sockets.",
+        report.host,
+        Span(report.elapsed_ns),
+        report.totals.transitions,
+        report.totals.looks
+    );
+    let outcome = match report.verdict {
+        Verdict::Healthy => "Nothing is wrong that tcptrace knows of.".to_owned(),
+        Verdict::Findings => format!("Something is wrong: {}.", counted(report)),
+        Verdict::Insufficient => {
+            "Nothing was found, but not everything could be seen, so this is no clean bill.".to_owned()
+        }
+    };
+    format!("{outcome} {watched}")
+}
+
+/// `1 critical, 2 warnings`.
+fn counted(report: &Report) -> String {
+    use crate::detect::Severity;
+    let of =
+        |severity: Severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
+    let parts = [Severity::Critical, Severity::Warning, Severity::Info]
+        .map(|severity| (of(severity), severity.name()));
+    let parts: Vec<String> =
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    parts.join(", ")
+}
+
+/// What could not be seen, in a sentence; `None` when everything was.
+fn not_seen(report: &Report) -> Option<String> {
+    let sight = &report.sight;
+    let lost = (sight.lost > 0).then(|| format!("{} records that were lost", sight.lost));
+    let parts: Vec<&str> =
+        lost.as_deref().into_iter().chain(sight.missing.iter().map(String::as_str)).collect();
+    (!parts.is_empty()).then(|| format!("Not seen: {}.", parts.join("; ")))
+}

@@ -1,0 +1,196 @@
+//! Connections that do not come about.
+
+use std::{net::SocketAddr, thread::sleep, time::Duration};
+
+use nix::errno::Errno;
+use socket2::Socket;
+use tcptrace_tests::{
+    net::{Family, begin_connect, connect, connect_error, listen, pair, read_end, socket},
+    netns::sysctl,
+    process::tool,
+};
+
+use crate::lab::{Lab, assert_owned_here, evidence};
+
+/// Addresses to which packets leave, and from which nothing comes back.
+fn black_hole() {
+    tool("ip", ["link", "add", "hole0", "type", "veth", "peer", "name", "hole1"]);
+    tool("ip", ["address", "add", "198.51.100.1/24", "dev", "hole0"]);
+    tool("ip", ["link", "set", "hole0", "up"]);
+    tool("ip", ["link", "set", "hole1", "up"]);
+    tool("ip", ["neighbour", "add", "198.51.100.2", "lladdr", "02:00:00:00:00:01", "dev", "hole0"]);
+    tool("ip", ["route", "add", "203.0.113.0/24", "via", "198.51.100.2"]);
+}
+
+/// Begins to connect, and leaves it at that.
+fn begin(address: SocketAddr) -> Socket {
+    let client = socket(address);
+    begin_connect(&client, address);
+    client
+}
+
+#[test]
+fn a_destination_that_is_gone() {
+    let Some(lab) = Lab::new("a_destination_that_is_gone") else { return };
+    let diagnosis = lab.watch(5, &[], || {
+        black_hole();
+        (0..4).map(|_| begin(([203, 0, 113, 7], 443).into())).collect::<Vec<_>>()
+    });
+    let finding = diagnosis.one("unreachable-destination");
+    assert_eq!(
+        (&finding["peers"][0]["address"], &finding["peers"][0]["port"]),
+        (&"203.0.113.7".into(), &443.into())
+    );
+    assert_eq!(evidence(finding, "still waiting, with the SYN sent again"), 4, "{finding:#}");
+    assert_owned_here(finding);
+    assert!(diagnosis.all("outbound-scan").is_empty() && diagnosis.all("connection-refused").is_empty());
+}
+
+#[test]
+fn a_service_that_is_stopped() {
+    let Some(lab) = Lab::new("a_service_that_is_stopped") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let nobody = ports.connect(Family::V4);
+    let diagnosis = lab.watch(3, &[], move || {
+        for _ in 0..5 {
+            assert_eq!(connect_error(nobody), Errno::ECONNREFUSED as i32);
+        }
+    });
+    let finding = diagnosis.one("connection-refused");
+    assert_eq!(evidence(finding, "refused"), 5, "{finding:#}");
+    assert_eq!(finding["peers"][0]["port"], nobody.port());
+    assert_owned_here(finding);
+    assert!(diagnosis.all("unreachable-destination").is_empty());
+}
+
+/// A restart: refused for a moment, then served.
+#[test]
+fn a_service_that_restarts() {
+    let Some(lab) = Lab::new("a_service_that_restarts") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        let address = ports.connect(Family::V4);
+        for _ in 0..2 {
+            assert_eq!(connect_error(address), Errno::ECONNREFUSED as i32);
+        }
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..10 {
+            let (client, server) = pair(&listener, address);
+            drop(client);
+            read_end(&server);
+        }
+        listener
+    });
+    diagnosis.assert_healthy();
+}
+
+#[test]
+fn a_scan() {
+    let Some(lab) = Lab::new("a_scan") else { return };
+    let diagnosis = lab.watch(5, &[], || {
+        black_hole();
+        let silent: Vec<_> = (1..=40).map(|host| begin(([203, 0, 113, host], 22).into())).collect();
+        for port in 1..=40 {
+            assert_eq!(connect_error(([192, 0, 2, 1], port).into()), Errno::ECONNREFUSED as i32);
+        }
+        silent
+    });
+    let finding = diagnosis.one("outbound-scan");
+    assert_eq!(finding["severity"], "critical");
+    assert_eq!(evidence(finding, "different destinations"), 80, "{finding:#}");
+    assert_owned_here(finding);
+    let others = ["unreachable-destination", "connection-refused"];
+    assert!(others.iter().all(|id| diagnosis.all(id).is_empty()), "told once: {:#}", diagnosis.json);
+}
+
+/// As many destinations, all of which answer.
+#[test]
+fn a_client_of_many_services() {
+    let Some(lab) = Lab::new("a_client_of_many_services") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        let listeners: Vec<_> =
+            (0..40).map(|index| listen(([192, 0, 2, 1], ports.port(index)).into())).collect();
+        sysctl("net/ipv4/ip_local_port_range", "40000 50000");
+        let pairs: Vec<_> = listeners
+            .iter()
+            .enumerate()
+            .map(|(index, listener)| {
+                let port = ports.port(u16::try_from(index).expect("few"));
+                pair(listener, ([192, 0, 2, 1], port).into())
+            })
+            .collect();
+        (pairs, listeners)
+    });
+    diagnosis.assert_healthy();
+}
+
+/// Twenty ports, and a client that closes first every time.
+#[test]
+fn no_port_left() {
+    let Some(lab) = Lab::new("no_port_left") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        let first = ports.port(10);
+        sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
+        sysctl("net/ipv4/tcp_tw_reuse", "0");
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..20 {
+            let (client, server) = pair(&listener, ports.connect(Family::V4));
+            drop(client);
+            read_end(&server);
+        }
+        for _ in 0..3 {
+            assert_eq!(connect_error(ports.connect(Family::V4)), Errno::EADDRNOTAVAIL as i32);
+        }
+        listener
+    });
+    let finding = diagnosis.one("time-wait-exhaustion");
+    assert_eq!(finding["severity"], "critical");
+    assert_eq!(evidence(finding, "of these in TIME_WAIT"), 20, "{finding:#}");
+    assert_eq!(evidence(finding, "connect() without a port (EADDRNOTAVAIL)"), 3, "{finding:#}");
+    assert_owned_here(finding);
+}
+
+/// As many in TIME_WAIT, of many ports that there are.
+#[test]
+fn ports_to_spare() {
+    let Some(lab) = Lab::new("ports_to_spare") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        sysctl("net/ipv4/ip_local_port_range", "40000 50000");
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..200 {
+            let (client, server) = pair(&listener, ports.connect(Family::V4));
+            drop(client);
+            read_end(&server);
+        }
+        listener
+    });
+    diagnosis.assert_healthy();
+}
+
+/// A client that waits a little for a slow server.
+#[test]
+fn a_burst_of_clients() {
+    let Some(lab) = Lab::new("a_burst_of_clients") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        sysctl("net/ipv4/ip_local_port_range", "40000 50000");
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(512).expect("listen");
+        let clients: Vec<_> = (0..200).map(|_| connect(ports.connect(Family::V4))).collect();
+        for _ in &clients {
+            drop(listener.accept().expect("accept"));
+            sleep(Duration::from_millis(1));
+        }
+        (clients, listener)
+    });
+    // The clients have not closed yet: that is the next test's matter.
+    assert!(
+        diagnosis.all("syn-flood").is_empty()
+            && diagnosis.all("accept-queue-overflow").iter().all(|finding| finding["severity"] == "info"),
+        "{:#}",
+        diagnosis.json
+    );
+}

@@ -1,0 +1,147 @@
+//! A namespace in which something goes wrong, or does not, while it is watched.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _},
+    process::{Command, Stdio},
+    sync::mpsc::channel,
+    time::Duration,
+};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    host,
+    machine::{is_root, tcptrace},
+    netns::Namespace,
+    process::Running,
+    slot::Slot,
+};
+
+/// How long a watch may take to end after its time.
+const LIMIT: Duration = Duration::from_secs(20);
+
+/// Ages count after a second, so that a watch can be short.
+const SOON: &str = "
+[close-wait-leak]
+age_s = 1
+[stuck]
+age_s = 1
+[phantom-established]
+idle_s = 1
+";
+
+/// A namespace, and the ports of it that are no other test's.
+pub(crate) struct Lab {
+    pub(crate) namespace: Namespace,
+    pub(crate) slot: Slot,
+    _host: host::Guard,
+}
+
+/// What a watch said.
+#[derive(Debug)]
+pub(crate) struct Diagnosis {
+    pub(crate) code: Option<i32>,
+    pub(crate) json: Value,
+    pub(crate) stderr: String,
+}
+
+impl Lab {
+    /// `None` where it cannot run.
+    pub(crate) fn new(name: &str) -> Option<Self> {
+        if !is_root(name) {
+            return None;
+        }
+        let host = host::share();
+        let slot = Slot::take();
+        let namespace = Namespace::new(&slot.ephemeral());
+        Some(Self { namespace, slot, _host: host })
+    }
+
+    /// A watch of the namespace with these arguments.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(tcptrace());
+        command.args(["diagnose", "--netns", self.namespace.path()]).args(arguments);
+        command
+    }
+
+    /// Watches for `seconds` while `act` goes on in the namespace; what `act` returns stays there until the end. The first
+    /// look is before it.
+    pub(crate) fn watch<T: Send + 'static>(
+        &self,
+        seconds: u64,
+        arguments: &[&str],
+        act: impl FnOnce() -> T + Send + 'static,
+    ) -> Diagnosis {
+        let directory = tempfile::TempDir::new().expect("a directory");
+        let config = directory.path().join("thresholds.toml");
+        std::fs::write(&config, SOON).expect("a file");
+        let config = config.to_str().expect("UTF-8");
+        let time = seconds.to_string();
+        let all = [&["-o", "json", "--duration", &time, "--config", config], arguments].concat();
+        let mut command = self.command(&all);
+        let mut running =
+            Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
+        let mut stderr = BufReader::new(running.child().stderr.take().expect("a pipe"));
+        let mut said = String::new();
+        stderr.read_line(&mut said).expect("text");
+        assert!(said.starts_with("Watching"), "{said}");
+        // Between the first look and the second.
+        std::thread::sleep(Duration::from_millis(300));
+        let held = self.namespace.hold(act);
+        let (sender, receiver) = channel();
+        let mut stdout = running.child().stdout.take().expect("a pipe");
+        std::thread::spawn(move || {
+            let mut text = String::new();
+            let _ = stdout.read_to_string(&mut text);
+            let _ = stderr.read_to_string(&mut said);
+            let _ = sender.send((text, said));
+        });
+        let code = running.wait(Duration::from_secs(seconds) + LIMIT).code();
+        let (stdout, stderr) = receiver.recv_timeout(LIMIT).expect("its output ends with it");
+        drop(held);
+        let json = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
+        Diagnosis { code, json, stderr }
+    }
+}
+
+impl Diagnosis {
+    /// The findings of a kind.
+    pub(crate) fn all(&self, id: &str) -> Vec<&Value> {
+        let findings = self.json["findings"].as_array().expect("findings");
+        findings.iter().filter(|finding| finding["id"] == id).collect()
+    }
+
+    /// The only finding of a kind, with the exit code that belongs to it.
+    pub(crate) fn one(&self, id: &str) -> &Value {
+        let [finding] = self.all(id)[..] else { panic!("one {id}: {:#}", self.json) };
+        assert_eq!((self.code, &self.json["verdict"]), (Some(3), &"findings".into()), "{:#}", self.json);
+        assert_eq!(finding["doc"], format!("docs/findings/{id}.md"));
+        assert!(!finding["next_steps"].as_array().expect("steps").is_empty(), "{finding:#}");
+        finding
+    }
+
+    /// Nothing is wrong, and everything was seen.
+    pub(crate) fn assert_healthy(&self) {
+        assert_eq!((self.code, &self.json["verdict"]), (Some(0), &"healthy".into()), "{:#}", self.json);
+        let findings = self.json["findings"].as_array().expect("findings");
+        assert!(findings.iter().all(|finding| finding["severity"] == "info"), "{:#}", self.json);
+    }
+}
+
+/// A fact that a finding rests on.
+pub(crate) fn evidence(finding: &Value, name: &str) -> u64 {
+    let all = finding["evidence"].as_array().expect("evidence");
+    let one =
+        all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name} in {finding:#}"));
+    let value = one["value"].as_str().expect("text");
+    value
+        .split(' ')
+        .next()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or_else(|| panic!("{value} is no number"))
+}
+
+/// This process is named as responsible.
+pub(crate) fn assert_owned_here(finding: &Value) {
+    let owners = finding["owners"].as_array().expect("owners");
+    assert!(owners.iter().any(|owner| owner["pid"] == std::process::id()), "{finding:#}");
+}

@@ -1,0 +1,133 @@
+//! Listeners that cannot keep up, cannot listen, or should not be there.
+
+use std::time::Duration;
+
+use nix::errno::Errno;
+use tcptrace_tests::{
+    net::{Family, begin_connect, connect, listen, pair, read_end, socket, wait_for_child},
+    netns::sysctl,
+    process::tool,
+    syn,
+};
+
+use crate::lab::{Lab, assert_owned_here, evidence};
+
+#[test]
+fn a_program_that_does_not_accept() {
+    let Some(lab) = Lab::new("a_program_that_does_not_accept") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(5, &["--only", "accept-queue-overflow"], move || {
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(2).expect("listen");
+        let address = ports.connect(Family::V4);
+        // The queue takes one more than it says.
+        let served: Vec<_> = (0..3).map(|_| connect(address)).collect();
+        wait_for_child(&listener);
+        let waiting: Vec<_> = (0..4)
+            .map(|_| {
+                let client = socket(address);
+                begin_connect(&client, address);
+                client
+            })
+            .collect();
+        (served, waiting, listener)
+    });
+    let finding = diagnosis.one("accept-queue-overflow");
+    assert_eq!(evidence(finding, "queue at its longest"), 3, "{finding:#}");
+    assert_eq!(evidence(finding, "backlog of listen()"), 2);
+    assert!(evidence(finding, "ListenOverflows of the namespace, grown by") >= 4, "{finding:#}");
+    assert_owned_here(finding);
+}
+
+/// Slow, but faster than its clients.
+#[test]
+fn a_slow_program_that_accepts() {
+    let Some(lab) = Lab::new("a_slow_program_that_accepts") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(5, &[], move || {
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..10 {
+            let client = connect(ports.connect(Family::V4));
+            std::thread::sleep(Duration::from_millis(100));
+            let (server, _) = listener.accept().expect("accept");
+            drop(client);
+            read_end(&server);
+        }
+        listener
+    });
+    diagnosis.assert_healthy();
+}
+
+/// Documentation addresses, some hundred SYNs.
+#[test]
+fn a_flood() {
+    const COUNT: u16 = 300;
+    let Some(lab) = Lab::new("a_flood") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(5, &[], move || {
+        tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
+        sysctl("net/ipv4/tcp_syncookies", "0");
+        sysctl("net/ipv4/tcp_max_syn_backlog", "1000");
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(1_000).expect("listen");
+        syn::flood(ports.connect(Family::V4), COUNT);
+        listener
+    });
+    let finding = diagnosis.one("syn-flood");
+    assert_eq!(evidence(finding, "half-open at once"), u64::from(COUNT), "{finding:#}");
+    assert_eq!(evidence(finding, "completed"), 0);
+    assert!(evidence(finding, "SYN-ACKs sent again") >= u64::from(COUNT), "{finding:#}");
+    assert_owned_here(finding);
+    assert!(diagnosis.all("accept-queue-overflow").is_empty(), "{:#}", diagnosis.json);
+}
+
+#[test]
+fn a_port_that_is_taken() {
+    let Some(lab) = Lab::new("a_port_that_is_taken") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(3, &[], move || {
+        let address = ports.listen(Family::V4);
+        let bound = || {
+            let socket = socket(address);
+            socket.bind(&address.into()).expect("bind");
+            socket
+        };
+        let (first, second) = (bound(), bound());
+        first.listen(16).expect("listen");
+        let error = second.listen(16).expect_err("somebody listens there");
+        assert_eq!(error.raw_os_error(), Some(Errno::EADDRINUSE as i32));
+        (first, second)
+    });
+    let finding = diagnosis.one("address-in-use");
+    assert_eq!(evidence(finding, "failed listen()"), 1);
+    assert_owned_here(finding);
+}
+
+#[test]
+fn a_listener_that_nobody_expects() {
+    let Some(lab) = Lab::new("a_listener_that_nobody_expects") else { return };
+    let (ports, expected) = (lab.slot.ports_to_bind(), format!("{},sshd:22", lab.slot.port(0)));
+    let diagnosis = lab.watch(3, &["--expect-listen", &expected], move || {
+        [0, 1].map(|index| listen(([192, 0, 2, 1], ports.port(index)).into()))
+    });
+    let finding = diagnosis.one("unexpected-listener");
+    let summary = finding["summary"].as_str().expect("text");
+    assert!(summary.contains(&format!("192.0.2.1:{}", lab.slot.port(1))), "{summary}");
+    assert_owned_here(finding);
+}
+
+/// Nothing but what is expected, in use.
+#[test]
+fn only_expected_listeners() {
+    let Some(lab) = Lab::new("only_expected_listeners") else { return };
+    let (ports, expected) = (lab.slot.ports_to_bind(), lab.slot.port(0).to_string());
+    let diagnosis = lab.watch(3, &["--expect-listen", &expected], move || {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        drop(client);
+        read_end(&server);
+        drop(server);
+        listener
+    });
+    diagnosis.assert_healthy();
+}

@@ -25,21 +25,11 @@ enum Outcome {
     Failed,
 }
 
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Passed => "ok",
-            Self::Skipped => "-",
-            Self::Failed => "FAILED",
-        })
-    }
-}
-
 /// The outcomes of all kernels.
 #[derive(Default)]
 pub(crate) struct Table {
     kernels: Vec<String>,
-    /// Scenario, kernel, hook.
+    /// Test program and scenario, kernel, hook; no hook where the scenario needs none.
     outcomes: BTreeMap<(String, String, String), Outcome>,
     /// Kernels whose run came to nothing, and why.
     broken: Vec<(String, String)>,
@@ -48,9 +38,8 @@ pub(crate) struct Table {
 
 impl Table {
     fn note(&mut self, kernel: &str, test: &str, outcome: Outcome) {
-        let Some((scenario, hook)) = test.rsplit_once("::").filter(|(_, hook)| HOOKS.contains(hook)) else {
-            return;
-        };
+        let (scenario, hook) =
+            test.rsplit_once("::").filter(|(_, hook)| HOOKS.contains(hook)).unwrap_or((test, ""));
         if !self.kernels.iter().any(|known| known == kernel) {
             self.kernels.push(kernel.to_owned());
         }
@@ -78,7 +67,10 @@ impl Table {
     pub(crate) fn verdict(&self) -> Result<()> {
         let failed = self.outcomes.iter().filter(|(_, outcome)| **outcome == Outcome::Failed);
         let mut faults: Vec<String> = failed
-            .map(|((scenario, kernel, hook), _)| format!("{scenario}::{hook} failed on {kernel}"))
+            .map(|((scenario, kernel, hook), _)| {
+                let hook = if hook.is_empty() { String::new() } else { format!(" ({hook})") };
+                format!("{scenario}{hook} failed on {kernel}")
+            })
             .collect();
         faults.extend(self.broken.iter().map(|(kernel, why)| format!("{kernel}: {why}")));
         if !faults.is_empty() {
@@ -103,21 +95,43 @@ impl Table {
     }
 }
 
-/// Markdown: the features; then a line a scenario, a column a kernel, in it both hooks.
+impl Table {
+    /// How many scenarios of a group ended how, by one hook, or where they need none; `None` when there are none.
+    fn cell(&self, group: &str, kernel: &str, hook: &str) -> Option<String> {
+        let of_group = self.outcomes.iter().filter(|((scenario, of, by), _)| {
+            of == kernel && by == hook && scenario.rsplit_once("::").is_some_and(|(head, _)| head == group)
+        });
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for (_, outcome) in of_group {
+            *counts
+                .entry(match outcome {
+                    Outcome::Passed => "ok",
+                    Outcome::Skipped => "-",
+                    Outcome::Failed => "FAILED",
+                })
+                .or_default() += 1;
+        }
+        let parts: Vec<String> = counts.iter().rev().map(|(word, count)| format!("{count} {word}")).collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+}
+
+/// Markdown: the features; then a line a group of scenarios, a column a kernel, in it both hooks.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.features)?;
         writeln!(f, "| {} | {} |", HOOKS.join(" / "), self.kernels.join(" | "))?;
         writeln!(f, "|---|{}", "---|".repeat(self.kernels.len()))?;
-        let scenarios: BTreeSet<&String> = self.outcomes.keys().map(|(scenario, ..)| scenario).collect();
-        for scenario in scenarios {
-            write!(f, "| {scenario} |")?;
+        let heads = self.outcomes.keys().filter_map(|(scenario, ..)| scenario.rsplit_once("::"));
+        for group in heads.map(|(head, _)| head).collect::<BTreeSet<_>>() {
+            write!(f, "| {group} |")?;
             for kernel in &self.kernels {
-                let cell = HOOKS.map(|hook| {
-                    let key = (scenario.clone(), kernel.clone(), hook.to_owned());
-                    self.outcomes.get(&key).map_or_else(|| "?".to_owned(), ToString::to_string)
-                });
-                write!(f, " {} |", cell.join(" / "))?;
+                let cells = HOOKS.iter().filter_map(|hook| self.cell(group, kernel, hook));
+                let both: Vec<String> = cells.collect();
+                let without = self.cell(group, kernel, "");
+                let all: Vec<String> =
+                    [both.join(" / ")].into_iter().filter(|cell| !cell.is_empty()).chain(without).collect();
+                write!(f, " {} |", if all.is_empty() { "-".to_owned() } else { all.join("; ") })?;
             }
             writeln!(f)?;
         }
@@ -128,6 +142,8 @@ impl fmt::Display for Table {
 /// Reads the console of one machine.
 pub(crate) struct Console {
     kernel: String,
+    /// The test program that runs.
+    program: String,
     skipped: Vec<String>,
     /// Test programs that began.
     begun: usize,
@@ -138,7 +154,14 @@ pub(crate) struct Console {
 
 impl Console {
     pub(crate) fn new(kernel: &str) -> Self {
-        Self { kernel: kernel.to_owned(), skipped: Vec::new(), begun: 0, ended: 0, complaint: None }
+        Self {
+            kernel: kernel.to_owned(),
+            program: String::new(),
+            skipped: Vec::new(),
+            begun: 0,
+            ended: 0,
+            complaint: None,
+        }
     }
 
     /// Takes in a line: of `init`, of the harness, or anything else.
@@ -151,7 +174,10 @@ impl Console {
             }
         } else if let Some(word) = line.strip_prefix("## ") {
             eprintln!("    {word}");
-            self.begun += usize::from(word.starts_with("begin "));
+            if let Some(program) = word.strip_prefix("begin ") {
+                program.clone_into(&mut self.program);
+                self.begun += 1;
+            }
             self.ended += usize::from(word.starts_with("end "));
             let failed = word.starts_with("end ") && !word.ends_with(": exit status: 0");
             if failed || word.starts_with("failed: ") {
@@ -170,7 +196,7 @@ impl Console {
             if outcome == Outcome::Failed {
                 eprintln!("    FAILED {test}");
             }
-            table.note(&self.kernel, test, outcome);
+            table.note(&self.kernel, &format!("{}::{test}", self.program), outcome);
         }
     }
 
@@ -213,11 +239,13 @@ mod tests {
             "## end scenarios: exit status: 101",
         ]);
         assert!(end.expect_err("a program failed").to_string().contains("scenarios: exit status: 101"));
-        assert_eq!(table.summary("5.10"), "1 passed, 1 failed, 1 skipped");
+        assert_eq!(table.summary("5.10"), "2 passed, 1 failed, 1 skipped");
         let text = table.to_string();
-        assert!(text.contains("| open::refused | ok / FAILED |\n| special::mptcp | - / ? |"), "{text}");
+        let lines = "| scenarios::open | 1 ok / 1 FAILED |\n| scenarios::slot::tests | 1 ok |\n\
+                     | scenarios::special | 1 - |";
+        assert!(text.contains(lines), "{text}");
         let fault = table.verdict().expect_err("one failed").to_string();
-        assert_eq!(fault, "open::refused::tracepoint failed on 5.10");
+        assert_eq!(fault, "scenarios::open::refused (tracepoint) failed on 5.10");
     }
 
     #[test]

@@ -17,6 +17,7 @@ pub mod detect;
 pub mod diagnose;
 pub mod doctor;
 pub mod event;
+pub mod explain;
 pub mod half_open;
 mod listening;
 pub mod process;

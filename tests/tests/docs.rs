@@ -34,8 +34,9 @@ fn root() -> &'static Path {
 }
 
 fn documents() -> Vec<PathBuf> {
-    let pages =
-        fs::read_dir(root().join("docs")).expect("docs/").map(|entry| entry.expect("an entry").path());
+    let folders =
+        ["docs", "docs/findings"].map(|folder| fs::read_dir(root().join(folder)).expect("a folder"));
+    let pages = folders.into_iter().flatten().map(|entry| entry.expect("an entry").path());
     let mut files: Vec<_> = pages.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
     files.extend(
         ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root().join(name)),
@@ -153,7 +154,10 @@ fn run(documented: &Documented) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     let code = output.status.code();
     // Other tests may load the host, so what is lost with a tiny ring is no fault of the command.
-    assert!(matches!(code, Some(0 | 4)), "{context}: {code:?} (interrupted: {interrupted})\n{stderr}");
+    // Nor is it one to find something on a host that tests make trouble on.
+    let found = code == Some(3) && command.contains("diagnose");
+    let fine = found || matches!(code, Some(0 | 4));
+    assert!(fine, "{context}: {code:?} (interrupted: {interrupted})\n{stderr}");
     assert!(!stderr.contains("error"), "{context}: {stderr}");
 }
 

@@ -9,6 +9,7 @@ mod check_ebpf;
 mod ci;
 mod dist;
 mod ebpf;
+mod lab;
 mod lint;
 mod process;
 mod run;
@@ -33,6 +34,7 @@ enum Command {
     Test(test::Args),
     VmTest(vm_test::Args),
     Bench(bench::Args),
+    Lab(lab::Args),
     Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::VmTest(args) => vm_test::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Lab(args) => lab::main(&args),
         Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),

@@ -8,6 +8,7 @@ use super::{
     colour::Colour,
     diagnose::DiagnoseArgs,
     doctor::DoctorArgs,
+    explain::ExplainArgs,
     filter::{FilterArgs, state_bits},
     life::LifeArgs,
     sockets::SocketsArgs,
@@ -51,6 +52,8 @@ pub enum Command {
     Life(LifeArgs),
     /// Watch the host for a while, and say what is wrong, who causes it, and what to do
     Diagnose(DiagnoseArgs),
+    /// Tell what a state, a finding or a cause means, and what to do
+    Explain(ExplainArgs),
     /// Tell what works on this host, what does not and why, and what it costs
     Doctor(DoctorArgs),
     /// Print a completion script for a shell

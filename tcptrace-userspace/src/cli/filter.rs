@@ -17,7 +17,7 @@ pub struct FilterArgs {
     /// IPv6 only
     #[arg(short = '6', long)]
     pub ipv6: bool,
-    /// Sockets of this process (as the host numbers it); in a trace each from its first system call on it
+    /// Sockets of this process (as the host numbers it)
     #[arg(short, long, value_name = "PID", value_parser = clap::value_parser!(u32).range(1..))]
     pub pid: Option<u32>,
     /// Local ports, such as 80,443,8000-8999

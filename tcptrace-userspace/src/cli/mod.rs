@@ -4,6 +4,7 @@ mod args;
 mod colour;
 mod diagnose;
 mod doctor;
+mod explain;
 mod filter;
 mod life;
 mod logger;
@@ -23,6 +24,7 @@ pub use args::{Args, CaptureArgs, Command, TraceArgs};
 pub use colour::Colour;
 pub use diagnose::DiagnoseArgs;
 pub use doctor::{DoctorArgs, DoctorFormat};
+pub use explain::ExplainArgs;
 pub use filter::FilterArgs;
 pub use life::LifeArgs;
 pub use sockets::SocketsArgs;
@@ -46,6 +48,7 @@ pub fn main() -> ExitCode {
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
         Some(Command::Life(life_args)) => run(life_args.settings(), None),
         Some(Command::Diagnose(diagnose_args)) => diagnose::run(&diagnose_args),
+        Some(Command::Explain(explain_args)) => explain::run(&explain_args),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
         None => run_trace(&args.trace),
     };

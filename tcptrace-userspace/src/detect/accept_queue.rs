@@ -7,7 +7,7 @@ use std::{collections::HashMap, net::IpAddr};
 
 use super::{
     Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
-    culprits::{many, share},
+    culprits::{add_owners, many, share},
     thresholds,
 };
 use crate::state::State;
@@ -24,6 +24,16 @@ pub(super) struct AcceptQueue {
     overflows: HashMap<Option<u32>, (u64, u64)>,
 }
 
+/// The sockets at one end, at one look.
+#[derive(Default)]
+struct Queue {
+    owners: Vec<Who>,
+    /// How many wait, and how many may.
+    waiting: (u32, u32),
+    drops: u32,
+}
+
+#[derive(Default)]
 struct Listener {
     owners: Vec<Who>,
     backlog: u32,
@@ -47,24 +57,22 @@ impl AcceptQueue {
                 self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
             }
         }
+        // Of several sockets at one end (`SO_REUSEPORT`), the fullest.
+        let mut now: HashMap<End, Queue> = HashMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {
             let socket = &seen.socket;
-            let drops = socket.drops.unwrap_or(0);
-            let listener =
-                self.listeners.entry((socket.netns, socket.laddr, socket.lport)).or_insert(Listener {
-                    owners: Vec::new(),
-                    backlog: 0,
-                    longest: 0,
-                    full: 0,
-                    looks: 0,
-                    drops: (drops, drops),
-                });
-            listener.owners.clone_from(&seen.owners);
-            listener.backlog = socket.send_queue;
-            listener.longest = listener.longest.max(socket.recv_queue);
-            listener.full += u64::from(socket.recv_queue >= socket.send_queue.max(1));
+            let queue = now.entry((socket.netns, socket.laddr, socket.lport)).or_default();
+            add_owners(&mut queue.owners, &seen.owners);
+            queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
+            queue.drops = queue.drops.saturating_add(socket.drops.unwrap_or(0));
+        }
+        for (end, Queue { owners, waiting: (length, backlog), drops }) in now {
+            let first = Listener { drops: (drops, drops), ..Listener::default() };
+            let listener = self.listeners.entry(end).or_insert(first);
+            (listener.owners, listener.backlog, listener.drops.1) = (owners, backlog, drops);
+            listener.longest = listener.longest.max(length);
+            listener.full += u64::from(length >= backlog.max(1));
             listener.looks += 1;
-            listener.drops.1 = drops;
         }
     }
 

@@ -8,7 +8,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use super::{Confidence, Detector, Finding, Input, Sample, Severity, Who, culprits::many};
+use super::{
+    Confidence, Detector, Finding, Input, Sample, Severity, Who,
+    culprits::{add_owners, many},
+};
 use crate::{
     close::Cause,
     record::{Record, Transition},
@@ -53,7 +56,7 @@ impl AddressInUse {
             let socket = &seen.socket;
             let (listening, waiting) = self.holders.entry((socket.netns, socket.lport)).or_default();
             match socket.state {
-                State::LISTEN => listening.extend(seen.owners.iter().cloned()),
+                State::LISTEN => add_owners(listening, &seen.owners),
                 State::TIME_WAIT => *waiting += 1,
                 _ => {}
             }

@@ -64,6 +64,15 @@ impl Culprits {
     }
 }
 
+/// Adds those that are not there yet, by their ids: several sockets may listen at one end.
+pub(super) fn add_owners(all: &mut Vec<Who>, more: &[Who]) {
+    for who in more {
+        if let Err(place) = all.binary_search_by_key(&who.pid, |known| known.pid) {
+            all.insert(place, who.clone());
+        }
+    }
+}
+
 /// `192.0.2.1:80 -> 198.51.100.7:40000`, with its age where that is known.
 pub(super) fn connection(socket: &Socket) -> String {
     let local = SocketAddr::new(socket.laddr, socket.lport);

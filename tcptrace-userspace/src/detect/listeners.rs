@@ -6,7 +6,9 @@ use std::{
     str::FromStr,
 };
 
-use super::{Confidence, Detector, Finding, Input, Options, Sample, Seen, Severity, Who};
+use super::{
+    Confidence, Detector, Finding, Input, Options, Sample, Seen, Severity, Who, culprits::add_owners,
+};
 use crate::{state::State, text::Escaped};
 
 const ID: &str = "unexpected-listener";
@@ -66,7 +68,7 @@ impl Listeners {
         let end = |seen: &Seen| (seen.socket.netns, seen.socket.laddr, seen.socket.lport);
         self.last.clear();
         for seen in listening {
-            self.last.entry(end(seen)).or_default().extend(seen.owners.iter().cloned());
+            add_owners(self.last.entry(end(seen)).or_default(), &seen.owners);
         }
         if self.first.is_none() {
             self.first = Some(self.last.keys().copied().collect());

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
-    culprits::{Culprits, many, share},
+    culprits::{Culprits, add_owners, many, share},
     thresholds,
 };
 use crate::{
@@ -86,7 +86,9 @@ impl SynFlood {
         for seen in &sample.sockets {
             let socket = &seen.socket;
             if socket.state == State::LISTEN {
-                self.listeners.insert((socket.netns, socket.lport), (seen.owners.clone(), socket.send_queue));
+                let (owners, backlog) = self.listeners.entry((socket.netns, socket.lport)).or_default();
+                add_owners(owners, &seen.owners);
+                *backlog = (*backlog).max(socket.send_queue);
             } else if socket.kind == Kind::Request {
                 *open.entry((socket.netns, socket.laddr, socket.lport)).or_default() += 1;
             }

@@ -77,6 +77,11 @@ impl Lab {
         let config = config.to_str().expect("UTF-8");
         let time = seconds.to_string();
         let all = [&["-o", "json", "--duration", &time, "--config", config], arguments].concat();
+        let shown = std::env::var_os("TCPTRACE_LAB").map(|_| {
+            // The same for a person, who has asked for it.
+            let arguments = [&["--duration", &time, "--config", config], arguments].concat();
+            Running::spawn(self.command(&arguments).stdin(Stdio::null()))
+        });
         let mut command = self.command(&all);
         let mut running =
             Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
@@ -97,8 +102,12 @@ impl Lab {
         });
         let code = running.wait(Duration::from_secs(seconds) + LIMIT).code();
         let (stdout, stderr) = receiver.recv_timeout(LIMIT).expect("its output ends with it");
+        if let Some(mut shown) = shown {
+            shown.wait(LIMIT);
+        }
         drop(held);
         let json = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
+        assert_follows_schema(&json);
         Diagnosis { code, json, stderr }
     }
 }
@@ -125,6 +134,15 @@ impl Diagnosis {
         let findings = self.json["findings"].as_array().expect("findings");
         assert!(findings.iter().all(|finding| finding["severity"] == "info"), "{:#}", self.json);
     }
+}
+
+/// Every report is as `docs/diagnose.schema.json` says.
+fn assert_follows_schema(json: &Value) {
+    let schema: Value =
+        serde_json::from_str(include_str!("../../../docs/diagnose.schema.json")).expect("the schema is JSON");
+    let validator = jsonschema::validator_for(&schema).expect("a JSON Schema");
+    let errors: Vec<String> = validator.iter_errors(json).map(|error| error.to_string()).collect();
+    assert!(errors.is_empty(), "{errors:?} in {json:#}");
 }
 
 /// A fact that a finding rests on.

@@ -1,0 +1,160 @@
+//! Detectors on made-up looks: what they say of the same sockets, seen again and again, in any order.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use tcptrace::{
+    detect::{Detectors, Finding, Options, Sample, Seen, Severity, Who},
+    diagnose::{Report, Sight, Totals, Verdict},
+    process::Process,
+    sink::findings::{Format, render},
+    snapshot::{Kind, Socket},
+    state::State,
+};
+
+const SECOND: u64 = 1_000_000_000;
+
+/// A name that would do harm on a terminal and in a ticket.
+const HOSTILE: &[u8] = b"\x1b[2J`x`|<b>\n";
+
+fn who(pid: u32) -> Who {
+    let process = Process {
+        pid,
+        start_ticks: 1,
+        comm: HOSTILE.to_vec(),
+        exe: Some(b"/tmp/\x1b[31m".to_vec()),
+        exe_deleted: true,
+        uid: 7,
+        unit: Some("a\u{1b}b.service".to_owned()),
+        container: None,
+        netns: Some(1),
+    };
+    Who::of_holder(pid, Some(&Arc::new(process)))
+}
+
+/// A socket of process `pid`, without an age of its own.
+fn socket(state: State, number: u16, pid: u32) -> Seen {
+    let socket = Socket {
+        netns: Some(1),
+        cookie: u64::from(number) + 1,
+        kind: Kind::Full,
+        state,
+        laddr: "192.0.2.1".parse().unwrap(),
+        lport: 80,
+        raddr: "198.51.100.7".parse().unwrap(),
+        rport: 10_000 + number,
+        uid: Some(7),
+        inode: Some(u64::from(number) + 1),
+        recv_queue: 0,
+        send_queue: 0,
+        timer: None,
+        cgroup_id: None,
+        mptcp: false,
+        drops: None,
+        info: None,
+        age_at_least_ns: None,
+    };
+    Seen { socket, owners: vec![who(pid)] }
+}
+
+fn look(at_s: u64, sockets: Vec<Seen>) -> Sample {
+    Sample { ktime_ns: at_s * SECOND, sockets, ..Sample::default() }
+}
+
+fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+    let mut detectors = Detectors::new(Options::default());
+    looks.into_iter().for_each(|look| detectors.sample(look));
+    detectors.findings()
+}
+
+fn leaked(count: u16) -> Vec<Seen> {
+    (0..count).map(|number| socket(State::CLOSE_WAIT, number, 812)).collect()
+}
+
+/// The kernel does not tell how long; that the same ones are there again does.
+#[test]
+fn ages_come_from_earlier_looks() {
+    assert!(findings([look(0, leaked(9)), look(9, leaked(9))]).is_empty(), "nine seconds are not ten");
+    let found = findings([look(0, leaked(9)), look(12, leaked(9))]);
+    let ids: Vec<_> = found.iter().map(|finding| finding.id).collect();
+    assert_eq!(ids, ["close-wait-leak"]);
+    assert_eq!((found[0].severity, found[0].owners[0].pid), (Severity::Warning, 812));
+}
+
+/// As many at each look, but other ones.
+#[test]
+fn a_busy_program_is_no_leak() {
+    let busy = |from: u16| (from..from + 9).map(|number| socket(State::CLOSE_WAIT, number, 812)).collect();
+    assert!(findings([look(0, busy(0)), look(12, busy(100)), look(24, busy(200))]).is_empty());
+}
+
+#[test]
+fn one_that_has_closed_by_now_is_no_leak() {
+    assert!(findings([look(0, leaked(9)), look(12, leaked(9)), look(13, vec![])]).is_empty());
+}
+
+#[test]
+fn many_are_critical_and_kinds_can_be_chosen() {
+    let looks = || [look(0, leaked(1_200)), look(12, leaked(1_200))];
+    assert_eq!(findings(looks())[0].severity, Severity::Critical);
+    for options in [
+        Options { skip: vec!["close-wait-leak".to_owned()], ..Options::default() },
+        Options { only: vec!["syn-flood".to_owned()], ..Options::default() },
+    ] {
+        let mut detectors = Detectors::new(options);
+        for look in looks() {
+            detectors.sample(look);
+        }
+        assert!(detectors.findings().is_empty());
+    }
+}
+
+fn report(findings: Vec<Finding>) -> Report {
+    Report {
+        host: "web-1".to_owned(),
+        kernel: "6.12".to_owned(),
+        started: jiff::Timestamp::UNIX_EPOCH,
+        elapsed_ns: 30 * SECOND,
+        verdict: Verdict::of(&findings, Severity::Warning, &Sight::default()),
+        findings,
+        sight: Sight::default(),
+        totals: Totals { transitions: 12, half_open: 3, looks: 6 },
+    }
+}
+
+/// What others have chosen is shown, and does nothing.
+#[test]
+fn hostile_names_do_no_harm() {
+    let report = report(findings([look(0, leaked(9)), look(12, leaked(9))]));
+    for format in [Format::Text, Format::Json, Format::Markdown] {
+        let text = render(&report, format, false);
+        let raw = |c: char| c != '\n' && c.is_control();
+        assert!(!text.contains(raw), "{format:?}: {text:?}");
+        assert!(text.contains("x1b"), "{format:?}: it is shown: {text}");
+    }
+    assert!(!render(&report, Format::Markdown, false).contains("<b>"));
+    insta::assert_snapshot!("markdown", render(&report, Format::Markdown, false));
+    insta::assert_snapshot!("text", render(&report, Format::Text, false));
+}
+
+proptest! {
+    /// In which order the kernel lists sockets does not matter.
+    #[test]
+    fn the_order_of_sockets_does_not_matter(seed in Just((0..40_u16).collect::<Vec<_>>()).prop_shuffle()) {
+        let all = |order: &[u16]| -> Vec<Seen> {
+            let states = [State::CLOSE_WAIT, State::FIN_WAIT1, State::LAST_ACK, State::FIN_WAIT2, State::LISTEN];
+            let one = |number: &u16| {
+                socket(states[usize::from(*number) % states.len()], *number, 800 + u32::from(*number % 2))
+            };
+            order.iter().map(one).collect()
+        };
+        let sorted: Vec<u16> = (0..40).collect();
+        let summaries = |order: &[u16]| -> Vec<String> {
+            let found = findings([look(0, all(order)), look(70, all(order))]);
+            found.into_iter().map(|finding| finding.summary).collect()
+        };
+        prop_assert_eq!(summaries(&seed), summaries(&sorted));
+    }
+}

@@ -1,0 +1,29 @@
+//! `cargo xtask lab`: one fault of the fault lab, for a person to look at.
+
+use anyhow::{Result, bail};
+
+use crate::{process, workspace};
+
+/// Make one fault for real in a network namespace, and show what `tcptrace diagnose` says of it.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The fault, or a part of its name; all that there are unless given.
+    name: Option<String>,
+}
+
+/// # Errors
+/// A build fails, this is not root, or the diagnosis is not what it should be.
+pub(crate) fn main(args: &Args) -> Result<()> {
+    workspace::build_tracer()?;
+    let mut command = workspace::cargo();
+    command.args(["test", "--quiet", "--package", "tcptrace-tests", "--test", "diagnose", "--"]);
+    let Some(name) = &args.name else {
+        command.arg("--list");
+        return process::run(&mut command);
+    };
+    if !process::is_root()? {
+        bail!("the lab makes network namespaces: run it as root");
+    }
+    command.args(["--nocapture", "--test-threads", "1", name]).env("TCPTRACE_LAB", "1");
+    process::run(&mut command)
+}

@@ -14,6 +14,8 @@ use nix::{
     unistd::Pid,
 };
 
+use crate::machine::is_slow;
+
 /// A child, killed when dropped.
 #[derive(Debug)]
 pub struct Running(Child);
@@ -43,8 +45,9 @@ impl Running {
     /// Waits for its end.
     ///
     /// # Panics
-    /// When it takes longer than `limit`.
+    /// When it takes longer than `limit`, on a slow machine several times as long.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
+        let limit = if is_slow() { 5 * limit } else { limit };
         let deadline = Instant::now() + limit;
         loop {
             if let Some(status) = self.0.try_wait().expect("waiting for a child") {

@@ -1,17 +1,18 @@
 //! `tcptrace diagnose`.
 
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
-    time::Duration,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 
 use anyhow::Context as _;
 
-use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, print, values};
+use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, on_finding::OnFinding, print, values};
 use crate::{
     bpf::{self, DEFAULT_BUFFER, Hook},
-    detect::{self, Expected, REGISTRY, Severity, Thresholds},
+    detect::{self, Expected, Finding, REGISTRY, Severity, Thresholds},
     diagnose::{self, Settings, Verdict},
     sink::{
         self, TimeColumn, View,
@@ -55,6 +56,10 @@ pub struct DiagnoseArgs {
     /// The only listeners that there should be: ports, or programs with their ports, such as 22,nginx:80
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub expect_listen: Vec<Expected>,
+    /// Start this program, without a shell, for each finding at or above --fail-on, as soon as it shows: its kind is the
+    /// argument, the finding is on standard input as JSON. At most one a second, and twenty
+    #[arg(long, value_name = "PROGRAM")]
+    pub on_finding: Option<PathBuf>,
     /// Thresholds from a TOML file; --print-config shows what there is
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -120,6 +125,27 @@ impl DiagnoseArgs {
     }
 }
 
+/// A line on a terminal that says how far the watch is.
+struct Progress {
+    begun: Instant,
+    duration: Duration,
+}
+
+impl Progress {
+    fn new(duration: Duration) -> Self {
+        Self { begun: Instant::now(), duration }
+    }
+
+    fn show(&self, findings: &[Finding]) {
+        if !io::stderr().is_terminal() {
+            return;
+        }
+        let (now, all) = (self.begun.elapsed().min(self.duration).as_secs(), self.duration.as_secs());
+        let end = if now >= all { "\n" } else { "" };
+        let _ = write!(io::stderr(), "\r{now} s of {all} s, findings so far: {}{end}", findings.len());
+    }
+}
+
 /// Watches and reports; the exit code tells the verdict.
 pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     let checked = args.thresholds().and_then(|thresholds| Ok((thresholds, args.settings(thresholds)?)));
@@ -137,8 +163,24 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
         let watch = humantime::format_duration(args.duration);
         let _ = writeln!(io::stderr(), "Watching for {watch}; Ctrl-C ends it early and reports.");
     };
-    let report = diagnose::run(&settings, begun)?;
+    let on_finding = args.on_finding.clone().map(|program| OnFinding::new(program, args.fail_on));
+    let on_finding = Arc::new(Mutex::new(on_finding));
+    let looked = {
+        let (on_finding, progress) = (Arc::clone(&on_finding), Progress::new(args.duration));
+        move |findings: &[Finding]| {
+            progress.show(findings);
+            if let Ok(mut on_finding) = on_finding.lock()
+                && let Some(on_finding) = on_finding.as_mut()
+            {
+                on_finding.tell(findings);
+            }
+        }
+    };
+    let report = diagnose::run(&settings, begun, looked)?;
     print(findings::render(&report, args.output, args.color.wanted()).as_bytes())?;
+    if let Some(on_finding) = on_finding.lock().ok().and_then(|mut on_finding| on_finding.take()) {
+        on_finding.finish(&report.findings);
+    }
     Ok(match report.verdict {
         Verdict::Healthy => 0,
         Verdict::Findings => FOUND,

@@ -9,6 +9,7 @@ mod filter;
 mod life;
 mod logger;
 mod netns;
+mod on_finding;
 mod sockets;
 mod values;
 

@@ -99,7 +99,8 @@ impl AcceptQueue {
                 listener.longest, listener.backlog
             )
         };
-        let (severity, confidence) = match (overflows, listener.full == listener.looks) {
+        let (severity, confidence) = match (overflows, listener.looks >= 3 && listener.full == listener.looks)
+        {
             (true, true) => (Severity::Critical, Confidence::HIGH),
             (true, false) => (Severity::Warning, Confidence::HIGH),
             (false, true) => {

@@ -21,6 +21,9 @@ use crate::{
     state::State,
 };
 
+/// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
+const SYN_AGAIN_NS: u64 = 1_000_000_000;
+
 /// Destinations of a process that are told apart.
 const TOLD_APART: usize = 65_536;
 
@@ -69,19 +72,15 @@ impl Connects {
             return;
         }
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
+        // A program that races several addresses gives up on the slower ones at once.
+        let waited = transition.in_old_state_ns.is_some_and(|ns| ns >= SYN_AGAIN_NS);
         let (connected, refused, unreachable) = match (event.new_state, cause) {
             (State::ESTABLISHED, _) => (1, 0, 0),
             (State::CLOSE, Some(Cause::Refused)) => (0, 1, 0),
-            // Cancelled: the program gave up before there was an answer.
-            (
-                State::CLOSE,
-                Some(
-                    Cause::ConnectTimeout
-                    | Cause::HostUnreachable
-                    | Cause::NetUnreachable
-                    | Cause::ConnectCancelled,
-                ),
-            ) => (0, 0, 1),
+            (State::CLOSE, Some(Cause::ConnectTimeout | Cause::HostUnreachable | Cause::NetUnreachable)) => {
+                (0, 0, 1)
+            }
+            (State::CLOSE, Some(Cause::ConnectCancelled)) if waited => (0, 0, 1),
             _ => return,
         };
         let destination = (event.raddr, event.rport);

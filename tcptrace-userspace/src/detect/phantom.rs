@@ -23,6 +23,8 @@ type Listener = (Option<u32>, u16);
 
 pub(super) struct Phantom {
     thresholds: thresholds::Phantom,
+    /// Cookies at the first look: what is not there has begun during the watch.
+    first: Option<HashSet<u64>>,
     last: HashMap<Listener, Pile>,
 }
 
@@ -33,6 +35,8 @@ struct Pile {
     quietest_ns: u64,
     retransmitting: u64,
     peers: HashSet<IpAddr>,
+    /// New ones came from a client meanwhile, which a pool of idle ones would have had no need for.
+    begun: bool,
     culprits: Culprits,
 }
 
@@ -41,21 +45,15 @@ struct Pile {
 struct OfPeer<'a> {
     /// Each with its silence in nanoseconds.
     idle: Vec<(&'a Seen, u64)>,
-    /// One is in use, or has come since.
-    newer: bool,
+    /// One is in use.
+    used: bool,
+    /// One has begun during the watch, although these are there.
+    begun: bool,
 }
 
 impl Phantom {
     pub(super) fn new(options: &Options) -> Self {
-        Self { thresholds: options.thresholds.phantom_established, last: HashMap::new() }
-    }
-
-    /// Nanoseconds without anything from the peer, where no keepalive will find out.
-    fn silent_ns(&self, seen: &Seen) -> Option<u64> {
-        let info = seen.socket.info?;
-        let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
-        let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
-        (!kept_alive && silent_ns >= self.thresholds.idle_s * 1_000_000_000).then_some(silent_ns)
+        Self { thresholds: options.thresholds.phantom_established, first: None, last: HashMap::new() }
     }
 
     fn look(&mut self, sample: &Sample) {
@@ -65,6 +63,8 @@ impl Phantom {
             .filter(|seen| seen.socket.state == State::LISTEN)
             .map(|seen| (seen.socket.netns, seen.socket.lport))
             .collect();
+        let cookies = || sample.sockets.iter().map(|seen| seen.socket.cookie).collect();
+        let first = &*self.first.get_or_insert_with(cookies);
         let mut peers: HashMap<(Listener, IpAddr), OfPeer<'_>> = HashMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
             let listener = (seen.socket.netns, seen.socket.lport);
@@ -72,14 +72,16 @@ impl Phantom {
                 continue;
             }
             let of_peer = peers.entry((listener, seen.socket.raddr)).or_default();
-            match self.silent_ns(seen) {
-                Some(silent_ns) => of_peer.idle.push((seen, silent_ns)),
-                None => of_peer.newer = true,
+            if let Some(silent_ns) = silent_ns(self.thresholds.idle_s, seen) {
+                of_peer.idle.push((seen, silent_ns));
+            } else {
+                of_peer.used = true;
+                of_peer.begun |= !first.contains(&seen.socket.cookie);
             }
         }
         self.last.clear();
         for ((listener, peer), of_peer) in peers {
-            if !of_peer.newer {
+            if !of_peer.used {
                 continue;
             }
             for (seen, silent_ns) in of_peer.idle {
@@ -93,10 +95,19 @@ impl Phantom {
                         .is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 2),
                 );
                 pile.peers.insert(peer);
+                pile.begun |= of_peer.begun;
                 pile.culprits.add(seen, false);
             }
         }
     }
+}
+
+/// Nanoseconds without anything from the peer, where no keepalive will find out.
+fn silent_ns(idle_s: u64, seen: &Seen) -> Option<u64> {
+    let info = seen.socket.info?;
+    let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
+    let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
+    (!kept_alive && silent_ns >= idle_s * 1_000_000_000).then_some(silent_ns)
 }
 
 fn finding(lport: u16, pile: &Pile) -> Finding {
@@ -112,10 +123,12 @@ fn finding(lport: u16, pile: &Pile) -> Finding {
     } else {
         Confidence::medium("data that the server sends and nobody acknowledges, or asking the client")
     };
-    let finding = Finding::new(ID, Severity::Warning, confidence, summary)
+    let severity = if pile.begun || pile.retransmitting > 0 { Severity::Warning } else { Severity::Info };
+    let finding = Finding::new(ID, severity, confidence, summary)
         .because("silent, without keepalive", pile.idle)
         .because("longest silence", seconds(pile.quietest_ns))
         .because("clients with newer connections", pile.peers.len())
+        .because("new connections of these clients during the watch", if pile.begun { "yes" } else { "no" })
         .because("sending without an answer", pile.retransmitting)
         .then("See them: lastrcv is the silence in milliseconds", Some(format!("ss -tinpo state established sport = :{lport}")))
         .then("Let the program set SO_KEEPALIVE (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT) or TCP_USER_TIMEOUT", None)

@@ -110,7 +110,10 @@ impl SynFlood {
         let never = pile.begun.saturating_sub(pile.completed);
         let share = share(never, pile.begun);
         let sources = pile.culprits.peer_count();
-        let is_flood = pile.most >= self.thresholds.half_open
+        let (owners, backlog) = self.listeners.get(&(netns, lport)).cloned().unwrap_or_default();
+        // A short queue has no room for as many.
+        let room = if backlog == 0 { u64::MAX } else { u64::from(backlog) };
+        let is_flood = pile.most >= self.thresholds.half_open.min(room)
             && share >= self.thresholds.never_completed
             && sources >= self.thresholds.sources
             && pile.retransmits + pile.given_up > 0;
@@ -133,7 +136,6 @@ impl SynFlood {
         } else {
             Confidence::medium("a longer watch: SYN-ACKs that are sent again to the same sources")
         };
-        let (owners, backlog) = self.listeners.get(&(netns, lport)).cloned().unwrap_or_default();
         let finding = Finding::new(ID, severity, confidence, summary)
             .because("half-open at once", pile.most)
             .because("backlog of listen()", backlog)

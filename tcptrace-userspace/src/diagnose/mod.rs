@@ -24,7 +24,7 @@ pub use sight::{Sight, Verdict};
 use crate::{
     bpf,
     clock::Clock,
-    detect::{self, Detectors, Severity},
+    detect::{self, Detectors, Finding, Severity},
     record::Record,
     sink::Sink,
     trace,
@@ -79,12 +79,16 @@ impl Sink for Shared {
     }
 }
 
-/// Watches until the duration is over, a signal comes, or something is found that is to end it; `begun` is called once
-/// everything is attached.
+/// Watches until the duration is over, a signal comes, or something is found that is to end it. `begun` is called once
+/// everything is attached, `looked` after each look at the host with what was found by then.
 ///
 /// # Errors
 /// [`enum@Error`].
-pub fn run(settings: &Settings, begun: impl FnOnce()) -> Result<Report, Error> {
+pub fn run(
+    settings: &Settings,
+    begun: impl FnOnce(),
+    looked: impl FnMut(&[Finding]) + Send + 'static,
+) -> Result<Report, Error> {
     let shared = Shared(Arc::new(Mutex::new(Detectors::new(settings.detect.clone()))));
     let stop = Arc::new(Notify::new());
     let started = Clock::calibrate();
@@ -96,7 +100,7 @@ pub fn run(settings: &Settings, begun: impl FnOnce()) -> Result<Report, Error> {
     let mut running = None;
     let attached = |tracer: &bpf::Tracer| {
         hooks = Some((tracer.hook(), tracer.half_open().cloned()));
-        running = Some(sampler.start(shared.clone(), Arc::clone(&stop), end_on));
+        running = Some(sampler.start(shared.clone(), Arc::clone(&stop), end_on, looked));
         begun();
     };
     let summary = trace::watch(&settings.trace, Box::new(shared.clone()), attached, &stop);

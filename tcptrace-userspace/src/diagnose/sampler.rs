@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 use super::Shared;
 use crate::{
     clock::monotonic_ns,
-    detect::{Limits, NamespaceSample, Sample, Seen, Severity, Who},
+    detect::{Finding, Limits, NamespaceSample, Sample, Seen, Severity, Who},
     snapshot::{Netns, visit},
     sockets::{Gaps, Looker},
     wanted::Wanted,
@@ -61,12 +61,13 @@ impl Sampler {
         Self { looker: Some(Looker::new(wanted, netns.clone())), netns, period }
     }
 
-    /// Begins. `end_on`: findings of this severity end the watch by `stop`.
+    /// Begins. `end_on`: findings of this severity end the watch by `stop`. `looked` is called after each look.
     pub(super) fn start(
         &mut self,
         shared: Shared,
         stop: Arc<Notify>,
         end_on: Option<Severity>,
+        mut looked: impl FnMut(&[Finding]) + Send + 'static,
     ) -> io::Result<Running> {
         let (sender, stopped) = channel::<()>();
         let (netns, period) = (self.netns.clone(), self.period);
@@ -77,12 +78,12 @@ impl Sampler {
             loop {
                 let outcome = stopped.recv_timeout(if looks.count == 0 { Duration::ZERO } else { period });
                 look(&mut looker, netns.as_ref(), &shared, &mut looks);
+                let findings = shared.lock().findings();
+                looked(&findings);
                 if outcome == Err(RecvTimeoutError::Disconnected) {
                     return looks;
                 }
-                if end_on
-                    .is_some_and(|least| shared.lock().findings().iter().any(|one| one.severity >= least))
-                {
+                if end_on.is_some_and(|least| findings.iter().any(|one| one.severity >= least)) {
                     stop.notify_one();
                 }
             }

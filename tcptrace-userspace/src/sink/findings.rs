@@ -4,7 +4,11 @@ mod json;
 mod markdown;
 mod text;
 
-use crate::diagnose::Report;
+use crate::{
+    detect::{Finding, Severity},
+    diagnose::{Report, Verdict},
+    text::Span,
+};
 
 /// Formats of a diagnosis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -27,6 +31,11 @@ pub fn render(report: &Report, format: Format, colour: bool) -> String {
     }
 }
 
+/// One finding as JSON, as in the report.
+pub fn one(finding: &Finding) -> String {
+    json::finding(finding).to_string()
+}
+
 /// Where the page about a kind of finding is, in this project.
 fn page(id: &str) -> String {
     format!("docs/findings/{id}.md")
@@ -34,7 +43,6 @@ fn page(id: &str) -> String {
 
 /// What the verdict means, in a sentence.
 fn verdict(report: &Report) -> String {
-    use crate::{diagnose::Verdict, text::Span};
     let watched = format!(
         "Watched {} for {}: {} transitions, {} looks at all sockets.",
         report.host,
@@ -54,7 +62,6 @@ fn verdict(report: &Report) -> String {
 
 /// `1 critical, 2 warnings`.
 fn counted(report: &Report) -> String {
-    use crate::detect::Severity;
     let of =
         |severity: Severity| report.findings.iter().filter(|finding| finding.severity == severity).count();
     let parts = [Severity::Critical, Severity::Warning, Severity::Info]

@@ -1,6 +1,6 @@
 //! The report as a whole: formats, exit codes, options.
 
-use std::process::Command;
+use std::{os::unix::fs::PermissionsExt, process::Command};
 
 use nix::errno::Errno;
 use tcptrace_tests::{
@@ -42,6 +42,31 @@ fn the_first_finding_may_end_it() {
     });
     diagnosis.one("connection-refused");
     assert!(diagnosis.json["duration_s"].as_f64().is_some_and(|s| s < 20.0), "{:#}", diagnosis.json);
+}
+
+/// A program is told of each finding once, while the watch goes on; that it fails is said, and changes nothing.
+#[test]
+fn a_program_is_told_of_findings() {
+    let Some(lab) = Lab::new("a_program_is_told_of_findings") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let program = directory.path().join("tell");
+    let script = format!("#!/bin/sh\ncat >> '{}'/\"$1\"\nexit 7\n", directory.path().display());
+    std::fs::write(&program, script).expect("a file");
+    std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).expect("permissions");
+    let fault = move || {
+        let nobody = ports.connect(Family::V4);
+        assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
+    };
+    let told = lab.watch(4, &["--on-finding", program.to_str().expect("UTF-8")], fault);
+    let text = std::fs::read_to_string(directory.path().join("connection-refused")).expect("it was told");
+    let json: serde_json::Value = serde_json::from_str(&text).expect("one finding, once");
+    assert_eq!((&json["id"], &json["severity"]), (&"connection-refused".into(), &"warning".into()));
+    assert_eq!(told.code, Some(3));
+    assert!(told.stderr.contains("--on-finding: it ended with exit status: 7"), "{}", told.stderr);
+    let missing = lab.watch(3, &["--on-finding", "/nonexistent"], fault);
+    assert_eq!(missing.code, Some(3));
+    assert!(missing.stderr.contains("/nonexistent: No such file"), "{}", missing.stderr);
 }
 
 /// Thresholds are printed with their meaning, and what is printed can be read.

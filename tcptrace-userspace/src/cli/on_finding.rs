@@ -1,0 +1,120 @@
+//! `--on-finding`: a program that is told of each finding.
+
+use std::{
+    collections::HashSet,
+    io::{self, Write as _},
+    os::fd::AsFd as _,
+    path::PathBuf,
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    detect::{Finding, Severity},
+    sink::findings,
+};
+
+/// From one start to the next, so that a storm of findings does not become one of processes.
+const AT_MOST_EVERY: Duration = Duration::from_secs(1);
+/// Starts in one watch.
+const AT_MOST: usize = 20;
+/// How long they may take once the watch is over.
+const GRACE: Duration = Duration::from_secs(10);
+
+/// The program, and what it was told.
+pub(super) struct OnFinding {
+    program: PathBuf,
+    least: Severity,
+    told: HashSet<String>,
+    last: Option<Instant>,
+    running: Vec<Child>,
+}
+
+impl OnFinding {
+    /// Findings of `least` or more severity are told.
+    pub(super) fn new(program: PathBuf, least: Severity) -> Self {
+        Self { program, least, told: HashSet::new(), last: None, running: Vec::new() }
+    }
+
+    /// Tells of the first one that is new, unless it was told of another one a moment ago: then the next call does.
+    pub(super) fn tell(&mut self, findings: &[Finding]) {
+        self.running.retain_mut(|child| !ended(child));
+        let too_soon = self.last.is_some_and(|last| last.elapsed() < AT_MOST_EVERY);
+        if too_soon || self.told.len() >= AT_MOST {
+            return;
+        }
+        let is_new =
+            |finding: &&Finding| finding.severity >= self.least && !self.told.contains(&key(finding));
+        let Some(finding) = findings.iter().find(is_new) else { return };
+        self.told.insert(key(finding));
+        self.last = Some(Instant::now());
+        match self.start(finding) {
+            Ok(child) => self.running.push(child),
+            Err(error) => complain(&format!("{}: {error}", self.program.display())),
+        }
+    }
+
+    /// Tells of those that are left, and waits for all to end.
+    pub(super) fn finish(mut self, findings: &[Finding]) {
+        let left = |this: &Self| {
+            let new = findings.iter().filter(|finding| finding.severity >= this.least);
+            this.told.len() < AT_MOST && new.into_iter().any(|finding| !this.told.contains(&key(finding)))
+        };
+        while left(&self) {
+            self.tell(findings);
+            sleep(Duration::from_millis(50));
+        }
+        let deadline = Instant::now() + GRACE;
+        while !self.running.is_empty() && Instant::now() < deadline {
+            self.running.retain_mut(|child| !ended(child));
+            sleep(Duration::from_millis(20));
+        }
+        for mut child in self.running {
+            complain("it does not end, and is ended");
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Starts it, without a shell: the kind as its argument, the finding as JSON on its standard input.
+    fn start(&self, finding: &Finding) -> io::Result<Child> {
+        // Its output is for people; ours may be for a program.
+        let stderr = io::stderr().as_fd().try_clone_to_owned()?;
+        let mut command = Command::new(&self.program);
+        command.arg(finding.id).stdin(Stdio::piped()).stdout(Stdio::from(stderr));
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that does not read is free to do so.
+            let _ = stdin.write_all(findings::one(finding).as_bytes());
+        }
+        Ok(child)
+    }
+}
+
+/// What makes it the same finding as before, while its numbers grow.
+fn key(finding: &Finding) -> String {
+    let owner = finding.owners.first().map(|who| who.pid);
+    let peer = finding.peers.first().map(|peer| (peer.address, peer.port));
+    format!("{} {owner:?} {peer:?}", finding.id)
+}
+
+/// Whether it has ended; says so when it failed.
+fn ended(child: &mut Child) -> bool {
+    match child.try_wait() {
+        Ok(None) => false,
+        Ok(Some(status)) if status.success() => true,
+        Ok(Some(status)) => {
+            complain(&format!("it ended with {status}"));
+            true
+        }
+        Err(error) => {
+            complain(&error.to_string());
+            true
+        }
+    }
+}
+
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "tcptrace: --on-finding: {what}");
+}

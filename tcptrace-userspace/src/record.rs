@@ -4,7 +4,10 @@ use std::{num::NonZeroU64, sync::Arc};
 
 use tcptrace_common::Counters;
 
-use crate::{close::Closing, event::Event, half_open, process::Process, state::State, tracker::Reconciled};
+use crate::{
+    close::Closing, detect::Finding, event::Event, half_open, process::Process, state::State,
+    tracker::Reconciled,
+};
 
 /// The one type that travels from the tracker to the sinks.
 #[derive(Clone, Debug)]
@@ -17,8 +20,19 @@ pub enum Record {
     HalfOpenLoss(HalfOpenLoss),
     /// Transitions were lost since the last record of this kind.
     Loss(Loss),
+    /// Something was found to be wrong.
+    Finding(Box<Found>),
     /// The end of the trace.
     Summary(Box<Summary>),
+}
+
+/// A finding, and when it first showed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// What.
+    pub finding: Finding,
 }
 
 /// A transition with what only the socket's history tells.

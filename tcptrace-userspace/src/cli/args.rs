@@ -74,6 +74,10 @@ pub struct TraceArgs {
     /// Print no transitions, only count them
     #[arg(short, long)]
     pub quiet: bool,
+    /// Tell what is found to be wrong among the transitions, as `diagnose` does at its end. A SYN flood shows only with
+    /// --half-open
+    #[arg(long, conflicts_with = "quiet")]
+    pub findings: bool,
     /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
     #[arg(long)]
     pub no_inferred: bool,

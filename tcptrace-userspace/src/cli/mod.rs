@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
         Some(Command::Man) => man(),
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
-        Some(Command::Life(life_args)) => run(life_args.settings(), None),
+        Some(Command::Life(life_args)) => run(life_args.settings(), None, false),
         Some(Command::Diagnose(diagnose_args)) => diagnose::run(&diagnose_args),
         Some(Command::Explain(explain_args)) => explain::run(&explain_args),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
@@ -63,11 +63,11 @@ pub fn main() -> ExitCode {
 }
 
 fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
-    run(args.settings(), args.note())
+    run(args.settings(), args.note(), args.findings)
 }
 
 /// Traces; `note` is for the user's eyes before that.
-fn run(settings: anyhow::Result<trace::Settings>, note: Option<&str>) -> anyhow::Result<u8> {
+fn run(settings: anyhow::Result<trace::Settings>, note: Option<&str>, findings: bool) -> anyhow::Result<u8> {
     let settings = match settings {
         Ok(settings) => settings,
         Err(error) => {
@@ -81,7 +81,15 @@ fn run(settings: anyhow::Result<trace::Settings>, note: Option<&str>) -> anyhow:
     if settings.bpf.verbose {
         logger::install();
     }
-    let outcome = trace::run(&settings)?;
+    let outcome = if findings {
+        let (outcome, last) = crate::diagnose::trace(&settings, crate::detect::Options::default())?;
+        for finding in &last {
+            let _ = writeln!(io::stderr(), "{}", crate::sink::findings::headline(finding, false));
+        }
+        outcome
+    } else {
+        trace::run(&settings)?
+    };
     Ok(match outcome {
         trace::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
         trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,

@@ -45,9 +45,9 @@ impl OnFinding {
             return;
         }
         let is_new =
-            |finding: &&Finding| finding.severity >= self.least && !self.told.contains(&key(finding));
+            |finding: &&Finding| finding.severity >= self.least && !self.told.contains(&finding.key());
         let Some(finding) = findings.iter().find(is_new) else { return };
-        self.told.insert(key(finding));
+        self.told.insert(finding.key());
         self.last = Some(Instant::now());
         match self.start(finding) {
             Ok(child) => self.running.push(child),
@@ -59,7 +59,7 @@ impl OnFinding {
     pub(super) fn finish(mut self, findings: &[Finding]) {
         let left = |this: &Self| {
             let new = findings.iter().filter(|finding| finding.severity >= this.least);
-            this.told.len() < AT_MOST && new.into_iter().any(|finding| !this.told.contains(&key(finding)))
+            this.told.len() < AT_MOST && new.into_iter().any(|finding| !this.told.contains(&finding.key()))
         };
         while left(&self) {
             self.tell(findings);
@@ -90,13 +90,6 @@ impl OnFinding {
         }
         Ok(child)
     }
-}
-
-/// What makes it the same finding as before, while its numbers grow.
-fn key(finding: &Finding) -> String {
-    let owner = finding.owners.first().map(|who| who.pid);
-    let peer = finding.peers.first().map(|peer| (peer.address, peer.port));
-    format!("{} {owner:?} {peer:?}", finding.id)
 }
 
 /// Whether it has ended; says so when it failed.

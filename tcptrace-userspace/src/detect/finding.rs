@@ -131,6 +131,13 @@ impl Finding {
         }
     }
 
+    /// What makes it the same as before, while its numbers grow: kind, process, remote end.
+    pub fn key(&self) -> String {
+        let owner = self.owners.first().map(|who| who.pid);
+        let peer = self.peers.first().map(|peer| (peer.address, peer.port));
+        format!("{} {owner:?} {peer:?}", self.id)
+    }
+
     /// Adds a fact.
     #[must_use]
     pub fn because(mut self, name: &str, value: impl fmt::Display) -> Self {

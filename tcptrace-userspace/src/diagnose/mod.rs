@@ -4,6 +4,7 @@
 //! sockets, counters and settings. What they find, and how much of the host could be seen, becomes a [`Report`].
 
 mod facts;
+mod live;
 mod report;
 mod sampler;
 mod sight;
@@ -18,6 +19,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 use tokio::sync::Notify;
 
+pub use live::trace;
 pub use report::{Report, Totals};
 pub use sight::{Sight, Verdict};
 

@@ -36,6 +36,22 @@ pub fn one(finding: &Finding) -> String {
     json::finding(finding).to_string()
 }
 
+/// The line of a finding among transitions, as JSON.
+pub(super) fn line(time: &str, ktime_ns: u64, finding: &Finding) -> serde_json::Value {
+    serde_json::json!({
+        "schema": super::json::SCHEMA,
+        "type": "finding",
+        "time": time,
+        "ktime_ns": ktime_ns,
+        "finding": json::finding(finding),
+    })
+}
+
+/// Severity, kind and sentence.
+pub fn headline(finding: &Finding, coloured: bool) -> String {
+    text::headline(finding, coloured)
+}
+
 /// Where the page about a kind of finding is, in this project.
 fn page(id: &str) -> String {
     format!("docs/findings/{id}.md")

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Sink, json_half_open, json_transition};
+use super::{Sink, findings, json_half_open, json_transition};
 use crate::{
     clock::{Clock, TimeFormat},
     half_open,
@@ -42,6 +42,10 @@ impl Sink for Json {
             Record::HalfOpenLoss(loss) => {
                 let time = self.time.format(loss.ktime_ns);
                 serde_json::to_writer(&mut *out, &half_open_loss_line(time, loss))?;
+            }
+            Record::Finding(found) => {
+                let time = self.time.format(found.ktime_ns);
+                serde_json::to_writer(&mut *out, &findings::line(time, found.ktime_ns, &found.finding))?;
             }
             Record::Loss(loss) => {
                 serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))?;

@@ -7,11 +7,11 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::{
     Sink, Style,
     columns::{self, ADDRESS, OWNER, SPAN, Time},
-    half_open, put, wide,
+    findings, half_open, put, wide,
 };
 use crate::{
     close::Cause,
-    record::{Loss, Origin, Record, Transition},
+    record::{Found, Loss, Origin, Record, Transition},
     state::State,
     text::errno_name,
 };
@@ -87,10 +87,17 @@ impl Sink for Text {
             }
             Record::HalfOpenLoss(loss) => half_open::lost(&mut self.time, loss, self.colour, out),
             Record::Loss(loss) => lost(&mut self.time, loss, self.colour, out),
+            Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
             // People read it on standard error, below the table.
             Record::Summary(_) => Ok(()),
         }
     }
+}
+
+/// Appends a line for a finding.
+pub(super) fn finding(time: &mut Time, found: &Found, coloured: bool, out: &mut Vec<u8>) -> io::Result<()> {
+    time.put(found.ktime_ns, out)?;
+    writeln!(out, "{}", findings::headline(&found.finding, coloured))
 }
 
 /// Appends a line for a loss.
@@ -100,7 +107,7 @@ pub(super) fn lost(time: &mut Time, loss: &Loss, coloured: bool, out: &mut Vec<u
     let lost = loss.lost;
     write!(out, "{colour}LOST {} transitions", lost.transitions() + lost.missed_runs)?;
     if lost.others > 0 {
-        write!(out, " and {} resets", lost.others)?;
+        write!(out, " and {} signals", lost.others)?;
     }
     writeln!(
         out,

@@ -16,6 +16,7 @@ mod writer;
 
 use std::{
     io::{self, Write as _},
+    sync::mpsc::{Receiver, channel},
     time::Duration,
 };
 
@@ -108,6 +109,20 @@ pub enum Error {
 /// # Errors
 /// [`enum@Error`].
 pub fn run(settings: &Settings) -> Result<Outcome, Error> {
+    run_beside(settings, |sink| sink, |_| {}, channel().1)
+}
+
+/// The same, with something beside it: `wrap` may put something before the sink, `begun` is called once the kernel side is
+/// attached, and `others` are records from elsewhere, which are written among those of the trace.
+///
+/// # Errors
+/// [`enum@Error`].
+pub fn run_beside(
+    settings: &Settings,
+    wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
+    begun: impl FnOnce(&bpf::Tracer),
+    others: Receiver<Record>,
+) -> Result<Outcome, Error> {
     let destination = |clock, start_ns| {
         let style = Style {
             format: settings.format,
@@ -119,15 +134,16 @@ pub fn run(settings: &Settings) -> Result<Outcome, Error> {
             start_ns,
         };
         // Nothing follows the header when transitions are only counted.
-        Writer::start(sink::sink(&style), io::stdout(), !settings.bpf.count_only)
+        Writer::start(wrap(sink::sink(&style)), io::stdout(), !settings.bpf.count_only)
     };
     let begun = |tracer: &bpf::Tracer| {
+        begun(tracer);
         if let Some(by) = settings.half_open {
             announce_half_open(tracer, by);
         }
         announce(tracer, settings.view);
     };
-    let (end, summary, output) = session(settings, destination, begun, &Notify::new())?;
+    let (end, summary, output) = session(settings, destination, begun, (&Notify::new(), others))?;
     match output {
         _ if end == End::OutputClosed => return Ok(Outcome::OutputClosed),
         writer::Ending::Closed => return Ok(Outcome::OutputClosed),
@@ -154,7 +170,7 @@ pub fn watch(
     stop: &Notify,
 ) -> Result<Summary, Error> {
     let destination = |_, _| Writer::start(sink, io::sink(), false);
-    session(settings, destination, begun, stop).map(|(_, summary, _)| summary)
+    session(settings, destination, begun, (stop, channel().1)).map(|(_, summary, _)| summary)
 }
 
 /// A trace from beginning to end. `destination` makes the writer, from the clock and the time of the beginning.
@@ -162,7 +178,7 @@ fn session(
     settings: &Settings,
     destination: impl FnOnce(Clock, u64) -> io::Result<Writer>,
     begun: impl FnOnce(&bpf::Tracer),
-    stop: &Notify,
+    (stop, others): (&Notify, Receiver<Record>),
 ) -> Result<(End, Summary, writer::Ending), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     // From here on, signals end the trace with its account, also one that comes while it begins.
@@ -198,7 +214,8 @@ fn session(
     // People's short format has no room for it.
     let identities = (settings.format != Format::Text).then(Identities::new);
     let outgoing = Outgoing::new(settings.view, settings.count);
-    let mut reader = Reader::new(tracer, tracker, writer, outgoing, (lists, identities, half_open));
+    let beside = (lists, identities, half_open, others);
+    let mut reader = Reader::new(tracer, tracker, writer, outgoing, beside);
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
     let (summary, output) = reader.finish(start_ns, settings.bpf.count_only, GRACE)?;
     Ok((end, summary, output))

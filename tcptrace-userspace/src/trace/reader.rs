@@ -1,6 +1,6 @@
 //! The reading side: off the ring, through the tracker, into batches for the writer.
 
-use std::{io, num::NonZeroU64, os::fd::OwnedFd, time::Duration};
+use std::{io, num::NonZeroU64, os::fd::OwnedFd, sync::mpsc::Receiver, time::Duration};
 
 use tokio::io::unix::AsyncFd;
 
@@ -52,6 +52,8 @@ pub(super) struct Reader {
     stage: Stage,
     writer: Writer,
     lists: Option<Lists>,
+    /// From elsewhere, to be written as well.
+    others: Receiver<Record>,
     /// Everything up to then has left the ring, nanoseconds of `CLOCK_MONOTONIC`.
     released_ns: u64,
     /// Losses already told.
@@ -151,13 +153,27 @@ impl Reader {
         tracker: Tracker,
         writer: Writer,
         out: Outgoing,
-        (lists, identities, half_open): (Option<Lists>, Option<Identities>, Option<Side>),
+        (lists, identities, half_open, others): (
+            Option<Lists>,
+            Option<Identities>,
+            Option<Side>,
+            Receiver<Record>,
+        ),
     ) -> Self {
         let mut stage = Stage { tracker, identities, half_open, out };
         if lists.is_some() {
             stage.tracker.expect_list();
         }
-        Self { tracer, order: Order::default(), stage, writer, lists, released_ns: 0, told: Lost::default() }
+        Self {
+            tracer,
+            order: Order::default(),
+            stage,
+            writer,
+            lists,
+            others,
+            released_ns: 0,
+            told: Lost::default(),
+        }
     }
 
     /// Readable when the kernel side says that the ring fills up.
@@ -259,6 +275,7 @@ impl Reader {
             others: counters.signals_lost + self.tracer.missed_signals(),
         };
         self.tell(lost);
+        self.stage.out.batch.extend(self.others.try_iter());
         self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
         self.confirm();
         let half_open =
@@ -285,6 +302,7 @@ impl Reader {
         }
         let counters = self.read_rest(&mut patience, count_only)?;
         self.stage.finish();
+        self.stage.out.batch.extend(self.others.try_iter());
         let half_open = self.tracer.half_open_counters()?;
         let Stage { half_open: side, out, .. } = &mut self.stage;
         let half_open = side

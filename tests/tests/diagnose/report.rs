@@ -7,6 +7,7 @@ use tcptrace_tests::{
     machine::tcptrace,
     net::{Family, connect_error},
     process::output,
+    tracer::Tracer,
 };
 
 use crate::lab::Lab;
@@ -42,6 +43,27 @@ fn the_first_finding_may_end_it() {
     });
     diagnosis.one("connection-refused");
     assert!(diagnosis.json["duration_s"].as_f64().is_some_and(|s| s < 20.0), "{:#}", diagnosis.json);
+}
+
+/// In a trace, a finding is told once, among the transitions that it follows from.
+#[test]
+fn findings_in_a_trace() {
+    let Some(lab) = Lab::new("findings_in_a_trace") else { return };
+    let nobody = lab.slot.ports_to_bind().connect(Family::V4);
+    for (format, mark) in
+        [("json", "\"id\":\"connection-refused\""), ("text", "WARNING connection-refused: ")]
+    {
+        let mut command = Command::new(tcptrace());
+        command.args(["--findings", "--duration", "7s", "-o", format, "--netns", lab.namespace.path()]);
+        let mut tracer = Tracer::spawn(&mut command);
+        tracer.read();
+        lab.namespace.run(move || {
+            assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
+        });
+        let report = tracer.join();
+        assert_eq!(report.code, Some(0), "{}", report.stderr);
+        assert_eq!(report.stdout.matches(mark).count(), 1, "{}", report.stdout);
+    }
 }
 
 /// A program is told of each finding once, while the watch goes on; that it fails is said, and changes nothing.

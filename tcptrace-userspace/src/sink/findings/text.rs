@@ -23,7 +23,8 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     text
 }
 
-fn one(finding: &Finding, colour: bool, text: &mut String) {
+/// Severity, kind and sentence.
+pub(super) fn headline(finding: &Finding, colour: bool) -> String {
     let style = match finding.severity {
         _ if !colour => Style::new(),
         Severity::Critical => AnsiColor::Red.on_default().bold(),
@@ -31,7 +32,11 @@ fn one(finding: &Finding, colour: bool, text: &mut String) {
         Severity::Info => Style::new().bold(),
     };
     let severity = finding.severity.name().to_uppercase();
-    let _ = writeln!(text, "{style}{severity} {}{style:#}: {}", finding.id, finding.summary);
+    format!("{style}{severity} {}{style:#}: {}", finding.id, finding.summary)
+}
+
+fn one(finding: &Finding, colour: bool, text: &mut String) {
+    let _ = writeln!(text, "{}", headline(finding, colour));
     let sure = match finding.confidence.level {
         Level::High => "high",
         Level::Medium => "medium",

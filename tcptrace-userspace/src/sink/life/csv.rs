@@ -88,7 +88,11 @@ impl Sink for Csv {
             }
             Record::Loss(loss) => loss_row(out, self.time.format(loss.ktime_ns), loss),
             // The account does not fit into these columns; it goes to standard error. Half-open connections are none yet.
-            Record::Transition(_) | Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) => {}
+            Record::Transition(_)
+            | Record::Summary(_)
+            | Record::HalfOpen(_)
+            | Record::HalfOpenLoss(_)
+            | Record::Finding(_) => {}
         }
         Ok(())
     }

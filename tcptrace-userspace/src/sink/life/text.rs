@@ -103,9 +103,11 @@ impl Sink for Text {
             }
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
             // People read the account on standard error. Half-open connections are none yet.
-            Record::Transition(_) | Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) => {
-                Ok(())
-            }
+            Record::Transition(_)
+            | Record::Summary(_)
+            | Record::HalfOpen(_)
+            | Record::HalfOpenLoss(_)
+            | Record::Finding(_) => Ok(()),
         }
     }
 }

@@ -29,7 +29,7 @@ const STATES: &str = include_str!("../../docs/states.md");
 /// Has the table of causes.
 const CAUSES: &str = include_str!("../../docs/output.md");
 
-const DIAGRAM: &str = "\
+const DIAGRAM: &str = "
                          CLOSE
         listen()  |                 |  connect(): SYN out
                   v                 v
@@ -67,7 +67,7 @@ pub fn explain(word: &str) -> Option<String> {
 
 /// The states and how one leads to another, and what else can be asked for.
 pub fn overview() -> String {
-    let mut text = DIAGRAM.to_owned();
+    let mut text = DIAGRAM.trim_start_matches('\n').to_owned();
     let states = STATES.lines().filter_map(|line| line.strip_prefix("## "));
     let states: Vec<&str> = states.filter(|name| State::from_str(name).is_ok()).collect();
     let findings: Vec<&str> = REGISTRY.iter().flat_map(|entry| entry.ids).copied().collect();
@@ -134,6 +134,7 @@ mod tests {
             assert!(text.contains("Concluded from: "), "{text}");
         }
         assert_eq!(explain("nonsense"), None);
+        assert!(overview().starts_with("    "), "the diagram is not cut");
         assert!(overview().contains("CLOSE_WAIT, ") && overview().contains("close-wait-leak"));
     }
 }

@@ -40,7 +40,7 @@ enum Command {
     CheckEbpf(check_ebpf::Args),
     /// Check layout, lints and documentation, of the kernel side too.
     Lint,
-    /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of three kernels, test.
+    /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, test.
     Ci,
 }
 

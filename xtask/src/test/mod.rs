@@ -3,9 +3,12 @@
 mod tally;
 
 use std::{
+    env,
     ffi::OsString,
     io::{self, BufRead, BufReader, Write},
+    num::NonZero,
     process::{Command, Stdio},
+    thread,
     time::Instant,
 };
 
@@ -39,6 +42,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     if let Some(runner) = runner {
         command.env(runner_variable(&host()?), runner);
+    }
+    if env::var_os("RUST_TEST_THREADS").is_none() {
+        // Most of them wait most of the time.
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        command.env("RUST_TEST_THREADS", (2 * processors).to_string());
     }
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.args);
     let start = Instant::now();

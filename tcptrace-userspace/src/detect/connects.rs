@@ -24,7 +24,7 @@ use crate::{
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
 const SYN_AGAIN_NS: u64 = 1_000_000_000;
 
-/// Destinations of a process that are told apart.
+/// Destinations that are told apart, of each process and of all.
 const TOLD_APART: usize = 65_536;
 
 type Destination = (IpAddr, u16);
@@ -46,6 +46,21 @@ struct Attempts {
     refused: u64,
     causes: Rank<&'static str>,
     culprits: Culprits,
+}
+
+/// A process, with what it waits for.
+struct Scanner {
+    who: Who,
+    destinations: HashSet<Destination>,
+    connected: u64,
+    failed: u64,
+    waiting: u64,
+}
+
+impl Scanner {
+    fn new(who: Who) -> Self {
+        Self { who, destinations: HashSet::new(), connected: 0, failed: 0, waiting: 0 }
+    }
 }
 
 struct Process {
@@ -84,16 +99,20 @@ impl Connects {
             _ => return,
         };
         let destination = (event.raddr, event.rport);
-        let attempts = self.destinations.entry(destination).or_default();
-        attempts.connected += connected;
-        attempts.refused += refused;
-        attempts.unreachable += unreachable;
-        if let Some(cause) = cause {
-            attempts.causes.add(cause.name());
+        let who = transition.owner.as_ref().map(Who::of_owner);
+        if self.destinations.len() < TOLD_APART || self.destinations.contains_key(&destination) {
+            let attempts = self.destinations.entry(destination).or_default();
+            attempts.connected += connected;
+            attempts.refused += refused;
+            attempts.unreachable += unreachable;
+            if let Some(cause) = cause {
+                attempts.causes.add(cause.name());
+            }
+            if let Some(who) = &who {
+                attempts.culprits.owner(who);
+            }
         }
-        let Some(owner) = &transition.owner else { return };
-        let who = Who::of_owner(owner);
-        attempts.culprits.owner(&who);
+        let Some(who) = who else { return };
         let process = self.processes.entry(who.pid).or_insert_with(|| Process {
             who,
             destinations: HashSet::new(),
@@ -120,28 +139,30 @@ impl Connects {
         }
     }
 
-    /// Processes that knock everywhere, with the attempts that wait for an answer.
-    fn scanners(&self) -> Vec<(&Process, u64)> {
-        let mut waiting: HashMap<u32, HashSet<Destination>> = HashMap::new();
-        for (destination, attempts) in &self.waiting {
-            if let Some(who) = attempts.culprits.first_owner() {
-                waiting.entry(who.pid).or_default().insert(*destination);
-            }
+    /// Processes that knock everywhere: by the attempts that ended, and by those that wait for an answer.
+    fn scanners(&self) -> Vec<Scanner> {
+        let mut all: HashMap<u32, Scanner> = HashMap::new();
+        for process in self.processes.values() {
+            let Process { who, destinations, connected, failed } = process;
+            let (destinations, connected, failed) = (destinations.clone(), *connected, *failed);
+            all.insert(who.pid, Scanner { who: who.clone(), destinations, connected, failed, waiting: 0 });
         }
-        let is_scan = |process: &Process, waiting: u64| {
-            let failed = process.failed + waiting;
-            let share = share(failed, failed + process.connected);
-            process.destinations.len() as u64 + waiting >= self.scan.destinations && share >= self.scan.failed
+        for (destination, attempts) in &self.waiting {
+            let Some(who) = attempts.culprits.first_owner() else { continue };
+            let scanner = all.entry(who.pid).or_insert_with(|| Scanner::new(who.clone()));
+            scanner.waiting += 1;
+            scanner.destinations.insert(*destination);
+        }
+        let is_scan = |scanner: &Scanner| {
+            let failed = scanner.failed + scanner.waiting;
+            let share = share(failed, failed + scanner.connected);
+            scanner.destinations.len() as u64 >= self.scan.destinations && share >= self.scan.failed
         };
-        self.processes
-            .values()
-            .map(|process| (process, waiting.get(&process.who.pid).map_or(0, |all| all.len() as u64)))
-            .filter(|(process, waiting)| is_scan(process, *waiting))
-            .collect()
+        all.into_values().filter(is_scan).collect()
     }
 
-    fn scan(process: &Process, waiting: u64) -> Finding {
-        let Process { who, destinations, connected, failed } = process;
+    fn scan(scanner: &Scanner) -> Finding {
+        let Scanner { who, destinations, connected, failed, waiting } = scanner;
         let (mut addresses, mut ports): (Rank<IpAddr>, Rank<u16>) = Default::default();
         for (address, port) in destinations {
             addresses.add(*address);
@@ -164,7 +185,7 @@ impl Connects {
             Confidence::medium("what the program is for"),
             summary,
         )
-        .because("different destinations", destinations.len() as u64 + waiting)
+        .because("different destinations", destinations.len())
         .because("hosts", addresses.distinct())
         .because("ports", ports.distinct())
         .because("failed", failed)
@@ -280,20 +301,8 @@ impl Detector for Connects {
 
     fn findings(&self) -> Vec<Finding> {
         let scanners = self.scanners();
-        let mut scanned: HashSet<Destination> = HashSet::new();
-        for (process, _) in &scanners {
-            scanned.extend(&process.destinations);
-            let of_it = |attempts: &Attempts| {
-                attempts.culprits.first_owner().is_some_and(|who| who.pid == process.who.pid)
-            };
-            scanned.extend(
-                self.waiting
-                    .iter()
-                    .filter(|(_, attempts)| of_it(attempts))
-                    .map(|(destination, _)| destination),
-            );
-        }
-        let scans = scanners.iter().map(|(process, waiting)| Self::scan(process, *waiting));
+        let scanned = scanners.iter().flat_map(|scanner| &scanner.destinations).copied().collect();
+        let scans = scanners.iter().map(Self::scan);
         scans.chain(self.failures(&scanned)).collect()
     }
 }

@@ -21,6 +21,9 @@ use crate::{
 
 const ID: &str = "reset-storm";
 
+/// Ends that are told apart.
+const TOLD_APART: usize = 65_536;
+
 pub(super) struct Resets {
     thresholds: thresholds::ResetStorm,
     /// By the end that a server listens on, here or there.
@@ -62,6 +65,9 @@ impl Resets {
         let event = &transition.event;
         let is_server = closing.role == Some(Role::Server);
         let end = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
+        if self.ends.len() >= TOLD_APART && !self.ends.contains_key(&end) {
+            return;
+        }
         let ends = self.ends.entry(end).or_default();
         ends.all += 1;
         let Some((cause, here)) = closing.cause.and_then(|cause| Some((cause, reset_here(cause)?))) else {

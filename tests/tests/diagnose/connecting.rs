@@ -103,6 +103,20 @@ fn a_scan() {
     assert!(others.iter().all(|id| diagnosis.all(id).is_empty()), "told once: {:#}", diagnosis.json);
 }
 
+/// Not one of them answers, and none has failed yet.
+#[test]
+fn a_silent_scan() {
+    let Some(lab) = Lab::new("a_silent_scan") else { return };
+    let diagnosis = lab.watch(5, &[], || {
+        black_hole();
+        (1..=40).map(|host| begin(([203, 0, 113, host], 22).into())).collect::<Vec<_>>()
+    });
+    let finding = diagnosis.one("outbound-scan");
+    assert_eq!(evidence(finding, "without an answer so far"), 40, "{finding:#}");
+    assert_eq!((evidence(finding, "hosts"), evidence(finding, "ports")), (40, 1));
+    assert_owned_here(finding);
+}
+
 /// As many destinations, all of which answer.
 #[test]
 fn a_client_of_many_services() {

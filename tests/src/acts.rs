@@ -3,6 +3,7 @@
 use std::net::Shutdown;
 
 use nix::errno::Errno;
+use socket2::Socket;
 
 use crate::{
     net::{
@@ -13,6 +14,20 @@ use crate::{
     process::tool,
     world::Ports,
 };
+
+/// Two bind to an address with `SO_REUSEADDR`; one may listen. Returns both.
+pub fn listen_twice(ports: Ports) -> [Socket; 2] {
+    let address = ports.listen(Family::V4);
+    let both = [(); 2].map(|()| {
+        let socket = socket(address);
+        socket.bind(&address.into()).expect("bind");
+        socket
+    });
+    both[0].listen(16).expect("listen");
+    let error = both[1].listen(16).expect_err("somebody listens there");
+    assert_eq!(error.raw_os_error(), Some(Errno::EADDRINUSE as i32));
+    both
+}
 
 /// The client closes with `SO_LINGER` 0.
 pub fn linger_zero(ports: Ports, family: Family) {

@@ -4,10 +4,10 @@ use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{self, Family, connect, listen, read_error, wait_for_child},
+    net::{Family, connect, listen, read_error, wait_for_child},
 };
 
 use super::LISTENER;
@@ -38,16 +38,7 @@ fn shut_down(hook: Hook, name: &str) {
 /// Two may bind to an address with `SO_REUSEADDR`; one may listen.
 fn address_in_use(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let address = ports.listen(Family::V4);
-        let bound = || {
-            let socket = net::socket(address);
-            socket.bind(&address.into()).expect("bind");
-            socket
-        };
-        let (first, second) = (bound(), bound());
-        first.listen(16).expect("listen");
-        let error = second.listen(16).expect_err("somebody listens there");
-        assert_eq!(error.raw_os_error(), Some(Errno::EADDRINUSE as i32));
+        let [first, second] = acts::listen_twice(ports);
         drop((second, first));
         vec![end(LISTENER), end("listener LISTEN address_in_use")]
     });

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use nix::errno::Errno;
 use tcptrace_tests::{
+    acts,
     net::{Family, begin_connect, connect, listen, pair, read_end, socket, wait_for_child},
     netns::sysctl,
     process::tool,
@@ -85,19 +85,7 @@ fn a_flood() {
 fn a_port_that_is_taken() {
     let Some(lab) = Lab::new("a_port_that_is_taken") else { return };
     let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(3, &[], move || {
-        let address = ports.listen(Family::V4);
-        let bound = || {
-            let socket = socket(address);
-            socket.bind(&address.into()).expect("bind");
-            socket
-        };
-        let (first, second) = (bound(), bound());
-        first.listen(16).expect("listen");
-        let error = second.listen(16).expect_err("somebody listens there");
-        assert_eq!(error.raw_os_error(), Some(Errno::EADDRINUSE as i32));
-        (first, second)
-    });
+    let diagnosis = lab.watch(3, &[], move || acts::listen_twice(ports));
     let finding = diagnosis.one("address-in-use");
     assert_eq!(evidence(finding, "failed listen()"), 1);
     assert_owned_here(finding);

@@ -1,18 +1,14 @@
 //! Sockets of other processes, and what their end does to them.
 
-use std::{
-    io::{BufRead as _, BufReader, Write as _},
-    net::SocketAddr,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
+    actor::{self, exit},
     both_hooks,
     expect::path,
-    machine::{Hook, helper},
-    net::{Family, accept, connect, listen, read_end},
+    machine::Hook,
+    net::{Family, accept, connect, listen, read_end, wait_for_established},
     process::Running,
     world::scenario,
 };
@@ -23,33 +19,19 @@ both_hooks!(exit_with_open_sockets, killed_with_open_sockets, listener_of_anothe
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Starts `actor` and waits until it has its socket.
 fn actor(what: &str, address: SocketAddr) -> Running {
-    let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
-    command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut actor = Running::spawn(&mut command);
-    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
-    let mut line = String::new();
-    let stdout = actor.child().stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("the local address");
-    line.trim().parse::<SocketAddr>().unwrap_or_else(|_| panic!("the actor has no socket: '{line}'"));
-    actor
-}
-
-fn exit(actor: &mut Running) {
-    drop(actor.child().stdin.take());
-    assert!(actor.wait(LIMIT).success(), "the actor ends well");
+    actor::start(env!("CARGO_BIN_EXE_actor"), what, address).0
 }
 
 fn exit_with_open_sockets(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
         let listener = listen(ports.listen(Family::V4));
-        let mut client = actor("connect", ports.connect(Family::V4));
-        let server = accept(&listener);
-        exit(&mut client);
+        let client = actor("connect", ports.connect(Family::V4));
+        let (server, pid) = (accept(&listener), client.pid());
+        exit(client);
         read_end(&server);
         drop((server, listener));
-        vec![path(LISTENER), path(CLIENT_FIRST).of(client.pid()), path(SERVER_SECOND)]
+        vec![path(LISTENER), path(CLIENT_FIRST).of(pid), path(SERVER_SECOND)]
     });
 }
 
@@ -70,14 +52,15 @@ fn killed_with_open_sockets(hook: Hook, name: &str) {
 /// here the client's, on whose back loopback delivers the packets.
 fn listener_of_another_process(hook: Hook, name: &str) {
     scenario(hook, name, |ports| {
-        let mut server = actor("listen", ports.listen(Family::V4));
-        let client = connect(ports.connect(Family::V4));
-        exit(&mut server);
+        let (server, address) = (actor("listen", ports.listen(Family::V4)), ports.connect(Family::V4));
+        let (client, pid) = (connect(address), server.pid());
+        wait_for_established(address.port());
+        exit(server);
         drop(client);
         vec![
-            path(LISTENER).of(server.pid()),
+            path(LISTENER).of(pid),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE/104"),
-            path("LISTEN SYN_RECV ESTABLISHED CLOSE/0").of(server.pid()),
+            path("LISTEN SYN_RECV ESTABLISHED CLOSE/0").of(pid),
         ]
     });
 }

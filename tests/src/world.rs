@@ -56,10 +56,10 @@ impl Ports {
 pub struct World {
     /// The namespace.
     pub namespace: Namespace,
-    /// Its ports.
-    pub slot: Slot,
     /// The witness.
     pub tracefs: Tracefs,
+    /// Its ports. Dropped after the witness, which is called after them: then another test may have them.
+    pub slot: Slot,
     // Last, to be dropped last.
     _host: host::Guard,
 }
@@ -85,7 +85,7 @@ impl World {
         let slot = Slot::take();
         let namespace = Namespace::new(&slot.ephemeral());
         let tracefs = Tracefs::start(slot.number(), &slot.ports(), buffer_kib);
-        Self { namespace, slot, tracefs, _host: host }
+        Self { namespace, tracefs, slot, _host: host }
     }
 
     /// Ports for scenarios.

@@ -40,8 +40,9 @@ pub(super) enum Step {
     Stop,
 }
 
-/// A record reaches its bundle at most this long after it took its time, interruptions included.
-const SETTLING_NS: u64 = 1_000_000;
+/// A record reaches its bundle, and the reset that belongs to a transition follows it, at most this long after it took its
+/// time, interruptions included. Half of the time between two looks at the ring, so that nobody sees it.
+const SETTLING_NS: u64 = 10_000_000;
 
 /// When a bundle could not be flushed, what is older than this does not wait for it.
 const PATIENCE_NS: u64 = 100_000_000;

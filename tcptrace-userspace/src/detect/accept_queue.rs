@@ -6,7 +6,7 @@
 use std::{collections::HashMap, net::IpAddr};
 
 use super::{
-    Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{add_owners, many, share},
     thresholds,
 };
@@ -49,31 +49,6 @@ impl AcceptQueue {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.accept_queue_overflow;
         Self { thresholds, listeners: HashMap::new(), overflows: HashMap::new() }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        for (netns, namespace) in &sample.namespaces {
-            if let Some(count) = namespace.counters.get("ListenOverflows") {
-                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
-            }
-        }
-        // Of several sockets at one end (`SO_REUSEPORT`), the fullest.
-        let mut now: HashMap<End, Queue> = HashMap::new();
-        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {
-            let socket = &seen.socket;
-            let queue = now.entry((socket.netns, socket.laddr, socket.lport)).or_default();
-            add_owners(&mut queue.owners, &seen.owners);
-            queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
-            queue.drops = queue.drops.saturating_add(socket.drops.unwrap_or(0));
-        }
-        for (end, Queue { owners, waiting: (length, backlog), drops }) in now {
-            let first = Listener { drops: (drops, drops), ..Listener::default() };
-            let listener = self.listeners.entry(end).or_insert(first);
-            (listener.owners, listener.backlog, listener.drops.1) = (owners, backlog, drops);
-            listener.longest = listener.longest.max(length);
-            listener.full += u64::from(length >= backlog.max(1));
-            listener.looks += 1;
-        }
     }
 
     fn finding(&self, end: &End, listener: &Listener) -> Option<Finding> {
@@ -129,9 +104,28 @@ impl AcceptQueue {
 }
 
 impl Detector for AcceptQueue {
-    fn take(&mut self, input: Input<'_>) {
-        if let Input::Sample(sample) = input {
-            self.look(sample);
+    fn sample(&mut self, sample: &Sample) {
+        for (netns, namespace) in &sample.namespaces {
+            if let Some(count) = namespace.counters.get("ListenOverflows") {
+                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
+            }
+        }
+        // Of several sockets at one end (`SO_REUSEPORT`), the fullest.
+        let mut now: HashMap<End, Queue> = HashMap::new();
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {
+            let socket = &seen.socket;
+            let queue = now.entry((socket.netns, socket.laddr, socket.lport)).or_default();
+            add_owners(&mut queue.owners, &seen.owners);
+            queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
+            queue.drops = queue.drops.saturating_add(socket.drops.unwrap_or(0));
+        }
+        for (end, Queue { owners, waiting: (length, backlog), drops }) in now {
+            let first = Listener { drops: (drops, drops), ..Listener::default() };
+            let listener = self.listeners.entry(end).or_insert(first);
+            (listener.owners, listener.backlog, listener.drops.1) = (owners, backlog, drops);
+            listener.longest = listener.longest.max(length);
+            listener.full += u64::from(length >= backlog.max(1));
+            listener.looks += 1;
         }
     }
 

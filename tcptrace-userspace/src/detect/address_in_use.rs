@@ -9,14 +9,10 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Input, Sample, Severity, Who,
+    Confidence, Detector, Finding, Sample, Severity, Who,
     culprits::{add_owners, many},
 };
-use crate::{
-    close::Cause,
-    record::{Record, Transition},
-    state::State,
-};
+use crate::{close::Cause, record::Transition, state::State};
 
 const ID: &str = "address-in-use";
 
@@ -37,32 +33,6 @@ struct Failed {
 }
 
 impl AddressInUse {
-    fn transition(&mut self, transition: &Transition) {
-        let event = &transition.event;
-        if transition.closing.as_ref().and_then(|closing| closing.cause) == Some(Cause::AddressInUse) {
-            let failed = self.failed.entry((event.netns, event.lport)).or_insert(Failed {
-                address: event.laddr,
-                count: 0,
-                who: None,
-            });
-            failed.count += 1;
-            failed.who = transition.owner.as_ref().map(Who::of_owner).or(failed.who.take());
-        }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        self.holders.clear();
-        for seen in &sample.sockets {
-            let socket = &seen.socket;
-            let (listening, waiting) = self.holders.entry((socket.netns, socket.lport)).or_default();
-            match socket.state {
-                State::LISTEN => add_owners(listening, &seen.owners),
-                State::TIME_WAIT => *waiting += 1,
-                _ => {}
-            }
-        }
-    }
-
     fn finding(&self, port: &Port, failed: &Failed) -> Finding {
         let address = SocketAddr::new(failed.address, port.1);
         let (holders, waiting) = self.holders.get(port).cloned().unwrap_or_default();
@@ -92,11 +62,29 @@ impl AddressInUse {
 }
 
 impl Detector for AddressInUse {
-    fn take(&mut self, input: Input<'_>) {
-        match input {
-            Input::Record(Record::Transition(transition)) => self.transition(transition),
-            Input::Record(_) => {}
-            Input::Sample(sample) => self.look(sample),
+    fn transition(&mut self, transition: &Transition) {
+        let event = &transition.event;
+        if transition.closing.as_ref().and_then(|closing| closing.cause) == Some(Cause::AddressInUse) {
+            let failed = self.failed.entry((event.netns, event.lport)).or_insert(Failed {
+                address: event.laddr,
+                count: 0,
+                who: None,
+            });
+            failed.count += 1;
+            failed.who = transition.owner.as_ref().map(Who::of_owner).or(failed.who.take());
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        self.holders.clear();
+        for seen in &sample.sockets {
+            let socket = &seen.socket;
+            let (listening, waiting) = self.holders.entry((socket.netns, socket.lport)).or_default();
+            match socket.state {
+                State::LISTEN => add_owners(listening, &seen.owners),
+                State::TIME_WAIT => *waiting += 1,
+                _ => {}
+            }
         }
     }
 

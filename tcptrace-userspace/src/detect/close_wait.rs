@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{Culprits, many, seconds},
     thresholds::CloseWaitLeak,
 };
@@ -40,32 +40,6 @@ impl CloseWait {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.close_wait_leak;
         Self { thresholds, processes: HashMap::new(), looks: 0 }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
-        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
-            let age_ns = seen.socket.age_at_least_ns.unwrap_or(0);
-            for owner in &seen.owners {
-                let (_, last) = now.entry(owner.pid).or_insert_with(|| (owner.clone(), Last::default()));
-                last.all += 1;
-                if age_ns >= self.thresholds.age_s * 1_000_000_000 {
-                    last.forgotten += 1;
-                    last.oldest_ns = last.oldest_ns.max(age_ns);
-                    last.unread += u64::from(seen.socket.recv_queue > 1);
-                    last.culprits.add(seen, false);
-                }
-            }
-        }
-        self.processes.retain(|pid, _| now.contains_key(pid));
-        let first_look = self.looks == 0;
-        for (pid, (who, last)) in now {
-            let first = if first_look { last.all } else { 0 };
-            let process =
-                self.processes.entry(pid).or_insert_with(|| Process { who, first, last: Last::default() });
-            process.last = last;
-        }
-        self.looks += 1;
     }
 
     fn finding(&self, process: &Process) -> Finding {
@@ -105,10 +79,30 @@ impl CloseWait {
 }
 
 impl Detector for CloseWait {
-    fn take(&mut self, input: Input<'_>) {
-        if let Input::Sample(sample) = input {
-            self.look(sample);
+    fn sample(&mut self, sample: &Sample) {
+        let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
+            let age_ns = seen.socket.age_at_least_ns.unwrap_or(0);
+            for owner in &seen.owners {
+                let (_, last) = now.entry(owner.pid).or_insert_with(|| (owner.clone(), Last::default()));
+                last.all += 1;
+                if age_ns >= self.thresholds.age_s * 1_000_000_000 {
+                    last.forgotten += 1;
+                    last.oldest_ns = last.oldest_ns.max(age_ns);
+                    last.unread += u64::from(seen.socket.recv_queue > 1);
+                    last.culprits.add(seen, false);
+                }
+            }
         }
+        self.processes.retain(|pid, _| now.contains_key(pid));
+        let first_look = self.looks == 0;
+        for (pid, (who, last)) in now {
+            let first = if first_look { last.all } else { 0 };
+            let process =
+                self.processes.entry(pid).or_insert_with(|| Process { who, first, last: Last::default() });
+            process.last = last;
+        }
+        self.looks += 1;
     }
 
     fn findings(&self) -> Vec<Finding> {

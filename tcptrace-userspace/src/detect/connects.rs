@@ -10,16 +10,12 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Input, Options, Peer, Sample, Severity, Who,
+    Confidence, Detector, Finding, Options, Peer, Sample, Severity, Who,
     culprits::{Culprits, many, share},
     rank::Rank,
     thresholds,
 };
-use crate::{
-    close::Cause,
-    record::{Record, Transition},
-    state::State,
-};
+use crate::{close::Cause, record::Transition, state::State};
 
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
 const SYN_AGAIN_NS: u64 = 1_000_000_000;
@@ -78,64 +74,6 @@ impl Connects {
             destinations: HashMap::new(),
             processes: HashMap::new(),
             waiting: HashMap::new(),
-        }
-    }
-
-    fn transition(&mut self, transition: &Transition) {
-        let event = &transition.event;
-        if event.old_state != State::SYN_SENT {
-            return;
-        }
-        let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
-        // A program that races several addresses gives up on the slower ones at once.
-        let waited = transition.in_old_state_ns.is_some_and(|ns| ns >= SYN_AGAIN_NS);
-        let (connected, refused, unreachable) = match (event.new_state, cause) {
-            (State::ESTABLISHED, _) => (1, 0, 0),
-            (State::CLOSE, Some(Cause::Refused)) => (0, 1, 0),
-            (State::CLOSE, Some(Cause::ConnectTimeout | Cause::HostUnreachable | Cause::NetUnreachable)) => {
-                (0, 0, 1)
-            }
-            (State::CLOSE, Some(Cause::ConnectCancelled)) if waited => (0, 0, 1),
-            _ => return,
-        };
-        let destination = (event.raddr, event.rport);
-        let who = transition.owner.as_ref().map(Who::of_owner);
-        if self.destinations.len() < TOLD_APART || self.destinations.contains_key(&destination) {
-            let attempts = self.destinations.entry(destination).or_default();
-            attempts.connected += connected;
-            attempts.refused += refused;
-            attempts.unreachable += unreachable;
-            if let Some(cause) = cause {
-                attempts.causes.add(cause.name());
-            }
-            if let Some(who) = &who {
-                attempts.culprits.owner(who);
-            }
-        }
-        let Some(who) = who else { return };
-        let process = self.processes.entry(who.pid).or_insert_with(|| Process {
-            who,
-            destinations: HashSet::new(),
-            connected: 0,
-            failed: 0,
-        });
-        process.connected += connected;
-        process.failed += refused + unreachable;
-        if process.destinations.len() < TOLD_APART {
-            process.destinations.insert(destination);
-        }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        self.waiting.clear();
-        let waits = |seen: &&super::Seen| {
-            let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
-            seen.socket.state == State::SYN_SENT && again
-        };
-        for seen in sample.sockets.iter().filter(waits) {
-            let attempts = self.waiting.entry((seen.socket.raddr, seen.socket.rport)).or_default();
-            attempts.unreachable += 1;
-            attempts.culprits.add(seen, true);
         }
     }
 
@@ -291,11 +229,61 @@ fn named(
 }
 
 impl Detector for Connects {
-    fn take(&mut self, input: Input<'_>) {
-        match input {
-            Input::Record(Record::Transition(transition)) => self.transition(transition),
-            Input::Record(_) => {}
-            Input::Sample(sample) => self.look(sample),
+    fn transition(&mut self, transition: &Transition) {
+        let event = &transition.event;
+        if event.old_state != State::SYN_SENT {
+            return;
+        }
+        let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
+        // A program that races several addresses gives up on the slower ones at once.
+        let waited = transition.in_old_state_ns.is_some_and(|ns| ns >= SYN_AGAIN_NS);
+        let (connected, refused, unreachable) = match (event.new_state, cause) {
+            (State::ESTABLISHED, _) => (1, 0, 0),
+            (State::CLOSE, Some(Cause::Refused)) => (0, 1, 0),
+            (State::CLOSE, Some(Cause::ConnectTimeout | Cause::HostUnreachable | Cause::NetUnreachable)) => {
+                (0, 0, 1)
+            }
+            (State::CLOSE, Some(Cause::ConnectCancelled)) if waited => (0, 0, 1),
+            _ => return,
+        };
+        let destination = (event.raddr, event.rport);
+        let who = transition.owner.as_ref().map(Who::of_owner);
+        if self.destinations.len() < TOLD_APART || self.destinations.contains_key(&destination) {
+            let attempts = self.destinations.entry(destination).or_default();
+            attempts.connected += connected;
+            attempts.refused += refused;
+            attempts.unreachable += unreachable;
+            if let Some(cause) = cause {
+                attempts.causes.add(cause.name());
+            }
+            if let Some(who) = &who {
+                attempts.culprits.owner(who);
+            }
+        }
+        let Some(who) = who else { return };
+        let process = self.processes.entry(who.pid).or_insert_with(|| Process {
+            who,
+            destinations: HashSet::new(),
+            connected: 0,
+            failed: 0,
+        });
+        process.connected += connected;
+        process.failed += refused + unreachable;
+        if process.destinations.len() < TOLD_APART {
+            process.destinations.insert(destination);
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        self.waiting.clear();
+        let waits = |seen: &&super::Seen| {
+            let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
+            seen.socket.state == State::SYN_SENT && again
+        };
+        for seen in sample.sockets.iter().filter(waits) {
+            let attempts = self.waiting.entry((seen.socket.raddr, seen.socket.rport)).or_default();
+            attempts.unreachable += 1;
+            attempts.culprits.add(seen, true);
         }
     }
 

@@ -1,6 +1,6 @@
 //! The detectors together.
 
-use super::{Detector, Expected, Finding, Input, REGISTRY, Sample, Thresholds, ages::Ages};
+use super::{Detector, Expected, Finding, REGISTRY, Sample, Thresholds, ages::Ages};
 use crate::record::Record;
 
 /// What to look for.
@@ -41,13 +41,19 @@ impl Detectors {
 
     /// Takes what happened.
     pub fn record(&mut self, record: &Record) {
-        self.all.iter_mut().for_each(|detector| detector.take(Input::Record(record)));
+        match record {
+            Record::Transition(transition) => {
+                self.all.iter_mut().for_each(|detector| detector.transition(transition));
+            }
+            Record::HalfOpen(change) => self.all.iter_mut().for_each(|detector| detector.half_open(change)),
+            _ => {}
+        }
     }
 
     /// Takes how the host was.
     pub fn sample(&mut self, mut sample: Sample) {
         self.ages.apply(&mut sample);
-        self.all.iter_mut().for_each(|detector| detector.take(Input::Sample(&sample)));
+        self.all.iter_mut().for_each(|detector| detector.sample(&sample));
     }
 
     /// What was found by now, the worst first.

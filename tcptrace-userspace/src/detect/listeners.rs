@@ -6,9 +6,7 @@ use std::{
     str::FromStr,
 };
 
-use super::{
-    Confidence, Detector, Finding, Input, Options, Sample, Seen, Severity, Who, culprits::add_owners,
-};
+use super::{Confidence, Detector, Finding, Options, Sample, Seen, Severity, Who, culprits::add_owners};
 use crate::{state::State, text::Escaped};
 
 const ID: &str = "unexpected-listener";
@@ -59,19 +57,6 @@ impl Listeners {
             first: None,
             before: HashSet::new(),
             last: BTreeMap::new(),
-        }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        self.before = self.last.keys().copied().collect();
-        let listening = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
-        let end = |seen: &Seen| (seen.socket.netns, seen.socket.laddr, seen.socket.lport);
-        self.last.clear();
-        for seen in listening {
-            add_owners(self.last.entry(end(seen)).or_default(), &seen.owners);
-        }
-        if self.first.is_none() {
-            self.first = Some(self.last.keys().copied().collect());
         }
     }
 
@@ -136,9 +121,16 @@ impl Listeners {
 }
 
 impl Detector for Listeners {
-    fn take(&mut self, input: Input<'_>) {
-        if let Input::Sample(sample) = input {
-            self.look(sample);
+    fn sample(&mut self, sample: &Sample) {
+        self.before = self.last.keys().copied().collect();
+        let listening = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
+        let end = |seen: &Seen| (seen.socket.netns, seen.socket.laddr, seen.socket.lport);
+        self.last.clear();
+        for seen in listening {
+            add_owners(self.last.entry(end(seen)).or_default(), &seen.owners);
+        }
+        if self.first.is_none() {
+            self.first = Some(self.last.keys().copied().collect());
         }
     }
 

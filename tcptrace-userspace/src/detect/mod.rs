@@ -29,26 +29,23 @@ pub use detectors::{Detectors, Options};
 pub use finding::{Confidence, Evidence, Finding, Level, Peer, Severity, Step};
 pub use limits::Limits;
 pub use listeners::Expected;
-pub use registry::{Entry, Needs, REGISTRY};
+pub use registry::{Entry, REGISTRY};
 pub use sample::{NamespaceSample, Sample, Seen};
 pub use thresholds::Thresholds;
 pub use who::Who;
 
-use crate::record::Record;
+use crate::{half_open::Change, record::Transition};
 
-/// What a detector is given, in the order of time.
-#[derive(Clone, Copy, Debug)]
-pub enum Input<'a> {
-    /// Something happened.
-    Record(&'a Record),
-    /// How the host was at one moment.
-    Sample(&'a Sample),
-}
-
-/// Looks for one kind of fault.
+/// Looks for one kind of fault. What it does not rest on, it need not take.
 pub trait Detector: Send {
-    /// Takes what happened, or how the host was.
-    fn take(&mut self, input: Input<'_>);
+    /// Takes a transition.
+    fn transition(&mut self, _transition: &Transition) {}
+
+    /// Takes what happened to a half-open connection.
+    fn half_open(&mut self, _change: &Change) {}
+
+    /// Takes how the host was at one moment.
+    fn sample(&mut self, _sample: &Sample) {}
 
     /// What it has found by now.
     fn findings(&self) -> Vec<Finding>;

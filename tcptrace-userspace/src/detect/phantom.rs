@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Input, Options, Peer, Sample, Seen, Severity,
+    Confidence, Detector, Finding, Options, Peer, Sample, Seen, Severity,
     culprits::{Culprits, many, seconds},
     thresholds,
 };
@@ -54,51 +54,6 @@ struct OfPeer<'a> {
 impl Phantom {
     pub(super) fn new(options: &Options) -> Self {
         Self { thresholds: options.thresholds.phantom_established, first: None, last: HashMap::new() }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        let listening: HashSet<Listener> = sample
-            .sockets
-            .iter()
-            .filter(|seen| seen.socket.state == State::LISTEN)
-            .map(|seen| (seen.socket.netns, seen.socket.lport))
-            .collect();
-        let cookies = || sample.sockets.iter().map(|seen| seen.socket.cookie).collect();
-        let first = &*self.first.get_or_insert_with(cookies);
-        let mut peers: HashMap<(Listener, IpAddr), OfPeer<'_>> = HashMap::new();
-        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
-            let listener = (seen.socket.netns, seen.socket.lport);
-            if !listening.contains(&listener) {
-                continue;
-            }
-            let of_peer = peers.entry((listener, seen.socket.raddr)).or_default();
-            if let Some(silent_ns) = silent_ns(self.thresholds.idle_s, seen) {
-                of_peer.idle.push((seen, silent_ns));
-            } else {
-                of_peer.used = true;
-                of_peer.begun |= !first.contains(&seen.socket.cookie);
-            }
-        }
-        self.last.clear();
-        for ((listener, peer), of_peer) in peers {
-            if !of_peer.used {
-                continue;
-            }
-            for (seen, silent_ns) in of_peer.idle {
-                let pile = self.last.entry(listener).or_default();
-                pile.address = Some(seen.socket.laddr);
-                pile.idle += 1;
-                pile.quietest_ns = pile.quietest_ns.max(silent_ns);
-                pile.retransmitting += u64::from(
-                    seen.socket
-                        .timer
-                        .is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 2),
-                );
-                pile.peers.insert(peer);
-                pile.begun |= of_peer.begun;
-                pile.culprits.add(seen, false);
-            }
-        }
     }
 }
 
@@ -146,9 +101,48 @@ fn named_peer(pile: &Pile) -> Option<Peer> {
 }
 
 impl Detector for Phantom {
-    fn take(&mut self, input: Input<'_>) {
-        if let Input::Sample(sample) = input {
-            self.look(sample);
+    fn sample(&mut self, sample: &Sample) {
+        let listening: HashSet<Listener> = sample
+            .sockets
+            .iter()
+            .filter(|seen| seen.socket.state == State::LISTEN)
+            .map(|seen| (seen.socket.netns, seen.socket.lport))
+            .collect();
+        let cookies = || sample.sockets.iter().map(|seen| seen.socket.cookie).collect();
+        let first = &*self.first.get_or_insert_with(cookies);
+        let mut peers: HashMap<(Listener, IpAddr), OfPeer<'_>> = HashMap::new();
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
+            let listener = (seen.socket.netns, seen.socket.lport);
+            if !listening.contains(&listener) {
+                continue;
+            }
+            let of_peer = peers.entry((listener, seen.socket.raddr)).or_default();
+            if let Some(silent_ns) = silent_ns(self.thresholds.idle_s, seen) {
+                of_peer.idle.push((seen, silent_ns));
+            } else {
+                of_peer.used = true;
+                of_peer.begun |= !first.contains(&seen.socket.cookie);
+            }
+        }
+        self.last.clear();
+        for ((listener, peer), of_peer) in peers {
+            if !of_peer.used {
+                continue;
+            }
+            for (seen, silent_ns) in of_peer.idle {
+                let pile = self.last.entry(listener).or_default();
+                pile.address = Some(seen.socket.laddr);
+                pile.idle += 1;
+                pile.quietest_ns = pile.quietest_ns.max(silent_ns);
+                pile.retransmitting += u64::from(
+                    seen.socket
+                        .timer
+                        .is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 2),
+                );
+                pile.peers.insert(peer);
+                pile.begun |= of_peer.begun;
+                pile.culprits.add(seen, false);
+            }
         }
     }
 

@@ -9,14 +9,14 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Input, Options, Severity, Who,
+    Confidence, Detector, Finding, Options, Severity, Who,
     culprits::{Culprits, many, share},
     rank::Rank,
     thresholds,
 };
 use crate::{
     close::{Cause, Role},
-    record::{Record, Transition},
+    record::Transition,
 };
 
 const ID: &str = "reset-storm";
@@ -57,36 +57,6 @@ impl Resets {
         Self { thresholds: options.thresholds.reset_storm, ends: HashMap::new() }
     }
 
-    fn transition(&mut self, transition: &Transition) {
-        if !transition.ends_connection() {
-            return;
-        }
-        let Some(closing) = &transition.closing else { return };
-        let event = &transition.event;
-        let is_server = closing.role == Some(Role::Server);
-        let end = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
-        if self.ends.len() >= TOLD_APART && !self.ends.contains_key(&end) {
-            return;
-        }
-        let ends = self.ends.entry(end).or_default();
-        ends.all += 1;
-        let Some((cause, here)) = closing.cause.and_then(|cause| Some((cause, reset_here(cause)?))) else {
-            return;
-        };
-        ends.reset += 1;
-        ends.here += u64::from(here);
-        let reason = closing.reset_reason.as_deref().map(|reason| format!(", {reason}")).unwrap_or_default();
-        ends.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
-        if is_server {
-            ends.culprits.peer(event.raddr, None);
-        } else {
-            ends.culprits.peer(event.raddr, Some(event.rport));
-        }
-        if let Some(owner) = &transition.owner {
-            ends.culprits.owner(&Who::of_owner(owner));
-        }
-    }
-
     fn finding((address, port): (IpAddr, u16), ends: &Ends) -> Finding {
         let end = SocketAddr::new(address, port);
         let by = match ends.here {
@@ -119,9 +89,33 @@ impl Resets {
 }
 
 impl Detector for Resets {
-    fn take(&mut self, input: Input<'_>) {
-        if let Input::Record(Record::Transition(transition)) = input {
-            self.transition(transition);
+    fn transition(&mut self, transition: &Transition) {
+        if !transition.ends_connection() {
+            return;
+        }
+        let Some(closing) = &transition.closing else { return };
+        let event = &transition.event;
+        let is_server = closing.role == Some(Role::Server);
+        let end = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
+        if self.ends.len() >= TOLD_APART && !self.ends.contains_key(&end) {
+            return;
+        }
+        let ends = self.ends.entry(end).or_default();
+        ends.all += 1;
+        let Some((cause, here)) = closing.cause.and_then(|cause| Some((cause, reset_here(cause)?))) else {
+            return;
+        };
+        ends.reset += 1;
+        ends.here += u64::from(here);
+        let reason = closing.reset_reason.as_deref().map(|reason| format!(", {reason}")).unwrap_or_default();
+        ends.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
+        if is_server {
+            ends.culprits.peer(event.raddr, None);
+        } else {
+            ends.culprits.peer(event.raddr, Some(event.rport));
+        }
+        if let Some(owner) = &transition.owner {
+            ends.culprits.owner(&Who::of_owner(owner));
         }
     }
 

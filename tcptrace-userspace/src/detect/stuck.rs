@@ -5,7 +5,7 @@
 //! for the peer's FIN; the kernel ends it after `tcp_fin_timeout`, but only once no process has the socket open.
 
 use super::{
-    Confidence, Detector, Finding, Input, NamespaceSample, Options, Sample, Seen, Severity,
+    Confidence, Detector, Finding, NamespaceSample, Options, Sample, Seen, Severity,
     culprits::{Culprits, many, seconds, share},
     thresholds,
 };
@@ -55,27 +55,6 @@ impl Stuck {
         // One that nobody has open ends by itself.
         let fin_timeout_s = namespace.map_or(60, |namespace| namespace.limits.fin_timeout_s);
         socket.inode.is_some() && share(age_ns, fin_timeout_s * 1_000_000_000) >= self.thresholds.fin_timeouts
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        let mut last: [Pile; KINDS.len()] = Default::default();
-        for seen in &sample.sockets {
-            let Some(kind) = KINDS.iter().position(|(state, _)| *state == seen.socket.state) else {
-                continue;
-            };
-            if !self.is_stuck(seen, sample.namespaces.get(&seen.socket.netns)) {
-                continue;
-            }
-            let pile = &mut last[kind];
-            pile.count += 1;
-            pile.oldest_ns = pile.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
-            let timer = seen.socket.timer;
-            pile.unanswered +=
-                u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 0));
-            pile.closed_window += u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::Persist));
-            pile.culprits.add(seen, false);
-        }
-        self.last = last;
     }
 }
 
@@ -131,10 +110,25 @@ fn peer(pile: &Pile) -> Option<String> {
 }
 
 impl Detector for Stuck {
-    fn take(&mut self, input: Input<'_>) {
-        if let Input::Sample(sample) = input {
-            self.look(sample);
+    fn sample(&mut self, sample: &Sample) {
+        let mut last: [Pile; KINDS.len()] = Default::default();
+        for seen in &sample.sockets {
+            let Some(kind) = KINDS.iter().position(|(state, _)| *state == seen.socket.state) else {
+                continue;
+            };
+            if !self.is_stuck(seen, sample.namespaces.get(&seen.socket.netns)) {
+                continue;
+            }
+            let pile = &mut last[kind];
+            pile.count += 1;
+            pile.oldest_ns = pile.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
+            let timer = seen.socket.timer;
+            pile.unanswered +=
+                u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 0));
+            pile.closed_window += u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::Persist));
+            pile.culprits.add(seen, false);
         }
+        self.last = last;
     }
 
     fn findings(&self) -> Vec<Finding> {

@@ -9,13 +9,12 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Input, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{Culprits, add_owners, many, share},
     thresholds,
 };
 use crate::{
     half_open::{Change, End, What},
-    record::Record,
     snapshot::Kind,
     state::State,
 };
@@ -55,47 +54,6 @@ impl SynFlood {
             ends: HashMap::new(),
             counters: HashMap::new(),
             listeners: HashMap::new(),
-        }
-    }
-
-    fn change(&mut self, change: &Change) {
-        let connection = &change.connection;
-        let pile = self.ends.entry((connection.netns, connection.laddr, connection.lport)).or_default();
-        pile.most = pile.most.max(change.open);
-        match change.what {
-            What::Begin(_) => {
-                pile.begun += 1;
-                pile.culprits.peer(connection.raddr, None);
-            }
-            What::Retransmit => pile.retransmits += 1,
-            What::End(End::Completed) => pile.completed += 1,
-            What::End(_) => pile.given_up += 1,
-        }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        for (netns, namespace) in &sample.namespaces {
-            let now = COUNTERS.map(|name| namespace.counters.get(name).copied().unwrap_or(0));
-            let known = self.counters.entry(*netns).or_insert(now.map(|count| (count, count)));
-            for ((_, last), now) in known.iter_mut().zip(now) {
-                *last = now;
-            }
-        }
-        self.listeners.clear();
-        let mut open: HashMap<Local, u64> = HashMap::new();
-        for seen in &sample.sockets {
-            let socket = &seen.socket;
-            if socket.state == State::LISTEN {
-                let (owners, backlog) = self.listeners.entry((socket.netns, socket.lport)).or_default();
-                add_owners(owners, &seen.owners);
-                *backlog = (*backlog).max(socket.send_queue);
-            } else if socket.kind == Kind::Request {
-                *open.entry((socket.netns, socket.laddr, socket.lport)).or_default() += 1;
-            }
-        }
-        for (local, count) in open {
-            let pile = self.ends.entry(local).or_default();
-            pile.most = pile.most.max(count);
         }
     }
 
@@ -162,11 +120,44 @@ impl SynFlood {
 }
 
 impl Detector for SynFlood {
-    fn take(&mut self, input: Input<'_>) {
-        match input {
-            Input::Record(Record::HalfOpen(change)) => self.change(change),
-            Input::Record(_) => {}
-            Input::Sample(sample) => self.look(sample),
+    fn half_open(&mut self, change: &Change) {
+        let connection = &change.connection;
+        let pile = self.ends.entry((connection.netns, connection.laddr, connection.lport)).or_default();
+        pile.most = pile.most.max(change.open);
+        match change.what {
+            What::Begin(_) => {
+                pile.begun += 1;
+                pile.culprits.peer(connection.raddr, None);
+            }
+            What::Retransmit => pile.retransmits += 1,
+            What::End(End::Completed) => pile.completed += 1,
+            What::End(_) => pile.given_up += 1,
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        for (netns, namespace) in &sample.namespaces {
+            let now = COUNTERS.map(|name| namespace.counters.get(name).copied().unwrap_or(0));
+            let known = self.counters.entry(*netns).or_insert(now.map(|count| (count, count)));
+            for ((_, last), now) in known.iter_mut().zip(now) {
+                *last = now;
+            }
+        }
+        self.listeners.clear();
+        let mut open: HashMap<Local, u64> = HashMap::new();
+        for seen in &sample.sockets {
+            let socket = &seen.socket;
+            if socket.state == State::LISTEN {
+                let (owners, backlog) = self.listeners.entry((socket.netns, socket.lport)).or_default();
+                add_owners(owners, &seen.owners);
+                *backlog = (*backlog).max(socket.send_queue);
+            } else if socket.kind == Kind::Request {
+                *open.entry((socket.netns, socket.laddr, socket.lport)).or_default() += 1;
+            }
+        }
+        for (local, count) in open {
+            let pile = self.ends.entry(local).or_default();
+            pile.most = pile.most.max(count);
         }
     }
 

@@ -10,16 +10,12 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Input, Limits, Options, Peer, Sample, Severity, Who,
+    Confidence, Detector, Finding, Limits, Options, Peer, Sample, Severity, Who,
     culprits::{many, share},
     rank::Rank,
     thresholds,
 };
-use crate::{
-    close::Cause,
-    record::{Record, Transition},
-    state::State,
-};
+use crate::{close::Cause, record::Transition, state::State};
 
 const ID: &str = "time-wait-exhaustion";
 
@@ -50,44 +46,6 @@ impl TimeWait {
             overflows: HashMap::new(),
             failed: Rank::default(),
             owners: HashMap::new(),
-        }
-    }
-
-    fn transition(&mut self, transition: &Transition) {
-        let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
-        if cause == Some(Cause::NoLocalPort) {
-            self.failed.add((transition.event.raddr, transition.event.rport));
-            if let Some(owner) = &transition.owner {
-                self.owners.entry(owner.pid).or_insert_with(|| Who::of_owner(owner));
-            }
-        }
-    }
-
-    fn look(&mut self, sample: &Sample) {
-        for (netns, namespace) in &sample.namespaces {
-            self.limits.insert(*netns, namespace.limits);
-            if let Some(count) = namespace.counters.get("TCPTimeWaitOverflow") {
-                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
-            }
-        }
-        self.waiting.clear();
-        let mut now: HashMap<Route, (u64, u64)> = HashMap::new();
-        for seen in &sample.sockets {
-            let socket = &seen.socket;
-            let waits = u64::from(socket.state == State::TIME_WAIT);
-            *self.waiting.entry(socket.netns).or_default() += waits;
-            let (first, last) = self.limits.get(&socket.netns).copied().unwrap_or_default().ports;
-            // Of a connection from elsewhere, the port is that of a listener.
-            if socket.state != State::LISTEN && (first..=last).contains(&socket.lport) {
-                let route = now.entry((socket.netns, socket.laddr, socket.raddr, socket.rport)).or_default();
-                *route = (route.0 + waits, route.1 + 1);
-            }
-        }
-        for (route, (waiting, all)) in now {
-            let most = self.routes.entry(route).or_default();
-            if all > most.1 {
-                *most = (waiting, all);
-            }
         }
     }
 
@@ -155,11 +113,41 @@ impl TimeWait {
 }
 
 impl Detector for TimeWait {
-    fn take(&mut self, input: Input<'_>) {
-        match input {
-            Input::Record(Record::Transition(transition)) => self.transition(transition),
-            Input::Record(_) => {}
-            Input::Sample(sample) => self.look(sample),
+    fn transition(&mut self, transition: &Transition) {
+        let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
+        if cause == Some(Cause::NoLocalPort) {
+            self.failed.add((transition.event.raddr, transition.event.rport));
+            if let Some(owner) = &transition.owner {
+                self.owners.entry(owner.pid).or_insert_with(|| Who::of_owner(owner));
+            }
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        for (netns, namespace) in &sample.namespaces {
+            self.limits.insert(*netns, namespace.limits);
+            if let Some(count) = namespace.counters.get("TCPTimeWaitOverflow") {
+                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
+            }
+        }
+        self.waiting.clear();
+        let mut now: HashMap<Route, (u64, u64)> = HashMap::new();
+        for seen in &sample.sockets {
+            let socket = &seen.socket;
+            let waits = u64::from(socket.state == State::TIME_WAIT);
+            *self.waiting.entry(socket.netns).or_default() += waits;
+            let (first, last) = self.limits.get(&socket.netns).copied().unwrap_or_default().ports;
+            // Of a connection from elsewhere, the port is that of a listener.
+            if socket.state != State::LISTEN && (first..=last).contains(&socket.lport) {
+                let route = now.entry((socket.netns, socket.laddr, socket.raddr, socket.rport)).or_default();
+                *route = (route.0 + waits, route.1 + 1);
+            }
+        }
+        for (route, (waiting, all)) in now {
+            let most = self.routes.entry(route).or_default();
+            if all > most.1 {
+                *most = (waiting, all);
+            }
         }
     }
 

@@ -8,11 +8,14 @@ use std::{collections::HashMap, net::IpAddr};
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{add_owners, many, share},
+    growth::Growth,
     thresholds,
 };
 use crate::state::State;
 
 const ID: &str = "accept-queue-overflow";
+
+const OVERFLOWS: &str = "ListenOverflows";
 
 /// Namespace, address, port.
 type End = (Option<u32>, IpAddr, u16);
@@ -20,8 +23,7 @@ type End = (Option<u32>, IpAddr, u16);
 pub(super) struct AcceptQueue {
     thresholds: thresholds::AcceptQueue,
     listeners: HashMap<End, Listener>,
-    /// `ListenOverflows` at the first look and at the last, by namespace.
-    overflows: HashMap<Option<u32>, (u64, u64)>,
+    growth: Growth,
 }
 
 /// The sockets at one end, at one look.
@@ -48,13 +50,13 @@ struct Listener {
 impl AcceptQueue {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.accept_queue_overflow;
-        Self { thresholds, listeners: HashMap::new(), overflows: HashMap::new() }
+        Self { thresholds, listeners: HashMap::new(), growth: Growth::default() }
     }
 
     fn finding(&self, end: &End, listener: &Listener) -> Option<Finding> {
         let (netns, laddr, lport) = *end;
         let address = std::net::SocketAddr::new(laddr, lport);
-        let turned_away = self.overflows.get(&netns).map_or(0, |(first, last)| last.saturating_sub(*first));
+        let turned_away = self.growth.of(netns, OVERFLOWS);
         let drops = listener.drops.1.saturating_sub(listener.drops.0);
         let fill = share(u64::from(listener.longest), u64::from(listener.backlog.max(1)));
         let overflows = listener.full > 0 && turned_away >= self.thresholds.overflows;
@@ -105,11 +107,7 @@ impl AcceptQueue {
 
 impl Detector for AcceptQueue {
     fn sample(&mut self, sample: &Sample) {
-        for (netns, namespace) in &sample.namespaces {
-            if let Some(count) = namespace.counters.get("ListenOverflows") {
-                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
-            }
-        }
+        self.growth.note(sample, OVERFLOWS);
         // Of several sockets at one end (`SO_REUSEPORT`), the fullest.
         let mut now: HashMap<End, Queue> = HashMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {

@@ -12,6 +12,7 @@ mod connects;
 mod culprits;
 mod detectors;
 mod finding;
+mod growth;
 mod limits;
 mod listeners;
 mod phantom;

@@ -11,6 +11,7 @@ use std::{
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{Culprits, add_owners, many, share},
+    growth::Growth,
     thresholds,
 };
 use crate::{
@@ -30,8 +31,7 @@ const COUNTERS: [&str; 4] = ["SyncookiesSent", "TCPReqQFullDoCookies", "TCPReqQF
 pub(super) struct SynFlood {
     thresholds: thresholds::SynFlood,
     ends: HashMap<Local, Pile>,
-    /// [`COUNTERS`] at the first look and at the last, by namespace.
-    counters: HashMap<Option<u32>, [(u64, u64); COUNTERS.len()]>,
+    growth: Growth,
     /// Listeners at the last look.
     listeners: HashMap<(Option<u32>, u16), (Vec<Who>, u32)>,
 }
@@ -52,15 +52,9 @@ impl SynFlood {
         Self {
             thresholds: options.thresholds.syn_flood,
             ends: HashMap::new(),
-            counters: HashMap::new(),
+            growth: Growth::default(),
             listeners: HashMap::new(),
         }
-    }
-
-    fn grown(&self, netns: Option<u32>) -> [u64; COUNTERS.len()] {
-        self.counters
-            .get(&netns)
-            .map_or([0; COUNTERS.len()], |counters| counters.map(|(first, last)| last.saturating_sub(first)))
     }
 
     fn finding(&self, local: &Local, pile: &Pile) -> Option<Finding> {
@@ -78,7 +72,7 @@ impl SynFlood {
         if !is_flood {
             return None;
         }
-        let [cookies, full_cookies, full_drops, drops] = self.grown(netns);
+        let [cookies, full_cookies, full_drops, drops] = COUNTERS.map(|name| self.growth.of(netns, name));
         let turned_away = full_drops + drops;
         let severity = if turned_away + cookies > 0 { Severity::Critical } else { Severity::Warning };
         let address = SocketAddr::new(laddr, lport);
@@ -136,12 +130,8 @@ impl Detector for SynFlood {
     }
 
     fn sample(&mut self, sample: &Sample) {
-        for (netns, namespace) in &sample.namespaces {
-            let now = COUNTERS.map(|name| namespace.counters.get(name).copied().unwrap_or(0));
-            let known = self.counters.entry(*netns).or_insert(now.map(|count| (count, count)));
-            for ((_, last), now) in known.iter_mut().zip(now) {
-                *last = now;
-            }
+        for name in COUNTERS {
+            self.growth.note(sample, name);
         }
         self.listeners.clear();
         let mut open: HashMap<Local, u64> = HashMap::new();

@@ -12,12 +12,15 @@ use std::{
 use super::{
     Confidence, Detector, Finding, Limits, Options, Peer, Sample, Severity, Who,
     culprits::{many, share},
+    growth::Growth,
     rank::Rank,
     thresholds,
 };
 use crate::{close::Cause, record::Transition, state::State};
 
 const ID: &str = "time-wait-exhaustion";
+
+const OVERFLOWS: &str = "TCPTimeWaitOverflow";
 
 /// Namespace, local address, remote address and port: what a local port is chosen for.
 type Route = (Option<u32>, IpAddr, IpAddr, u16);
@@ -29,8 +32,7 @@ pub(super) struct TimeWait {
     limits: HashMap<Option<u32>, Limits>,
     /// In TIME_WAIT at the last look, by namespace.
     waiting: HashMap<Option<u32>, u64>,
-    /// `TCPTimeWaitOverflow` at the first look and at the last, by namespace.
-    overflows: HashMap<Option<u32>, (u64, u64)>,
+    growth: Growth,
     /// `connect()` that found no port: to where, and whose.
     failed: Rank<(IpAddr, u16)>,
     owners: HashMap<u32, Who>,
@@ -43,7 +45,7 @@ impl TimeWait {
             routes: HashMap::new(),
             limits: HashMap::new(),
             waiting: HashMap::new(),
-            overflows: HashMap::new(),
+            growth: Growth::default(),
             failed: Rank::default(),
             owners: HashMap::new(),
         }
@@ -91,7 +93,7 @@ impl TimeWait {
 
     fn of_buckets(&self, netns: Option<u32>, waiting: u64) -> Option<Finding> {
         let limit = self.limits.get(&netns)?.max_tw_buckets;
-        let ended_early = self.overflows.get(&netns).map_or(0, |(first, last)| last.saturating_sub(*first));
+        let ended_early = self.growth.of(netns, OVERFLOWS);
         if ended_early == 0 && share(waiting, limit) < self.thresholds.buckets {
             return None;
         }
@@ -126,10 +128,8 @@ impl Detector for TimeWait {
     fn sample(&mut self, sample: &Sample) {
         for (netns, namespace) in &sample.namespaces {
             self.limits.insert(*netns, namespace.limits);
-            if let Some(count) = namespace.counters.get("TCPTimeWaitOverflow") {
-                self.overflows.entry(*netns).or_insert((*count, *count)).1 = *count;
-            }
         }
+        self.growth.note(sample, OVERFLOWS);
         self.waiting.clear();
         let mut now: HashMap<Route, (u64, u64)> = HashMap::new();
         for seen in &sample.sockets {

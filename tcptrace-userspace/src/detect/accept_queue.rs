@@ -3,12 +3,13 @@
 //! A listener's queue holds what `accept()` has not taken yet (`sk_ack_backlog`); once it is longer than `listen()` allowed
 //! (`sk_max_ack_backlog`), the kernel turns clients away and counts `ListenOverflows` (`tcp_v4_syn_recv_sock()`).
 
-use std::{collections::HashMap, net::IpAddr};
+use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{add_owners, many, share},
     growth::Growth,
+    sample::LocalEnd,
     thresholds,
 };
 use crate::state::State;
@@ -17,12 +18,9 @@ const ID: &str = "accept-queue-overflow";
 
 const OVERFLOWS: &str = "ListenOverflows";
 
-/// Namespace, address, port.
-type End = (Option<u32>, IpAddr, u16);
-
 pub(super) struct AcceptQueue {
     thresholds: thresholds::AcceptQueue,
-    listeners: HashMap<End, Listener>,
+    listeners: HashMap<LocalEnd, Listener>,
     growth: Growth,
 }
 
@@ -53,9 +51,9 @@ impl AcceptQueue {
         Self { thresholds, listeners: HashMap::new(), growth: Growth::default() }
     }
 
-    fn finding(&self, end: &End, listener: &Listener) -> Option<Finding> {
+    fn finding(&self, end: &LocalEnd, listener: &Listener) -> Option<Finding> {
         let (netns, laddr, lport) = *end;
-        let address = std::net::SocketAddr::new(laddr, lport);
+        let address = SocketAddr::new(laddr, lport);
         let turned_away = self.growth.of(netns, OVERFLOWS);
         let drops = listener.drops.1.saturating_sub(listener.drops.0);
         let fill = share(u64::from(listener.longest), u64::from(listener.backlog.max(1)));
@@ -109,10 +107,10 @@ impl Detector for AcceptQueue {
     fn sample(&mut self, sample: &Sample) {
         self.growth.note(sample, OVERFLOWS);
         // Of several sockets at one end (`SO_REUSEPORT`), the fullest.
-        let mut now: HashMap<End, Queue> = HashMap::new();
+        let mut now: HashMap<LocalEnd, Queue> = HashMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {
             let socket = &seen.socket;
-            let queue = now.entry((socket.netns, socket.laddr, socket.lport)).or_default();
+            let queue = now.entry(seen.local_end()).or_default();
             add_owners(&mut queue.owners, &seen.owners);
             queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
             queue.drops = queue.drops.saturating_add(socket.drops.unwrap_or(0));

@@ -40,7 +40,8 @@ impl AddressInUse {
         let holder = match (holders.first(), waiting) {
             (Some(who), _) => format!("{who} listens there"),
             (None, 1..) => {
-                format!("{} there in TIME_WAIT", many(waiting, "connection is").replace("iss", "s are"))
+                let are = if waiting == 1 { "is" } else { "are" };
+                format!("{} {are} there in TIME_WAIT", many(waiting, "connection"))
             }
             (None, 0) => "who had it is gone by now".to_owned(),
         };

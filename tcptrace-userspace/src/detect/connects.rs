@@ -44,26 +44,21 @@ struct Attempts {
     culprits: Culprits,
 }
 
-/// A process, with what it waits for.
-struct Scanner {
-    who: Who,
-    destinations: HashSet<Destination>,
-    connected: u64,
-    failed: u64,
-    waiting: u64,
-}
-
-impl Scanner {
-    fn new(who: Who) -> Self {
-        Self { who, destinations: HashSet::new(), connected: 0, failed: 0, waiting: 0 }
-    }
-}
-
+/// What a process tries.
+#[derive(Clone)]
 struct Process {
     who: Who,
     destinations: HashSet<Destination>,
     connected: u64,
     failed: u64,
+    /// Attempts whose SYN was sent again, at the last look.
+    waiting: u64,
+}
+
+impl Process {
+    fn new(who: Who) -> Self {
+        Self { who, destinations: HashSet::new(), connected: 0, failed: 0, waiting: 0 }
+    }
 }
 
 impl Connects {
@@ -78,20 +73,15 @@ impl Connects {
     }
 
     /// Processes that knock everywhere: by the attempts that ended, and by those that wait for an answer.
-    fn scanners(&self) -> Vec<Scanner> {
-        let mut all: HashMap<u32, Scanner> = HashMap::new();
-        for process in self.processes.values() {
-            let Process { who, destinations, connected, failed } = process;
-            let (destinations, connected, failed) = (destinations.clone(), *connected, *failed);
-            all.insert(who.pid, Scanner { who: who.clone(), destinations, connected, failed, waiting: 0 });
-        }
+    fn scanners(&self) -> Vec<Process> {
+        let mut all = self.processes.clone();
         for (destination, attempts) in &self.waiting {
             let Some(who) = attempts.culprits.first_owner() else { continue };
-            let scanner = all.entry(who.pid).or_insert_with(|| Scanner::new(who.clone()));
-            scanner.waiting += 1;
-            scanner.destinations.insert(*destination);
+            let process = all.entry(who.pid).or_insert_with(|| Process::new(who.clone()));
+            process.waiting += 1;
+            process.destinations.insert(*destination);
         }
-        let is_scan = |scanner: &Scanner| {
+        let is_scan = |scanner: &Process| {
             let failed = scanner.failed + scanner.waiting;
             let share = share(failed, failed + scanner.connected);
             scanner.destinations.len() as u64 >= self.scan.destinations && share >= self.scan.failed
@@ -99,8 +89,8 @@ impl Connects {
         all.into_values().filter(is_scan).collect()
     }
 
-    fn scan(scanner: &Scanner) -> Finding {
-        let Scanner { who, destinations, connected, failed, waiting } = scanner;
+    fn scan(scanner: &Process) -> Finding {
+        let Process { who, destinations, connected, failed, waiting } = scanner;
         let (mut addresses, mut ports): (Rank<IpAddr>, Rank<u16>) = Default::default();
         for (address, port) in destinations {
             addresses.add(*address);
@@ -220,12 +210,8 @@ fn named(
     count: u64,
     waiting: Option<&Attempts>,
 ) -> Finding {
-    let finding = culprits.name(finding);
-    let samples = match waiting {
-        Some(waiting) => waiting.culprits.name(finding.clone()).samples,
-        None => finding.samples.clone(),
-    };
-    Finding { peers: vec![Peer { address, port: Some(port), count }], samples, ..finding }
+    let samples = waiting.map_or(culprits, |waiting| &waiting.culprits).samples().to_vec();
+    Finding { peers: vec![Peer { address, port: Some(port), count }], samples, ..culprits.name(finding) }
 }
 
 impl Detector for Connects {
@@ -261,12 +247,7 @@ impl Detector for Connects {
             }
         }
         let Some(who) = who else { return };
-        let process = self.processes.entry(who.pid).or_insert_with(|| Process {
-            who,
-            destinations: HashSet::new(),
-            connected: 0,
-            failed: 0,
-        });
+        let process = self.processes.entry(who.pid).or_insert_with(|| Process::new(who));
         process.connected += connected;
         process.failed += refused + unreachable;
         if process.destinations.len() < TOLD_APART {

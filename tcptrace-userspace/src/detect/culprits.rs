@@ -51,6 +51,16 @@ impl Culprits {
         self.known.get(&self.owners.top(1).first()?.0)
     }
 
+    /// The address with the greatest part.
+    pub(super) fn first_peer(&self) -> Option<IpAddr> {
+        Some(self.peers.top(1).first()?.0.0)
+    }
+
+    /// Connections as examples.
+    pub(super) fn samples(&self) -> &[String] {
+        &self.samples
+    }
+
     /// Names them.
     pub(super) fn name(&self, finding: Finding) -> Finding {
         let owners = self.owners.top(NAMED).into_iter().filter_map(|(pid, _)| self.known.get(&pid).cloned());

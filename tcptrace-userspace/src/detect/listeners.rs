@@ -2,11 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     str::FromStr,
 };
 
-use super::{Confidence, Detector, Finding, Options, Sample, Seen, Severity, Who, culprits::add_owners};
+use super::{
+    Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners, sample::LocalEnd,
+};
 use crate::{state::State, text::Escaped};
 
 const ID: &str = "unexpected-listener";
@@ -38,16 +40,13 @@ impl FromStr for Expected {
     }
 }
 
-/// Namespace, address, port.
-type End = (Option<u32>, IpAddr, u16);
-
 pub(super) struct Listeners {
     expected: Option<Vec<Expected>>,
     /// There at the first look.
-    first: Option<HashSet<End>>,
+    first: Option<HashSet<LocalEnd>>,
     /// At the last look and the one before: what comes and goes in between is no listener to speak of.
-    before: HashSet<End>,
-    last: BTreeMap<End, Vec<Who>>,
+    before: HashSet<LocalEnd>,
+    last: BTreeMap<LocalEnd, Vec<Who>>,
 }
 
 impl Listeners {
@@ -60,7 +59,7 @@ impl Listeners {
         }
     }
 
-    fn is_expected(&self, end: &End, owners: &[Who]) -> bool {
+    fn is_expected(&self, end: &LocalEnd, owners: &[Who]) -> bool {
         let fits = |expected: &Expected| {
             let by = |comm: &String| {
                 owners.iter().any(|who| who.comm.split(|byte| *byte == 0).next() == Some(comm.as_bytes()))
@@ -70,7 +69,7 @@ impl Listeners {
         self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
     }
 
-    fn finding(&self, end: &End, owners: &[Who]) -> Option<Finding> {
+    fn finding(&self, end: &LocalEnd, owners: &[Who]) -> Option<Finding> {
         let appeared = self.first.as_ref().is_some_and(|first| !first.contains(end));
         let deleted =
             owners.iter().any(|who| who.process.as_ref().is_some_and(|process| process.exe_deleted));
@@ -124,10 +123,9 @@ impl Detector for Listeners {
     fn sample(&mut self, sample: &Sample) {
         self.before = self.last.keys().copied().collect();
         let listening = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
-        let end = |seen: &Seen| (seen.socket.netns, seen.socket.laddr, seen.socket.lport);
         self.last.clear();
         for seen in listening {
-            add_owners(self.last.entry(end(seen)).or_default(), &seen.owners);
+            add_owners(self.last.entry(seen.local_end()).or_default(), &seen.owners);
         }
         if self.first.is_none() {
             self.first = Some(self.last.keys().copied().collect());

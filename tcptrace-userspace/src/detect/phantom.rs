@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Options, Peer, Sample, Seen, Severity,
+    Confidence, Detector, Finding, Options, Sample, Seen, Severity,
     culprits::{Culprits, many, seconds},
     thresholds,
 };
@@ -87,17 +87,9 @@ fn finding(lport: u16, pile: &Pile) -> Finding {
         .because("sending without an answer", pile.retransmitting)
         .then("See them: lastrcv is the silence in milliseconds", Some(format!("ss -tinpo state established sport = :{lport}")))
         .then("Let the program set SO_KEEPALIVE (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT) or TCP_USER_TIMEOUT", None)
-        .then("End those of one client", named_peer(pile).map(|peer| format!("ss -K dst {} sport = :{lport}", peer.address)))
+        .then("End those of one client", pile.culprits.first_peer().map(|peer| format!("ss -K dst {peer} sport = :{lport}")))
         .not("idle connections that are kept alive, and clients with a pool, none of whose connections is in use");
     pile.culprits.name(finding)
-}
-
-fn named_peer(pile: &Pile) -> Option<Peer> {
-    pile.culprits
-        .name(Finding::new(ID, Severity::Info, Confidence::HIGH, String::new()))
-        .peers
-        .first()
-        .copied()
 }
 
 impl Detector for Phantom {

@@ -1,6 +1,6 @@
 //! How the host was at one moment.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use super::{Limits, Who};
 use crate::snapshot::Socket;
@@ -16,6 +16,9 @@ pub struct Sample {
     pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
 }
 
+/// Namespace, local address and port.
+pub(super) type LocalEnd = (Option<u32>, IpAddr, u16);
+
 /// A socket, and whose it is.
 #[derive(Clone, Debug)]
 pub struct Seen {
@@ -23,6 +26,13 @@ pub struct Seen {
     pub socket: Socket,
     /// The processes that have it open, or the listener that it came from.
     pub owners: Vec<Who>,
+}
+
+impl Seen {
+    /// Where it is bound.
+    pub(super) fn local_end(&self) -> LocalEnd {
+        (self.socket.netns, self.socket.laddr, self.socket.lport)
+    }
 }
 
 /// What a network namespace says of itself.

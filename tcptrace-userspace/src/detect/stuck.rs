@@ -93,7 +93,10 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
             .not("a half-closed connection that is still read, whose age stays below tcp_fin_timeout")
     } else {
         finding
-            .then("Look whether the peer is still there and the path is open", peer(pile))
+            .then(
+                "Look whether the peer is still there and the path is open",
+                pile.culprits.first_peer().map(|peer| format!("ping -c 3 {peer}")),
+            )
             .then(
                 "They end by themselves after net.ipv4.tcp_orphan_retries retransmissions",
                 Some("sysctl net.ipv4.tcp_orphan_retries".to_owned()),
@@ -101,12 +104,6 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
             .not("closing as usual, which takes a round trip")
     };
     pile.culprits.name(finding)
-}
-
-/// A way to ask the peer with the greatest part.
-fn peer(pile: &Pile) -> Option<String> {
-    let named = pile.culprits.name(Finding::new("", Severity::Info, Confidence::HIGH, String::new()));
-    named.peers.first().map(|peer| format!("ping -c 3 {}", peer.address))
 }
 
 impl Detector for Stuck {

@@ -3,15 +3,13 @@
 //! A SYN makes a request socket, which waits for the final ACK while its SYN-ACK is sent again
 //! (`net.ipv4.tcp_synack_retries`; RFC 4987). Honest clients complete within a round trip, also many of them at once.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
     culprits::{Culprits, add_owners, many, share},
     growth::Growth,
+    sample::LocalEnd,
     thresholds,
 };
 use crate::{
@@ -22,15 +20,12 @@ use crate::{
 
 const ID: &str = "syn-flood";
 
-/// Namespace, address, port.
-type Local = (Option<u32>, IpAddr, u16);
-
 /// Of a namespace, what grows when its listeners cannot keep up.
 const COUNTERS: [&str; 4] = ["SyncookiesSent", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "ListenDrops"];
 
 pub(super) struct SynFlood {
     thresholds: thresholds::SynFlood,
-    ends: HashMap<Local, Pile>,
+    ends: HashMap<LocalEnd, Pile>,
     growth: Growth,
     /// Listeners at the last look.
     listeners: HashMap<(Option<u32>, u16), (Vec<Who>, u32)>,
@@ -57,7 +52,7 @@ impl SynFlood {
         }
     }
 
-    fn finding(&self, local: &Local, pile: &Pile) -> Option<Finding> {
+    fn finding(&self, local: &LocalEnd, pile: &Pile) -> Option<Finding> {
         let (netns, laddr, lport) = *local;
         let never = pile.begun.saturating_sub(pile.completed);
         let share = share(never, pile.begun);
@@ -134,7 +129,7 @@ impl Detector for SynFlood {
             self.growth.note(sample, name);
         }
         self.listeners.clear();
-        let mut open: HashMap<Local, u64> = HashMap::new();
+        let mut open: HashMap<LocalEnd, u64> = HashMap::new();
         for seen in &sample.sockets {
             let socket = &seen.socket;
             if socket.state == State::LISTEN {
@@ -142,7 +137,7 @@ impl Detector for SynFlood {
                 add_owners(owners, &seen.owners);
                 *backlog = (*backlog).max(socket.send_queue);
             } else if socket.kind == Kind::Request {
-                *open.entry((socket.netns, socket.laddr, socket.lport)).or_default() += 1;
+                *open.entry(seen.local_end()).or_default() += 1;
             }
         }
         for (local, count) in open {

@@ -5,7 +5,7 @@ use std::{fs, os::fd::AsFd as _};
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
-    programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramError, ProgramFd, SockOps, TracePoint},
+    programs::{BtfTracePoint, CgroupAttachMode, ProgramError, ProgramFd, SockOps, TracePoint},
 };
 use tcptrace_common::{Config, EndsLayout, HalfOpenCounters, Known};
 
@@ -13,7 +13,7 @@ use super::{
     Error,
     boundary::PodHalfOpenCounters,
     cgroup, fdinfo,
-    object::{kernel_types, map, object, program, refusal},
+    object::{attach_btf, kernel_types, map, object, program, refusal, unload},
 };
 
 /// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
@@ -88,15 +88,7 @@ impl HalfOpen {
 
 /// Detaches them: nothing new is counted or sent.
 pub(super) fn detach(ebpf: &mut Ebpf) {
-    for name in SYN.into_iter().chain(SYNACK) {
-        // Only a program that is not loaded cannot be unloaded.
-        let _ = match ebpf.program_mut(name) {
-            Some(Program::SockOps(program)) => program.unload(),
-            Some(Program::BtfTracePoint(program)) => program.unload(),
-            Some(Program::TracePoint(program)) => program.unload(),
-            _ => Ok(()),
-        };
-    }
+    SYN.into_iter().chain(SYNACK).for_each(|name| unload(ebpf, name));
 }
 
 fn attach_syns(ebpf: &mut Ebpf) -> Result<Syns, String> {
@@ -141,8 +133,7 @@ fn attach_retransmits(
         &own
     };
     let program: &mut BtfTracePoint = program(ebpf, typed).map_err(|error| error.to_string())?;
-    program.load("tcp_retransmit_synack", types).map_err(|error| refusal(&error))?;
-    program.attach().map_err(|error| refusal(&error))?;
+    attach_btf(program, "tcp_retransmit_synack", types).map_err(|error| refusal(&error))?;
     descriptor(program.fd())
 }
 

@@ -2,7 +2,7 @@
 
 use aya::{
     Ebpf, Endianness,
-    programs::{BtfTracePoint, ProgramError},
+    programs::{BtfTracePoint, Program, ProgramError},
 };
 
 use super::Error;
@@ -18,7 +18,7 @@ pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> 
 
 pub(super) fn program<'a, P>(ebpf: &'a mut Ebpf, name: &str) -> Result<&'a mut P, Error>
 where
-    &'a mut P: TryFrom<&'a mut aya::programs::Program, Error = ProgramError>,
+    &'a mut P: TryFrom<&'a mut Program, Error = ProgramError>,
 {
     ebpf.program_mut(name)
         .ok_or_else(|| Error::Object(format!("no program {name}")))?
@@ -39,6 +39,17 @@ pub(super) fn attach_btf(
     program.load(event, types)?;
     program.attach()?;
     Ok(())
+}
+
+/// Unloads a program, and detaches it with that.
+pub(super) fn unload(ebpf: &mut Ebpf, name: &str) {
+    // Only one that is not loaded cannot be unloaded.
+    let _ = match ebpf.program_mut(name) {
+        Some(Program::SockOps(program)) => program.unload(),
+        Some(Program::BtfTracePoint(program)) => program.unload(),
+        Some(Program::TracePoint(program)) => program.unload(),
+        _ => Ok(()),
+    };
 }
 
 /// The verifier's last words, which name the cause, instead of its whole log.

@@ -9,7 +9,7 @@ use aya::{
 };
 use tcptrace_common::{Config, Known};
 
-use super::{Btf, Feature, Hook, fdinfo, format, object::attach_btf};
+use super::{Btf, Feature, Hook, fdinfo, format, object};
 
 /// An event, and the programs in the kernel object that are for it.
 struct Event {
@@ -153,7 +153,7 @@ fn attach(ebpf: &mut Ebpf, event: &Event, hook: Hook, types: Option<&aya::Btf>) 
     let program = ebpf.program_mut(name)?;
     let descriptor = match program {
         Program::BtfTracePoint(program) => {
-            attach_btf(program, event.name, types?).ok()?;
+            object::attach_btf(program, event.name, types?).ok()?;
             program.fd()
         }
         Program::TracePoint(program) => {
@@ -167,12 +167,5 @@ fn attach(ebpf: &mut Ebpf, event: &Event, hook: Hook, types: Option<&aya::Btf>) 
 }
 
 fn unload(ebpf: &mut Ebpf, event: &Event) {
-    for name in event.typed.into_iter().chain([event.classic]) {
-        // Only one that is not loaded cannot be unloaded.
-        let _ = match ebpf.program_mut(name) {
-            Some(Program::BtfTracePoint(program)) => program.unload(),
-            Some(Program::TracePoint(program)) => program.unload(),
-            _ => Ok(()),
-        };
-    }
+    event.typed.into_iter().chain([event.classic]).for_each(|name| object::unload(ebpf, name));
 }

@@ -147,14 +147,18 @@ impl Drop for Namespace {
     }
 }
 
-/// Waits until [`V6`] can be reached: the kernel adds its route a little later than the address.
+/// Waits until [`V6`] can be reached, and goes on being so: the kernel adds its own route a little later than the
+/// address. Until then that of its prefix leads there, but a look-up that meets the insertion finds no route at all.
 fn await_route() {
     let deadline = Instant::now() + Duration::from_secs(10);
-    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("an IPv6 socket");
-    while let Err(error) = socket.connect((V6, 1)) {
-        assert!(Instant::now() < deadline, "{V6}: {error}");
+    let own = format!("{:032x} 80 ", u128::from(V6));
+    let is_there = || fs::read_to_string("/proc/thread-self/net/ipv6_route").expect("IPv6").contains(&own);
+    while !is_there() {
+        assert!(Instant::now() < deadline, "no route to {V6}");
         thread::sleep(Duration::from_millis(1));
     }
+    let socket = UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0)).expect("an IPv6 socket");
+    socket.connect((V6, 1)).unwrap_or_else(|error| panic!("{V6}: {error}"));
 }
 
 /// Closes all but the standard streams in the calling thread's own table: the copies that it began with would

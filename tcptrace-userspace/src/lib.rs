@@ -20,6 +20,7 @@ pub mod event;
 pub mod explain;
 pub mod half_open;
 mod listening;
+mod netstat;
 pub mod process;
 pub mod record;
 pub mod sink;

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use tcptrace_common::{Address, Filter, Subject};
 
-use crate::bpf::PortSet;
+use crate::bpf::{self, PortSet};
 
 /// Which sockets the user wants.
 #[derive(Clone, Debug)]
@@ -18,6 +18,12 @@ pub struct Wanted {
 }
 
 impl Wanted {
+    /// What a trace with these options is to report.
+    pub fn of(options: &bpf::Options) -> Self {
+        let bpf::Options { filter, lports, rports, .. } = options;
+        Self { filter: *filter, lports: lports.clone(), rports: rports.clone() }
+    }
+
     /// Whether a network namespace (`None` when not known), and the local and the remote end, are.
     pub fn ends_pass(
         &self,

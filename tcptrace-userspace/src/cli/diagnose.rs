@@ -11,7 +11,7 @@ use anyhow::Context as _;
 
 use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, on_finding::OnFinding, print, values};
 use crate::{
-    bpf::{self, DEFAULT_BUFFER, Hook},
+    bpf::{self, Hook},
     detect::{self, Expected, Finding, REGISTRY, Severity, Thresholds},
     diagnose::{self, Settings, Verdict},
     sink::{
@@ -98,11 +98,9 @@ impl DiagnoseArgs {
             filter: self.filter.filter()?,
             lports: self.filter.lports(),
             rports: self.filter.rports(),
-            buffer: DEFAULT_BUFFER,
-            count_only: false,
             half_open: true,
             max_connections: self.max_connections,
-            verbose: false,
+            ..bpf::Options::default()
         };
         let trace = trace::Settings {
             bpf,

@@ -41,12 +41,10 @@ impl OnFinding {
     pub(super) fn tell(&mut self, findings: &[Finding]) {
         self.running.retain_mut(|child| !ended(child));
         let too_soon = self.last.is_some_and(|last| last.elapsed() < AT_MOST_EVERY);
-        if too_soon || self.told.len() >= AT_MOST {
+        if too_soon {
             return;
         }
-        let is_new =
-            |finding: &&Finding| finding.severity >= self.least && !self.told.contains(&finding.key());
-        let Some(finding) = findings.iter().find(is_new) else { return };
+        let Some(finding) = self.untold(findings) else { return };
         self.told.insert(finding.key());
         self.last = Some(Instant::now());
         match self.start(finding) {
@@ -55,13 +53,16 @@ impl OnFinding {
         }
     }
 
+    /// The first one that it is yet to be told of.
+    fn untold<'a>(&self, findings: &'a [Finding]) -> Option<&'a Finding> {
+        let is_new =
+            |finding: &&Finding| finding.severity >= self.least && !self.told.contains(&finding.key());
+        findings.iter().find(is_new).filter(|_| self.told.len() < AT_MOST)
+    }
+
     /// Tells of those that are left, and waits for all to end.
     pub(super) fn finish(mut self, findings: &[Finding]) {
-        let left = |this: &Self| {
-            let new = findings.iter().filter(|finding| finding.severity >= this.least);
-            this.told.len() < AT_MOST && new.into_iter().any(|finding| !this.told.contains(&finding.key()))
-        };
-        while left(&self) {
+        while self.untold(findings).is_some() {
             self.tell(findings);
             sleep(Duration::from_millis(50));
         }

@@ -17,7 +17,6 @@ use crate::{
     record::{Found, Record},
     sink::Sink,
     trace,
-    wanted::Wanted,
 };
 
 /// From one look at the host to the next.
@@ -50,9 +49,7 @@ pub fn trace(
     options: detect::Options,
 ) -> Result<(trace::Outcome, Vec<Finding>), Error> {
     let shared = Shared(Arc::new(Mutex::new(Detectors::new(options))));
-    let bpf = &settings.bpf;
-    let wanted = Wanted { filter: bpf.filter, lports: bpf.lports.clone(), rports: bpf.rports.clone() };
-    let mut sampler = Sampler::new(wanted, settings.netns.clone(), PERIOD);
+    let sampler = Sampler::new(settings, PERIOD);
     let (sender, found) = channel();
     let told = Arc::new(Mutex::new(HashSet::new()));
     let is_new = |told: &Mutex<HashSet<String>>, finding: &Finding| {

@@ -30,7 +30,6 @@ use crate::{
     record::Record,
     sink::Sink,
     trace,
-    wanted::Wanted,
 };
 use sampler::Sampler;
 
@@ -94,9 +93,7 @@ pub fn run(
     let shared = Shared(Arc::new(Mutex::new(Detectors::new(settings.detect.clone()))));
     let stop = Arc::new(Notify::new());
     let started = Clock::calibrate();
-    let bpf = &settings.trace.bpf;
-    let wanted = Wanted { filter: bpf.filter, lports: bpf.lports.clone(), rports: bpf.rports.clone() };
-    let mut sampler = Sampler::new(wanted, settings.trace.netns.clone(), period(settings.trace.duration));
+    let sampler = Sampler::new(&settings.trace, period(settings.trace.duration));
     let end_on = settings.until_finding.then_some(settings.fail_on);
     let mut hooks = None;
     let mut running = None;

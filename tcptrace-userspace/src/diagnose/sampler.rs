@@ -17,14 +17,16 @@ use super::Shared;
 use crate::{
     clock::monotonic_ns,
     detect::{Finding, Limits, NamespaceSample, Sample, Seen, Severity, Who},
+    netstat,
     snapshot::{Netns, visit},
     sockets::{Gaps, Looker},
+    trace,
     wanted::Wanted,
 };
 
 /// Looks.
 pub(super) struct Sampler {
-    looker: Option<Looker>,
+    looker: Looker,
     netns: Option<Netns>,
     period: Duration,
 }
@@ -57,24 +59,24 @@ impl Running {
 }
 
 impl Sampler {
-    pub(super) fn new(wanted: Wanted, netns: Option<Netns>, period: Duration) -> Self {
-        Self { looker: Some(Looker::new(wanted, netns.clone())), netns, period }
+    /// Of what the trace is of.
+    pub(super) fn new(trace: &trace::Settings, period: Duration) -> Self {
+        let netns = trace.netns.clone();
+        Self { looker: Looker::new(Wanted::of(&trace.bpf), netns.clone()), netns, period }
     }
 
     /// Begins. `end_on`: findings of this severity end the watch by `stop`. `looked` is called after each look.
     pub(super) fn start(
-        &mut self,
+        self,
         shared: Shared,
         stop: Arc<Notify>,
         end_on: Option<Severity>,
         mut looked: impl FnMut(&[Finding]) + Send + 'static,
     ) -> io::Result<Running> {
         let (sender, stopped) = channel::<()>();
-        let (netns, period) = (self.netns.clone(), self.period);
-        let looker = self.looker.take();
+        let Self { mut looker, netns, period } = self;
         let look_on = move || {
             let mut looks = Looks::default();
-            let Some(mut looker) = looker else { return looks };
             loop {
                 let outcome = stopped.recv_timeout(if looks.count == 0 { Duration::ZERO } else { period });
                 look(&mut looker, netns.as_ref(), &shared, &mut looks);
@@ -103,15 +105,11 @@ fn look(looker: &mut Looker, netns: Option<&Netns>, shared: &Shared, looks: &mut
             return;
         }
     };
-    looks.gaps = look.gaps.clone();
-    let seen = look.sockets.iter().map(|socket| Seen {
-        owners: look
-            .owners
-            .of(socket)
-            .map(|owner| owner.holder.pid)
-            .map(|pid| Who::of_holder(pid, look.owners.process(pid)))
-            .collect(),
-        socket: socket.clone(),
+    looks.gaps = look.gaps;
+    let owners = look.owners;
+    let seen = look.sockets.into_iter().map(|socket| {
+        let pids = owners.of(&socket).map(|owner| owner.holder.pid);
+        Seen { owners: pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect(), socket }
     });
     let sample = Sample { ktime_ns: monotonic_ns(), sockets: seen.collect(), namespaces };
     shared.lock().sample(sample);
@@ -133,13 +131,6 @@ fn namespace_here() -> NamespaceSample {
         fin_timeout_s: number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
     };
     let text = fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default();
-    NamespaceSample { counters: counters(&text), limits }
-}
-
-/// The text of `/proc/net/netstat`: lines in pairs, names and then numbers.
-fn counters(text: &str) -> BTreeMap<String, u64> {
-    let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
-    let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-    let pairs = names.split_whitespace().zip(numbers.split_whitespace());
-    pairs.filter_map(|(name, number)| Some((name.to_owned(), number.parse().ok()?))).collect()
+    let counters = netstat::counters(&text).map(|(name, count)| (name.to_owned(), count)).collect();
+    NamespaceSample { counters, limits }
 }

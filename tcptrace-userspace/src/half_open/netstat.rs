@@ -1,6 +1,8 @@
 //! What no event tells: SYNs that were dropped or answered by a cookie. A network namespace counts them in
 //! `/proc/net/netstat`.
 
+use crate::netstat;
+
 /// Counters of a network namespace, by the names that `nstat` has for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Netstat {
@@ -28,14 +30,10 @@ impl Netstat {
         "SyncookiesFailed",
     ];
 
-    /// From the text of `/proc/net/netstat`: lines in pairs, names and then numbers. What it lacks is `None`.
+    /// From the text of `/proc/net/netstat`. What it lacks is `None`.
     pub fn of(text: &str) -> Self {
-        let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
-        let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
-        let found = |wanted: &str| {
-            let mut pairs = names.split_whitespace().zip(numbers.split_whitespace());
-            pairs.find(|(name, _)| *name == wanted)?.1.parse().ok()
-        };
+        let found =
+            |wanted| netstat::counters(text).find(|(name, _)| *name == wanted).map(|(_, count)| count);
         Self { values: Self::NAMES.map(found) }
     }
 

@@ -54,10 +54,9 @@ impl Side {
         let wanted = settings.netns.clone();
         let namespaces = Namespaces::new(wanted.clone(), monotonic_ns());
         let limit = usize::try_from(bpf.max_connections).unwrap_or(usize::MAX);
-        let filters = Wanted { filter: bpf.filter, lports: bpf.lports.clone(), rports: bpf.rports.clone() };
         let sees_all = tracer.half_open().and_then(|hooks| hooks.syns.as_ref().ok());
         Ok(Self {
-            half_opens: HalfOpens::new(limit, filters),
+            half_opens: HalfOpens::new(limit, Wanted::of(bpf)),
             namespaces,
             poller: Poller::start(wanted)?,
             poll_always: sees_all.is_none_or(|syns| !syns.whole_host),

@@ -202,12 +202,7 @@ fn session(
         cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
     });
     let lists = if settings.snapshot && !settings.bpf.count_only {
-        let wanted = Wanted {
-            filter: settings.bpf.filter,
-            lports: settings.bpf.lports.clone(),
-            rports: settings.bpf.rports.clone(),
-        };
-        Some(Lists::start(wanted, settings.netns.clone()).map_err(Error::Setup)?)
+        Some(Lists::start(Wanted::of(&settings.bpf), settings.netns.clone()).map_err(Error::Setup)?)
     } else {
         None
     };

@@ -11,6 +11,7 @@ mod order;
 mod outgoing;
 mod pump;
 mod reader;
+mod stage;
 mod summary;
 mod writer;
 

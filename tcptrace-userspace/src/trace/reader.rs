@@ -10,21 +10,19 @@ use super::{
     half_open::Side,
     identities::Identities,
     lister::Progress,
-    listing::{Listing, Scope},
+    listing::Scope,
     lists::Lists,
     order::Order,
     outgoing::Outgoing,
+    stage::Stage,
     writer::{Ending, Offer, Patience, Writer},
 };
 use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
-    decode::{decode, is_half_open, is_signal, records},
-    event::Observed,
     record::{Loss, Lost, Record, Summary},
     sink::View,
-    snapshot::Namespace,
-    tracker::{List, Tracker},
+    tracker::Tracker,
 };
 
 /// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
@@ -59,93 +57,6 @@ pub(super) struct Reader {
     released_ns: u64,
     /// Losses already told.
     told: Lost,
-}
-
-/// What lies between the ring and the writer; apart, so that the ring can be borrowed beside it.
-struct Stage {
-    tracker: Tracker,
-    identities: Option<Identities>,
-    half_open: Option<Side>,
-    out: Outgoing,
-}
-
-impl Stage {
-    fn take(&mut self, bytes: &[u8]) {
-        let Self { tracker, identities, half_open, out } = self;
-        if let Some(side) = half_open.as_mut().filter(|_| is_half_open(bytes)) {
-            return side.take(bytes, tracker, out);
-        }
-        match decode(bytes) {
-            Ok(Observed::Transition(mut event)) => {
-                out.account.read += 1;
-                if let Some(identities) = identities {
-                    identities.look(&mut event);
-                }
-                if let Some(side) = half_open {
-                    side.transition(&event, tracker, out);
-                }
-                tracker.track(event, |transition| out.push(transition));
-            }
-            Ok(Observed::Signal(signal)) => {
-                out.account.others += 1;
-                tracker.in_turn(&signal);
-            }
-            Err(_) => {
-                out.account.read += 1;
-                out.account.undecodable += 1;
-            }
-        }
-    }
-
-    /// Takes the signals of a ring entry at once: those that tell of a connection's end come after its last transition.
-    fn take_signals(&mut self, entry: &[u8]) {
-        for record in records(entry).filter(|record| is_signal(record)) {
-            if let Ok(Observed::Signal(signal)) = decode(record) {
-                self.tracker.ahead(signal);
-            }
-        }
-    }
-
-    /// Takes in what is older than the trace.
-    fn list(&mut self, listing: Listing) {
-        self.tracker.list(listing.older, listing.small);
-    }
-
-    fn confirm(&mut self, listing: Listing, is_first: bool) {
-        // One that lacks something proves nothing.
-        if !listing.is_complete() {
-            return;
-        }
-        let Self { tracker, out, .. } = self;
-        for namespace in &listing.namespaces {
-            let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
-            let sockets = &listing.small;
-            tracker.confirm(&List { netns, begin_ns, end_ns, sockets }, |transition| out.push(transition));
-        }
-        if listing.scope == Scope::All {
-            let spans: Vec<_> =
-                listing.namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect();
-            tracker.reconcile(listing.older, &spans, is_first);
-        }
-    }
-
-    fn tick(&mut self, now_ns: u64) {
-        let Self { tracker, out, .. } = self;
-        tracker.tick(now_ns, |transition| out.push(transition));
-    }
-
-    fn finish(&mut self) {
-        let Self { tracker, out, .. } = self;
-        tracker.finish(|transition| out.push(transition));
-    }
-
-    /// Every event up to this time was taken.
-    fn caught_up(&mut self, until_ns: u64) {
-        let Self { tracker, half_open, out, .. } = self;
-        if let Some(side) = half_open {
-            side.caught_up(until_ns, tracker, out);
-        }
-    }
 }
 
 impl Reader {

@@ -6,7 +6,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use nix::time::{ClockId, clock_gettime};
 
 /// A fixed relation between `CLOCK_MONOTONIC` and the time of day.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Clock {
     /// Nanoseconds to add to a monotonic time to get nanoseconds since 1970 (UTC).
     offset_ns: i128,

@@ -24,7 +24,7 @@ pub struct Closing {
 }
 
 /// Which part a socket had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Role {
     /// It called `connect()`.
     Client,

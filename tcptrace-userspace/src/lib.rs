@@ -9,6 +9,7 @@
 //! filters, orders, counts and shows.
 
 pub mod bpf;
+pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod close;
@@ -19,6 +20,7 @@ pub mod doctor;
 pub mod event;
 pub mod explain;
 pub mod half_open;
+mod host;
 mod listening;
 mod netstat;
 pub mod process;

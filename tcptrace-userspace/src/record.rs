@@ -5,7 +5,12 @@ use std::{num::NonZeroU64, sync::Arc};
 use tcptrace_common::Counters;
 
 use crate::{
-    close::Closing, detect::Finding, event::Event, half_open, process::Process, state::State,
+    close::Closing,
+    detect::{Finding, Sample},
+    event::Event,
+    half_open,
+    process::Process,
+    state::State,
     tracker::Reconciled,
 };
 
@@ -20,6 +25,10 @@ pub enum Record {
     HalfOpenLoss(HalfOpenLoss),
     /// Transitions were lost since the last record of this kind.
     Loss(Loss),
+    /// How the host was at one moment.
+    Sample(Box<Sample>),
+    /// How it was could not be seen, and why.
+    Unsampled(String),
     /// Something was found to be wrong.
     Finding(Box<Found>),
     /// The end of the trace.
@@ -89,7 +98,7 @@ impl Origin {
 }
 
 /// A process that owns a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Owner {
     /// Process id.
     pub pid: u32,
@@ -106,7 +115,7 @@ pub struct Owner {
 }
 
 /// How an owner is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Provenance {
     /// The process acted on this socket itself.
     Exact,
@@ -128,7 +137,7 @@ impl Provenance {
 }
 
 /// Lost transitions by cause. Zero everywhere means that nothing was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Lost {
     /// No room in the ring buffer: the reader, or the output behind it, was too slow.
     pub ring_full: u64,

@@ -4,7 +4,12 @@ use std::net::IpAddr;
 
 use tcptrace_common::{Address, Filter, Subject};
 
-use crate::bpf::{self, PortSet};
+use crate::{
+    bpf::{self, PortSet},
+    event::{Event, Verdict},
+    record::{Origin, Transition},
+    state::State,
+};
 
 /// Which sockets the user wants.
 #[derive(Clone, Debug)]
@@ -17,11 +22,49 @@ pub struct Wanted {
     pub rports: Option<PortSet>,
 }
 
+/// Everything.
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { filter: Filter::NONE, lports: None, rports: None }
+    }
+}
+
 impl Wanted {
     /// What a trace with these options is to report.
     pub fn of(options: &bpf::Options) -> Self {
         let bpf::Options { filter, lports, rports, .. } = options;
         Self { filter: *filter, lports: lports.clone(), rports: rports.clone() }
+    }
+
+    /// What the kernel side would have said of an event, but for the process: `filter.rs` there tells why some cannot be
+    /// decided. What it did say stays, when that was stricter.
+    pub(crate) fn verdict(&self, event: &Event) -> Verdict {
+        let Event { netns, laddr, lport, raddr, rport, old_state, new_state, .. } = *event;
+        let is_child = old_state == State::LISTEN && new_state == State::SYN_RECV;
+        let by_peer = self.filter.by_peer() || self.rports.is_some();
+        let has_no_peer = is_child && rport == 0 && by_peer;
+        let has_no_port = lport == 0 && new_state == State::SYN_SENT && self.lports.is_some();
+        let passes = self.filter.states_pass(old_state.0, new_state.0)
+            && (has_no_peer || self.peer_passes(netns, laddr, (raddr, rport)))
+            && (has_no_port || port_passes(self.lports.as_ref(), lport));
+        if event.verdict == Verdict::Hidden || !passes {
+            Verdict::Hidden
+        } else if has_no_peer || has_no_port {
+            Verdict::Undecided
+        } else {
+            event.verdict
+        }
+    }
+
+    /// Whether a transition is, of which [`Self::verdict`] has seen the event: one that is inferred comes from none.
+    pub(crate) fn passes_transition(&self, transition: &Transition) -> bool {
+        let Event { netns, laddr, lport, raddr, rport, .. } = transition.event;
+        let of_process = match self.filter.tgid {
+            0 => true,
+            tgid => transition.owner.as_ref().is_some_and(|owner| owner.pid == tgid),
+        };
+        let is_observed = transition.origin == Origin::Observed;
+        of_process && (is_observed || self.ends_pass(netns, (laddr, lport), (raddr, rport)))
     }
 
     /// Whether a network namespace (`None` when not known), and the local and the remote end, are.
@@ -31,18 +74,25 @@ impl Wanted {
         (laddr, lport): (IpAddr, u16),
         (raddr, rport): (IpAddr, u16),
     ) -> bool {
+        self.peer_passes(netns, laddr, (raddr, rport)) && port_passes(self.lports.as_ref(), lport)
+    }
+
+    /// Whether all but the local port is.
+    fn peer_passes(&self, netns: Option<u32>, laddr: IpAddr, (raddr, rport): (IpAddr, u16)) -> bool {
         let subject = Subject {
             laddr: address(laddr),
             raddr: address(raddr),
             netns: netns.unwrap_or(0),
             inet: laddr.is_ipv4(),
         };
-        let port = |set: &Option<PortSet>, port| set.as_ref().is_none_or(|set| set.contains(port));
         self.filter.netns_passes(&subject)
             && self.filter.addresses_pass(&subject)
-            && port(&self.lports, lport)
-            && port(&self.rports, rport)
+            && port_passes(self.rports.as_ref(), rport)
     }
+}
+
+fn port_passes(set: Option<&PortSet>, port: u16) -> bool {
+    set.is_none_or(|set| set.contains(port))
 }
 
 fn address(ip: IpAddr) -> Address {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tcptrace::{
-    detect::{Detectors, Finding, Options, Sample, Seen, Severity, Who},
+    detect::{Ages, Detectors, Finding, Options, Sample, Seen, Severity, Who},
     diagnose::{Report, Sight, Totals, Verdict},
     process::Process,
     sink::findings::{Format, render},
@@ -64,8 +64,11 @@ fn look(at_s: u64, sockets: Vec<Seen>) -> Sample {
 }
 
 fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
-    let mut detectors = Detectors::new(Options::default());
-    looks.into_iter().for_each(|look| detectors.sample(look));
+    let (mut detectors, mut ages) = (Detectors::new(Options::default()), Ages::default());
+    for mut look in looks {
+        ages.apply(&mut look);
+        detectors.sample(&look);
+    }
     detectors.findings()
 }
 
@@ -105,7 +108,7 @@ fn many_are_critical_and_kinds_can_be_chosen() {
     ] {
         let mut detectors = Detectors::new(options);
         for look in looks() {
-            detectors.sample(look);
+            detectors.sample(&look);
         }
         assert!(detectors.findings().is_empty());
     }

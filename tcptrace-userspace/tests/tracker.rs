@@ -14,7 +14,8 @@ use tcptrace::{
     event::{Event, Verdict},
     record::{Provenance, Transition},
     state::State,
-    tracker::{Options, Tracker},
+    tracker::{Hidden, Options, Tracker},
+    wanted::Wanted,
 };
 use tcptrace_common::Filter;
 
@@ -212,7 +213,8 @@ fn the_table_is_bounded_and_forgets_the_idlest() {
 fn port_filter() -> Tracker {
     let mut ports = PortSet::new();
     ports.insert(5_000..=5_999);
-    Tracker::new(Options { limit: 100, lports: Some(ports), ..Options::default() })
+    let wanted = Wanted { lports: Some(ports), ..Wanted::default() };
+    Tracker::new(Options { limit: 100, wanted, ..Options::default() })
 }
 
 fn unbound(skaddr: u64) -> Event {
@@ -303,7 +305,8 @@ fn a_child_whose_peer_is_filtered_is_counted() {
 fn hidden_records_teach_and_stay_hidden() {
     let mut tracker = Tracker::new(Options {
         limit: 100,
-        filter: Filter { states: 1, ..Filter::NONE },
+        wanted: Wanted { filter: Filter { states: 1, ..Filter::NONE }, ..Wanted::default() },
+        hidden: Hidden { any: true, by_state: true },
         ..Options::default()
     });
     let mut hidden = by_process(9, b"curl", event(1, 10, State::CLOSE, State::SYN_SENT));

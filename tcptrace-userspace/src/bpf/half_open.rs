@@ -22,7 +22,7 @@ const SYN: [&str; 2] = ["syn_netns", "syn"];
 const SYNACK: [&str; 2] = ["synack", "synack_tp"];
 
 /// What is attached of them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct HalfOpenHooks {
     /// Each SYN that is queued, by sock_ops; why not otherwise.
     pub syns: Result<Syns, String>,
@@ -31,7 +31,7 @@ pub struct HalfOpenHooks {
 }
 
 /// What the program on sock_ops sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Syns {
     /// It is attached to the root of all cgroups, not only of those that this process can see.
     pub whole_host: bool,

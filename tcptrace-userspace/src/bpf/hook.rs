@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A program type on the hook, in order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hook {
     /// BTF-typed tracepoint, the better one: needs a kernel with BTF.

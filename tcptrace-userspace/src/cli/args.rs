@@ -1,10 +1,11 @@
 //! The raw command line, by clap, and its way into validated settings.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
+    capture::{RecordArgs, TargetArgs},
     colour::Colour,
     diagnose::DiagnoseArgs,
     doctor::DoctorArgs,
@@ -16,7 +17,8 @@ use super::{
 };
 use crate::{
     bpf::{self, DEFAULT_BUFFER, Hook},
-    sink::{Format, TimeColumn, View},
+    diagnose::PERIOD,
+    sink::{Format, TimeColumn},
     state::State,
     trace::{HalfOpenBy, Settings},
 };
@@ -50,6 +52,8 @@ pub enum Command {
     Sockets(SocketsArgs),
     /// Print every connection when it has ended: how long it lived, what it carried, and why it ended
     Life(LifeArgs),
+    /// Record all that a trace sees to a file, to be replayed anywhere
+    Record(RecordArgs),
     /// Watch the host for a while, and say what is wrong, who causes it, and what to do
     Diagnose(DiagnoseArgs),
     /// Tell what a state, a finding or a cause means, and what to do
@@ -70,9 +74,9 @@ pub enum Command {
 pub struct TraceArgs {
     /// Those that it shares.
     #[command(flatten)]
-    pub capture: CaptureArgs,
+    pub stream: StreamArgs,
     /// Print no transitions, only count them
-    #[arg(short, long)]
+    #[arg(short, long, conflicts_with_all = ["from", "write"])]
     pub quiet: bool,
     /// Tell what is found to be wrong among the transitions, as `diagnose` does at its end. A SYN flood shows only with
     /// --half-open
@@ -96,10 +100,10 @@ pub struct TraceArgs {
     pub to_state: Vec<State>,
 }
 
-/// Options of `trace` and `life`: what to look at, for how long, and how to show it.
+/// Options of `trace` and `life`: how to show it, and where to take it from.
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
-pub struct CaptureArgs {
+pub struct StreamArgs {
     /// Output format
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
     pub output: Format,
@@ -118,6 +122,26 @@ pub struct CaptureArgs {
     /// Colour: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
+    /// Stop after this many lines
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
+    pub count: Option<u64>,
+    /// Replay this capture instead of tracing: no root is needed
+    #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "hook", "verbose", "no_snapshot"])]
+    pub from: Option<PathBuf>,
+    /// Record to this file as well
+    #[arg(long, value_name = "FILE", help_heading = "Captures")]
+    pub write: Option<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// What to trace.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+/// Options of all that trace: what to look at, how, and for how long.
+#[derive(Clone, Debug, clap::Args)]
+pub struct SourceArgs {
     /// Do not look for sockets that are older than the trace, nor for what becomes of those that were closed
     #[arg(long)]
     pub no_snapshot: bool,
@@ -132,9 +156,6 @@ pub struct CaptureArgs {
     /// Stop after this time, such as 30s or 5m; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Limits")]
     pub duration: Option<Duration>,
-    /// Stop after this many lines
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
-    pub count: Option<u64>,
     /// Ring buffer between kernel and tracer, rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = values::buffer, help_heading = "Limits")]
     pub buffer: u64,
@@ -164,10 +185,12 @@ impl TraceArgs {
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = self.capture.settings()?;
+        let mut settings = self.stream.settings()?;
         settings.bpf.count_only = self.quiet;
         settings.infer = !self.no_inferred;
         settings.half_open = self.half_open;
+        settings.samples = self.findings;
+        settings.looks = self.findings.then_some(PERIOD);
         settings.bpf.half_open = self.half_open == Some(HalfOpenBy::Events);
         settings.bpf.filter.states = state_bits(&self.state);
         settings.bpf.filter.old_states = state_bits(&self.from_state);
@@ -176,17 +199,41 @@ impl TraceArgs {
     }
 }
 
-impl CaptureArgs {
+impl StreamArgs {
     /// Validates what clap cannot.
     ///
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let filter = self.filter.filter()?;
+        Ok(Settings {
+            format: match (self.wide, self.csv) {
+                (true, _) => Format::Wide,
+                (_, true) => Format::Csv,
+                _ => self.output,
+            },
+            time: match (self.timestamp, self.time) {
+                (true, _) => TimeColumn::Relative,
+                (_, true) => TimeColumn::Seconds,
+                _ => TimeColumn::Millis,
+            },
+            colour: self.color.wanted(),
+            count: self.count,
+            record: self.target.target(self.write.as_ref()),
+            ..self.source.settings()?
+        })
+    }
+}
+
+impl SourceArgs {
+    /// Validates what clap cannot.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings {
             bpf: bpf::Options {
                 hook: self.hook,
-                filter,
+                filter: self.filter.filter()?,
                 lports: self.filter.lports(),
                 rports: self.filter.rports(),
                 buffer: self.buffer,
@@ -195,24 +242,10 @@ impl CaptureArgs {
                 max_connections: self.max_connections,
                 verbose: self.verbose,
             },
-            format: match (self.wide, self.csv) {
-                (true, _) => Format::Wide,
-                (_, true) => Format::Csv,
-                _ => self.output,
-            },
-            half_open: None,
-            view: View::Transitions,
-            infer: false,
             snapshot: !self.no_snapshot,
             netns: self.filter.netns()?,
-            time: match (self.timestamp, self.time) {
-                (true, _) => TimeColumn::Relative,
-                (_, true) => TimeColumn::Seconds,
-                _ => TimeColumn::Millis,
-            },
-            colour: self.color.wanted(),
             duration: self.duration,
-            count: self.count,
+            ..Settings::default()
         })
     }
 }

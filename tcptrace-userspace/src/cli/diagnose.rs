@@ -9,13 +9,16 @@ use std::{
 
 use anyhow::Context as _;
 
-use super::{LOSSY, USAGE, colour::Colour, filter::FilterArgs, on_finding::OnFinding, print, values};
+use super::{
+    LOSSY, USAGE, capture::TargetArgs, colour::Colour, filter::FilterArgs, on_finding::OnFinding, print,
+    values,
+};
 use crate::{
     bpf::{self, Hook},
     detect::{self, Expected, Finding, REGISTRY, Severity, Thresholds},
     diagnose::{self, Settings, Verdict},
     sink::{
-        self, TimeColumn, View,
+        self,
         findings::{self, Format},
     },
     trace::{self, HalfOpenBy},
@@ -67,6 +70,16 @@ pub struct DiagnoseArgs {
     #[arg(long)]
     pub print_config: bool,
 
+    /// Diagnose what this capture has, instead of this host; no root is needed
+    #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "until_finding", "on_finding", "hook"])]
+    pub from: Option<PathBuf>,
+    /// Record to this file as well
+    #[arg(long, value_name = "FILE", help_heading = "Captures")]
+    pub write: Option<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub target: TargetArgs,
+
     /// Which sockets.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -105,16 +118,15 @@ impl DiagnoseArgs {
         let trace = trace::Settings {
             bpf,
             infer: true,
-            snapshot: true,
             netns: self.filter.netns()?,
             half_open: Some(HalfOpenBy::Events),
+            samples: true,
+            record: self.target.target(self.write.as_ref()),
             // That of people would do without what processes are.
             format: sink::Format::Wide,
-            view: View::Transitions,
-            time: TimeColumn::Millis,
-            colour: false,
-            duration: Some(self.duration),
-            count: None,
+            // A capture is as long as it is.
+            duration: self.from.is_none().then_some(self.duration),
+            ..trace::Settings::default()
         };
         let expected = (!self.expect_listen.is_empty()).then(|| self.expect_listen.clone());
         let detect =
@@ -157,6 +169,11 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     if args.print_config {
         return print(thresholds.explained().as_bytes());
     }
+    if let Some(file) = &args.from {
+        let report = diagnose::rerun(file, &settings)?;
+        print(findings::render(&report, args.output, args.color.wanted()).as_bytes())?;
+        return Ok(code(report.verdict));
+    }
     let begun = || {
         let watch = humantime::format_duration(args.duration);
         let _ = writeln!(io::stderr(), "Watching for {watch}; Ctrl-C ends it early and reports.");
@@ -179,9 +196,13 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     if let Some(on_finding) = on_finding.lock().ok().and_then(|mut on_finding| on_finding.take()) {
         on_finding.finish(&report.findings);
     }
-    Ok(match report.verdict {
+    Ok(code(report.verdict))
+}
+
+fn code(verdict: Verdict) -> u8 {
+    match verdict {
         Verdict::Healthy => 0,
         Verdict::Findings => FOUND,
         Verdict::Insufficient => LOSSY,
-    })
+    }
 }

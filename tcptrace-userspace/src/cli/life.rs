@@ -1,6 +1,6 @@
 //! `tcptrace life`.
 
-use super::args::CaptureArgs;
+use super::args::StreamArgs;
 use crate::{sink::View, trace::Settings};
 
 const COLUMNS: &str = "\
@@ -15,7 +15,7 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 pub struct LifeArgs {
     /// Those that it shares.
     #[command(flatten)]
-    pub capture: CaptureArgs,
+    pub stream: StreamArgs,
 }
 
 impl LifeArgs {
@@ -24,6 +24,6 @@ impl LifeArgs {
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        Ok(Settings { view: View::Connections, ..self.capture.settings()? })
+        Ok(Settings { view: View::Connections, ..self.stream.settings()? })
     }
 }

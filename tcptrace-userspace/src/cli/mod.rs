@@ -1,6 +1,7 @@
 //! The command line: parsed once, validated once, handed down as immutable settings.
 
 mod args;
+mod capture;
 mod colour;
 mod diagnose;
 mod doctor;
@@ -15,13 +16,15 @@ mod values;
 
 use std::{
     io::{self, Write as _},
+    path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-pub use args::{Args, CaptureArgs, Command, TraceArgs};
+pub use args::{Args, Command, SourceArgs, StreamArgs, TraceArgs};
+pub use capture::{RecordArgs, TargetArgs};
 pub use colour::Colour;
 pub use diagnose::DiagnoseArgs;
 pub use doctor::{DoctorArgs, DoctorFormat};
@@ -30,7 +33,7 @@ pub use filter::FilterArgs;
 pub use life::LifeArgs;
 pub use sockets::SocketsArgs;
 
-use crate::trace;
+use crate::{detect, diagnose::tell_findings, trace};
 
 /// Exit code of a run-time error.
 const FAILED: u8 = 1;
@@ -47,7 +50,10 @@ pub fn main() -> ExitCode {
         Some(Command::Man) => man(),
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
-        Some(Command::Life(life_args)) => run(life_args.settings(), None, false),
+        Some(Command::Life(life_args)) => {
+            run(life_args.settings(), life_args.stream.from.as_deref(), None, false)
+        }
+        Some(Command::Record(record_args)) => record(&record_args),
         Some(Command::Diagnose(diagnose_args)) => diagnose::run(&diagnose_args),
         Some(Command::Explain(explain_args)) => explain::run(&explain_args),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
@@ -63,17 +69,19 @@ pub fn main() -> ExitCode {
 }
 
 fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
-    run(args.settings(), args.note(), args.findings)
+    run(args.settings(), args.stream.from.as_deref(), args.note(), args.findings)
 }
 
-/// Traces; `note` is for the user's eyes before that.
-fn run(settings: anyhow::Result<trace::Settings>, note: Option<&str>, findings: bool) -> anyhow::Result<u8> {
+/// Traces, or replays the capture `from`; `note` is for the user's eyes before that.
+fn run(
+    settings: anyhow::Result<trace::Settings>,
+    from: Option<&Path>,
+    note: Option<&str>,
+    findings: bool,
+) -> anyhow::Result<u8> {
     let settings = match settings {
         Ok(settings) => settings,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
-            return Ok(USAGE);
-        }
+        Err(error) => return Ok(misused(&error)),
     };
     if let Some(note) = note {
         let _ = writeln!(io::stderr(), "tcptrace: {note}");
@@ -81,19 +89,33 @@ fn run(settings: anyhow::Result<trace::Settings>, note: Option<&str>, findings: 
     if settings.bpf.verbose {
         logger::install();
     }
-    let outcome = if findings {
-        let (outcome, last) = crate::diagnose::trace(&settings, crate::detect::Options::default())?;
-        for finding in &last {
-            let _ = writeln!(io::stderr(), "{}", crate::sink::findings::headline(finding, false));
-        }
-        outcome
-    } else {
-        trace::run(&settings)?
+    let wrap = |sink| if findings { tell_findings(sink, detect::Options::default()) } else { sink };
+    let outcome = match from {
+        Some(file) => trace::rerun(file, &settings, wrap)?,
+        None => trace::run(&settings, wrap)?,
     };
     Ok(match outcome {
         trace::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
+        trace::Outcome::Damaged => LOSSY,
         trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,
     })
+}
+
+fn record(args: &RecordArgs) -> anyhow::Result<u8> {
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => return Ok(misused(&error)),
+    };
+    if settings.bpf.verbose {
+        logger::install();
+    }
+    Ok(if trace::record(&settings)?.is_lossy() { LOSSY } else { 0 })
+}
+
+/// Tells what is wrong with the command line.
+fn misused(error: &anyhow::Error) -> u8 {
+    let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
+    USAGE
 }
 
 fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {

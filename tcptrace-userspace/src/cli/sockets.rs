@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -41,6 +42,9 @@ pub struct SocketsArgs {
     /// Colour: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
+    /// Show the last look of this capture, instead of this host's sockets; no root is needed
+    #[arg(long, value_name = "FILE", conflicts_with = "watch")]
+    pub from: Option<PathBuf>,
     /// Which sockets.
     #[command(flatten)]
     pub filter: FilterArgs,
@@ -75,7 +79,11 @@ pub(super) fn run(args: &SocketsArgs) -> anyhow::Result<u8> {
             return Ok(USAGE);
         }
     };
-    Ok(match sockets::run(&settings)? {
+    let outcome = match &args.from {
+        Some(file) => sockets::rerun(file, &settings)?,
+        None => sockets::run(&settings)?,
+    };
+    Ok(match outcome {
         Outcome::Complete | Outcome::OutputClosed => 0,
         Outcome::Gaps => LOSSY,
     })

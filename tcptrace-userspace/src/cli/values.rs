@@ -53,6 +53,12 @@ pub(super) fn buffer(text: &str) -> Result<u64, String> {
     Ok(size)
 }
 
+/// `100M`, `1G` (powers of two), or bytes.
+pub(super) fn size(text: &str) -> Result<u64, String> {
+    let parsed = parse_size::Config::new().with_binary().parse_size(text);
+    parsed.map_err(|error| format!("{error}; a size is a number with K, M or G, such as 100M"))
+}
+
 /// `30s`, `5m`, `1h30m`, or seconds.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = match text.trim().parse::<u32>() {

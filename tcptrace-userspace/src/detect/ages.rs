@@ -7,11 +7,11 @@ use crate::state::State;
 
 /// What the last look said: state, and since when at the latest, by cookie.
 #[derive(Default)]
-pub(super) struct Ages(HashMap<u64, (State, u64)>);
+pub struct Ages(HashMap<u64, (State, u64)>);
 
 impl Ages {
     /// Raises the ages in a sample to what earlier ones tell.
-    pub(super) fn apply(&mut self, sample: &mut Sample) {
+    pub fn apply(&mut self, sample: &mut Sample) {
         let mut now = HashMap::with_capacity(sample.sockets.len());
         for seen in &mut sample.sockets {
             let socket = &mut seen.socket;

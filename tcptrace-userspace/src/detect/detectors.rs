@@ -1,6 +1,6 @@
 //! The detectors together.
 
-use super::{Detector, Expected, Finding, REGISTRY, Sample, Thresholds, ages::Ages};
+use super::{Detector, Expected, Finding, REGISTRY, Sample, Thresholds};
 use crate::record::Record;
 
 /// What to look for.
@@ -28,7 +28,6 @@ impl Options {
 pub struct Detectors {
     options: Options,
     all: Vec<Box<dyn Detector>>,
-    ages: Ages,
 }
 
 impl Detectors {
@@ -36,24 +35,24 @@ impl Detectors {
     pub fn new(options: Options) -> Self {
         let wanted = REGISTRY.iter().filter(|entry| entry.ids.iter().any(|id| options.wants(id)));
         let all = wanted.map(|entry| (entry.make)(&options)).collect();
-        Self { options, all, ages: Ages::default() }
+        Self { options, all }
     }
 
-    /// Takes what happened.
+    /// Takes what happened, or how the host was.
     pub fn record(&mut self, record: &Record) {
         match record {
             Record::Transition(transition) => {
                 self.all.iter_mut().for_each(|detector| detector.transition(transition));
             }
             Record::HalfOpen(change) => self.all.iter_mut().for_each(|detector| detector.half_open(change)),
+            Record::Sample(sample) => self.sample(sample),
             _ => {}
         }
     }
 
-    /// Takes how the host was.
-    pub fn sample(&mut self, mut sample: Sample) {
-        self.ages.apply(&mut sample);
-        self.all.iter_mut().for_each(|detector| detector.sample(&sample));
+    /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.
+    pub fn sample(&mut self, sample: &Sample) {
+        self.all.iter_mut().for_each(|detector| detector.sample(sample));
     }
 
     /// What was found by now, the worst first.

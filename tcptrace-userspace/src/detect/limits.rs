@@ -1,7 +1,7 @@
 //! Settings of a network namespace that say how much is too much.
 
 /// Sysctls below `net.ipv4`; where one could not be read, the kernel's default.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// `ip_local_port_range`: the ports for connections of this host, first and last.
     pub ports: (u16, u16),

@@ -26,6 +26,7 @@ mod thresholds;
 mod time_wait;
 mod who;
 
+pub use ages::Ages;
 pub use detectors::{Detectors, Options};
 pub use finding::{Confidence, Evidence, Finding, Level, Peer, Severity, Step};
 pub use limits::Limits;

@@ -10,10 +10,12 @@ use crate::snapshot::Socket;
 pub struct Sample {
     /// When it was complete, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// All sockets that are wanted.
+    /// All sockets that are wanted, as old as earlier looks tell.
     pub sockets: Vec<Seen>,
     /// The network namespaces that were read, by their inode numbers.
     pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
+    /// What could not be seen, in words.
+    pub unseen: Option<String>,
 }
 
 /// Namespace, local address and port.
@@ -36,7 +38,7 @@ impl Seen {
 }
 
 /// What a network namespace says of itself.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct NamespaceSample {
     /// Its counters, by the names of `nstat`; what the kernel does not have is missing.
     pub counters: BTreeMap<String, u64>,

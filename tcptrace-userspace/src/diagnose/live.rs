@@ -1,81 +1,41 @@
 //! `tcptrace trace --findings`: what the detectors find, told among the transitions.
 
-use std::{
-    collections::HashSet,
-    io,
-    sync::{Arc, Mutex, PoisonError, mpsc::channel},
-    time::Duration,
-};
+use std::{collections::HashSet, io, time::Duration};
 
-use tokio::sync::Notify;
-
-use super::{Error, Shared, sampler::Sampler};
+use super::watch::Watched;
 use crate::{
-    bpf,
-    clock::monotonic_ns,
-    detect::{self, Detectors, Finding},
+    detect::Options,
     record::{Found, Record},
     sink::Sink,
-    trace,
 };
 
 /// From one look at the host to the next.
-const PERIOD: Duration = Duration::from_secs(5);
+pub const PERIOD: Duration = Duration::from_secs(5);
 
-/// Hands what is written to the detectors, too.
-struct Tee {
-    detectors: Shared,
+/// Puts the detectors before a sink: each finding is told once, when a look at the host first shows it.
+pub fn tell_findings(sink: Box<dyn Sink>, options: Options) -> Box<dyn Sink> {
+    Box::new(Teller { watched: Watched::new(options), told: HashSet::new(), sink })
+}
+
+struct Teller {
+    watched: Watched,
+    told: HashSet<String>,
     sink: Box<dyn Sink>,
 }
 
-impl Sink for Tee {
+impl Sink for Teller {
     fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.sink.header(out)
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
-        self.detectors.lock().record(record);
+        let findings = self.watched.take(record).unwrap_or_default();
+        if let Record::Sample(sample) = record {
+            for finding in findings.into_iter().filter(|finding| self.told.insert(finding.key())) {
+                let found = Found { ktime_ns: sample.ktime_ns, finding };
+                self.sink.write(&Record::Finding(Box::new(found)), out)?;
+            }
+        }
         self.sink.write(record, out)
     }
-}
-
-/// Traces, and tells each finding once, when it first shows. Returns those as well that only the last look shows, when
-/// the trace has ended.
-///
-/// # Errors
-/// [`enum@Error`].
-pub fn trace(
-    settings: &trace::Settings,
-    options: detect::Options,
-) -> Result<(trace::Outcome, Vec<Finding>), Error> {
-    let shared = Shared(Arc::new(Mutex::new(Detectors::new(options))));
-    let sampler = Sampler::new(settings, PERIOD);
-    let (sender, found) = channel();
-    let told = Arc::new(Mutex::new(HashSet::new()));
-    let is_new = |told: &Mutex<HashSet<String>>, finding: &Finding| {
-        told.lock().unwrap_or_else(PoisonError::into_inner).insert(finding.key())
-    };
-    let theirs = Arc::clone(&told);
-    let looked = move |findings: &[Finding]| {
-        for finding in findings.iter().filter(|finding| is_new(&theirs, finding)) {
-            // Once the trace has ended nobody listens.
-            let _ = sender.send(Record::Finding(Box::new(Found {
-                ktime_ns: monotonic_ns(),
-                finding: finding.clone(),
-            })));
-        }
-    };
-    let mut running = None;
-    let (detectors, last) = (shared.clone(), shared.clone());
-    let begun =
-        |_: &bpf::Tracer| running = Some(sampler.start(shared, Arc::new(Notify::new()), None, looked));
-    let outcome = trace::run_beside(settings, |sink| Box::new(Tee { detectors, sink }), begun, found);
-    // What the last look shows is told here.
-    let before: HashSet<String> = told.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    if let Some(running) = running.transpose().map_err(Error::Setup)? {
-        running.finish();
-    }
-    let mut left = last.lock().findings();
-    left.retain(|finding| !before.contains(&finding.key()));
-    Ok((outcome?, left))
 }

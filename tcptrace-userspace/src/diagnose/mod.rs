@@ -3,35 +3,28 @@
 //! A trace feeds the detectors with transitions and half-open connections, and a thread beside it with looks at all
 //! sockets, counters and settings. What they find, and how much of the host could be seen, becomes a [`Report`].
 
-mod facts;
 mod live;
 mod report;
-mod sampler;
 mod sight;
+mod watch;
 
-use std::{
-    io,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{io, path::Path, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use thiserror::Error;
 use tokio::sync::Notify;
 
-pub use live::trace;
+pub use live::{PERIOD, tell_findings};
 pub use report::{Report, Totals};
 pub use sight::{Sight, Verdict};
 
 use crate::{
     bpf,
-    clock::Clock,
-    detect::{self, Detectors, Finding, Severity},
-    record::Record,
-    sink::Sink,
+    capture::{Damage, Header},
+    detect::{self, Finding, Severity},
+    record::Summary,
     trace,
 };
-use sampler::Sampler;
+use watch::{Shared, Watch};
 
 /// What to watch, and for what.
 #[derive(Clone, Debug)]
@@ -46,80 +39,69 @@ pub struct Settings {
     pub until_finding: bool,
 }
 
-/// Why there is no diagnosis.
-#[derive(Debug, Error)]
-pub enum Error {
-    /// The trace.
-    #[error(transparent)]
-    Trace(#[from] trace::Error),
-    /// Threads.
-    #[error("setting up")]
-    Setup(#[source] io::Error),
-}
-
-/// The detectors, fed from two threads.
-#[derive(Clone)]
-struct Shared(Arc<Mutex<Detectors>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Detectors> {
-        // A detector that panicked has said so; the others go on.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Feeds the detectors with the trace.
-impl Sink for Shared {
-    fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&mut self, record: &Record, _out: &mut Vec<u8>) -> io::Result<()> {
-        self.lock().record(record);
-        Ok(())
-    }
-}
-
 /// Watches until the duration is over, a signal comes, or something is found that is to end it. `begun` is called once
 /// everything is attached, `looked` after each look at the host with what was found by then.
 ///
 /// # Errors
-/// [`enum@Error`].
+/// [`trace::Error`].
 pub fn run(
     settings: &Settings,
     begun: impl FnOnce(),
-    looked: impl FnMut(&[Finding]) + Send + 'static,
-) -> Result<Report, Error> {
-    let shared = Shared(Arc::new(Mutex::new(Detectors::new(settings.detect.clone()))));
+    mut looked: impl FnMut(&[Finding]) + Send + 'static,
+) -> Result<Report, trace::Error> {
+    let shared = Shared::new(settings.detect.clone());
     let stop = Arc::new(Notify::new());
-    let started = Clock::calibrate();
-    let sampler = Sampler::new(&settings.trace, period(settings.trace.duration));
     let end_on = settings.until_finding.then_some(settings.fail_on);
-    let mut hooks = None;
-    let mut running = None;
-    let attached = |tracer: &bpf::Tracer| {
-        hooks = Some((tracer.hook(), tracer.half_open().cloned()));
-        running = Some(sampler.start(shared.clone(), Arc::clone(&stop), end_on, looked));
+    let theirs = Arc::clone(&stop);
+    let looked = move |findings: &[Finding]| {
+        looked(findings);
+        if end_on.is_some_and(|least| findings.iter().any(|one| one.severity >= least)) {
+            theirs.notify_one();
+        }
+    };
+    let watch = Box::new(Watch { shared: shared.clone(), looked });
+    let mut header = None;
+    let attached = |_: &bpf::Tracer, first: &Header| {
+        header = Some(first.clone());
         begun();
     };
-    let summary = trace::watch(&settings.trace, Box::new(shared.clone()), attached, &stop);
-    // The last look is after the last record.
-    let looks = running.transpose().map_err(Error::Setup)?.map(sampler::Running::finish);
-    let summary = summary?;
-    let findings = shared.lock().findings();
+    let trace = trace::Settings { looks: Some(period(settings.trace.duration)), ..settings.trace.clone() };
+    let summary = trace::watch(&trace, watch, attached, &stop)?;
+    let header = header.ok_or_else(|| trace::Error::Setup(io::Error::other("the trace has not begun")))?;
+    Ok(report(settings, &shared, &summary, &header, None))
+}
+
+/// The same of a capture.
+///
+/// # Errors
+/// [`trace::Error`].
+pub fn rerun(path: &Path, settings: &Settings) -> Result<Report, trace::Error> {
+    let shared = Shared::new(settings.detect.clone());
+    let watch = Box::new(Watch { shared: shared.clone(), looked: |_: &[Finding]| {} });
+    let trace::Replayed { summary, damage, header, .. } = trace::rewatch(path, &settings.trace, watch)?;
+    Ok(report(settings, &shared, &summary, &header, damage.as_ref()))
+}
+
+fn report(
+    settings: &Settings,
+    shared: &Shared,
+    summary: &Summary,
+    header: &Header,
+    damage: Option<&Damage>,
+) -> Report {
+    let (findings, looks) = shared.with(|watched| (watched.detectors.findings(), watched.looks.clone()));
+    let sight = Sight::of(summary, header, &looks, damage);
     let begun_ns = summary.ktime_ns.saturating_sub(summary.elapsed_ns);
-    let (hook, half_open) = hooks.map_or((None, None), |(hook, half_open)| (Some(hook), half_open));
-    let sight = Sight::of(&summary, hook, half_open.as_ref(), looks.as_ref());
-    Ok(Report {
-        host: facts::hostname(),
-        kernel: facts::kernel(),
-        started: started.time(begun_ns),
+    Report {
+        host: header.host.clone(),
+        kernel: header.kernel.clone(),
+        started: header.clock.time(begun_ns),
         elapsed_ns: summary.elapsed_ns,
         verdict: Verdict::of(&findings, settings.fail_on, &sight),
-        totals: Totals::of(&summary, looks.map_or(0, |looks| looks.count)),
+        totals: Totals::of(summary, looks.count),
         findings,
         sight,
-    })
+    }
 }
 
 /// How often to look: growth takes several looks to show, and each costs something.

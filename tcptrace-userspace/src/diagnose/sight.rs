@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::sampler::Looks;
+use super::watch::Looks;
 use crate::{
-    bpf::{HalfOpenHooks, Hook},
+    bpf::HalfOpenHooks,
+    capture::{Damage, Header},
     detect::{Finding, Severity},
     record::Summary,
 };
@@ -21,24 +22,13 @@ pub struct Sight {
 }
 
 impl Sight {
-    pub(super) fn of(
-        summary: &Summary,
-        hook: Option<Hook>,
-        half_open: Option<&HalfOpenHooks>,
-        looks: Option<&Looks>,
-    ) -> Self {
+    pub(super) fn of(summary: &Summary, header: &Header, looks: &Looks, damage: Option<&Damage>) -> Self {
         let mut sight = Self::default();
-        sight.hooks.extend(hook.map(|hook| format!("sock:inet_sock_set_state by {hook}")));
-        if let Some(hooks) = half_open {
-            match &hooks.syns {
-                Ok(syns) if syns.whole_host => sight.hooks.push("SYNs by sock_ops".to_owned()),
-                Ok(_) => sight.missing.push("SYNs to other cgroups, except by polls".to_owned()),
-                Err(why) => sight.missing.push(format!("SYNs, except by polls ({why})")),
-            }
-            match &hooks.retransmits {
-                Ok(()) => sight.hooks.push("tcp:tcp_retransmit_synack".to_owned()),
-                Err(why) => sight.missing.push(format!("SYN-ACKs that are sent again ({why})")),
-            }
+        sight.hooks.push(format!("sock:inet_sock_set_state by {}", header.hook));
+        match &header.half_open {
+            Some(hooks) => sight.half_open(hooks),
+            None if header.polled => sight.missing.push("SYNs, except by polls".to_owned()),
+            None => sight.missing.push("half-open connections".to_owned()),
         }
         sight.lost = summary.lost.total();
         if let Some(half_open) = &summary.half_open {
@@ -52,16 +42,25 @@ impl Sight {
                 .missing
                 .push(format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted));
         }
-        match looks {
-            None => sight.missing.push("the host's sockets".to_owned()),
-            Some(looks) => {
-                sight.missing.extend(looks.failed.iter().map(|why| format!("the host's sockets ({why})")));
-                if !looks.gaps.is_empty() {
-                    sight.missing.push(looks.gaps.to_string());
-                }
-            }
+        if looks.count == 0 {
+            sight.missing.push("the host's sockets".to_owned());
         }
+        sight.missing.extend(looks.failed.iter().map(|why| format!("the host's sockets ({why})")));
+        sight.missing.extend(looks.unseen.clone());
+        sight.missing.extend(damage.map(|damage| format!("the rest of the capture ({damage})")));
         sight
+    }
+
+    fn half_open(&mut self, hooks: &HalfOpenHooks) {
+        match &hooks.syns {
+            Ok(syns) if syns.whole_host => self.hooks.push("SYNs by sock_ops".to_owned()),
+            Ok(_) => self.missing.push("SYNs to other cgroups, except by polls".to_owned()),
+            Err(why) => self.missing.push(format!("SYNs, except by polls ({why})")),
+        }
+        match &hooks.retransmits {
+            Ok(()) => self.hooks.push("tcp:tcp_retransmit_synack".to_owned()),
+            Err(why) => self.missing.push(format!("SYN-ACKs that are sent again ({why})")),
+        }
     }
 
     /// Whether everything was seen.

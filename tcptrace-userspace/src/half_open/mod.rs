@@ -69,7 +69,7 @@ pub struct Summary {
 }
 
 /// Which connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Connection {
     /// Socket cookie, which the child inherits; 0 when unknown.
     pub cookie: u64,

@@ -74,8 +74,10 @@ impl Namespaces {
     }
 
     /// How often the kernel sends a SYN-ACK again, by namespace, where it is known.
-    pub fn retries(&self) -> &HashMap<Option<u32>, u32> {
-        &self.retries
+    pub fn retries(&self) -> Vec<(Option<u32>, u32)> {
+        let mut all: Vec<_> = self.retries.iter().map(|(netns, retries)| (*netns, *retries)).collect();
+        all.sort_unstable();
+        all
     }
 
     /// How the counters of those grew that are still there.

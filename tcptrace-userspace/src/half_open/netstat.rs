@@ -4,13 +4,13 @@
 use crate::netstat;
 
 /// Counters of a network namespace, by the names that `nstat` has for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Netstat {
-    values: [Option<u64>; Self::NAMES.len()],
+    values: [Option<u64>; 7],
 }
 
 /// How the counters of a namespace grew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct NamespaceCounters {
     /// Inode number; `None` when not known.
     pub netns: Option<u32>,

@@ -14,7 +14,7 @@ use super::{
 use crate::{event, record::Owner, state::State, wanted::Wanted};
 
 /// The half-open connections of some namespaces, as `sock_diag(7)` told them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Poll {
     /// The namespaces that were asked: inode, and when it was begun, nanoseconds of `CLOCK_MONOTONIC`.
     pub namespaces: Vec<(Option<u32>, u64)>,
@@ -25,7 +25,7 @@ pub struct Poll {
 }
 
 /// One half-open connection in a [`Poll`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Pending {
     /// Which.
     pub connection: Connection,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// The container that a process runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Container {
     /// Who runs it.
     pub runtime: Runtime,
@@ -15,7 +15,7 @@ pub struct Container {
 }
 
 /// Who runs a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Runtime {
     /// Docker.
     Docker,

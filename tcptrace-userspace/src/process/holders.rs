@@ -6,7 +6,7 @@ use super::descriptors;
 use crate::bpf::{Held, HoldersError, SocketFiles};
 
 /// One descriptor of one process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub struct Holder {
     /// Process id (thread group).
     pub pid: u32,
@@ -15,7 +15,7 @@ pub struct Holder {
 }
 
 /// How holders were found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Source {
     /// By a program that the kernel runs on every descriptor. It sees all processes, and sockets of TCP only.
     TaskFile,
@@ -65,7 +65,7 @@ impl HolderReader {
 /// closed, the kernel's own, and those that no table of descriptors has at the moment, since they are on their way to
 /// another process or registered with `io_uring`. A subflow of MPTCP has the inode of the socket that the program has,
 /// and so its holders.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Holders {
     /// Sorted; at the same place in `by_inode` is who holds it.
     inodes: Vec<u64>,

@@ -5,7 +5,7 @@ use std::{fs, os::unix::ffi::OsStringExt as _, path::Path};
 use super::{Container, cgroup, descriptors::inode};
 
 /// A process, as it was when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Process {
     /// Process id (thread group).
     pub pid: u32,

@@ -91,8 +91,8 @@ impl Sink for Csv {
                 let time = self.time.format(loss.ktime_ns);
                 loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
             }
-            // The account does not fit into these columns; it goes to standard error. Nor do findings.
-            Record::Summary(_) | Record::Finding(_) => {}
+            // The account does not fit into these columns; it goes to standard error. Nor do findings and looks.
+            Record::Summary(_) | Record::Finding(_) | Record::Sample(_) | Record::Unsampled(_) => {}
         }
         Ok(())
     }

@@ -50,6 +50,8 @@ impl Sink for Json {
             Record::Loss(loss) => {
                 serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))?;
             }
+            // For detectors.
+            Record::Sample(_) | Record::Unsampled(_) => return Ok(()),
             Record::Summary(summary) => {
                 serde_json::to_writer(&mut *out, &summary_line(self.time.format(summary.ktime_ns), summary))?;
             }

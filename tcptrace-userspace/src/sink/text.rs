@@ -88,8 +88,8 @@ impl Sink for Text {
             Record::HalfOpenLoss(loss) => half_open::lost(&mut self.time, loss, self.colour, out),
             Record::Loss(loss) => lost(&mut self.time, loss, self.colour, out),
             Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
-            // People read it on standard error, below the table.
-            Record::Summary(_) => Ok(()),
+            // People read the account on standard error, below the table. Looks at the host are for detectors.
+            Record::Summary(_) | Record::Sample(_) | Record::Unsampled(_) => Ok(()),
         }
     }
 }

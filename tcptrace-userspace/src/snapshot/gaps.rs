@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use thiserror::Error;
 
 /// What a snapshot could not see. Nothing of it is lost silently: empty means that everything is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gaps {
     /// Namespaces that are known and could not be read.
     pub namespaces: Vec<Unseen>,
@@ -19,7 +19,7 @@ pub struct Gaps {
 }
 
 /// A namespace that could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Unseen {
     /// Its inode number, as far as it is known.
     pub netns: Option<u32>,
@@ -28,20 +28,35 @@ pub struct Unseen {
 }
 
 /// Why a namespace could not be read.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Obstacle {
     /// Its file cannot be opened.
     #[error("opening it: {}", .0.desc())]
-    Open(Errno),
+    Open(#[serde(with = "errno")] Errno),
     /// The kernel does not let us in.
     #[error("entering it (setns): {}", .0.desc())]
-    Enter(Errno),
+    Enter(#[serde(with = "errno")] Errno),
     /// The question cannot be asked, or its answer is an error.
     #[error("asking the kernel (sock_diag): {}", .0.desc())]
-    Dump(Errno),
+    Dump(#[serde(with = "errno")] Errno),
     /// A thread to enter it by cannot be started.
     #[error("starting a thread: {}", .0.desc())]
-    Thread(Errno),
+    Thread(#[serde(with = "errno")] Errno),
+}
+
+/// An errno as its number.
+mod errno {
+    use nix::errno::Errno;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+    pub(super) fn serialize<S: Serializer>(errno: &Errno, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_i32(*errno as i32)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Errno, D::Error> {
+        i32::deserialize(deserializer).map(Errno::from_raw)
+    }
 }
 
 /// What went wrong with the answers of one namespace.

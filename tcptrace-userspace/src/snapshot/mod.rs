@@ -53,7 +53,7 @@ pub struct Snapshot {
 }
 
 /// When a namespace was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Namespace {
     /// Inode number; `None` when `/proc` does not tell that of our own.
     pub inode: Option<u32>,

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use crate::state::State;
 
 /// One TCP socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Socket {
     /// Inode number of its network namespace.
     pub netns: Option<u32>,
@@ -48,7 +48,7 @@ pub struct Socket {
 }
 
 /// How much of a socket the kernel keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub enum Kind {
     /// All of it.
     Full,
@@ -70,7 +70,7 @@ impl Kind {
 }
 
 /// A timer that runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Timer {
     /// What for.
     pub kind: TimerKind,
@@ -81,7 +81,7 @@ pub struct Timer {
 }
 
 /// What a timer is for, `idiag_timer` in `linux/inet_diag.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum TimerKind {
     /// Retransmission.
     On,
@@ -109,7 +109,7 @@ impl fmt::Display for TimerKind {
 }
 
 /// Parts of `struct tcp_info` (`linux/tcp.h`). Times are those since the event, not of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Info {
     /// Smoothed round-trip time; `None` until one was measured.
     pub srtt_us: Option<u32>,

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What was seen.
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Look {
     /// The wanted sockets, in order.
     pub sockets: Vec<Socket>,
@@ -25,7 +25,7 @@ pub struct Look {
 }
 
 /// What a look could not see.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gaps {
     /// Of the kernel's sockets.
     pub snapshot: snapshot::Gaps,
@@ -93,6 +93,19 @@ impl Looker {
         owners.identify(&sockets, processes);
         let gaps = gaps_of(gaps, &sockets, &owners);
         Ok(Look { hidden: all - sockets.len(), sockets, owners, namespaces, gaps })
+    }
+}
+
+impl Look {
+    /// What is wanted of it; it may have been made for more.
+    pub(super) fn narrow(&mut self, wanted: &Wanted) {
+        let Self { sockets, owners, hidden, namespaces, .. } = self;
+        sockets.retain(|socket| wanted.asks_for(socket));
+        let all = sockets.len();
+        sockets.retain(|socket| wanted.passes(socket, owners));
+        *hidden = all - sockets.len();
+        namespaces
+            .retain(|namespace| wanted.filter.netns == 0 || namespace.inode == Some(wanted.filter.netns));
     }
 }
 

@@ -4,10 +4,11 @@ mod groups;
 mod look;
 mod order;
 mod owners;
+mod replay;
 mod round;
 mod wanted;
 
-use std::{io, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use thiserror::Error;
 
@@ -16,6 +17,7 @@ pub use look::{Gaps, Look, Looker};
 pub use owners::{Owner, Owners};
 
 use crate::{
+    capture,
     sink::Format,
     snapshot::{Netns, SnapshotError},
     wanted::Wanted,
@@ -55,12 +57,29 @@ pub enum Error {
     /// There is no snapshot.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+    /// The capture.
+    #[error(transparent)]
+    Capture(#[from] capture::Error),
+    /// The capture has none of the host's sockets.
+    #[error("the capture has no look at the host's sockets; `tcptrace record` makes one with")]
+    NoLook,
+    /// The look that it has failed.
+    #[error("the capture has no sockets: {0}")]
+    Failed(String),
     /// The output.
     #[error("writing the output")]
     Output(#[source] io::Error),
     /// Signals and timers.
     #[error("setting up")]
     Setup(#[source] io::Error),
+}
+
+/// Shows the last look of a capture.
+///
+/// # Errors
+/// [`enum@Error`].
+pub fn rerun(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
+    replay::show(path, settings)
 }
 
 /// Shows the sockets once, or until a signal ends it; the table on standard output, the sum on standard error.

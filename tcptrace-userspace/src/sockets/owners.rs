@@ -22,7 +22,7 @@ pub struct Owner<'a> {
 }
 
 /// Who owns what.
-#[derive(Debug)]
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
 pub struct Owners {
     holders: Holders,
     listeners: HashMap<End, Listener>,
@@ -34,7 +34,7 @@ pub struct Owners {
 type End = (Option<u32>, IpAddr, u16);
 
 /// The one listener at an end, by its inode; of several, nobody knows which one a connection came from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
 enum Listener {
     One(u64),
     Several,
@@ -60,6 +60,21 @@ impl Owners {
             processes.entry(holder.pid).or_insert_with(|| known.get(holder.pid));
         }
         self.processes = processes;
+    }
+
+    /// Puts others in the place of addresses and processes.
+    pub(crate) fn rename(
+        &mut self,
+        address: impl Fn(IpAddr) -> IpAddr,
+        process: impl Fn(&Arc<Process>) -> Arc<Process>,
+    ) {
+        let listeners = std::mem::take(&mut self.listeners).into_iter();
+        self.listeners = listeners
+            .map(|((netns, laddr, lport), listener)| ((netns, address(laddr), lport), listener))
+            .collect();
+        for known in self.processes.values_mut() {
+            *known = known.as_ref().map(&process);
+        }
     }
 
     /// The processes that own a socket, each once, by their ids.

@@ -62,18 +62,23 @@ fn looker(settings: &Settings) -> Looker {
     Looker::new(settings.wanted.clone(), settings.netns.clone())
 }
 
-/// Looks, and writes what was seen: the table behind `before` on standard output, the sum and what lacks on standard
-/// error.
+/// Looks, and writes what was seen.
 fn round(settings: &Settings, looker: &mut Looker, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
     let look = looker.look()?;
     let end_ns = monotonic_ns();
     let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: Clock::calibrate() };
-    match write(settings, &seen, before) {
+    tell(settings, &seen, before)
+}
+
+/// Writes what was seen: the table behind `before` on standard output, the sum and what lacks on standard error.
+pub(super) fn tell(settings: &Settings, seen: &Seen<'_>, before: &[u8]) -> Result<Outcome, Error> {
+    match write(settings, seen, before) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::OutputClosed),
         written => written.map_err(Error::Output)?,
     }
-    let _ = writeln!(io::stderr(), "{}", sockets::sentence(&look));
+    let look = seen.look;
+    let _ = writeln!(io::stderr(), "{}", sockets::sentence(look));
     if look.gaps.is_empty() {
         return Ok(Outcome::Complete);
     }

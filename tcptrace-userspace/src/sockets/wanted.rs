@@ -28,6 +28,14 @@ impl Wanted {
         states == 0 || states & (bit(socket.state) | request) != 0
     }
 
+    /// Whether the kernel would be asked for this one.
+    pub(super) fn asks_for(&self, socket: &Socket) -> bool {
+        let states = self.asked_states();
+        let netns = self.filter.netns;
+        (netns == 0 || socket.netns == Some(netns))
+            && (states == 0 || 1_u32.checked_shl(socket.state.0.into()).is_some_and(|bit| states & bit != 0))
+    }
+
     /// The states to ask the kernel for: those, and that of listeners, which tell where connections come from.
     pub(super) fn asked_states(&self) -> u32 {
         match self.filter.states {

@@ -19,6 +19,8 @@ pub(super) struct Account {
     pub(super) inferred: u64,
     /// Transitions beyond `--count`, which nobody asked for.
     pub(super) surplus: u64,
+    /// Transitions of processes that nobody asked for, where the kernel side has not hidden these.
+    pub(super) hidden: u64,
 }
 
 impl Account {
@@ -49,6 +51,7 @@ mod tests {
             connections: 8,
             inferred: 4,
             surplus: 9,
+            hidden: 2,
         };
         let lost = account.settle(7, 2, 105, 80);
         assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2, others: 0 });

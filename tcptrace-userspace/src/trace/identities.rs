@@ -6,8 +6,7 @@ use nix::unistd::{SysconfVar, sysconf};
 
 use crate::{
     clock::{boottime_ns, monotonic_ns},
-    event::Event,
-    process::Processes,
+    process::{Process, Processes},
 };
 
 /// Looks at processes while they live, which for most is long enough: their events are read within a moment.
@@ -29,16 +28,11 @@ impl Identities {
         }
     }
 
-    /// Notes in an event what its process is, if that owns the socket and still lives.
-    pub(super) fn look(&mut self, event: &mut Event) {
-        if !event.context_owns {
-            return;
-        }
-        let Some(process) = self.processes.get(event.context.pid) else { return };
+    /// The process that had this id at the time of an event, if it still lives.
+    pub(super) fn process(&mut self, pid: u32, ktime_ns: u64) -> Option<Arc<Process>> {
+        let process = self.processes.get(pid)?;
         // A process that is younger than the event got its id from the one that is meant.
         let started_ns = process.start_ticks.saturating_mul(self.tick_ns).saturating_sub(self.ahead_ns);
-        if started_ns <= event.ktime_ns.saturating_add(self.tick_ns) {
-            event.process = Some(Arc::clone(&process));
-        }
+        (started_ns <= ktime_ns.saturating_add(self.tick_ns)).then_some(process)
     }
 }

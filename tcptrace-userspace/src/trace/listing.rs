@@ -20,8 +20,8 @@ use crate::{
 };
 
 /// Which sockets a list is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) enum Scope {
     /// All, with their owners.
     All,
     /// Those of which only a small socket is left.
@@ -29,21 +29,21 @@ pub(super) enum Scope {
 }
 
 /// A list.
-#[derive(Debug)]
-pub(super) struct Listing {
-    pub(super) scope: Scope,
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Listing {
+    pub(crate) scope: Scope,
     /// Full sockets.
-    pub(super) older: Vec<Older>,
+    pub(crate) older: Vec<Older>,
     /// Small ones.
-    pub(super) small: Vec<OlderSmall>,
+    pub(crate) small: Vec<OlderSmall>,
     /// The namespaces that were read.
-    pub(super) namespaces: Vec<Namespace>,
+    pub(crate) namespaces: Vec<Namespace>,
     /// What could not be seen.
-    pub(super) gaps: Gaps,
+    pub(crate) gaps: Gaps,
     /// Processes whose sockets could not be seen.
-    pub(super) unreadable: usize,
+    pub(crate) unreadable: usize,
     /// How long it took to make.
-    pub(super) took: Duration,
+    pub(crate) took: Duration,
 }
 
 impl Listing {

@@ -117,9 +117,19 @@ impl Lists {
             (_, true) => Scope::Small,
             _ => return None,
         };
-        self.turn(scope).ordered = Instant::now();
+        let turn = self.turn(scope);
+        turn.ordered = Instant::now();
+        if scope == Scope::All {
+            turn.every = ALL_EVERY;
+        }
         self.lister.order(scope);
         Some(scope)
+    }
+
+    /// Orders the next list of all sockets as soon as possible.
+    pub(super) fn hurry(&mut self) {
+        self.all.every = Duration::ZERO;
+        self.all.took = Duration::ZERO;
     }
 
     /// A later list, once everything up to its end has been released; and whether it is the first one all the same.

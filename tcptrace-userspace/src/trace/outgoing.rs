@@ -4,6 +4,7 @@ use super::{BATCH, Batch, account::Account};
 use crate::{
     record::{Origin, Record, Transition},
     sink::View,
+    wanted::Wanted,
 };
 
 /// The batch that is being filled, and the account of what went into it.
@@ -13,25 +14,31 @@ pub(super) struct Outgoing {
     /// Which transitions become lines.
     pub(super) view: View,
     /// Lines still wanted.
-    wanted: Option<u64>,
+    left: Option<u64>,
+    /// Filters, where the kernel side has not applied these.
+    wanted: Option<Wanted>,
 }
 
 impl Outgoing {
-    pub(super) fn new(view: View, count: Option<u64>) -> Self {
-        Self { batch: Vec::with_capacity(BATCH), account: Account::default(), view, wanted: count }
+    pub(super) fn new(view: View, count: Option<u64>, wanted: Option<Wanted>) -> Self {
+        Self { batch: Vec::with_capacity(BATCH), account: Account::default(), view, left: count, wanted }
     }
 
     /// Adds a transition, unless enough are there.
     pub(super) fn push(&mut self, transition: Transition) {
         let observed = u64::from(transition.origin == Origin::Observed);
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.passes_transition(&transition)) {
+            self.account.hidden += observed;
+            return;
+        }
         if self.is_satisfied() {
             self.account.surplus += observed;
             return;
         }
-        if let Some(wanted) = &mut self.wanted
+        if let Some(left) = &mut self.left
             && self.view.shows(&transition)
         {
-            *wanted -= 1;
+            *left -= 1;
         }
         self.account.sent += observed;
         self.account.inferred += 1 - observed;
@@ -41,7 +48,7 @@ impl Outgoing {
 
     /// Whether there are as many lines as are wanted.
     pub(super) fn is_satisfied(&self) -> bool {
-        self.wanted == Some(0)
+        self.left == Some(0)
     }
 
     pub(super) fn is_full(&self) -> bool {

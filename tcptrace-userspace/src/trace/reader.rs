@@ -1,28 +1,27 @@
-//! The reading side: off the ring, through the tracker, into batches for the writer.
+//! The reading side: off the ring, through the core, into batches for the writer; and a copy of all that enters the core
+//! for the recorder.
 
-use std::{io, num::NonZeroU64, os::fd::OwnedFd, sync::mpsc::Receiver, time::Duration};
+use std::{io, os::fd::OwnedFd, time::Duration};
 
 use tokio::io::unix::AsyncFd;
 
 use super::{
     Error,
-    account::Account,
-    half_open::Side,
-    identities::Identities,
+    core::{Core, PATIENCE_NS},
+    input::{Checked, Counted, Ended, Input},
     lister::Progress,
     listing::Scope,
     lists::Lists,
-    order::Order,
-    outgoing::Outgoing,
-    stage::Stage,
+    log::Log,
+    looks::Looks,
+    polls::Polls,
     writer::{Ending, Offer, Patience, Writer},
 };
 use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
-    record::{Loss, Lost, Record, Summary},
-    sink::View,
-    tracker::Tracker,
+    half_open::Namespaces,
+    record::{Lost, Record, Summary},
 };
 
 /// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
@@ -42,50 +41,28 @@ pub(super) enum Step {
 /// time, interruptions included. Half of the time between two looks at the ring, so that nobody sees it.
 const SETTLING_NS: u64 = 10_000_000;
 
-/// When a bundle could not be flushed, what is older than this does not wait for it.
-const PATIENCE_NS: u64 = 100_000_000;
-
 pub(super) struct Reader {
     tracer: Tracer,
-    order: Order,
-    stage: Stage,
+    core: Core,
+    log: Log,
     writer: Writer,
-    lists: Option<Lists>,
-    /// From elsewhere, to be written as well.
-    others: Receiver<Record>,
-    /// Everything up to then has left the ring, nanoseconds of `CLOCK_MONOTONIC`.
-    released_ns: u64,
-    /// Losses already told.
-    told: Lost,
+    beside: Beside,
+}
+
+/// What is asked of the host beside the ring.
+pub(super) struct Beside {
+    pub(super) lists: Option<Lists>,
+    pub(super) polls: Option<Polls>,
+    pub(super) looks: Option<Looks>,
 }
 
 impl Reader {
-    pub(super) fn new(
-        tracer: Tracer,
-        tracker: Tracker,
-        writer: Writer,
-        out: Outgoing,
-        (lists, identities, half_open, others): (
-            Option<Lists>,
-            Option<Identities>,
-            Option<Side>,
-            Receiver<Record>,
-        ),
-    ) -> Self {
-        let mut stage = Stage { tracker, identities, half_open, out };
-        if lists.is_some() {
-            stage.tracker.expect_list();
+    pub(super) fn new(tracer: Tracer, core: Core, log: Log, writer: Writer, beside: Beside) -> Self {
+        let mut this = Self { tracer, core, log, writer, beside };
+        if this.beside.lists.is_some() {
+            this.feed(Input::ListOrdered);
         }
-        Self {
-            tracer,
-            order: Order::default(),
-            stage,
-            writer,
-            lists,
-            others,
-            released_ns: 0,
-            told: Lost::default(),
-        }
+        this
     }
 
     /// Readable when the kernel side says that the ring fills up.
@@ -93,28 +70,33 @@ impl Reader {
         self.tracer.wakeups()
     }
 
-    /// Empties the ring as far as the writer keeps up. What it cannot take stays in the ring: one place to
-    /// wait, and one place to lose, where the kernel side counts exactly.
+    /// Records an input, and takes it.
+    fn feed(&mut self, input: Input<'_>) {
+        self.log.put(&input);
+        self.core.apply(input);
+    }
+
+    /// Empties the ring as far as the writer and the recorder keep up. What they cannot take stays in the ring: one
+    /// place to wait, and one place to lose, where the kernel side counts exactly.
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
-        if self.order.is_drained() {
-            self.stage.tracker.forget_signals(self.released_ns);
+        if self.core.is_drained() && self.log.has_room() {
             let now_ns = monotonic_ns();
             let complete = self.gather();
             if self.waits_for_list() {
                 return Step::Continue;
             }
-            self.released_ns = now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS });
-            self.order.release(self.released_ns);
+            self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
         }
         for _ in 0..BATCHES {
             self.fill();
-            if self.stage.out.batch.is_empty() {
+            let out = self.core.out();
+            if out.batch.is_empty() {
                 return self.step();
             }
-            let full = self.stage.out.is_full();
+            let full = out.is_full() && !out.is_satisfied();
             match self.offer() {
-                Offer::Taken if full && !self.stage.out.is_satisfied() => {}
+                Offer::Taken if full => {}
                 Offer::Taken | Offer::Full => return self.step(),
                 Offer::Gone => return Step::Stop,
             }
@@ -122,28 +104,55 @@ impl Reader {
         Step::More
     }
 
+    /// Fills the batch with what was released, and records that once it is complete.
+    fn fill(&mut self) {
+        self.core.fill();
+        self.record_release();
+    }
+
+    fn record_release(&mut self) {
+        let Self { core, log, .. } = self;
+        if core.is_drained() {
+            log.released(core.released_ns(), core.answers());
+        }
+    }
+
     /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
     fn waits_for_list(&mut self) -> bool {
-        let Some(lists) = self.lists.as_mut().filter(|lists| lists.is_starting()) else { return false };
+        let Some(lists) = self.beside.lists.as_mut().filter(|lists| lists.is_starting()) else {
+            return false;
+        };
         match lists.first() {
             Progress::Waiting => return true,
-            Progress::Done(listing) => self.stage.list(listing),
+            Progress::Done(listing) => self.feed(Input::First(listing)),
             Progress::Failed(_) | Progress::Nothing => {}
         }
         false
     }
 
-    /// Compares what is remembered of small sockets with the kernel's lists, and orders the next one.
-    fn confirm(&mut self) {
-        let Some(lists) = self.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
-        // What has been released has to be tracked as well.
-        if self.order.is_drained()
-            && let Some((listing, is_first)) = lists.later(self.released_ns)
-        {
-            self.stage.confirm(listing, is_first);
+    /// Compares what is remembered with the kernel's lists, and orders the next one.
+    fn compare(&mut self) {
+        let Some(lists) = self.beside.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
+        let later = lists.later(self.core.released_ns());
+        let ordered = lists.order(self.core.wants_list());
+        if let Some((listing, is_first)) = later {
+            let is_first = is_first || self.log.begins_with(listing.scope);
+            self.feed(Input::Listed { listing, is_first });
         }
-        if lists.order(self.stage.tracker.wants_list()) == Some(Scope::All) {
-            self.stage.tracker.expect_list();
+        if ordered == Some(Scope::All) {
+            self.feed(Input::ListOrdered);
+        }
+    }
+
+    /// Takes a poll of half-open connections, and asks for the next one.
+    fn poll(&mut self) {
+        let Some(polls) = &mut self.beside.polls else { return };
+        if let Some(poll) = polls.next(self.core.released_ns()) {
+            self.feed(Input::Polled(poll));
+        }
+        let open = self.core.half_open();
+        if self.beside.polls.as_mut().is_some_and(|polls| polls.ask(open)) {
+            self.feed(Input::PollBegins);
         }
     }
 
@@ -153,58 +162,71 @@ impl Reader {
         let complete = self.tracer.flush();
         // What the ring holds now is no more than this; newer records can wait.
         let mut left = u64::from(self.tracer.ring_bytes());
-        let Self { tracer, order, stage, .. } = self;
+        let Self { tracer, core, log, .. } = self;
         tracer.drain(|entry| {
-            order.add(entry);
-            stage.take_signals(entry);
+            log.put(&Input::Entry(entry));
+            core.apply(Input::Entry(entry));
             left = left.saturating_sub(entry.len() as u64);
-            left > 0
+            left > 0 && log.has_room()
         });
         complete
     }
 
-    /// Fills the batch with what is ready.
-    fn fill(&mut self) {
-        while !self.stage.out.is_full() && !self.stage.out.is_satisfied() {
-            let Some(record) = self.order.next() else {
-                return self.stage.caught_up(self.released_ns);
-            };
-            self.stage.take(record);
-        }
-    }
-
-    /// Looks for losses and puts them into the stream.
+    /// Looks for losses, and at the host, once what was released has been taken.
     pub(super) fn check(&mut self) -> Result<Step, Error> {
         if self.writer.is_gone() {
             return Ok(Step::Stop);
         }
-        let counters = self.tracer.counters()?;
-        let lost = Lost {
-            ring_full: counters.lost_ring_full,
-            output: 0,
-            undecodable: self.stage.out.account.undecodable,
-            missed_runs: self.tracer.missed_runs().unwrap_or(0),
-            others: counters.signals_lost + self.tracer.missed_signals(),
-        };
-        self.tell(lost);
-        self.stage.out.batch.extend(self.others.try_iter());
-        self.stage.tick(monotonic_ns().saturating_sub(PATIENCE_NS));
-        self.confirm();
-        let half_open =
-            (self.tracer.half_open_counters()?.lost_ring_full, self.tracer.half_open_missed_runs());
-        if let Some(side) = &mut self.stage.half_open {
-            side.check(half_open, &self.stage.tracker, &mut self.stage.out);
+        self.log.check()?;
+        if self.core.is_drained() {
+            self.look_around()?;
+            self.log.flush();
         }
         Ok(self.drain())
     }
 
-    /// Ends the trace: detach, take what is left in the ring, wait for the writer, settle the account.
-    pub(super) fn finish(
-        mut self,
-        start_ns: u64,
-        count_only: bool,
-        grace: Duration,
-    ) -> Result<(Summary, Ending), Error> {
+    fn look_around(&mut self) -> Result<(), Error> {
+        let counted = self.counted()?;
+        let checked = self.checked(&counted);
+        self.log.counted(&counted);
+        if self.log.rotate(&counted, &checked, self.core.answers())
+            && let Some(lists) = &mut self.beside.lists
+        {
+            lists.hurry();
+        }
+        self.feed(Input::Checked(checked));
+        while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
+            self.feed(Input::Looked(Box::new(looked)));
+        }
+        self.compare();
+        self.poll();
+        Ok(())
+    }
+
+    fn counted(&self) -> Result<Counted, bpf::Error> {
+        let (counters, half_open) = (self.tracer.counters()?, self.tracer.half_open_counters()?);
+        Ok(Counted { counters, half_open })
+    }
+
+    fn checked(&mut self, counted: &Counted) -> Checked {
+        let lost = Lost {
+            ring_full: counted.counters.lost_ring_full,
+            missed_runs: self.tracer.missed_runs().unwrap_or(0),
+            others: counted.counters.signals_lost + self.tracer.missed_signals(),
+            ..Lost::default()
+        };
+        let namespaces = self.core.answers().namespaces();
+        Checked {
+            now_ns: monotonic_ns(),
+            lost,
+            half_open: (counted.half_open.lost_ring_full, self.tracer.half_open_missed_runs()),
+            retries: namespaces.map(|namespaces| namespaces.retries()).unwrap_or_default(),
+        }
+    }
+
+    /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
+    /// settle the account.
+    pub(super) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<(Summary, Ending), Error> {
         let mut patience = Patience::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
@@ -212,115 +234,71 @@ impl Reader {
         while self.waits_for_list() && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let counters = self.read_rest(&mut patience, count_only)?;
-        self.stage.finish();
-        self.stage.out.batch.extend(self.others.try_iter());
-        let half_open = self.tracer.half_open_counters()?;
-        let Stage { half_open: side, out, .. } = &mut self.stage;
-        let half_open = side
-            .as_mut()
-            .map(|side| side.finish(half_open, self.tracer.half_open_missed_runs(), &mut out.batch));
-
-        let (missed_runs, missed_signals) = (self.tracer.missed_runs(), self.tracer.missed_signals());
-        let submitted = if count_only { 0 } else { counters.delivered };
-        let settle = |account: &Account, written| {
-            let lost = account.settle(counters.lost_ring_full, missed_runs.unwrap_or(0), submitted, written);
-            Lost { others: counters.signals_lost + missed_signals, ..lost }
-        };
-        // What the writer still holds is not lost yet.
-        let before = settle(&self.stage.out.account, self.stage.out.account.sent);
-        self.tell(before);
-        let mut summary = Summary {
-            ktime_ns: end_ns,
-            elapsed_ns: end_ns.saturating_sub(start_ns),
-            delivered: if count_only { counters.delivered } else { self.stage.out.account.sent },
-            filtered: counters.filtered + self.stage.tracker.filtered() + self.stage.out.account.surplus,
-            counters,
-            lost: before,
-            missed_runs_known: missed_runs.is_some(),
-            evicted: self.stage.tracker.evicted(),
-            inferred: self.stage.out.account.inferred,
-            reconciled: self.stage.tracker.reconciled(),
-            unlisted: self.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
-            connections: match self.stage.out.view {
-                View::Transitions => None,
-                View::Connections => Some(self.stage.out.account.connections),
-            },
-            half_open,
-        };
-        self.stage.out.batch.push(Record::Summary(Box::new(summary.clone())));
+        let last: Vec<_> = self.beside.looks.take().into_iter().flat_map(Looks::finish).collect();
+        let counted = self.read_rest(&mut patience)?;
+        for looked in last {
+            self.feed(Input::Looked(Box::new(looked)));
+        }
+        let ended = self.ended(end_ns, counted);
+        let mut summary = self.core.finish(start_ns, &ended);
+        self.log.end(&ended)?;
+        self.core.out().batch.push(Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (written, ending) = self.writer.finish(&mut patience);
-        if !count_only {
-            summary.lost = settle(&self.stage.out.account, written.transitions);
-            summary.delivered = written.transitions;
-            summary.connections = summary.connections.map(|_| written.connections);
-        }
-        if let (Some(side), Some(half_open)) = (&self.stage.half_open, &mut summary.half_open) {
-            side.settle(half_open, written.half_open);
-        }
+        let written = [written.transitions, written.connections, written.half_open];
+        self.core.settle(&mut summary, &ended, written);
         Ok((summary, ending))
+    }
+
+    fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {
+        let submitted = Some(counted.counters.delivered);
+        Ended {
+            end_ns,
+            counted,
+            submitted,
+            missed_runs: self.tracer.missed_runs(),
+            missed_signals: self.tracer.missed_signals(),
+            half_open_missed: self.tracer.half_open_missed_runs(),
+            namespaces: self.core.answers().namespaces().map(Namespaces::grown).unwrap_or_default(),
+            unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
+            unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
+        }
     }
 
     /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
     /// another CPU while we detached may still add its record, so look until all that was counted is read.
-    fn read_rest(
-        &mut self,
-        patience: &mut Patience,
-        count_only: bool,
-    ) -> Result<tcptrace_common::Counters, bpf::Error> {
+    fn read_rest(&mut self, patience: &mut Patience) -> Result<Counted, Error> {
         loop {
-            if self.order.is_drained() {
+            if self.core.is_drained() && self.log.has_room() {
                 self.gather();
-                self.order.release(u64::MAX);
+                self.core.release(u64::MAX);
             }
-            while !self.stage.out.is_full()
-                && let Some(record) = self.order.next()
-            {
-                self.stage.take(record);
-            }
+            self.core.fill_on();
+            self.record_release();
             self.tracer.flush_log();
-            let gone = self.stage.out.is_full() && self.offer() == Offer::Gone;
-            let counters = self.tracer.counters()?;
-            let account = &self.stage.out.account;
-            let all_read = account.read >= counters.delivered && account.others >= counters.signals_delivered;
-            let half_open = self.tracer.half_open_counters()?;
-            let complete = self.order.is_drained()
-                && (count_only || all_read)
-                && self.stage.half_open.as_ref().is_none_or(|side| side.is_complete(&half_open));
+            self.log.check()?;
+            let gone = self.core.out().is_full() && self.offer() == Offer::Gone;
+            let counted = self.counted()?;
+            let Counted { counters, half_open } = &counted;
+            let submitted = [counters.delivered, counters.signals_delivered, half_open.submitted()];
+            let complete = self.core.has_read(submitted);
             if complete || gone || patience.is_over(self.writer.written()) {
-                return Ok(counters);
+                return Ok(counted);
             }
-            if self.stage.out.is_full() {
+            if self.core.out().is_full() || !self.log.has_room() {
                 std::thread::sleep(Duration::from_millis(2));
             }
         }
     }
 
-    /// Puts a loss record into the batch if anything was lost since the last one.
-    fn tell(&mut self, lost: Lost) {
-        let since = lost.since(&self.told);
-        if since.total() == 0 {
-            return;
-        }
-        if let Some(total) = NonZeroU64::new(lost.total()) {
-            self.stage.tracker.gap(monotonic_ns());
-            if let Some(side) = &mut self.stage.half_open {
-                side.gap(monotonic_ns());
-            }
-            let loss = Loss { ktime_ns: monotonic_ns(), lost: since, total };
-            self.stage.out.batch.push(Record::Loss(loss));
-            self.told = lost;
-        }
-    }
-
     fn offer(&mut self) -> Offer {
-        self.writer.offer(&mut self.stage.out.batch)
+        self.writer.offer(&mut self.core.out().batch)
     }
 
-    fn step(&self) -> Step {
-        if self.stage.out.is_satisfied() || self.writer.is_gone() { Step::Stop } else { Step::Continue }
+    fn step(&mut self) -> Step {
+        let satisfied = self.core.out().is_satisfied();
+        if satisfied || self.writer.is_gone() { Step::Stop } else { Step::Continue }
     }
 }

@@ -1,38 +1,46 @@
-//! What lies between the ring and the writer.
+//! Records become transitions and half-open connections here.
 
 use super::{
+    answers::Answers,
     half_open::Side,
-    identities::Identities,
     listing::{Listing, Scope},
     outgoing::Outgoing,
 };
 use crate::{
     decode::{decode, is_half_open, is_signal, records},
     event::Observed,
+    half_open::Poll,
     snapshot::Namespace,
     tracker::{List, Tracker},
+    wanted::Wanted,
 };
 
-/// Apart from the reader, so that the ring can be borrowed beside it.
+/// Apart from what orders the records, so that one of them can be borrowed beside it.
 pub(super) struct Stage {
     pub(super) tracker: Tracker,
-    pub(super) identities: Option<Identities>,
+    pub(super) answers: Answers,
     pub(super) half_open: Option<Side>,
     pub(super) out: Outgoing,
+    /// Filters, where the kernel side has not applied these.
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl Stage {
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        let Self { tracker, identities, half_open, out } = self;
-        if let Some(side) = half_open.as_mut().filter(|_| is_half_open(bytes)) {
-            return side.take(bytes, tracker, out);
+        let Self { tracker, answers, half_open, out, wanted } = self;
+        if is_half_open(bytes) {
+            if let Some(side) = half_open {
+                side.take(bytes, answers, tracker, out);
+            }
+            return;
         }
         match decode(bytes) {
             Ok(Observed::Transition(mut event)) => {
                 out.account.read += 1;
-                if let Some(identities) = identities {
-                    identities.look(&mut event);
+                if let Some(wanted) = wanted {
+                    event.verdict = wanted.verdict(&event);
                 }
+                answers.identify(&mut event);
                 if let Some(side) = half_open {
                     side.transition(&event, tracker, out);
                 }
@@ -59,11 +67,12 @@ impl Stage {
     }
 
     /// Takes in what is older than the trace.
-    pub(super) fn list(&mut self, listing: Listing) {
+    pub(super) fn first_list(&mut self, listing: Listing) {
         self.tracker.list(listing.older, listing.small);
     }
 
-    pub(super) fn confirm(&mut self, listing: Listing, is_first: bool) {
+    /// Compares what is remembered with a later list.
+    pub(super) fn later_list(&mut self, listing: Listing, is_first: bool) {
         // One that lacks something proves nothing.
         if !listing.is_complete() {
             return;
@@ -81,6 +90,14 @@ impl Stage {
         }
     }
 
+    /// Takes a poll of half-open connections.
+    pub(super) fn polled(&mut self, poll: &Poll) {
+        let Self { tracker, half_open, out, .. } = self;
+        if let Some(side) = half_open {
+            side.polled(poll, tracker, out);
+        }
+    }
+
     pub(super) fn tick(&mut self, now_ns: u64) {
         let Self { tracker, out, .. } = self;
         tracker.tick(now_ns, |transition| out.push(transition));
@@ -89,13 +106,5 @@ impl Stage {
     pub(super) fn finish(&mut self) {
         let Self { tracker, out, .. } = self;
         tracker.finish(|transition| out.push(transition));
-    }
-
-    /// Every event up to this time was taken.
-    pub(super) fn caught_up(&mut self, until_ns: u64) {
-        let Self { tracker, half_open, out, .. } = self;
-        if let Some(side) = half_open {
-            side.caught_up(until_ns, tracker, out);
-        }
     }
 }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use crate::event::Event;
 
 /// What tells connections apart at any moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Ends {
     /// Inode of the network namespace; `None` when not known.
     pub netns: Option<u32>,

@@ -31,7 +31,7 @@ use history::History;
 use listeners::Listeners;
 use older::OlderSockets;
 pub use older::{Older, OlderSmall, Since};
-pub use options::Options;
+pub use options::{Hidden, Options};
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
 pub use small::List;
@@ -203,7 +203,7 @@ impl Tracker {
     /// Compares with the kernel's list of the small sockets in one namespace, and tells what became of those that are
     /// remembered.
     pub fn confirm(&mut self, list: &List<'_>, mut emit: impl FnMut(Transition)) {
-        let filter = self.options.filter;
+        let filter = self.options.wanted.filter;
         self.small.confirm(list, |transition| {
             if wanted(&filter, &transition) {
                 emit(transition);
@@ -229,7 +229,9 @@ impl Tracker {
 
     /// Emits what is inferred, unless the filters on states hide it.
     fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(Transition)) {
-        if let Some(transition) = transition.filter(|transition| wanted(&self.options.filter, transition)) {
+        if let Some(transition) =
+            transition.filter(|transition| wanted(&self.options.wanted.filter, transition))
+        {
             emit(transition);
         }
     }
@@ -289,7 +291,7 @@ impl Tracker {
     /// Nanoseconds in the old state, or at least.
     fn in_old_state(&self, event: &Event, socket: Option<&Socket>) -> (Option<u64>, Option<u64>) {
         // Filters hide transitions by state, so only the kernel side knows when a state began.
-        if self.options.filter.by_state()
+        if self.options.hidden.by_state
             && let Some(since_ns) = event.since_ns
         {
             return (event.ktime_ns.checked_sub(since_ns), None);
@@ -301,7 +303,7 @@ impl Tracker {
         match socket.since {
             Some(since) if !identified && since.ns() < self.gap_ns => (None, None),
             Some(Since::AtLatest(ns)) => (None, event.ktime_ns.checked_sub(ns)),
-            Some(Since::Exactly(_)) if self.options.filter.by_state() => (None, None),
+            Some(Since::Exactly(_)) if self.options.hidden.by_state => (None, None),
             Some(Since::Exactly(ns)) => (event.ktime_ns.checked_sub(ns), None),
             None => (None, None),
         }
@@ -344,8 +346,8 @@ impl Tracker {
             (first.laddr, first.raddr, first.rport) = (next.laddr, next.raddr, next.rport);
             first.cookie = next.cookie;
         }
-        // Had the peer not been wanted, its next transition would not be here.
-        if self.options.lports.as_ref().is_none_or(|lports| lports.contains(next.lport)) {
+        let Event { netns, laddr, lport, raddr, rport, .. } = *next;
+        if self.options.wanted.ends_pass(netns, (laddr, lport), (raddr, rport)) {
             emit(waiting);
         } else {
             self.filtered += 1;

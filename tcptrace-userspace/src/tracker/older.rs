@@ -6,7 +6,7 @@ use super::{Socket, ends::Ends, history::History, starts_as_child};
 use crate::{close::Role, event::Event, record::Owner, state::State};
 
 /// A full socket that the kernel listed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Older {
     /// The same number as in events; 0 where these have none.
     pub cookie: u64,
@@ -25,7 +25,7 @@ pub struct Older {
 }
 
 /// A small socket that the kernel listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OlderSmall {
     /// The cookie of the socket that it is left of.
     pub cookie: u64,
@@ -40,7 +40,7 @@ pub struct OlderSmall {
 }
 
 /// When a socket entered its state, nanoseconds of `CLOCK_MONOTONIC`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub enum Since {
     /// Then.
     Exactly(u64),

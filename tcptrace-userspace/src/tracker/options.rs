@@ -1,18 +1,16 @@
 //! What a tracker needs to know.
 
-use tcptrace_common::Filter;
-
-use crate::bpf::{PortSet, ResetReasons};
+use crate::{bpf::ResetReasons, wanted::Wanted};
 
 /// What a tracker needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Sockets to remember at most (at least one).
     pub limit: usize,
-    /// Local ports that the user wants, for records that the kernel side could not decide.
-    pub lports: Option<PortSet>,
-    /// The user's filters, which the kernel side applies to what it reports.
-    pub filter: Filter,
+    /// What the user wants: of records that the kernel side could not decide, and of what is inferred.
+    pub wanted: Wanted,
+    /// Which transitions are missing, since the kernel side does not report what nobody wants.
+    pub hidden: Hidden,
     /// The kernel's names of the reasons for resets.
     pub reset_reasons: ResetReasons,
     /// Tell what follows from the events beside the events themselves.
@@ -27,12 +25,30 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             limit: usize::MAX,
-            lports: None,
-            filter: Filter::NONE,
+            wanted: Wanted::default(),
+            hidden: Hidden::default(),
             reset_reasons: ResetReasons::new(),
             infer: false,
             cookies: true,
             retransmits: false,
         }
+    }
+}
+
+/// What the kernel side's filters keep from the tracker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Hidden {
+    /// Sockets, or some of their transitions.
+    pub any: bool,
+    /// Transitions by their states: a socket's state may not be the one that was seen last.
+    pub by_state: bool,
+}
+
+impl Hidden {
+    /// By these filters.
+    pub fn by(wanted: &Wanted) -> Self {
+        let Wanted { filter, lports, rports } = wanted;
+        let by_port = lports.is_some() || rports.is_some();
+        Self { any: by_port || *filter != tcptrace_common::Filter::NONE, by_state: filter.by_state() }
     }
 }

@@ -53,7 +53,7 @@ impl Tracker {
         }
         self.forget_vanished(tracked.into_values(), namespaces);
         // With filters, the list may have what events are hidden of.
-        if !is_first && self.options.filter.active == 0 {
+        if !is_first && !self.options.hidden.any {
             let appeared = unknown.iter().filter(|older| !self.older.contains(older.cookie)).count();
             self.reconciled.appeared += appeared as u64;
         }
@@ -75,7 +75,7 @@ impl Tracker {
         }
         let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
         // With a filter on states, transitions between those that are hidden are not even sent.
-        if is_newer || socket.state == older.state || self.options.filter.by_state() {
+        if is_newer || socket.state == older.state || self.options.hidden.by_state {
             return;
         }
         (socket.state, socket.since) = (older.state, Some(older.since));

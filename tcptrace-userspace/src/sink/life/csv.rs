@@ -92,7 +92,9 @@ impl Sink for Csv {
             | Record::Summary(_)
             | Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)
-            | Record::Finding(_) => {}
+            | Record::Finding(_)
+            | Record::Sample(_)
+            | Record::Unsampled(_) => {}
         }
         Ok(())
     }

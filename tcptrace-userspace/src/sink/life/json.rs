@@ -37,9 +37,12 @@ impl Sink for Json {
                 connection(out, self.time.format(transition.event.ktime_ns), transition)
             }
             // A half-open connection is none yet.
-            Record::Transition(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) => {
-                Ok(())
-            }
+            Record::Transition(_)
+            | Record::HalfOpen(_)
+            | Record::HalfOpenLoss(_)
+            | Record::Finding(_)
+            | Record::Sample(_)
+            | Record::Unsampled(_) => Ok(()),
             Record::Loss(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }

@@ -107,7 +107,9 @@ impl Sink for Text {
             | Record::Summary(_)
             | Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)
-            | Record::Finding(_) => Ok(()),
+            | Record::Finding(_)
+            | Record::Sample(_)
+            | Record::Unsampled(_) => Ok(()),
         }
     }
 }

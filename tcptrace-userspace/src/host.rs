@@ -5,12 +5,12 @@ use std::fs;
 use crate::text::Escaped;
 
 /// The host's name; empty when it cannot be read.
-pub(super) fn hostname() -> String {
+pub(crate) fn name() -> String {
     one_line("/proc/sys/kernel/hostname")
 }
 
 /// The kernel's release; empty when it cannot be read.
-pub(super) fn kernel() -> String {
+pub(crate) fn kernel() -> String {
     one_line("/proc/sys/kernel/osrelease")
 }
 

@@ -1,0 +1,291 @@
+//! Others in the place of addresses and names, the same ones each time, so that a capture can be shown to strangers.
+//!
+//! Nothing is remembered: what stands for a name or an address follows from it and from a key, which is made for the
+//! recording and thrown away with it. Ports, process and user ids, inode numbers and times stay.
+
+use std::{
+    hash::{BuildHasher as _, RandomState},
+    mem::offset_of,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
+
+use tcptrace_common::{
+    Address, ErrorRecord, HalfOpenRecord, KIND_ERROR, KIND_HALF_OPEN, KIND_TRANSITION, TransitionRecord,
+};
+
+use super::Header;
+use crate::{
+    decode::records,
+    process::{Container, Process},
+    record::Owner,
+    sockets::Look,
+    trace::{Answer, Input},
+    tracker::{Ends, Older},
+};
+
+/// What the kernel calls its own threads; the tracker knows them by that.
+const KERNEL: [&[u8]; 2] = [b"kworker/", b"ksoftirqd/"];
+
+pub(super) struct Anonymizer {
+    key: RandomState,
+}
+
+impl Anonymizer {
+    pub(super) fn new() -> Self {
+        Self { key: RandomState::new() }
+    }
+
+    pub(super) fn header(&self, header: &Header) -> Header {
+        Header { host: self.word("host", header.host.as_bytes()), ..header.clone() }
+    }
+
+    /// Hands over an input as a stranger may see it.
+    pub(super) fn input<T>(&self, input: &Input<'_>, take: impl FnOnce(&Input<'_>) -> T) -> T {
+        match input {
+            Input::Entry(entry) => take(&Input::Entry(&self.entry(entry))),
+            Input::Process(answer) => {
+                let value = answer.value.as_ref().map(|process| self.process(process));
+                take(&Input::Process(Answer { value, ..answer.clone() }))
+            }
+            Input::First(listing) => {
+                let mut listing = listing.clone();
+                self.listing(&mut listing.older, listing.small.iter_mut().map(|small| &mut small.ends));
+                take(&Input::First(listing))
+            }
+            Input::Listed { listing, is_first } => {
+                let mut listing = listing.clone();
+                self.listing(&mut listing.older, listing.small.iter_mut().map(|small| &mut small.ends));
+                take(&Input::Listed { listing, is_first: *is_first })
+            }
+            Input::Polled(poll) => {
+                let mut poll = poll.clone();
+                for pending in &mut poll.pending {
+                    let connection = &mut pending.connection;
+                    (connection.laddr, connection.raddr) =
+                        (self.address(connection.laddr), self.address(connection.raddr));
+                }
+                take(&Input::Polled(poll))
+            }
+            Input::Looked(looked) => {
+                let mut looked = looked.clone();
+                if let Ok(look) = &mut looked.look {
+                    self.look(look);
+                }
+                take(&Input::Looked(looked))
+            }
+            // Numbers only.
+            Input::Released(_)
+            | Input::Namespace(_)
+            | Input::ListOrdered
+            | Input::PollBegins
+            | Input::Checked(_)
+            | Input::Counted(_)
+            | Input::Ended(_) => take(input),
+        }
+    }
+
+    /// Records as the kernel side makes them. What is not known may hold anything and is left out.
+    fn entry(&self, entry: &[u8]) -> Vec<u8> {
+        let mut out = Vec::with_capacity(entry.len());
+        for record in records(entry) {
+            let start = out.len();
+            out.extend_from_slice(record);
+            let record = &mut out[start..];
+            let Some([a, b]) = record.first_chunk::<2>() else { continue };
+            let places = match u16::from_ne_bytes([*a, *b]) {
+                KIND_TRANSITION => {
+                    if let Some(comm) = record.get_mut(offset_of!(TransitionRecord, comm)..)
+                        && let Some(comm) = comm.first_chunk_mut::<16>()
+                    {
+                        *comm = self.comm(comm);
+                    }
+                    [offset_of!(TransitionRecord, laddr), offset_of!(TransitionRecord, raddr)]
+                }
+                KIND_ERROR => [offset_of!(ErrorRecord, laddr), offset_of!(ErrorRecord, raddr)],
+                KIND_HALF_OPEN => [offset_of!(HalfOpenRecord, laddr), offset_of!(HalfOpenRecord, raddr)],
+                _ => continue,
+            };
+            for place in places {
+                if let Some(octets) = record
+                    .get_mut(place..)
+                    .and_then(|bytes| bytes.first_chunk_mut::<{ size_of::<Address>() }>())
+                {
+                    let address = Ipv6Addr::from(*octets);
+                    *octets = match address.to_ipv4_mapped() {
+                        Some(v4) => self.v4(v4).to_ipv6_mapped().octets(),
+                        None => self.v6(address).octets(),
+                    };
+                }
+            }
+        }
+        out
+    }
+
+    fn listing<'a>(&self, older: &'a mut [Older], small: impl Iterator<Item = &'a mut Ends>) {
+        for older in &mut *older {
+            older.owner = older.owner.take().map(|owner| self.owner(owner));
+        }
+        for ends in older.iter_mut().map(|older| &mut older.ends).chain(small) {
+            (ends.laddr, ends.raddr) = (self.address(ends.laddr), self.address(ends.raddr));
+        }
+    }
+
+    fn look(&self, look: &mut Look) {
+        for socket in &mut look.sockets {
+            (socket.laddr, socket.raddr) = (self.address(socket.laddr), self.address(socket.raddr));
+        }
+        look.owners.rename(|address| self.address(address), |process| self.process(process));
+    }
+
+    fn owner(&self, owner: Owner) -> Owner {
+        let process = owner.process.as_ref().map(|process| self.process(process));
+        Owner { comm: self.comm(&owner.comm), process, ..owner }
+    }
+
+    fn process(&self, process: &Arc<Process>) -> Arc<Process> {
+        let name = self.comm(&process.comm);
+        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
+        Arc::new(Process {
+            comm: name[..end].to_vec(),
+            exe: process.exe.as_ref().map(|exe| self.word("/exe", exe).into_bytes()),
+            unit: process.unit.as_ref().map(|unit| self.word("unit", unit.as_bytes())),
+            container: process.container.as_ref().map(|container| Container {
+                runtime: container.runtime,
+                id: self.word("container", container.id.as_bytes()),
+                pod_uid: container.pod_uid.as_ref().map(|pod| self.word("pod", pod.as_bytes())),
+            }),
+            ..process.as_ref().clone()
+        })
+    }
+
+    /// NUL-padded, as the kernel has it; what is not used of it tells nothing either.
+    fn comm(&self, comm: &[u8]) -> [u8; 16] {
+        let mut out = [0; 16];
+        let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
+        let name = &comm[..end];
+        if let Some(kernel) = KERNEL.into_iter().find(|kernel| name.starts_with(kernel)) {
+            out[..kernel.len()].copy_from_slice(kernel);
+        } else if !name.is_empty() {
+            let word = self.word("name", name);
+            out[..word.len()].copy_from_slice(word.as_bytes());
+        }
+        out
+    }
+
+    /// `kind-1234abcd`.
+    fn word(&self, kind: &str, name: &[u8]) -> String {
+        format!("{kind}-{:08x}", self.key.hash_one((kind, name)) & 0xffff_ffff)
+    }
+
+    fn address(&self, address: IpAddr) -> IpAddr {
+        match address {
+            IpAddr::V4(v4) => self.v4(v4).into(),
+            IpAddr::V6(v6) => self.v6(v6).into(),
+        }
+    }
+
+    /// Those that are nobody's own stay, and private ones stay private: `10.0.0.0/8` becomes itself.
+    fn v4(&self, address: Ipv4Addr) -> Ipv4Addr {
+        let bits = |address: Ipv4Addr, kept| {
+            let scrambled = self.scramble(address.to_bits(), kept, u32::BITS);
+            Ipv4Addr::from_bits(u32::try_from(scrambled).unwrap_or(u32::MAX))
+        };
+        match address.octets() {
+            [0 | 127 | 224..=255, ..] | [169, 254, ..] => address,
+            [10, ..] => bits(address, 8),
+            [172, 16..=31, ..] => bits(address, 12),
+            [192, 168, ..] => bits(address, 16),
+            // Another one of those would mislead; each has one way back, so this comes to an end.
+            _ => std::iter::successors(Some(address), |address| Some(bits(*address, 0)))
+                .skip(1)
+                .find(|address| is_public(*address))
+                .unwrap_or(address),
+        }
+    }
+
+    /// Global ones become others in `2000::/3`, unique local ones others in `fd00::/8`.
+    fn v6(&self, address: Ipv6Addr) -> Ipv6Addr {
+        let kept = match address.segments() {
+            [0x2000..=0x3fff, ..] => 3,
+            [0xfc00..=0xfdff, ..] => 8,
+            // `::`, `::1`, link-local, multicast, and those that nobody has.
+            [0 | 0xfe80..=0xffff, ..] => return address,
+            _ => 0,
+        };
+        Ipv6Addr::from_bits(self.scramble(address.to_bits(), kept, u128::BITS))
+    }
+
+    /// Of `width` bits, the first `kept` stay, and of the others each is turned or not as the ones before it say: so
+    /// that two addresses agree in as many bits afterwards as before, and subnets stay subnets.
+    fn scramble(&self, bits: impl Into<u128>, kept: u32, width: u32) -> u128 {
+        let bits = bits.into();
+        (kept..width).fold(bits, |out, place| {
+            let shift = width - 1 - place;
+            let before = bits.checked_shr(shift + 1).unwrap_or(0);
+            let turn = self.key.hash_one((width, place, before)) & 1;
+            out ^ (u128::from(turn) << shift)
+        })
+    }
+}
+
+fn is_public(address: Ipv4Addr) -> bool {
+    !matches!(
+        address.octets(),
+        [0 | 10 | 127 | 224..=255, ..] | [169, 254, ..] | [172, 16..=31, ..] | [192, 168, ..]
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn common(a: u32, b: u32) -> u32 {
+        (a ^ b).leading_zeros()
+    }
+
+    proptest! {
+        #[test]
+        fn subnets_stay_subnets(net in 1_u32..3, a: u16, b: u16) {
+            // Of one kind, and not walked on.
+            let anonymizer = Anonymizer::new();
+            let address = |host: u16| Ipv4Addr::from_bits(10 << 24 | net << 16 | u32::from(host));
+            let [x, y] = [a, b].map(|host| anonymizer.v4(address(host)).to_bits());
+            prop_assert_eq!(common(x, y), common(u32::from(a), u32::from(b)));
+            prop_assert_eq!(x >> 24, 10);
+        }
+    }
+
+    #[test]
+    fn every_address_has_its_own() {
+        let anonymizer = Anonymizer::new();
+        let addresses =
+            || (0..20_000_u32).map(|number| Ipv4Addr::from_bits(number.wrapping_mul(2_654_435_761)));
+        let public: HashSet<_> = addresses().filter(|address| is_public(*address)).collect();
+        let others: HashSet<_> = public.iter().map(|address| anonymizer.v4(*address)).collect();
+        assert_eq!(public.len(), others.len());
+        assert!(others.iter().all(|address| is_public(*address)));
+        for stays in ["127.0.0.1", "0.0.0.0", "224.0.0.1", "::", "::1", "fe80::1"] {
+            let address: IpAddr = stays.parse().expect("an address");
+            assert_eq!(anonymizer.address(address), address);
+        }
+        let global: IpAddr = "2001:db8::1".parse().expect("an address");
+        assert_ne!(anonymizer.address(global), global);
+        assert_eq!(anonymizer.address(global), anonymizer.address(global));
+    }
+
+    #[test]
+    fn names_are_the_same_each_time_and_the_kernels_stay() {
+        let anonymizer = Anonymizer::new();
+        let nginx = anonymizer.comm(b"nginx\0old");
+        assert_eq!(nginx, anonymizer.comm(b"nginx"));
+        assert!(nginx.starts_with(b"name-") && nginx[15] == 0);
+        assert_eq!(&anonymizer.comm(b"kworker/0:1-events")[..9], b"kworker/\0");
+        assert_eq!(anonymizer.comm(b""), [0; 16]);
+        assert_ne!(nginx, Anonymizer::new().comm(b"nginx"), "each recording has its key");
+    }
+}

@@ -1,0 +1,56 @@
+//! What a replay needs to know before the first input.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    bpf::{HalfOpenHooks, Hook, ResetReasons},
+    clock::Clock,
+    record::Lost,
+    trace::Counted,
+    tracker::Hidden,
+};
+
+/// The first frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(crate) struct Header {
+    /// Who wrote it, such as `tcptrace 0.1.0`.
+    pub(crate) tool: String,
+    /// The host's name, escaped.
+    pub(crate) host: String,
+    /// Its kernel's release, escaped.
+    pub(crate) kernel: String,
+    /// Integers in raw records have the least significant byte first.
+    pub(crate) little_endian: bool,
+    /// From its monotonic clock to the time of day.
+    pub(crate) clock: Clock,
+    /// When the trace, or this file of it, began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) start_ns: u64,
+    /// The hook.
+    pub(crate) hook: Hook,
+    /// What was hooked for half-open connections; `None` when they were not followed, or by polls only.
+    pub(crate) half_open: Option<HalfOpenHooks>,
+    /// Half-open connections were followed.
+    pub(crate) polled: bool,
+    /// Events have cookies.
+    pub(crate) cookies: bool,
+    /// Every segment that is sent again is a signal.
+    pub(crate) retransmits: bool,
+    /// The kernel's names of the reasons for resets.
+    pub(crate) reset_reasons: ResetReasons,
+    /// What the kernel side has not reported.
+    pub(crate) hidden: Hidden,
+    /// What had been counted in the files before.
+    pub(crate) before: Before,
+}
+
+/// What was counted before a file began: its inputs count on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Before {
+    /// The kernel side's counters.
+    pub(crate) counted: Counted,
+    /// Losses of transitions and signals.
+    pub(crate) lost: Lost,
+    /// Losses of half-open connections: no room in the ring, and not seen.
+    pub(crate) half_open: (u64, u64),
+}

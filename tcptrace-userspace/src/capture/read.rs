@@ -1,0 +1,108 @@
+//! Reading a capture.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{Damage, Error, Header, MAGIC, VERSION, frame};
+use crate::trace::Input;
+
+/// A capture that is being read.
+pub(crate) struct Reader<R> {
+    input: R,
+    header: Header,
+    /// Where the next frame begins.
+    at: u64,
+    /// Where this one does.
+    frame_at: u64,
+    raw: Vec<u8>,
+    /// Of `raw`: read so far.
+    taken: usize,
+    has_ended: bool,
+}
+
+impl Reader<BufReader<File>> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub(crate) fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::new(BufReader::new(file), path)
+    }
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads what comes before the inputs. `path` is for errors.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub(crate) fn new(mut input: R, path: &Path) -> Result<Self, Error> {
+        let path = || PathBuf::from(path);
+        let mut first = [0; MAGIC.len() + 2];
+        if input.read_exact(&mut first).is_err() || first[..MAGIC.len()] != MAGIC {
+            return Err(Error::NoCapture(path()));
+        }
+        let version = u16::from_le_bytes([first[MAGIC.len()], first[MAGIC.len() + 1]]);
+        if version != VERSION {
+            return Err(Error::Version { path: path(), version });
+        }
+        let (mut at, mut raw) = (first.len() as u64, Vec::new());
+        let start = at;
+        let header = match frame::decode(&mut input, &mut at, &mut raw) {
+            Ok(true) => rmp_serde::from_slice::<Header>(&raw)
+                .map_err(|error| Damage::Content { at: start, why: error.to_string() }),
+            Ok(false) => Err(Damage::Truncated(start)),
+            Err(damage) => Err(damage),
+        };
+        let header = header.and_then(|header| {
+            if header.little_endian == cfg!(target_endian = "little") {
+                return Ok(header);
+            }
+            let why = "it is of a machine with another order of bytes".to_owned();
+            Err(Damage::Content { at: start, why })
+        });
+        let header = header.map_err(|damage| Error::Damaged { path: path(), damage })?;
+        Ok(Self { input, header, at, frame_at: at, raw: Vec::new(), taken: 0, has_ended: false })
+    }
+
+    /// What was said at its beginning.
+    pub(crate) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The next input; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Damage`], after which there is nothing more to be read.
+    pub(crate) fn next(&mut self) -> Result<Option<Input<'_>>, Damage> {
+        while self.taken == self.raw.len() {
+            self.frame_at = self.at;
+            self.taken = 0;
+            self.raw.clear();
+            if !frame::decode(&mut self.input, &mut self.at, &mut self.raw)? {
+                return if self.has_ended { Ok(None) } else { Err(Damage::NoEnd) };
+            }
+        }
+        let rest = &self.raw[self.taken..];
+        let (message, after) = split(rest).ok_or_else(|| self.senseless("a length"))?;
+        let input: Input<'_> = rmp_serde::from_slice(message)
+            .map_err(|error| Damage::Content { at: self.frame_at, why: error.to_string() })?;
+        self.taken = self.raw.len() - after;
+        self.has_ended = matches!(input, Input::Ended(_));
+        Ok(Some(input))
+    }
+
+    fn senseless(&self, what: &str) -> Damage {
+        Damage::Content { at: self.frame_at, why: format!("{what} in it makes no sense") }
+    }
+}
+
+/// The first message of several, each behind its length; and how many bytes follow it.
+fn split(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let message = rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+    Some((message, rest.len() - message.len()))
+}

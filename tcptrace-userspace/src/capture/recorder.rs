@@ -1,0 +1,169 @@
+//! Recording: inputs into frames, frames into files, on a thread of its own.
+
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+};
+
+use super::{Error, Header, Target, anonymize::Anonymizer, frame, rotate::Files};
+use crate::trace::Input;
+
+/// A frame is full with so many bytes.
+const FULL: usize = 256 << 10;
+
+/// Frames that may wait to be written.
+const QUEUE: usize = 32;
+
+/// What the thread is to do.
+enum Order {
+    /// Write a frame of this.
+    Frame(Vec<u8>),
+    /// Begin another file with this header.
+    Rotate(Box<Header>),
+}
+
+/// Whether there is room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There is.
+    Free,
+    /// The disk is slow: try later.
+    Full,
+    /// The thread has ended; [`Recorder::finish`] tells why.
+    Gone,
+}
+
+/// Records a trace.
+pub(crate) struct Recorder {
+    frame: Vec<u8>,
+    anonymizer: Option<Anonymizer>,
+    orders: SyncSender<Order>,
+    /// What found no room.
+    waiting: Option<Order>,
+    gone: bool,
+    /// Bytes of the current file.
+    written: Arc<AtomicU64>,
+    max_bytes: Option<u64>,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl Recorder {
+    /// Makes the file with its header, and the thread.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub(crate) fn start(target: &Target, header: &Header) -> Result<Self, Error> {
+        let anonymizer = target.anonymize.then(Anonymizer::new);
+        let header = anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
+        let written = Arc::new(AtomicU64::new(0));
+        let mut files = Files::create(target, &header)?;
+        written.store(files.bytes(), Ordering::Relaxed);
+        let (orders, queue) = sync_channel(QUEUE);
+        let theirs = Arc::clone(&written);
+        let path = target.path.clone();
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || write(&mut files, &queue, &theirs))
+            .map_err(|source| Error::Io { path, source })?;
+        let max_bytes = target.max_bytes;
+        let frame = Vec::with_capacity(FULL);
+        Ok(Self { frame, anonymizer, orders, waiting: None, gone: false, written, max_bytes, thread })
+    }
+
+    /// Whether there is room for more.
+    pub(crate) fn room(&mut self) -> Room {
+        if let Some(order) = self.waiting.take() {
+            self.send(order);
+        }
+        match (self.gone, &self.waiting) {
+            (true, _) => Room::Gone,
+            (_, Some(_)) => Room::Full,
+            _ => Room::Free,
+        }
+    }
+
+    /// Records an input.
+    pub(crate) fn put(&mut self, input: &Input<'_>) {
+        let Self { frame, anonymizer, .. } = self;
+        let start = frame.len();
+        frame.extend([0; 4]);
+        let mut encode = |input: &Input<'_>| rmp_serde::encode::write(frame, input);
+        let encoded = match anonymizer {
+            Some(anonymizer) => anonymizer.input(input, encode),
+            None => encode(input),
+        };
+        // Writing to memory does not fail, and neither does turning these types into bytes.
+        debug_assert!(encoded.is_ok(), "{encoded:?}");
+        let len = u32::try_from(self.frame.len() - start - 4).unwrap_or(u32::MAX);
+        self.frame[start..start + 4].copy_from_slice(&len.to_le_bytes());
+        if self.frame.len() >= FULL {
+            self.flush();
+        }
+    }
+
+    /// Has what was put so far written, so that a kill does not lose it.
+    pub(crate) fn flush(&mut self) {
+        // While one waits, it grows.
+        if self.room() == Room::Free && !self.frame.is_empty() {
+            let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
+            self.send(Order::Frame(frame));
+        }
+    }
+
+    /// Whether it is time for another file.
+    pub(crate) fn is_full(&self) -> bool {
+        self.max_bytes.is_some_and(|max_bytes| self.written.load(Ordering::Relaxed) >= max_bytes)
+    }
+
+    /// Goes on in another file, which has to be understood without this one.
+    pub(crate) fn rotate(&mut self, header: &Header) {
+        self.flush();
+        if self.room() != Room::Free {
+            return;
+        }
+        let header = self.anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
+        self.written.store(0, Ordering::Relaxed);
+        self.send(Order::Rotate(Box::new(header)));
+    }
+
+    /// Writes the rest, and ends.
+    ///
+    /// # Errors
+    /// Why something could not be written.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        let rest = Order::Frame(std::mem::take(&mut self.frame));
+        for order in self.waiting.take().into_iter().chain([rest]) {
+            // An end that failed is told below.
+            let _ = self.orders.send(order);
+        }
+        drop(self.orders);
+        self.thread.join().unwrap_or_else(|_| {
+            Err(Error::Io { path: "recorder".into(), source: io::Error::other("the recorder panicked") })
+        })
+    }
+
+    fn send(&mut self, order: Order) {
+        match self.orders.try_send(order) {
+            Ok(()) => {}
+            Err(TrySendError::Full(order)) => self.waiting = Some(order),
+            Err(TrySendError::Disconnected(_)) => self.gone = true,
+        }
+    }
+}
+
+fn write(files: &mut Files, orders: &Receiver<Order>, written: &AtomicU64) -> Result<(), Error> {
+    for order in orders {
+        match order {
+            Order::Frame(raw) if raw.is_empty() => {}
+            Order::Frame(raw) => files.write(&frame::encode(&raw).map_err(|error| files.failed(error))?)?,
+            Order::Rotate(header) => files.rotate(&header)?,
+        }
+        written.store(files.bytes(), Ordering::Relaxed);
+    }
+    Ok(())
+}

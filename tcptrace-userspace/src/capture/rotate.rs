@@ -1,0 +1,99 @@
+//! The files of a recording: the current one, and full ones beside it.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::PathBuf,
+};
+
+use super::{Error, Header, MAGIC, Target, VERSION, frame};
+
+/// Those who may read a capture: it tells who talks to whom.
+const MODE: u32 = 0o600;
+
+pub(super) struct Files {
+    path: PathBuf,
+    file: File,
+    bytes: u64,
+    keep: u32,
+}
+
+impl Files {
+    /// Makes the first one.
+    pub(super) fn create(target: &Target, header: &Header) -> Result<Self, Error> {
+        let path = target.path.clone();
+        let file = open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let mut this = Self { path, file, bytes: 0, keep: target.keep };
+        this.begin(header)?;
+        Ok(this)
+    }
+
+    /// Bytes of the current one.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Appends.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file.write_all(bytes).map_err(|error| self.failed(error))?;
+        self.bytes += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Puts the current one beside, as `FILE.1`, what was there before as `FILE.2`, and so on, and begins another.
+    pub(super) fn rotate(&mut self, header: &Header) -> Result<(), Error> {
+        for number in (1..self.keep).rev() {
+            self.rename(number, number + 1)?;
+        }
+        if self.keep > 0 {
+            self.rename(0, 1)?;
+        }
+        self.file = open(&self.path).map_err(|error| self.failed(error))?;
+        self.bytes = 0;
+        self.begin(header)
+    }
+
+    /// An error of this file.
+    pub(super) fn failed(&self, source: io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
+    }
+
+    fn begin(&mut self, header: &Header) -> Result<(), Error> {
+        let raw = rmp_serde::to_vec(header).map_err(|error| self.failed(io::Error::other(error)))?;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend(VERSION.to_le_bytes());
+        bytes.extend(frame::encode(&raw).map_err(|error| self.failed(error))?);
+        self.write(&bytes)
+    }
+
+    fn rename(&self, from: u32, to: u32) -> Result<(), Error> {
+        match fs::rename(self.numbered(from), self.numbered(to)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.failed(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        if number == 0 {
+            return self.path.clone();
+        }
+        let mut path = self.path.clone().into_os_string();
+        path.push(format!(".{number}"));
+        path.into()
+    }
+}
+
+/// A file of our own: one that was there is removed first, so that neither its mode nor its other names stay. What is no
+/// regular file, a device or a pipe, is written to as it is.
+fn open(path: &PathBuf) -> io::Result<File> {
+    match fs::symlink_metadata(path) {
+        Ok(metadata) if metadata.is_file() => fs::remove_file(path)?,
+        Ok(metadata) if metadata.is_symlink() => {
+            return Err(io::Error::other("it is a symbolic link; name the file itself"));
+        }
+        Ok(_) => return OpenOptions::new().write(true).open(path),
+        Err(_) => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}

@@ -1,0 +1,74 @@
+//! Options about captures, and `tcptrace record`.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{args::SourceArgs, values};
+use crate::{
+    capture::Target,
+    trace::{HalfOpenBy, Settings},
+};
+
+/// How to record.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Captures")]
+pub struct TargetArgs {
+    /// With a capture: begin another file when this one has about so many bytes, such as 100M
+    #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "write")]
+    pub max_size: Option<u64>,
+    /// Full files to keep beside the current one, as FILE.1 (the newest), FILE.2, and so on
+    #[arg(long, value_name = "N", default_value_t = 4, requires = "max_size")]
+    pub keep: u32,
+    /// Put others in the place of addresses and names, the same ones throughout the capture
+    #[arg(long, requires = "write")]
+    pub anonymize: bool,
+}
+
+impl TargetArgs {
+    /// Where to record to, if to a file at all.
+    pub fn target(&self, file: Option<&PathBuf>) -> Option<Target> {
+        file.map(|path| Target {
+            path: path.clone(),
+            max_bytes: self.max_size,
+            keep: self.keep,
+            anonymize: self.anonymize,
+        })
+    }
+}
+
+const EXAMPLES: &str = "\
+What was recorded shows by --from FILE, of trace, life, sockets and diagnose: without root, on any machine.
+Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the summary says why).";
+
+/// Options of `record`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct RecordArgs {
+    /// The file to record to; one that is there is replaced. Only root can read it
+    #[arg(short, long, value_name = "FILE")]
+    pub write: PathBuf,
+    /// Look at all sockets so often
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
+    pub every: Duration,
+    /// How.
+    #[command(flatten)]
+    pub target: TargetArgs,
+    /// Which sockets, and for how long.
+    #[command(flatten)]
+    pub source: SourceArgs,
+}
+
+impl RecordArgs {
+    /// Validates what clap cannot.
+    ///
+    /// # Errors
+    /// A sentence for the user.
+    pub fn settings(&self) -> anyhow::Result<Settings> {
+        let mut settings = self.source.settings()?;
+        settings.bpf.half_open = true;
+        settings.half_open = Some(HalfOpenBy::Events);
+        settings.infer = true;
+        settings.looks = Some(self.every);
+        settings.record = self.target.target(Some(&self.write));
+        Ok(settings)
+    }
+}

@@ -1,0 +1,81 @@
+//! The end of a trace's road where detectors are: they take its records, and are asked after each look at the host.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use crate::{
+    detect::{Detectors, Finding, Options},
+    record::Record,
+    sink::Sink,
+};
+
+/// The detectors, and what they have been shown of the host.
+pub(super) struct Watched {
+    pub(super) detectors: Detectors,
+    pub(super) looks: Looks,
+}
+
+/// What the looks were like.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Looks {
+    /// How many there were.
+    pub(super) count: u64,
+    /// What the last one could not see.
+    pub(super) unseen: Option<String>,
+    /// Why one failed altogether.
+    pub(super) failed: Option<String>,
+}
+
+impl Watched {
+    pub(super) fn new(options: Options) -> Self {
+        Self { detectors: Detectors::new(options), looks: Looks::default() }
+    }
+
+    /// Takes a record; what was found by now, if it was a look.
+    pub(super) fn take(&mut self, record: &Record) -> Option<Vec<Finding>> {
+        self.detectors.record(record);
+        match record {
+            Record::Sample(sample) => self.looks.unseen.clone_from(&sample.unseen),
+            Record::Unsampled(why) => self.looks.failed = Some(why.clone()),
+            _ => return None,
+        }
+        self.looks.count += 1;
+        Some(self.detectors.findings())
+    }
+}
+
+/// Shared with the thread that writes.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<Watched>>);
+
+impl Shared {
+    pub(super) fn new(options: Options) -> Self {
+        Self(Arc::new(Mutex::new(Watched::new(options))))
+    }
+
+    pub(super) fn with<T>(&self, work: impl FnOnce(&mut Watched) -> T) -> T {
+        // A detector that panicked has said so; the others go on.
+        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// The sink. `looked` is called after each look with what was found by then.
+pub(super) struct Watch<F> {
+    pub(super) shared: Shared,
+    pub(super) looked: F,
+}
+
+impl<F: FnMut(&[Finding]) + Send> Sink for Watch<F> {
+    fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, record: &Record, _out: &mut Vec<u8>) -> io::Result<()> {
+        if let Some(findings) = self.shared.with(|watched| watched.take(record)) {
+            (self.looked)(&findings);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! What processes and network namespaces are, asked for as their events come: of the host, or of a capture.
+
+use std::{hash::Hash, sync::Arc};
+
+use hashlink::LinkedHashMap;
+
+use super::{
+    identities::Identities,
+    input::{Answer, Input},
+};
+use crate::{event::Event, half_open::Namespaces, process::Process};
+
+/// Answers to remember while they are recorded; what is forgotten is recorded again.
+const RECORDED: usize = 16_384;
+/// Answers to remember of a capture: many more than its recorder did.
+const REPLAYED: usize = 262_144;
+
+/// Who is asked.
+pub(super) struct Answers {
+    live: Option<Live>,
+    processes: Known<u32, Arc<Process>>,
+    namespaces: Known<u64, u32>,
+    /// What is new of it, while someone records it.
+    news: Option<Vec<Input<'static>>>,
+}
+
+/// The host.
+pub(super) struct Live {
+    /// `None` where nobody wants to know.
+    pub(super) identities: Option<Identities>,
+    /// `None` where no half-open connections are followed.
+    pub(super) namespaces: Option<Namespaces>,
+}
+
+impl Answers {
+    /// Of the host.
+    pub(super) fn live(live: Live, recorded: bool) -> Self {
+        Self { live: Some(live), news: recorded.then(Vec::new), ..Self::remembering(RECORDED) }
+    }
+
+    /// Of a capture.
+    pub(super) fn replayed() -> Self {
+        Self::remembering(REPLAYED)
+    }
+
+    fn remembering(limit: usize) -> Self {
+        Self { live: None, processes: Known::new(limit), namespaces: Known::new(limit), news: None }
+    }
+
+    /// Takes what a capture says of a process.
+    pub(super) fn process(&mut self, answer: Answer<u32, Arc<Process>>) {
+        self.processes.add(answer);
+    }
+
+    /// Takes what a capture says of a network namespace.
+    pub(super) fn namespace(&mut self, answer: Answer<u64, u32>) {
+        self.namespaces.add(answer);
+    }
+
+    /// Notes in an event what its process is, if that owns the socket and is known.
+    pub(super) fn identify(&mut self, event: &mut Event) {
+        if !event.context_owns {
+            return;
+        }
+        let (pid, from_ns) = (event.context.pid, event.ktime_ns);
+        event.process = match &mut self.live {
+            None => self.processes.get(pid, from_ns),
+            Some(live) => {
+                let process =
+                    live.identities.as_mut().and_then(|identities| identities.process(pid, from_ns));
+                if let Some(news) = &mut self.news {
+                    let answer = Answer { from_ns, key: pid, value: process.clone() };
+                    news.extend(self.processes.differs(answer).map(Input::Process));
+                }
+                process
+            }
+        };
+    }
+
+    /// The inode number of the network namespace with this cookie.
+    pub(super) fn inode(&mut self, cookie: u64, from_ns: u64) -> Option<u32> {
+        let Some(live) = &mut self.live else { return self.namespaces.get(cookie, from_ns) };
+        let inode = live.namespaces.as_mut().and_then(|namespaces| namespaces.inode(cookie, from_ns));
+        if let Some(news) = &mut self.news {
+            let answer = Answer { from_ns, key: cookie, value: inode };
+            news.extend(self.namespaces.differs(answer).map(Input::Namespace));
+        }
+        inode
+    }
+
+    /// The host's namespaces, where half-open connections are followed.
+    pub(super) fn namespaces(&mut self) -> Option<&mut Namespaces> {
+        self.live.as_mut()?.namespaces.as_mut()
+    }
+
+    /// What is to be recorded since the last time.
+    pub(super) fn news(&mut self) -> Vec<Input<'static>> {
+        self.news.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Everything that was asked is to be recorded again: for another file.
+    pub(super) fn forget_recorded(&mut self) {
+        if self.news.is_some() {
+            (self.processes, self.namespaces) = (Known::new(RECORDED), Known::new(RECORDED));
+        }
+    }
+}
+
+/// Answers by what was asked; bounded. Events are taken by their time, so a few are enough to remember of each.
+struct Known<K, V> {
+    answers: LinkedHashMap<K, Vec<(u64, Option<V>)>>,
+    limit: usize,
+}
+
+impl<K: Eq + Hash + Copy, V: PartialEq + Clone> Known<K, V> {
+    /// Of one key: the last release may have asked for as many, if its answers changed all the time.
+    const EACH: usize = 8;
+
+    fn new(limit: usize) -> Self {
+        Self { answers: LinkedHashMap::new(), limit }
+    }
+
+    fn add(&mut self, answer: Answer<K, V>) {
+        let Answer { from_ns, key, value } = answer;
+        let answers = self.answers.entry(key).or_insert_with(Vec::new);
+        if answers.len() == Self::EACH {
+            answers.remove(0);
+        }
+        answers.push((from_ns, value));
+        if self.answers.len() > self.limit {
+            self.answers.pop_front();
+        }
+    }
+
+    fn get(&self, key: K, ktime_ns: u64) -> Option<V> {
+        let answers = self.answers.get(&key)?;
+        answers.iter().rev().find(|(from_ns, _)| *from_ns <= ktime_ns)?.1.clone()
+    }
+
+    /// The answer, if it is another one than the last.
+    fn differs(&mut self, answer: Answer<K, V>) -> Option<Answer<K, V>> {
+        let last = self.answers.get(&answer.key).and_then(|answers| answers.last());
+        if last.map_or(answer.value.is_none(), |(_, value)| *value == answer.value) {
+            return None;
+        }
+        self.add(answer.clone());
+        Some(answer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_holds_from_its_time_on() {
+        let mut known = Known::new(2);
+        let answer = |from_ns, key, value| Answer { from_ns, key, value };
+        assert_eq!(known.differs(answer(1, 7, None)), None, "nobody is what is not known anyway");
+        assert!(known.differs(answer(2, 7, Some('a'))).is_some());
+        assert_eq!(known.differs(answer(3, 7, Some('a'))), None);
+        assert!(known.differs(answer(4, 7, None)).is_some());
+        assert!(known.differs(answer(6, 7, Some('b'))).is_some());
+        let at = |ns| known.get(7, ns);
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6, 9].map(at),
+            [None, Some('a'), Some('a'), None, None, Some('b'), Some('b')]
+        );
+        known.add(answer(7, 8, Some('c')));
+        known.add(answer(8, 9, Some('d')));
+        assert_eq!((known.get(7, 9), known.get(9, 9)), (None, Some('d')), "the oldest is forgotten");
+    }
+}

@@ -1,0 +1,247 @@
+//! The pure half of a trace: inputs in, records for the writer out. It asks no clock and no kernel, so that the same
+//! inputs, live or from a capture, always make the same output.
+
+use std::num::NonZeroU64;
+
+use super::{
+    Settings,
+    account::Account,
+    answers::Answers,
+    half_open::Side,
+    input::{Checked, Ended, Input},
+    order::Order,
+    outgoing::Outgoing,
+    stage::Stage,
+};
+use crate::{
+    capture::Header,
+    detect::Ages,
+    record::{Loss, Lost, Record, Summary},
+    sink::View,
+    tracker::{self, Tracker},
+    wanted::Wanted,
+};
+
+/// Inferred transitions wait for this long, so that the events before them have come.
+pub(super) const PATIENCE_NS: u64 = 100_000_000;
+
+/// Everything between the ring and the writer.
+pub(super) struct Core {
+    order: Order,
+    stage: Stage,
+    /// Transitions are only counted.
+    count_only: bool,
+    /// Looks at the host become samples.
+    samples: Option<Ages>,
+    /// Everything up to then has been released, nanoseconds of `CLOCK_MONOTONIC`.
+    released_ns: u64,
+    /// Losses already told.
+    told: Lost,
+}
+
+impl Core {
+    /// For a trace of which `header` tells. `filters`: those that the kernel side has not applied.
+    pub(super) fn of(
+        settings: &Settings,
+        header: &Header,
+        answers: Answers,
+        filters: Option<Wanted>,
+    ) -> Self {
+        let (wanted, limit) = (Wanted::of(&settings.bpf), settings.bpf.max_connections);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let count_only = settings.bpf.count_only;
+        let half_open = settings.half_open.map(|_| Side::new(limit, wanted.clone(), count_only));
+        let tracker = Tracker::new(tracker::Options {
+            limit,
+            wanted,
+            hidden: header.hidden,
+            reset_reasons: header.reset_reasons.clone(),
+            retransmits: header.retransmits,
+            infer: settings.infer,
+            cookies: header.cookies,
+        });
+        let out = Outgoing::new(settings.view, settings.count, filters.clone());
+        Self {
+            order: Order::default(),
+            stage: Stage { tracker, answers, half_open, out, wanted: filters },
+            count_only,
+            samples: settings.samples.then(Ages::default),
+            released_ns: 0,
+            told: Lost::default(),
+        }
+    }
+
+    /// Takes an input. But for entries, none may come before everything that was released has been taken.
+    pub(super) fn apply(&mut self, input: Input<'_>) {
+        let stage = &mut self.stage;
+        match input {
+            Input::Entry(entry) => {
+                self.order.add(entry);
+                stage.take_signals(entry);
+            }
+            Input::Released(until_ns) => self.release(until_ns),
+            Input::Process(answer) => stage.answers.process(answer),
+            Input::Namespace(answer) => stage.answers.namespace(answer),
+            Input::First(listing) => stage.first_list(listing),
+            Input::ListOrdered => stage.tracker.expect_list(),
+            Input::Listed { listing, is_first } => stage.later_list(listing, is_first),
+            Input::PollBegins => {
+                if let Some(side) = &mut stage.half_open {
+                    side.poll_begins();
+                }
+            }
+            Input::Polled(poll) => stage.polled(&poll),
+            Input::Looked(looked) => {
+                if let Some(ages) = &mut self.samples {
+                    stage.out.batch.push(match looked.into_sample() {
+                        Ok(mut sample) => {
+                            ages.apply(&mut sample);
+                            Record::Sample(Box::new(sample))
+                        }
+                        Err(why) => Record::Unsampled(why),
+                    });
+                }
+            }
+            Input::Checked(checked) => self.check(&checked),
+            Input::Counted(_) | Input::Ended(_) => {}
+        }
+    }
+
+    /// Makes everything up to this time ready to be taken.
+    pub(super) fn release(&mut self, until_ns: u64) {
+        self.released_ns = until_ns;
+        self.order.release(until_ns);
+    }
+
+    /// Whether everything that was released has been taken.
+    pub(super) fn is_drained(&self) -> bool {
+        self.order.is_drained()
+    }
+
+    /// Up to when that is everything.
+    pub(super) fn released_ns(&self) -> u64 {
+        self.released_ns
+    }
+
+    /// Fills the batch with what was released, until there are as many lines as are wanted.
+    pub(super) fn fill(&mut self) {
+        if !self.stage.out.is_satisfied() {
+            self.fill_on();
+        }
+    }
+
+    /// The same, whatever is wanted: what is beyond that has to be accounted for, too.
+    pub(super) fn fill_on(&mut self) {
+        while !self.stage.out.is_full() {
+            let Some(record) = self.order.next() else {
+                return self.stage.tracker.forget_signals(self.released_ns);
+            };
+            self.stage.take(record);
+        }
+    }
+
+    /// Records for the writer.
+    pub(super) fn out(&mut self) -> &mut Outgoing {
+        &mut self.stage.out
+    }
+
+    /// Who is asked for processes and namespaces.
+    pub(super) fn answers(&mut self) -> &mut Answers {
+        &mut self.stage.answers
+    }
+
+    /// Whether a list of small sockets would tell something.
+    pub(super) fn wants_list(&self) -> bool {
+        self.stage.tracker.wants_list()
+    }
+
+    /// Half-open connections now.
+    pub(super) fn half_open(&self) -> usize {
+        self.stage.half_open.as_ref().map_or(0, Side::open)
+    }
+
+    /// Whether as many records were taken as are known to have been put on the ring: transitions, signals, and those of
+    /// half-open connections.
+    pub(super) fn has_read(&self, [transitions, signals, half_open]: [u64; 3]) -> bool {
+        let account = &self.stage.out.account;
+        self.is_drained()
+            && (self.count_only || (account.read >= transitions && account.others >= signals))
+            && self.stage.half_open.as_ref().is_none_or(|side| side.has_read(half_open))
+    }
+
+    fn check(&mut self, checked: &Checked) {
+        let lost = Lost { undecodable: self.stage.out.account.undecodable, ..checked.lost };
+        self.tell(checked.now_ns, lost);
+        self.stage.tick(checked.now_ns.saturating_sub(PATIENCE_NS));
+        let Stage { half_open, tracker, out, .. } = &mut self.stage;
+        if let Some(side) = half_open {
+            side.check(checked, tracker, out);
+        }
+    }
+
+    /// Ends it: what still waits is told, and the account is settled as if the writer had written everything.
+    pub(super) fn finish(&mut self, start_ns: u64, ended: &Ended) -> Summary {
+        self.stage.finish();
+        let lost = self.lost(ended, self.stage.out.account.sent);
+        self.tell(ended.end_ns, lost);
+        let Stage { half_open, tracker, out, .. } = &mut self.stage;
+        let half_open = half_open.as_mut().map(|side| side.finish(ended, out));
+        let (counters, account) = (ended.counted.counters, &out.account);
+        Summary {
+            ktime_ns: ended.end_ns,
+            elapsed_ns: ended.end_ns.saturating_sub(start_ns),
+            delivered: if self.count_only { counters.delivered } else { account.sent },
+            filtered: counters.filtered + tracker.filtered() + account.surplus + account.hidden,
+            counters,
+            lost,
+            missed_runs_known: ended.missed_runs.is_some(),
+            evicted: tracker.evicted(),
+            inferred: account.inferred,
+            reconciled: tracker.reconciled(),
+            unlisted: ended.unlisted.clone(),
+            connections: match out.view {
+                View::Transitions => None,
+                View::Connections => Some(account.connections),
+            },
+            half_open,
+        }
+    }
+
+    /// Corrects the account by what was written indeed: transitions, connections, records of half-open connections.
+    pub(super) fn settle(&self, summary: &mut Summary, ended: &Ended, written: [u64; 3]) {
+        let [transitions, connections, half_open] = written;
+        if !self.count_only {
+            summary.lost = self.lost(ended, transitions);
+            summary.delivered = transitions;
+            summary.connections = summary.connections.map(|_| connections);
+        }
+        if let (Some(side), Some(summary)) = (&self.stage.half_open, &mut summary.half_open) {
+            side.settle(summary, half_open);
+        }
+    }
+
+    fn lost(&self, ended: &Ended, written: u64) -> Lost {
+        let account: &Account = &self.stage.out.account;
+        let counters = &ended.counted.counters;
+        let submitted = if self.count_only { 0 } else { ended.submitted.unwrap_or(account.read) };
+        let lost =
+            account.settle(counters.lost_ring_full, ended.missed_runs.unwrap_or(0), submitted, written);
+        Lost { others: counters.signals_lost + ended.missed_signals, ..lost }
+    }
+
+    /// Puts a loss record into the batch if anything was lost since the last one.
+    fn tell(&mut self, now_ns: u64, lost: Lost) {
+        let since = lost.since(&self.told);
+        if since.total() == 0 {
+            return;
+        }
+        if let Some(total) = NonZeroU64::new(lost.total()) {
+            self.stage.tracker.gap(now_ns);
+            if let Some(side) = &mut self.stage.half_open {
+                side.gap(now_ns);
+            }
+            self.stage.out.batch.push(Record::Loss(Loss { ktime_ns: now_ns, lost: since, total }));
+            self.told = lost;
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What enters the pure half of a trace: all that its output depends on, in this order. A capture is a file of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
+
+use super::{listing::Listing, looks::Looked};
+use crate::{
+    half_open::{NamespaceCounters, Poll},
+    process::Process,
+    record::Lost,
+};
+
+/// One of them. Lists and polls enter once every event up to their end has been taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Input<'a> {
+    /// An entry of the ring: records, raw.
+    Entry(#[serde(with = "serde_bytes")] &'a [u8]),
+    /// Every record up to this time has been taken, nanoseconds of `CLOCK_MONOTONIC`.
+    Released(u64),
+    /// What a process is. It comes before the release of the record that asked for it.
+    Process(Answer<u32, Arc<Process>>),
+    /// The inode number of the network namespace with a cookie; likewise.
+    Namespace(Answer<u64, u32>),
+    /// What is older than the trace.
+    First(Listing),
+    /// A list of all sockets is being made.
+    ListOrdered,
+    /// A later list.
+    Listed {
+        /// The list.
+        listing: Listing,
+        /// It is the first one all the same.
+        is_first: bool,
+    },
+    /// A poll of half-open connections is being made.
+    PollBegins,
+    /// The poll.
+    Polled(Poll),
+    /// A look at the host.
+    Looked(Box<Looked>),
+    /// Losses so far, and the time.
+    Checked(Checked),
+    /// The counters so far; of use only where the end is missing.
+    Counted(Box<Counted>),
+    /// The end.
+    Ended(Box<Ended>),
+}
+
+/// What someone who was asked said from an event's time on; nothing when he did not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Answer<K, V> {
+    /// Time of the event that it was asked for, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) from_ns: u64,
+    /// What was asked for.
+    pub(crate) key: K,
+    /// The answer.
+    pub(crate) value: Option<V>,
+}
+
+/// The state of affairs beside the records, several times a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Checked {
+    /// When, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) now_ns: u64,
+    /// What the kernel side has lost, in all.
+    pub(crate) lost: Lost,
+    /// Records of half-open connections: no room in the ring, and not seen.
+    pub(crate) half_open: (u64, u64),
+    /// `net.ipv4.tcp_synack_retries` by network namespace.
+    pub(crate) retries: Vec<(Option<u32>, u32)>,
+}
+
+/// The kernel side's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Counted {
+    /// Of transitions.
+    #[serde(with = "CountersForm")]
+    pub(crate) counters: Counters,
+    /// Of half-open connections.
+    #[serde(with = "HalfOpenForm")]
+    pub(crate) half_open: HalfOpenCounters,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self { counters: Counters::ZERO, half_open: HalfOpenCounters::default() }
+    }
+}
+
+impl Counted {
+    /// What was counted from here to `later`.
+    #[must_use]
+    pub(crate) fn until(&self, later: &Self) -> Self {
+        let (a, b) = (&self.counters, &later.counters);
+        let mut seen = b.seen;
+        for (count, before) in seen.iter_mut().flatten().zip(a.seen.iter().flatten()) {
+            *count = count.saturating_sub(*before);
+        }
+        let counters = Counters {
+            seen,
+            delivered: b.delivered.saturating_sub(a.delivered),
+            filtered: b.filtered.saturating_sub(a.filtered),
+            lost_ring_full: b.lost_ring_full.saturating_sub(a.lost_ring_full),
+            other_protocol: b.other_protocol.saturating_sub(a.other_protocol),
+            same_state: b.same_state.saturating_sub(a.same_state),
+            signals_delivered: b.signals_delivered.saturating_sub(a.signals_delivered),
+            signals_lost: b.signals_lost.saturating_sub(a.signals_lost),
+        };
+        let (a, b) = (&self.half_open, &later.half_open);
+        let half_open = HalfOpenCounters {
+            syns: b.syns.saturating_sub(a.syns),
+            retransmits: b.retransmits.saturating_sub(a.retransmits),
+            filtered: b.filtered.saturating_sub(a.filtered),
+            lost_ring_full: b.lost_ring_full.saturating_sub(a.lost_ring_full),
+        };
+        Self { counters, half_open }
+    }
+}
+
+/// What is only known at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ended {
+    /// When the kernel side was detached, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) end_ns: u64,
+    /// The final counters.
+    pub(crate) counted: Counted,
+    /// Records that were put on the ring; `None` when it is not known how many there were at the end.
+    pub(crate) submitted: Option<u64>,
+    /// Runs of the program that the kernel skipped; `None` where it does not tell.
+    pub(crate) missed_runs: Option<u64>,
+    /// The same of signals.
+    pub(crate) missed_signals: u64,
+    /// The same of half-open connections.
+    pub(crate) half_open_missed: u64,
+    /// How the counters of the network namespaces grew.
+    pub(crate) namespaces: Vec<NamespaceCounters>,
+    /// Why half-open connections could not be polled.
+    pub(crate) unpolled: Option<String>,
+    /// Of the sockets that are older than the trace, what could not be seen.
+    pub(crate) unlisted: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Counters")]
+struct CountersForm {
+    seen: [[u64; STATE_SLOTS]; STATE_SLOTS],
+    delivered: u64,
+    filtered: u64,
+    lost_ring_full: u64,
+    other_protocol: u64,
+    same_state: u64,
+    signals_delivered: u64,
+    signals_lost: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "HalfOpenCounters")]
+struct HalfOpenForm {
+    syns: u64,
+    retransmits: u64,
+    filtered: u64,
+    lost_ring_full: u64,
+}

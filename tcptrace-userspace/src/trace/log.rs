@@ -1,0 +1,130 @@
+//! The copy of a trace's inputs that is recorded, if anyone wants it.
+
+use super::{
+    answers::Answers,
+    input::{Checked, Counted, Ended, Input},
+    listing::Scope,
+};
+use crate::{
+    capture::{self, Before, Header, Recorder, Room},
+    clock::monotonic_ns,
+};
+
+/// What records.
+pub(super) struct Log(Option<Recording>);
+
+struct Recording {
+    recorder: Recorder,
+    header: Header,
+    /// The last release that was recorded.
+    released_ns: u64,
+    /// The last counters that were.
+    counted: Counted,
+    /// The current file has no list of all sockets yet, though it is not the first one.
+    lacks_list: bool,
+}
+
+impl Log {
+    /// Nothing is recorded without a `target`.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub(super) fn start(target: Option<&capture::Target>, header: &Header) -> Result<Self, capture::Error> {
+        let recording = target.map(|target| {
+            Ok(Recording {
+                recorder: Recorder::start(target, header)?,
+                header: header.clone(),
+                released_ns: 0,
+                counted: Counted::default(),
+                lacks_list: false,
+            })
+        });
+        recording.transpose().map(Self)
+    }
+
+    /// Whether anything is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether more can be recorded now.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.0.as_mut().is_none_or(|recording| recording.recorder.room() != Room::Full)
+    }
+
+    /// Records an input.
+    pub(super) fn put(&mut self, input: &Input<'_>) {
+        if let Some(recording) = &mut self.0 {
+            recording.recorder.put(input);
+        }
+    }
+
+    /// Records that everything up to this time has been taken, and before it what was asked for on the way.
+    pub(super) fn released(&mut self, released_ns: u64, answers: &mut Answers) {
+        let Some(recording) = self.0.as_mut().filter(|recording| recording.released_ns != released_ns) else {
+            return;
+        };
+        recording.released_ns = released_ns;
+        for news in answers.news() {
+            recording.recorder.put(&news);
+        }
+        recording.recorder.put(&Input::Released(released_ns));
+    }
+
+    /// Records the counters, if they are others than the last time.
+    pub(super) fn counted(&mut self, counted: &Counted) {
+        if let Some(recording) = self.0.as_mut().filter(|recording| recording.counted != *counted) {
+            recording.counted = counted.clone();
+            recording.recorder.put(&Input::Counted(Box::new(counted.clone())));
+        }
+    }
+
+    /// Goes on in another file when it is time. That one has to be understood without those before it: whether it now
+    /// lacks a list of all sockets.
+    pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut Answers) -> bool {
+        let Some(recording) = self.0.as_mut().filter(|recording| recording.recorder.is_full()) else {
+            return false;
+        };
+        answers.forget_recorded();
+        recording.header.start_ns = monotonic_ns();
+        recording.header.before =
+            Before { counted: counted.clone(), lost: checked.lost, half_open: checked.half_open };
+        recording.recorder.rotate(&recording.header);
+        recording.lacks_list = true;
+        true
+    }
+
+    /// Whether a list of this kind is the first one of its file.
+    pub(super) fn begins_with(&mut self, scope: Scope) -> bool {
+        let lacking = self.0.as_mut().filter(|recording| recording.lacks_list && scope == Scope::All);
+        lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_list))
+    }
+
+    /// Has what was recorded so far written.
+    pub(super) fn flush(&mut self) {
+        if let Some(recording) = &mut self.0 {
+            recording.recorder.flush();
+        }
+    }
+
+    /// Whether the recorder still works.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) fn check(&mut self) -> Result<(), capture::Error> {
+        match self.0.take_if(|recording| recording.recorder.room() == Room::Gone) {
+            Some(recording) => recording.recorder.finish(),
+            None => Ok(()),
+        }
+    }
+
+    /// Records the end, and waits until everything is written.
+    ///
+    /// # Errors
+    /// Something cannot be written.
+    pub(super) fn end(&mut self, ended: &Ended) -> Result<(), capture::Error> {
+        let Some(mut recording) = self.0.take() else { return Ok(()) };
+        recording.recorder.put(&Input::Ended(Box::new(ended.clone())));
+        recording.recorder.finish()
+    }
+}

@@ -1,0 +1,140 @@
+//! Looks at all sockets beside a trace, again and again, on a thread of their own.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    clock::monotonic_ns,
+    detect::{Limits, NamespaceSample, Sample, Seen, Who},
+    netstat,
+    snapshot::{Netns, visit},
+    sockets::{Look, Looker},
+    wanted::Wanted,
+};
+
+/// Looks that may wait to be taken. One that finds no room waits, and with it the next one.
+const QUEUE: usize = 4;
+
+/// A look at the host.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Looked {
+    /// When it began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(crate) start_ns: u64,
+    /// When it was complete.
+    pub(crate) end_ns: u64,
+    /// All sockets that are wanted; or why there is nothing to be seen.
+    pub(crate) look: Result<Look, String>,
+    /// What the network namespaces say of themselves.
+    pub(crate) namespaces: Vec<(Option<u32>, NamespaceSample)>,
+}
+
+/// The thread that looks.
+pub(super) struct Looks {
+    stop: Sender<()>,
+    looked: Receiver<Looked>,
+    thread: JoinHandle<()>,
+}
+
+impl Looks {
+    /// Looks now, and then so often.
+    ///
+    /// # Errors
+    /// There can be no thread.
+    pub(super) fn start(wanted: Wanted, netns: Option<Netns>, period: Duration) -> io::Result<Self> {
+        let (stop, stopped) = channel();
+        let (give, looked) = sync_channel(QUEUE);
+        let looker = Looker::new(wanted, netns.clone());
+        let look_on = move || look_on(looker, netns.as_ref(), period, &stopped, &give);
+        let thread = std::thread::Builder::new().name("looks".to_owned()).spawn(look_on)?;
+        Ok(Self { stop, looked, thread })
+    }
+
+    /// A look that was completed.
+    pub(super) fn next(&self) -> Option<Looked> {
+        self.looked.try_recv().ok()
+    }
+
+    /// Looks once more, and ends; all that was not taken yet.
+    pub(super) fn finish(self) -> impl Iterator<Item = Looked> {
+        drop(self.stop);
+        // They end when the thread does.
+        let mut thread = Some(self.thread);
+        let mut looked = self.looked.into_iter();
+        std::iter::from_fn(move || {
+            if let Some(one) = looked.next() {
+                return Some(one);
+            }
+            thread.take()?.join().err().map(|_| Looked {
+                start_ns: monotonic_ns(),
+                end_ns: monotonic_ns(),
+                look: Err("a look panicked".to_owned()),
+                namespaces: Vec::new(),
+            })
+        })
+    }
+}
+
+fn look_on(
+    mut looker: Looker,
+    netns: Option<&Netns>,
+    period: Duration,
+    stopped: &Receiver<()>,
+    give: &SyncSender<Looked>,
+) {
+    let mut wait = Duration::ZERO;
+    loop {
+        let is_last = stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+        let start_ns = monotonic_ns();
+        let namespaces = visit(netns, namespace_here).into_iter().collect();
+        let look = looker.look().map_err(|error| error.to_string());
+        let looked = Looked { start_ns, end_ns: monotonic_ns(), look, namespaces };
+        if give.send(looked).is_err() || is_last {
+            return;
+        }
+        wait = period;
+    }
+}
+
+impl Looked {
+    /// As detectors take it.
+    pub(super) fn into_sample(self) -> Result<Sample, String> {
+        let Look { sockets, owners, gaps, .. } = self.look?;
+        let seen = sockets.into_iter().map(|socket| {
+            let pids = owners.of(&socket).map(|owner| owner.holder.pid);
+            Seen { owners: pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect(), socket }
+        });
+        Ok(Sample {
+            ktime_ns: self.end_ns,
+            sockets: seen.collect(),
+            namespaces: self.namespaces.into_iter().collect::<BTreeMap<_, _>>(),
+            unseen: (!gaps.is_empty()).then(|| gaps.to_string()),
+        })
+    }
+}
+
+/// Of the namespace that the calling thread is in.
+fn namespace_here() -> NamespaceSample {
+    let sysctl = |name: &str| fs::read_to_string(format!("/proc/sys/net/{name}")).ok();
+    let number = |name: &str| sysctl(name)?.trim().parse::<u64>().ok();
+    let ports = || {
+        let text = sysctl("ipv4/ip_local_port_range")?;
+        let mut words = text.split_whitespace().map(str::parse);
+        Some((words.next()?.ok()?, words.next()?.ok()?))
+    };
+    let default = Limits::default();
+    let limits = Limits {
+        ports: ports().unwrap_or(default.ports),
+        max_tw_buckets: number("ipv4/tcp_max_tw_buckets").unwrap_or(default.max_tw_buckets),
+        fin_timeout_s: number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
+    };
+    let text = fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default();
+    let counters = netstat::counters(&text).map(|(name, count)| (name.to_owned(), count)).collect();
+    NamespaceSample { counters, limits }
+}

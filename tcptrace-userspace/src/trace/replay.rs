@@ -1,0 +1,189 @@
+//! A trace once more, from a capture.
+
+use std::{io, path::Path, time::Duration};
+
+use super::{
+    Error, Settings,
+    answers::Answers,
+    core::Core,
+    input::{Checked, Counted, Ended, Input},
+};
+use crate::{
+    capture::{Before, Damage, Header, Reader},
+    record::{Lost, Record, Summary},
+    sink::Sink,
+    wanted::Wanted,
+};
+
+/// How a replay ended.
+#[derive(Debug)]
+pub struct Replayed {
+    /// The account of the trace.
+    pub summary: Summary,
+    /// Why there is no more of it; `None` when it is all there.
+    pub damage: Option<Damage>,
+    /// What was in the capture of what the settings ask for.
+    pub(crate) header: Header,
+    /// There was no one left to write to.
+    pub closed: bool,
+}
+
+/// Writes with this much at once.
+const CHUNK: usize = 64 << 10;
+
+/// Replays a capture into what `sink` makes for it.
+pub(super) fn replay(
+    path: &Path,
+    settings: &Settings,
+    sink: impl FnOnce(&Header) -> Box<dyn Sink>,
+    output: &mut dyn io::Write,
+) -> Result<Replayed, Error> {
+    let mut reader = Reader::open(path)?;
+    let header = reader.header().clone();
+    let mut core = Core::of(settings, &header, Answers::replayed(), Some(Wanted::of(&settings.bpf)));
+    let mut to = Destination { sink: sink(&header), output, bytes: Vec::with_capacity(2 * CHUNK) };
+    let end_ns = settings.duration.map(|duration| after(header.start_ns, duration));
+    let mut last = Last::default();
+    let outcome = to.header().and_then(|()| {
+        let damage = loop {
+            let input = match reader.next() {
+                Ok(Some(input)) => input,
+                Ok(None) => break None,
+                Err(damage) => break Some(damage),
+            };
+            let is_over = last.note(&input, &header.before, end_ns);
+            core.apply(since(input, &header.before));
+            to.drain(&mut core)?;
+            if is_over || core.out().is_satisfied() {
+                break None;
+            }
+        };
+        if last.ended.is_none() {
+            core.release(u64::MAX);
+            to.drain(&mut core)?;
+        }
+        Ok(damage)
+    });
+    let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+    let damage = match outcome {
+        Err(error) if !closed => return Err(Error::Output(error)),
+        outcome => outcome.unwrap_or(None),
+    };
+    let ended = last.ended();
+    let summary = core.finish(header.start_ns, &ended);
+    core.out().batch.push(Record::Summary(Box::new(summary.clone())));
+    if !closed {
+        match to.drain(&mut core).and_then(|()| to.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::Output(error)),
+            _ => {}
+        }
+    }
+    Ok(Replayed { summary, damage, header, closed })
+}
+
+/// What a file counts on from was counted in those before it.
+fn since<'a>(input: Input<'a>, before: &Before) -> Input<'a> {
+    match input {
+        Input::Checked(checked) => {
+            let half_open = (
+                checked.half_open.0.saturating_sub(before.half_open.0),
+                checked.half_open.1.saturating_sub(before.half_open.1),
+            );
+            Input::Checked(Checked { lost: checked.lost.since(&before.lost), half_open, ..checked })
+        }
+        input => input,
+    }
+}
+
+fn after(start_ns: u64, duration: Duration) -> u64 {
+    start_ns.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Where the output goes.
+struct Destination<'a> {
+    sink: Box<dyn Sink>,
+    output: &'a mut dyn io::Write,
+    bytes: Vec<u8>,
+}
+
+impl Destination<'_> {
+    fn header(&mut self) -> io::Result<()> {
+        self.sink.header(&mut self.bytes)
+    }
+
+    /// Takes all that was released out of the core.
+    fn drain(&mut self, core: &mut Core) -> io::Result<()> {
+        loop {
+            core.fill_on();
+            let out = core.out();
+            let more = out.is_full();
+            for record in out.batch.drain(..) {
+                self.sink.write(&record, &mut self.bytes)?;
+            }
+            if self.bytes.len() >= CHUNK {
+                self.output.write_all(&self.bytes)?;
+                self.bytes.clear();
+            }
+            if !more {
+                return Ok(());
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.write_all(&self.bytes)?;
+        self.bytes.clear();
+        self.output.flush()
+    }
+}
+
+/// What is known of the end.
+#[derive(Default)]
+struct Last {
+    ended: Option<Ended>,
+    counted: Counted,
+    lost: Lost,
+    half_open_missed: u64,
+    now_ns: u64,
+}
+
+impl Last {
+    /// Takes note of an input; whether it is beyond `end_ns`.
+    fn note(&mut self, input: &Input<'_>, before: &Before, end_ns: Option<u64>) -> bool {
+        match input {
+            Input::Counted(counted) => self.counted = before.counted.until(counted),
+            Input::Checked(checked) => {
+                (self.lost, self.now_ns) = (checked.lost.since(&before.lost), checked.now_ns);
+                self.half_open_missed = checked.half_open.1.saturating_sub(before.half_open.1);
+            }
+            Input::Ended(ended) => {
+                let submitted =
+                    ended.submitted.map(|all| all.saturating_sub(before.counted.counters.delivered));
+                let missed_runs = ended.missed_runs.map(|all| all.saturating_sub(before.lost.missed_runs));
+                self.ended = Some(Ended {
+                    counted: before.counted.until(&ended.counted),
+                    submitted,
+                    missed_runs,
+                    missed_signals: (ended.missed_signals + before.counted.counters.signals_lost)
+                        .saturating_sub(before.lost.others),
+                    half_open_missed: ended.half_open_missed.saturating_sub(before.half_open.1),
+                    ..ended.as_ref().clone()
+                });
+            }
+            _ => {}
+        }
+        end_ns.is_some_and(|end_ns| self.now_ns >= end_ns)
+    }
+
+    /// The end; where it is missing, what was known last.
+    fn ended(self) -> Ended {
+        self.ended.unwrap_or(Ended {
+            end_ns: self.now_ns,
+            missed_runs: Some(self.lost.missed_runs),
+            missed_signals: self.lost.others.saturating_sub(self.counted.counters.signals_lost),
+            half_open_missed: self.half_open_missed,
+            counted: self.counted,
+            ..Ended::default()
+        })
+    }
+}

@@ -1,5 +1,7 @@
 //! `cargo xtask lab`: one fault of the fault lab, for a person to look at.
 
+use std::path::PathBuf;
+
 use anyhow::{Result, bail};
 
 use crate::{process, workspace};
@@ -9,6 +11,9 @@ use crate::{process, workspace};
 pub(crate) struct Args {
     /// The fault, or a part of its name; all that there are unless given.
     name: Option<String>,
+    /// Save what happens as a scenario in this directory: a capture, and what is found in it.
+    #[arg(long, value_name = "DIRECTORY", requires = "name")]
+    record: Option<PathBuf>,
 }
 
 /// # Errors
@@ -23,6 +28,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     };
     if !process::is_root()? {
         bail!("the lab makes network namespaces: run it as root");
+    }
+    if let Some(directory) = &args.record {
+        let directory = std::path::absolute(directory)?;
+        std::fs::create_dir_all(&directory)?;
+        command.env("TCPTRACE_LAB_SCENARIOS", directory);
     }
     command.args(["--nocapture", "--test-threads", "1", name]).env("TCPTRACE_LAB", "1");
     process::run(&mut command)

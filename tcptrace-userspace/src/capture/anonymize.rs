@@ -37,7 +37,10 @@ impl Anonymizer {
     }
 
     pub(super) fn header(&self, header: &Header) -> Header {
-        Header { host: self.word("host", header.host.as_bytes()), ..header.clone() }
+        // Behind the numbers stands who built it.
+        let end = header.kernel.find(|letter: char| letter != '.' && !letter.is_ascii_digit());
+        let kernel = header.kernel[..end.unwrap_or(header.kernel.len())].to_owned();
+        Header { host: self.word("host", header.host.as_bytes()), kernel, ..header.clone() }
     }
 
     /// Hands over an input as a stranger may see it.

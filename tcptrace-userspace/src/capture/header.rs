@@ -40,6 +40,11 @@ pub(crate) struct Header {
     pub(crate) reset_reasons: ResetReasons,
     /// What the kernel side has not reported.
     pub(crate) hidden: Hidden,
+    /// The only network namespace that was wanted, by its inode; 0 is all. Raw records of half-open connections may be of
+    /// others: where there is only its cookie, the kernel side cannot tell.
+    pub(crate) netns: u32,
+    /// The only process that was; 0 is all. The same goes for it.
+    pub(crate) tgid: u32,
     /// What had been counted in the files before.
     pub(crate) before: Before,
 }

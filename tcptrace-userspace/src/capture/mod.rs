@@ -25,6 +25,17 @@ pub const MAGIC: [u8; 8] = *b"tcptrace";
 /// The form of what follows. A change that older versions cannot read makes a new one.
 pub const VERSION: u16 = 1;
 
+/// The bytes of a capture with this header and these inputs.
+#[cfg(test)]
+pub(crate) fn write_all(header: &Header, inputs: impl Iterator<Item = Vec<u8>>) -> Vec<u8> {
+    let mut bytes = rotate::beginning(header).expect("small");
+    let raw: Vec<u8> = inputs
+        .flat_map(|input| [u32::try_from(input.len()).expect("small").to_le_bytes().to_vec(), input].concat())
+        .collect();
+    bytes.extend(frame::encode(&raw).expect("small"));
+    bytes
+}
+
 /// Where to record to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {

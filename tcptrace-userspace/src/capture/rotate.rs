@@ -60,10 +60,7 @@ impl Files {
     }
 
     fn begin(&mut self, header: &Header) -> Result<(), Error> {
-        let raw = rmp_serde::to_vec(header).map_err(|error| self.failed(io::Error::other(error)))?;
-        let mut bytes = MAGIC.to_vec();
-        bytes.extend(VERSION.to_le_bytes());
-        bytes.extend(frame::encode(&raw).map_err(|error| self.failed(error))?);
+        let bytes = beginning(header).map_err(|error| self.failed(error))?;
         self.write(&bytes)
     }
 
@@ -82,6 +79,15 @@ impl Files {
         path.push(format!(".{number}"));
         path.into()
     }
+}
+
+/// What a file begins with.
+pub(super) fn beginning(header: &Header) -> io::Result<Vec<u8>> {
+    let raw = rmp_serde::to_vec(header).map_err(io::Error::other)?;
+    let mut bytes = MAGIC.to_vec();
+    bytes.extend(VERSION.to_le_bytes());
+    bytes.extend(frame::encode(&raw)?);
+    Ok(bytes)
 }
 
 /// A file of our own: one that was there is removed first, so that neither its mode nor its other names stay. What is no

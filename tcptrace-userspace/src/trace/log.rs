@@ -5,10 +5,7 @@ use super::{
     input::{Checked, Counted, Ended, Input},
     listing::Scope,
 };
-use crate::{
-    capture::{self, Before, Header, Recorder, Room},
-    clock::monotonic_ns,
-};
+use crate::capture::{self, Before, Header, Recorder, Room};
 
 /// What records.
 pub(super) struct Log(Option<Recording>);
@@ -86,7 +83,18 @@ impl Log {
             return false;
         };
         answers.forget_recorded();
-        recording.header.start_ns = monotonic_ns();
+        // What was put on the ring by now is partly in this file and partly in the next one.
+        let ended = Ended {
+            end_ns: checked.now_ns,
+            counted: counted.clone(),
+            submitted: None,
+            missed_runs: Some(checked.lost.missed_runs),
+            missed_signals: checked.lost.others - counted.counters.signals_lost,
+            half_open_missed: checked.half_open.1,
+            ..Ended::default()
+        };
+        recording.recorder.put(&Input::Ended(Box::new(ended)));
+        recording.header.start_ns = checked.now_ns;
         recording.header.before =
             Before { counted: counted.clone(), lost: checked.lost, half_open: checked.half_open };
         recording.recorder.rotate(&recording.header);

@@ -30,7 +30,7 @@ use tokio::sync::Notify;
 
 use crate::{
     bpf::{self, Feature},
-    capture::{self, Before, Header},
+    capture::{self, Before, Header, Reader},
     clock::{Clock, monotonic_ns},
     half_open::Namespaces,
     host,
@@ -53,7 +53,7 @@ use log::Log;
 use looks::Looks;
 use polls::Polls;
 use pump::{End, Signals};
-use reader::{Beside, Reader};
+use reader::Beside;
 use writer::Writer;
 
 /// How long an output that takes nothing may hold up the end.
@@ -200,7 +200,7 @@ pub fn rerun(
     wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
 ) -> Result<Outcome, Error> {
     let sink = |header: &Header| wrap(sink::sink(&style(settings, header)));
-    let replayed = replay::replay(path, settings, sink, &mut io::stdout().lock())?;
+    let replayed = replay::replay(Reader::open(path)?, settings, sink, &mut io::stdout().lock())?;
     if replayed.closed {
         return Ok(Outcome::OutputClosed);
     }
@@ -232,7 +232,7 @@ pub(crate) fn watch(
 /// # Errors
 /// [`enum@Error`].
 pub(crate) fn rewatch(path: &Path, settings: &Settings, sink: Box<dyn Sink>) -> Result<Replayed, Error> {
-    replay::replay(path, settings, |_| sink, &mut io::sink())
+    replay::replay(Reader::open(path)?, settings, |_| sink, &mut io::sink())
 }
 
 /// Takes records and leaves nothing of them.
@@ -291,7 +291,7 @@ fn session(
     let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;
     let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
     let looks = looks.transpose().map_err(Error::Setup)?;
-    let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks });
+    let mut reader = reader::Reader::new(tracer, core, log, writer, Beside { lists, polls, looks });
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
     let (summary, output) = reader.finish(header.start_ns, GRACE)?;
     Ok((end, summary, output))
@@ -314,6 +314,8 @@ fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64
         retransmits: features.has(Feature::Retransmits),
         reset_reasons: tracer.reset_reasons().clone(),
         hidden: Hidden::by(&Wanted::of(&settings.bpf)),
+        netns: settings.bpf.filter.netns,
+        tgid: settings.bpf.filter.tgid,
         before: Before::default(),
     }
 }

@@ -1,6 +1,9 @@
 //! A trace once more, from a capture.
 
-use std::{io, path::Path, time::Duration};
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
 
 use super::{
     Error, Settings,
@@ -32,14 +35,14 @@ pub struct Replayed {
 const CHUNK: usize = 64 << 10;
 
 /// Replays a capture into what `sink` makes for it.
-pub(super) fn replay(
-    path: &Path,
+pub(super) fn replay<R: Read>(
+    mut reader: Reader<R>,
     settings: &Settings,
     sink: impl FnOnce(&Header) -> Box<dyn Sink>,
     output: &mut dyn io::Write,
 ) -> Result<Replayed, Error> {
-    let mut reader = Reader::open(path)?;
     let header = reader.header().clone();
+    let settings = &narrowed(settings, &header);
     let mut core = Core::of(settings, &header, Answers::replayed(), Some(Wanted::of(&settings.bpf)));
     let mut to = Destination { sink: sink(&header), output, bytes: Vec::with_capacity(2 * CHUNK) };
     let end_ns = settings.duration.map(|duration| after(header.start_ns, duration));
@@ -79,6 +82,18 @@ pub(super) fn replay(
         }
     }
     Ok(Replayed { summary, damage, header, closed })
+}
+
+/// What was not wanted when it was recorded, is not now.
+fn narrowed(settings: &Settings, header: &Header) -> Settings {
+    let mut settings = settings.clone();
+    let filter = &mut settings.bpf.filter;
+    for (asked, recorded) in [(&mut filter.netns, header.netns), (&mut filter.tgid, header.tgid)] {
+        if *asked == 0 {
+            *asked = recorded;
+        }
+    }
+    settings
 }
 
 /// What a file counts on from was counted in those before it.
@@ -187,3 +202,6 @@ impl Last {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

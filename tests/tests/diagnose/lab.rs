@@ -2,6 +2,7 @@
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
+    path::PathBuf,
     process::{Command, Stdio},
     sync::mpsc::channel,
     time::Duration,
@@ -12,9 +13,11 @@ use tcptrace_tests::{
     host,
     machine::{is_root, tcptrace},
     netns::Namespace,
-    process::Running,
+    process::{Running, output},
     slot::Slot,
 };
+
+use crate::scenario;
 
 /// How long a watch may take to end after its time.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -31,6 +34,7 @@ idle_s = 1
 
 /// A namespace, and the ports of it that are no other test's.
 pub(crate) struct Lab {
+    name: String,
     pub(crate) namespace: Namespace,
     pub(crate) slot: Slot,
     _host: host::Guard,
@@ -44,6 +48,9 @@ pub(crate) struct Diagnosis {
     pub(crate) stderr: String,
 }
 
+/// Where to save what happens as a scenario, if anyone asks for it: `cargo xtask lab NAME --record DIRECTORY`.
+const SCENARIOS: &str = "TCPTRACE_LAB_SCENARIOS";
+
 impl Lab {
     /// `None` where it cannot run.
     pub(crate) fn new(name: &str) -> Option<Self> {
@@ -53,7 +60,7 @@ impl Lab {
         let host = host::share();
         let slot = Slot::take();
         let namespace = Namespace::new(&slot.ephemeral());
-        Some(Self { namespace, slot, _host: host })
+        Some(Self { name: name.to_owned(), namespace, slot, _host: host })
     }
 
     /// A watch of the namespace with these arguments.
@@ -76,7 +83,16 @@ impl Lab {
         std::fs::write(&config, SOON).expect("a file");
         let config = config.to_str().expect("UTF-8");
         let time = seconds.to_string();
-        let all = [&["-o", "json", "--duration", &time, "--config", config], arguments].concat();
+        let scenarios = std::env::var_os(SCENARIOS).map(PathBuf::from);
+        let capture = match &scenarios {
+            None => directory.path().join("capture"),
+            Some(scenarios) => scenarios.join(self.name.replace("::", "-")).with_extension("capture"),
+        };
+        let to = ["--write", capture.to_str().expect("UTF-8"), "--anonymize"];
+        // Shown to everyone, it tells nothing of the host that it was made on.
+        let record = &to[..if scenarios.is_some() { 3 } else { 2 }];
+        let report = ["-o", "json", "--config", config];
+        let all = [&report, &["--duration", &time][..], record, arguments].concat();
         let shown = std::env::var_os("TCPTRACE_LAB").map(|_| {
             // The same for a person, who has asked for it.
             let arguments = [&["--duration", &time, "--config", config], arguments].concat();
@@ -106,6 +122,15 @@ impl Lab {
             shown.wait(LIMIT);
         }
         drop(held);
+        // These are about what happens during the watch.
+        let is_live = ["--until-finding", "--on-finding"];
+        let rest = arguments.split(|argument| is_live.contains(argument)).next().unwrap_or_default();
+        let again = self.command(&[&report, &["--from", to[1]][..], rest].concat());
+        if scenarios.is_some() {
+            scenario::save(&capture, again, SOON, arguments);
+        } else {
+            assert_replays(again, code, &stdout);
+        }
         let json = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout}{stderr}"));
         assert_follows_schema(&json);
         Diagnosis { code, json, stderr }
@@ -134,6 +159,14 @@ impl Diagnosis {
         let findings = self.json["findings"].as_array().expect("findings");
         assert!(findings.iter().all(|finding| finding["severity"] == "info"), "{:#}", self.json);
     }
+}
+
+/// The capture of a watch says what the watch did, to the byte.
+fn assert_replays(mut command: Command, code: Option<i32>, stdout: &str) {
+    let again = output(&mut command);
+    let said = String::from_utf8_lossy(&again.stderr);
+    assert_eq!(String::from_utf8_lossy(&again.stdout), stdout, "{said}");
+    assert_eq!(again.status.code(), code, "{said}");
 }
 
 /// Every report is as `docs/diagnose.schema.json` says.

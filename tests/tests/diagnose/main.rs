@@ -6,3 +6,4 @@ mod connecting;
 mod lab;
 mod listening;
 mod report;
+mod scenario;

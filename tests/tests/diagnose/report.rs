@@ -38,7 +38,7 @@ fn severities_and_kinds_decide_the_exit_code() {
 fn the_first_finding_may_end_it() {
     let Some(lab) = Lab::new("the_first_finding_may_end_it") else { return };
     let nobody = lab.slot.ports_to_bind().connect(Family::V4);
-    let diagnosis = lab.watch(30, &["--until-finding", "--only", "connection-refused"], move || {
+    let diagnosis = lab.watch(30, &["--only", "connection-refused", "--until-finding"], move || {
         (0..5).map(|_| connect_error(nobody)).all(|error| error == Errno::ECONNREFUSED as i32)
     });
     diagnosis.one("connection-refused");

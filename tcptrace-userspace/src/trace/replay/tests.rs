@@ -1,0 +1,162 @@
+//! The scenarios of `tests/scenarios`, cut and mixed in other ways than the kernel happened to.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use proptest::{prelude::*, strategy::ValueTree as _};
+
+use super::*;
+use crate::{
+    capture::write_all,
+    decode::records,
+    diagnose::tell_findings,
+    sink::{Format, Style, TimeColumn, View},
+    trace::HalfOpenBy,
+};
+
+/// An input of a capture: an entry of the ring, or another one as its bytes.
+#[derive(Clone)]
+enum Message {
+    Entry(Vec<u8>),
+    Other(Vec<u8>),
+}
+
+fn scenarios() -> Vec<PathBuf> {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let files = fs::read_dir(directory).expect("scenarios").map(|file| file.expect("a file").path());
+    let mut all: Vec<_> =
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "capture")).collect();
+    all.sort();
+    assert!(all.len() > 20);
+    all
+}
+
+fn load(path: &Path) -> (Header, Vec<Message>) {
+    let mut reader = Reader::open(path).expect("a capture");
+    let header = reader.header().clone();
+    let mut messages = Vec::new();
+    while let Some(input) = reader.next().expect("an input") {
+        messages.push(match input {
+            Input::Entry(entry) => Message::Entry(entry.to_vec()),
+            other => Message::Other(rmp_serde::to_vec(&other).expect("bytes")),
+        });
+    }
+    (header, messages)
+}
+
+/// All transitions, half-open connections and findings, as JSON.
+fn shown(header: &Header, messages: &[Message]) -> String {
+    let all = messages.iter().map(|message| match message {
+        Message::Entry(entry) => rmp_serde::to_vec(&Input::Entry(entry)).expect("bytes"),
+        Message::Other(bytes) => bytes.clone(),
+    });
+    let capture = write_all(header, all);
+    let settings = Settings {
+        infer: true,
+        samples: true,
+        half_open: Some(HalfOpenBy::Events),
+        format: Format::Json,
+        ..Settings::default()
+    };
+    let sink = |header: &Header| {
+        let style = Style {
+            format: Format::Json,
+            view: View::Transitions,
+            time: TimeColumn::Millis,
+            colour: false,
+            clock: header.clock,
+            zone: jiff::tz::TimeZone::UTC,
+            start_ns: header.start_ns,
+        };
+        tell_findings(crate::sink::sink(&style), crate::detect::Options::default())
+    };
+    let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
+    let mut out = Vec::new();
+    let replayed = replay(reader, &settings, sink, &mut out).expect("memory");
+    assert_eq!(replayed.damage, None);
+    String::from_utf8(out).expect("JSON")
+}
+
+/// The records of a release as other entries: each CPU's in its own order, but the CPUs and the ends of their bundles
+/// otherwise.
+fn mixed(messages: &[Message], mut choose: impl FnMut(usize) -> usize) -> Vec<Message> {
+    let mut out = Vec::new();
+    let mut entries: Vec<Vec<Vec<u8>>> = Vec::new();
+    for message in messages {
+        match message {
+            Message::Entry(entry) => entries.push(records(entry).map(<[u8]>::to_vec).collect()),
+            Message::Other(_) => {
+                while !entries.is_empty() {
+                    let entry = entries.swap_remove(choose(entries.len()));
+                    let cut = choose(entry.len() + 1);
+                    let parts = [&entry[..cut], &entry[cut..]];
+                    out.extend(
+                        parts
+                            .iter()
+                            .filter(|part| !part.is_empty())
+                            .map(|part| Message::Entry(part.concat())),
+                    );
+                }
+                out.push(message.clone());
+            }
+        }
+    }
+    out
+}
+
+/// Entries may come in any order, and in bundles of any size.
+#[test]
+fn order_and_chunks_change_nothing() {
+    for path in scenarios() {
+        let (header, messages) = load(&path);
+        let before = shown(&header, &messages);
+        let mut runner = proptest::test_runner::TestRunner::deterministic();
+        for _ in 0..3 {
+            let seed = any::<u64>().new_tree(&mut runner).expect("a number").current();
+            let mut state = seed | 1;
+            let choose = |count: usize| {
+                // xorshift64
+                state ^= state << 13;
+                state ^= state >> 7;
+                state ^= state << 17;
+                usize::try_from(state).unwrap_or(usize::MAX) % count.max(1)
+            };
+            let after = shown(&header, &mixed(&messages, choose));
+            assert!(before == after, "{} with seed {seed}", path.display());
+        }
+    }
+}
+
+/// A capture that ends anywhere is replayed up to there.
+#[test]
+fn every_beginning_replays() {
+    let (header, messages) = load(&scenarios()[0]);
+    let whole = shown(&header, &messages);
+    let transitions = |text: &str| text.lines().filter(|line| line.contains("\"transition\"")).count();
+    let mut before = 0;
+    for share in 1..8 {
+        let part = &messages[..messages.len() * share / 8];
+        let bytes = write_all(
+            &header,
+            part.iter().map(|message| match message {
+                Message::Entry(entry) => rmp_serde::to_vec(&Input::Entry(entry)).expect("bytes"),
+                Message::Other(bytes) => bytes.clone(),
+            }),
+        );
+        let reader = Reader::new(&bytes[..], Path::new("memory")).expect("a capture");
+        let style = |header: &Header| crate::sink::sink(&super::super::style(&json(), header));
+        let mut out = Vec::new();
+        let replayed = replay(reader, &json(), style, &mut out).expect("memory");
+        assert_eq!(replayed.damage, Some(Damage::NoEnd));
+        let now = transitions(&String::from_utf8(out).expect("JSON"));
+        assert!(now >= before && now <= transitions(&whole));
+        before = now;
+    }
+    assert!(before > 0);
+}
+
+fn json() -> Settings {
+    Settings { format: Format::Json, infer: true, ..Settings::default() }
+}

@@ -1,0 +1,86 @@
+//! Captures of the fault lab with what is to be found in them: a detector or a case is added without root. Each
+//! `NAME.capture` is what `cargo xtask lab NAME --record DIRECTORY` has recorded of a fault, or of what looks like one,
+//! and `NAME.json` beside it what `tcptrace diagnose --from` says.
+
+use std::{collections::HashSet, fs, path::PathBuf, process::Command};
+
+use serde::Deserialize;
+use tcptrace::detect::REGISTRY;
+
+/// What is to be found.
+#[derive(Deserialize)]
+struct Scenario {
+    /// Of `tcptrace diagnose`.
+    arguments: Vec<String>,
+    /// For its `--config`.
+    config: String,
+    verdict: String,
+    findings: Vec<Finding>,
+}
+
+/// What matters of a finding.
+#[derive(Debug, Deserialize, PartialEq, Eq)]
+struct Finding {
+    id: String,
+    severity: String,
+    summary: String,
+}
+
+/// What `tcptrace diagnose -o json` says.
+#[derive(Debug, Deserialize)]
+struct Report {
+    verdict: String,
+    findings: Vec<Finding>,
+}
+
+fn scenarios() -> Vec<(PathBuf, Scenario)> {
+    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
+    let files = fs::read_dir(directory).expect("scenarios").map(|file| file.expect("a file").path());
+    let captures = files.filter(|path| path.extension().is_some_and(|extension| extension == "capture"));
+    let read = |capture: PathBuf| {
+        let path = capture.with_extension("json");
+        let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let scenario =
+            serde_json::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        (capture, scenario)
+    };
+    captures.map(read).collect()
+}
+
+#[test]
+fn captures_replay_to_the_same_verdict() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let config = directory.path().join("thresholds.toml");
+    for (capture, scenario) in scenarios() {
+        fs::write(&config, &scenario.config).expect("a file");
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
+        command.args(["diagnose", "-o", "json", "--from"]).arg(&capture).arg("--config").arg(&config);
+        let output = command.args(&scenario.arguments).output().expect("it runs");
+        let name = capture.display();
+        let report: Report = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|error| panic!("{name}: {error}; {}", String::from_utf8_lossy(&output.stderr)));
+        assert_eq!(report.verdict, scenario.verdict, "{name}: {report:#?}");
+        assert_eq!(report.findings, scenario.findings, "{name}");
+        let code = if report.verdict == "findings" { 3 } else { 0 };
+        assert_eq!(output.status.code(), Some(code), "{name}");
+    }
+}
+
+#[test]
+fn every_detector_has_a_fault_and_healthy_ones_stay_healthy() {
+    let scenarios = scenarios();
+    let found: HashSet<&str> = scenarios
+        .iter()
+        .flat_map(|(_, scenario)| &scenario.findings)
+        .filter(|finding| finding.severity != "info")
+        .map(|finding| finding.id.as_str())
+        .collect();
+    for id in REGISTRY.iter().flat_map(|entry| entry.ids) {
+        assert!(
+            found.contains(id),
+            "no scenario for {id}: make one by cargo xtask lab NAME --record DIRECTORY"
+        );
+    }
+    let healthy = scenarios.iter().filter(|(_, scenario)| scenario.verdict == "healthy").count();
+    assert!(healthy >= 10, "{healthy} healthy ones");
+}

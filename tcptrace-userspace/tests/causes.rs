@@ -359,21 +359,21 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     assert_eq!(confirmed(&[], 3), [], "the list is older than the socket");
 }
 
-fn wanted(filter: Filter) -> Wanted {
-    Wanted { filter, ..Wanted::default() }
+fn wanted(filter: &Filter) -> Wanted {
+    Wanted { filter: *filter, ..Wanted::default() }
 }
 
 #[test]
 fn filters_on_states_apply_to_what_is_inferred() {
     let filter = Filter { states: 1 << State::TIME_WAIT.0, ..Filter::NONE };
     let mut tracker =
-        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(filter), ..Options::default() });
+        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
     let mut hidden = last(DONE);
     hidden.verdict = tcptrace::event::Verdict::Hidden;
     assert_eq!(track(&mut tracker, [hidden]).len(), 1);
     let filter = Filter { new_states: 1 << State::CLOSE_WAIT.0, ..Filter::NONE };
     let mut tracker =
-        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(filter), ..Options::default() });
+        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
     assert_eq!(track(&mut tracker, [last(DONE)]).len(), 1);
 }
 

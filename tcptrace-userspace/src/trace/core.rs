@@ -8,8 +8,8 @@ use super::{
     account::Account,
     answers::Answers,
     half_open::Side,
-    input::{Checked, Ended, Input},
-    order::Order,
+    input::{Checked, Counted, Ended, Input},
+    order::{Added, Order},
     outgoing::Outgoing,
     stage::Stage,
 };
@@ -160,13 +160,14 @@ impl Core {
         self.stage.half_open.as_ref().map_or(0, Side::open)
     }
 
-    /// Whether as many records were taken as are known to have been put on the ring: transitions, signals, and those of
-    /// half-open connections.
-    pub(super) fn has_read(&self, [transitions, signals, half_open]: [u64; 3]) -> bool {
-        let account = &self.stage.out.account;
-        self.is_drained()
-            && (self.count_only || (account.read >= transitions && account.others >= signals))
-            && self.stage.half_open.as_ref().is_none_or(|side| side.has_read(half_open))
+    /// Whether there are as many records as are known to have been put on the ring.
+    pub(super) fn has_all(&self, counted: &Counted) -> bool {
+        let Added { transitions, signals, half_open } = self.order.added();
+        let counters = &counted.counters;
+        self.count_only
+            || (transitions >= counters.delivered
+                && signals >= counters.signals_delivered
+                && half_open >= counted.half_open.submitted())
     }
 
     fn check(&mut self, checked: &Checked) {

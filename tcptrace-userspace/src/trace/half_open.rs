@@ -108,11 +108,6 @@ impl Side {
         self.half_opens.gap(ktime_ns);
     }
 
-    /// Whether as many records were read as are known to have been put on the ring.
-    pub(super) fn has_read(&self, submitted: u64) -> bool {
-        self.count_only || self.account.read >= submitted
-    }
-
     /// Ends it: the account, as if the writer had written everything.
     pub(super) fn finish(&mut self, ended: &Ended, out: &mut Outgoing) -> Summary {
         let (counters, missed_runs) = (ended.counted.half_open, ended.half_open_missed);

@@ -76,18 +76,23 @@ impl Log {
         }
     }
 
-    /// Goes on in another file when it is time. That one has to be understood without those before it: whether it now
-    /// lacks a list of all sockets.
-    pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut Answers) -> bool {
-        let Some(recording) = self.0.as_mut().filter(|recording| recording.recorder.is_full()) else {
-            return false;
-        };
+    /// Whether it is time for another file.
+    pub(super) fn is_full(&self) -> bool {
+        self.0.as_ref().is_some_and(|recording| recording.recorder.is_full())
+    }
+
+    /// Goes on in another file, which has to be understood without those before it. This one has every record that was
+    /// counted.
+    pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut Answers) {
+        let Some(recording) = &mut self.0 else { return };
+        for news in answers.news() {
+            recording.recorder.put(&news);
+        }
         answers.forget_recorded();
-        // What was put on the ring by now is partly in this file and partly in the next one.
         let ended = Ended {
             end_ns: checked.now_ns,
             counted: counted.clone(),
-            submitted: None,
+            submitted: Some(counted.counters.delivered),
             missed_runs: Some(checked.lost.missed_runs),
             missed_signals: checked.lost.others - counted.counters.signals_lost,
             half_open_missed: checked.half_open.1,
@@ -99,7 +104,6 @@ impl Log {
             Before { counted: counted.clone(), lost: checked.lost, half_open: checked.half_open };
         recording.recorder.rotate(&recording.header);
         recording.lacks_list = true;
-        true
     }
 
     /// Whether a list of this kind is the first one of its file.

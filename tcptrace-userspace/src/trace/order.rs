@@ -1,6 +1,6 @@
 //! Records in the order of their time. Each CPU sends its own in bundles, so they leave the ring in runs.
 
-use crate::decode::{ktime_ns, records};
+use crate::decode::{is_half_open, is_signal, ktime_ns, records};
 
 /// Records between the ring and the tracker, as bytes. No more of them than the ring holds are added at a time.
 #[derive(Default)]
@@ -11,6 +11,18 @@ pub(super) struct Order {
     taken: usize,
     /// Of `places`: in order, and not to be preceded by anything that is still to come.
     ready: usize,
+    added: Added,
+}
+
+/// How many records were added in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Added {
+    /// Transitions, and what is not understood.
+    pub(super) transitions: u64,
+    /// Signals.
+    pub(super) signals: u64,
+    /// Of half-open connections.
+    pub(super) half_open: u64,
 }
 
 /// Where in the bytes a record is.
@@ -29,7 +41,18 @@ impl Order {
         for record in records(entry) {
             self.places.push(Place { ktime_ns: ktime_ns(record), start, len: record.len() });
             start += record.len();
+            let added = &mut self.added;
+            *match (is_signal(record), is_half_open(record)) {
+                (true, _) => &mut added.signals,
+                (_, true) => &mut added.half_open,
+                _ => &mut added.transitions,
+            } += 1;
         }
+    }
+
+    /// How many records were added in all.
+    pub(super) fn added(&self) -> Added {
+        self.added
     }
 
     /// Makes every record up to this time ready: nothing older is still to come.

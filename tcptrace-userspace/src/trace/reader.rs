@@ -41,6 +41,9 @@ pub(super) enum Step {
 /// time, interruptions included. Half of the time between two looks at the ring, so that nobody sees it.
 const SETTLING_NS: u64 = 10_000_000;
 
+/// How often to look for a moment to rotate captures at.
+const ROTATE_TRIES: u32 = 100;
+
 pub(super) struct Reader {
     tracer: Tracer,
     core: Core,
@@ -189,10 +192,8 @@ impl Reader {
         let counted = self.counted()?;
         let checked = self.checked(&counted);
         self.log.counted(&counted);
-        if self.log.rotate(&counted, &checked, self.core.answers())
-            && let Some(lists) = &mut self.beside.lists
-        {
-            lists.hurry();
+        if self.log.is_full() {
+            self.rotate()?;
         }
         self.feed(Input::Checked(checked));
         while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
@@ -200,6 +201,24 @@ impl Reader {
         }
         self.compare();
         self.poll();
+        Ok(())
+    }
+
+    /// Goes on in another file, at a moment when this one has every record that was counted. With very many it does not
+    /// come; then there is another try at the next check.
+    fn rotate(&mut self) -> Result<(), Error> {
+        for _ in 0..ROTATE_TRIES {
+            self.gather();
+            let counted = self.counted()?;
+            if self.core.has_all(&counted) && self.log.has_room() {
+                let checked = self.checked(&counted);
+                self.log.rotate(&counted, &checked, self.core.answers());
+                if let Some(lists) = &mut self.beside.lists {
+                    lists.hurry();
+                }
+                return Ok(());
+            }
+        }
         Ok(())
     }
 
@@ -281,9 +300,7 @@ impl Reader {
             self.log.check()?;
             let gone = self.core.out().is_full() && self.offer() == Offer::Gone;
             let counted = self.counted()?;
-            let Counted { counters, half_open } = &counted;
-            let submitted = [counters.delivered, counters.signals_delivered, half_open.submitted()];
-            let complete = self.core.has_read(submitted);
+            let complete = self.core.is_drained() && self.core.has_all(&counted);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counted);
             }

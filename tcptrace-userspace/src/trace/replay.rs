@@ -61,10 +61,8 @@ pub(super) fn replay<R: Read>(
                 break None;
             }
         };
-        if last.ended.is_none() {
-            core.release(u64::MAX);
-            to.drain(&mut core)?;
-        }
+        core.release(u64::MAX);
+        to.drain(&mut core)?;
         Ok(damage)
     });
     let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);

@@ -1,6 +1,6 @@
 //! Captures: all that a trace depends on, in a file, so that it can be replayed anywhere.
 //!
-//! A file is a [`MAGIC`], a version, and frames; the first one holds the [`Header`], the others inputs of a trace
+//! A file is a [`MAGIC`], a version, and frames; the first one holds the header, the others inputs of a trace
 //! (`trace/input.rs`). Each frame is compressed and has a checksum, so that a recorder that is killed loses no more than
 //! the frame that it was at, and damage is noticed. `docs/captures.md` tells the form byte by byte.
 
@@ -22,7 +22,7 @@ pub(crate) use recorder::{Recorder, Room};
 /// The first bytes of a capture.
 pub const MAGIC: [u8; 8] = *b"tcptrace";
 
-/// The form of what follows. A change that older versions cannot read makes a new one.
+/// The form of what follows. Every change makes a new one; those before can be read, by defaults for what they lack.
 pub const VERSION: u16 = 1;
 
 /// The bytes of a capture with this header and these inputs.
@@ -64,7 +64,7 @@ pub enum Error {
     /// It begins with something else.
     #[error("{0} is not a capture of tcptrace; `tcptrace record -w FILE` makes one")]
     NoCapture(PathBuf),
-    /// It was made by a version that this one does not understand.
+    /// It was made by a later version.
     #[error(
         "{path} has version {version} of the form of captures; this tcptrace reads version {VERSION}, a newer one may read it"
     )]

@@ -46,7 +46,7 @@ impl<R: Read> Reader<R> {
             return Err(Error::NoCapture(path()));
         }
         let version = u16::from_le_bytes([first[MAGIC.len()], first[MAGIC.len() + 1]]);
-        if version != VERSION {
+        if version == 0 || version > VERSION {
             return Err(Error::Version { path: path(), version });
         }
         let (mut at, mut raw) = (first.len() as u64, Vec::new());

@@ -3,6 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
+    path::Path,
     process::{Command, Stdio},
     time::Duration,
 };
@@ -13,7 +14,12 @@ const LIMIT: Duration = Duration::from_secs(10);
 
 /// Starts `program` (`env!("CARGO_BIN_EXE_actor")`) and waits until it has its socket; returns its local end, too.
 pub fn start(program: &'static str, what: &str, address: SocketAddr) -> (Running, SocketAddr) {
-    let mut command = Command::new(helper(program));
+    start_program(&helper(program), what, address)
+}
+
+/// The same with the program at this path.
+pub fn start_program(program: &Path, what: &str, address: SocketAddr) -> (Running, SocketAddr) {
+    let mut command = Command::new(program);
     command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut actor = Running::spawn(&mut command);
     actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");

@@ -1,6 +1,6 @@
 //! What sockets do, where several tests look at it: each from its sockets' beginning to their end.
 
-use std::net::Shutdown;
+use std::{io::Read as _, net::Shutdown};
 
 use nix::errno::Errno;
 use socket2::Socket;
@@ -27,6 +27,15 @@ pub fn listen_twice(ports: Ports) -> [Socket; 2] {
     let error = both[1].listen(16).expect_err("somebody listens there");
     assert_eq!(error.raw_os_error(), Some(Errno::EADDRINUSE as i32));
     both
+}
+
+/// A question of a hundred bytes, and an answer of a thousand.
+pub fn exchange(client: &Socket, server: &Socket) {
+    let mut bytes = [0; 1_000];
+    client.send(&bytes[..100]).expect("send");
+    (&mut &*server).read_exact(&mut bytes[..100]).expect("the question");
+    server.send(&bytes).expect("send");
+    (&mut &*client).read_exact(&mut bytes).expect("the answer");
 }
 
 /// The client closes with `SO_LINGER` 0.

@@ -125,9 +125,14 @@ pub fn pair(listener: &Socket, address: SocketAddr) -> (Socket, Socket) {
 
 /// Waits until a connection can be accepted: that of a client is established earlier than this side's.
 pub fn wait_for_child(listener: &Socket) {
+    assert!(has_child(listener, LIMIT), "no connection has come");
+}
+
+/// Whether a connection can be accepted within this time.
+pub fn has_child(listener: &Socket, limit: Duration) -> bool {
     let mut fds = [PollFd::new(listener, PollFlags::IN)];
-    poll(&mut fds, Some(&Timespec { tv_sec: 10, tv_nsec: 0 })).expect("poll");
-    assert!(fds[0].revents().contains(PollFlags::IN), "no connection has come");
+    poll(&mut fds, Some(&Timespec::try_from(limit).expect("a short time"))).expect("poll");
+    fds[0].revents().contains(PollFlags::IN)
 }
 
 /// Waits until this namespace has an IPv4 connection to the local port that is established, seen from its listener.

@@ -78,8 +78,7 @@ pub struct TraceArgs {
     /// Print no transitions, only count them
     #[arg(short, long, conflicts_with_all = ["from", "write"])]
     pub quiet: bool,
-    /// Tell what is found to be wrong among the transitions, as `diagnose` does at its end. A SYN flood shows only with
-    /// --half-open
+    /// Tell what is found to be wrong among the transitions, as `diagnose` does at its end
     #[arg(long, conflicts_with = "quiet")]
     pub findings: bool,
     /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
@@ -188,10 +187,11 @@ impl TraceArgs {
         let mut settings = self.stream.settings()?;
         settings.bpf.count_only = self.quiet;
         settings.infer = !self.no_inferred;
-        settings.half_open = self.half_open;
+        // Findings rest on them, whether they are shown or not.
+        settings.half_open = self.half_open.or(self.findings.then_some(HalfOpenBy::Events));
         settings.samples = self.findings;
         settings.looks = self.findings.then_some(PERIOD);
-        settings.bpf.half_open = self.half_open == Some(HalfOpenBy::Events);
+        settings.bpf.half_open = settings.half_open == Some(HalfOpenBy::Events);
         settings.bpf.filter.states = state_bits(&self.state);
         settings.bpf.filter.old_states = state_bits(&self.from_state);
         settings.bpf.filter.new_states = state_bits(&self.to_state);

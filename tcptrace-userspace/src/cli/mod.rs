@@ -51,7 +51,7 @@ pub fn main() -> ExitCode {
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
         Some(Command::Life(life_args)) => {
-            run(life_args.settings(), life_args.stream.from.as_deref(), None, false)
+            run(life_args.settings(), life_args.stream.from.as_deref(), None, None)
         }
         Some(Command::Record(record_args)) => record(&record_args),
         Some(Command::Diagnose(diagnose_args)) => diagnose::run(&diagnose_args),
@@ -69,15 +69,21 @@ pub fn main() -> ExitCode {
 }
 
 fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
-    run(args.settings(), args.stream.from.as_deref(), args.note(), args.findings)
+    run(
+        args.settings(),
+        args.stream.from.as_deref(),
+        args.note(),
+        args.findings.then_some(args.half_open.is_some()),
+    )
 }
 
-/// Traces, or replays the capture `from`; `note` is for the user's eyes before that.
+/// Traces, or replays the capture `from`; `note` is for the user's eyes before that. `findings`: tell them, and whether
+/// half-open connections are shown beside them.
 fn run(
     settings: anyhow::Result<trace::Settings>,
     from: Option<&Path>,
     note: Option<&str>,
-    findings: bool,
+    findings: Option<bool>,
 ) -> anyhow::Result<u8> {
     let settings = match settings {
         Ok(settings) => settings,
@@ -89,7 +95,10 @@ fn run(
     if settings.bpf.verbose {
         logger::install();
     }
-    let wrap = |sink| if findings { tell_findings(sink, detect::Options::default()) } else { sink };
+    let wrap = |sink| match findings {
+        Some(half_open) => tell_findings(sink, detect::Options::default(), half_open),
+        None => sink,
+    };
     let outcome = match from {
         Some(file) => trace::rerun(file, &settings, wrap)?,
         None => trace::run(&settings, wrap)?,

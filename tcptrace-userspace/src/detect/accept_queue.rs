@@ -57,7 +57,7 @@ impl AcceptQueue {
         let turned_away = self.growth.of(netns, OVERFLOWS);
         let drops = listener.drops.1.saturating_sub(listener.drops.0);
         let fill = share(u64::from(listener.longest), u64::from(listener.backlog.max(1)));
-        let overflows = listener.full > 0 && turned_away >= self.thresholds.overflows;
+        let overflows = listener.full > 0 && turned_away.by() >= self.thresholds.overflows;
         if !overflows && fill < self.thresholds.fill {
             return None;
         }
@@ -66,7 +66,7 @@ impl AcceptQueue {
             format!(
                 "{program} does not accept fast enough on {address}: its queue of {} was full, clients turned away {}",
                 listener.backlog,
-                many(turned_away, "time"),
+                many(turned_away.by(), "time"),
             )
         } else {
             format!(

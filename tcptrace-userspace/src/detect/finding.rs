@@ -112,6 +112,8 @@ pub struct Finding {
     pub next_steps: Vec<Step>,
     /// What it looks like and was told from.
     pub look_alikes: Vec<String>,
+    /// What could not be seen of that on which it rests, so that there may be more.
+    pub not_seen: Vec<String>,
 }
 
 impl Finding {
@@ -128,6 +130,7 @@ impl Finding {
             peers: Vec::new(),
             next_steps: Vec::new(),
             look_alikes: Vec::new(),
+            not_seen: Vec::new(),
         }
     }
 

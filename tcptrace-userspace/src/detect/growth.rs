@@ -1,6 +1,6 @@
 //! By how much a namespace's counters grow while one watches.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, ops::Add};
 
 use super::Sample;
 
@@ -18,9 +18,40 @@ impl Growth {
         }
     }
 
-    /// By how much it has grown; 0 where it is not known.
-    pub(super) fn of(&self, netns: Option<u32>, name: &'static str) -> u64 {
-        self.0.get(&(netns, name)).map_or(0, |(first, last)| last.saturating_sub(*first))
+    /// How it has grown; not at all where it is not known.
+    pub(super) fn of(&self, netns: Option<u32>, name: &'static str) -> Grown {
+        let (before, after) = self.0.get(&(netns, name)).copied().unwrap_or_default();
+        Grown { before, after }
+    }
+}
+
+/// A counter at the first look and at the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grown {
+    before: u64,
+    after: u64,
+}
+
+impl Grown {
+    /// By how much.
+    pub(super) fn by(self) -> u64 {
+        self.after.saturating_sub(self.before)
+    }
+}
+
+/// Of two counters together.
+impl Add for Grown {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { before: self.before + other.before, after: self.after + other.after }
+    }
+}
+
+/// `32 (from 10 to 42)`.
+impl fmt::Display for Grown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (from {} to {})", self.by(), self.before, self.after)
     }
 }
 
@@ -40,7 +71,10 @@ mod tests {
         for count in [None, Some(40), Some(42), None] {
             growth.note(&sample(count), "ListenDrops");
         }
-        assert_eq!(growth.of(Some(7), "ListenDrops"), 2);
-        assert_eq!((growth.of(Some(7), "SyncookiesSent"), growth.of(None, "ListenDrops")), (0, 0));
+        let drops = growth.of(Some(7), "ListenDrops");
+        assert_eq!((drops.by(), drops.to_string()), (2, "2 (from 40 to 42)".to_owned()));
+        assert_eq!((drops + drops).to_string(), "4 (from 80 to 84)");
+        let unknown = [growth.of(Some(7), "SyncookiesSent"), growth.of(None, "ListenDrops")];
+        assert_eq!(unknown, [Grown::default(); 2]);
     }
 }

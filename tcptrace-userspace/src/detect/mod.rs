@@ -31,7 +31,7 @@ pub use detectors::{Detectors, Options};
 pub use finding::{Confidence, Evidence, Finding, Level, Peer, Severity, Step};
 pub use limits::Limits;
 pub use listeners::Expected;
-pub use registry::{Entry, REGISTRY};
+pub use registry::{Entry, REGISTRY, Source, rests_on};
 pub use sample::{NamespaceSample, Sample, Seen};
 pub use thresholds::Thresholds;
 pub use who::Who;

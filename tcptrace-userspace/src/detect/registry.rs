@@ -6,31 +6,58 @@ use super::{
     syn_flood::SynFlood, time_wait::TimeWait,
 };
 
+/// What a detector is shown. Each may be incomplete, and then its findings are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Transitions.
+    Transitions,
+    /// Half-open connections.
+    HalfOpen,
+    /// Looks at all sockets, with counters and settings.
+    Looks,
+}
+
 /// A detector.
 pub struct Entry {
     /// The kinds of findings that it makes.
     pub ids: &'static [&'static str],
+    /// What these rest on.
+    pub rests_on: &'static [Source],
     pub(super) make: fn(&Options) -> Box<dyn Detector>,
 }
 
-const fn entry(ids: &'static [&'static str], make: fn(&Options) -> Box<dyn Detector>) -> Entry {
-    Entry { ids, make }
+const fn entry(
+    ids: &'static [&'static str],
+    rests_on: &'static [Source],
+    make: fn(&Options) -> Box<dyn Detector>,
+) -> Entry {
+    Entry { ids, rests_on, make }
 }
+
+/// What a kind of finding rests on.
+pub fn rests_on(id: &str) -> &'static [Source] {
+    REGISTRY.iter().find(|entry| entry.ids.contains(&id)).map_or(&[], |entry| entry.rests_on)
+}
+
+const TRANSITIONS: &[Source] = &[Source::Transitions];
+const LOOKS: &[Source] = &[Source::Looks];
+const BOTH: &[Source] = &[Source::Transitions, Source::Looks];
+const HALF_OPEN: &[Source] = &[Source::HalfOpen, Source::Looks];
 
 /// Every detector, once.
 pub const REGISTRY: [Entry; 10] = [
-    entry(&["syn-flood"], |options| Box::new(SynFlood::new(options))),
-    entry(&["accept-queue-overflow"], |options| Box::new(AcceptQueue::new(options))),
-    entry(&["unreachable-destination", "connection-refused", "outbound-scan"], |options| {
+    entry(&["syn-flood"], HALF_OPEN, |options| Box::new(SynFlood::new(options))),
+    entry(&["accept-queue-overflow"], LOOKS, |options| Box::new(AcceptQueue::new(options))),
+    entry(&["unreachable-destination", "connection-refused", "outbound-scan"], BOTH, |options| {
         Box::new(Connects::new(options))
     }),
-    entry(&["phantom-established"], |options| Box::new(Phantom::new(options))),
-    entry(&["close-wait-leak"], |options| Box::new(CloseWait::new(options))),
-    entry(&["fin-wait1-stuck", "fin-wait2-stuck", "last-ack-stuck", "closing-pileup"], |options| {
+    entry(&["phantom-established"], LOOKS, |options| Box::new(Phantom::new(options))),
+    entry(&["close-wait-leak"], LOOKS, |options| Box::new(CloseWait::new(options))),
+    entry(&["fin-wait1-stuck", "fin-wait2-stuck", "last-ack-stuck", "closing-pileup"], LOOKS, |options| {
         Box::new(Stuck::new(options))
     }),
-    entry(&["time-wait-exhaustion"], |options| Box::new(TimeWait::new(options))),
-    entry(&["address-in-use"], |_| Box::new(AddressInUse::default())),
-    entry(&["unexpected-listener"], |options| Box::new(Listeners::new(options))),
-    entry(&["reset-storm"], |options| Box::new(Resets::new(options))),
+    entry(&["time-wait-exhaustion"], BOTH, |options| Box::new(TimeWait::new(options))),
+    entry(&["address-in-use"], BOTH, |_| Box::new(AddressInUse::default())),
+    entry(&["unexpected-listener"], LOOKS, |options| Box::new(Listeners::new(options))),
+    entry(&["reset-storm"], TRANSITIONS, |options| Box::new(Resets::new(options))),
 ];

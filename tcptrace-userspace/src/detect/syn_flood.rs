@@ -69,7 +69,7 @@ impl SynFlood {
         }
         let [cookies, full_cookies, full_drops, drops] = COUNTERS.map(|name| self.growth.of(netns, name));
         let turned_away = full_drops + drops;
-        let severity = if turned_away + cookies > 0 { Severity::Critical } else { Severity::Warning };
+        let severity = if (turned_away + cookies).by() > 0 { Severity::Critical } else { Severity::Warning };
         let address = SocketAddr::new(laddr, lport);
         let summary = format!(
             "{} from {} pile up on {address}, and {} of {} were never completed",

@@ -94,7 +94,7 @@ impl TimeWait {
     fn of_buckets(&self, netns: Option<u32>, waiting: u64) -> Option<Finding> {
         let limit = self.limits.get(&netns)?.max_tw_buckets;
         let ended_early = self.growth.of(netns, OVERFLOWS);
-        if ended_early == 0 && share(waiting, limit) < self.thresholds.buckets {
+        if ended_early.by() == 0 && share(waiting, limit) < self.thresholds.buckets {
             return None;
         }
         let summary = format!("{waiting} sockets are in TIME_WAIT, of {limit} that the host allows");

@@ -12,14 +12,16 @@ use crate::{
 /// From one look at the host to the next.
 pub const PERIOD: Duration = Duration::from_secs(5);
 
-/// Puts the detectors before a sink: each finding is told once, when a look at the host first shows it.
-pub fn tell_findings(sink: Box<dyn Sink>, options: Options) -> Box<dyn Sink> {
-    Box::new(Teller { watched: Watched::new(options), told: HashSet::new(), sink })
+/// Puts the detectors before a sink: each finding is told once, when a look at the host first shows it. `half_open`: the
+/// sink is to have half-open connections as well, not only the detectors.
+pub fn tell_findings(sink: Box<dyn Sink>, options: Options, half_open: bool) -> Box<dyn Sink> {
+    Box::new(Teller { watched: Watched::new(options), told: HashSet::new(), half_open, sink })
 }
 
 struct Teller {
     watched: Watched,
     told: HashSet<String>,
+    half_open: bool,
     sink: Box<dyn Sink>,
 }
 
@@ -36,6 +38,9 @@ impl Sink for Teller {
                 self.sink.write(&Record::Finding(Box::new(found)), out)?;
             }
         }
-        self.sink.write(record, out)
+        match record {
+            Record::HalfOpen(_) if !self.half_open => Ok(()),
+            record => self.sink.write(record, out),
+        }
     }
 }

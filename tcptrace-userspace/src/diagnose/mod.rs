@@ -89,8 +89,11 @@ fn report(
     header: &Header,
     damage: Option<&Damage>,
 ) -> Report {
-    let (findings, looks) = shared.with(|watched| (watched.detectors.findings(), watched.looks.clone()));
+    let (mut findings, looks) = shared.with(|watched| (watched.detectors.findings(), watched.looks.clone()));
     let sight = Sight::of(summary, header, &looks, damage);
+    for finding in &mut findings {
+        finding.not_seen = sight.missing_of(detect::rests_on(finding.id));
+    }
     let begun_ns = summary.ktime_ns.saturating_sub(summary.elapsed_ns);
     Report {
         host: header.host.clone(),

@@ -6,7 +6,7 @@ use super::watch::Looks;
 use crate::{
     bpf::HalfOpenHooks,
     capture::{Damage, Header},
-    detect::{Finding, Severity},
+    detect::{Finding, Severity, Source},
     record::Summary,
 };
 
@@ -19,6 +19,9 @@ pub struct Sight {
     pub lost: u64,
     /// What could not be seen, in words.
     pub missing: Vec<String>,
+    /// What is missing of each source, losses included.
+    #[serde(skip)]
+    of_source: Vec<(Source, String)>,
 }
 
 impl Sight {
@@ -27,40 +30,73 @@ impl Sight {
         sight.hooks.push(format!("sock:inet_sock_set_state by {}", header.hook));
         match &header.half_open {
             Some(hooks) => sight.half_open(hooks),
-            None if header.polled => sight.missing.push("SYNs, except by polls".to_owned()),
-            None => sight.missing.push("half-open connections".to_owned()),
+            None if header.polled => sight.lacks(&[Source::HalfOpen], "SYNs, except by polls".to_owned()),
+            None => sight.lacks(&[Source::HalfOpen], "half-open connections".to_owned()),
         }
-        sight.lost = summary.lost.total();
+        sight.loses(Source::Transitions, summary.lost.total(), "transitions and signals were lost");
         if let Some(half_open) = &summary.half_open {
-            sight.lost += half_open.lost.total();
-            sight
-                .missing
-                .extend(half_open.unpolled.iter().map(|why| format!("half-open connections of {why}")));
+            sight.loses(
+                Source::HalfOpen,
+                half_open.lost.total(),
+                "records of half-open connections were lost",
+            );
+            if let Some(why) = &half_open.unpolled {
+                sight.lacks(&[Source::HalfOpen], format!("half-open connections of {why}"));
+            }
         }
         if summary.evicted > 0 {
-            sight
-                .missing
-                .push(format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted));
+            let what = format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted);
+            sight.lacks(&[Source::Transitions], what);
         }
-        if looks.count == 0 {
-            sight.missing.push("the host's sockets".to_owned());
+        let looks_lack = (looks.count == 0).then(|| "the host's sockets".to_owned());
+        let failed = looks.failed.as_ref().map(|why| format!("the host's sockets ({why})"));
+        for what in [looks_lack, failed, looks.unseen.clone()].into_iter().flatten() {
+            sight.lacks(&[Source::Looks], what);
         }
-        sight.missing.extend(looks.failed.iter().map(|why| format!("the host's sockets ({why})")));
-        sight.missing.extend(looks.unseen.clone());
-        sight.missing.extend(damage.map(|damage| format!("the rest of the capture ({damage})")));
+        if let Some(damage) = damage {
+            let all = [Source::Transitions, Source::HalfOpen, Source::Looks];
+            sight.lacks(&all, format!("the rest of the capture ({damage})"));
+        }
         sight
     }
 
     fn half_open(&mut self, hooks: &HalfOpenHooks) {
-        match &hooks.syns {
-            Ok(syns) if syns.whole_host => self.hooks.push("SYNs by sock_ops".to_owned()),
-            Ok(_) => self.missing.push("SYNs to other cgroups, except by polls".to_owned()),
-            Err(why) => self.missing.push(format!("SYNs, except by polls ({why})")),
+        let lacks = match &hooks.syns {
+            Ok(syns) if syns.whole_host => None,
+            Ok(_) => Some("SYNs to other cgroups, except by polls".to_owned()),
+            Err(why) => Some(format!("SYNs, except by polls ({why})")),
+        };
+        match lacks {
+            None => self.hooks.push("SYNs by sock_ops".to_owned()),
+            Some(what) => self.lacks(&[Source::HalfOpen], what),
         }
         match &hooks.retransmits {
             Ok(()) => self.hooks.push("tcp:tcp_retransmit_synack".to_owned()),
-            Err(why) => self.missing.push(format!("SYN-ACKs that are sent again ({why})")),
+            Err(why) => self.lacks(&[Source::HalfOpen], format!("SYN-ACKs that are sent again ({why})")),
         }
+    }
+
+    fn lacks(&mut self, sources: &[Source], what: String) {
+        self.of_source.extend(sources.iter().map(|source| (*source, what.clone())));
+        self.missing.push(what);
+    }
+
+    fn loses(&mut self, source: Source, count: u64, what: &str) {
+        if count > 0 {
+            self.lost += count;
+            self.of_source.push((source, format!("{count} {what}")));
+        }
+    }
+
+    /// What could not be seen of any of these.
+    pub(super) fn missing_of(&self, sources: &[Source]) -> Vec<String> {
+        let mut missing = Vec::new();
+        for (_, what) in self.of_source.iter().filter(|(source, _)| sources.contains(source)) {
+            if !missing.contains(what) {
+                missing.push(what.clone());
+            }
+        }
+        missing
     }
 
     /// Whether everything was seen.
@@ -121,5 +157,17 @@ mod tests {
         assert_eq!(verdict(&finding(Severity::Info), &blind), Verdict::Insufficient);
         assert_eq!(verdict(&finding(Severity::Info), &all), Verdict::Healthy);
         assert_eq!(verdict(&finding(Severity::Critical), &lost), Verdict::Findings);
+    }
+
+    /// A finding says what it lacks, and not what others do.
+    #[test]
+    fn each_source_has_its_own() {
+        let mut sight = Sight::default();
+        sight.loses(Source::Transitions, 7, "transitions and signals were lost");
+        sight.loses(Source::HalfOpen, 0, "records of half-open connections were lost");
+        sight.lacks(&[Source::HalfOpen, Source::Looks], "the rest of the capture".to_owned());
+        assert_eq!((sight.lost, sight.missing.len()), (7, 1));
+        assert_eq!(sight.missing_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
+        assert_eq!(sight.missing_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
     }
 }

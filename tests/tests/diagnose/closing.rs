@@ -1,12 +1,18 @@
 //! Connections that do not end, or end badly.
 
-use std::{net::Shutdown, thread::sleep, time::Duration};
+use std::{
+    cell::RefCell,
+    net::{Shutdown, SocketAddr},
+    thread::{self, sleep},
+    time::Duration,
+};
 
 use socket2::{Socket, TcpKeepalive};
 use tcptrace_tests::{
     acts,
     net::{Family, abort, accept, connect, deafen, hear, listen, pair, read_end},
-    netns::sysctl,
+    netns::{Namespace, sysctl},
+    process::tool,
     world::Ports,
 };
 
@@ -180,6 +186,77 @@ fn clients_that_are_gone() {
     assert_eq!(evidence(finding, "silent, without keepalive"), MANY as u64, "{finding:#}");
     assert_eq!(finding["confidence"]["level"], "medium", "nothing proves it: {finding:#}");
     assert_owned_here(finding);
+}
+
+/// Hosts whose link goes down lose everything, and come back with the same address. Nobody tells the server.
+#[test]
+fn clients_behind_a_link_that_goes_down() {
+    let Some(lab) = Lab::new("clients_behind_a_link_that_goes_down") else { return };
+    let address = SocketAddr::from(([198, 51, 100, 1], lab.slot.port(0)));
+    let clients = || {
+        let namespace = Namespace::new(&lab.slot.ephemeral());
+        lab.namespace.join(&namespace);
+        namespace
+    };
+    let (before, accept_one) = (clients(), || {
+        lab.namespace.run(|| keep(|kept| vec![accept(&kept[0])]));
+    });
+    lab.namespace.run(move || keep(|_| vec![listen(address)]));
+    before.run(move || keep(|_| (0..MANY).map(|_| connect(address)).collect()));
+    (0..MANY).for_each(|_| accept_one());
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            sleep(Duration::from_secs(1));
+            lab.namespace.run(|| tool("ip", ["link", "set", "veth0", "down"]));
+            // Their FINs go nowhere, and with the host everything of them is gone.
+            drop(before);
+            lab.namespace.run(|| tool("ip", ["link", "delete", "veth0"]));
+            let after = clients();
+            after.run(move || keep(|_| vec![connect(address)]));
+            accept_one();
+            for _ in 0..25 {
+                after.run(|| KEPT.with_borrow(|kept| kept[0].send(b"I am back")).expect("send"));
+                sleep(Duration::from_millis(200));
+            }
+        });
+        let diagnosis = lab.watch(5, &[], || ());
+        let finding = diagnosis.one("phantom-established");
+        // The new one may have had the port of an old one, which then found out.
+        assert!(evidence(finding, "silent, without keepalive") >= MANY as u64 - 1, "{finding:#}");
+        assert_eq!(finding["severity"], "warning", "the client has come back: {finding:#}");
+        assert_eq!(finding["peers"][0]["address"], "198.51.100.2", "{finding:#}");
+        assert_owned_here(finding);
+    });
+}
+
+thread_local! {
+    /// What later jobs of the same namespace work with; they end with its thread.
+    static KEPT: RefCell<Vec<Socket>> = const { RefCell::new(Vec::new()) };
+}
+
+fn keep(more: impl FnOnce(&[Socket]) -> Vec<Socket>) {
+    KEPT.with_borrow_mut(|kept| {
+        let mut more = more(kept);
+        kept.append(&mut more);
+    });
+}
+
+/// A web server whose clients keep their connections and ask again and again.
+#[test]
+fn a_busy_server_with_keep_alive() {
+    let Some(lab) = Lab::new("a_busy_server_with_keep_alive") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        let (pairs, listener) = pairs(ports, 30);
+        for _ in 0..20 {
+            for (client, server) in &pairs {
+                acts::exchange(client, server);
+            }
+            sleep(Duration::from_millis(200));
+        }
+        (pairs, listener)
+    });
+    diagnosis.assert_healthy();
 }
 
 /// Connections as idle, of a server that would find out.

@@ -5,7 +5,8 @@ use std::{net::SocketAddr, thread::sleep, time::Duration};
 use nix::errno::Errno;
 use socket2::Socket;
 use tcptrace_tests::{
-    net::{Family, begin_connect, connect, connect_error, listen, pair, read_end, socket},
+    acts,
+    net::{Family, accept, begin_connect, connect, connect_error, has_child, listen, pair, read_end, socket},
     netns::sysctl,
     process::tool,
 };
@@ -80,6 +81,48 @@ fn a_service_that_restarts() {
             read_end(&server);
         }
         listener
+    });
+    diagnosis.assert_healthy();
+}
+
+/// A new program listens beside the old one, which serves what has come to it and goes; clients notice nothing.
+#[test]
+fn a_graceful_restart_under_load() {
+    const CLIENTS: usize = 60;
+    let Some(lab) = Lab::new("a_graceful_restart_under_load") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(6, &[], move || {
+        let address = ports.listen(Family::V4);
+        let program = || {
+            let listener = socket(address);
+            listener.set_reuse_port(true).expect("SO_REUSEPORT");
+            listener.bind(&address.into()).expect("bind");
+            listener.listen(128).expect("listen");
+            listener
+        };
+        let serve = |listener: &Socket, client: Socket| {
+            let server = accept(listener);
+            acts::exchange(&client, &server);
+            // Closing last, a client can have its port again.
+            drop(server);
+            read_end(&client);
+            sleep(Duration::from_millis(30));
+        };
+        let old = program();
+        for _ in 0..CLIENTS / 2 {
+            serve(&old, connect(address));
+        }
+        let new = program();
+        // While both listen the kernel chooses.
+        for _ in 0..20 {
+            let client = connect(address);
+            serve(if has_child(&old, Duration::from_millis(20)) { &old } else { &new }, client);
+        }
+        drop(old);
+        for _ in 0..CLIENTS / 2 {
+            serve(&new, connect(address));
+        }
+        new
     });
     diagnosis.assert_healthy();
 }

@@ -1,9 +1,10 @@
 //! Listeners that cannot keep up, cannot listen, or should not be there.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use tcptrace_tests::{
-    acts,
+    actor, acts,
+    machine::helper,
     net::{Family, begin_connect, connect, listen, pair, read_end, socket, wait_for_child},
     netns::sysctl,
     process::tool,
@@ -102,6 +103,25 @@ fn a_listener_that_nobody_expects() {
     let summary = finding["summary"].as_str().expect("text");
     assert!(summary.contains(&format!("192.0.2.1:{}", lab.slot.port(1))), "{summary}");
     assert_owned_here(finding);
+}
+
+/// Who removes the file of a program that goes on hides something, or has forgotten to restart it.
+#[test]
+fn a_listener_whose_program_is_gone() {
+    let Some(lab) = Lab::new("a_listener_whose_program_is_gone") else { return };
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("hidden");
+    fs::copy(helper(env!("CARGO_BIN_EXE_actor")), &program).expect("a copy");
+    let address = Family::V4.listen(lab.slot.port(0));
+    let diagnosis = lab.watch(3, &[], move || {
+        let (actor, _) = actor::start_program(&program, "listen", address);
+        fs::remove_file(&program).expect("it was there");
+        actor
+    });
+    let finding = diagnosis.one("unexpected-listener");
+    assert_eq!(finding["severity"], "warning", "{finding:#}");
+    let owner = &finding["owners"][0];
+    assert_eq!((&owner["comm"], &owner["exe_deleted"]), (&"hidden".into(), &true.into()), "{finding:#}");
 }
 
 /// Nothing but what is expected, in use.

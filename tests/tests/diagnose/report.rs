@@ -5,8 +5,10 @@ use std::{os::unix::fs::PermissionsExt, process::Command};
 use nix::errno::Errno;
 use tcptrace_tests::{
     machine::tcptrace,
-    net::{Family, connect_error},
-    process::output,
+    net::{Family, connect_error, listen},
+    netns::sysctl,
+    process::{output, tool},
+    syn,
     tracer::Tracer,
 };
 
@@ -64,6 +66,36 @@ fn findings_in_a_trace() {
         assert_eq!(report.code, Some(0), "{}", report.stderr);
         assert_eq!(report.stdout.matches(mark).count(), 1, "{}", report.stdout);
     }
+}
+
+/// A flood shows among transitions, whether half-open connections are shown themselves or not.
+#[test]
+fn a_flood_in_a_trace() {
+    let Some(lab) = Lab::new("a_flood_in_a_trace") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let listener = lab.namespace.hold(move || {
+        tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
+        sysctl("net/ipv4/tcp_syncookies", "0");
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(1_000).expect("listen");
+        listener
+    });
+    let start = |more: &[&str]| {
+        let mut command = Command::new(tcptrace());
+        command.args(["--findings", "--duration", "7s", "-o", "json", "--netns", lab.namespace.path()]);
+        let mut tracer = Tracer::spawn(command.args(more));
+        tracer.read();
+        tracer
+    };
+    let (hidden, shown) = (start(&[]), start(&["--half-open"]));
+    lab.namespace.run(move || syn::flood(ports.connect(Family::V4), 200));
+    for (tracer, half_open) in [(hidden, false), (shown, true)] {
+        let report = tracer.join();
+        assert_eq!(report.code, Some(0), "{}", report.stderr);
+        assert_eq!(report.stdout.matches("\"id\":\"syn-flood\"").count(), 1, "{}", report.stdout);
+        assert_eq!(report.lines_of_type("half_open").count() > 0, half_open);
+    }
+    drop(listener);
 }
 
 /// A program is told of each finding once, while the watch goes on; that it fails is said, and changes nothing.

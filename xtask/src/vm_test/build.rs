@@ -9,8 +9,9 @@ use crate::{dist, workspace};
 
 /// The test programs that mean something on another kernel: what is seen, how it ends, for how long, whose it is, what is
 /// shown, to whom.
-pub(crate) const TESTS: [&str; 10] = [
+pub(crate) const TESTS: [&str; 11] = [
     "capabilities",
+    "captures",
     "causes",
     "durations",
     "filters",

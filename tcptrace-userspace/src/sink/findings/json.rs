@@ -49,6 +49,7 @@ pub(super) fn finding(finding: &Finding) -> Value {
         "peers": finding.peers,
         "next_steps": finding.next_steps,
         "look_alikes": finding.look_alikes,
+        "not_seen": finding.not_seen,
         "doc": page(finding.id),
     })
 }

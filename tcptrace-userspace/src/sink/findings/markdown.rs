@@ -35,6 +35,9 @@ fn one(finding: &Finding, text: &mut String) {
         let port = peer.port.map(|port| format!(" port {port}")).unwrap_or_default();
         let _ = writeln!(text, "- peer: {}{port} ({})", peer.address, peer.count);
     }
+    for missing in &finding.not_seen {
+        let _ = writeln!(text, "- not seen: {}", escaped(missing));
+    }
     if !finding.samples.is_empty() {
         let _ = writeln!(text, "\n```text\n{}\n```", finding.samples.join("\n"));
     }

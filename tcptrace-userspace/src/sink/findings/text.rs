@@ -65,6 +65,9 @@ fn one(finding: &Finding, colour: bool, text: &mut String) {
     for not in &finding.look_alikes {
         line("is not", not, text);
     }
+    for missing in &finding.not_seen {
+        line("not seen", missing, text);
+    }
     line("more", &page(finding.id), text);
 }
 

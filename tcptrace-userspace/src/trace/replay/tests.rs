@@ -70,7 +70,7 @@ fn shown(header: &Header, messages: &[Message]) -> String {
             zone: jiff::tz::TimeZone::UTC,
             start_ns: header.start_ns,
         };
-        tell_findings(crate::sink::sink(&style), crate::detect::Options::default())
+        tell_findings(crate::sink::sink(&style), crate::detect::Options::default(), true)
     };
     let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
     let mut out = Vec::new();

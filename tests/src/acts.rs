@@ -29,6 +29,15 @@ pub fn listen_twice(ports: Ports) -> [Socket; 2] {
     both
 }
 
+/// A connection that the client closes first, and then the server; the listener behind it.
+pub fn served(ports: Ports, family: Family) -> Socket {
+    let listener = listen(ports.listen(family));
+    let (client, server) = pair(&listener, ports.connect(family));
+    drop(client);
+    read_end(&server);
+    listener
+}
+
 /// A question of a hundred bytes, and an answer of a thousand.
 pub fn exchange(client: &Socket, server: &Socket) {
     let mut bytes = [0; 1_000];

@@ -12,9 +12,9 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
-    both_hooks, host,
+    acts, both_hooks, host,
     machine::{Hook, helper, is_root, public_copy, tcptrace},
-    net::{Family, abort, connect_error, listen, pair, read_end, read_error},
+    net::{Family, abort, connect_error, listen, pair, read_error},
     netns::Namespace,
     process::{Running, lines, output},
     tracer::{Report, Tracer},
@@ -26,11 +26,7 @@ both_hooks!(replays_show_what_traces_did, filters_apply_to_replays_as_to_traces)
 /// Connections of both families that end in several ways, and some that never begin.
 fn traffic(ports: Ports) {
     for family in [Family::V4, Family::V6, Family::MappedServer] {
-        let listener = listen(ports.listen(family));
-        let (client, server) = pair(&listener, ports.connect(family));
-        drop(client);
-        read_end(&server);
-        drop((server, listener));
+        acts::served(ports, family);
     }
     let listener = listen(Family::V4.listen(ports.port(1)));
     let (client, server) = pair(&listener, Family::V4.connect(ports.port(1)));

@@ -4,9 +4,9 @@ use std::{fs, path::Path};
 
 use serde_json::Value;
 use tcptrace_tests::{
-    both_hooks,
+    acts, both_hooks,
     machine::{Hook, is_root, skip},
-    net::{Family, connect_error, listen, pair, read_end},
+    net::{Family, connect_error, listen},
     tracer::{Report, Tracer},
     world::{Ports, World},
 };
@@ -15,10 +15,7 @@ both_hooks!(json_follows_its_schema, hostile_names_are_escaped, columns);
 
 fn traffic(ports: Ports) {
     for family in [Family::V4, Family::V6, Family::MappedServer] {
-        let listener = listen(ports.listen(family));
-        let (client, server) = pair(&listener, ports.connect(family));
-        drop(client);
-        read_end(&server);
+        acts::served(ports, family);
     }
     connect_error(ports.connect(Family::V4));
 }

@@ -37,8 +37,8 @@ fn checksum(raw_len: u32, body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads the next frame into `raw`, whose length before is kept of nothing; `false` at the end. `at` is where the frame
-/// begins, and afterwards where the next one does.
+/// Reads the next frame, in the place of what is in `raw`; `false` at the end. `at` is where the frame begins, and
+/// afterwards where the next one does.
 ///
 /// # Errors
 /// [`Damage`]. No byte is believed before its checksum is right, and no length beyond what there is.

@@ -72,9 +72,6 @@ pub enum Command {
 /// Options of `trace`.
 #[derive(Clone, Debug, clap::Args)]
 pub struct TraceArgs {
-    /// Those that it shares.
-    #[command(flatten)]
-    pub stream: StreamArgs,
     /// Print no transitions, only count them
     #[arg(short, long, conflicts_with_all = ["from", "write"])]
     pub quiet: bool,
@@ -88,6 +85,9 @@ pub struct TraceArgs {
     /// or by a `poll` a second
     #[arg(long, value_enum, value_name = "BY", num_args = 0..=1, require_equals = true, default_missing_value = "events")]
     pub half_open: Option<HalfOpenBy>,
+    /// Those that it shares.
+    #[command(flatten)]
+    pub stream: StreamArgs,
     /// Transitions from or to these states, such as CLOSE_WAIT,LAST_ACK
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
     pub state: Vec<State>,
@@ -124,6 +124,9 @@ pub struct StreamArgs {
     /// Stop after this many lines
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..), help_heading = "Limits")]
     pub count: Option<u64>,
+    /// What to trace.
+    #[command(flatten)]
+    pub source: SourceArgs,
     /// Replay this capture instead of tracing: no root is needed
     #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "hook", "verbose", "no_snapshot"])]
     pub from: Option<PathBuf>,
@@ -133,9 +136,6 @@ pub struct StreamArgs {
     /// How.
     #[command(flatten)]
     pub target: TargetArgs,
-    /// What to trace.
-    #[command(flatten)]
-    pub source: SourceArgs,
 }
 
 /// Options of all that trace: what to look at, how, and for how long.
@@ -158,11 +158,20 @@ pub struct SourceArgs {
     /// Ring buffer between kernel and tracer, rounded up to a power of two
     #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = values::buffer, help_heading = "Limits")]
     pub buffer: u64,
+    /// And how.
+    #[command(flatten)]
+    pub limits: LimitArgs,
+}
+
+/// Options of all that use the kernel side, `diagnose` included.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub struct LimitArgs {
     /// Sockets to remember at most; the one idle for longest is forgotten first
-    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
+    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
     /// How to hook the kernel [default: the best that works]
-    #[arg(long, value_enum, value_name = "HOOK", action = ArgAction::Set, help_heading = "Limits")]
+    #[arg(long, value_enum, value_name = "HOOK", action = ArgAction::Set)]
     pub hook: Option<Hook>,
 }
 
@@ -232,14 +241,14 @@ impl SourceArgs {
     pub fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings {
             bpf: bpf::Options {
-                hook: self.hook,
+                hook: self.limits.hook,
                 filter: self.filter.filter()?,
                 lports: self.filter.lports(),
                 rports: self.filter.rports(),
                 buffer: self.buffer,
                 count_only: false,
                 half_open: false,
-                max_connections: self.max_connections,
+                max_connections: self.limits.max_connections,
                 verbose: self.verbose,
             },
             snapshot: !self.no_snapshot,

@@ -12,7 +12,7 @@ use crate::{
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Captures")]
 pub struct TargetArgs {
-    /// With a capture: begin another file when this one has about so many bytes, such as 100M
+    /// Begin another file when the one that is written has about so many bytes, such as 100M
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "write")]
     pub max_size: Option<u64>,
     /// Full files to keep beside the current one, as FILE.1 (the newest), FILE.2, and so on
@@ -43,18 +43,18 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct RecordArgs {
-    /// The file to record to; one that is there is replaced. Only root can read it
+    /// The file to record to; one that is there is replaced. Only its owner can read it
     #[arg(short, long, value_name = "FILE")]
     pub write: PathBuf,
     /// Look at all sockets so often
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub every: Duration,
-    /// How.
-    #[command(flatten)]
-    pub target: TargetArgs,
     /// Which sockets, and for how long.
     #[command(flatten)]
     pub source: SourceArgs,
+    /// How.
+    #[command(flatten)]
+    pub target: TargetArgs,
 }
 
 impl RecordArgs {

@@ -10,11 +10,11 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    LOSSY, USAGE, capture::TargetArgs, colour::Colour, filter::FilterArgs, on_finding::OnFinding, print,
-    values,
+    LOSSY, USAGE, args::LimitArgs, capture::TargetArgs, colour::Colour, filter::FilterArgs,
+    on_finding::OnFinding, print, values,
 };
 use crate::{
-    bpf::{self, Hook},
+    bpf,
     detect::{self, Expected, Finding, REGISTRY, Severity, Thresholds},
     diagnose::{self, Settings, Verdict},
     sink::{
@@ -84,12 +84,9 @@ pub struct DiagnoseArgs {
     #[command(flatten)]
     pub filter: FilterArgs,
 
-    /// How to hook the kernel [default: the best that works]
-    #[arg(long, value_enum, value_name = "HOOK", help_heading = "Limits")]
-    pub hook: Option<Hook>,
-    /// Sockets to remember at most
-    #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..), help_heading = "Limits")]
-    pub max_connections: u32,
+    /// And how.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 }
 
 /// All kinds of findings.
@@ -107,12 +104,12 @@ impl DiagnoseArgs {
 
     fn settings(&self, thresholds: Thresholds) -> anyhow::Result<Settings> {
         let bpf = bpf::Options {
-            hook: self.hook,
+            hook: self.limits.hook,
             filter: self.filter.filter()?,
             lports: self.filter.lports(),
             rports: self.filter.rports(),
             half_open: true,
-            max_connections: self.max_connections,
+            max_connections: self.limits.max_connections,
             ..bpf::Options::default()
         };
         let trace = trace::Settings {
@@ -170,7 +167,7 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
         return print(thresholds.explained().as_bytes());
     }
     if let Some(file) = &args.from {
-        let report = diagnose::rerun(file, &settings)?;
+        let report = diagnose::replay(file, &settings)?;
         print(findings::render(&report, args.output, args.color.wanted()).as_bytes())?;
         return Ok(code(report.verdict));
     }

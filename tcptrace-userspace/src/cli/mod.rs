@@ -23,7 +23,7 @@ use std::{
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-pub use args::{Args, Command, SourceArgs, StreamArgs, TraceArgs};
+pub use args::{Args, Command, LimitArgs, SourceArgs, StreamArgs, TraceArgs};
 pub use capture::{RecordArgs, TargetArgs};
 pub use colour::Colour;
 pub use diagnose::DiagnoseArgs;
@@ -100,7 +100,7 @@ fn run(
         None => sink,
     };
     let outcome = match from {
-        Some(file) => trace::rerun(file, &settings, wrap)?,
+        Some(file) => trace::replay(file, &settings, wrap)?,
         None => trace::run(&settings, wrap)?,
     };
     Ok(match outcome {

@@ -80,7 +80,7 @@ pub(super) fn run(args: &SocketsArgs) -> anyhow::Result<u8> {
         }
     };
     let outcome = match &args.from {
-        Some(file) => sockets::rerun(file, &settings)?,
+        Some(file) => sockets::replay(file, &settings)?,
         None => sockets::run(&settings)?,
     };
     Ok(match outcome {

@@ -6,7 +6,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Limits, Options, Sample, Severity, Who,
     culprits::{Culprits, add_owners, many, share},
     growth::Growth,
     sample::LocalEnd,
@@ -29,6 +29,7 @@ pub(super) struct SynFlood {
     growth: Growth,
     /// Listeners at the last look.
     listeners: HashMap<(Option<u32>, u16), (Vec<Who>, u32)>,
+    limits: HashMap<Option<u32>, Limits>,
 }
 
 #[derive(Default)]
@@ -49,6 +50,7 @@ impl SynFlood {
             ends: HashMap::new(),
             growth: Growth::default(),
             listeners: HashMap::new(),
+            limits: HashMap::new(),
         }
     }
 
@@ -58,8 +60,9 @@ impl SynFlood {
         let share = share(never, pile.begun);
         let sources = pile.culprits.peer_count();
         let (owners, backlog) = self.listeners.get(&(netns, lport)).cloned().unwrap_or_default();
+        let limits = self.limits.get(&netns).copied().unwrap_or_default();
         // A short queue has no room for as many.
-        let room = if backlog == 0 { u64::MAX } else { u64::from(backlog) };
+        let room = if backlog == 0 { u64::MAX } else { limits.half_open_room(backlog.into()) };
         let is_flood = pile.most >= self.thresholds.half_open.min(room)
             && share >= self.thresholds.never_completed
             && sources >= self.thresholds.sources
@@ -86,6 +89,8 @@ impl SynFlood {
         let finding = Finding::new(ID, severity, confidence, summary)
             .because("half-open at once", pile.most)
             .because("backlog of listen()", backlog)
+            .because("net.ipv4.tcp_max_syn_backlog", limits.max_syn_backlog)
+            .because("net.ipv4.tcp_syncookies", limits.syncookies)
             .because("begun", pile.begun)
             .because("completed", pile.completed)
             .because("given up by the kernel", pile.given_up)
@@ -93,11 +98,15 @@ impl SynFlood {
             .because("different sources", sources)
             .because("SyncookiesSent, grown by", cookies + full_cookies)
             .because("SYNs dropped (TCPReqQFullDrop, ListenDrops)", turned_away)
-            .then("See them", Some(format!("ss -tan state syn-recv sport = :{lport}")))
-            .then(
-                "Answer by cookies once the queue is full",
+            .then("See them", Some(format!("ss -tan state syn-recv sport = :{lport}")));
+        let finding = match limits.syncookies {
+            0 => finding.then(
+                "Answer by cookies once the queue is full, so that honest clients get through",
                 Some("sysctl -w net.ipv4.tcp_syncookies=1".to_owned()),
-            )
+            ),
+            _ => finding,
+        };
+        let finding = finding
             .then("Room for more", Some("sysctl net.ipv4.tcp_max_syn_backlog net.core.somaxconn".to_owned()))
             .then("Give up sooner", Some("sysctl -w net.ipv4.tcp_synack_retries=2".to_owned()))
             .then("Sources are made up: filtering by them rarely helps; ask upstream to scrub", None)
@@ -129,6 +138,8 @@ impl Detector for SynFlood {
             self.growth.note(sample, name);
         }
         self.listeners.clear();
+        let limits = sample.namespaces.iter().map(|(netns, namespace)| (*netns, namespace.limits));
+        self.limits = limits.collect();
         let mut open: HashMap<LocalEnd, u64> = HashMap::new();
         for seen in &sample.sockets {
             let socket = &seen.socket;

@@ -66,7 +66,7 @@ pub fn run(
         begun();
     };
     let trace = trace::Settings { looks: Some(period(settings.trace.duration)), ..settings.trace.clone() };
-    let summary = trace::watch(&trace, watch, attached, &stop)?;
+    let summary = trace::run_into(&trace, watch, attached, &stop)?;
     let header = header.ok_or_else(|| trace::Error::Setup(io::Error::other("the trace has not begun")))?;
     Ok(report(settings, &shared, &summary, &header, None))
 }
@@ -75,10 +75,10 @@ pub fn run(
 ///
 /// # Errors
 /// [`trace::Error`].
-pub fn rerun(path: &Path, settings: &Settings) -> Result<Report, trace::Error> {
+pub fn replay(path: &Path, settings: &Settings) -> Result<Report, trace::Error> {
     let shared = Shared::new(settings.detect.clone());
     let watch = Box::new(Watch { shared: shared.clone(), looked: |_: &[Finding]| {} });
-    let trace::Replayed { summary, damage, header, .. } = trace::rewatch(path, &settings.trace, watch)?;
+    let trace::Replayed { summary, damage, header, .. } = trace::replay_into(path, &settings.trace, watch)?;
     Ok(report(settings, &shared, &summary, &header, damage.as_ref()))
 }
 

@@ -78,7 +78,7 @@ pub enum Error {
 ///
 /// # Errors
 /// [`enum@Error`].
-pub fn rerun(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
+pub fn replay(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
     replay::show(path, settings)
 }
 

@@ -5,7 +5,7 @@ use std::{
     fs, io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     thread::JoinHandle,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,9 @@ use crate::{
 
 /// Looks that may wait to be taken. One that finds no room waits, and with it the next one.
 const QUEUE: usize = 4;
+
+/// On a host with many sockets, looks take a twentieth of the time.
+const SHARE: u32 = 20;
 
 /// A look at the host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,6 +94,7 @@ fn look_on(
     let mut wait = Duration::ZERO;
     loop {
         let is_last = stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
+        let start = Instant::now();
         let start_ns = monotonic_ns();
         let namespaces = visit(netns, namespace_here).into_iter().collect();
         let look = looker.look().map_err(|error| error.to_string());
@@ -98,7 +102,7 @@ fn look_on(
         if give.send(looked).is_err() || is_last {
             return;
         }
-        wait = period;
+        wait = period.max(start.elapsed() * SHARE);
     }
 }
 
@@ -133,6 +137,8 @@ fn namespace_here() -> NamespaceSample {
         ports: ports().unwrap_or(default.ports),
         max_tw_buckets: number("ipv4/tcp_max_tw_buckets").unwrap_or(default.max_tw_buckets),
         fin_timeout_s: number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
+        max_syn_backlog: number("ipv4/tcp_max_syn_backlog").unwrap_or(default.max_syn_backlog),
+        syncookies: number("ipv4/tcp_syncookies").unwrap_or(default.syncookies),
     };
     let text = fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default();
     let counters = netstat::counters(&text).map(|(name, count)| (name.to_owned(), count)).collect();

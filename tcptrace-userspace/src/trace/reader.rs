@@ -183,8 +183,8 @@ impl Reader {
         self.log.check()?;
         if self.core.is_drained() {
             self.look_around()?;
-            self.log.flush();
         }
+        self.log.flush();
         Ok(self.drain())
     }
 

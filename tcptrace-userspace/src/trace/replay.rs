@@ -25,7 +25,7 @@ pub struct Replayed {
     pub summary: Summary,
     /// Why there is no more of it; `None` when it is all there.
     pub damage: Option<Damage>,
-    /// What was in the capture of what the settings ask for.
+    /// What the capture says of itself.
     pub(crate) header: Header,
     /// There was no one left to write to.
     pub closed: bool,

@@ -10,7 +10,7 @@ use std::{
 use socket2::{Socket, TcpKeepalive};
 use tcptrace_tests::{
     acts,
-    net::{Family, abort, accept, connect, deafen, hear, listen, pair, read_end},
+    net::{Family, abort, accept, connect, deafen, hear, listen, pair, read_end, read_error},
     netns::{Namespace, sysctl},
     process::tool,
     world::Ports,
@@ -286,6 +286,26 @@ fn a_server_that_resets() {
     assert_eq!(evidence(finding, "by a reset"), 50, "{finding:#}");
     assert_eq!(evidence(finding, "of these sent by this host"), 25, "{finding:#}");
     assert_owned_here(finding);
+}
+
+/// Clients that are in a hurry, and there are many: the peer resets, not this service.
+#[test]
+fn clients_that_reset() {
+    let Some(lab) = Lab::new("clients_that_reset") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &["-L", &lab.slot.port(0).to_string()], move || {
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..25 {
+            let (client, server) = pair(&listener, ports.connect(Family::V4));
+            abort(client);
+            read_error(&server);
+        }
+        listener
+    });
+    let finding = diagnosis.one("reset-storm");
+    assert_eq!(evidence(finding, "by a reset"), 25, "{finding:#}");
+    assert_eq!(evidence(finding, "of these sent by this host"), 0, "{finding:#}");
+    assert_eq!(finding["peers"][0]["address"], "192.0.2.1", "{finding:#}");
 }
 
 /// One client in a hurry among many.

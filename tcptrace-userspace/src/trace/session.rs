@@ -1,0 +1,93 @@
+//! A live trace: everything is put together here, and taken apart at the end.
+
+use std::{io, time::Duration};
+
+use tokio::sync::Notify;
+
+use super::{
+    Error, Settings,
+    answers::{Answers, Live},
+    core::Core,
+    identities::Identities,
+    lists::Lists,
+    log::Log,
+    looks::Looks,
+    polls::Polls,
+    pump::{self, End, Signals},
+    reader::{Beside, Reader},
+    writer::{Ending, Writer},
+};
+use crate::{
+    bpf::{self, Feature},
+    capture::{Before, Header},
+    clock::{Clock, monotonic_ns},
+    half_open::Namespaces,
+    host,
+    record::Summary,
+    sink::Format,
+    tracker::Hidden,
+    wanted::Wanted,
+};
+
+/// How long an output that takes nothing may hold up the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A trace from beginning to end. `destination` makes the writer.
+pub(super) fn session(
+    settings: &Settings,
+    destination: impl FnOnce(&Header) -> io::Result<Writer>,
+    begun: impl FnOnce(&bpf::Tracer, &Header),
+    stop: &Notify,
+) -> Result<(End, Summary, Ending), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
+    // From here on, signals end the trace with its account, also one that comes while it begins.
+    let signals = Signals::install(&runtime).map_err(Error::Setup)?;
+    let clock = Clock::calibrate();
+    let tracer = bpf::load(&settings.bpf)?;
+    let header = header(settings, &tracer, clock, monotonic_ns());
+    let log = Log::start(settings.record.as_ref(), &header)?;
+    let writer = destination(&header).map_err(Error::Setup)?;
+    let follows = settings.half_open.is_some();
+    let live = Live {
+        // People's short format has no room for it.
+        identities: (settings.format != Format::Text || log.is_on()).then(Identities::new),
+        namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
+    };
+    let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
+    let polls = polls.map_err(Error::Setup)?;
+    begun(&tracer, &header);
+
+    let core = Core::of(settings, &header, Answers::live(live, log.is_on()), None);
+    let (wanted, netns) = (|| Wanted::of(&settings.bpf), || settings.netns.clone());
+    let lists = settings.snapshot && !settings.bpf.count_only;
+    let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;
+    let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
+    let looks = looks.transpose().map_err(Error::Setup)?;
+    let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks });
+    let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
+    let (summary, output) = reader.finish(header.start_ns, GRACE)?;
+    Ok((end, summary, output))
+}
+
+/// What there is to know of a trace before its first record.
+fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64) -> Header {
+    let features = tracer.features();
+    Header {
+        tool: concat!("tcptrace ", env!("CARGO_PKG_VERSION")).to_owned(),
+        host: host::name(),
+        kernel: host::kernel(),
+        little_endian: cfg!(target_endian = "little"),
+        clock,
+        start_ns,
+        hook: tracer.hook(),
+        half_open: tracer.half_open().cloned(),
+        polled: settings.half_open.is_some(),
+        cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
+        retransmits: features.has(Feature::Retransmits),
+        reset_reasons: tracer.reset_reasons().clone(),
+        hidden: Hidden::by(&Wanted::of(&settings.bpf)),
+        netns: settings.bpf.filter.netns,
+        tgid: settings.bpf.filter.tgid,
+        before: Before::default(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What the command line makes of a trace.
+
+use std::time::Duration;
+
+use crate::{
+    bpf, capture,
+    sink::{Format, TimeColumn, View},
+    snapshot::Netns,
+};
+
+/// Everything that a trace needs to know.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Settings {
+    /// The kernel side.
+    pub bpf: bpf::Options,
+    /// Tell what follows from the kernel's events beside the events themselves.
+    pub infer: bool,
+    /// List the sockets that are older than the trace.
+    pub snapshot: bool,
+    /// The namespace that the filter wants, with the way into it.
+    pub netns: Option<Netns>,
+    /// Follow half-open connections, and by what.
+    pub half_open: Option<HalfOpenBy>,
+    /// Look at all sockets so often.
+    pub looks: Option<Duration>,
+    /// Put these looks among the records.
+    pub samples: bool,
+    /// Record the trace.
+    pub record: Option<capture::Target>,
+    /// Output format.
+    pub format: Format,
+    /// What becomes a line.
+    pub view: View,
+    /// Time column.
+    pub time: TimeColumn,
+    /// Colour.
+    pub colour: bool,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// Stop after this many lines.
+    pub count: Option<u64>,
+}
+
+/// Every transition, for people, until someone ends it.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bpf: bpf::Options::default(),
+            infer: false,
+            snapshot: true,
+            netns: None,
+            half_open: None,
+            looks: None,
+            samples: false,
+            record: None,
+            format: Format::Text,
+            view: View::Transitions,
+            time: TimeColumn::Millis,
+            colour: false,
+            duration: None,
+            count: None,
+        }
+    }
+}
+
+/// How to follow half-open connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum HalfOpenBy {
+    /// Each SYN and each SYN-ACK that is sent again, as far as the kernel lets; and polls for what these do not tell.
+    Events,
+    /// A poll a second, which costs nothing per SYN and misses what is shorter.
+    Poll,
+}

@@ -39,6 +39,13 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Text that should be harmless already, since it was made by tcptrace: escaped if it is not.
+pub fn distrusted(text: String) -> String {
+    let bare: String = text.chars().filter(|c| *c != '\\').collect();
+    let escaped = Escaped(bare.as_bytes()).to_string();
+    if escaped == bare { text } else { Escaped(text.as_bytes()).to_string() }
+}
+
 fn escape(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| match byte {
         b'\\' => f.write_str("\\\\"),

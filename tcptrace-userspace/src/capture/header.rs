@@ -6,6 +6,7 @@ use crate::{
     bpf::{HalfOpenHooks, Hook, ResetReasons},
     clock::Clock,
     record::Lost,
+    text::distrusted,
     trace::Counted,
     tracker::Hidden,
 };
@@ -47,6 +48,23 @@ pub(crate) struct Header {
     pub(crate) tgid: u32,
     /// What had been counted in the files before.
     pub(crate) before: Before,
+}
+
+impl Header {
+    /// Whoever wrote it may have put anything into what is to be printed.
+    pub(super) fn distrusted(mut self) -> Self {
+        for text in [&mut self.tool, &mut self.host, &mut self.kernel] {
+            *text = distrusted(std::mem::take(text));
+        }
+        if let Some(HalfOpenHooks { syns, retransmits }) = &mut self.half_open {
+            *syns = syns.clone().map_err(distrusted);
+            *retransmits = retransmits.clone().map_err(distrusted);
+        }
+        for reason in self.reset_reasons.values_mut() {
+            *reason = distrusted(std::mem::take(reason));
+        }
+        self
+    }
 }
 
 /// What was counted before a file began: its inputs count on from there.

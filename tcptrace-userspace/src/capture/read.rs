@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Damage, Error, Header, MAGIC, VERSION, frame};
-use crate::trace::Input;
+use crate::{text::distrusted, trace::Input};
 
 /// A capture that is being read.
 pub(crate) struct Reader<R> {
@@ -64,7 +64,7 @@ impl<R: Read> Reader<R> {
             let why = "it is of a machine with another order of bytes".to_owned();
             Err(Damage::Content { at: start, why })
         });
-        let header = header.map_err(|damage| Error::Damaged { path: path(), damage })?;
+        let header = header.map_err(|damage| Error::Damaged { path: path(), damage })?.distrusted();
         Ok(Self { input, header, at, frame_at: at, raw: Vec::new(), taken: 0, has_ended: false })
     }
 
@@ -88,8 +88,9 @@ impl<R: Read> Reader<R> {
         }
         let rest = &self.raw[self.taken..];
         let (message, after) = split(rest).ok_or_else(|| self.senseless("a length"))?;
-        let input: Input<'_> = rmp_serde::from_slice(message)
-            .map_err(|error| Damage::Content { at: self.frame_at, why: error.to_string() })?;
+        let input = rmp_serde::from_slice::<Input<'_>>(message)
+            .map_err(|error| Damage::Content { at: self.frame_at, why: distrusted(error.to_string()) })?
+            .distrusted();
         self.taken = self.raw.len() - after;
         self.has_ended = matches!(input, Input::Ended(_));
         Ok(Some(input))

@@ -10,6 +10,7 @@ use crate::{
     half_open::{NamespaceCounters, Poll},
     process::Process,
     record::Lost,
+    text::distrusted,
 };
 
 /// One of them. Lists and polls enter once every event up to their end has been taken.
@@ -46,6 +47,27 @@ pub(crate) enum Input<'a> {
     Counted(Box<Counted>),
     /// The end.
     Ended(Box<Ended>),
+}
+
+impl Input<'_> {
+    /// Of a capture, whoever wrote it may have put anything into the texts that are to be printed. Names of processes are
+    /// escaped wherever they are.
+    pub(crate) fn distrusted(mut self) -> Self {
+        match &mut self {
+            Self::Ended(ended) => {
+                for text in [&mut ended.unpolled, &mut ended.unlisted] {
+                    *text = text.take().map(distrusted);
+                }
+            }
+            Self::Looked(looked) => {
+                if let Err(why) = &mut looked.look {
+                    *why = distrusted(std::mem::take(why));
+                }
+            }
+            _ => {}
+        }
+        self
+    }
 }
 
 /// What someone who was asked said from an event's time on; nothing when he did not know.

@@ -22,9 +22,6 @@ use crate::{
 /// Looks that may wait to be taken. One that finds no room waits, and with it the next one.
 const QUEUE: usize = 4;
 
-/// On a host with many sockets, looks take a twentieth of the time.
-const SHARE: u32 = 20;
-
 /// A look at the host.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Looked {
@@ -102,7 +99,8 @@ fn look_on(
         if give.send(looked).is_err() || is_last {
             return;
         }
-        wait = period.max(start.elapsed() * SHARE);
+        // However many sockets there are, looks take half of the time at most.
+        wait = period.max(start.elapsed());
     }
 }
 

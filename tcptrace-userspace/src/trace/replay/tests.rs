@@ -12,7 +12,7 @@ use crate::{
     capture::write_all,
     decode::records,
     diagnose::tell_findings,
-    sink::{Format, Style, TimeColumn, View},
+    sink::{Format, Style, TimeColumn, View, findings},
     trace::HalfOpenBy,
 };
 
@@ -21,6 +21,15 @@ use crate::{
 enum Message {
     Entry(Vec<u8>),
     Other(Vec<u8>),
+}
+
+impl Message {
+    fn bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Entry(entry) => rmp_serde::to_vec(&Input::Entry(entry)).expect("bytes"),
+            Self::Other(bytes) => bytes.clone(),
+        }
+    }
 }
 
 fn scenarios() -> Vec<PathBuf> {
@@ -48,11 +57,7 @@ fn load(path: &Path) -> (Header, Vec<Message>) {
 
 /// All transitions, half-open connections and findings, as JSON.
 fn shown(header: &Header, messages: &[Message]) -> String {
-    let all = messages.iter().map(|message| match message {
-        Message::Entry(entry) => rmp_serde::to_vec(&Input::Entry(entry)).expect("bytes"),
-        Message::Other(bytes) => bytes.clone(),
-    });
-    let capture = write_all(header, all);
+    let capture = write_all(header, messages.iter().map(Message::bytes));
     let settings = Settings {
         infer: true,
         samples: true,
@@ -138,13 +143,7 @@ fn every_beginning_replays() {
     let mut before = 0;
     for share in 1..8 {
         let part = &messages[..messages.len() * share / 8];
-        let bytes = write_all(
-            &header,
-            part.iter().map(|message| match message {
-                Message::Entry(entry) => rmp_serde::to_vec(&Input::Entry(entry)).expect("bytes"),
-                Message::Other(bytes) => bytes.clone(),
-            }),
-        );
+        let bytes = write_all(&header, part.iter().map(Message::bytes));
         let reader = Reader::new(&bytes[..], Path::new("memory")).expect("a capture");
         let style = |header: &Header| crate::sink::sink(&super::super::style(&json(), header));
         let mut out = Vec::new();
@@ -155,6 +154,66 @@ fn every_beginning_replays() {
         before = now;
     }
     assert!(before > 0);
+}
+
+/// Whoever makes a capture can make its checksums, too: whatever is in it, nothing panics.
+#[test]
+fn forged_ones_do_no_harm() {
+    let scenarios: Vec<_> = scenarios().iter().map(|path| load(path)).collect();
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let forgery = (
+        any::<prop::sample::Index>(),
+        prop::collection::vec(any::<(prop::sample::Index, prop::sample::Index, u8)>(), 1..9),
+    );
+    for _ in 0..400 {
+        let (which, changes) = forgery.new_tree(&mut runner).expect("a forgery").current();
+        let (header, messages) = which.get(&scenarios);
+        let mut bytes: Vec<Vec<u8>> = messages.iter().map(Message::bytes).collect();
+        for (message, place, byte) in changes {
+            let message = &mut bytes[message.index(messages.len())];
+            let place = place.index(message.len());
+            message[place] = byte;
+        }
+        let capture = write_all(header, bytes.into_iter());
+        let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
+        let sink = |header: &Header| {
+            let sink = crate::sink::sink(&super::super::style(&json(), header));
+            tell_findings(sink, crate::detect::Options::default(), true)
+        };
+        let settings = Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..json() };
+        let replayed = replay(reader, &settings, sink, &mut io::sink()).expect("memory");
+        assert!(replayed.summary.matrix().count() <= 256);
+    }
+}
+
+/// Nothing in a capture reaches a terminal as a control character.
+#[test]
+fn texts_are_not_believed() {
+    let (mut header, messages) = load(&scenarios()[0]);
+    let evil = "\u{1b}[2J\u{202e}".to_owned();
+    (header.host, header.kernel) = (evil.clone(), evil.clone());
+    header.half_open =
+        Some(crate::bpf::HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
+    let ended = Ended { unlisted: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
+    let looked = crate::trace::Looked { start_ns: 0, end_ns: 0, look: Err(evil), namespaces: Vec::new() };
+    let more = [Input::Looked(Box::new(looked)), Input::Ended(Box::new(ended))];
+    let more = more.map(|input| Message::Other(rmp_serde::to_vec(&input).expect("bytes")));
+    let all: Vec<Message> = messages.into_iter().chain(more).collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("capture");
+    fs::write(&file, write_all(&header, all.iter().map(Message::bytes))).expect("a file");
+    let settings = crate::diagnose::Settings {
+        trace: Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..Settings::default() },
+        detect: crate::detect::Options::default(),
+        fail_on: crate::detect::Severity::Info,
+        until_finding: false,
+    };
+    let report = crate::diagnose::replay(&file, &settings).expect("a report");
+    for format in [findings::Format::Text, findings::Format::Json, findings::Format::Markdown] {
+        let text = findings::render(&report, format, false);
+        assert!(text.contains("x1b[2J") || text.contains("x1b\\[2J"), "{text}");
+        assert!(!text.chars().any(|c| c != '\n' && (c.is_control() || c == '\u{202e}')), "{text:?}");
+    }
 }
 
 fn json() -> Settings {

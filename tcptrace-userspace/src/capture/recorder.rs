@@ -1,6 +1,7 @@
 //! Recording: inputs into frames, frames into files, on a thread of its own.
 
 use std::{
+    collections::VecDeque,
     io,
     sync::{
         Arc,
@@ -38,16 +39,26 @@ pub(crate) enum Room {
     Gone,
 }
 
+/// What the thread has done.
+#[derive(Default)]
+struct Progress {
+    /// Bytes of the current file.
+    bytes: AtomicU64,
+    /// Files that were begun after the first.
+    rotations: AtomicU64,
+}
+
 /// Records a trace.
 pub(crate) struct Recorder {
     frame: Vec<u8>,
     anonymizer: Option<Anonymizer>,
     orders: SyncSender<Order>,
-    /// What found no room.
-    waiting: Option<Order>,
+    /// What found no room, in its order.
+    waiting: VecDeque<Order>,
     gone: bool,
-    /// Bytes of the current file.
-    written: Arc<AtomicU64>,
+    progress: Arc<Progress>,
+    /// Files that were begun after the first, as far as ordered.
+    rotations: u64,
     max_bytes: Option<u64>,
     thread: JoinHandle<Result<(), Error>>,
 }
@@ -60,11 +71,10 @@ impl Recorder {
     pub(crate) fn start(target: &Target, header: &Header) -> Result<Self, Error> {
         let anonymizer = target.anonymize.then(Anonymizer::new);
         let header = anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
-        let written = Arc::new(AtomicU64::new(0));
         let mut files = Files::create(target, &header)?;
-        written.store(files.bytes(), Ordering::Relaxed);
+        let progress = Arc::new(Progress::default());
         let (orders, queue) = sync_channel(QUEUE);
-        let theirs = Arc::clone(&written);
+        let theirs = Arc::clone(&progress);
         let path = target.path.clone();
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
@@ -72,19 +82,25 @@ impl Recorder {
             .map_err(|source| Error::Io { path, source })?;
         let max_bytes = target.max_bytes;
         let frame = Vec::with_capacity(FULL);
-        Ok(Self { frame, anonymizer, orders, waiting: None, gone: false, written, max_bytes, thread })
+        let (waiting, rotations) = (VecDeque::new(), 0);
+        Ok(Self { frame, anonymizer, orders, waiting, gone: false, progress, rotations, max_bytes, thread })
     }
 
     /// Whether there is room for more.
     pub(crate) fn room(&mut self) -> Room {
-        if let Some(order) = self.waiting.take() {
-            self.send(order);
+        while !self.gone
+            && let Some(order) = self.waiting.pop_front()
+        {
+            match self.orders.try_send(order) {
+                Ok(()) => {}
+                Err(TrySendError::Full(order)) => {
+                    self.waiting.push_front(order);
+                    return Room::Full;
+                }
+                Err(TrySendError::Disconnected(_)) => self.gone = true,
+            }
         }
-        match (self.gone, &self.waiting) {
-            (true, _) => Room::Gone,
-            (_, Some(_)) => Room::Full,
-            _ => Room::Free,
-        }
+        if self.gone { Room::Gone } else { Room::Free }
     }
 
     /// Records an input.
@@ -111,24 +127,26 @@ impl Recorder {
         // While one waits, it grows.
         if self.room() == Room::Free && !self.frame.is_empty() {
             let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
-            self.send(Order::Frame(frame));
+            self.waiting.push_back(Order::Frame(frame));
+            self.room();
         }
     }
 
     /// Whether it is time for another file.
     pub(crate) fn is_full(&self) -> bool {
-        self.max_bytes.is_some_and(|max_bytes| self.written.load(Ordering::Relaxed) >= max_bytes)
+        let Progress { bytes, rotations } = &*self.progress;
+        // Until the last one was begun, the bytes are those of the file before it.
+        rotations.load(Ordering::Acquire) == self.rotations
+            && self.max_bytes.is_some_and(|max_bytes| bytes.load(Ordering::Relaxed) >= max_bytes)
     }
 
     /// Goes on in another file, which has to be understood without this one.
     pub(crate) fn rotate(&mut self, header: &Header) {
-        self.flush();
-        if self.room() != Room::Free {
-            return;
-        }
+        let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
         let header = self.anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
-        self.written.store(0, Ordering::Relaxed);
-        self.send(Order::Rotate(Box::new(header)));
+        self.rotations += 1;
+        self.waiting.extend([Order::Frame(frame), Order::Rotate(Box::new(header))]);
+        self.room();
     }
 
     /// Writes the rest, and ends.
@@ -137,7 +155,7 @@ impl Recorder {
     /// Why something could not be written.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         let rest = Order::Frame(std::mem::take(&mut self.frame));
-        for order in self.waiting.take().into_iter().chain([rest]) {
+        for order in std::mem::take(&mut self.waiting).into_iter().chain([rest]) {
             // An end that failed is told below.
             let _ = self.orders.send(order);
         }
@@ -146,24 +164,20 @@ impl Recorder {
             Err(Error::Io { path: "recorder".into(), source: io::Error::other("the recorder panicked") })
         })
     }
-
-    fn send(&mut self, order: Order) {
-        match self.orders.try_send(order) {
-            Ok(()) => {}
-            Err(TrySendError::Full(order)) => self.waiting = Some(order),
-            Err(TrySendError::Disconnected(_)) => self.gone = true,
-        }
-    }
 }
 
-fn write(files: &mut Files, orders: &Receiver<Order>, written: &AtomicU64) -> Result<(), Error> {
+fn write(files: &mut Files, orders: &Receiver<Order>, progress: &Progress) -> Result<(), Error> {
     for order in orders {
         match order {
             Order::Frame(raw) if raw.is_empty() => {}
             Order::Frame(raw) => files.write(&frame::encode(&raw).map_err(|error| files.failed(error))?)?,
-            Order::Rotate(header) => files.rotate(&header)?,
+            Order::Rotate(header) => {
+                files.rotate(&header)?;
+                progress.bytes.store(files.bytes(), Ordering::Relaxed);
+                progress.rotations.fetch_add(1, Ordering::Release);
+            }
         }
-        written.store(files.bytes(), Ordering::Relaxed);
+        progress.bytes.store(files.bytes(), Ordering::Relaxed);
     }
     Ok(())
 }

@@ -35,6 +35,8 @@ pub(super) struct Core {
     samples: Option<Ages>,
     /// Everything up to then has been released, nanoseconds of `CLOCK_MONOTONIC`.
     released_ns: u64,
+    /// Records that have been taken.
+    taken: u64,
     /// Losses already told.
     told: Lost,
 }
@@ -67,6 +69,7 @@ impl Core {
             count_only,
             samples: settings.samples.then(Ages::default),
             released_ns: 0,
+            taken: 0,
             told: Lost::default(),
         }
     }
@@ -118,6 +121,11 @@ impl Core {
         self.order.is_drained()
     }
 
+    /// How many records have been taken.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
     /// Up to when that is everything.
     pub(super) fn released_ns(&self) -> u64 {
         self.released_ns
@@ -136,6 +144,7 @@ impl Core {
             let Some(record) = self.order.next() else {
                 return self.stage.tracker.forget_signals(self.released_ns);
             };
+            self.taken += 1;
             self.stage.take(record);
         }
     }

@@ -13,8 +13,8 @@ pub(super) struct Log(Option<Recording>);
 struct Recording {
     recorder: Recorder,
     header: Header,
-    /// The last release that was recorded.
-    released_ns: u64,
+    /// Records that had been taken at the last release that was recorded.
+    taken: u64,
     /// The last counters that were.
     counted: Counted,
     /// The current file has no list of all sockets yet, though it is not the first one.
@@ -31,7 +31,7 @@ impl Log {
             Ok(Recording {
                 recorder: Recorder::start(target, header)?,
                 header: header.clone(),
-                released_ns: 0,
+                taken: 0,
                 counted: Counted::default(),
                 lacks_list: false,
             })
@@ -56,12 +56,11 @@ impl Log {
         }
     }
 
-    /// Records that everything up to this time has been taken, and before it what was asked for on the way.
-    pub(super) fn released(&mut self, released_ns: u64, answers: &mut Answers) {
-        let Some(recording) = self.0.as_mut().filter(|recording| recording.released_ns != released_ns) else {
-            return;
-        };
-        recording.released_ns = released_ns;
+    /// Records that everything up to this time has been taken, and before it what was asked for on the way; unless that
+    /// was nothing.
+    pub(super) fn released(&mut self, released_ns: u64, taken: u64, answers: &mut Answers) {
+        let Some(recording) = self.0.as_mut().filter(|recording| recording.taken != taken) else { return };
+        recording.taken = taken;
         for news in answers.news() {
             recording.recorder.put(&news);
         }

@@ -116,7 +116,7 @@ impl Reader {
     fn record_release(&mut self) {
         let Self { core, log, .. } = self;
         if core.is_drained() {
-            log.released(core.released_ns(), core.answers());
+            log.released(core.released_ns(), core.taken(), core.answers());
         }
     }
 

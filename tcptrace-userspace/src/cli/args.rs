@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{ArgAction, Parser, Subcommand};
 
 use super::{
-    capture::{RecordArgs, TargetArgs},
+    capture::{RecordArgs, WriteArgs},
     colour::Colour,
     diagnose::DiagnoseArgs,
     doctor::DoctorArgs,
@@ -130,12 +130,9 @@ pub struct StreamArgs {
     /// Replay this capture instead of tracing: no root is needed
     #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "hook", "verbose", "no_snapshot"])]
     pub from: Option<PathBuf>,
-    /// Record to this file as well
-    #[arg(long, value_name = "FILE", help_heading = "Captures")]
-    pub write: Option<PathBuf>,
-    /// How.
+    /// And record.
     #[command(flatten)]
-    pub target: TargetArgs,
+    pub write: WriteArgs,
 }
 
 /// Options of all that trace: what to look at, how, and for how long.
@@ -227,7 +224,7 @@ impl StreamArgs {
             },
             colour: self.color.wanted(),
             count: self.count,
-            record: self.target.target(self.write.as_ref()),
+            record: self.write.target(),
             ..self.source.settings()?
         })
     }

@@ -1,6 +1,9 @@
 //! Options about captures, and `tcptrace record`.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{args::SourceArgs, values};
 use crate::{
@@ -24,14 +27,28 @@ pub struct TargetArgs {
 }
 
 impl TargetArgs {
+    /// Records to this file.
+    pub fn target(&self, file: &Path) -> Target {
+        Target { path: file.to_owned(), max_bytes: self.max_size, keep: self.keep, anonymize: self.anonymize }
+    }
+}
+
+/// Options of all that may record beside what they show.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Captures")]
+pub struct WriteArgs {
+    /// Record to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+    /// How.
+    #[command(flatten)]
+    pub target: TargetArgs,
+}
+
+impl WriteArgs {
     /// Where to record to, if to a file at all.
-    pub fn target(&self, file: Option<&PathBuf>) -> Option<Target> {
-        file.map(|path| Target {
-            path: path.clone(),
-            max_bytes: self.max_size,
-            keep: self.keep,
-            anonymize: self.anonymize,
-        })
+    pub fn target(&self) -> Option<Target> {
+        self.write.as_deref().map(|file| self.target.target(file))
     }
 }
 
@@ -68,7 +85,7 @@ impl RecordArgs {
         settings.half_open = Some(HalfOpenBy::Events);
         settings.infer = true;
         settings.looks = Some(self.every);
-        settings.record = self.target.target(Some(&self.write));
+        settings.record = Some(self.target.target(&self.write));
         Ok(settings)
     }
 }

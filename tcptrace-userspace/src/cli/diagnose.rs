@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    LOSSY, USAGE, args::LimitArgs, capture::TargetArgs, colour::Colour, filter::FilterArgs,
+    LOSSY, args::LimitArgs, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused,
     on_finding::OnFinding, print, values,
 };
 use crate::{
@@ -73,12 +73,9 @@ pub struct DiagnoseArgs {
     /// Diagnose what this capture has, instead of this host; no root is needed
     #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "until_finding", "on_finding", "hook"])]
     pub from: Option<PathBuf>,
-    /// Record to this file as well
-    #[arg(long, value_name = "FILE", help_heading = "Captures")]
-    pub write: Option<PathBuf>,
-    /// How.
+    /// And record.
     #[command(flatten)]
-    pub target: TargetArgs,
+    pub write: WriteArgs,
 
     /// Which sockets.
     #[command(flatten)]
@@ -118,7 +115,7 @@ impl DiagnoseArgs {
             netns: self.filter.netns()?,
             half_open: Some(HalfOpenBy::Events),
             samples: true,
-            record: self.target.target(self.write.as_ref()),
+            record: self.write.target(),
             // That of people would do without what processes are.
             format: sink::Format::Wide,
             // A capture is as long as it is.
@@ -158,10 +155,7 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     let checked = args.thresholds().and_then(|thresholds| Ok((thresholds, args.settings(thresholds)?)));
     let (thresholds, settings) = match checked {
         Ok(checked) => checked,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
-            return Ok(USAGE);
-        }
+        Err(error) => return Ok(misused(&error)),
     };
     if args.print_config {
         return print(thresholds.explained().as_bytes());

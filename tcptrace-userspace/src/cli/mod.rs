@@ -24,7 +24,7 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
 pub use args::{Args, Command, LimitArgs, SourceArgs, StreamArgs, TraceArgs};
-pub use capture::{RecordArgs, TargetArgs};
+pub use capture::{RecordArgs, TargetArgs, WriteArgs};
 pub use colour::Colour;
 pub use diagnose::DiagnoseArgs;
 pub use doctor::{DoctorArgs, DoctorFormat};

@@ -1,18 +1,14 @@
 //! `tcptrace sockets`.
 
-use std::{
-    io::{self, Write as _},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use tcptrace_common::Filter;
 
 use super::{
-    LOSSY, USAGE,
+    LOSSY,
     colour::Colour,
     filter::{FilterArgs, state_bits},
-    values,
+    misused, values,
 };
 use crate::{
     sink::Format,
@@ -74,10 +70,7 @@ impl SocketsArgs {
 pub(super) fn run(args: &SocketsArgs) -> anyhow::Result<u8> {
     let settings = match args.settings() {
         Ok(settings) => settings,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "tcptrace: {error:#}");
-            return Ok(USAGE);
-        }
+        Err(error) => return Ok(misused(&error)),
     };
     let outcome = match &args.from {
         Some(file) => sockets::replay(file, &settings)?,

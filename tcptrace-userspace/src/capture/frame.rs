@@ -7,7 +7,7 @@ use bytes::Buf as _;
 use super::Damage;
 
 /// Compressed length, raw length, checksum, each four bytes, least significant first.
-const HEAD: usize = 12;
+const HEAD: u32 = 12;
 
 /// The largest frame that anyone writes: one look at a host with a million sockets.
 const LARGEST: u32 = 256 << 20;
@@ -21,7 +21,7 @@ pub(super) fn encode(raw: &[u8]) -> io::Result<Vec<u8>> {
     let raw_len = raw_len.ok_or_else(|| io::Error::other(format!("{} bytes are too many", raw.len())))?;
     let body = lz4_flex::block::compress(raw);
     let body_len = u32::try_from(body.len()).map_err(io::Error::other)?;
-    let mut frame = Vec::with_capacity(HEAD + body.len());
+    let mut frame = Vec::with_capacity(HEAD as usize + body.len());
     for word in [body_len, raw_len, checksum(raw_len, &body)] {
         frame.extend(word.to_le_bytes());
     }
@@ -44,21 +44,18 @@ fn checksum(raw_len: u32, body: &[u8]) -> u32 {
 /// [`Damage`]. No byte is believed before its checksum is right, and no length beyond what there is.
 pub(super) fn decode(input: &mut impl Read, at: &mut u64, raw: &mut Vec<u8>) -> Result<bool, Damage> {
     let start = *at;
-    let mut head = [0; HEAD];
-    match read(input, &mut head, start)? {
+    let head = read(input, HEAD, start)?;
+    match head.len() {
         0 => return Ok(false),
-        HEAD => {}
-        _ => return Err(Damage::Truncated(start)),
+        len if len < HEAD as usize => return Err(Damage::Truncated(start)),
+        _ => {}
     }
     let mut words = &head[..];
     let [body_len, raw_len, sum] = std::array::from_fn(|_| words.get_u32_le());
     if body_len > LARGEST || raw_len > LARGEST {
         return Err(Damage::Checksum(start));
     }
-    // Grows with what is there, whatever the length says.
-    let mut body = Vec::new();
-    let body_read = input.by_ref().take(body_len.into()).read_to_end(&mut body);
-    body_read.map_err(|error| Damage::Io { at: start, why: error.to_string() })?;
+    let body = read(input, body_len, start)?;
     if body.len() < body_len as usize {
         return Err(Damage::Truncated(start));
     }
@@ -71,22 +68,18 @@ pub(super) fn decode(input: &mut impl Read, at: &mut u64, raw: &mut Vec<u8>) -> 
     }
     *raw = lz4_flex::block::decompress(&body, raw_len as usize)
         .map_err(|error| Damage::Content { at: start, why: error.to_string() })?;
-    *at += (HEAD + body.len()) as u64;
+    *at += u64::from(HEAD) + body.len() as u64;
     Ok(true)
 }
 
-/// Reads as much as there is, at most the whole buffer.
-fn read(input: &mut impl Read, buffer: &mut [u8], at: u64) -> Result<usize, Damage> {
-    let mut len = 0;
-    while len < buffer.len() {
-        match input.read(&mut buffer[len..]) {
-            Ok(0) => break,
-            Ok(more) => len += more,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Damage::Io { at, why: error.to_string() }),
-        }
+/// At most so many bytes, fewer where there are no more: what is allocated grows with what is there, not with what a
+/// length says.
+fn read(input: &mut impl Read, len: u32, at: u64) -> Result<Vec<u8>, Damage> {
+    let mut bytes = Vec::new();
+    match input.by_ref().take(len.into()).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(Damage::Io { at, why: error.to_string() }),
     }
-    Ok(len)
 }
 
 #[cfg(test)]

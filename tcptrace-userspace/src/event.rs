@@ -100,6 +100,9 @@ pub struct Event {
     pub verdict: Verdict,
 }
 
+/// What the names of kernel workers begin with.
+pub(crate) const KERNEL_WORKERS: [&[u8]; 2] = [b"kworker/", b"ksoftirqd/"];
+
 /// The task on the CPU at the transition; in softirq context any task at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Context {
@@ -127,7 +130,7 @@ impl Context {
     /// Whether the thread has a kernel worker's name. Kernels and hooks that cannot tell kernel threads by their flags
     /// still tell them by these names. A program that takes such a name only hides itself.
     pub fn is_kernel_worker(&self) -> bool {
-        self.comm.starts_with(b"kworker/") || self.comm.starts_with(b"ksoftirqd/")
+        KERNEL_WORKERS.into_iter().any(|name| self.comm.starts_with(name))
     }
 }
 

@@ -17,15 +17,13 @@ use tcptrace_common::{
 use super::Header;
 use crate::{
     decode::records,
+    event::KERNEL_WORKERS,
     process::{Container, Process},
     record::Owner,
     sockets::Look,
-    trace::{Answer, Input},
-    tracker::{Ends, Older},
+    trace::{Answer, Input, Listing},
+    tracker::Ends,
 };
-
-/// What the kernel calls its own threads; the tracker knows them by that.
-const KERNEL: [&[u8]; 2] = [b"kworker/", b"ksoftirqd/"];
 
 pub(super) struct Anonymizer {
     key: RandomState,
@@ -51,22 +49,15 @@ impl Anonymizer {
                 let value = answer.value.as_ref().map(|process| self.process(process));
                 take(&Input::Process(Answer { value, ..answer.clone() }))
             }
-            Input::First(listing) => {
-                let mut listing = listing.clone();
-                self.listing(&mut listing.older, listing.small.iter_mut().map(|small| &mut small.ends));
-                take(&Input::First(listing))
-            }
+            Input::First(listing) => take(&Input::First(self.listing(listing))),
             Input::Listed { listing, is_first } => {
-                let mut listing = listing.clone();
-                self.listing(&mut listing.older, listing.small.iter_mut().map(|small| &mut small.ends));
-                take(&Input::Listed { listing, is_first: *is_first })
+                take(&Input::Listed { listing: self.listing(listing), is_first: *is_first })
             }
             Input::Polled(poll) => {
                 let mut poll = poll.clone();
                 for pending in &mut poll.pending {
                     let connection = &mut pending.connection;
-                    (connection.laddr, connection.raddr) =
-                        (self.address(connection.laddr), self.address(connection.raddr));
+                    self.both(&mut connection.laddr, &mut connection.raddr);
                 }
                 take(&Input::Polled(poll))
             }
@@ -125,18 +116,26 @@ impl Anonymizer {
         out
     }
 
-    fn listing<'a>(&self, older: &'a mut [Older], small: impl Iterator<Item = &'a mut Ends>) {
+    fn listing(&self, listing: &Listing) -> Listing {
+        let mut listing = listing.clone();
+        let Listing { older, small, .. } = &mut listing;
         for older in &mut *older {
             older.owner = older.owner.take().map(|owner| self.owner(owner));
         }
-        for ends in older.iter_mut().map(|older| &mut older.ends).chain(small) {
-            (ends.laddr, ends.raddr) = (self.address(ends.laddr), self.address(ends.raddr));
+        let small = small.iter_mut().map(|small| &mut small.ends);
+        for Ends { laddr, raddr, .. } in older.iter_mut().map(|older| &mut older.ends).chain(small) {
+            self.both(laddr, raddr);
         }
+        listing
+    }
+
+    fn both(&self, laddr: &mut IpAddr, raddr: &mut IpAddr) {
+        (*laddr, *raddr) = (self.address(*laddr), self.address(*raddr));
     }
 
     fn look(&self, look: &mut Look) {
         for socket in &mut look.sockets {
-            (socket.laddr, socket.raddr) = (self.address(socket.laddr), self.address(socket.raddr));
+            self.both(&mut socket.laddr, &mut socket.raddr);
         }
         look.owners.rename(|address| self.address(address), |process| self.process(process));
     }
@@ -167,7 +166,7 @@ impl Anonymizer {
         let mut out = [0; 16];
         let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
         let name = &comm[..end];
-        if let Some(kernel) = KERNEL.into_iter().find(|kernel| name.starts_with(kernel)) {
+        if let Some(kernel) = KERNEL_WORKERS.into_iter().find(|kernel| name.starts_with(kernel)) {
             out[..kernel.len()].copy_from_slice(kernel);
         } else if !name.is_empty() {
             let word = self.word("name", name);

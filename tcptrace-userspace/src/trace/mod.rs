@@ -38,6 +38,7 @@ use crate::{
 };
 
 pub(crate) use input::{Answer, Counted, Input};
+pub(crate) use listing::Listing;
 pub(crate) use looks::Looked;
 pub use replay::Replayed;
 pub use settings::{HalfOpenBy, Settings};

@@ -12,6 +12,7 @@ use super::{
     order::{Added, Order},
     outgoing::Outgoing,
     stage::Stage,
+    writer::Written,
 };
 use crate::{
     capture::Header,
@@ -62,10 +63,10 @@ impl Core {
             infer: settings.infer,
             cookies: header.cookies,
         });
-        let out = Outgoing::new(settings.view, settings.count, filters.clone());
+        let out = Outgoing::new(settings.view, settings.count, filters);
         Self {
             order: Order::default(),
-            stage: Stage { tracker, answers, half_open, out, wanted: filters },
+            stage: Stage { tracker, answers, half_open, out },
             count_only,
             samples: settings.samples.then(Ages::default),
             released_ns: 0,
@@ -217,9 +218,9 @@ impl Core {
         }
     }
 
-    /// Corrects the account by what was written indeed: transitions, connections, records of half-open connections.
-    pub(super) fn settle(&self, summary: &mut Summary, ended: &Ended, written: [u64; 3]) {
-        let [transitions, connections, half_open] = written;
+    /// Corrects the account by what was written indeed.
+    pub(super) fn settle(&self, summary: &mut Summary, ended: &Ended, written: Written) {
+        let Written { transitions, connections, half_open } = written;
         if !self.count_only {
             summary.lost = self.lost(ended, transitions);
             summary.delivered = transitions;

@@ -16,7 +16,7 @@ pub(super) struct Outgoing {
     /// Lines still wanted.
     left: Option<u64>,
     /// Filters, where the kernel side has not applied these.
-    wanted: Option<Wanted>,
+    pub(super) wanted: Option<Wanted>,
 }
 
 impl Outgoing {

@@ -266,7 +266,6 @@ impl Reader {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (written, ending) = self.writer.finish(&mut patience);
-        let written = [written.transitions, written.connections, written.half_open];
         self.core.settle(&mut summary, &ended, written);
         Ok((summary, ending))
     }

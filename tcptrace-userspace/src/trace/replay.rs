@@ -54,8 +54,9 @@ pub(super) fn replay<R: Read>(
                 Ok(None) => break None,
                 Err(damage) => break Some(damage),
             };
-            let is_over = last.note(&input, &header.before, end_ns);
-            core.apply(since(input, &header.before));
+            let input = since(input, &header.before);
+            let is_over = last.note(&input, end_ns);
+            core.apply(input);
             to.drain(&mut core)?;
             if is_over || core.out().is_satisfied() {
                 break None;
@@ -97,12 +98,27 @@ fn narrowed(settings: &Settings, header: &Header) -> Settings {
 /// What a file counts on from was counted in those before it.
 fn since<'a>(input: Input<'a>, before: &Before) -> Input<'a> {
     match input {
+        Input::Counted(counted) => Input::Counted(Box::new(before.counted.until(&counted))),
         Input::Checked(checked) => {
             let half_open = (
                 checked.half_open.0.saturating_sub(before.half_open.0),
                 checked.half_open.1.saturating_sub(before.half_open.1),
             );
             Input::Checked(Checked { lost: checked.lost.since(&before.lost), half_open, ..checked })
+        }
+        Input::Ended(ended) => {
+            let submitted = ended.submitted.map(|all| all.saturating_sub(before.counted.counters.delivered));
+            Input::Ended(Box::new(Ended {
+                counted: before.counted.until(&ended.counted),
+                submitted,
+                missed_runs: ended.missed_runs.map(|all| all.saturating_sub(before.lost.missed_runs)),
+                missed_signals: ended
+                    .missed_signals
+                    .saturating_add(before.counted.counters.signals_lost)
+                    .saturating_sub(before.lost.others),
+                half_open_missed: ended.half_open_missed.saturating_sub(before.half_open.1),
+                ..*ended
+            }))
         }
         input => input,
     }
@@ -162,27 +178,14 @@ struct Last {
 
 impl Last {
     /// Takes note of an input; whether it is beyond `end_ns`.
-    fn note(&mut self, input: &Input<'_>, before: &Before, end_ns: Option<u64>) -> bool {
+    fn note(&mut self, input: &Input<'_>, end_ns: Option<u64>) -> bool {
         match input {
-            Input::Counted(counted) => self.counted = before.counted.until(counted),
+            Input::Counted(counted) => self.counted = counted.as_ref().clone(),
             Input::Checked(checked) => {
-                (self.lost, self.now_ns) = (checked.lost.since(&before.lost), checked.now_ns);
-                self.half_open_missed = checked.half_open.1.saturating_sub(before.half_open.1);
+                (self.lost, self.now_ns) = (checked.lost, checked.now_ns);
+                self.half_open_missed = checked.half_open.1;
             }
-            Input::Ended(ended) => {
-                let submitted =
-                    ended.submitted.map(|all| all.saturating_sub(before.counted.counters.delivered));
-                let missed_runs = ended.missed_runs.map(|all| all.saturating_sub(before.lost.missed_runs));
-                self.ended = Some(Ended {
-                    counted: before.counted.until(&ended.counted),
-                    submitted,
-                    missed_runs,
-                    missed_signals: (ended.missed_signals + before.counted.counters.signals_lost)
-                        .saturating_sub(before.lost.others),
-                    half_open_missed: ended.half_open_missed.saturating_sub(before.half_open.1),
-                    ..ended.as_ref().clone()
-                });
-            }
+            Input::Ended(ended) => self.ended = Some(ended.as_ref().clone()),
             _ => {}
         }
         end_ns.is_some_and(|end_ns| self.now_ns >= end_ns)

@@ -12,7 +12,6 @@ use crate::{
     half_open::Poll,
     snapshot::Namespace,
     tracker::{List, Tracker},
-    wanted::Wanted,
 };
 
 /// Apart from what orders the records, so that one of them can be borrowed beside it.
@@ -21,13 +20,11 @@ pub(super) struct Stage {
     pub(super) answers: Answers,
     pub(super) half_open: Option<Side>,
     pub(super) out: Outgoing,
-    /// Filters, where the kernel side has not applied these.
-    pub(super) wanted: Option<Wanted>,
 }
 
 impl Stage {
     pub(super) fn take(&mut self, bytes: &[u8]) {
-        let Self { tracker, answers, half_open, out, wanted } = self;
+        let Self { tracker, answers, half_open, out } = self;
         if is_half_open(bytes) {
             if let Some(side) = half_open {
                 side.take(bytes, answers, tracker, out);
@@ -37,7 +34,7 @@ impl Stage {
         match decode(bytes) {
             Ok(Observed::Transition(mut event)) => {
                 out.account.read += 1;
-                if let Some(wanted) = wanted {
+                if let Some(wanted) = &out.wanted {
                     event.verdict = wanted.verdict(&event);
                 }
                 answers.identify(&mut event);

@@ -11,11 +11,6 @@ use std::{
 use tcptrace_common::{Config, Counters, HalfOpenCounters, Waiting};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// Settings on their way into the kernel object.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-pub(super) struct PodConfig(pub(super) Config);
-
 /// One CPU's counters on their way out of the kernel.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
@@ -32,9 +27,6 @@ pub(super) struct PodHalfOpenCounters(pub(super) HalfOpenCounters);
 pub(super) struct PodWaiting(pub(super) Waiting);
 
 // SAFETY: `#[repr(C)]`, integers only, and no padding: tcptrace-common asserts the size as the sum of them.
-unsafe impl aya::Pod for PodConfig {}
-
-// SAFETY: as above.
 unsafe impl aya::Pod for PodCounters {}
 
 // SAFETY: as above.
@@ -42,6 +34,12 @@ unsafe impl aya::Pod for PodHalfOpenCounters {}
 
 // SAFETY: as above.
 unsafe impl aya::Pod for PodWaiting {}
+
+/// The settings as the kernel object holds them.
+pub(super) fn config_bytes(config: &Config) -> &[u8] {
+    // SAFETY: `#[repr(C)]`, integers only, and no padding: tcptrace-common asserts the size as the sum of them.
+    unsafe { std::slice::from_raw_parts((&raw const *config).cast(), size_of::<Config>()) }
+}
 
 /// Registers a descriptor with the tokio runtime.
 ///

@@ -3,9 +3,14 @@
 //! Format: `Documentation/bpf/btf.rst`. Only what member offsets need is read: structures, unions, and the
 //! typedefs and qualifiers between them.
 
+mod excerpt;
 mod prototypes;
 
+use std::cell::Cell;
+
 use thiserror::Error;
+
+pub use excerpt::Excerpt;
 
 const MAGIC: u16 = 0xeb9f;
 const KIND_ARRAY: u32 = 3;
@@ -48,6 +53,8 @@ pub struct Btf<'a> {
     strings: &'a [u8],
     /// Offset of each type in `types`; type ids start at 1.
     starts: Vec<u32>,
+    /// The structure that was last looked up: fields are asked for one structure after the other.
+    last: Cell<Option<u32>>,
 }
 
 #[derive(Clone, Copy)]
@@ -81,7 +88,8 @@ impl<'a> Btf<'a> {
             data.get(start..end).ok_or(BtfError::Damaged(at))
         };
         let (types, strings) = (section(8)?, section(16)?);
-        let mut btf = Self { types, strings, starts: Vec::with_capacity(types.len() / 40) };
+        let mut btf =
+            Self { types, strings, starts: Vec::with_capacity(types.len() / 40), last: Cell::new(None) };
         let mut at = 0;
         while at < types.len() {
             btf.starts.push(u32::try_from(at).map_err(|_| BtfError::Damaged(at))?);
@@ -119,9 +127,15 @@ impl<'a> Btf<'a> {
 
     /// The id of the structure `name`.
     fn structure(&self, name: &str) -> Result<Option<u32>, BtfError> {
+        if let Some(last) = self.last.get()
+            && self.name_is(self.resolve(last)?.name, name)
+        {
+            return Ok(Some(last));
+        }
         for (id, start) in (1..).zip(&self.starts) {
             let ty = self.read(*start as usize)?;
             if ty.kind == KIND_STRUCT && ty.members > 0 && !name.is_empty() && self.name_is(ty.name, name) {
+                self.last.set(Some(id));
                 return Ok(Some(id));
             }
         }

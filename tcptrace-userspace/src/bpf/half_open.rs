@@ -1,6 +1,6 @@
 //! The programs that see half-open connections, beside the one on the hook. Each is optional.
 
-use std::{fs, os::fd::AsFd as _};
+use std::os::fd::AsFd as _;
 
 use aya::{
     Ebpf,
@@ -13,7 +13,8 @@ use super::{
     Error,
     boundary::PodHalfOpenCounters,
     cgroup, fdinfo,
-    object::{attach_btf, kernel_types, map, object, program, refusal, unload},
+    kernel::Kernel,
+    object::{attach_btf, map, object, program, refusal, unload},
 };
 
 /// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
@@ -128,8 +129,7 @@ fn attach_retransmits(
     let types = if let Some(types) = types {
         types
     } else {
-        let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(|error| error.to_string())?;
-        own = kernel_types(&vmlinux).map_err(|error| error.to_string())?;
+        own = Kernel::get().and_then(Kernel::types).map_err(|error| error.to_string())?;
         &own
     };
     let program: &mut BtfTracePoint = program(ebpf, typed).map_err(|error| error.to_string())?;

@@ -6,20 +6,21 @@ use std::{
     io::{self, ErrorKind, Read as _},
 };
 
-use aya::{Ebpf, EbpfLoader, programs::Iter};
+use aya::{Ebpf, programs::Iter};
 use bytes::Buf as _;
 use tcptrace_common::{Config, HolderRecord, IPPROTO_MPTCP, Known};
 use thiserror::Error;
 
 use super::{
-    Btf, BtfError, LayoutError, boundary::PodConfig, layout, object::refusal, privileges, relocate::relocate,
-    ring,
+    Error, LayoutError,
+    kernel::{ITERATOR, Kernel},
+    object::{Sizes, load_object, refusal},
+    privileges,
 };
 use crate::state::State;
 
-/// Name of the program, and the iterator that it belongs to.
+/// Name of the program.
 const PROGRAM: &str = "holders";
-const ITERATOR: &str = "task_file";
 
 /// The first pid namespace, `PROC_PID_INIT_INO` in `include/linux/proc_ns.h`.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
@@ -56,9 +57,14 @@ pub enum HoldersError {
     Object(String),
 }
 
-impl From<BtfError> for HoldersError {
-    fn from(error: BtfError) -> Self {
-        Self::Types(error.to_string())
+impl From<Error> for HoldersError {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::NoBtf(error) => Self::NoBtf(error),
+            Error::Btf(error) => Self::Types(error.to_string()),
+            Error::Types(error) => Self::Types(error),
+            error => Self::Object(error.to_string()),
+        }
     }
 }
 
@@ -104,14 +110,13 @@ impl SocketFiles {
             return Err(HoldersError::PidNamespace);
         }
         privileges::lift_memlock();
-        let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(HoldersError::NoBtf)?;
+        let kernel = Kernel::get()?;
         let mut config = Config::EMPTY;
-        layout::sock_layout(&Btf::parse(&vmlinux)?, &mut config)?;
+        kernel.describe(&mut config)?;
         if config.known & Known::FILE == 0 || config.known & Known::TASK == 0 {
             return Err(HoldersError::NoFile);
         }
-        let types = aya::Btf::parse(&vmlinux, aya::Endianness::default())
-            .map_err(|error| HoldersError::Types(error.to_string()))?;
+        let types = kernel.types()?;
         let with_helper = Config { known: config.known | Known::COOKIE_HELPER, ..config };
         // Linux 5.11 does not have the helper in such programs.
         Self::with(&with_helper, &types).or_else(|error| match error {
@@ -121,16 +126,7 @@ impl SocketFiles {
     }
 
     fn with(config: &Config, types: &aya::Btf) -> Result<Self, HoldersError> {
-        let object = |error: &dyn std::error::Error| HoldersError::Object(error.to_string());
-        let pod = PodConfig(*config);
-        let relocated = relocate(super::OBJECT, &config.fields).map_err(|error| object(&error))?;
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(types))
-            .override_global("CONFIG", &pod, true)
-            .map_max_entries("EVENTS", ring::ring_size(0))
-            .map_max_entries("AYA_LOGS", ring::ring_size(0))
-            .load(&relocated)
-            .map_err(|error| object(&error))?;
+        let mut ebpf = load_object(config, 0, Sizes::least())?;
         let program = iterator(&mut ebpf)?;
         program.load(ITERATOR, types).map_err(|error| HoldersError::Refused(refusal(&error)))?;
         Ok(Self { ebpf })

@@ -3,26 +3,22 @@
 use std::{fs, os::fd::AsFd as _};
 
 use aya::{
-    Ebpf, EbpfError, EbpfLoader,
-    maps::{Array, MapError, PerCpuArray, RingBuf},
+    Ebpf,
+    maps::{Array, PerCpuArray, RingBuf},
     programs::{BtfTracePoint, ProgramError, TracePoint},
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    Btf, DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer,
-    boundary::PodConfig,
-    bundles,
+    DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, bundles,
     bundles::Bundles,
     fdinfo, format,
     half_open::HalfOpen,
-    layout,
-    object::{attach_btf, kernel_types, map, object, program, refusal},
+    kernel::Kernel,
+    object::{Sizes, attach_btf, load_object, map, object, program, refusal},
     owned::Owned,
-    privileges, release,
-    relocate::relocate,
-    ring, signals, tracefs,
+    privileges, ring, signals, tracefs,
 };
 
 /// How to trace.
@@ -75,34 +71,26 @@ pub fn load(options: &Options) -> Result<Tracer, Error> {
         return Err(Error::NotPrivileged);
     }
     privileges::lift_memlock();
-    let vmlinux = fs::read("/sys/kernel/btf/vmlinux");
     match options.hook {
-        Some(Hook::TpBtf) => tp_btf(options, &vmlinux.map_err(Error::NoBtf)?),
-        Some(Hook::Tracepoint) => tracepoint(options, vmlinux.as_deref().ok()),
-        None => {
-            let first = match &vmlinux {
-                Ok(vmlinux) => tp_btf(options, vmlinux),
-                Err(error) => Err(Error::NoBtf(std::io::Error::from(error.kind()))),
-            };
-            first.or_else(|tp_btf| match tp_btf {
-                // What stops both needs no second try.
-                Error::Map { .. } | Error::Memlock { .. } | Error::NoRingBuffer(_) => Err(tp_btf),
-                _ => tracepoint(options, vmlinux.as_deref().ok()).map_err(|tracepoint| Error::NoHook {
-                    tp_btf: Box::new(tp_btf),
-                    tracepoint: Box::new(tracepoint),
-                }),
-            })
-        }
+        Some(Hook::TpBtf) => tp_btf(options),
+        Some(Hook::Tracepoint) => tracepoint(options),
+        None => tp_btf(options).or_else(|tp_btf| match tp_btf {
+            // What stops both needs no second try.
+            Error::Map { .. } | Error::Memlock { .. } | Error::NoRingBuffer(_) => Err(tp_btf),
+            _ => tracepoint(options).map_err(|tracepoint| Error::NoHook {
+                tp_btf: Box::new(tp_btf),
+                tracepoint: Box::new(tracepoint),
+            }),
+        }),
     }
 }
 
-fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
+fn tp_btf(options: &Options) -> Result<Tracer, Error> {
+    let kernel = Kernel::get()?;
     let mut config = settings(options);
-    let btf = Btf::parse(vmlinux)?;
-    layout::sock_layout(&btf, &mut config)?;
-    signals::known_typed(&btf, &mut config);
-    config.known |= Known::COOKIE_HELPER;
-    let types = kernel_types(vmlinux)?;
+    kernel.describe(&mut config)?;
+    config.known |= Known::COOKIE_HELPER | kernel.typed;
+    let types = kernel.types()?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
     // cannot run a program on a CPU, which bundles need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
@@ -112,12 +100,12 @@ fn tp_btf(options: &Options, vmlinux: &[u8]) -> Result<Tracer, Error> {
         })
     })?;
     if !options.count_only {
-        tracer.attach_signals(&config, Some(&types), signals::reasons(&btf));
+        tracer.attach_signals(&config, Some(&types), kernel.reasons.clone());
     }
     Ok(tracer)
 }
 
-fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error> {
+fn tracepoint(options: &Options) -> Result<Tracer, Error> {
     let event = tracefs::event_directory()?;
     let text =
         fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
@@ -129,11 +117,10 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
     }
     let record = config;
     // The socket behind the record can be read where BTF tells how; the record alone must do otherwise.
-    let btf = vmlinux.and_then(|vmlinux| Btf::parse(vmlinux).ok());
-    if let Some(btf) = &btf
-        && layout::sock_layout(btf, &mut config).is_err()
-    {
-        config = record;
+    let kernel = Kernel::get().ok();
+    if let Some(kernel) = kernel {
+        // What is not known stays so.
+        let _ = kernel.describe(&mut config);
     }
     let settings = [config, Config { bundle: 0, ..config }, Config { bundle: 0, ..record }];
     let (mut tracer, config) = first_accepted(&settings, |config| {
@@ -147,7 +134,7 @@ fn tracepoint(options: &Options, vmlinux: Option<&[u8]>) -> Result<Tracer, Error
         })
     })?;
     if !options.count_only {
-        tracer.attach_signals(&config, None, btf.as_ref().map(signals::reasons).unwrap_or_default());
+        tracer.attach_signals(&config, None, kernel.map(|kernel| kernel.reasons.clone()).unwrap_or_default());
     }
     Ok(tracer)
 }
@@ -195,9 +182,8 @@ const FLOOR: &str = "floor";
 /// # Errors
 /// [`Error`], as for [`load`] with [`Hook::TpBtf`].
 pub fn load_floor() -> Result<Floor, Error> {
-    let vmlinux = fs::read("/sys/kernel/btf/vmlinux").map_err(Error::NoBtf)?;
-    let types = kernel_types(&vmlinux)?;
-    let mut ebpf = EbpfLoader::new().btf(Some(&types)).load(super::OBJECT).map_err(load_error)?;
+    let types = Kernel::get()?.types()?;
+    let mut ebpf = load_object(&Config::EMPTY, 0, Sizes::least())?;
     attach_tp_btf(program(&mut ebpf, FLOOR)?, &types)?;
     Ok(Floor { ebpf })
 }
@@ -227,24 +213,17 @@ fn open(
     if config.filter.netns != 0 && config.known & Known::NETNS == 0 {
         return Err(Error::NetnsUnknown);
     }
-    let (size, pod) = (ring::ring_size(options.buffer), PodConfig(*config));
+    let size = ring::ring_size(options.buffer);
     let log_level: u8 = if options.verbose { aya_log::Level::Debug as u8 } else { 0 };
     let remembered = options.max_connections.max(1);
     let filter = &config.filter;
-    let mut loader = EbpfLoader::new();
-    loader
-        .btf(types)
-        .override_global("CONFIG", &pod, true)
-        .override_global(aya_log::LEVEL, &log_level, false)
-        .map_max_entries("EVENTS", size)
-        .map_max_entries("SINCE", if filter.by_state() { remembered } else { 1 })
-        .map_max_entries("OWNED", if filter.tgid != 0 { remembered } else { 1 })
-        .map_max_entries("OWNED_PORTS", if filter.tgid != 0 { remembered } else { 1 });
-    if !options.verbose {
-        loader.map_max_entries("AYA_LOGS", ring::ring_size(0));
-    }
-    let relocated = relocate(super::OBJECT, &config.fields)?;
-    let mut ebpf = loader.load(&relocated).map_err(load_error)?;
+    let sizes = Sizes {
+        events: size,
+        log: if options.verbose { None } else { Sizes::least().log },
+        since: if filter.by_state() { remembered } else { 1 },
+        owned: if filter.tgid != 0 { remembered } else { 1 },
+    };
+    let mut ebpf = load_object(config, log_level, sizes)?;
 
     let mut ports: Array<_, [u64; 1024]> = Array::try_from(map(&mut ebpf, "PORTS")?).map_err(object)?;
     for (slot, set) in [(0, &options.lports), (1, &options.rports)] {
@@ -271,28 +250,6 @@ fn open(
     let features = Features::of(hook, config);
     let unowned = owned.and_then(|owned| owned.unknown());
     Tracer::new(ebpf, (hook, features, unowned), size, events, bundles, (counters, half_open), log)
-}
-
-/// Tells the causes of a failed map apart; everything else is the object's fault.
-fn load_error(error: EbpfError) -> Error {
-    let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
-        return object(error);
-    };
-    let map = name.clone();
-    let release = release::running();
-    match io_error.raw_os_error() {
-        Some(libc_errno::EINVAL) if release::version(&release).is_some_and(|version| version < (5, 8)) => {
-            Error::NoRingBuffer(release)
-        }
-        Some(libc_errno::EPERM) => Error::Memlock { map, limit: privileges::memlock_limit() },
-        _ => Error::Map { map, source: io_error },
-    }
-}
-
-/// Errno values as the kernel returns them.
-mod libc_errno {
-    pub(super) const EPERM: i32 = nix::errno::Errno::EPERM as i32;
-    pub(super) const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
 }
 
 /// A program that the kernel refused, and why.

@@ -11,6 +11,7 @@ mod format;
 mod half_open;
 mod holders;
 mod hook;
+mod kernel;
 mod layout;
 mod load;
 mod object;
@@ -26,7 +27,7 @@ mod tracer;
 
 pub use boundary::waitable;
 pub(crate) use boundary::{netns_cookie, shares_descriptors};
-pub use btf::{Btf, BtfError, Field};
+pub use btf::{Btf, BtfError, Excerpt, Field};
 pub use error::Error;
 pub use fdinfo::RunStats;
 pub use features::{Feature, Features};

@@ -1,15 +1,91 @@
 //! Parts of the kernel object, and the kernel's words when it refuses one.
 
+use std::sync::{Mutex, PoisonError};
+
 use aya::{
-    Ebpf, Endianness,
+    Ebpf, EbpfError, EbpfLoader,
+    maps::MapError,
     programs::{BtfTracePoint, Program, ProgramError},
 };
+use tcptrace_common::Config;
 
-use super::Error;
+use super::{Error, privileges, release, relocate::settled, ring};
 
-/// The kernel's type information as aya reads it.
-pub(super) fn kernel_types(vmlinux: &[u8]) -> Result<aya::Btf, Error> {
-    aya::Btf::parse(vmlinux, Endianness::default()).map_err(|error| Error::Types(error.to_string()))
+/// aya's loader reads all of the kernel's type information when it is made, which takes longer than everything else that
+/// happens before a trace, and which nothing in the object needs. So there is one for the whole process, and it forgets it.
+static LOADER: Mutex<Option<EbpfLoader<'static>>> = Mutex::new(None);
+
+/// Entries of the maps whose size is not known before.
+#[derive(Clone, Copy)]
+pub(super) struct Sizes {
+    /// Bytes of the ring.
+    pub(super) events: u32,
+    /// Bytes of the ring of the diagnostics; `None` for as many as the object says.
+    pub(super) log: Option<u32>,
+    /// Sockets whose time of entry is kept.
+    pub(super) since: u32,
+    /// Sockets, and listening ports, of the process that is asked for.
+    pub(super) owned: u32,
+}
+
+impl Sizes {
+    /// As small as they can be.
+    pub(super) fn least() -> Self {
+        Self { events: ring::ring_size(0), log: Some(ring::ring_size(0)), since: 1, owned: 1 }
+    }
+}
+
+/// Makes the loader. Before other large things come and go, the allocator gives back what that took: it keeps the more, the
+/// larger what it has seen.
+pub(super) fn prepare() {
+    LOADER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(new_loader);
+}
+
+fn new_loader() -> EbpfLoader<'static> {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    loader
+}
+
+/// Makes the maps of the object with these settings; its programs can be loaded then.
+///
+/// # Errors
+/// A map cannot be made, or the object does not fit.
+pub(super) fn load_object(config: &Config, log_level: u8, sizes: Sizes) -> Result<Ebpf, Error> {
+    let object = settled(super::OBJECT, config, log_level)?;
+    let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
+    let loader = loader.get_or_insert_with(new_loader);
+    let Sizes { events, log, since, owned } = sizes;
+    for (map, entries) in [("EVENTS", events), ("SINCE", since), ("OWNED", owned), ("OWNED_PORTS", owned)] {
+        loader.map_max_entries(map, entries);
+    }
+    loader.map_max_entries("AYA_LOGS", log.unwrap_or(LOG_BYTES));
+    loader.load(&object).map_err(load_error)
+}
+
+/// Bytes of the ring of the diagnostics, as aya-log has it.
+const LOG_BYTES: u32 = 128 << 10;
+
+/// Tells the causes of a failed map apart; everything else is the object's fault.
+fn load_error(error: EbpfError) -> Error {
+    let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
+        return object(error);
+    };
+    let map = name.clone();
+    let release = release::running();
+    match io_error.raw_os_error() {
+        Some(libc_errno::EINVAL) if release::version(&release).is_some_and(|version| version < (5, 8)) => {
+            Error::NoRingBuffer(release)
+        }
+        Some(libc_errno::EPERM) => Error::Memlock { map, limit: privileges::memlock_limit() },
+        _ => Error::Map { map, source: io_error },
+    }
+}
+
+/// Errno values as the kernel returns them.
+mod libc_errno {
+    pub(super) const EPERM: i32 = nix::errno::Errno::EPERM as i32;
+    pub(super) const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
 }
 
 pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {

@@ -1,11 +1,12 @@
-//! Writes the running kernel's field offsets into the loads of the kernel object, in place of their markers.
+//! Writes the settings into the kernel object, and the running kernel's field offsets into its loads, in place of their
+//! markers.
 
 use std::ops::Range;
 
-use object::{Object as _, ObjectSection as _, SectionKind};
-use tcptrace_common::Fields;
+use object::{Object as _, ObjectSection as _, ObjectSymbol as _, SectionKind};
+use tcptrace_common::{Config, Fields};
 
-use super::Error;
+use super::{Error, boundary::config_bytes};
 
 /// Bytes of an instruction, `struct bpf_insn`: opcode, registers, offset (two bytes), immediate (four).
 const INSTRUCTION: usize = 8;
@@ -14,11 +15,35 @@ const OFFSET: Range<usize> = 2..4;
 const LOAD: u8 = 0x61;
 const WIDTH: u8 = 0x18;
 
+/// The object with these settings, and the level of its diagnostics.
+///
+/// # Errors
+/// [`Error::Object`] when it is no such object.
+pub(super) fn settled(object: &[u8], config: &Config, log_level: u8) -> Result<Vec<u8>, Error> {
+    let mut settled = relocate(object, &config.fields)?;
+    for (symbol, value) in [("CONFIG", config_bytes(config)), (aya_log::LEVEL, &[log_level])] {
+        let place = place(object, symbol, value.len());
+        let place = place.and_then(|place| settled.get_mut(place));
+        let place = place.ok_or_else(|| Error::Object(format!("no {symbol} of {} bytes", value.len())))?;
+        place.copy_from_slice(value);
+    }
+    Ok(settled)
+}
+
+/// Where in the file the value of a variable is.
+fn place(object: &[u8], symbol: &str, size: usize) -> Option<Range<usize>> {
+    let file = object::File::parse(object).ok()?;
+    let symbol = file.symbols().find(|found| found.name() == Ok(symbol))?;
+    let (start, _) = file.section_by_index(symbol.section_index()?).ok()?.file_range()?;
+    let start = usize::try_from(start.checked_add(symbol.address())?).ok()?;
+    (symbol.size() == size as u64).then_some(start..start + size)
+}
+
 /// The object with `fields` in its loads.
 ///
 /// # Errors
 /// [`Error::Object`] when it is no ELF file, or an offset does not fit an instruction (32 KiB).
-pub(super) fn relocate(object: &[u8], fields: &Fields) -> Result<Vec<u8>, Error> {
+fn relocate(object: &[u8], fields: &Fields) -> Result<Vec<u8>, Error> {
     let broken = |error: object::Error| Error::Object(error.to_string());
     let mut relocated = object.to_vec();
     for section in object::File::parse(object).map_err(broken)?.sections() {
@@ -101,6 +126,17 @@ mod tests {
             relocated,
             "no marker is left"
         );
+    }
+
+    #[test]
+    fn settings_are_where_the_program_reads_them() {
+        let config = Config { watermark: 0x1234_5678, ..Config::EMPTY };
+        let settled = settled(OBJECT, &config, 7).expect("our own object");
+        let value = |symbol, size| &settled[place(OBJECT, symbol, size).expect("it is there")];
+        assert_eq!(value("CONFIG", size_of::<Config>()), config_bytes(&config));
+        assert_eq!(value(aya_log::LEVEL, 1), [7]);
+        assert_eq!(place(OBJECT, "CONFIG", 1), None);
+        assert_eq!(place(OBJECT, "NOTHING", 1), None);
     }
 
     #[test]

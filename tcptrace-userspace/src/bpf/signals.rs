@@ -68,12 +68,11 @@ const ROWS: [Row; 3] = [
 /// Names of the reasons for which the kernel sends resets (`enum sk_rst_reason`), by value; empty before Linux 6.10.
 pub type ResetReasons = HashMap<u32, String>;
 
-/// What the running kernel's type information says of them.
-pub(super) fn known_typed(btf: &Btf<'_>, config: &mut Config) {
+/// What the running kernel's type information says of them, in [`Known`] bits.
+pub(super) fn known_typed(btf: &Btf<'_>) -> u32 {
     // Socket, packet, reason.
-    if btf.trace_arguments("tcp_send_reset").is_ok_and(|arguments| arguments == Some(3)) {
-        config.known |= Known::RESET_REASON;
-    }
+    let has_reason = btf.trace_arguments("tcp_send_reset").is_ok_and(|arguments| arguments == Some(3));
+    if has_reason { Known::RESET_REASON } else { 0 }
 }
 
 /// What their `format` files say, under tracefs' directory `events`; what they do not say stays 0.

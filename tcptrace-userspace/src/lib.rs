@@ -19,6 +19,8 @@ pub mod diagnose;
 pub mod doctor;
 pub mod event;
 pub mod explain;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod half_open;
 mod host;
 mod listening;

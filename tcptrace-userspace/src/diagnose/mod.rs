@@ -19,7 +19,7 @@ pub use sight::{Sight, Verdict};
 
 use crate::{
     bpf,
-    capture::{Damage, Header},
+    capture::{Damage, Header, Reader},
     detect::{self, Finding, Severity},
     record::Summary,
     trace,
@@ -76,9 +76,20 @@ pub fn run(
 /// # Errors
 /// [`trace::Error`].
 pub fn replay(path: &Path, settings: &Settings) -> Result<Report, trace::Error> {
+    replay_from(Reader::open(path)?, settings)
+}
+
+/// The same of what `reader` reads.
+///
+/// # Errors
+/// [`trace::Error`].
+pub(crate) fn replay_from<R: io::Read>(
+    reader: Reader<R>,
+    settings: &Settings,
+) -> Result<Report, trace::Error> {
     let shared = Shared::new(settings.detect.clone());
     let watch = Box::new(Watch { shared: shared.clone(), looked: |_: &[Finding]| {} });
-    let trace::Replayed { summary, damage, header, .. } = trace::replay_into(path, &settings.trace, watch)?;
+    let trace::Replayed { summary, damage, header, .. } = trace::replay_into(reader, &settings.trace, watch)?;
     Ok(report(settings, &shared, &summary, &header, damage.as_ref()))
 }
 

@@ -15,6 +15,7 @@ use thiserror::Error;
 pub use groups::{By, Group, Key};
 pub use look::{Gaps, Look, Looker};
 pub use owners::{Owner, Owners};
+pub(crate) use replay::last_look;
 
 use crate::{
     capture,

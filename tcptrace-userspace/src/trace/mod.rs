@@ -122,8 +122,7 @@ pub fn replay(
     settings: &Settings,
     wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
 ) -> Result<Outcome, Error> {
-    let sink = |header: &Header| wrap(sink::sink(&style(settings, header)));
-    let replayed = replay::replay(Reader::open(path)?, settings, sink, &mut io::stdout().lock())?;
+    let replayed = replay_from(Reader::open(path)?, settings, wrap, &mut io::stdout().lock())?;
     if replayed.closed {
         return Ok(Outcome::OutputClosed);
     }
@@ -133,6 +132,20 @@ pub fn replay(
         return Ok(Outcome::Damaged);
     }
     Ok(Outcome::Done(Box::new(replayed.summary)))
+}
+
+/// Replays what `reader` reads as [`run`] would have shown the trace; standard error stays empty.
+///
+/// # Errors
+/// [`enum@Error`].
+pub(crate) fn replay_from<R: io::Read>(
+    reader: Reader<R>,
+    settings: &Settings,
+    wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
+    output: &mut dyn io::Write,
+) -> Result<Replayed, Error> {
+    let sink = |header: &Header| wrap(sink::sink(&style(settings, header)));
+    replay::replay(reader, settings, sink, output)
 }
 
 /// Traces into `sink`, which keeps what it needs, until a signal, the duration or `stop` ends it. `begun` is called once
@@ -154,8 +167,12 @@ pub(crate) fn run_into(
 ///
 /// # Errors
 /// [`enum@Error`].
-pub(crate) fn replay_into(path: &Path, settings: &Settings, sink: Box<dyn Sink>) -> Result<Replayed, Error> {
-    replay::replay(Reader::open(path)?, settings, |_| sink, &mut io::sink())
+pub(crate) fn replay_into<R: io::Read>(
+    reader: Reader<R>,
+    settings: &Settings,
+    sink: Box<dyn Sink>,
+) -> Result<Replayed, Error> {
+    replay::replay(reader, settings, |_| sink, &mut io::sink())
 }
 
 /// Takes records and leaves nothing of them.

@@ -1,0 +1,44 @@
+//! Captures from memory, without a word on standard output and standard error: for the fuzz targets in `fuzz/`, which are
+//! a crate of their own. No part of the interface.
+
+use std::path::Path;
+
+use crate::{capture::Reader, diagnose, sink, sockets, trace};
+
+/// What errors call the capture.
+const NAME: &str = "memory";
+
+/// What [`trace::replay`] shows, with the findings among it.
+///
+/// # Errors
+/// [`enum@trace::Error`].
+pub fn trace(
+    capture: &[u8],
+    settings: &trace::Settings,
+    out: &mut Vec<u8>,
+) -> Result<trace::Replayed, trace::Error> {
+    let findings = |sink| diagnose::tell_findings(sink, crate::detect::Options::default(), true);
+    trace::replay_from(Reader::new(capture, Path::new(NAME))?, settings, findings, out)
+}
+
+/// What [`diagnose::replay`] reports.
+///
+/// # Errors
+/// [`enum@trace::Error`].
+pub fn diagnose(capture: &[u8], settings: &diagnose::Settings) -> Result<diagnose::Report, trace::Error> {
+    diagnose::replay_from(Reader::new(capture, Path::new(NAME))?, settings)
+}
+
+/// What [`sockets::replay`] shows.
+///
+/// # Errors
+/// [`enum@sockets::Error`].
+pub fn sockets(
+    capture: &[u8],
+    settings: &sockets::Settings,
+    out: &mut Vec<u8>,
+) -> Result<(), sockets::Error> {
+    let (look, _) = sockets::last_look(Reader::new(capture, Path::new(NAME))?, settings)?;
+    let style = sink::sockets::Style { format: settings.format, colour: settings.colour };
+    sink::sockets::render(style, &look.seen(settings), out, |_| Ok(())).map_err(sockets::Error::Output)
+}

@@ -56,6 +56,18 @@ fn members_outside_of_their_structure_are_refused() {
     }
 }
 
+/// Found by looking for what the fuzz target `layouts` could not: sixteen levels of eight members each.
+#[test]
+fn structures_that_contain_each_other_are_refused_at_once() {
+    let mut blob = Blob::default();
+    blob.composite(4, "sock", 8, false, &[("", 1, 0); 8]);
+    let data = blob.finish();
+    let btf = Btf::parse(&data).unwrap();
+    let before = std::time::Instant::now();
+    assert!(matches!(btf.field("sock.sk_err"), Err(BtfError::Damaged(_))));
+    assert!(before.elapsed() < std::time::Duration::from_secs(5));
+}
+
 #[test]
 fn unknown_kinds_and_other_files_are_refused() {
     assert_eq!(Btf::parse(b"\x7fELF").unwrap_err(), BtfError::Damaged(0));

@@ -17,6 +17,10 @@ const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 
+/// Members to look at for one name: more than any structure has with all that is unnamed inside. Structures that contain
+/// each other, which no compiler writes, would have more than anyone can wait for.
+const MAX_MEMBERS: u32 = 1 << 14;
+
 /// A field of a structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field {
@@ -110,7 +114,7 @@ impl<'a> Btf<'a> {
         let mut id = outer;
         let mut bits = 0_u32;
         for name in names {
-            let (member, offset) = self.member(id, name, path, 0)?.ok_or_else(missing)?;
+            let (member, offset) = self.member(id, name, path, 0, &mut 0)?.ok_or_else(missing)?;
             bits = bits.checked_add(offset).ok_or_else(missing)?;
             id = member;
         }
@@ -142,14 +146,25 @@ impl<'a> Btf<'a> {
         Ok(None)
     }
 
-    /// Type and bit offset of the member `name` of type `id`.
-    fn member(&self, id: u32, name: &str, path: &str, depth: u32) -> Result<Option<(u32, u32)>, BtfError> {
+    /// Type and bit offset of the member `name` of type `id`; adds to `seen` how many were looked at.
+    fn member(
+        &self,
+        id: u32,
+        name: &str,
+        path: &str,
+        depth: u32,
+        seen: &mut u32,
+    ) -> Result<Option<(u32, u32)>, BtfError> {
         let ty = self.resolve(id)?;
         if depth > 16 || !matches!(ty.kind, KIND_STRUCT | KIND_UNION) {
             return Ok(None);
         }
         for i in 0..ty.members as usize {
             let at = ty.body + 12 * i;
+            *seen += 1;
+            if *seen > MAX_MEMBERS {
+                return Err(BtfError::Damaged(at));
+            }
             let (name_at, member, offset) =
                 (word(self.types, at)?, word(self.types, at + 4)?, word(self.types, at + 8)?);
             let bits = if ty.bit_fields { offset & 0x00ff_ffff } else { offset };
@@ -160,7 +175,7 @@ impl<'a> Btf<'a> {
                 return Ok(Some((member, bits)));
             }
             if self.name_is(name_at, "")
-                && let Some((found, inner)) = self.member(member, name, path, depth + 1)?
+                && let Some((found, inner)) = self.member(member, name, path, depth + 1, seen)?
             {
                 return Ok(Some((found, bits.saturating_add(inner))));
             }

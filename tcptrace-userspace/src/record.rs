@@ -152,14 +152,14 @@ pub struct Lost {
 }
 
 impl Lost {
-    /// All of it.
+    /// All of it. A capture may say anything, so sums stop at the end of their range.
     pub fn total(&self) -> u64 {
-        self.transitions() + self.missed_runs + self.others
+        self.transitions().saturating_add(self.missed_runs).saturating_add(self.others)
     }
 
     /// Transitions that the kernel side saw.
     pub fn transitions(&self) -> u64 {
-        self.ring_full + self.output + self.undecodable
+        self.ring_full.saturating_add(self.output).saturating_add(self.undecodable)
     }
 
     /// What came since `earlier`.

@@ -44,7 +44,10 @@ impl Add for Grown {
     type Output = Self;
 
     fn add(self, other: Self) -> Self {
-        Self { before: self.before + other.before, after: self.after + other.after }
+        Self {
+            before: self.before.saturating_add(other.before),
+            after: self.after.saturating_add(other.after),
+        }
     }
 }
 

@@ -62,7 +62,7 @@ fn silent_ns(idle_s: u64, seen: &Seen) -> Option<u64> {
     let info = seen.socket.info?;
     let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
     let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
-    (!kept_alive && silent_ns >= idle_s * 1_000_000_000).then_some(silent_ns)
+    (!kept_alive && silent_ns >= idle_s.saturating_mul(1_000_000_000)).then_some(silent_ns)
 }
 
 fn finding(lport: u16, pile: &Pile) -> Finding {

@@ -50,7 +50,7 @@ impl Stuck {
             return false;
         }
         if socket.state != State::FIN_WAIT2 {
-            return age_ns >= self.thresholds.age_s * 1_000_000_000;
+            return age_ns >= self.thresholds.age_s.saturating_mul(1_000_000_000);
         }
         // One that nobody has open ends by itself.
         let fin_timeout_s = namespace.map_or(60, |namespace| namespace.limits.fin_timeout_s);

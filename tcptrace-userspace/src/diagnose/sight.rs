@@ -83,7 +83,7 @@ impl Sight {
 
     fn loses(&mut self, source: Source, count: u64, what: &str) {
         if count > 0 {
-            self.lost += count;
+            self.lost = self.lost.saturating_add(count);
             self.of_source.push((source, format!("{count} {what}")));
         }
     }

@@ -44,7 +44,10 @@ pub struct Lost {
 impl Lost {
     /// All of it.
     pub const fn total(&self) -> u64 {
-        self.ring_full + self.output + self.undecodable + self.missed_runs
+        self.ring_full
+            .saturating_add(self.output)
+            .saturating_add(self.undecodable)
+            .saturating_add(self.missed_runs)
     }
 }
 

@@ -79,7 +79,7 @@ impl HalfOpens {
                 let key = known.unwrap_or_else(|| self.begin(event.connection, event.ktime_ns));
                 self.table.update(key, |open| {
                     (open.since_ns, open.fires_ns) =
-                        (Some(event.ktime_ns), event.ktime_ns + model::interval_ns(0));
+                        (Some(event.ktime_ns), event.ktime_ns.saturating_add(model::interval_ns(0)));
                 });
                 self.tell(event.ktime_ns, What::Begin(Source::Syn), key, owner, true, &mut emit);
             }
@@ -92,7 +92,7 @@ impl HalfOpens {
                 });
                 self.counts.retransmits += 1;
                 self.table.update(key, |open| {
-                    open.retransmits += 1;
+                    open.retransmits = open.retransmits.saturating_add(1);
                     open.seen_ns = open.seen_ns.max(event.ktime_ns);
                     open.fires_ns = event.ktime_ns.saturating_add(model::interval_ns(open.retransmits));
                     open.connection.netns = open.connection.netns.or(event.connection.netns);
@@ -161,7 +161,8 @@ impl HalfOpens {
         let gone = self.table.keys(|open| {
             let begun_ns = begun.get(&open.connection.netns);
             // What came while they were asked may have been too late for the answer.
-            begun_ns.is_some_and(|begun_ns| open.found_ns + TICK_NS < *begun_ns) && open.seen_ns < poll.end_ns
+            begun_ns.is_some_and(|begun_ns| open.found_ns.saturating_add(TICK_NS) < *begun_ns)
+                && open.seen_ns < poll.end_ns
         });
         for key in gone {
             let Some(open) = self.table.get(key) else { continue };
@@ -256,7 +257,9 @@ impl HalfOpens {
         let retries = self.retries(open.connection.netns);
         if open.seen_ns < self.gap_ns {
             End::Unknown
-        } else if open.fires_ns < gone_ns + TICK_NS && model::may_give_up(open.retransmits, retries) {
+        } else if open.fires_ns < gone_ns.saturating_add(TICK_NS)
+            && model::may_give_up(open.retransmits, retries)
+        {
             End::TimedOut
         } else {
             End::Dropped

@@ -105,7 +105,7 @@ pub(super) fn lost(time: &mut Time, loss: &Loss, coloured: bool, out: &mut Vec<u
     time.put(loss.ktime_ns, out)?;
     let colour = if coloured { AnsiColor::Red.on_default().bold() } else { Ansi::new() };
     let lost = loss.lost;
-    write!(out, "{colour}LOST {} transitions", lost.transitions() + lost.missed_runs)?;
+    write!(out, "{colour}LOST {} transitions", lost.transitions().saturating_add(lost.missed_runs))?;
     if lost.others > 0 {
         write!(out, " and {} signals", lost.others)?;
     }

@@ -29,7 +29,7 @@ impl Account {
     pub(super) fn settle(&self, ring_full: u64, missed_runs: u64, submitted: u64, written: u64) -> Lost {
         Lost {
             ring_full,
-            output: submitted.saturating_sub(self.read) + self.sent.saturating_sub(written),
+            output: submitted.saturating_sub(self.read).saturating_add(self.sent.saturating_sub(written)),
             undecodable: self.undecodable,
             missed_runs,
             others: 0,

@@ -202,7 +202,8 @@ impl Core {
             ktime_ns: ended.end_ns,
             elapsed_ns: ended.end_ns.saturating_sub(start_ns),
             delivered: if self.count_only { counters.delivered } else { account.sent },
-            filtered: counters.filtered + tracker.filtered() + account.surplus + account.hidden,
+            filtered: (tracker.filtered() + account.surplus + account.hidden)
+                .saturating_add(counters.filtered),
             counters,
             lost,
             missed_runs_known: ended.missed_runs.is_some(),
@@ -237,7 +238,7 @@ impl Core {
         let submitted = if self.count_only { 0 } else { ended.submitted.unwrap_or(account.read) };
         let lost =
             account.settle(counters.lost_ring_full, ended.missed_runs.unwrap_or(0), submitted, written);
-        Lost { others: counters.signals_lost + ended.missed_signals, ..lost }
+        Lost { others: counters.signals_lost.saturating_add(ended.missed_signals), ..lost }
     }
 
     /// Puts a loss record into the batch if anything was lost since the last one.

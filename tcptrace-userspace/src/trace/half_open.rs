@@ -116,7 +116,7 @@ impl Side {
             followed: (!self.count_only).then(|| self.half_opens.counts()),
             counters,
             delivered: 0,
-            filtered: counters.filtered + self.half_opens.filtered() + self.account.surplus,
+            filtered: (self.half_opens.filtered() + self.account.surplus).saturating_add(counters.filtered),
             lost: Lost { missed_runs, ..Lost::default() },
             namespaces: ended.namespaces.clone(),
             unpolled: ended.unpolled.clone(),

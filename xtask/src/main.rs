@@ -9,6 +9,7 @@ mod check_ebpf;
 mod ci;
 mod dist;
 mod ebpf;
+mod fuzz;
 mod lab;
 mod lint;
 mod process;
@@ -35,6 +36,7 @@ enum Command {
     VmTest(vm_test::Args),
     Bench(bench::Args),
     Lab(lab::Args),
+    Fuzz(fuzz::Args),
     Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Command::VmTest(args) => vm_test::main(&args),
         Command::Bench(args) => bench::main(&args),
         Command::Lab(args) => lab::main(&args),
+        Command::Fuzz(args) => fuzz::main(&args),
         Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),

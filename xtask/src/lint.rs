@@ -1,10 +1,11 @@
-//! `cargo xtask lint`: layout, lints and documentation, of the kernel side too.
+//! `cargo xtask lint`: dependencies, layout, lints and documentation, of the kernel side too.
 
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use crate::{
+    deps,
     ebpf::{self, Toolchain},
     process, workspace,
 };
@@ -12,6 +13,7 @@ use crate::{
 /// # Errors
 /// The first of the checks that fails, or a toolchain that is missing.
 pub(crate) fn main() -> Result<()> {
+    deps::main()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "lints",

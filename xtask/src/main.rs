@@ -7,6 +7,7 @@ mod bench;
 mod build_ebpf;
 mod check_ebpf;
 mod ci;
+mod deps;
 mod dist;
 mod ebpf;
 mod fuzz;
@@ -40,7 +41,11 @@ enum Command {
     Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
-    /// Check layout, lints and documentation, of the kernel side too.
+    /// Check dependencies: licences, versions, sources, and their table in docs/dependencies.md.
+    Deps,
+    /// Have cargo-deny check the same, and the advisories. It takes minutes to install.
+    Deny(deps::DenyArgs),
+    /// Check dependencies, layout, lints and documentation, of the kernel side too.
     Lint,
     /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, test.
     Ci,
@@ -57,6 +62,8 @@ fn main() -> ExitCode {
         Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),
+        Command::Deps => deps::main(),
+        Command::Deny(args) => deps::deny(&args),
         Command::Lint => lint::main(),
         Command::Ci => ci::main(),
     };

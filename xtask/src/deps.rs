@@ -47,7 +47,10 @@ impl Metadata {
     fn of(manifest: &str) -> Result<Self> {
         let mut cargo = workspace::cargo();
         cargo.args(["metadata", "--locked", "--all-features", "--format-version", "1"]);
-        parse(&process::output(cargo.args(["--manifest-path", manifest]))?)
+        let text = process::output(cargo.args(["--manifest-path", manifest])).with_context(|| {
+            format!("where its lock file is old: cargo update --workspace --manifest-path {manifest}")
+        })?;
+        parse(&text)
     }
 
     fn members(&self) -> impl Iterator<Item = &Package> {

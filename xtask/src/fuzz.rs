@@ -72,7 +72,7 @@ fn fuzz(program: &Path, name: &str, max_len: u32, seconds: u32, work: &Path) -> 
     let mut command = Command::new(program);
     command
         .current_dir(workspace::root())
-        .args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1", "-verbosity=0"])
+        .args(["-timeout=10", "-rss_limit_mb=1024", "-print_final_stats=1", "-print_funcs=0", "-verbosity=0"])
         .arg(format!("-max_len={max_len}"))
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", found.display()))

@@ -16,6 +16,9 @@ use tcptrace::{
 
 /// The first byte of `data` says how to replay, and what follows it is: the bytes of a file, or what the frames of one
 /// hold, whose lengths and checksums are made here. Without that no change would ever get behind a checksum.
+///
+/// # Panics
+/// What is made of it does not hold together.
 pub fn captures(data: &[u8]) {
     let Some((how, rest)) = data.split_first() else { return };
     let capture = if how & 0x80 == 0 { framed(rest) } else { rest.to_vec() };

@@ -8,6 +8,9 @@ use tcptrace_common::{Config, RecordLayout};
 const BTF: u16 = 0xeb9f;
 
 /// `data` is type information, or else the text of a tracepoint's `format`.
+///
+/// # Panics
+/// What is made of it does not hold together.
 pub fn layouts(data: &[u8]) {
     if data.starts_with(&BTF.to_ne_bytes()) {
         types(data);

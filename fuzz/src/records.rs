@@ -9,6 +9,9 @@ use tcptrace::{
 };
 
 /// `data` is an entry.
+///
+/// # Panics
+/// What is made of it does not hold together.
 pub fn records(data: &[u8]) {
     let mut at = 0;
     for record in decode::records(data) {

@@ -14,6 +14,9 @@ use tcptrace::{
 const PORTS: [u16; 8] = [1, 22, 63, 64, 80, 8_080, 40_000, u16::MAX];
 
 /// `data` is a command line, a word a line, or else a file of thresholds.
+///
+/// # Panics
+/// What is made of it does not hold together.
 pub fn settings(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if text.starts_with("tcptrace\n") {

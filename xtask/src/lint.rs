@@ -16,9 +16,16 @@ pub(crate) fn main() -> Result<()> {
     deps::main()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(
+        "layout of the fuzz targets",
+        workspace::cargo().args(["fmt", "--manifest-path", "fuzz/Cargo.toml", "--check"]),
+    )?;
+    step(
         "lints",
         workspace::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     )?;
+    let fuzz =
+        ["clippy", "--manifest-path", "fuzz/Cargo.toml", "--no-default-features", "--all-targets", "--"];
+    step("lints of the fuzz targets", workspace::cargo().args(fuzz).args(["-D", "warnings"]))?;
     let toolchain = Toolchain::rustup()?;
     toolchain.need_component("clippy")?;
     step("lints of the kernel side", &mut ebpf_clippy(&toolchain)?)?;

@@ -6,8 +6,6 @@ use crate::decode::{is_half_open, is_signal, ktime_ns, records};
 #[derive(Default)]
 pub(super) struct Order {
     bytes: Vec<u8>,
-    /// Those of the last release, for their memory.
-    kept: Vec<u8>,
     places: Vec<Place>,
     /// Of `places`: handed out so far.
     taken: usize,
@@ -60,8 +58,7 @@ impl Order {
     /// Makes every record up to this time ready: nothing older is still to come.
     pub(super) fn release(&mut self, until_ns: u64) {
         self.forget_taken();
-        // Of the same time, as they came.
-        self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
+        self.places.sort_by_key(|place| place.ktime_ns);
         self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
     }
 
@@ -81,13 +78,14 @@ impl Order {
     fn forget_taken(&mut self) {
         self.places.drain(..self.taken);
         (self.taken, self.ready) = (0, 0);
-        self.kept.clear();
+        let mut kept = Vec::new();
         for place in &mut self.places {
             let record = self.bytes.get(place.start..place.start + place.len).unwrap_or_default();
-            place.start = self.kept.len();
-            self.kept.extend_from_slice(record);
+            place.start = kept.len();
+            kept.extend_from_slice(record);
         }
-        std::mem::swap(&mut self.bytes, &mut self.kept);
+        self.bytes.clear();
+        self.bytes.append(&mut kept);
     }
 }
 

@@ -1,6 +1,6 @@
 //! Parts of the kernel object, and the kernel's words when it refuses one.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use aya::{
     Ebpf, EbpfError, EbpfLoader,
@@ -13,7 +13,11 @@ use super::{Error, privileges, release, relocate::settled, ring};
 
 /// aya's loader reads all of the kernel's type information when it is made, which takes longer than everything else that
 /// happens before a trace, and which nothing in the object needs. So there is one for the whole process, and it forgets it.
-static LOADER: Mutex<Option<EbpfLoader<'static>>> = Mutex::new(None);
+static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
+    let mut loader = EbpfLoader::new();
+    loader.btf(None);
+    Mutex::new(loader)
+});
 
 /// Entries of the maps whose size is not known before.
 #[derive(Clone, Copy)]
@@ -38,13 +42,7 @@ impl Sizes {
 /// Makes the loader. Before other large things come and go, the allocator gives back what that took: it keeps the more, the
 /// larger what it has seen.
 pub(super) fn prepare() {
-    LOADER.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(new_loader);
-}
-
-fn new_loader() -> EbpfLoader<'static> {
-    let mut loader = EbpfLoader::new();
-    loader.btf(None);
-    loader
+    LazyLock::force(&LOADER);
 }
 
 /// Makes the maps of the object with these settings; its programs can be loaded then.
@@ -54,7 +52,6 @@ fn new_loader() -> EbpfLoader<'static> {
 pub(super) fn load_object(config: &Config, log_level: u8, sizes: Sizes) -> Result<Ebpf, Error> {
     let object = settled(super::OBJECT, config, log_level)?;
     let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
-    let loader = loader.get_or_insert_with(new_loader);
     let Sizes { events, log, since, owned } = sizes;
     for (map, entries) in [("EVENTS", events), ("SINCE", since), ("OWNED", owned), ("OWNED_PORTS", owned)] {
         loader.map_max_entries(map, entries);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tcptrace::{
-    detect::{Ages, Detectors, Finding, Options, Sample, Seen, Severity, Who},
+    detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Who},
     diagnose::{Report, Sight, Totals, Verdict},
     process::Process,
     sink::findings::{Format, render},
@@ -84,6 +84,24 @@ fn ages_come_from_earlier_looks() {
     let ids: Vec<_> = found.iter().map(|finding| finding.id).collect();
     assert_eq!(ids, ["close-wait-leak"]);
     assert_eq!((found[0].severity, found[0].owners[0].pid), (Severity::Warning, 812));
+}
+
+/// A sysctl that nanoseconds have no room for, as a capture may have it, is never reached, rather than soon.
+#[test]
+fn the_greatest_fin_timeout_is_never_reached() {
+    let stuck = |fin_timeout_s| {
+        let waiting = (0..9).map(|number| {
+            let mut seen = socket(State::FIN_WAIT2, number, 812);
+            seen.socket.age_at_least_ns = Some(100 * SECOND);
+            seen
+        });
+        let mut namespace = NamespaceSample::default();
+        namespace.limits.fin_timeout_s = fin_timeout_s;
+        Sample { namespaces: [(Some(1), namespace)].into(), ..look(0, waiting.collect()) }
+    };
+    assert_eq!(findings([stuck(60)])[0].id, "fin-wait2-stuck");
+    assert!(findings([stuck(u64::MAX / SECOND + 1)]).is_empty());
+    assert!(findings([stuck(u64::MAX)]).is_empty());
 }
 
 /// As many at each look, but other ones.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
-    culprits::{Culprits, many, seconds},
+    culprits::{Culprits, many, nanoseconds, seconds},
     thresholds::CloseWaitLeak,
 };
 use crate::state::State;
@@ -86,7 +86,7 @@ impl Detector for CloseWait {
             for owner in &seen.owners {
                 let (_, last) = now.entry(owner.pid).or_insert_with(|| (owner.clone(), Last::default()));
                 last.all += 1;
-                if age_ns >= self.thresholds.age_s.saturating_mul(1_000_000_000) {
+                if age_ns >= nanoseconds(self.thresholds.age_s) {
                     last.forgotten += 1;
                     last.oldest_ns = last.oldest_ns.max(age_ns);
                     last.unread += u64::from(seen.socket.recv_queue > 1);

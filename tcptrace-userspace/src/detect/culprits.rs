@@ -101,6 +101,11 @@ pub(super) fn share(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 / all as f64 }
 }
 
+/// Seconds in nanoseconds; more than there can be are the most that there can.
+pub(super) fn nanoseconds(seconds: u64) -> u64 {
+    seconds.saturating_mul(1_000_000_000)
+}
+
 /// `42 s`.
 pub(super) fn seconds(ns: u64) -> String {
     format!("{} s", ns / 1_000_000_000)

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Seen, Severity,
-    culprits::{Culprits, many, seconds},
+    culprits::{Culprits, many, nanoseconds, seconds},
     thresholds,
 };
 use crate::{snapshot::TimerKind, state::State};
@@ -62,7 +62,7 @@ fn silent_ns(idle_s: u64, seen: &Seen) -> Option<u64> {
     let info = seen.socket.info?;
     let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
     let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
-    (!kept_alive && silent_ns >= idle_s.saturating_mul(1_000_000_000)).then_some(silent_ns)
+    (!kept_alive && silent_ns >= nanoseconds(idle_s)).then_some(silent_ns)
 }
 
 fn finding(lport: u16, pile: &Pile) -> Finding {

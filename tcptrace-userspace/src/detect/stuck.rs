@@ -6,7 +6,7 @@
 
 use super::{
     Confidence, Detector, Finding, NamespaceSample, Options, Sample, Seen, Severity,
-    culprits::{Culprits, many, seconds, share},
+    culprits::{Culprits, many, nanoseconds, seconds, share},
     thresholds,
 };
 use crate::{
@@ -50,11 +50,11 @@ impl Stuck {
             return false;
         }
         if socket.state != State::FIN_WAIT2 {
-            return age_ns >= self.thresholds.age_s.saturating_mul(1_000_000_000);
+            return age_ns >= nanoseconds(self.thresholds.age_s);
         }
         // One that nobody has open ends by itself.
         let fin_timeout_s = namespace.map_or(60, |namespace| namespace.limits.fin_timeout_s);
-        socket.inode.is_some() && share(age_ns, fin_timeout_s * 1_000_000_000) >= self.thresholds.fin_timeouts
+        socket.inode.is_some() && share(age_ns, nanoseconds(fin_timeout_s)) >= self.thresholds.fin_timeouts
     }
 }
 

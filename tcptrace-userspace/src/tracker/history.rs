@@ -31,6 +31,14 @@ impl History {
         Self { role, ..Self::default() }
     }
 
+    /// Of the same socket, that may have begun once more unseen, and now has this event: only its part is still known,
+    /// while it goes on from there.
+    pub(super) fn of_another_life(self, event: &Event) -> Self {
+        Self::with_role(
+            self.role.filter(|role| (*role == Role::Client) == (event.old_state != State::LISTEN)),
+        )
+    }
+
     /// Takes in a transition; `in_old_state_ns` is how long the state that it leaves lasted.
     pub(super) fn add(&mut self, event: &Event, in_old_state_ns: Option<u64>) {
         let begins = match (event.old_state, event.new_state) {

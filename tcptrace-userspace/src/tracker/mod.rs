@@ -144,11 +144,15 @@ impl Tracker {
         let known = socket.as_ref().filter(|_| !out_of_order);
         let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known);
         let owner = self.owner(&event, known);
+        let begun_unseen = known.is_some_and(|socket| self.may_have_begun(socket, &event));
         let waiting = socket.as_mut().and_then(|socket| socket.waiting.take());
         let mut history = match &mut socket {
             Some(socket) if !out_of_order => std::mem::take(&mut socket.history),
             _ => History::default(),
         };
+        if begun_unseen {
+            history = history.of_another_life(&event);
+        }
         history.add(&event, in_old_state_ns);
         if let Some(waiting) = waiting {
             self.decide(*waiting, &event, &mut emit);
@@ -236,8 +240,8 @@ impl Tracker {
         }
     }
 
-    /// Events up to `ktime_ns` were lost. A socket may then have left its state and come back unseen: one whose
-    /// address only identifies it, in another life; or one that connects again after a failure.
+    /// Events up to `ktime_ns` were lost. A socket may then have left its state and come back unseen: another one at
+    /// the address that was all that told them apart; or the same one that connects, or listens, again.
     pub fn gap(&mut self, ktime_ns: u64) {
         self.gap_ns = ktime_ns;
     }
@@ -281,7 +285,8 @@ impl Tracker {
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
-        if (another || begins) && !socket.is_newer(event.ktime_ns) {
+        let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
+        if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
             return self.older.take(event);
         }
@@ -299,14 +304,20 @@ impl Tracker {
         let Some(socket) = socket.filter(|socket| socket.state == event.old_state) else {
             return (None, None);
         };
-        let identified = socket.cookie != 0 && event.cookie != 0 && socket.state != State::SYN_SENT;
         match socket.since {
-            Some(since) if !identified && since.ns() < self.gap_ns => (None, None),
+            Some(_) if self.may_have_begun(socket, event) => (None, None),
             Some(Since::AtLatest(ns)) => (None, event.ktime_ns.checked_sub(ns)),
             Some(Since::Exactly(_)) if self.options.hidden.by_state => (None, None),
             Some(Since::Exactly(ns)) => (event.ktime_ns.checked_sub(ns), None),
             None => (None, None),
         }
+    }
+
+    /// Whether it may have begun a life since it was last seen, in a gap. One that has been a connection hardly does,
+    /// though it can (`connect()` to `AF_UNSPEC`, and once more).
+    fn may_have_begun(&self, socket: &Socket, event: &Event) -> bool {
+        let can = !is_identified(socket, event) || matches!(socket.state, State::SYN_SENT | State::LISTEN);
+        can && socket.since.is_some_and(|since| since.ns() < self.gap_ns)
     }
 
     fn owner(&mut self, event: &Event, socket: Option<&Socket>) -> Option<Owner> {
@@ -369,6 +380,11 @@ impl Tracker {
 /// before they fill in who it is (`inet_csk_clone_lock`).
 fn lacks_identity(event: &Event) -> bool {
     starts_as_child(event) && event.rport == 0
+}
+
+/// Whether it is certainly the event's socket, and no other one at its address.
+fn is_identified(socket: &Socket, event: &Event) -> bool {
+    socket.cookie != 0 && socket.cookie == event.cookie
 }
 
 /// Whether this is the first transition of a socket that a listener made.

@@ -1,4 +1,4 @@
-//! Sockets whose life is another one than the one seen last: after a loss.
+//! Sockets whose life is another one than the one seen last: after a loss, or in the place of what is left of a connection.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -10,10 +10,11 @@ use common::{by_process, event, listens};
 use tcptrace::{
     close::Role,
     event::Event,
-    record::Transition,
+    record::{Origin, Transition},
     state::State,
     tracker::{Options, Tracker},
 };
+use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
 fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<Transition> {
     let mut out = Vec::new();
@@ -63,4 +64,18 @@ fn after_a_gap_an_address_alone_tells_neither_owner_nor_life_nor_peer() {
     let life = out[1].closing.as_ref().unwrap();
     assert_eq!((life.life_ns, &life.states[..]), (None, &[(State::ESTABLISHED, 10)][..]));
     assert_eq!((out[2].event.ktime_ns, out[2].event.rport), (12, 0), "another one has its address, perhaps");
+}
+
+/// A child that has no name when it begins, and goes to FIN_WAIT1 at once, as after `accept()` with TCP Fast Open.
+#[test]
+fn a_child_without_a_name_takes_the_place_of_time_wait() {
+    let mut tracker = Tracker::new(Options { infer: true, ..Options::default() });
+    let done = CloseEvidence { flags: EvidenceFlags::DONE, ..CloseEvidence::default() };
+    let closes = event(1, 1, State::FIN_WAIT2, State::CLOSE);
+    let told = track(&mut tracker, [Event { evidence: Some(done), ..closes }]);
+    assert_eq!(told.len(), 2, "it goes on in TIME_WAIT: {told:#?}");
+    let told = track(&mut tracker, [nameless_child(20), event(2, 30, State::SYN_RECV, State::FIN_WAIT1)]);
+    let ends: Vec<_> = told.iter().filter(|told| told.origin == Origin::Inferred).collect();
+    assert_eq!(ends.len(), 1, "{told:#?}");
+    assert_eq!((ends[0].event.old_state, ends[0].event.ktime_ns), (State::TIME_WAIT, 30));
 }

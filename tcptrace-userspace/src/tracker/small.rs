@@ -94,10 +94,12 @@ impl SmallSockets {
         self.remember(state, ends, Small { skaddr: 0, cookie, owner: None, since_ns, seen_ns });
     }
 
-    /// The end of the small socket whose addresses and ports a new connection has taken.
+    /// The end of the small socket whose addresses and ports a new connection has taken: told of as it begins, or where a
+    /// kernel does not say then which it is (up to 6.12), by what comes next.
     pub(super) fn replaced(&mut self, event: &Event) -> Option<Transition> {
         let is_empty = self.time_wait.is_empty() && self.fin_wait2.is_empty();
-        if is_empty || !matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED) {
+        let is_new = matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED);
+        if is_empty || !(is_new || event.old_state == State::SYN_RECV) {
             return None;
         }
         let key = Ends::of(event);

@@ -2,16 +2,23 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::sync::Arc;
+mod common;
 
+use std::{net::Ipv4Addr, sync::Arc};
+
+use common::{by_process, event};
 use proptest::prelude::*;
 use tcptrace::{
+    close::{Cause, Closing},
     detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Who},
     diagnose::{Report, Sight, Totals, Verdict},
+    event::Event,
     process::Process,
+    record::{Record, Transition},
     sink::findings::{Format, render},
-    snapshot::{Kind, Socket},
+    snapshot::{Info, Kind, Socket},
     state::State,
+    tracker::{self, Tracker},
 };
 
 const SECOND: u64 = 1_000_000_000;
@@ -58,6 +65,19 @@ fn socket(state: State, number: u16, pid: u32) -> Seen {
     };
     Seen { socket, owners: vec![who(pid)] }
 }
+
+const INFO: Info = Info {
+    srtt_us: None,
+    unacked: 0,
+    total_retrans: 0,
+    last_data_sent_ms: 0,
+    last_data_recv_ms: 0,
+    last_ack_recv_ms: 0,
+    bytes_acked: 0,
+    bytes_received: 0,
+    notsent_bytes: 0,
+    snd_wnd: 0,
+};
 
 fn look(at_s: u64, sockets: Vec<Seen>) -> Sample {
     Sample { ktime_ns: at_s * SECOND, sockets, ..Sample::default() }
@@ -129,6 +149,60 @@ fn many_are_critical_and_kinds_can_be_chosen() {
             detectors.sample(&look);
         }
         assert!(detectors.findings().is_empty());
+    }
+}
+
+/// A connection to the end 198.51.100.`end`:443, of process `pid`, that ended so.
+fn ended(cause: Cause, end: u8, pid: u32) -> Record {
+    let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
+    let event = Event { raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
+    let mut tracker = Tracker::new(tracker::Options::default());
+    let mut transitions = Vec::new();
+    tracker.track(by_process(pid, b"client", event), |transition| transitions.push(transition));
+    let closing = Closing { cause: Some(cause), ..Closing::default() };
+    Record::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })
+}
+
+/// Each destination has its own culprits, whoever found no port for another one.
+#[test]
+fn who_finds_no_port_is_named_for_that_destination_only() {
+    let mut detectors = Detectors::new(Options::default());
+    for (end, pid) in [(1, 30), (2, 20), (1, 10), (1, 30)] {
+        detectors.record(&ended(Cause::NoLocalPort, end, pid));
+    }
+    let waits = |end: u8| {
+        let mut seen = socket(State::TIME_WAIT, u16::from(end), 1);
+        seen.socket.lport = 40_000;
+        (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, end).into(), 443);
+        seen
+    };
+    detectors.sample(&look(1, vec![waits(1), waits(2)]));
+    let found = detectors.findings();
+    let owners: Vec<Vec<u32>> =
+        found.iter().map(|finding| finding.owners.iter().map(|who| who.pid).collect()).collect();
+    assert_eq!(owners, [vec![30, 10], vec![20]], "the one with the greatest part first");
+}
+
+/// The same look says the same, and names the least of the addresses that a listener is reached at.
+#[test]
+fn phantoms_are_told_alike_each_time() {
+    let silent = |number: u8, ms: u32| {
+        let mut seen = socket(State::ESTABLISHED, number.into(), 812);
+        seen.socket.laddr = Ipv4Addr::new(192, 0, 2, number % 4).into();
+        seen.socket.raddr = Ipv4Addr::new(198, 51, 100, number / 2 % 9).into();
+        let info = Info { last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO };
+        seen.socket.info = Some(info);
+        seen
+    };
+    let all = || {
+        let silent = (0..36).map(|number| silent(number, if number % 2 == 0 { 90_000 } else { 5 }));
+        silent.chain([socket(State::LISTEN, 99, 812)]).collect()
+    };
+    let first = findings([look(0, all())]);
+    let phantom = first.iter().find(|finding| finding.id == "phantom-established").unwrap();
+    assert!(phantom.summary.contains("192.0.2.0:80"), "{}", phantom.summary);
+    for _ in 0..20 {
+        assert_eq!(findings([look(0, all())]), first);
     }
 }
 

@@ -5,7 +5,7 @@
 //! old connection stays ESTABLISHED.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
 
@@ -102,7 +102,8 @@ impl Detector for Phantom {
             .collect();
         let cookies = || sample.sockets.iter().map(|seen| seen.socket.cookie).collect();
         let first = &*self.first.get_or_insert_with(cookies);
-        let mut peers: HashMap<(Listener, IpAddr), OfPeer<'_>> = HashMap::new();
+        // In an order, so that the same look names the same examples again.
+        let mut peers: BTreeMap<(Listener, IpAddr), OfPeer<'_>> = BTreeMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
             let listener = (seen.socket.netns, seen.socket.lport);
             if !listening.contains(&listener) {
@@ -123,7 +124,8 @@ impl Detector for Phantom {
             }
             for (seen, silent_ns) in of_peer.idle {
                 let pile = self.last.entry(listener).or_default();
-                pile.address = Some(seen.socket.laddr);
+                let laddr = seen.socket.laddr;
+                pile.address = Some(pile.address.map_or(laddr, |address| address.min(laddr)));
                 pile.idle += 1;
                 pile.quietest_ns = pile.quietest_ns.max(silent_ns);
                 pile.retransmitting += u64::from(

@@ -11,9 +11,8 @@ use std::{
 
 use super::{
     Confidence, Detector, Finding, Limits, Options, Peer, Sample, Severity, Who,
-    culprits::{many, share},
+    culprits::{Culprits, many, share},
     growth::Growth,
-    rank::Rank,
     thresholds,
 };
 use crate::{close::Cause, record::Transition, state::State};
@@ -21,6 +20,9 @@ use crate::{close::Cause, record::Transition, state::State};
 const ID: &str = "time-wait-exhaustion";
 
 const OVERFLOWS: &str = "TCPTimeWaitOverflow";
+
+/// Destinations that are told apart.
+const TOLD_APART: usize = 65_536;
 
 /// Namespace, local address, remote address and port: what a local port is chosen for.
 type Route = (Option<u32>, IpAddr, IpAddr, u16);
@@ -33,9 +35,15 @@ pub(super) struct TimeWait {
     /// In TIME_WAIT at the last look, by namespace.
     waiting: HashMap<Option<u32>, u64>,
     growth: Growth,
-    /// `connect()` that found no port: to where, and whose.
-    failed: Rank<(IpAddr, u16)>,
-    owners: HashMap<u32, Who>,
+    /// `connect()` that found no port, by where to.
+    failed: HashMap<(IpAddr, u16), Failed>,
+}
+
+/// How many, and whose.
+#[derive(Default)]
+struct Failed {
+    count: u64,
+    culprits: Culprits,
 }
 
 impl TimeWait {
@@ -46,16 +54,16 @@ impl TimeWait {
             limits: HashMap::new(),
             waiting: HashMap::new(),
             growth: Growth::default(),
-            failed: Rank::default(),
-            owners: HashMap::new(),
+            failed: HashMap::new(),
         }
     }
 
     fn of_ports(&self, route: &Route, (waiting, all): (u64, u64)) -> Option<Finding> {
         let (netns, laddr, raddr, rport) = *route;
         let destination = SocketAddr::new(raddr, rport);
-        let failed = self.failed.top(usize::MAX).into_iter().find(|(end, _)| *end == (raddr, rport));
-        let failed = failed.map_or(0, |(_, count)| count);
+        let none = Failed::default();
+        let Failed { count: failed, culprits } = self.failed.get(&(raddr, rport)).unwrap_or(&none);
+        let failed = *failed;
         let ports = self.limits.get(&netns).copied().unwrap_or_default().port_count();
         let share = share(all, ports);
         let mostly_waiting = waiting * 2 >= all;
@@ -83,12 +91,8 @@ impl TimeWait {
                 Some("sysctl -w net.ipv4.tcp_tw_reuse=1".to_owned()),
             )
             .not("many in TIME_WAIT to different destinations, which share no ports");
-        let owners = if failed > 0 { self.owners.values().cloned().collect() } else { Vec::new() };
-        Some(Finding {
-            owners,
-            peers: vec![Peer { address: raddr, port: Some(rport), count: all }],
-            ..finding
-        })
+        let peers = vec![Peer { address: raddr, port: Some(rport), count: all }];
+        Some(Finding { peers, ..culprits.name(finding) })
     }
 
     fn of_buckets(&self, netns: Option<u32>, waiting: u64) -> Option<Finding> {
@@ -118,9 +122,14 @@ impl Detector for TimeWait {
     fn transition(&mut self, transition: &Transition) {
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
         if cause == Some(Cause::NoLocalPort) {
-            self.failed.add((transition.event.raddr, transition.event.rport));
+            let end = (transition.event.raddr, transition.event.rport);
+            if self.failed.len() >= TOLD_APART && !self.failed.contains_key(&end) {
+                return;
+            }
+            let failed = self.failed.entry(end).or_default();
+            failed.count += 1;
             if let Some(owner) = &transition.owner {
-                self.owners.entry(owner.pid).or_insert_with(|| Who::of_owner(owner));
+                failed.culprits.owner(&Who::of_owner(owner));
             }
         }
     }

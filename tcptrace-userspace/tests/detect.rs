@@ -10,7 +10,7 @@ use common::{by_process, event};
 use proptest::prelude::*;
 use tcptrace::{
     close::{Cause, Closing},
-    detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Who},
+    detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds, Who},
     diagnose::{Report, Sight, Totals, Verdict},
     event::Event,
     process::Process,
@@ -153,13 +153,14 @@ fn many_are_critical_and_kinds_can_be_chosen() {
 }
 
 /// A connection to the end 198.51.100.`end`:443, of process `pid`, that ended so.
-fn ended(cause: Cause, end: u8, pid: u32) -> Record {
+fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Record {
     let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
     let event = Event { raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
     let mut tracker = Tracker::new(tracker::Options::default());
     let mut transitions = Vec::new();
     tracker.track(by_process(pid, b"client", event), |transition| transitions.push(transition));
-    let closing = Closing { cause: Some(cause), ..Closing::default() };
+    let reset_reason = reset_reason.map(Arc::from);
+    let closing = Closing { cause: Some(cause), reset_reason, ..Closing::default() };
     Record::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })
 }
 
@@ -168,7 +169,7 @@ fn ended(cause: Cause, end: u8, pid: u32) -> Record {
 fn who_finds_no_port_is_named_for_that_destination_only() {
     let mut detectors = Detectors::new(Options::default());
     for (end, pid) in [(1, 30), (2, 20), (1, 10), (1, 30)] {
-        detectors.record(&ended(Cause::NoLocalPort, end, pid));
+        detectors.record(&ended(Cause::NoLocalPort, end, pid, None));
     }
     let waits = |end: u8| {
         let mut seen = socket(State::TIME_WAIT, u16::from(end), 1);
@@ -206,6 +207,23 @@ fn phantoms_are_told_alike_each_time() {
     }
 }
 
+/// A threshold in seconds that nanoseconds have no room for is never reached, rather than soon.
+#[test]
+fn the_greatest_threshold_is_never_reached() {
+    let most = "[close-wait-leak]\nage_s = 9223372036854775807\n[stuck]\nage_s = 9223372036854775807\n";
+    let thresholds = Thresholds::parse(most).unwrap();
+    let mut detectors = Detectors::new(Options { thresholds, ..Options::default() });
+    let all = [State::CLOSE_WAIT, State::LAST_ACK].iter().flat_map(|state| {
+        (0..9).map(|number| {
+            let mut seen = socket(*state, number, 812);
+            seen.socket.age_at_least_ns = Some(u64::MAX - 1);
+            seen
+        })
+    });
+    detectors.sample(&look(0, all.collect()));
+    assert_eq!(detectors.findings(), []);
+}
+
 fn report(findings: Vec<Finding>) -> Report {
     Report {
         host: "web-1".to_owned(),
@@ -222,6 +240,13 @@ fn report(findings: Vec<Finding>) -> Report {
 /// What others have chosen is shown, and does nothing.
 #[test]
 fn hostile_names_do_no_harm() {
+    let reset = ended(Cause::ResetByPeer, 1, 812, Some("\x1b[2J"));
+    let mut detectors = Detectors::new(Options::default());
+    (0..20).for_each(|_| detectors.record(&reset));
+    let reset = report(detectors.findings());
+    assert_eq!(reset.findings.len(), 1);
+    let text = render(&reset, Format::Text, false);
+    assert!(!text.contains('\x1b') && text.contains("x1b"), "{text}");
     let report = report(findings([look(0, leaked(9)), look(12, leaked(9))]));
     for format in [Format::Text, Format::Json, Format::Markdown] {
         let text = render(&report, format, false);

@@ -77,6 +77,8 @@ mod tests {
         let drops = growth.of(Some(7), "ListenDrops");
         assert_eq!((drops.by(), drops.to_string()), (2, "2 (from 40 to 42)".to_owned()));
         assert_eq!((drops + drops).to_string(), "4 (from 80 to 84)");
+        let most = Grown { before: u64::MAX, after: u64::MAX };
+        assert_eq!(most + drops, most, "a capture may say anything");
         let unknown = [growth.of(Some(7), "SyncookiesSent"), growth.of(None, "ListenDrops")];
         assert_eq!(unknown, [Grown::default(); 2]);
     }

@@ -17,6 +17,7 @@ use super::{
 use crate::{
     close::{Cause, Role},
     record::Transition,
+    text::Escaped,
 };
 
 const ID: &str = "reset-storm";
@@ -107,7 +108,9 @@ impl Detector for Resets {
         };
         ends.reset += 1;
         ends.here += u64::from(here);
-        let reason = closing.reset_reason.as_deref().map(|reason| format!(", {reason}")).unwrap_or_default();
+        let reason =
+            closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
+        let reason = reason.unwrap_or_default();
         ends.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
         if is_server {
             ends.culprits.peer(event.raddr, None);

@@ -10,6 +10,7 @@
 //! - `tests/scenarios/`: one test a scenario and hook; every kind of transition that the kernel can produce.
 //! - `tests/causes/`: every way in which a connection can end, and what `life` says of it.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
+//! - `tests/coexist/`: beside other programs, killed, with an output that takes nothing.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
 //! - `tests/lacking.rs`: kernels and privileges that lack something.

@@ -1,0 +1,143 @@
+//! Two tracers at once, and a tracer beside programs of others.
+
+use std::num::NonZero;
+
+use tcptrace_tests::{
+    both_hooks,
+    machine::{Hook, is_root, skip},
+    process::tool,
+    slot::Slot,
+    tracefs::Tracefs,
+    tracer::{Report, Tracer},
+    world::World,
+};
+
+use crate::{
+    OF_CONNECTION, OF_LISTENER, load,
+    neighbour::{Neighbour, pin_to},
+};
+
+both_hooks!(two_tracers, a_program_on_the_same_event, a_busy_neighbour);
+
+/// tracefs' memory on each CPU: of a few thousand connections, about 90 bytes for each transition.
+const BUFFER_KIB: u32 = 8 << 10;
+
+/// A namespace, and two witnesses: of its transitions, and of all events of the host.
+struct Scene {
+    host: Tracefs,
+    _slot: Slot,
+    // Last, to be dropped last: the host is ours as long.
+    world: World,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let world = World::alone(BUFFER_KIB);
+        world.namespace.run(|| tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "32768 60999"));
+        let slot = Slot::take();
+        let host = Tracefs::start(slot.number(), &(0..=u16::MAX), BUFFER_KIB);
+        Self { host, _slot: slot, world }
+    }
+
+    fn trace(&self, hook: Hook) -> Tracer {
+        let netns = self.world.namespace.inode().to_string();
+        Tracer::start(hook, &["-o", "json", "--netns", &netns, "--buffer", "32M"])
+    }
+
+    /// Makes connections, and returns how many transitions these are.
+    fn load(&self, connections: u64) -> u64 {
+        load(&self.world.namespace, connections, &["--port", &self.world.slot.port(0).to_string()]);
+        let transitions = connections * OF_CONNECTION + OF_LISTENER;
+        self.world.settle(transitions);
+        assert_eq!(self.world.tracefs.entries(), transitions, "what the load makes, tracefs sees");
+        transitions
+    }
+
+    /// All is seen, or counted as missed; and no more is counted than there was on the whole host.
+    fn check(&self, report: &Report, transitions: u64) {
+        let account = report.summary();
+        let shown = account.delivered + account.lost;
+        let (missed, all) = (account.missed_runs, self.host.entries());
+        assert!(shown <= transitions && transitions <= shown + missed, "of {transitions}: {account:?}");
+        assert!(account.seen + missed <= all, "of {all} on the host: {account:?}");
+        assert_eq!(report.code, Some(if account.lost + missed > 0 { 4 } else { 0 }), "{}", report.stderr);
+        let told = report.stderr.contains(&format!(", and {missed} missed by the kernel"));
+        assert_eq!(told, missed > 0, "{}", report.stderr);
+    }
+}
+
+/// Each of them sees everything.
+fn two_tracers(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let scene = Scene::new();
+    let tracers = [scene.trace(hook), scene.trace(hook)];
+    let transitions = scene.load(2_000);
+    for tracer in tracers {
+        tracer.catch_up();
+        let report = tracer.stop();
+        scene.check(&report, transitions);
+        if hook == Hook::TpBtf {
+            assert_eq!(report.assert_lossless().delivered, transitions);
+        }
+    }
+}
+
+/// The kernel runs both, one after the other.
+fn a_program_on_the_same_event(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let scene = Scene::new();
+    let neighbour = Neighbour::on_the_same_event();
+    let tracer = scene.trace(hook);
+    let transitions = scene.load(2_000);
+    tracer.catch_up();
+    let report = tracer.stop();
+    drop(neighbour);
+    scene.check(&report, transitions);
+    if hook == Hook::TpBtf {
+        assert_eq!(report.assert_lossless().delivered, transitions);
+    }
+}
+
+/// Packets arrive on a CPU where a classic tracepoint's program runs nearly all the time: what they do to sockets
+/// happens within that program. `tp_btf` sees it all the same; the classic tracepoint does not, and says so.
+fn a_busy_neighbour(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    if std::thread::available_parallelism().map_or(1, NonZero::get) < 2 {
+        return skip(name, "needs two CPUs: one to send, one to receive");
+    }
+    let scene = Scene::new();
+    scene.world.namespace.run(|| {
+        // A thread's own /sys is that of its namespace. Packets that are sent on CPU 0 arrive on CPU 1.
+        let steer = "mount -t sysfs none /sys && echo 2 > /sys/class/net/lo/queues/rx-0/rps_cpus";
+        tool("unshare", ["--mount", "sh", "-c", steer]);
+        pin_to(0);
+    });
+    let neighbour = Neighbour::busy_on(1);
+    let run = neighbour.run_time();
+    assert!(run.as_micros() >= 10, "the neighbour keeps its CPU busy: {run:?}");
+    let tracer = scene.trace(hook);
+    let transitions = scene.load(1_000);
+    tracer.catch_up();
+    let report = tracer.stop();
+    drop(neighbour);
+    scene.check(&report, transitions);
+    let account = report.summary();
+    eprintln!(
+        "DEBUG {hook:?} run {run:?} {} of {transitions}, missed {}",
+        account.delivered, account.missed_runs
+    );
+    match hook {
+        Hook::TpBtf => assert_eq!(report.assert_lossless().delivered, transitions),
+        // About two thirds are made by packets.
+        Hook::Tracepoint => {
+            assert!(account.missed_runs > transitions / 10, "of {transitions}: {account:?}");
+            assert!(report.stderr.contains("tp_btf is safer"), "{}", report.stderr);
+        }
+    }
+}

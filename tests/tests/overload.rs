@@ -12,7 +12,7 @@ use tcptrace_tests::{
     machine::{Hook, helper, is_root},
     netns::Namespace,
     process::Running,
-    tracer::Tracer,
+    tracer::{Account, Report, Tracer},
 };
 
 both_hooks!(paused_reader_json, paused_reader_text, paused_reader_csv, blocked_output, slow_output);
@@ -62,11 +62,50 @@ fn paused_reader_json(hook: Hook, name: &str) {
     assert!(account.lost > 0, "{account:?}");
     assert_eq!(account.delivered + account.lost, transitions, "{account:?}");
     assert!(account.delivered > 0, "what fitted is printed: {account:?}");
+    assert_told(&report, &account);
+}
+
+/// Asserts that the losses told in the stream are those of the account; returns how many lines tell of them.
+fn assert_told(report: &Report, account: &Account) -> usize {
     let losses = report.of_type("loss");
     let told: u64 = losses.iter().map(|loss| loss["lost"]["ring_full"].as_u64().expect("a number")).sum();
     assert_eq!(told, account.lost, "the losses told in the stream add up: {losses:?}");
     let total = losses.last().expect("a loss is told")["total"].as_u64();
     assert_eq!(total, Some(account.lost + account.missed_runs));
+    losses.len()
+}
+
+/// Stopped and let go several times while the load runs, each time for longer than the default ring has room.
+#[test]
+fn paused_again_and_again() {
+    const ROUNDS: usize = 3;
+    /// More transitions than 4 MiB have room for.
+    const WHILE_STOPPED: u64 = 4_000;
+    const WHILE_RUNNING: u64 = 300;
+    if !is_root("paused_again_and_again") {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = namespace();
+    let netns = namespace.inode().to_string();
+    let tracer = Tracer::start(Hook::TpBtf, &["-o", "json", "--netns", &netns]);
+    let mut transitions = 0;
+    for _ in 0..ROUNDS {
+        transitions += load(&namespace, WHILE_RUNNING);
+        tracer.signal(Signal::SIGSTOP);
+        transitions += load(&namespace, WHILE_STOPPED);
+        tracer.signal(Signal::SIGCONT);
+        sleep(Duration::from_millis(700));
+    }
+    tracer.catch_up();
+    let report = tracer.stop();
+    assert_eq!(report.code, LOSSY, "{}", report.stderr);
+    let account = report.summary();
+    assert_eq!(account.delivered + account.lost, transitions, "{account:?}");
+    let least = ROUNDS as u64 * WHILE_RUNNING * OF_CONNECTION;
+    assert!(account.delivered > least && account.lost > 0, "{account:?}");
+    let told = assert_told(&report, &account);
+    assert!(told >= ROUNDS, "each time is told, not {told} times");
 }
 
 fn paused_reader_text(hook: Hook, name: &str) {

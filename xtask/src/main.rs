@@ -15,6 +15,7 @@ mod lab;
 mod lint;
 mod process;
 mod run;
+mod soak;
 mod test;
 mod vm_test;
 mod workspace;
@@ -36,6 +37,7 @@ enum Command {
     Test(test::Args),
     VmTest(vm_test::Args),
     Bench(bench::Args),
+    Soak(soak::Args),
     Lab(lab::Args),
     Fuzz(fuzz::Args),
     Dist(dist::Args),
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::main(&args),
         Command::VmTest(args) => vm_test::main(&args),
         Command::Bench(args) => bench::main(&args),
+        Command::Soak(args) => soak::main(&args),
         Command::Lab(args) => lab::main(&args),
         Command::Fuzz(args) => fuzz::main(&args),
         Command::Dist(args) => dist::main(&args),

@@ -1,0 +1,42 @@
+//! Where the load runs: a network namespace of this process' own, in which time-outs are short.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use nix::sched::{CloneFlags, unshare};
+use tcptrace_tests::{
+    netns::{V4, V6, sysctl},
+    process::tool,
+};
+
+/// How long a half-open connection lives with one SYN-ACK sent again: a second, and two more.
+pub(crate) const HALF_OPEN_LIFE: Duration = Duration::from_secs(3);
+
+/// Moves this process there. Must run before there are threads.
+///
+/// # Errors
+/// When the kernel refuses.
+pub(crate) fn isolate() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNET).context("making a network namespace")?;
+    tool("ip", ["link", "set", "lo", "up"]);
+    tool("ip", ["address", "add", &format!("{V4}/24"), "dev", "lo"]);
+    tool("ip", ["address", "add", &format!("{V6}/64"), "dev", "lo", "nodad"]);
+    // SYN-ACKs to senders that there are not come back to the host, where nobody listens.
+    tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
+    for (name, value) in [
+        ("net/ipv4/ip_local_port_range", "10000 60999"),
+        ("net/ipv4/tcp_syn_retries", "1"),
+        ("net/ipv4/tcp_synack_retries", "1"),
+        ("net/ipv4/tcp_syncookies", "0"),
+        ("net/ipv4/tcp_max_syn_backlog", "4096"),
+        ("net/core/somaxconn", "4096"),
+    ] {
+        sysctl(name, value);
+    }
+    Ok(())
+}
+
+/// The namespace, as `--netns` takes it.
+pub(crate) fn netns() -> String {
+    format!("/proc/{}/ns/net", std::process::id())
+}

@@ -1,0 +1,152 @@
+//! The verdict: a line for each thing that must hold.
+
+use std::fmt;
+
+use tcptrace_tests::tracer::{Account, Report as Ended};
+
+use crate::{
+    counters::Counters,
+    samples::Samples,
+    tally::Tally,
+    tracer::{FILE_KIB, KEPT, Recorded},
+};
+
+/// A capture may be larger than asked for by what comes in a quarter of a second.
+const SLACK_KIB: u64 = 1 << 10;
+
+/// One thing that must hold.
+struct Row {
+    what: String,
+    told: String,
+    reference: String,
+    holds: bool,
+}
+
+/// Everything that was checked.
+#[derive(Default)]
+pub(crate) struct Report {
+    rows: Vec<Row>,
+    /// Comparisons with the kernel's counters so far, and differences that no loss explains.
+    comparisons: u32,
+    unexplained: u64,
+    /// Of the last comparison.
+    compared: Vec<Row>,
+    faults: Vec<String>,
+}
+
+impl Report {
+    fn row(&mut self, what: &str, told: &dyn fmt::Display, reference: &dyn fmt::Display, holds: bool) {
+        let (what, told, reference) = (what.to_owned(), told.to_string(), reference.to_string());
+        self.rows.push(Row { what, told, reference, holds });
+    }
+
+    /// Compares all that was told with the kernel's counters; says how that went.
+    pub(crate) fn compare(&mut self, counters: &Counters, tally: &Tally) -> String {
+        self.comparisons += 1;
+        self.compared.clear();
+        let mut differences = Vec::new();
+        for (name, told) in tally.expected() {
+            let counted = counters.get(name);
+            let unexplained = (counted - told).unsigned_abs().saturating_sub(tally.lost);
+            if unexplained > 0 {
+                differences.push(format!("{name}: told {told}, counted {counted}"));
+            }
+            self.unexplained += unexplained;
+            let (what, told, reference) = (name.to_owned(), told.to_string(), counted.to_string());
+            self.compared.push(Row { what, told, reference, holds: unexplained == 0 });
+        }
+        if differences.is_empty() { "as the kernel counts".to_owned() } else { differences.join("; ") }
+    }
+
+    /// Compares what was told of half-open connections with what was sent and counted; `syns` came from nobody.
+    pub(crate) fn half_open(&mut self, counters: &Counters, tally: &Tally, syns: u64) {
+        let (begun, completed) = (tally.half_open("begin"), tally.half_open("end completed"));
+        let (ended, opened) = (tally.half_open("end"), counters.get("PassiveOpens"));
+        let queued = i64::try_from(syns).unwrap_or(i64::MAX) - counters.get("ListenDrops");
+        let slack = tally.lost + tally.lost_half_open();
+        for (what, told, reference) in [
+            ("half-open, completed", completed, opened),
+            ("half-open, never completed", begun - completed, queued),
+            ("half-open, ended", ended, begun),
+        ] {
+            self.row(what, &told, &reference, told.abs_diff(reference) <= slack);
+        }
+    }
+
+    /// What the tracer said at its end agrees with what it told before.
+    pub(crate) fn stream(&mut self, tally: &Tally, ended: &Ended) {
+        self.row("lines that cannot be", &tally.faults, &0, tally.faults == 0);
+        self.faults.clone_from(&tally.shown);
+        let Account { delivered, lost, .. } = ended.account();
+        self.row("lines of transitions", &tally.transitions, &delivered, tally.transitions == delivered);
+        let missed =
+            tally.summary.as_ref().and_then(|summary| summary.pointer("/lost/missed_runs")?.as_u64());
+        let code = if tally.lost + lost == 0 { 0 } else { 4 };
+        self.row("lost", &lost, &"told", missed.is_some());
+        self.row("missed by the kernel", &missed.unwrap_or(0), &"told", missed.is_some());
+        self.row("exit code", &shown(ended.code), &code, ended.code == Some(code));
+    }
+
+    /// The recorder saw what the tracer saw, and its files are what was asked for.
+    pub(crate) fn recorder(&mut self, recorded: &Recorded, tally: &Tally) {
+        let Recorded { ref ended, bytes, files, whole, transitions } = *recorded;
+        let Account { delivered, lost, .. } = ended.account();
+        let same = tally.transitions.abs_diff(delivered) <= lost + tally.lost;
+        self.row("recorded transitions", &delivered, &tally.transitions, same);
+        let fine = ended.code == Some(0) || (ended.code == Some(4) && tally.lost + lost > 0);
+        self.row("exit code of the recorder", &shown(ended.code), &"0, 4 with losses", fine);
+        let (kib, most) = (bytes >> 10, (KEPT + 1) * (FILE_KIB + SLACK_KIB));
+        self.row("captures, KiB", &kib, &format!("at most {most}"), kib <= most);
+        self.row("captures that are whole", &whole, &files, whole == files && files > 0);
+        if files <= KEPT {
+            self.row("transitions in them", &transitions, &delivered, transitions == delivered);
+        } else {
+            // What was in older files is gone.
+            let some = (1..=delivered).contains(&transitions);
+            self.row("transitions in them", &transitions, &format!("at most {delivered}"), some);
+        }
+    }
+
+    /// Neither memory nor descriptors have grown.
+    pub(crate) fn samples(&mut self, samples: &Samples) {
+        let Samples { name, .. } = samples;
+        let (memory, descriptors) = (samples.memory(), samples.descriptors());
+        let early = |value: f64| format!("early {value}");
+        self.row(
+            &format!("{name}: resident KiB, late"),
+            &memory.last,
+            &early(memory.first),
+            memory.is_flat(),
+        );
+        let what = format!("{name}: descriptors, late");
+        self.row(&what, &descriptors.last, &early(descriptors.first), descriptors.is_level());
+    }
+
+    /// Whether everything does.
+    pub(crate) fn holds(&self) -> bool {
+        self.unexplained == 0 && self.rows.iter().chain(&self.compared).all(|row| row.holds)
+    }
+}
+
+fn shown(code: Option<i32>) -> String {
+    code.map_or_else(|| "-".to_owned(), |code| code.to_string())
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{:<36} {:>12} {:>22}", "", "told", "reference")?;
+        for Row { what, told, reference, holds } in self.compared.iter().chain(&self.rows) {
+            let verdict = if *holds { "" } else { "  WRONG" };
+            writeln!(f, "{what:<36} {told:>12} {reference:>22}{verdict}")?;
+        }
+        for fault in &self.faults {
+            writeln!(f, "{fault}")?;
+        }
+        writeln!(
+            f,
+            "Compared {} times with the kernel's counters: {} unexplained differences.",
+            self.comparisons, self.unexplained
+        )?;
+        writeln!(f, "{}", if self.holds() { "Everything holds." } else { "Not everything holds." })
+    }
+}

@@ -128,10 +128,6 @@ fn a_busy_neighbour(hook: Hook, name: &str) {
     drop(neighbour);
     scene.check(&report, transitions);
     let account = report.summary();
-    eprintln!(
-        "DEBUG {hook:?} run {run:?} {} of {transitions}, missed {}",
-        account.delivered, account.missed_runs
-    );
     match hook {
         Hook::TpBtf => assert_eq!(report.assert_lossless().delivered, transitions),
         // About two thirds are made by packets.

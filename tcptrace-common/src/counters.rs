@@ -3,8 +3,8 @@
 /// States per axis of the matrix: the kernel's 0..=12, rounded up so that a mask bounds the index.
 pub const STATE_SLOTS: usize = 16;
 
-/// One CPU's counters. `seen = delivered + filtered` holds at any quiet moment: every transition adds one to `seen`
-/// and one to one of the others. If its bundle then finds no room, it is in `lost_ring_full` as well.
+/// One CPU's counters. `seen = delivered + filtered + sampled_out` holds at any quiet moment: every transition adds one to
+/// `seen` and one to one of the others. If its bundle then finds no room, it is in `lost_ring_full` as well.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {
@@ -24,9 +24,13 @@ pub struct Counters {
     pub signals_delivered: u64,
     /// Of these, lost because the ring had no room.
     pub signals_lost: u64,
+    /// Transitions that were wanted and only counted, since there were too many; [`Level`](crate::Level).
+    pub sampled_out: u64,
+    /// The same of signals; not in `signals_delivered`.
+    pub signals_sampled_out: u64,
 }
 
-const _: () = assert!(size_of::<Counters>() == 8 * (STATE_SLOTS * STATE_SLOTS + 7));
+const _: () = assert!(size_of::<Counters>() == 8 * (STATE_SLOTS * STATE_SLOTS + 9));
 
 impl Counters {
     /// All zero.
@@ -39,6 +43,8 @@ impl Counters {
         same_state: 0,
         signals_delivered: 0,
         signals_lost: 0,
+        sampled_out: 0,
+        signals_sampled_out: 0,
     };
 
     /// TCP transitions seen in all: the sum of the matrix.
@@ -58,6 +64,8 @@ impl Counters {
         self.same_state = self.same_state.wrapping_add(other.same_state);
         self.signals_delivered = self.signals_delivered.wrapping_add(other.signals_delivered);
         self.signals_lost = self.signals_lost.wrapping_add(other.signals_lost);
+        self.sampled_out = self.sampled_out.wrapping_add(other.sampled_out);
+        self.signals_sampled_out = self.signals_sampled_out.wrapping_add(other.signals_sampled_out);
     }
 }
 
@@ -79,10 +87,12 @@ mod tests {
         cpu.seen[state_slot(200)][state_slot(1)] = 3;
         cpu.delivered = 4;
         cpu.lost_ring_full = 1;
+        (cpu.sampled_out, cpu.signals_sampled_out) = (1, 2);
         sum.add(&cpu);
         sum.add(&cpu);
         assert_eq!(sum.total_seen(), 10);
         assert_eq!(sum.seen[0][1], 6);
         assert_eq!((sum.delivered, sum.lost_ring_full, sum.filtered), (8, 2, 0));
+        assert_eq!((sum.sampled_out, sum.signals_sampled_out), (2, 4));
     }
 }

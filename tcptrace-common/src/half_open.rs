@@ -47,7 +47,7 @@ const _: () = assert!(
         == core::mem::offset_of!(crate::TransitionRecord, ktime_ns)
 );
 
-/// One CPU's counters of half-open connections. `seen = delivered + filtered + lost`; they do not mix with those of the
+/// One CPU's counters of half-open connections. `seen = delivered + filtered + sampled_out + lost`; they do not mix with those of the
 /// transitions. Programs of several types add to them and may interrupt each other, so each addition is atomic.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,9 +60,11 @@ pub struct HalfOpenCounters {
     pub filtered: u64,
     /// Of both: lost because the ring had no room.
     pub lost_ring_full: u64,
+    /// Of both: wanted and only counted, since there were too many; [`Level`](crate::Level).
+    pub sampled_out: u64,
 }
 
-const _: () = assert!(size_of::<HalfOpenCounters>() == 8 * 4);
+const _: () = assert!(size_of::<HalfOpenCounters>() == 8 * 5);
 
 impl HalfOpenCounters {
     /// All that was seen.
@@ -72,7 +74,10 @@ impl HalfOpenCounters {
 
     /// Put on the ring, or on the way to it.
     pub const fn submitted(&self) -> u64 {
-        self.seen().wrapping_sub(self.filtered).wrapping_sub(self.lost_ring_full)
+        self.seen()
+            .wrapping_sub(self.filtered)
+            .wrapping_sub(self.lost_ring_full)
+            .wrapping_sub(self.sampled_out)
     }
 
     /// Adds another CPU's counters.
@@ -81,6 +86,7 @@ impl HalfOpenCounters {
         self.retransmits = self.retransmits.wrapping_add(other.retransmits);
         self.filtered = self.filtered.wrapping_add(other.filtered);
         self.lost_ring_full = self.lost_ring_full.wrapping_add(other.lost_ring_full);
+        self.sampled_out = self.sampled_out.wrapping_add(other.sampled_out);
     }
 }
 
@@ -90,10 +96,10 @@ mod tests {
 
     #[test]
     fn the_account_of_all_cpus() {
-        let cpu = HalfOpenCounters { syns: 5, retransmits: 2, filtered: 1, lost_ring_full: 3 };
+        let cpu = HalfOpenCounters { syns: 5, retransmits: 2, filtered: 1, lost_ring_full: 3, sampled_out: 1 };
         let mut sum = HalfOpenCounters::default();
         sum.add(&cpu);
         sum.add(&cpu);
-        assert_eq!((sum.seen(), sum.submitted()), (14, 6));
+        assert_eq!((sum.seen(), sum.submitted()), (14, 4));
     }
 }

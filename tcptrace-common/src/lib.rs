@@ -16,6 +16,7 @@ mod holder;
 mod layout;
 mod owner;
 mod record;
+mod sampling;
 mod signal;
 mod state;
 
@@ -31,6 +32,7 @@ pub use owner::context_owns;
 pub use record::{
     CloseEvidence, CloseMetrics, ClosingRecord, EvidenceFlags, KIND_TRANSITION, RecordFlags, TransitionRecord,
 };
+pub use sampling::Level;
 pub use signal::{ErrorRecord, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT, ResetRecord, RetransmitRecord};
 pub use state::{STATE_NAMES, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT};
 

@@ -11,6 +11,7 @@ use tcptrace_common::{BUNDLE_BYTES, BUNDLE_FULL, ClosingRecord, Flushed, Waiting
 use crate::{
     config::config,
     maps::{BUNDLES, EVENTS, WAITING},
+    sampling,
 };
 
 /// Room for one record of any kind, until it is added.
@@ -174,10 +175,12 @@ unsafe fn output(bundle: *mut u64, bytes: u64, flags: u64) -> bool {
 }
 
 /// Whether to wake the reader. It comes by itself every few milliseconds, and a wakeup costs more than many records;
-/// so wake it only when the ring fills faster than that.
+/// so wake it only when the ring fills faster than that. When it does not come then, less is sent.
 #[inline(always)]
 fn wakeup() -> u64 {
-    if EVENTS.query(u64::from(BPF_RB_AVAIL_DATA)) >= u64::from(config().watermark) {
+    let unread = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
+    if unread >= u64::from(config().watermark) {
+        sampling::unread(unread);
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)

@@ -9,6 +9,7 @@ use crate::{
     config::config,
     filter,
     maps::HALF_OPEN,
+    sampling,
     sock::Tuple,
 };
 
@@ -42,6 +43,10 @@ pub(crate) fn report(what: u16, seen: impl FnOnce() -> Seen) {
     if config().filter.active != 0 && !wanted(&seen) {
         // SAFETY: as above.
         return unsafe { add(&raw mut (*counters).filtered, 1) };
+    }
+    if sampling::leaves_out(|| sampling::key(seen.cookie, seen.tuple.lport, seen.tuple.rport)) {
+        // SAFETY: as above.
+        return unsafe { add(&raw mut (*counters).sampled_out, 1) };
     }
     if let Err(lost) = emit(&seen) {
         account::count(&lost);

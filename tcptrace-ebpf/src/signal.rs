@@ -8,11 +8,15 @@ use crate::{
     maps::counters,
 };
 
-/// Sends the record that `record` makes of the time.
+/// Sends the record that `record` makes of the time, unless it is left out.
 #[inline(always)]
-pub(crate) fn send<C: EbpfContext, R>(ctx: &C, record: impl FnOnce(u64) -> R) {
+pub(crate) fn send<C: EbpfContext, R>(ctx: &C, is_left_out: bool, record: impl FnOnce(u64) -> R) {
     let Some(counters) = counters() else { return };
-    // SAFETY: a field of a map value.
+    if is_left_out {
+        // SAFETY: a field of a map value.
+        return unsafe { account::add(&raw mut counters.signals_sampled_out, 1) };
+    }
+    // SAFETY: as above.
     unsafe { account::add(&raw mut counters.signals_delivered, 1) };
     if let Err(lost) = emit(record) {
         account::lost(ctx, &lost);

@@ -3,7 +3,7 @@
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns};
 use tcptrace_common::{
     AF_INET, Counters, IPPROTO_TCP, MODE_COUNT, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE,
-    context_owns, state_slot,
+    TCP_LISTEN, context_owns, state_slot,
 };
 
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
     emit::{self, Facts, View},
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
+    sampling,
     sock::Sock,
     task::Task,
 };
@@ -54,13 +55,34 @@ pub(crate) fn count<C: EbpfContext>(ctx: &C, protocol: u16, old: i32, new: i32) 
 #[inline(always)]
 pub(crate) fn report<C: EbpfContext, S: Sock>(ctx: &C, transition: Transition, sock: &S, task: &Task) {
     let Transition { counters, old, new } = transition;
-    let view = View::of(sock, task);
     if config().filter.active != 0 {
+        let view = View::of(sock, task);
         filtered(ctx, counters, sock, task, &view, old, new);
         return;
     }
+    if is_left_out(sock, old, new) {
+        counters.sampled_out += 1;
+        return;
+    }
+    let view = View::of(sock, task);
     let facts = Facts { flags: 0, ktime_ns: now(), since_ns: 0, cookie: sock.cookie(), old, new };
     stream(ctx, counters, sock, task, &view, &facts);
+}
+
+/// Whether it is only counted, since there are too many. Listeners are few, and the others' owners come from them.
+#[inline(always)]
+fn is_left_out<S: Sock>(sock: &S, old: u8, new: u8) -> bool {
+    if matches!((old, new), (TCP_CLOSE, TCP_LISTEN) | (TCP_LISTEN, TCP_CLOSE)) {
+        return sampling::leaves_out_all();
+    }
+    sampling::leaves_out(|| {
+        let cookie = sock.cookie();
+        if cookie != 0 {
+            return sampling::key(cookie, 0, 0);
+        }
+        let tuple = sock.tuple();
+        sampling::key(cookie, tuple.lport, tuple.rport)
+    })
 }
 
 /// A transition that the user may not want.
@@ -107,6 +129,15 @@ fn filtered<C: EbpfContext, S: Sock>(
     let cookie = sock.cookie();
     let since_ns = if by_state { since(sock, ktime_ns, cookie, new) } else { 0 };
     if dropped {
+        return;
+    }
+    if is_left_out(sock, old, new) {
+        // What is hidden serves other records only.
+        if verdict == Verdict::Hidden {
+            counters.filtered += 1;
+        } else {
+            counters.sampled_out += 1;
+        }
         return;
     }
     let flags = match verdict {

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use tcptrace_common::Counters;
+use tcptrace_common::{Counters, Level};
 
 use crate::{
     close::Closing,
@@ -25,6 +25,8 @@ pub enum Record {
     HalfOpenLoss(HalfOpenLoss),
     /// Transitions were lost since the last record of this kind.
     Loss(Loss),
+    /// There is more than can be taken, and a part of it is only counted; or no longer.
+    Degraded(Box<Degraded>),
     /// How the host was at one moment.
     Sample(Box<Sample>),
     /// How it was could not be seen, and why.
@@ -197,7 +199,50 @@ pub struct HalfOpenLoss {
     pub total: u64,
 }
 
-/// The account of a whole trace: `seen = delivered + filtered + lost`, without `missed_runs`, which the
+/// How much of the stream is left out, told where that begins, changes and ends, and now and then while it lasts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Degraded {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// From now on.
+    pub level: Level,
+    /// Only counted, since the last such record.
+    pub sampled_out: SampledOut,
+    /// Since the start.
+    pub total: u64,
+    /// All transitions that were seen since the last such record, or since it began, by old and new state.
+    pub seen: Vec<(State, State, u64)>,
+}
+
+/// What was wanted, and only counted, since there was too much.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct SampledOut {
+    /// Transitions.
+    pub transitions: u64,
+    /// Signals: resets, retransmits, errors.
+    pub signals: u64,
+    /// Records of half-open connections.
+    pub half_open: u64,
+}
+
+impl SampledOut {
+    /// All of it.
+    pub fn total(&self) -> u64 {
+        self.transitions.saturating_add(self.signals).saturating_add(self.half_open)
+    }
+
+    /// What came since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            transitions: self.transitions.saturating_sub(earlier.transitions),
+            signals: self.signals.saturating_sub(earlier.signals),
+            half_open: self.half_open.saturating_sub(earlier.half_open),
+        }
+    }
+}
+
+/// The account of a whole trace: `seen = delivered + filtered + sampled out + lost`, without `missed_runs`, which the
 /// kernel side never saw, and `others`, which are no transitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -230,9 +275,18 @@ pub struct Summary {
 }
 
 impl Summary {
-    /// Whether anything was lost.
+    /// What was only counted, since there was too much.
+    pub fn sampled_out(&self) -> SampledOut {
+        SampledOut {
+            transitions: self.counters.sampled_out,
+            signals: self.counters.signals_sampled_out,
+            half_open: self.half_open.as_ref().map_or(0, |half_open| half_open.counters.sampled_out),
+        }
+    }
+
+    /// Whether anything was lost, or only counted.
     pub fn is_lossy(&self) -> bool {
-        self.lost.total() > 0 || self.half_open.as_ref().is_some_and(|half_open| half_open.lost.total() > 0)
+        self.lost.total() > 0 || self.sampled_out().total() > 0 || self.half_open.as_ref().is_some_and(|half_open| half_open.lost.total() > 0)
     }
 
     /// Transitions that the kernel side saw.

@@ -14,7 +14,7 @@ use tcptrace_common::{
 use crate::{
     config::{config, known},
     half_open::{self, Seen},
-    signal,
+    sampling, signal,
     sock::Tuple,
 };
 
@@ -36,8 +36,12 @@ pub(crate) fn receive_reset_tp(ctx: TracePointContext) -> u32 {
 #[tracepoint(category = "tcp", name = "tcp_retransmit_skb")]
 #[expect(clippy::needless_pass_by_value, reason = "the macro passes it so")]
 pub(crate) fn retransmit_tp(ctx: TracePointContext) -> u32 {
-    let skaddr = field(&ctx, config().signals.retransmit);
-    signal::send(&ctx, |ktime_ns| RetransmitRecord {
+    let skaddr: u64 = field(&ctx, config().signals.retransmit);
+    let is_left_out = sampling::leaves_out(|| {
+        let (lport, rport, cookie) = identity(skaddr);
+        sampling::key(cookie, lport, rport)
+    });
+    signal::send(&ctx, is_left_out, |ktime_ns| RetransmitRecord {
         kind: KIND_RETRANSMIT,
         reserved: 0,
         padding: 0,
@@ -55,7 +59,8 @@ pub(crate) fn error_report_tp(ctx: TracePointContext) -> u32 {
     // `tcp_disconnect()` reports that there is none.
     if error != 0 && field::<u16>(&ctx, layout.error_protocol) == IPPROTO_TCP {
         let Tuple { lport, rport, laddr, raddr, .. } = tuple(&ctx, &layout.error_ends);
-        signal::send(&ctx, |ktime_ns| ErrorRecord {
+        // Which socket's it is, the event does not tell.
+        signal::send(&ctx, sampling::leaves_out_all(), |ktime_ns| ErrorRecord {
             kind: KIND_ERROR,
             lport,
             rport,
@@ -91,15 +96,9 @@ fn reset(ctx: &TracePointContext, skaddr: u32, sent: u16, reason: u32) {
     if skaddr == 0 {
         return;
     }
-    let fields = &config().fields;
-    let (lport, rport, cookie) = if known(Known::SOCK) {
-        // The socket may have closed already, and has its port there only.
-        let cookie = if known(Known::COOKIE_FIELD) { read(skaddr, fields.sock.cookie) } else { 0 };
-        (u16::from_be(read(skaddr, fields.tcp.sport)), u16::from_be(read(skaddr, fields.sock.dport)), cookie)
-    } else {
-        (0, 0, 0)
-    };
-    signal::send(ctx, |ktime_ns| ResetRecord {
+    let (lport, rport, cookie) = identity(skaddr);
+    let is_left_out = sampling::leaves_out(|| sampling::key(cookie, lport, rport));
+    signal::send(ctx, is_left_out, |ktime_ns| ResetRecord {
         kind: KIND_RESET,
         sent,
         reason,
@@ -110,6 +109,18 @@ fn reset(ctx: &TracePointContext, skaddr: u32, sent: u16, reason: u32) {
         rport,
         reserved: 0,
     });
+}
+
+/// Local and remote port, and cookie, of the socket at this address; 0 where they are not known.
+#[inline(always)]
+fn identity(skaddr: u64) -> (u16, u16, u64) {
+    if !known(Known::SOCK) {
+        return (0, 0, 0);
+    }
+    let fields = &config().fields;
+    let cookie = if known(Known::COOKIE_FIELD) { read(skaddr, fields.sock.cookie) } else { 0 };
+    // The socket may have closed already, and has its port there only.
+    (u16::from_be(read(skaddr, fields.tcp.sport)), u16::from_be(read(skaddr, fields.sock.dport)), cookie)
 }
 
 /// A field of the event's record.

@@ -5,7 +5,7 @@ use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
 use tcptrace_common::{KIND_RESET, Known, ResetRecord, TCP_CLOSE};
 
 use super::tp_btf::BtfSock;
-use crate::{config::known, signal, sock::Sock as _};
+use crate::{config::known, sampling, signal, sock::Sock as _};
 
 /// `TP_PROTO(const struct sock *sk, const struct sk_buff *skb, const enum sk_rst_reason reason)`; before Linux 6.10
 /// without the reason.
@@ -34,7 +34,8 @@ fn report(ctx: &BtfTracePointContext, sk: *const u8, sent: u16, reason: u32) {
     // The socket may have closed already.
     let sock = BtfSock::new(sk, i32::from(TCP_CLOSE));
     let tuple = sock.tuple();
-    signal::send(ctx, |ktime_ns| ResetRecord {
+    let is_left_out = sampling::leaves_out(|| sampling::key(sock.cookie(), tuple.lport, tuple.rport));
+    signal::send(ctx, is_left_out, |ktime_ns| ResetRecord {
         kind: KIND_RESET,
         sent,
         reason,

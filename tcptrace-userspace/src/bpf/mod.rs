@@ -21,6 +21,7 @@ mod privileges;
 mod release;
 mod relocate;
 mod ring;
+mod sampling;
 mod signals;
 mod tracefs;
 mod tracer;

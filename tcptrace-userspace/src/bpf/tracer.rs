@@ -11,7 +11,7 @@ use aya::{
     programs::{Program, ProgramFd},
 };
 use aya_log::EbpfLogger;
-use tcptrace_common::{Config, Counters, HalfOpenCounters};
+use tcptrace_common::{Config, Counters, HalfOpenCounters, Level};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
@@ -20,7 +20,9 @@ use super::{
     bundles::Bundles,
     fdinfo,
     half_open::{self, HalfOpen, HalfOpenHooks},
-    release, signals,
+    release,
+    sampling::Sampling,
+    signals,
     signals::{ResetReasons, Signals},
 };
 
@@ -35,6 +37,7 @@ pub struct Tracer {
     bundles: Option<Bundles>,
     counters: PerCpuArray<MapData, PodCounters>,
     half_open: Option<HalfOpen>,
+    sampling: Sampling,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
     program: ProgramFd,
@@ -54,6 +57,7 @@ impl Tracer {
         (counters, half_open): (PerCpuArray<MapData, PodCounters>, Option<HalfOpen>),
         log: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> Result<Self, Error> {
+        let sampling = Sampling::new(&mut ebpf)?;
         let program = match ebpf.program_mut(hook.program()) {
             Some(Program::BtfTracePoint(program)) => program.fd(),
             Some(Program::TracePoint(program)) => program.fd(),
@@ -73,6 +77,7 @@ impl Tracer {
             bundles,
             counters,
             half_open,
+            sampling,
             log,
             program,
             keeps_missed_runs,
@@ -172,6 +177,22 @@ impl Tracer {
     /// [`Error::Counters`].
     pub fn half_open_counters(&self) -> Result<HalfOpenCounters, Error> {
         self.half_open.as_ref().map_or_else(|| Ok(HalfOpenCounters::default()), HalfOpen::counters)
+    }
+
+    /// How much is left out now; the kernel side raises it when the ring fills.
+    ///
+    /// # Errors
+    /// [`Error::Counters`].
+    pub fn level(&self) -> Result<Level, Error> {
+        self.sampling.level()
+    }
+
+    /// Leaves out so much from now on.
+    ///
+    /// # Errors
+    /// [`Error::Counters`].
+    pub fn set_level(&mut self, level: Level) -> Result<(), Error> {
+        self.sampling.set(level)
     }
 
     /// Runs of the program that the kernel skipped; `None` where it does not tell.

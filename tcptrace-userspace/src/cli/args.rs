@@ -20,7 +20,7 @@ use crate::{
     diagnose::PERIOD,
     sink::{Format, TimeColumn},
     state::State,
-    trace::{HalfOpenBy, Settings},
+    trace::{DEFAULT_MAX_RATE, HalfOpenBy, Settings},
 };
 
 /// Trace TCP state transitions live, by eBPF.
@@ -167,6 +167,9 @@ pub struct LimitArgs {
     /// Sockets to remember at most; the one idle for longest is forgotten first
     #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
+    /// Records a second above which a share of the sockets is only counted, as docs/overhead-and-loss.md tells
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_RATE, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_rate: u64,
     /// How to hook the kernel [default: the best that works]
     #[arg(long, value_enum, value_name = "HOOK", action = ArgAction::Set)]
     pub hook: Option<Hook>,
@@ -251,6 +254,7 @@ impl SourceArgs {
             snapshot: !self.no_snapshot,
             netns: self.filter.netns()?,
             duration: self.duration,
+            max_rate: self.limits.max_rate,
             ..Settings::default()
         })
     }

@@ -120,6 +120,7 @@ impl DiagnoseArgs {
             format: sink::Format::Wide,
             // A capture is as long as it is.
             duration: self.from.is_none().then_some(self.duration),
+            max_rate: self.limits.max_rate,
             ..trace::Settings::default()
         };
         let expected = (!self.expect_listen.is_empty()).then(|| self.expect_listen.clone());

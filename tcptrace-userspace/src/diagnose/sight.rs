@@ -15,7 +15,8 @@ use crate::{
 pub struct Sight {
     /// What was hooked.
     pub hooks: Vec<String>,
-    /// Transitions and records of half-open connections that were lost, or that the kernel did not run the program for.
+    /// Transitions and records of half-open connections that were lost or only counted, or that the kernel did not run the
+    /// program for.
     pub lost: u64,
     /// What could not be seen, in words.
     pub missing: Vec<String>,
@@ -34,6 +35,14 @@ impl Sight {
             None => sight.lacks(&[Source::HalfOpen], "half-open connections".to_owned()),
         }
         sight.loses(Source::Transitions, summary.lost.total(), "transitions and signals were lost");
+        let sampled_out = summary.sampled_out();
+        let counted = sampled_out.transitions.saturating_add(sampled_out.signals);
+        sight.loses(Source::Transitions, counted, "transitions and signals were only counted (--max-rate)");
+        sight.loses(
+            Source::HalfOpen,
+            sampled_out.half_open,
+            "records of half-open connections were only counted (--max-rate)",
+        );
         if let Some(half_open) = &summary.half_open {
             sight.loses(
                 Source::HalfOpen,

@@ -87,6 +87,10 @@ impl Sink for Csv {
             Record::Loss(loss) => {
                 loss_row(out, b"loss,", self.time.format(loss.ktime_ns), loss.ktime_ns, loss.lost.total());
             }
+            Record::Degraded(it) => {
+                let time = self.time.format(it.ktime_ns);
+                loss_row(out, b"degraded,", time, it.ktime_ns, it.sampled_out.total());
+            }
             Record::HalfOpenLoss(loss) => {
                 let time = self.time.format(loss.ktime_ns);
                 loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());

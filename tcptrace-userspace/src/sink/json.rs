@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Sink, findings, json_half_open, json_transition};
+use super::{Sink, findings, json_degraded, json_half_open, json_transition};
 use crate::{
     clock::{Clock, TimeFormat},
     half_open,
@@ -49,6 +49,10 @@ impl Sink for Json {
             }
             Record::Loss(loss) => {
                 serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))?;
+            }
+            Record::Degraded(degraded) => {
+                let time = self.time.format(degraded.ktime_ns);
+                serde_json::to_writer(&mut *out, &json_degraded::line(time, degraded))?;
             }
             // For detectors.
             Record::Sample(_) | Record::Unsampled(_) => return Ok(()),
@@ -118,6 +122,7 @@ struct HalfOpenSummary<'a> {
     seen: u64,
     delivered: u64,
     filtered: u64,
+    sampled_out: u64,
     lost: half_open::Lost,
     unpolled: Option<&'a str>,
     namespaces: Vec<Netstat<'a>>,
@@ -144,6 +149,7 @@ fn half_open_summary(summary: &half_open::Summary) -> HalfOpenSummary<'_> {
         seen: summary.counters.seen(),
         delivered: summary.delivered,
         filtered: summary.filtered,
+        sampled_out: summary.counters.sampled_out,
         lost: summary.lost,
         unpolled: summary.unpolled.as_deref(),
         namespaces: summary.namespaces.iter().map(Netstat).collect(),
@@ -160,6 +166,8 @@ struct SummaryLine<'a> {
     seen: u64,
     delivered: u64,
     filtered: u64,
+    sampled_out: u64,
+    signals_sampled_out: u64,
     lost: Lost,
     missed_runs_known: bool,
     evicted: u64,
@@ -175,11 +183,18 @@ struct SummaryLine<'a> {
     half_open: Option<HalfOpenSummary<'a>>,
 }
 
+/// A cell of the table of transitions.
 #[derive(Serialize)]
-struct MatrixRow {
+pub(super) struct MatrixRow {
     old_state: StateName,
     new_state: StateName,
     count: u64,
+}
+
+impl MatrixRow {
+    pub(super) fn of((old, new, count): (State, State, u64)) -> Self {
+        Self { old_state: StateName(old), new_state: StateName(new), count }
+    }
 }
 
 fn summary_line<'a>(time: &'a str, summary: &'a Summary) -> SummaryLine<'a> {
@@ -192,6 +207,8 @@ fn summary_line<'a>(time: &'a str, summary: &'a Summary) -> SummaryLine<'a> {
         seen: summary.seen(),
         delivered: summary.delivered,
         filtered: summary.filtered,
+        sampled_out: summary.counters.sampled_out,
+        signals_sampled_out: summary.counters.signals_sampled_out,
         lost: summary.lost,
         missed_runs_known: summary.missed_runs_known,
         evicted: summary.evicted,
@@ -201,14 +218,7 @@ fn summary_line<'a>(time: &'a str, summary: &'a Summary) -> SummaryLine<'a> {
         unlisted: summary.unlisted.as_deref(),
         other_protocol: summary.counters.other_protocol,
         same_state: summary.counters.same_state,
-        matrix: summary
-            .matrix()
-            .map(|(old, new, count)| MatrixRow {
-                old_state: StateName(old),
-                new_state: StateName(new),
-                count,
-            })
-            .collect(),
+        matrix: summary.matrix().map(MatrixRow::of).collect(),
         half_open: summary.half_open.as_ref().map(half_open_summary),
     }
 }

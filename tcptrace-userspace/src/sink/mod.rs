@@ -3,9 +3,11 @@
 mod columns;
 mod csv;
 mod csv_put;
+mod degraded;
 pub mod findings;
 mod half_open;
 mod json;
+mod json_degraded;
 mod json_half_open;
 mod json_process;
 mod json_put;

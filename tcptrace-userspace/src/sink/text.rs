@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::{
     Sink, Style,
     columns::{self, ADDRESS, OWNER, SPAN, Time},
-    findings, half_open, put, wide,
+    degraded, findings, half_open, put, wide,
 };
 use crate::{
     close::Cause,
@@ -87,6 +87,7 @@ impl Sink for Text {
             }
             Record::HalfOpenLoss(loss) => half_open::lost(&mut self.time, loss, self.colour, out),
             Record::Loss(loss) => lost(&mut self.time, loss, self.colour, out),
+            Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
             // People read the account on standard error, below the table. Looks at the host are for detectors.
             Record::Summary(_) | Record::Sample(_) | Record::Unsampled(_) => Ok(()),

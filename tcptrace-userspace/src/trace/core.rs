@@ -3,10 +3,13 @@
 
 use std::num::NonZeroU64;
 
+use tcptrace_common::Level;
+
 use super::{
     Settings,
     account::Account,
     answers::Answers,
+    degraded::Teller,
     half_open::Side,
     input::{Checked, Counted, Ended, Input},
     order::{Added, Order},
@@ -40,6 +43,9 @@ pub(super) struct Core {
     taken: u64,
     /// Losses already told.
     told: Lost,
+    /// The last counters.
+    counted: Counted,
+    teller: Teller,
 }
 
 impl Core {
@@ -72,6 +78,8 @@ impl Core {
             released_ns: 0,
             taken: 0,
             told: Lost::default(),
+            counted: Counted::default(),
+            teller: Teller::default(),
         }
     }
 
@@ -107,7 +115,8 @@ impl Core {
                 }
             }
             Input::Checked(checked) => self.check(&checked),
-            Input::Counted(_) | Input::Ended(_) => {}
+            Input::Counted(counted) => self.counted = *counted,
+            Input::Ended(_) => {}
         }
     }
 
@@ -183,6 +192,11 @@ impl Core {
     fn check(&mut self, checked: &Checked) {
         let lost = Lost { undecodable: self.stage.out.account.undecodable, ..checked.lost };
         self.tell(checked.now_ns, lost);
+        let told = self.teller.check(checked.now_ns, Level(checked.level), &self.counted);
+        if told.grew {
+            self.gap(checked.now_ns);
+        }
+        self.stage.out.batch.extend(told.record.map(|record| Record::Degraded(Box::new(record))));
         self.stage.tick(checked.now_ns.saturating_sub(PATIENCE_NS));
         let Stage { half_open, tracker, out, .. } = &mut self.stage;
         if let Some(side) = half_open {
@@ -195,6 +209,8 @@ impl Core {
         self.stage.finish();
         let lost = self.lost(ended, self.stage.out.account.sent);
         self.tell(ended.end_ns, lost);
+        let rest = self.teller.finish(ended.end_ns, &ended.counted);
+        self.stage.out.batch.extend(rest.map(|record| Record::Degraded(Box::new(record))));
         let Stage { half_open, tracker, out, .. } = &mut self.stage;
         let half_open = half_open.as_mut().map(|side| side.finish(ended, out));
         let (counters, account) = (ended.counted.counters, &out.account);
@@ -232,6 +248,14 @@ impl Core {
         }
     }
 
+    /// Up to now, transitions may have happened that nobody told.
+    fn gap(&mut self, now_ns: u64) {
+        self.stage.tracker.gap(now_ns);
+        if let Some(side) = &mut self.stage.half_open {
+            side.gap(now_ns);
+        }
+    }
+
     fn lost(&self, ended: &Ended, written: u64) -> Lost {
         let account: &Account = &self.stage.out.account;
         let counters = &ended.counted.counters;
@@ -248,10 +272,7 @@ impl Core {
             return;
         }
         if let Some(total) = NonZeroU64::new(lost.total()) {
-            self.stage.tracker.gap(now_ns);
-            if let Some(side) = &mut self.stage.half_open {
-                side.gap(now_ns);
-            }
+            self.gap(now_ns);
             self.stage.out.batch.push(Record::Loss(Loss { ktime_ns: now_ns, lost: since, total }));
             self.told = lost;
         }

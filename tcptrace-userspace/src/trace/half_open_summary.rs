@@ -24,13 +24,14 @@ pub(super) fn render(summary: &Summary, text: &mut String) {
     }
     let _ = write!(
         text,
-        "{}{} SYNs + {} SYN-ACKs sent again seen = {} {} + {} filtered + {} lost",
+        "{}{} SYNs + {} SYN-ACKs sent again seen = {} {} + {} filtered{} + {} lost",
         if summary.followed.is_some() { "           " } else { "Half-open: " },
         counters.syns,
         counters.retransmits,
         summary.delivered,
         if summary.followed.is_some() { "delivered" } else { "counted" },
         summary.filtered,
+        summary::sampled_out(counters.sampled_out),
         summary.lost.total() - summary.lost.missed_runs,
     );
     let lost = &summary.lost;

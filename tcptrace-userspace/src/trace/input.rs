@@ -43,7 +43,7 @@ pub(crate) enum Input<'a> {
     Looked(Box<Looked>),
     /// Losses so far, and the time.
     Checked(Checked),
-    /// The counters so far; of use only where the end is missing.
+    /// The counters so far.
     Counted(Box<Counted>),
     /// The end.
     Ended(Box<Ended>),
@@ -92,6 +92,9 @@ pub(crate) struct Checked {
     pub(crate) half_open: (u64, u64),
     /// `net.ipv4.tcp_synack_retries` by network namespace.
     pub(crate) retries: Vec<(Option<u32>, u32)>,
+    /// How much is left out from now on, as `tcptrace_common::Level` has it.
+    #[serde(default)]
+    pub(crate) level: u32,
 }
 
 /// The kernel side's counters.
@@ -129,6 +132,8 @@ impl Counted {
             same_state: b.same_state.saturating_sub(a.same_state),
             signals_delivered: b.signals_delivered.saturating_sub(a.signals_delivered),
             signals_lost: b.signals_lost.saturating_sub(a.signals_lost),
+            sampled_out: b.sampled_out.saturating_sub(a.sampled_out),
+            signals_sampled_out: b.signals_sampled_out.saturating_sub(a.signals_sampled_out),
         };
         let (a, b) = (&self.half_open, &later.half_open);
         let half_open = HalfOpenCounters {
@@ -136,6 +141,7 @@ impl Counted {
             retransmits: b.retransmits.saturating_sub(a.retransmits),
             filtered: b.filtered.saturating_sub(a.filtered),
             lost_ring_full: b.lost_ring_full.saturating_sub(a.lost_ring_full),
+            sampled_out: b.sampled_out.saturating_sub(a.sampled_out),
         };
         Self { counters, half_open }
     }
@@ -175,6 +181,10 @@ struct CountersForm {
     same_state: u64,
     signals_delivered: u64,
     signals_lost: u64,
+    #[serde(default)]
+    sampled_out: u64,
+    #[serde(default)]
+    signals_sampled_out: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -184,4 +194,6 @@ struct HalfOpenForm {
     retransmits: u64,
     filtered: u64,
     lost_ring_full: u64,
+    #[serde(default)]
+    sampled_out: u64,
 }

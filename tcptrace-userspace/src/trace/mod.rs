@@ -4,6 +4,7 @@ mod account;
 mod announce;
 mod answers;
 mod core;
+mod degraded;
 mod half_open;
 mod half_open_summary;
 mod identities;
@@ -15,6 +16,7 @@ mod log;
 mod looks;
 mod order;
 mod outgoing;
+mod overload;
 mod polls;
 mod pump;
 mod reader;
@@ -40,6 +42,7 @@ use crate::{
 pub(crate) use input::{Answer, Counted, Input};
 pub(crate) use listing::Listing;
 pub(crate) use looks::Looked;
+pub use overload::DEFAULT_MAX_RATE;
 pub use replay::Replayed;
 pub use settings::{HalfOpenBy, Settings};
 

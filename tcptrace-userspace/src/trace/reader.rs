@@ -3,6 +3,7 @@
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
+use tcptrace_common::Level;
 use tokio::io::unix::AsyncFd;
 
 use super::{
@@ -14,6 +15,7 @@ use super::{
     lists::Lists,
     log::Log,
     looks::Looks,
+    overload::{Found, Overload},
     polls::Polls,
     writer::{Ending, Offer, Patience, Writer},
 };
@@ -50,6 +52,9 @@ pub(super) struct Reader {
     log: Log,
     writer: Writer,
     beside: Beside,
+    overload: Overload,
+    /// The writer had no room since the last check.
+    stalled: bool,
 }
 
 /// What is asked of the host beside the ring.
@@ -60,8 +65,15 @@ pub(super) struct Beside {
 }
 
 impl Reader {
-    pub(super) fn new(tracer: Tracer, core: Core, log: Log, writer: Writer, beside: Beside) -> Self {
-        let mut this = Self { tracer, core, log, writer, beside };
+    pub(super) fn new(
+        tracer: Tracer,
+        core: Core,
+        log: Log,
+        writer: Writer,
+        beside: Beside,
+        overload: Overload,
+    ) -> Self {
+        let mut this = Self { tracer, core, log, writer, beside, overload, stalled: false };
         if this.beside.lists.is_some() {
             this.feed(Input::ListOrdered);
         }
@@ -100,7 +112,11 @@ impl Reader {
             let full = out.is_full() && !out.is_satisfied();
             match self.offer() {
                 Offer::Taken if full => {}
-                Offer::Taken | Offer::Full => return self.step(),
+                Offer::Taken => return self.step(),
+                Offer::Full => {
+                    self.stalled = true;
+                    return self.step();
+                }
                 Offer::Gone => return Step::Stop,
             }
         }
@@ -190,11 +206,13 @@ impl Reader {
 
     fn look_around(&mut self) -> Result<(), Error> {
         let counted = self.counted()?;
-        let checked = self.checked(&counted);
+        let mut checked = self.checked(&counted);
+        checked.level = self.choose_level(checked.now_ns, &counted)?;
         self.log.counted(&counted);
         if self.log.is_full() {
             self.rotate()?;
         }
+        self.core.apply(Input::Counted(Box::new(counted)));
         self.feed(Input::Checked(checked));
         while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
             self.feed(Input::Looked(Box::new(looked)));
@@ -202,6 +220,25 @@ impl Reader {
         self.compare();
         self.poll();
         Ok(())
+    }
+
+    /// Chooses how much to leave out until the next check.
+    fn choose_level(&mut self, now_ns: u64, counted: &Counted) -> Result<u32, bpf::Error> {
+        let before = self.tracer.level()?;
+        let calm = !std::mem::take(&mut self.stalled) && self.log.has_room();
+        let found = Found { now_ns, wanted: counted.wanted(), level: before, calm };
+        let level = self.overload.check(found);
+        if level != before {
+            self.tracer.set_level(level)?;
+        }
+        if level == Level::ALL
+            && before != Level::ALL
+            && let Some(lists) = &mut self.beside.lists
+        {
+            // Of those that were left out, nobody knows what they do now.
+            lists.hurry();
+        }
+        Ok(level.0)
     }
 
     /// Goes on in another file, at a moment when this one has every record that was counted. With very many it does not
@@ -240,6 +277,7 @@ impl Reader {
             lost,
             half_open: (counted.half_open.lost_ring_full, self.tracer.half_open_missed_runs()),
             retries: namespaces.map(|namespaces| namespaces.retries()).unwrap_or_default(),
+            level: 0,
         }
     }
 

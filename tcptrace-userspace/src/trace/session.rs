@@ -12,6 +12,7 @@ use super::{
     lists::Lists,
     log::Log,
     looks::Looks,
+    overload::Overload,
     polls::Polls,
     pump::{self, End, Signals},
     reader::{Beside, Reader},
@@ -63,7 +64,8 @@ pub(super) fn session(
     let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;
     let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
     let looks = looks.transpose().map_err(Error::Setup)?;
-    let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks });
+    let overload = Overload::new(settings.max_rate);
+    let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
     let (summary, output) = reader.finish(header.start_ns, GRACE)?;
     Ok((end, summary, output))

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::DEFAULT_MAX_RATE;
 use crate::{
     bpf, capture,
     sink::{Format, TimeColumn, View},
@@ -40,6 +41,8 @@ pub struct Settings {
     pub duration: Option<Duration>,
     /// Stop after this many lines.
     pub count: Option<u64>,
+    /// Records a second above which the rest is only counted.
+    pub max_rate: u64,
 }
 
 /// Every transition, for people, until someone ends it.
@@ -60,6 +63,7 @@ impl Default for Settings {
             colour: false,
             duration: None,
             count: None,
+            max_rate: DEFAULT_MAX_RATE,
         }
     }
 }

@@ -36,16 +36,21 @@ fn render(summary: &Summary, counted: bool) -> String {
     let mut text = String::new();
     let _ = write!(
         text,
-        "{} seen = {} {} + {} filtered + {} lost",
+        "{} seen = {} {} + {} filtered{} + {} lost",
         summary.seen(),
         summary.delivered,
         if counted { "counted" } else { "delivered" },
         summary.filtered,
+        sampled_out(summary.sampled_out().transitions),
         lost.transitions(),
     );
     causes(&mut text, [lost.ring_full, lost.output, lost.undecodable], lost.missed_runs);
     if lost.others > 0 {
         let _ = write!(text, ", and {} signals lost", lost.others);
+    }
+    let signals = summary.sampled_out().signals;
+    if signals > 0 {
+        let _ = write!(text, ", and {signals} signals sampled out");
     }
     let _ = writeln!(text, " in {}", Span(summary.elapsed_ns));
     if let Some(connections) = summary.connections {
@@ -77,10 +82,15 @@ fn render(summary: &Summary, counted: bool) -> String {
         half_open_summary::render(half_open, &mut text);
     }
     matrix(summary, &mut text);
-    for advice in advice(lost) {
+    for advice in advice(lost, summary.sampled_out().total()) {
         let _ = writeln!(text, "{advice}");
     }
     text
+}
+
+/// The term of the account for what was only counted, where there is any.
+pub(super) fn sampled_out(count: u64) -> String {
+    if count == 0 { String::new() } else { format!(" + {count} sampled out") }
 }
 
 /// Appends why records were lost: no room in the ring, not written, not understood; and runs that the kernel skipped.
@@ -110,8 +120,12 @@ fn matrix(summary: &Summary, text: &mut String) {
 }
 
 /// What helps against each kind of loss.
-fn advice(lost: &Lost) -> impl Iterator<Item = &'static str> {
+fn advice(lost: &Lost, sampled_out: u64) -> impl Iterator<Item = &'static str> {
     [
+        (
+            sampled_out,
+            "Sampled out: more than --max-rate, or than the output took; a filter or a faster output helps. The table is exact.",
+        ),
         (lost.ring_full, "Ring full: a larger --buffer, a filter, or a faster output helps."),
         (lost.output, "Output: what reads it did not keep up until the end; try writing to a file."),
         (lost.undecodable, "Undecodable: the kernel object and this program differ; please report it."),

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
-    record::{Loss, Record, Transition},
+    record::{Record, Transition},
     sink::{
         Sink,
         csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
@@ -86,7 +86,14 @@ impl Sink for Csv {
             Record::Transition(transition) if transition.ends_connection() => {
                 connection_row(out, self.time.format(transition.event.ktime_ns), transition);
             }
-            Record::Loss(loss) => loss_row(out, self.time.format(loss.ktime_ns), loss),
+            Record::Loss(loss) => {
+                let time = self.time.format(loss.ktime_ns);
+                loss_row(out, "loss", time, loss.ktime_ns, loss.lost.total());
+            }
+            Record::Degraded(it) => {
+                let time = self.time.format(it.ktime_ns);
+                loss_row(out, "degraded", time, it.ktime_ns, it.sampled_out.total());
+            }
             // The account does not fit into these columns; it goes to standard error. Half-open connections are none yet.
             Record::Transition(_)
             | Record::Summary(_)
@@ -134,13 +141,13 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     out.extend_from_slice(b",\n");
 }
 
-/// Appends a row for a loss: when, and in the last column how many transitions.
-fn loss_row(out: &mut Vec<u8>, time: &str, loss: &Loss) {
-    out.extend_from_slice(b"loss");
+/// Appends a row for what is not there: when, and in the last column how many transitions.
+fn loss_row(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64, count: u64) {
+    out.extend_from_slice(kind.as_bytes());
     next_word(out, Some(time));
-    next_number(out, Some(loss.ktime_ns));
+    next_number(out, Some(ktime_ns));
     let filled = 3;
     out.resize(out.len() + COLUMNS.len() - 1 - filled, b',');
-    next_number(out, Some(loss.lost.total()));
+    next_number(out, Some(count));
     out.push(b'\n');
 }

@@ -43,7 +43,7 @@ impl Sink for Json {
             | Record::Finding(_)
             | Record::Sample(_)
             | Record::Unsampled(_) => Ok(()),
-            Record::Loss(_) | Record::Summary(_) => self.others.write(record, out),
+            Record::Loss(_) | Record::Degraded(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }
 }

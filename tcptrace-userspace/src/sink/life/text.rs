@@ -13,7 +13,7 @@ use crate::{
     sink::{
         Sink, Style,
         columns::{self, ADDRESS, OWNER, SPAN, Time},
-        put, text, wide,
+        degraded, put, text, wide,
     },
     text::{Bytes, Span},
 };
@@ -102,6 +102,7 @@ impl Sink for Text {
                 self.connection(transition, out)
             }
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
+            Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             // People read the account on standard error. Half-open connections are none yet.
             Record::Transition(_)
             | Record::Summary(_)

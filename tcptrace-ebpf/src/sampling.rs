@@ -1,0 +1,74 @@
+//! How much is left out while there are more transitions than the reader takes.
+//!
+//! User space sets the level by the rate. When it does not come to read, the ring fills, and the kernel side raises the
+//! level by itself: so a reader that is stopped finds a part of everything, and the count of the rest, and not the first
+//! second of a storm only.
+
+use core::cell::UnsafeCell;
+
+use tcptrace_common::Level;
+
+use crate::config::config;
+
+/// A value that both sides write.
+#[repr(transparent)]
+struct Shared(UnsafeCell<u32>);
+
+// SAFETY: it is one word, which is read and written as a whole.
+unsafe impl Sync for Shared {}
+
+/// The present [`Level`]. User space finds it by the name of the section.
+#[unsafe(no_mangle)]
+#[unsafe(link_section = ".bss.level")]
+static LEVEL: Shared = Shared(UnsafeCell::new(0));
+
+#[inline(always)]
+fn level() -> Level {
+    // SAFETY: a word of a map.
+    Level(unsafe { LEVEL.0.get().read_volatile() })
+}
+
+/// Whether a record of the socket with this key is left out. The key is asked for only where it decides.
+#[inline(always)]
+pub(crate) fn leaves_out(key: impl FnOnce() -> u64) -> bool {
+    let level = level();
+    level != Level::ALL && (level >= Level::NONE || !level.keeps(key()))
+}
+
+/// The key of a socket. Without a cookie it is its ports, which others may have, too.
+#[inline(always)]
+pub(crate) fn key(cookie: u64, lport: u16, rport: u16) -> u64 {
+    if cookie == 0 { u64::from(lport) << 16 | u64::from(rport) } else { cookie }
+}
+
+/// Whether all records are.
+#[inline(always)]
+pub(crate) fn leaves_out_all() -> bool {
+    level() >= Level::NONE
+}
+
+/// Raises the level when so much of the ring is unread that the reader may not come in time.
+#[inline(always)]
+pub(crate) fn unread(bytes: u64) {
+    let sixteenth = u64::from(config().watermark) / 4;
+    let least = if bytes >= 15 * sixteenth {
+        // What is left is for the bundles that the CPUs have.
+        Level::NONE
+    } else if bytes >= 14 * sixteenth {
+        Level(6)
+    } else if bytes >= 12 * sixteenth {
+        Level(3)
+    } else {
+        return;
+    };
+    raise(least);
+}
+
+/// Raises it to `least`. Two CPUs that do so at once may leave the lower one of two: the next bundle mends it.
+#[inline(always)]
+fn raise(least: Level) {
+    if level() < least {
+        // SAFETY: as above.
+        unsafe { LEVEL.0.get().write_volatile(least.0) }
+    }
+}

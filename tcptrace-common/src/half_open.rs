@@ -96,7 +96,8 @@ mod tests {
 
     #[test]
     fn the_account_of_all_cpus() {
-        let cpu = HalfOpenCounters { syns: 5, retransmits: 2, filtered: 1, lost_ring_full: 3, sampled_out: 1 };
+        let cpu =
+            HalfOpenCounters { syns: 5, retransmits: 2, filtered: 1, lost_ring_full: 3, sampled_out: 1 };
         let mut sum = HalfOpenCounters::default();
         sum.add(&cpu);
         sum.add(&cpu);

@@ -62,7 +62,7 @@ mod tests {
     #[test]
     fn whoever_is_kept_is_kept_at_lower_levels() {
         for key in 0..100_000 {
-            let kept: Vec<bool> = (0..=32).map(|level| Level(level).keeps(key)).collect();
+            let kept = (0..=32).map(|level| Level(level).keeps(key));
             assert!(kept.is_sorted_by(|lower, higher| lower >= higher), "{key}");
         }
     }

@@ -98,7 +98,12 @@ impl Room {
                     lost.half_open += u64::from((*self.waiting).half_open);
                     empty(self.waiting);
                 }
-                if output(self.bundle, bytes, wakeup()) { Ok(()) } else { Err(lost) }
+                if output(self.bundle, bytes, wakeup()) {
+                    Ok(())
+                } else {
+                    sampling::no_room();
+                    Err(lost)
+                }
             } else {
                 (*self.waiting).bytes = bytes as u32;
                 match class {

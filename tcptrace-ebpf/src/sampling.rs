@@ -6,6 +6,7 @@
 
 use core::cell::UnsafeCell;
 
+use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use tcptrace_common::Level;
 
 use crate::config::config;
@@ -35,10 +36,16 @@ pub(crate) fn leaves_out(key: impl FnOnce() -> u64) -> bool {
     level != Level::ALL && (level >= Level::NONE || !level.keeps(key()))
 }
 
-/// The key of a socket. Without a cookie it is its ports, which others may have, too.
+/// The key of a socket. Without a cookie it is its ports, which others may have, too; a socket that connects has none of its
+/// own at first, and chance decides.
 #[inline(always)]
 pub(crate) fn key(cookie: u64, lport: u16, rport: u16) -> u64 {
-    if cookie == 0 { u64::from(lport) << 16 | u64::from(rport) } else { cookie }
+    match (cookie, lport) {
+        // SAFETY: no arguments.
+        (0, 0) => u64::from(unsafe { bpf_get_prandom_u32() }),
+        (0, _) => u64::from(lport) << 16 | u64::from(rport),
+        _ => cookie,
+    }
 }
 
 /// Whether all records are.
@@ -62,6 +69,12 @@ pub(crate) fn unread(bytes: u64) {
         return;
     };
     raise(least);
+}
+
+/// Stops sending: there is no room left. A ring of a few pages may be full before it was nearly so.
+#[inline(always)]
+pub(crate) fn no_room() {
+    raise(Level::NONE);
 }
 
 /// Raises it to `least`. Two CPUs that do so at once may leave the lower one of two: the next bundle mends it.

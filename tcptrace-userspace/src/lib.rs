@@ -16,6 +16,7 @@ pub mod close;
 pub mod decode;
 pub mod detect;
 pub mod diagnose;
+mod disk;
 pub mod doctor;
 pub mod event;
 pub mod explain;

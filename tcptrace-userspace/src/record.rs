@@ -286,7 +286,9 @@ impl Summary {
 
     /// Whether anything was lost, or only counted.
     pub fn is_lossy(&self) -> bool {
-        self.lost.total() > 0 || self.sampled_out().total() > 0 || self.half_open.as_ref().is_some_and(|half_open| half_open.lost.total() > 0)
+        self.lost.total() > 0
+            || self.sampled_out().total() > 0
+            || self.half_open.as_ref().is_some_and(|half_open| half_open.lost.total() > 0)
     }
 
     /// Transitions that the kernel side saw.

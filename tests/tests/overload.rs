@@ -1,12 +1,15 @@
-//! More than the tracer can take: losses are counted exactly and told in every format.
+//! More than the tracer can take: it leaves out a share, then all; what is missing is counted exactly, told in every format,
+//! and it comes back by itself.
 
 use std::{
+    collections::BTreeSet,
     process::{Command, Stdio},
     thread::sleep,
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tcptrace_tests::{
     both_hooks, host,
     machine::{Hook, helper, is_root},
@@ -15,9 +18,16 @@ use tcptrace_tests::{
     tracer::{Account, Report, Tracer},
 };
 
-both_hooks!(paused_reader_json, paused_reader_text, paused_reader_csv, blocked_output, slow_output);
+both_hooks!(
+    paused_reader_json,
+    paused_reader_text,
+    paused_reader_csv,
+    blocked_output,
+    slow_output,
+    a_low_ceiling
+);
 
-/// Exit code of a trace that lost transitions.
+/// Exit code of a trace that does not show everything.
 const LOSSY: Option<i32> = Some(4);
 /// Transitions of a connection of `load`, and of its listener.
 const OF_CONNECTION: u64 = 10;
@@ -37,16 +47,43 @@ fn load(namespace: &Namespace, connections: u64) -> u64 {
     connections * OF_CONNECTION + OF_LISTENER
 }
 
-/// Loads while the tracer is stopped; with the smallest ring, nearly everything is lost.
+/// Loads while the tracer is stopped; the smallest ring has no room for anything.
 fn paused(hook: Hook, format: &str, namespace: &Namespace) -> (Tracer, u64) {
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", format, "--netns", &netns, "--buffer", "4K"]);
     tracer.signal(Signal::SIGSTOP);
     let transitions = load(namespace, 3_000);
     tracer.signal(Signal::SIGCONT);
-    // Losses are looked for a few times a second.
+    // What is missing is looked for a few times a second.
     sleep(Duration::from_millis(700));
     (tracer, transitions)
+}
+
+/// Asserts that all of these are accounted for, and that some were left out.
+fn assert_degraded(report: &Report, account: &Account, transitions: u64) {
+    assert_eq!(report.code, LOSSY, "{}", report.stderr);
+    assert!(account.sampled_out > 0, "{account:?}");
+    let wanted = account.delivered + account.sampled_out + account.lost;
+    assert_eq!(wanted, transitions, "{account:?}");
+}
+
+/// Asserts that what the lines of JSON tell adds up to the account; returns the lines that tell of what was left out.
+fn assert_told(report: &Report, account: &Account) -> Vec<Value> {
+    let sum = |lines: &[Value], what: fn(&Value) -> &Value| -> u64 {
+        lines.iter().map(|line| what(line).as_u64().expect("a number")).sum()
+    };
+    let losses = report.of_type("loss");
+    assert_eq!(sum(&losses, |line| &line["lost"]["ring_full"]), account.lost, "{losses:?}");
+    let degraded = report.of_type("degraded");
+    let told = sum(&degraded, |line| &line["sampled_out"]["transitions"]);
+    assert_eq!(told, account.sampled_out, "{degraded:?}");
+    degraded
+}
+
+/// That the stream ends whole.
+fn assert_recovered(degraded: &[Value]) {
+    let last = degraded.last().expect("it is told");
+    assert_eq!((&last["mode"], &last["one_in"]), (&"full".into(), &1.into()), "{degraded:?}");
 }
 
 fn paused_reader_json(hook: Hook, name: &str) {
@@ -57,22 +94,11 @@ fn paused_reader_json(hook: Hook, name: &str) {
     let namespace = namespace();
     let (tracer, transitions) = paused(hook, "json", &namespace);
     let report = tracer.stop();
-    assert_eq!(report.code, LOSSY, "{}", report.stderr);
     let account = report.summary();
-    assert!(account.lost > 0, "{account:?}");
-    assert_eq!(account.delivered + account.lost, transitions, "{account:?}");
-    assert!(account.delivered > 0, "what fitted is printed: {account:?}");
+    assert_degraded(&report, &account, transitions);
+    assert!(account.delivered > 0, "what fitted is shown: {account:?}");
+    assert!(account.lost > 0, "what the full ring sent away is lost: {account:?}");
     assert_told(&report, &account);
-}
-
-/// Asserts that the losses told in the stream are those of the account; returns how many lines tell of them.
-fn assert_told(report: &Report, account: &Account) -> usize {
-    let losses = report.of_type("loss");
-    let told: u64 = losses.iter().map(|loss| loss["lost"]["ring_full"].as_u64().expect("a number")).sum();
-    assert_eq!(told, account.lost, "the losses told in the stream add up: {losses:?}");
-    let total = losses.last().expect("a loss is told")["total"].as_u64();
-    assert_eq!(total, Some(account.lost + account.missed_runs));
-    losses.len()
 }
 
 /// Stopped and let go several times while the load runs, each time for longer than the default ring has room.
@@ -98,14 +124,62 @@ fn paused_again_and_again() {
         sleep(Duration::from_millis(700));
     }
     tracer.catch_up();
+    sleep(Duration::from_secs(3));
     let report = tracer.stop();
-    assert_eq!(report.code, LOSSY, "{}", report.stderr);
     let account = report.summary();
-    assert_eq!(account.delivered + account.lost, transitions, "{account:?}");
-    let least = ROUNDS as u64 * WHILE_RUNNING * OF_CONNECTION;
-    assert!(account.delivered > least && account.lost > 0, "{account:?}");
-    let told = assert_told(&report, &account);
-    assert!(told >= ROUNDS, "each time is told, not {told} times");
+    assert_degraded(&report, &account, transitions);
+    assert_eq!(account.lost, 0, "less is sent before the ring is full");
+    let degraded = assert_told(&report, &account);
+    let times = degraded.iter().filter(|line| line["sampled_out"]["transitions"] != 0).count();
+    assert!(times >= ROUNDS, "each time is told: {degraded:?}");
+    assert_recovered(&degraded);
+}
+
+/// Far more than `--max-rate`: sockets that are shown at all are shown to their end, and when the load is over everything
+/// is shown again.
+fn a_low_ceiling(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = namespace();
+    let netns = namespace.inode().to_string();
+    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--max-rate", "1000"]);
+    let mut transitions = load(&namespace, 10_000);
+    sleep(Duration::from_secs(4));
+    transitions += load(&namespace, 10);
+    let report = tracer.stop();
+    let account = report.summary();
+    assert_degraded(&report, &account, transitions);
+    assert_eq!(account.lost, 0, "{account:?}");
+    let degraded = assert_told(&report, &account);
+    assert_recovered(&degraded);
+    let counted: u64 = degraded
+        .iter()
+        .flat_map(|line| line["matrix"].as_array().expect("a matrix"))
+        .map(|cell| cell["count"].as_u64().expect("a number"))
+        .sum();
+    assert!((account.sampled_out..=account.seen).contains(&counted), "{counted}: {account:?}");
+    if hook == Hook::TpBtf {
+        assert_whole_lives(&report, &degraded);
+    }
+}
+
+/// Asserts that clients that begin where the share no longer falls have their end as well.
+fn assert_whole_lives(report: &Report, degraded: &[Value]) {
+    let share = |line: &Value| line["one_in"].as_u64();
+    let falls = |pair: &&[Value]| share(&pair[0]) < share(&pair[1]);
+    let last_fall = degraded.windows(2).filter(falls).last().map_or(&degraded[0], |pair| &pair[1]);
+    let settled = last_fall["ktime_ns"].as_u64();
+    let transitions = report.of_type("transition");
+    let cookies = |is_wanted: &dyn Fn(&Value) -> bool| -> BTreeSet<u64> {
+        let wanted = transitions.iter().filter(|line| line["ktime_ns"].as_u64() > settled && is_wanted(line));
+        wanted.map(|line| line["cookie"].as_u64().expect("a cookie")).collect()
+    };
+    let begun = cookies(&|line| line["new_state"] == "SYN_SENT");
+    let ended = cookies(&|line| line["new_state"] == "CLOSE");
+    assert!(begun.len() > 10, "{} begin", begun.len());
+    assert!(begun.is_subset(&ended), "without an end: {:?}", begun.difference(&ended));
 }
 
 fn paused_reader_text(hook: Hook, name: &str) {
@@ -116,18 +190,20 @@ fn paused_reader_text(hook: Hook, name: &str) {
     let namespace = namespace();
     let (tracer, transitions) = paused(hook, "text", &namespace);
     let report = tracer.stop();
-    assert_eq!(report.code, LOSSY, "{}", report.stderr);
     let account = report.account();
-    assert_eq!(account.delivered + account.lost, transitions, "{}", report.stderr);
+    assert_degraded(&report, &account, transitions);
     assert!(account.lost > 0 && report.stderr.contains("a larger --buffer"), "{}", report.stderr);
-    let told: u64 = report.stdout.lines().filter_map(lost_in_text).sum();
+    let told: u64 = report.stdout.lines().filter_map(|line| before(line, "LOST ", " transitions here")).sum();
     assert_eq!(told, account.lost, "LOST lines add up");
+    let told: u64 =
+        report.stdout.lines().filter_map(|line| before(line, "; ", " transitions only counted")).sum();
+    assert_eq!(told, account.sampled_out, "lines of what was only counted add up");
 }
 
-/// `13:02:11.120 LOST 512 transitions here (...)`.
-fn lost_in_text(line: &str) -> Option<u64> {
-    let (_, rest) = line.split_once(" LOST ")?;
-    rest.split(' ').next()?.parse().ok()
+/// The number between these two.
+fn before(line: &str, begin: &str, end: &str) -> Option<u64> {
+    let (head, _) = line.split_once(end)?;
+    head.rsplit_once(begin)?.1.parse().ok()
 }
 
 fn paused_reader_csv(hook: Hook, name: &str) {
@@ -136,19 +212,21 @@ fn paused_reader_csv(hook: Hook, name: &str) {
     }
     let _host = host::alone();
     let namespace = namespace();
-    let (tracer, _) = paused(hook, "csv", &namespace);
+    let (tracer, transitions) = paused(hook, "csv", &namespace);
     let report = tracer.stop();
-    assert_eq!(report.code, LOSSY, "{}", report.stderr);
+    let account = report.account();
+    assert_degraded(&report, &account, transitions);
     let header = report.stdout.lines().next().expect("a header");
     let column = header.split(',').position(|name| name == "lost").expect("a column of losses");
-    let told: u64 = report
-        .stdout
-        .lines()
-        .filter(|line| line.starts_with("loss,"))
-        .map(|line| line.split(',').nth(column).and_then(|lost| lost.parse::<u64>().ok()).expect("a number"))
-        .sum();
-    assert!(told > 0, "{}", report.stdout);
-    assert_eq!(told, report.account().lost, "loss rows add up");
+    let told = |kind: &str| -> u64 {
+        let rows = report.stdout.lines().filter(|line| line.starts_with(kind));
+        let number = |line: &str| line.split(',').nth(column).and_then(|lost| lost.parse::<u64>().ok());
+        rows.map(|row| number(row).expect("a number")).sum()
+    };
+    let signals = before(&report.stderr, "and ", " signals sampled out").unwrap_or(0);
+    let left_out = account.sampled_out + signals;
+    assert_eq!((told("loss,"), told("degraded,")), (account.lost, left_out), "rows add up");
+    assert!(account.lost > 0 && account.delivered > 0, "{account:?}");
 }
 
 /// Nobody reads the output while the trace runs, nor when it is to end.
@@ -162,17 +240,15 @@ fn blocked_output(hook: Hook, name: &str) {
     let tracer = Tracer::start_unread(hook, &["-o", "json", "--netns", &netns, "--buffer", "256K"]);
     let transitions = load(&namespace, 10_000);
     let report = tracer.stop();
-    assert_eq!(report.code, LOSSY, "{}", report.stderr);
     let account = report.account();
-    assert!(account.lost > 0, "{}", report.stderr);
-    assert_eq!(account.delivered + account.lost, transitions, "{}", report.stderr);
+    assert_degraded(&report, &account, transitions);
+    assert!(account.lost > 0, "what was on its way is lost: {}", report.stderr);
     let whole =
         report.stdout.lines().filter(|line| line.starts_with('{') && line.ends_with('}')).count() as u64;
     assert!(whole >= account.delivered, "{whole} lines came out, {} were counted", account.delivered);
 }
 
-/// Nobody reads the output at first, then somebody does: what the kernel had to drop meanwhile is told, and
-/// the rest is there.
+/// Nobody reads the output at first, then somebody does: nothing but what was left out meanwhile is missing.
 fn slow_output(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -183,11 +259,10 @@ fn slow_output(hook: Hook, name: &str) {
     let mut tracer = Tracer::start_unread(hook, &["-o", "json", "--netns", &netns, "--buffer", "256K"]);
     let transitions = load(&namespace, 10_000);
     tracer.read();
-    sleep(Duration::from_secs(1));
+    sleep(Duration::from_secs(4));
     let report = tracer.stop();
-    assert_eq!(report.code, LOSSY, "{}", report.stderr);
     let account = report.summary();
-    assert!(account.lost > 0, "{account:?}");
-    assert_eq!(account.delivered + account.lost, transitions, "{account:?}");
-    assert!(!report.of_type("loss").is_empty(), "the loss is told in the stream");
+    assert_degraded(&report, &account, transitions);
+    assert_eq!(account.lost, 0, "{account:?}");
+    assert_recovered(&assert_told(&report, &account));
 }

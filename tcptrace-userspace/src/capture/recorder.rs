@@ -5,7 +5,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
@@ -60,6 +60,8 @@ pub(crate) struct Recorder {
     /// Files that were begun after the first, as far as ordered.
     rotations: u64,
     max_bytes: Option<u64>,
+    /// The thread is to end soon: it waits no longer for room on the disk.
+    hurry: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), Error>>,
 }
 
@@ -71,7 +73,10 @@ impl Recorder {
     pub(crate) fn start(target: &Target, header: &Header) -> Result<Self, Error> {
         let anonymizer = target.anonymize.then(Anonymizer::new);
         let header = anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
-        let mut files = Files::create(target, &header)?;
+        // Without room for its beginning, there is no use in a trace.
+        let hurry = Arc::new(AtomicBool::new(true));
+        let mut files = Files::create(target, &header, Arc::clone(&hurry))?;
+        hurry.store(false, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
         let (orders, queue) = sync_channel(QUEUE);
         let theirs = Arc::clone(&progress);
@@ -83,7 +88,8 @@ impl Recorder {
         let max_bytes = target.max_bytes;
         let frame = Vec::with_capacity(FULL);
         let (waiting, rotations) = (VecDeque::new(), 0);
-        Ok(Self { frame, anonymizer, orders, waiting, gone: false, progress, rotations, max_bytes, thread })
+        let gone = false;
+        Ok(Self { frame, anonymizer, orders, waiting, gone, progress, rotations, max_bytes, hurry, thread })
     }
 
     /// Whether there is room for more.
@@ -154,6 +160,7 @@ impl Recorder {
     /// # Errors
     /// Why something could not be written.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
+        self.hurry.store(true, Ordering::Relaxed);
         let rest = Order::Frame(std::mem::take(&mut self.frame));
         for order in std::mem::take(&mut self.waiting).into_iter().chain([rest]) {
             // An end that failed is told below.

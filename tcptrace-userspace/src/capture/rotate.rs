@@ -2,12 +2,17 @@
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write as _},
+    io,
     os::unix::fs::OpenOptionsExt as _,
     path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use super::{Error, Header, MAGIC, Target, VERSION, frame};
+use crate::disk;
 
 /// Those who may read a capture: it tells who talks to whom.
 const MODE: u32 = 0o600;
@@ -17,14 +22,16 @@ pub(super) struct Files {
     file: File,
     bytes: u64,
     keep: u32,
+    /// Wait no longer for room on the disk.
+    hurry: Arc<AtomicBool>,
 }
 
 impl Files {
     /// Makes the first one.
-    pub(super) fn create(target: &Target, header: &Header) -> Result<Self, Error> {
+    pub(super) fn create(target: &Target, header: &Header, hurry: Arc<AtomicBool>) -> Result<Self, Error> {
         let path = target.path.clone();
         let file = open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
-        let mut this = Self { path, file, bytes: 0, keep: target.keep };
+        let mut this = Self { path, file, bytes: 0, keep: target.keep, hurry };
         this.begin(header)?;
         Ok(this)
     }
@@ -34,9 +41,12 @@ impl Files {
         self.bytes
     }
 
-    /// Appends.
+    /// Appends; while the disk is full, waits for room.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file.write_all(bytes).map_err(|error| self.failed(error))?;
+        let Self { path, file, hurry, .. } = self;
+        let what = format!("capture {}", path.display());
+        disk::write_all(file, bytes, &what, || hurry.load(Ordering::Relaxed))
+            .map_err(|error| self.failed(error))?;
         self.bytes += bytes.len() as u64;
         Ok(())
     }

@@ -5,13 +5,21 @@ use std::io::{self, Write as _};
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::columns::Time;
-use crate::{record::Degraded, state::State};
+use crate::{
+    record::{Degraded, SampledOut},
+    state::State,
+};
 
 /// The most frequent transitions that are named.
 const NAMED: usize = 3;
 
 /// Appends the line.
-pub(super) fn line(time: &mut Time, degraded: &Degraded, coloured: bool, out: &mut Vec<u8>) -> io::Result<()> {
+pub(super) fn line(
+    time: &mut Time,
+    degraded: &Degraded,
+    coloured: bool,
+    out: &mut Vec<u8>,
+) -> io::Result<()> {
     time.put(degraded.ktime_ns, out)?;
     let colour = if coloured { AnsiColor::Yellow.on_default().bold() } else { Ansi::new() };
     write!(out, "{colour}")?;
@@ -20,16 +28,23 @@ pub(super) fn line(time: &mut Time, degraded: &Degraded, coloured: bool, out: &m
         Some(one_in) => write!(out, "SAMPLING 1 socket in {one_in} from here")?,
         None => write!(out, "COUNTING only from here")?,
     }
-    let sampled_out = &degraded.sampled_out;
-    write!(out, "; {} transitions", sampled_out.transitions)?;
-    for (count, what) in [(sampled_out.signals, "signals"), (sampled_out.half_open, "half-open records")] {
-        if count > 0 {
-            write!(out, ", {count} {what}")?;
-        }
-    }
-    write!(out, " were only counted until here ({} in all){colour:#}", degraded.total)?;
+    write!(out, "{colour:#}")?;
+    counted(degraded, out)?;
     most(&degraded.seen, out)?;
     out.push(b'\n');
+    Ok(())
+}
+
+/// Appends what was left out since the last line.
+fn counted(degraded: &Degraded, out: &mut Vec<u8>) -> io::Result<()> {
+    let SampledOut { transitions, signals, half_open } = degraded.sampled_out;
+    let all = [(transitions, "transitions"), (signals, "signals"), (half_open, "half-open records")];
+    for (index, (count, what)) in all.iter().filter(|(count, _)| *count > 0).enumerate() {
+        write!(out, "{} {count} {what}", if index == 0 { ";" } else { "," })?;
+    }
+    if degraded.sampled_out.total() > 0 {
+        write!(out, " only counted until here ({} in all)", degraded.total)?;
+    }
     Ok(())
 }
 

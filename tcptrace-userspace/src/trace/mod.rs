@@ -47,6 +47,7 @@ pub use replay::Replayed;
 pub use settings::{HalfOpenBy, Settings};
 
 use pump::End;
+use reader::Finished;
 use session::session;
 use writer::Writer;
 
@@ -90,10 +91,11 @@ pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink
         Writer::start(sink, io::stdout(), !settings.bpf.count_only)
     };
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::begun(settings, tracer);
-    let (end, summary, output) = session(settings, destination, begun, &Notify::new())?;
+    let (end, finished) = session(settings, destination, begun, &Notify::new())?;
+    let Finished { summary, output, recording } = finished;
     match output {
-        _ if end == End::OutputClosed => return Ok(Outcome::OutputClosed),
-        writer::Ending::Closed => return Ok(Outcome::OutputClosed),
+        _ if end == End::OutputClosed => return Ok(recording.map(|()| Outcome::OutputClosed)?),
+        writer::Ending::Closed => return Ok(recording.map(|()| Outcome::OutputClosed)?),
         writer::Ending::Failed(error) => {
             summary::print(&summary, settings.bpf.count_only);
             return Err(Error::Output(error));
@@ -102,6 +104,7 @@ pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink
             summary::print(&summary, settings.bpf.count_only);
         }
     }
+    recording?;
     Ok(Outcome::Done(Box::new(summary)))
 }
 
@@ -111,8 +114,10 @@ pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink
 /// [`enum@Error`].
 pub fn record(settings: &Settings) -> Result<Summary, Error> {
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::recording(settings, tracer);
-    let summary = run_into(settings, Box::new(Nowhere), begun, &Notify::new())?;
+    let destination = |_: &Header| Writer::start(Box::new(Nowhere), io::sink(), false);
+    let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, &Notify::new())?;
     summary::print(&summary, false);
+    recording?;
     Ok(summary)
 }
 
@@ -163,7 +168,9 @@ pub(crate) fn run_into(
     stop: &Notify,
 ) -> Result<Summary, Error> {
     let destination = |_: &Header| Writer::start(sink, io::sink(), false);
-    session(settings, destination, begun, stop).map(|(_, summary, _)| summary)
+    let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, stop)?;
+    recording?;
+    Ok(summary)
 }
 
 /// Replays a capture into `sink`.

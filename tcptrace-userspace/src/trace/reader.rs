@@ -21,6 +21,7 @@ use super::{
 };
 use crate::{
     bpf::{self, Tracer},
+    capture,
     clock::monotonic_ns,
     half_open::Namespaces,
     record::{Lost, Record, Summary},
@@ -55,6 +56,16 @@ pub(super) struct Reader {
     overload: Overload,
     /// The writer had no room since the last check.
     stalled: bool,
+}
+
+/// How a trace ended.
+pub(super) struct Finished {
+    /// The account.
+    pub(super) summary: Summary,
+    /// How the output did.
+    pub(super) output: Ending,
+    /// How the recording did.
+    pub(super) recording: Result<(), capture::Error>,
 }
 
 /// What is asked of the host beside the ring.
@@ -283,7 +294,7 @@ impl Reader {
 
     /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
     /// settle the account.
-    pub(super) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<(Summary, Ending), Error> {
+    pub(super) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Finished, Error> {
         let mut patience = Patience::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
@@ -298,14 +309,14 @@ impl Reader {
         }
         let ended = self.ended(end_ns, counted);
         let mut summary = self.core.finish(start_ns, &ended);
-        self.log.end(&ended)?;
+        let recording = self.log.end(&ended);
         self.core.out().batch.push(Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let (written, ending) = self.writer.finish(&mut patience);
+        let (written, output) = self.writer.finish(&mut patience);
         self.core.settle(&mut summary, &ended, written);
-        Ok((summary, ending))
+        Ok(Finished { summary, output, recording })
     }
 
     fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {

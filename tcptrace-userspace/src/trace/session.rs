@@ -15,8 +15,8 @@ use super::{
     overload::Overload,
     polls::Polls,
     pump::{self, End, Signals},
-    reader::{Beside, Reader},
-    writer::{Ending, Writer},
+    reader::{Beside, Finished, Reader},
+    writer::Writer,
 };
 use crate::{
     bpf::{self, Feature},
@@ -24,7 +24,6 @@ use crate::{
     clock::{Clock, monotonic_ns},
     half_open::Namespaces,
     host,
-    record::Summary,
     sink::Format,
     tracker::Hidden,
     wanted::Wanted,
@@ -39,7 +38,7 @@ pub(super) fn session(
     destination: impl FnOnce(&Header) -> io::Result<Writer>,
     begun: impl FnOnce(&bpf::Tracer, &Header),
     stop: &Notify,
-) -> Result<(End, Summary, Ending), Error> {
+) -> Result<(End, Finished), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     // From here on, signals end the trace with its account, also one that comes while it begins.
     let signals = Signals::install(&runtime).map_err(Error::Setup)?;
@@ -67,8 +66,7 @@ pub(super) fn session(
     let overload = Overload::new(settings.max_rate);
     let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
-    let (summary, output) = reader.finish(header.start_ns, GRACE)?;
-    Ok((end, summary, output))
+    Ok((end, reader.finish(header.start_ns, GRACE)?))
 }
 
 /// What there is to know of a trace before its first record.

@@ -14,6 +14,7 @@ use std::{
 
 use super::{BATCH, Batch};
 use crate::{
+    disk,
     record::{Origin, Record},
     sink::Sink,
 };
@@ -207,8 +208,8 @@ fn write_all(
         for record in &batch {
             sink.write(record, &mut bytes)?;
         }
-        output.write_all(&bytes)?;
-        output.flush()?;
+        // At the end, the reader waits no longer than it wants.
+        disk::write_all(output, &bytes, "standard output", || false)?;
         progress.add(&batch);
         batch.clear();
         // When nobody needs it, it is freed.

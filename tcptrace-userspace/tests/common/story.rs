@@ -4,12 +4,12 @@ use tcptrace::{
     clock::Clock,
     close::{Cause, Closing, Role},
     event::Event,
-    record::{Loss, Lost, Origin, Owner, Provenance, Record, Summary, Transition},
+    record::{Degraded, Loss, Lost, Origin, Owner, Provenance, Record, SampledOut, Summary, Transition},
     sink::{Format, Style, TimeColumn, View, sink},
     state::State,
     tracker::{Options, Reconciled, Tracker},
 };
-use tcptrace_common::{CloseMetrics, Counters};
+use tcptrace_common::{CloseMetrics, Counters, Level};
 
 use super::{by_process, comm, event, listens};
 
@@ -141,9 +141,11 @@ pub(crate) fn story() -> Vec<Record> {
     let lost = Lost { ring_full: 40, output: 0, undecodable: 1, missed_runs: 1, others: 3 };
     let total = std::num::NonZeroU64::new(45).unwrap();
     records.push(Record::Loss(Loss { ktime_ns: 94_000_000_000, lost, total }));
+    records.extend(degraded().into_iter().map(|record| Record::Degraded(Box::new(record))));
     let mut counters = Counters::ZERO;
     counters.seen[7][10] = 1;
-    counters.seen[1][8] = 50;
+    counters.seen[1][8] = 81;
+    (counters.sampled_out, counters.signals_sampled_out) = (31, 2);
     counters.other_protocol = 3;
     records.push(Record::Summary(Box::new(Summary {
         ktime_ns: 95_000_000_000,
@@ -161,6 +163,23 @@ pub(crate) fn story() -> Vec<Record> {
         unlisted: None,
     })));
     records
+}
+
+/// A storm that comes and goes.
+fn degraded() -> [Degraded; 3] {
+    let record = |ktime_ns, level, transitions, total, seen: &[(u8, u8, u64)]| Degraded {
+        ktime_ns,
+        level: Level(level),
+        sampled_out: SampledOut { transitions, signals: 0, half_open: 0 },
+        total,
+        seen: seen.iter().map(|(old, new, count)| (State(*old), State(*new), *count)).collect(),
+    };
+    let last = record(94_300_000_000, 0, 11, 33, &[]);
+    [
+        record(94_100_000_000, 3, 20, 20, &[(1, 8, 9), (7, 2, 12), (200, 1, 2), (2, 1, 9)]),
+        record(94_200_000_000, 32, 0, 20, &[(1, 8, 1)]),
+        Degraded { sampled_out: SampledOut { signals: 2, ..last.sampled_out }, ..last },
+    ]
 }
 
 /// The story as a sink writes it.

@@ -130,9 +130,9 @@ fn a_busy_neighbour(hook: Hook, name: &str) {
     let account = report.summary();
     match hook {
         Hook::TpBtf => assert_eq!(report.assert_lossless().delivered, transitions),
-        // About two thirds are made by packets.
+        // About two thirds are made by packets; how many of them meet the program depends on who else runs there.
         Hook::Tracepoint => {
-            assert!(account.missed_runs > transitions / 10, "of {transitions}: {account:?}");
+            assert!(account.missed_runs > transitions / 100, "of {transitions}: {account:?}");
             assert!(report.stderr.contains("tp_btf is safer"), "{}", report.stderr);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Read as _,
     os::{fd::OwnedFd, unix::net::UnixStream},
     path::Path,
     process::{Command, Stdio},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use serde_json::Value;
 use tcptrace_tests::{
     host,
     lacking::under,
@@ -65,25 +67,72 @@ fn on_a_small_disk(folder: &Path) -> String {
     format!("mount -t tmpfs -o size=64k none {0} && exec > {0}/out", folder.display())
 }
 
+/// Which ends with this code, as what was not written is a loss, or leaves a capture without an end.
+fn on_a_full_disk(arguments: &[&str], code: i32) {
+    let _host = host::alone();
+    let (namespace, folder) = (namespace(), tempfile::tempdir().expect("a folder"));
+    let mut tracer = assert_unhindered(&namespace, || {
+        let mut command = under(&on_a_small_disk(folder.path()), "");
+        // Only there: before the mount, the folder is another one.
+        let arguments =
+            arguments.iter().map(|word| word.replace("DISK", &folder.path().display().to_string()));
+        Traced::start(command.args(arguments), &namespace)
+    });
+    assert!(tracer.process.child().try_wait().expect("its state").is_none(), "it goes on");
+    tracer.process.signal(Signal::SIGINT);
+    let (ended, said) = tracer.join();
+    assert_eq!(ended, Some(code), "{said}");
+    assert!(said.contains("No space left on device (os error 28); waiting for room"), "{said}");
+    assert!(said.contains("30002 seen = "), "the account is told: {said}");
+    let left = fs::read_dir(folder.path()).expect("the folder").count();
+    assert_eq!(left, 0, "the disk was the tracer's own");
+}
+
 #[test]
-fn a_full_disk_ends_the_trace() {
-    if !is_root("a_full_disk_ends_the_trace") {
+fn a_full_disk_does_not_end_the_trace() {
+    if is_root("a_full_disk_does_not_end_the_trace") {
+        on_a_full_disk(&["trace", "-o", "json"], 4);
+    }
+}
+
+#[test]
+fn a_full_disk_does_not_end_the_recording() {
+    if is_root("a_full_disk_does_not_end_the_recording") {
+        on_a_full_disk(&["record", "-w", "DISK/capture"], 1);
+    }
+}
+
+/// Where room comes, everything that is not left out follows, without a torn line.
+#[test]
+fn a_disk_with_room_again_takes_the_rest() {
+    if !is_root("a_disk_with_room_again_takes_the_rest") {
         return;
     }
     let _host = host::alone();
     let (namespace, folder) = (namespace(), tempfile::tempdir().expect("a folder"));
-    let file = folder.path().join("capture");
-    let file = file.to_str().expect("UTF-8");
-    for arguments in [&["trace", "-o", "json"][..], &["trace", "-o", "csv"], &["record", "-w", file]] {
-        let tracer = assert_unhindered(&namespace, || {
-            Traced::start(under(&on_a_small_disk(folder.path()), "").args(arguments), &namespace)
-        });
-        let (code, said) = tracer.join();
-        assert_eq!(code, Some(1), "{arguments:?}: {said}");
-        assert!(said.contains("No space left on device"), "{arguments:?}: {said}");
-    }
-    let left = fs::read_dir(folder.path()).expect("the folder").count();
-    assert_eq!(left, 0, "the disk was the tracer's own");
+    let mut command = under(&on_a_small_disk(folder.path()), "");
+    let mut tracer = Traced::start(command.args(["-o", "json"]), &namespace);
+    load(&namespace, CONNECTIONS, &[]);
+    let pid = tracer.process.child().id();
+    let grown = Command::new("nsenter")
+        .args(["--mount", "--target", &pid.to_string(), "mount", "-o", "remount,size=100m"])
+        .arg(folder.path())
+        .status();
+    assert!(grown.expect("nsenter").success(), "the disk grows");
+    let out = format!("/proc/{pid}/root{}/out", folder.path().display());
+    let mut out = fs::File::open(out).expect("what it writes to");
+    std::thread::sleep(Duration::from_secs(4));
+    tracer.process.signal(Signal::SIGINT);
+    let (code, said) = tracer.join();
+    assert!(said.contains("there is room again"), "{said}");
+    let mut text = String::new();
+    out.read_to_string(&mut text).expect("text");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+    let summary = lines.last().expect("a summary");
+    assert_eq!((&summary["type"], &summary["seen"]), (&"summary".into(), &30_002.into()), "{said}");
+    assert_eq!(summary["lost"]["output"], 0, "{said}");
+    let code_of = if summary["sampled_out"] == 0 { 0 } else { 4 };
+    assert_eq!(code, Some(code_of), "{said}");
 }
 
 /// Who reads goes away while the trace runs: as with `| head`, that is no fault.

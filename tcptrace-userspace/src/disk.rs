@@ -1,0 +1,96 @@
+//! Writing to a disk that may be full. Room may come, and until then the output is one that takes nothing: what is
+//! written has no hole, and no torn line, where the disk was full.
+
+use std::{
+    io::{self, ErrorKind, Write},
+    thread::sleep,
+    time::Duration,
+};
+
+/// How often to try again.
+const RETRY_EVERY: Duration = Duration::from_millis(100);
+
+/// Writes all of it, and flushes. While there is no room it waits, saying so once on standard error, until `gives_up`.
+///
+/// # Errors
+/// What is not for want of room; and that, once it has given up.
+pub(crate) fn write_all(
+    output: &mut dyn Write,
+    mut bytes: &[u8],
+    what: &str,
+    gives_up: impl Fn() -> bool,
+) -> io::Result<()> {
+    let mut is_full = false;
+    loop {
+        let outcome = if bytes.is_empty() { output.flush().map(|()| 0) } else { output.write(bytes) };
+        match outcome {
+            Ok(0) if bytes.is_empty() => break,
+            Ok(0) => return Err(ErrorKind::WriteZero.into()),
+            Ok(written) => bytes = &bytes[written..],
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) if is_for_want_of_room(&error) && !gives_up() => {
+                if !is_full {
+                    say(&format!("{what}: {error}; waiting for room"));
+                }
+                is_full = true;
+                sleep(RETRY_EVERY);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    if is_full {
+        say(&format!("{what}: there is room again"));
+    }
+    Ok(())
+}
+
+fn is_for_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+}
+
+fn say(what: &str) {
+    // Where standard error is gone, nobody listens.
+    let _ = writeln!(io::stderr(), "tcptrace: {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes at a time, and has no room now and then.
+    struct Disk {
+        taken: Vec<u8>,
+        tries: u32,
+        full_until: u32,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.tries += 1;
+            if self.taken.len() >= 6 && self.tries < self.full_until {
+                return Err(ErrorKind::StorageFull.into());
+            }
+            let part = &bytes[..bytes.len().min(3)];
+            self.taken.extend_from_slice(part);
+            Ok(part.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn nothing_is_lost_and_nothing_comes_twice() {
+        let mut disk = Disk { taken: Vec::new(), tries: 0, full_until: 5 };
+        write_all(&mut disk, b"one line of it\n", "test", || false).expect("there is room in the end");
+        assert_eq!(disk.taken, b"one line of it\n");
+    }
+
+    #[test]
+    fn it_gives_up_when_it_is_told_to() {
+        let mut disk = Disk { taken: Vec::new(), tries: 0, full_until: u32::MAX };
+        let error = write_all(&mut disk, b"one line of it\n", "test", || true).expect_err("no room");
+        assert_eq!((error.kind(), disk.taken.as_slice()), (ErrorKind::StorageFull, &b"one li"[..]));
+    }
+}

@@ -9,6 +9,7 @@ use aya_ebpf::{
 use tcptrace_common::{BUNDLE_BYTES, BUNDLE_FULL, ClosingRecord, Flushed, Waiting};
 
 use crate::{
+    attention,
     config::config,
     maps::{BUNDLES, EVENTS, WAITING},
     sampling,
@@ -91,7 +92,7 @@ impl Room {
         let mut lost = Lost::one(class);
         // SAFETY: map values of this CPU; `busy` keeps others away from them.
         let outcome = unsafe {
-            if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 {
+            if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 || attention::is_asleep() {
                 if !self.nested {
                     lost.transitions += u64::from((*self.waiting).transitions);
                     lost.signals += u64::from((*self.waiting).signals);
@@ -180,9 +181,13 @@ unsafe fn output(bundle: *mut u64, bytes: u64, flags: u64) -> bool {
 }
 
 /// Whether to wake the reader. It comes by itself every few milliseconds, and a wakeup costs more than many records;
-/// so wake it only when the ring fills faster than that. When it does not come then, less is sent.
+/// so wake it only when the ring fills faster than that, or when it sleeps. When it does not come then, less is sent.
 #[inline(always)]
 fn wakeup() -> u64 {
+    if attention::is_asleep() {
+        attention::woken();
+        return u64::from(BPF_RB_FORCE_WAKEUP);
+    }
     let unread = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));
     if unread >= u64::from(config().watermark) {
         sampling::unread(unread);

@@ -24,6 +24,8 @@
 #[cfg(target_arch = "bpf")]
 mod account;
 #[cfg(target_arch = "bpf")]
+mod attention;
+#[cfg(target_arch = "bpf")]
 mod bundle;
 #[cfg(target_arch = "bpf")]
 mod config;
@@ -41,6 +43,8 @@ mod maps;
 mod probe;
 #[cfg(target_arch = "bpf")]
 mod sampling;
+#[cfg(target_arch = "bpf")]
+mod shared;
 #[cfg(target_arch = "bpf")]
 mod signal;
 #[cfg(target_arch = "bpf")]

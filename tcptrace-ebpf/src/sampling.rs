@@ -4,29 +4,19 @@
 //! level by itself: so a reader that is stopped finds a part of everything, and the count of the rest, and not the first
 //! second of a storm only.
 
-use core::cell::UnsafeCell;
-
 use aya_ebpf::helpers::generated::bpf_get_prandom_u32;
 use tcptrace_common::Level;
 
-use crate::config::config;
+use crate::{config::config, shared::Shared};
 
-/// A value that both sides write.
-#[repr(transparent)]
-struct Shared(UnsafeCell<u32>);
-
-// SAFETY: it is one word, which is read and written as a whole.
-unsafe impl Sync for Shared {}
-
-/// The present [`Level`]. User space finds it by the name of the section.
+/// The present [`Level`].
 #[unsafe(no_mangle)]
 #[unsafe(link_section = ".bss.level")]
-static LEVEL: Shared = Shared(UnsafeCell::new(0));
+static LEVEL: Shared = Shared::new();
 
 #[inline(always)]
 fn level() -> Level {
-    // SAFETY: a word of a map.
-    Level(unsafe { LEVEL.0.get().read_volatile() })
+    Level(LEVEL.get())
 }
 
 /// Whether a record of the socket with this key is left out. The key is asked for only where it decides.
@@ -81,7 +71,6 @@ pub(crate) fn no_room() {
 #[inline(always)]
 fn raise(least: Level) {
     if level() < least {
-        // SAFETY: as above.
-        unsafe { LEVEL.0.get().write_volatile(least.0) }
+        LEVEL.set(least.0);
     }
 }

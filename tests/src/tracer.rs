@@ -108,6 +108,11 @@ impl Tracer {
         self.stdout = Some(collect(Counted { pipe, count: Arc::clone(&self.printed) }));
     }
 
+    /// Bytes that it has printed so far, if somebody reads them.
+    pub fn printed(&self) -> u64 {
+        self.printed.load(Ordering::Relaxed)
+    }
+
     /// Waits until it has printed all that it has to, however busy the host: nothing comes for half a second.
     pub fn catch_up(&self) {
         let deadline = Instant::now() + END_LIMIT;

@@ -169,7 +169,7 @@ fn a_low_ceiling(hook: Hook, name: &str) {
 fn assert_whole_lives(report: &Report, degraded: &[Value]) {
     let share = |line: &Value| line["one_in"].as_u64();
     let falls = |pair: &&[Value]| share(&pair[0]) < share(&pair[1]);
-    let last_fall = degraded.windows(2).filter(falls).last().map_or(&degraded[0], |pair| &pair[1]);
+    let last_fall = degraded.windows(2).rfind(falls).map_or(&degraded[0], |pair| &pair[1]);
     let settled = last_fall["ktime_ns"].as_u64();
     let transitions = report.of_type("transition");
     let cookies = |is_wanted: &dyn Fn(&Value) -> bool| -> BTreeSet<u64> {

@@ -21,7 +21,7 @@ mod privileges;
 mod release;
 mod relocate;
 mod ring;
-mod sampling;
+mod shared;
 mod signals;
 mod tracefs;
 mod tracer;

@@ -21,7 +21,7 @@ use super::{
     fdinfo,
     half_open::{self, HalfOpen, HalfOpenHooks},
     release,
-    sampling::Sampling,
+    shared::Shared,
     signals,
     signals::{ResetReasons, Signals},
 };
@@ -37,7 +37,7 @@ pub struct Tracer {
     bundles: Option<Bundles>,
     counters: PerCpuArray<MapData, PodCounters>,
     half_open: Option<HalfOpen>,
-    sampling: Sampling,
+    shared: Shared,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
     program: ProgramFd,
@@ -57,7 +57,7 @@ impl Tracer {
         (counters, half_open): (PerCpuArray<MapData, PodCounters>, Option<HalfOpen>),
         log: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> Result<Self, Error> {
-        let sampling = Sampling::new(&mut ebpf)?;
+        let shared = Shared::new(&mut ebpf)?;
         let program = match ebpf.program_mut(hook.program()) {
             Some(Program::BtfTracePoint(program)) => program.fd(),
             Some(Program::TracePoint(program)) => program.fd(),
@@ -77,7 +77,7 @@ impl Tracer {
             bundles,
             counters,
             half_open,
-            sampling,
+            shared,
             log,
             program,
             keeps_missed_runs,
@@ -184,7 +184,7 @@ impl Tracer {
     /// # Errors
     /// [`Error::Counters`].
     pub fn level(&self) -> Result<Level, Error> {
-        self.sampling.level()
+        self.shared.level()
     }
 
     /// Leaves out so much from now on.
@@ -192,7 +192,15 @@ impl Tracer {
     /// # Errors
     /// [`Error::Counters`].
     pub fn set_level(&mut self, level: Level) -> Result<(), Error> {
-        self.sampling.set(level)
+        self.shared.set_level(level)
+    }
+
+    /// Has the next record wake the reader at once, whatever waits for company.
+    ///
+    /// # Errors
+    /// [`Error::Counters`].
+    pub fn fall_asleep(&mut self) -> Result<(), Error> {
+        self.shared.fall_asleep()
     }
 
     /// Runs of the program that the kernel skipped; `None` where it does not tell.

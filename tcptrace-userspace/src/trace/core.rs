@@ -131,6 +131,11 @@ impl Core {
         self.order.is_drained()
     }
 
+    /// Whether no record waits for its turn.
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
     /// How many records have been taken.
     pub(super) fn taken(&self) -> u64 {
         self.taken

@@ -17,6 +17,7 @@ mod looks;
 mod order;
 mod outgoing;
 mod overload;
+mod pace;
 mod polls;
 mod pump;
 mod reader;

@@ -67,6 +67,11 @@ impl Order {
         self.taken == self.ready
     }
 
+    /// Whether there is none at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.taken == self.places.len()
+    }
+
     /// The next record that is ready.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         let place = self.places.get(self.taken..self.ready)?.first()?;

@@ -73,6 +73,11 @@ impl Overload {
         self.level
     }
 
+    /// Whether nothing is left out.
+    pub(super) fn is_over(&self) -> bool {
+        self.level == Level::ALL
+    }
+
     /// The lowest level at which the rate is not too high.
     fn needed(&mut self, now_ns: u64, wanted: u64) -> Level {
         let Some((then_ns, before)) = self.last.replace((now_ns, wanted)) else { return Level::ALL };
@@ -169,7 +174,7 @@ mod tests {
         let waits: Vec<usize> = (0..8)
             .map(|_| {
                 trial.found.level = Level(1);
-                (0..).take_while(|_| trial.check(10) == 1).count()
+                (0..100).take_while(|_| trial.check(10) == 1).count()
             })
             .collect();
         assert_eq!(waits, [0, 4, 8, 16, 32, 64, 64, 64]);

@@ -1,13 +1,18 @@
 //! The loop that keeps a trace going, and what ends it.
 
-use std::{future::ready, io, os::fd::AsFd as _, time::Duration};
+use std::{
+    future::{pending, ready},
+    io,
+    os::fd::AsFd as _,
+    time::Duration,
+};
 
 use tokio::{
     io::Interest,
     runtime::Runtime,
     signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
-    time::{Interval, MissedTickBehavior, interval, sleep},
+    time::{Instant, sleep, sleep_until},
 };
 
 use super::{
@@ -15,11 +20,6 @@ use super::{
     reader::{Reader, Step},
 };
 use crate::bpf;
-
-/// How often the ring is emptied. Short enough to feel live, long enough to cost an idle host nothing.
-const DRAIN_EVERY: Duration = Duration::from_millis(20);
-/// How often losses are looked for.
-const CHECK_EVERY: Duration = Duration::from_millis(250);
 
 /// Why the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -65,36 +65,40 @@ pub(super) async fn pump(
     stop: &Notify,
 ) -> Result<End, Error> {
     let ring = reader.wakeups().map_err(Error::Setup)?;
-    let mut drain = every(DRAIN_EVERY);
-    let mut check = every(CHECK_EVERY);
     // Not given means never.
     let end = sleep(duration.unwrap_or(Duration::MAX));
     let closed = output_closed();
     tokio::pin!(end, closed);
-    let mut step = Step::Continue;
+    let mut step = reader.check()?;
+    let (mut looked, mut checked) = (Instant::now(), Instant::now());
     while step != Step::Stop {
         step = tokio::select! {
             () = signals.any() => return Ok(End::Asked),
             () = stop.notified() => return Ok(End::Asked),
             () = &mut end => return Ok(End::Asked),
             () = &mut closed => return Ok(End::OutputClosed),
-            _ = check.tick() => reader.check()?,
-            _ = drain.tick() => reader.drain(),
+            () = sleep_until(checked + reader.check_every()) => {
+                checked = Instant::now();
+                reader.check()?
+            }
+            () = look(looked, reader.look_every()) => reader.drain(),
             () = ready(()), if step == Step::More => reader.drain(),
             woken = ring.readable() => {
                 woken.map_err(Error::Setup)?.clear_ready();
                 reader.drain()
             }
         };
+        looked = Instant::now();
     }
     Ok(End::Asked)
 }
 
-/// A timer that, when late, does not try to catch up.
-fn every(period: Duration) -> Interval {
-    let mut timer = interval(period);
-    timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    timer
+/// Until the time of the next look at the ring, if there is one.
+async fn look(last: Instant, every: Option<Duration>) {
+    match every {
+        Some(every) => sleep_until(last + every).await,
+        None => pending().await,
+    }
 }
 
 /// Resolves when the reader of our output goes away, which without anything to write would not show. Never for
@@ -106,5 +110,5 @@ async fn output_closed() {
     {
         return;
     }
-    std::future::pending::<()>().await;
+    pending::<()>().await;
 }

@@ -16,6 +16,7 @@ use super::{
     log::Log,
     looks::Looks,
     overload::{Found, Overload},
+    pace::{LIVELY, Pace},
     polls::Polls,
     writer::{Ending, Offer, Patience, Writer},
 };
@@ -29,6 +30,11 @@ use crate::{
 
 /// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
 const BATCHES: usize = 64;
+
+/// How often losses are looked for.
+const CHECK: Duration = Duration::from_millis(250);
+/// And while nothing happens.
+const CHECK_ASLEEP: Duration = Duration::from_secs(1);
 
 /// How to go on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +62,7 @@ pub(super) struct Reader {
     overload: Overload,
     /// The writer had no room since the last check.
     stalled: bool,
+    pace: Pace,
 }
 
 /// How a trace ended.
@@ -84,7 +91,8 @@ impl Reader {
         beside: Beside,
         overload: Overload,
     ) -> Self {
-        let mut this = Self { tracer, core, log, writer, beside, overload, stalled: false };
+        let pace = Pace::Awake(monotonic_ns());
+        let mut this = Self { tracer, core, log, writer, beside, overload, stalled: false, pace };
         if this.beside.lists.is_some() {
             this.feed(Input::ListOrdered);
         }
@@ -109,6 +117,7 @@ impl Reader {
         if self.core.is_drained() && self.log.has_room() {
             let now_ns = monotonic_ns();
             let complete = self.gather();
+            self.keep_pace(now_ns, complete);
             if self.waits_for_list() {
                 return Step::Continue;
             }
@@ -132,6 +141,29 @@ impl Reader {
             }
         }
         Step::More
+    }
+
+    /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
+    fn keep_pace(&mut self, now_ns: u64, complete: bool) {
+        let something = !complete || !self.core.is_empty();
+        let before = self.pace;
+        self.pace = before.after(now_ns, something);
+        if self.pace == Pace::Drowsy && before != Pace::Drowsy && self.tracer.fall_asleep().is_err() {
+            // Nobody would wake it.
+            self.pace = before;
+        }
+    }
+
+    /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
+    pub(super) fn look_every(&self) -> Option<Duration> {
+        (self.pace != Pace::Asleep).then_some(LIVELY)
+    }
+
+    /// How long until the next check. While nothing happens, there is little to be found.
+    pub(super) fn check_every(&self) -> Duration {
+        let asks = self.beside.polls.is_some() || self.beside.looks.is_some();
+        let rests = self.pace == Pace::Asleep && self.overload.is_over() && !asks;
+        if rests { CHECK_ASLEEP } else { CHECK }
     }
 
     /// Fills the batch with what was released, and records that once it is complete.

@@ -1,0 +1,134 @@
+//! The kernel side's counters: one set a CPU, 64 bits each. What is told is their sum, also of CPUs that are gone, and of
+//! counts that 32 bits cannot hold.
+
+use std::{
+    fs,
+    process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
+};
+
+use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues, loaded_maps};
+use tcptrace_tests::{
+    both_hooks, host,
+    machine::{Hook, helper, is_root, skip},
+    netns::Namespace,
+    process::Running,
+    tracer::Tracer,
+};
+
+both_hooks!(a_cpu_comes_and_goes, counts_beyond_32_bits);
+
+const CONNECTIONS: u64 = 100;
+/// Transitions of a connection of `load`, and of its listener.
+const OF_CONNECTION: u64 = 10;
+const OF_LISTENER: u64 = 2;
+const OF_LOAD: u64 = CONNECTIONS * OF_CONNECTION + OF_LISTENER;
+
+/// The CPU that goes: most machines keep the first one.
+const CPU: &str = "1";
+/// Records that wait on a CPU are fetched within this time.
+const FETCHED: Duration = Duration::from_millis(200);
+
+fn namespace() -> Namespace {
+    Namespace::new(&(32_768..=60_999))
+}
+
+/// Makes connections on one CPU.
+fn load_on(cpu: &str, namespace: &Namespace) {
+    let mut command = Command::new("taskset");
+    command.args(["--cpu-list", cpu]).arg(helper(env!("CARGO_BIN_EXE_load")));
+    command.args(["--connections", &CONNECTIONS.to_string()]).stdout(Stdio::null());
+    namespace.run(move || {
+        let mut load = Running::spawn(&mut command);
+        assert!(load.wait(Duration::from_mins(1)).success(), "the load runs to its end");
+    });
+}
+
+/// A CPU that is offline for a while.
+struct Offline(String);
+
+impl Offline {
+    /// `None` where this machine has no second CPU, or keeps it.
+    fn take(cpu: &str) -> Option<Self> {
+        let switch = format!("/sys/devices/system/cpu/cpu{cpu}/online");
+        fs::write(&switch, "0").is_ok().then_some(Self(switch))
+    }
+}
+
+impl Drop for Offline {
+    fn drop(&mut self) {
+        fs::write(&self.0, "1").expect("it comes back");
+    }
+}
+
+fn a_cpu_comes_and_goes(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = namespace();
+    let netns = namespace.inode().to_string();
+    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
+    load_on(CPU, &namespace);
+    sleep(FETCHED);
+    let Some(offline) = Offline::take(CPU) else {
+        return skip(name, "needs a CPU that can be switched off (/sys/devices/system/cpu/cpu1/online)");
+    };
+    load_on("0", &namespace);
+    sleep(FETCHED);
+    drop(offline);
+    load_on(CPU, &namespace);
+    tracer.catch_up();
+    let offline = Offline::take(CPU);
+    let report = tracer.stop();
+    drop(offline);
+    assert_eq!(report.assert_lossless().delivered, 3 * OF_LOAD, "{}", report.stderr);
+}
+
+/// A CPU's counters as words: the matrix of 16 by 16, then what was delivered, and others.
+type Words = [u64; 265];
+const CLOSE_TO_SYN_SENT: usize = 7 * 16 + 2;
+const DELIVERED: usize = 16 * 16;
+/// Less than what the load adds before 32 bits overflow.
+const NEARLY: u64 = (1 << 32) - 10;
+
+/// As if each CPU had seen so many already: to wait for them would take hours.
+fn counts_beyond_32_bits(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = namespace();
+    let netns = namespace.inode().to_string();
+    let tracer = Tracer::start(hook, &["--quiet", "-o", "json", "--netns", &netns]);
+    let cpus = add_to_all_cpus(NEARLY);
+    load_on("0", &namespace);
+    let report = tracer.stop();
+    let account = report.account();
+    assert_eq!((report.code, account.delivered), (Some(0), cpus * NEARLY + OF_LOAD), "{}", report.stderr);
+    let summary = report.of_type("summary").remove(0);
+    assert_eq!(summary["delivered"], account.delivered, "{summary}");
+    let cells = summary["matrix"].as_array().expect("a matrix");
+    let begin = cells.iter().find(|cell| cell["old_state"] == "CLOSE" && cell["new_state"] == "SYN_SENT");
+    let count = begin.expect("connections begin")["count"].as_u64().expect("a number");
+    assert!((cpus * NEARLY + CONNECTIONS..account.seen).contains(&count), "{count} of {}", account.seen);
+}
+
+/// Adds so many connections that begin to the counters of each CPU of the newest tracer, and returns how many CPUs it has.
+fn add_to_all_cpus(connections: u64) -> u64 {
+    let maps = loaded_maps().filter_map(Result::ok);
+    let newest = maps.filter(|map| map.name_as_str() == Some("COUNTERS")).map(|map| map.id()).max();
+    let data = MapData::from_id(newest.expect("a tracer runs")).expect("its counters");
+    let mut counters: PerCpuArray<MapData, Words> = Map::PerCpuArray(data).try_into().expect("a set a CPU");
+    let mut cpus: Vec<Words> = counters.get(&0, 0).expect("they can be read").iter().copied().collect();
+    for words in &mut cpus {
+        words[CLOSE_TO_SYN_SENT] += connections;
+        words[DELIVERED] += connections;
+    }
+    let count = cpus.len() as u64;
+    counters
+        .set(0, PerCpuValues::try_from(cpus).expect("as many as there are"), 0)
+        .expect("they can be written");
+    count
+}

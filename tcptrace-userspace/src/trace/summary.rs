@@ -210,6 +210,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_left_out_is_told() {
+        let mut summary = Summary { delivered: 4, inferred: 0, ..summary(Lost::default()) };
+        (summary.counters.sampled_out, summary.counters.signals_sampled_out) = (4, 2);
+        insta::assert_snapshot!(render(&summary, false), @r"
+        9 seen = 4 delivered + 1 filtered + 4 sampled out + 0 lost, and 2 signals sampled out in 1.50s
+        Seen on the whole host, before filters:
+               CLOSE -> SYN_SENT              7
+         ESTABLISHED -> FIN_WAIT1             2
+        Sampled out: more than --max-rate, or than the output took; a filter or a faster output helps. The table is exact.
+        ");
+        assert!(summary.is_lossy());
+    }
+
+    #[test]
     fn every_loss_is_told_with_what_helps() {
         let lost = Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3, others: 4 };
         insta::assert_snapshot!(render(&summary(lost), false), @r"

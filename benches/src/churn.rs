@@ -4,7 +4,6 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +13,7 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
+use tcptrace_tests::process::tool;
 
 /// Connections to one address before the next one: fewer than a range of ephemeral ports has, since each
 /// leaves its port in TIME_WAIT.
@@ -24,7 +24,7 @@ const PER_ADDRESS: u32 = 20_000;
 /// peers need and which may not be mounted. Must run before there are threads.
 ///
 /// # Errors
-/// When the kernel refuses, or `ip` is missing.
+/// When the kernel refuses.
 pub(crate) fn isolate() -> Result<()> {
     const NONE: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("making namespaces")?;
@@ -33,8 +33,7 @@ pub(crate) fn isolate() -> Result<()> {
         mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), NONE)
             .context("mounting tracefs")?;
     }
-    let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("starting ip")?;
-    anyhow::ensure!(status.success(), "ip link set lo up failed");
+    tool("ip", ["link", "set", "lo", "up"]);
     Ok(())
 }
 
@@ -64,9 +63,9 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
                     scope.spawn(move || (0..connections).try_for_each(|_| ask(address))),
                 ]
             }
-            Load::Churn { threads } => {
-                (0..threads).map(|id| scope.spawn(move || churn(id, connections))).collect()
-            }
+            Load::Churn { threads } => (0..threads)
+                .map(|id| scope.spawn(move || churn(id, |made| made < u64::from(connections)).map(drop)))
+                .collect(),
         };
         workers.into_iter().try_for_each(|worker| worker.join().expect("the load does not panic"))
     })?;
@@ -87,21 +86,22 @@ fn ask(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-fn churn(thread: u8, connections: u32) -> Result<()> {
-    let mut left = connections;
+/// Makes connections as long as it `goes_on`, which is told how many there are, and returns that.
+fn churn(thread: u8, goes_on: impl Fn(u64) -> bool) -> Result<u64> {
+    let mut made = 0;
     for net in 1..=u8::MAX {
         let address = Ipv4Addr::new(127, 100 + thread, net, 1);
         let listener = TcpListener::bind((address, 0)).context("listening for the load")?;
         let address = listener.local_addr()?;
-        for _ in 0..left.min(PER_ADDRESS) {
+        for _ in 0..PER_ADDRESS {
+            if !goes_on(made) {
+                return Ok(made);
+            }
             connect(address, &listener)?;
-        }
-        left = left.saturating_sub(PER_ADDRESS);
-        if left == 0 {
-            break;
+            made += 1;
         }
     }
-    Ok(())
+    Ok(made)
 }
 
 /// One life: the client closes first.

@@ -34,12 +34,7 @@ const BPFTRACE: &str = "tracepoint:sock:inet_sock_set_state { printf(\"%d %s %s:
 
 /// Nothing, the floor, our tool in its ways, and the peers that are installed.
 pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
-    let ours = |arguments: &[&str]| Tool {
-        name: format!("tcptrace {}", arguments.join(" ")).trim_end().to_owned(),
-        command: Some((tracer.to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect())),
-        floor: false,
-        ours: true,
-    };
+    let ours = |arguments: &[&str]| Tool::ours(tracer, arguments);
     let mut tools = vec![
         Tool { name: "nothing".to_owned(), command: None, floor: false, ours: false },
         Tool { name: "empty tp_btf program".to_owned(), command: None, floor: true, ours: false },
@@ -47,6 +42,7 @@ pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
         ours(&["-o", "json"]),
         ours(&["-o", "csv"]),
         ours(&["--quiet"]),
+        ours(&["--half-open"]),
         ours(&["--hook", "tracepoint"]),
     ];
     let peers = [
@@ -81,6 +77,16 @@ pub(crate) struct Running {
 }
 
 impl Tool {
+    /// The tracer with these arguments.
+    pub(crate) fn ours(tracer: &Path, arguments: &[&str]) -> Self {
+        Self {
+            name: format!("tcptrace {}", arguments.join(" ")).trim_end().to_owned(),
+            command: Some((tracer.to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect())),
+            floor: false,
+            ours: true,
+        }
+    }
+
     /// Starts it with its output in `output`, and waits until its program is loaded.
     pub(crate) fn start(&self, output: &Path) -> Result<Running> {
         let floor = if self.floor { Some(tcptrace::bpf::load_floor()?) } else { None };

@@ -6,13 +6,14 @@ use anyhow::{Result, bail};
 
 use crate::{process, workspace};
 
-/// Measure what tracing costs, beside the peers that are installed (libbpf-tools, bpftrace), and print ratios.
+/// Measure what tracing costs, beside the peers that are installed (libbpf-tools, bpftrace), and print every figure that
+/// tcptrace is held to.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Write the table into docs/overhead-and-loss.md.
+    /// Write the tables into docs/overhead-and-loss.md.
     #[arg(long)]
     write: bool,
-    /// Arguments of the benchmark, after `--`; `-- --help` tells them.
+    /// Arguments of the benchmark, after `--`, such as `--quick`; `-- --help` tells them.
     #[arg(last = true)]
     args: Vec<OsString>,
 }

@@ -1,0 +1,52 @@
+//! Everything that is measured, in its order.
+
+use std::{path::Path, thread, time::Instant};
+
+use anyhow::Result;
+
+use crate::{
+    measure::{self, Comparison},
+    pairs,
+    plan::Plan,
+    startup,
+    tool::Tool,
+};
+
+/// What a whole run finds.
+pub(crate) struct Measured {
+    /// The tools beside each other.
+    pub(crate) comparison: Comparison,
+    /// Ratios of rates, of each of [`pairs::SETTINGS`].
+    pub(crate) pairs: Vec<Vec<f64>>,
+    /// Milliseconds from each start to the first event.
+    pub(crate) start_ms: Vec<f64>,
+    /// How long all of it took, seconds.
+    pub(crate) took_s: u64,
+}
+
+impl Measured {
+    /// Measures.
+    ///
+    /// # Errors
+    /// When a tool or a load cannot be run.
+    pub(crate) fn measure(tracer: &Path, tools: &[Tool], plan: Plan) -> Result<Self> {
+        let start = Instant::now();
+        let directory = tempfile::Builder::new().prefix("tcptrace-bench-").tempdir()?;
+        let folder = directory.path();
+        step("from the start to the first event");
+        let start_ms = startup::measure(tracer, plan.starts)?;
+        let comparison = measure::run(tools, plan, folder)?;
+        let pairs = pairs::measure(tracer, plan, folder)?;
+        let took_s = start.elapsed().as_secs();
+        Ok(Self { comparison, pairs, start_ms, took_s })
+    }
+}
+
+fn step(what: &str) {
+    eprintln!("measuring: {what}");
+}
+
+/// As many threads as make the most connections.
+pub(crate) fn cores() -> Result<u8> {
+    Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
+}

@@ -1,0 +1,84 @@
+//! The figures with their targets.
+
+use super::comparison::{costs, floor_ns};
+use crate::{
+    figures::{Figure, Target},
+    measure::TRANSITIONS,
+    measured::Measured,
+    plan::Plan,
+    statistics::{median, middle_half},
+    tool::Tool,
+};
+
+use Target::{AtLeast, AtMost};
+
+/// All of them, in the order of the table.
+pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Figure> {
+    let mut all = kernel(tools, measured, plan);
+    all.extend(rates(measured, plan));
+    all.extend(user_space(tools, measured));
+    all.push(start(measured));
+    all
+}
+
+fn figure(name: &str, target: Target, unit: &'static str, digits: usize, value: Option<f64>) -> Figure {
+    Figure { name: name.to_owned(), target, unit, digits, value, note: String::new() }
+}
+
+impl Figure {
+    fn noted(self, note: String) -> Self {
+        Self { note, ..self }
+    }
+}
+
+fn kernel(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Figure> {
+    let floor = floor_ns(tools, &measured.comparison);
+    let above = |tool| {
+        let costs = costs(tools, &measured.comparison, tool)?;
+        median(&costs.kernel_ns).map(|ns| ns - floor)
+    };
+    let transitions = plan.rounds * plan.slices * plan.kernel_connections * TRANSITIONS;
+    let note = format!("`tp_btf`, {transitions} transitions, above an empty program");
+    vec![
+        figure("kernel time per streamed transition", AtMost(130.0), " ns", 0, above("tcptrace"))
+            .noted(note.clone()),
+        figure("the same, counting only (`--quiet`)", AtMost(20.0), " ns", 0, above("tcptrace --quiet"))
+            .noted(note),
+    ]
+}
+
+fn rates(measured: &Measured, plan: Plan) -> Vec<Figure> {
+    let names =
+        ["connections/s with tracing / without, defaults", "the same, everything hooked (`--half-open`)"];
+    let targets = [0.97, 0.92];
+    let all = names.into_iter().zip(targets).zip(&measured.pairs);
+    all.map(|((name, target), ratios)| {
+        let note = format!(
+            "client and server, {} pairs in turns, middle half {}",
+            plan.pairs,
+            middle_half(ratios, 3)
+        );
+        figure(name, AtLeast(target), "", 3, median(ratios)).noted(note)
+    })
+    .collect()
+}
+
+fn user_space(tools: &[Tool], measured: &Measured) -> Vec<Figure> {
+    [("text", "tcptrace"), ("JSON", "tcptrace -o json"), ("CSV", "tcptrace -o csv")]
+        .into_iter()
+        .map(|(format, tool)| {
+            let cpu_us =
+                costs(tools, &measured.comparison, tool).map(|costs| &costs.cpu_us[..]).unwrap_or_default();
+            let note = format!("whole process, user and system, middle half {}", middle_half(cpu_us, 2));
+            let name = format!("user-space CPU per transition, {format} to a file");
+            figure(&name, AtMost(0.4), " us", 2, median(cpu_us)).noted(note)
+        })
+        .collect()
+}
+
+fn start(measured: &Measured) -> Figure {
+    let note =
+        format!("{} starts, middle half {}", measured.start_ms.len(), middle_half(&measured.start_ms, 0));
+    figure("from the start to the first event", AtMost(100.0), " ms", 0, median(&measured.start_ms))
+        .noted(note)
+}

@@ -13,7 +13,8 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
-use tcptrace_tests::process::tool;
+use socket2::{Domain, SockRef, Socket, Type};
+use tcptrace_tests::{netns::sysctl, process::tool};
 
 /// Connections to one address before the next one: fewer than a range of ephemeral ports has, since each
 /// leaves its port in TIME_WAIT.
@@ -34,6 +35,15 @@ pub(crate) fn isolate() -> Result<()> {
             .context("mounting tracefs")?;
     }
     tool("ip", ["link", "set", "lo", "up"]);
+    // SYN-ACKs to senders that there are not come back to the host, where nobody listens.
+    tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
+    for (name, value) in [
+        ("net/ipv4/tcp_syncookies", "0"),
+        ("net/ipv4/tcp_max_syn_backlog", "4096"),
+        ("net/core/somaxconn", "4096"),
+    ] {
+        sysctl(name, value);
+    }
     Ok(())
 }
 
@@ -70,6 +80,32 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
         workers.into_iter().try_for_each(|worker| worker.join().expect("the load does not panic"))
     })?;
     Ok(start.elapsed())
+}
+
+/// Makes so many connections, each of which the client ends by a reset.
+///
+/// # Errors
+/// When a socket cannot be made.
+pub(crate) fn reset(connections: u32) -> Result<()> {
+    let listener = listener()?;
+    let address = listener.local_addr()?;
+    for _ in 0..connections {
+        let client = TcpStream::connect(address).context("connecting")?;
+        let (_server, _) = listener.accept().context("accepting")?;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).context("SO_LINGER")?;
+    }
+    Ok(())
+}
+
+/// A listener with room for thousands of half-open connections.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn listener() -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket")?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).context("an address")?;
+    socket.listen(4_096).context("listening")?;
+    Ok(socket.into())
 }
 
 fn answer(listener: &TcpListener) -> Result<()> {

@@ -8,6 +8,7 @@
 mod churn;
 mod figures;
 mod held;
+mod hooks;
 mod measure;
 mod measured;
 mod pairs;

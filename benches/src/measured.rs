@@ -5,6 +5,7 @@ use std::{path::Path, thread, time::Instant};
 use anyhow::Result;
 
 use crate::{
+    hooks::{self, HookCost},
     measure::{self, Comparison},
     pairs,
     plan::Plan,
@@ -18,6 +19,7 @@ pub(crate) struct Measured {
     pub(crate) comparison: Comparison,
     /// Ratios of rates, of each of [`pairs::SETTINGS`].
     pub(crate) pairs: Vec<Vec<f64>>,
+    pub(crate) hooks: Vec<HookCost>,
     /// Milliseconds from each start to the first event.
     pub(crate) start_ms: Vec<f64>,
     /// How long all of it took, seconds.
@@ -36,9 +38,10 @@ impl Measured {
         step("from the start to the first event");
         let start_ms = startup::measure(tracer, plan.starts)?;
         let comparison = measure::run(tools, plan, folder)?;
+        let hooks = hooks::measure(tracer, plan, folder)?;
         let pairs = pairs::measure(tracer, plan, folder)?;
         let took_s = start.elapsed().as_secs();
-        Ok(Self { comparison, pairs, start_ms, took_s })
+        Ok(Self { comparison, pairs, hooks, start_ms, took_s })
     }
 }
 

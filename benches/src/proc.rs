@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
+use aya::programs::loaded_programs;
 use nix::{
     time::{clock_getcpuclockid, clock_gettime},
     unistd::Pid,
@@ -51,6 +52,19 @@ impl Spent {
     pub(crate) fn ns_per(self, count: u64) -> f64 {
         self.ns as f64 / count.max(1) as f64
     }
+}
+
+/// Names of all loaded programs by their ids, as far as the kernel keeps them.
+pub(crate) fn program_names() -> BTreeMap<u32, String> {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .filter_map(|program| Some((program.id(), program.name_as_str()?.to_owned())))
+        .collect()
+}
+
+/// Whether a program with this name in its object has that one in the kernel, which keeps fifteen bytes.
+pub(crate) fn is_named(kept: &str, name: &str) -> bool {
+    kept == name.get(..15).unwrap_or(name)
 }
 
 /// CPU time of a process so far, user and system, threads that have ended included: by its own clock, as what `stat` has

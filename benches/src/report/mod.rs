@@ -3,6 +3,7 @@
 mod comparison;
 mod document;
 mod held_to;
+mod hooks;
 
 use std::{fmt::Write as _, fs};
 
@@ -16,6 +17,8 @@ pub(crate) fn render(tools: &[Tool], measured: &Measured, plan: Plan) -> String 
     text.push_str(&figures::table(&held_to::figures(tools, measured, plan)));
     text.push('\n');
     comparison::render(tools, &measured.comparison, plan, &mut text);
+    text.push('\n');
+    hooks::render(&measured.hooks, comparison::floor_ns(tools, &measured.comparison), &mut text);
     for (tool, costs) in tools.iter().zip(&measured.comparison.costs) {
         if tool.ours && costs.failures > 0 {
             let _ =

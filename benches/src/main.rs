@@ -6,6 +6,7 @@
 //! becomes slower does so for all; of each figure the median counts.
 
 mod churn;
+mod criterion;
 mod figures;
 mod held;
 mod hooks;
@@ -14,13 +15,16 @@ mod measured;
 mod pairs;
 mod plan;
 mod proc;
+mod recording;
+mod replay;
 mod report;
 mod sockets;
 mod startup;
 mod statistics;
 mod tool;
+mod usage;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -53,9 +57,15 @@ struct Args {
     /// The tracer to measure
     #[arg(long, env = "TCPTRACE_BIN", default_value = "tcptrace", hide = true)]
     tracer: PathBuf,
+    /// Where criterion has put what it measured
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    criterion: Option<PathBuf>,
     /// Hold so many connections until the input ends
     #[arg(long, hide = true)]
     hold: Option<u32>,
+    /// Run a program with its output in a file, and tell what it used
+    #[arg(long, hide = true, num_args = 2.., allow_hyphen_values = true)]
+    usage: Option<Vec<OsString>>,
 }
 
 impl Args {
@@ -74,6 +84,9 @@ fn main() -> Result<()> {
     if let Some(connections) = args.hold {
         return held::hold(connections);
     }
+    if let Some(command) = &args.usage {
+        return usage::tell(command);
+    }
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring loads eBPF programs: run it as root");
     churn::isolate()?;
     if args.sockets {
@@ -83,7 +96,7 @@ fn main() -> Result<()> {
     }
     let plan = args.plan();
     let tools = tool::all(&args.tracer, args.alone);
-    let measured = Measured::measure(&args.tracer, &tools, plan)?;
+    let measured = Measured::measure(&args.tracer, &tools, args.criterion.as_deref(), plan)?;
     let text = report::render(&tools, &measured, plan);
     print!("{text}");
     if let Some(file) = args.write {

@@ -5,10 +5,12 @@ use std::{path::Path, thread, time::Instant};
 use anyhow::Result;
 
 use crate::{
+    criterion,
     hooks::{self, HookCost},
     measure::{self, Comparison},
     pairs,
     plan::Plan,
+    replay::{self, Replay},
     startup,
     tool::Tool,
 };
@@ -22,27 +24,50 @@ pub(crate) struct Measured {
     pub(crate) hooks: Vec<HookCost>,
     /// Milliseconds from each start to the first event.
     pub(crate) start_ms: Vec<f64>,
+    pub(crate) replay: Replay,
+    /// Events per second of each of [`STAGES`], where criterion has measured.
+    pub(crate) stages: Option<[f64; STAGES.len()]>,
     /// How long all of it took, seconds.
     pub(crate) took_s: u64,
 }
+
+/// Of the benchmark `replay`, each with those before it.
+pub(crate) const STAGES: [&str; 3] = ["decode", "track", "detect"];
 
 impl Measured {
     /// Measures.
     ///
     /// # Errors
     /// When a tool or a load cannot be run.
-    pub(crate) fn measure(tracer: &Path, tools: &[Tool], plan: Plan) -> Result<Self> {
+    pub(crate) fn measure(
+        tracer: &Path,
+        tools: &[Tool],
+        criterion: Option<&Path>,
+        plan: Plan,
+    ) -> Result<Self> {
         let start = Instant::now();
         let directory = tempfile::Builder::new().prefix("tcptrace-bench-").tempdir()?;
         let folder = directory.path();
+        let threads = cores()?;
+        let stages = criterion.map(stages).transpose()?;
         step("from the start to the first event");
         let start_ms = startup::measure(tracer, plan.starts)?;
+        step("replay of a recorded load");
+        let replay = replay::measure(tracer, plan.recorded, threads, plan.replays, folder)?;
         let comparison = measure::run(tools, plan, folder)?;
         let hooks = hooks::measure(tracer, plan, folder)?;
         let pairs = pairs::measure(tracer, plan, folder)?;
         let took_s = start.elapsed().as_secs();
-        Ok(Self { comparison, pairs, hooks, start_ms, took_s })
+        Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, took_s })
     }
+}
+
+fn stages(folder: &Path) -> Result<[f64; STAGES.len()]> {
+    let mut rates = [0.0; STAGES.len()];
+    for (rate, stage) in rates.iter_mut().zip(STAGES) {
+        *rate = criterion::events_per_second(folder, stage)?;
+    }
+    Ok(rates)
 }
 
 fn step(what: &str) {

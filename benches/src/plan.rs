@@ -17,6 +17,10 @@ pub(crate) struct Plan {
     pub(crate) pair_connections: u32,
     /// Starts, each until the first event.
     pub(crate) starts: u32,
+    /// Connections of the recording that is replayed.
+    pub(crate) recorded: u32,
+    /// How often it is.
+    pub(crate) replays: u32,
 }
 
 impl Plan {
@@ -29,6 +33,8 @@ impl Plan {
         pairs: 30,
         pair_connections: 5_000,
         starts: 20,
+        recorded: 150_000,
+        replays: 5,
     };
 
     /// A minute: whether it works, and in which region the figures are.
@@ -40,5 +46,7 @@ impl Plan {
         pairs: 4,
         pair_connections: 2_000,
         starts: 5,
+        recorded: 20_000,
+        replays: 2,
     };
 }

@@ -18,6 +18,13 @@ pub(crate) struct Args {
     args: Vec<OsString>,
 }
 
+impl Args {
+    /// Whether what was asked for has the figures that criterion measures.
+    fn measures_replay(&self) -> bool {
+        !self.args.iter().any(|argument| ["--sockets", "--help", "-h"].iter().any(|other| argument == other))
+    }
+}
+
 /// # Errors
 /// A build fails, this is not root, or a tool cannot be measured.
 pub(crate) fn main(args: &Args) -> Result<()> {
@@ -28,6 +35,11 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     let mut command = workspace::cargo();
     command.args(["run", "--quiet", "--release", "--package", "tcptrace-bench", "--"]);
     command.arg("--tracer").arg(tracer).args(&args.args);
+    if args.measures_replay() {
+        let benchmark = ["bench", "--quiet", "--package", "tcptrace-bench", "--bench", "replay"];
+        process::run(workspace::cargo().args(benchmark))?;
+        command.arg("--criterion").arg(workspace::target()?.join("criterion"));
+    }
     if args.write {
         command.arg("--write").arg(workspace::root().join("docs/overhead-and-loss.md"));
     }

@@ -6,7 +6,7 @@ use crate::{
     measure::TRANSITIONS,
     measured::Measured,
     plan::Plan,
-    statistics::{median, middle_half},
+    statistics::{median, middle_half, shown},
     tool::Tool,
 };
 
@@ -18,6 +18,7 @@ pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Fi
     all.extend(rates(measured, plan));
     all.extend(user_space(tools, measured));
     all.push(start(measured));
+    all.extend(replay(measured));
     all
 }
 
@@ -81,4 +82,30 @@ fn start(measured: &Measured) -> Figure {
         format!("{} starts, middle half {}", measured.start_ms.len(), middle_half(&measured.start_ms, 0));
     figure("from the start to the first event", AtMost(100.0), " ms", 0, median(&measured.start_ms))
         .noted(note)
+}
+
+fn replay(measured: &Measured) -> Vec<Figure> {
+    let replay = &measured.replay;
+    let millions = |rate: Option<f64>| rate.map(|rate| rate / 1e6);
+    let stages = measured.stages.map(|[decode, track, detect]| {
+        let parts = format!(
+            "criterion, synthetic connections; decoding alone {}, with tracking {}",
+            shown(millions(Some(decode)), 1),
+            shown(millions(Some(track)), 1),
+        );
+        (detect, parts)
+    });
+    let (detect, parts) = stages.unzip();
+    let whole = format!(
+        "`tcptrace diagnose --from`, {} recorded transitions, per second of CPU; by the clock {}",
+        replay.events,
+        shown(millions(median(&replay.per_second)), 2),
+    );
+    let unit = " M events/s";
+    vec![
+        figure("replay: decoding, tracking, all detectors", AtLeast(5.0), unit, 2, millions(detect))
+            .noted(parts.unwrap_or_default()),
+        figure("the same, whole process", AtLeast(5.0), unit, 2, millions(median(&replay.per_cpu_second)))
+            .noted(whole),
+    ]
 }

@@ -5,6 +5,7 @@
 //! at which a load on loopback gets its connections. Rounds alternate between the tools, so that a machine that
 //! becomes slower does so for all; of each figure the median counts.
 
+mod capture;
 mod churn;
 mod criterion;
 mod figures;
@@ -12,6 +13,7 @@ mod held;
 mod hooks;
 mod measure;
 mod measured;
+mod memory;
 mod pairs;
 mod plan;
 mod proc;

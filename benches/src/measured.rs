@@ -8,6 +8,7 @@ use crate::{
     criterion,
     hooks::{self, HookCost},
     measure::{self, Comparison},
+    memory::{self, Memory},
     pairs,
     plan::Plan,
     replay::{self, Replay},
@@ -27,6 +28,7 @@ pub(crate) struct Measured {
     pub(crate) replay: Replay,
     /// Events per second of each of [`STAGES`], where criterion has measured.
     pub(crate) stages: Option<[f64; STAGES.len()]>,
+    pub(crate) memory: Memory,
     /// How long all of it took, seconds.
     pub(crate) took_s: u64,
 }
@@ -52,13 +54,15 @@ impl Measured {
         let stages = criterion.map(stages).transpose()?;
         step("from the start to the first event");
         let start_ms = startup::measure(tracer, plan.starts)?;
+        step("memory of tracked connections");
+        let memory = memory::measure(tracer, plan.open, folder)?;
         step("replay of a recorded load");
         let replay = replay::measure(tracer, plan.recorded, threads, plan.replays, folder)?;
         let comparison = measure::run(tools, plan, folder)?;
         let hooks = hooks::measure(tracer, plan, folder)?;
         let pairs = pairs::measure(tracer, plan, folder)?;
         let took_s = start.elapsed().as_secs();
-        Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, took_s })
+        Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, memory, took_s })
     }
 }
 

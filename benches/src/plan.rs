@@ -21,6 +21,8 @@ pub(crate) struct Plan {
     pub(crate) recorded: u32,
     /// How often it is.
     pub(crate) replays: u32,
+    /// Connections that stay open.
+    pub(crate) open: u32,
 }
 
 impl Plan {
@@ -35,6 +37,7 @@ impl Plan {
         starts: 20,
         recorded: 150_000,
         replays: 5,
+        open: 1_000_000,
     };
 
     /// A minute: whether it works, and in which region the figures are.
@@ -48,5 +51,6 @@ impl Plan {
         starts: 5,
         recorded: 20_000,
         replays: 2,
+        open: 1_000_000,
     };
 }

@@ -1,6 +1,9 @@
 //! Recordings that the tracer makes itself.
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
@@ -8,6 +11,23 @@ use crate::{
     churn::{self, Load},
     tool::Tool,
 };
+
+/// A short one, while nothing is done.
+///
+/// # Errors
+/// When the tracer does not record.
+pub(crate) fn of_nothing(tracer: &Path, folder: &Path) -> Result<PathBuf> {
+    let file = folder.join("nothing.capture");
+    let status = Command::new(tracer)
+        .args(["record", "--duration", "1s", "-w"])
+        .arg(&file)
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .context("starting the tracer")?;
+    ensure!(status.success(), "recording ended with {status}");
+    Ok(file)
+}
 
 /// One of so many connections on each of `threads`, which come and go as fast as they can.
 ///

@@ -19,6 +19,7 @@ pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Fi
     all.extend(user_space(tools, measured));
     all.push(start(measured));
     all.extend(replay(measured));
+    all.push(memory(measured));
     all
 }
 
@@ -108,4 +109,15 @@ fn replay(measured: &Measured) -> Vec<Figure> {
         figure("the same, whole process", AtLeast(5.0), unit, 2, millions(median(&replay.per_cpu_second)))
             .noted(whole),
     ]
+}
+
+fn memory(measured: &Measured) -> Figure {
+    let memory = &measured.memory;
+    let [many, few] = memory.peak_kib.map(|kib| kib >> 10);
+    let note = format!(
+        "{} open connections, a synthetic capture; {many} MiB resident at the peak, {few} MiB with hardly any",
+        memory.connections
+    );
+    let value = Some(memory.per_connection());
+    figure("memory of a tracked connection", AtMost(200.0), " bytes", 0, value).noted(note)
 }

@@ -82,6 +82,19 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
+/// Has `threads` make connections for this long, each both ends of its own; returns how many they made.
+///
+/// # Errors
+/// When a socket cannot be made.
+pub(crate) fn run_for(length: Duration, threads: u8) -> Result<u64> {
+    let deadline = Instant::now() + length;
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..threads).map(|id| scope.spawn(move || churn(id, |_| Instant::now() < deadline))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("the load does not panic")).sum()
+    })
+}
+
 /// Makes so many connections, each of which the client ends by a reset.
 ///
 /// # Errors

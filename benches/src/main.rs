@@ -8,9 +8,11 @@
 mod capture;
 mod churn;
 mod criterion;
+mod endurance;
 mod figures;
 mod held;
 mod hooks;
+mod idle;
 mod measure;
 mod measured;
 mod memory;
@@ -23,6 +25,7 @@ mod report;
 mod sockets;
 mod startup;
 mod statistics;
+mod summary;
 mod tool;
 mod usage;
 

@@ -6,7 +6,9 @@ use anyhow::Result;
 
 use crate::{
     criterion,
+    endurance::{self, Endurance},
     hooks::{self, HookCost},
+    idle::{self, Idle},
     measure::{self, Comparison},
     memory::{self, Memory},
     pairs,
@@ -29,6 +31,8 @@ pub(crate) struct Measured {
     /// Events per second of each of [`STAGES`], where criterion has measured.
     pub(crate) stages: Option<[f64; STAGES.len()]>,
     pub(crate) memory: Memory,
+    pub(crate) endurance: Endurance,
+    pub(crate) idle: Idle,
     /// How long all of it took, seconds.
     pub(crate) took_s: u64,
 }
@@ -52,6 +56,9 @@ impl Measured {
         let folder = directory.path();
         let threads = cores()?;
         let stages = criterion.map(stages).transpose()?;
+        // First: later, sockets of the load are in TIME_WAIT, and looked at.
+        step("an idle trace");
+        let idle = idle::measure(tracer, plan.idle, folder)?;
         step("from the start to the first event");
         let start_ms = startup::measure(tracer, plan.starts)?;
         step("memory of tracked connections");
@@ -61,8 +68,11 @@ impl Measured {
         let comparison = measure::run(tools, plan, folder)?;
         let hooks = hooks::measure(tracer, plan, folder)?;
         let pairs = pairs::measure(tracer, plan, folder)?;
+        // Last: it leaves sockets in TIME_WAIT behind, as many as the kernel keeps.
+        step("full load");
+        let endurance = endurance::measure(tracer, plan.endurance, threads, folder)?;
         let took_s = start.elapsed().as_secs();
-        Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, memory, took_s })
+        Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, memory, endurance, idle, took_s })
     }
 }
 

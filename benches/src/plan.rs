@@ -1,5 +1,7 @@
 //! How much is measured.
 
+use std::time::Duration;
+
 /// Lengths and counts of a run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
@@ -17,6 +19,10 @@ pub(crate) struct Plan {
     pub(crate) pair_connections: u32,
     /// Starts, each until the first event.
     pub(crate) starts: u32,
+    /// How long nothing may be lost.
+    pub(crate) endurance: Duration,
+    /// How long nothing happens.
+    pub(crate) idle: Duration,
     /// Connections of the recording that is replayed.
     pub(crate) recorded: u32,
     /// How often it is.
@@ -35,6 +41,8 @@ impl Plan {
         pairs: 30,
         pair_connections: 5_000,
         starts: 20,
+        endurance: Duration::from_mins(1),
+        idle: Duration::from_mins(1),
         recorded: 150_000,
         replays: 5,
         open: 1_000_000,
@@ -49,6 +57,8 @@ impl Plan {
         pairs: 4,
         pair_connections: 2_000,
         starts: 5,
+        endurance: Duration::from_secs(5),
+        idle: Duration::from_secs(5),
         recorded: 20_000,
         replays: 2,
         open: 1_000_000,

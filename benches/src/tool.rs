@@ -1,7 +1,7 @@
 //! The tools that are measured, and how each is started.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -70,6 +70,12 @@ pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
     tools
 }
 
+/// An empty file whose writer goes on at its end, should it be emptied meanwhile.
+fn appended(path: &Path) -> Result<File> {
+    File::create(path)?;
+    Ok(OpenOptions::new().append(true).open(path)?)
+}
+
 /// A tool that runs and is attached.
 pub(crate) struct Running {
     child: Option<Child>,
@@ -87,14 +93,14 @@ impl Tool {
         }
     }
 
-    /// Starts it with its output in `output`, and waits until its program is loaded.
+    /// Starts it with its output in `output`, which it writes at the end of whatever is there, and waits until its program is loaded.
     pub(crate) fn start(&self, output: &Path) -> Result<Running> {
         let floor = if self.floor { Some(tcptrace::bpf::load_floor()?) } else { None };
         let Some((program, arguments)) = &self.command else { return Ok(Running { child: None, floor }) };
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(File::create(output)?)
+            .stdout(appended(output)?)
             .stderr(File::create(output.with_extension("err"))?)
             .spawn()
             .with_context(|| format!("starting {}", self.name))?;

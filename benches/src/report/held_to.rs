@@ -17,9 +17,11 @@ pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Fi
     let mut all = kernel(tools, measured, plan);
     all.extend(rates(measured, plan));
     all.extend(user_space(tools, measured));
+    all.push(endurance(measured));
     all.push(start(measured));
     all.extend(replay(measured));
     all.push(memory(measured));
+    all.extend(idle(measured));
     all
 }
 
@@ -78,6 +80,23 @@ fn user_space(tools: &[Tool], measured: &Measured) -> Vec<Figure> {
         .collect()
 }
 
+#[expect(clippy::cast_precision_loss, reason = "millions")]
+fn endurance(measured: &Measured) -> Figure {
+    let endurance = &measured.endurance;
+    let summary = &endurance.summary;
+    let seconds = endurance.length.as_secs_f64();
+    let note = format!(
+        "{} transitions of {} connections in {seconds:.0} s ({:.0}/s), default buffer, JSON to a file; the kernel missed {} \
+         of the lost; {} MiB resident at the end",
+        summary.seen,
+        endurance.connections,
+        summary.seen as f64 / seconds,
+        summary.lost.missed_runs,
+        endurance.resident_kib >> 10,
+    );
+    figure("lost under full load", AtMost(0.0), "", 0, Some(summary.all_lost() as f64)).noted(note)
+}
+
 fn start(measured: &Measured) -> Figure {
     let note =
         format!("{} starts, middle half {}", measured.start_ms.len(), middle_half(&measured.start_ms, 0));
@@ -120,4 +139,18 @@ fn memory(measured: &Measured) -> Figure {
     );
     let value = Some(memory.per_connection());
     figure("memory of a tracked connection", AtMost(200.0), " bytes", 0, value).noted(note)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
+fn idle(measured: &Measured) -> Vec<Figure> {
+    let idle = &measured.idle;
+    let note = format!(
+        "defaults, JSON to a file, {} s, in which the host had {} transitions",
+        idle.length.as_secs(),
+        idle.seen
+    );
+    vec![
+        figure("an idle host: of one CPU", AtMost(0.1), " %", 3, Some(idle.cpu_percent)).noted(note),
+        figure("an idle host: resident", AtMost(15.0), " MB", 1, Some(idle.resident_kib as f64 * 1.024e-3)),
+    ]
 }

@@ -8,14 +8,14 @@ use crate::{
     churn::{self, Load},
     measured::cores,
     plan::Plan,
-    proc,
+    proc::{self, Programs},
     tool::Tool,
 };
 
 /// The figures of one tool: of the kernel one entry a round, else one a slice.
 #[derive(Default)]
 pub(crate) struct Costs {
-    /// Nanoseconds in its programs for each transition that the load made.
+    /// Nanoseconds in its programs for each transition.
     pub(crate) kernel_ns: Vec<f64>,
     /// For each of [`Slice`]'s rates, the rate with the tool by the mean of the slices before and after it, since
     /// the speed of a machine wanders by more than a tool costs.
@@ -102,8 +102,8 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
     Ok(slice)
 }
 
-/// Time in the tool's programs, all of them, for each transition of the load: the best of a round's slices, since whatever interrupts a
-/// program, an interrupt or the machine below a virtual one, is counted as its own time.
+/// Time in the tool's programs, all of them, for each transition: the best of a round's slices, since whatever
+/// interrupts a program, an interrupt or the machine below a virtual one, is counted as its own time.
 fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<()> {
     let running = tool.start(output)?;
     if !running.is_process() && !tool.floor {
@@ -116,10 +116,24 @@ fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Res
         churn::run(plan.kernel_connections, Load::Churn { threads: 1 })?;
         let after = proc::programs(running.pid())?;
         drop(statistics);
-        let transitions = u64::from(plan.kernel_connections) * u64::from(TRANSITIONS);
-        best = best.min(proc::spent(&before, &after, |_| true).ns_per(transitions));
+        best = best.min(per_transition(&before, &after));
     }
     costs.kernel_ns.push(best);
     running.stop()?;
     Ok(())
+}
+
+/// Our programs on the hook. Other tools have but one program.
+const ON_HOOK: [&str; 2] = ["set_state_btf", "set_state_tp"];
+
+/// Nanoseconds for each transition of the host: of those, others than the load's run the programs, too.
+fn per_transition(before: &Programs, after: &Programs) -> f64 {
+    let names = proc::program_names();
+    let is_on_hook = |id: &u32| names.get(id).is_some_and(|name| ON_HOOK.contains(&name.as_str()));
+    let all = proc::spent(before, after, |_| true);
+    let transitions = match proc::spent(before, after, is_on_hook).runs {
+        0 => all.runs,
+        runs => runs,
+    };
+    all.ns_per(transitions)
 }

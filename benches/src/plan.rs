@@ -35,9 +35,9 @@ impl Plan {
     /// What the figures of the document rest on: ten minutes, and a million transitions for the kernel's time.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
-        slices: 5,
+        slices: 4,
         connections: 3_000,
-        kernel_connections: 7_000,
+        kernel_connections: 9_000,
         pairs: 30,
         pair_connections: 5_000,
         starts: 20,

@@ -1,6 +1,11 @@
 //! What a tracked connection takes: a capture of a million that stay open, beside one of hardly any.
 
-use std::{ffi::OsString, path::Path};
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{BufRead as _, BufReader},
+    path::Path,
+};
 
 use anyhow::{Result, ensure};
 use tcptrace_synthetic::{PERIOD_NS, open};
@@ -46,8 +51,15 @@ pub(crate) fn measure(tracer: &Path, connections: u32, folder: &Path) -> Result<
         write(&frame, count, &file)?;
         let mut arguments: Vec<OsString> = ["-o", "csv", "--max-connections"].map(OsString::from).to_vec();
         arguments.extend([(2 * connections).to_string().into(), "--from".into(), file.clone().into()]);
-        let used = usage::of(tracer, &arguments, &folder.join("output"))?;
-        ensure!(used.code == Some(0), "the replay ended with {:?}", used.code);
+        let output = folder.join("output");
+        let used = usage::of(tracer, &arguments, &output)?;
+        // 4: on a busy host, the recording that lent its end had more transitions, which now seem lost.
+        ensure!(matches!(used.code, Some(0 | 4)), "the replay ended with {:?}", used.code);
+        let lines = BufReader::new(File::open(&output)?).split(b'\n').count();
+        ensure!(
+            lines > 2 * usize::try_from(count)?,
+            "of {count} connections, the replay showed {lines} lines"
+        );
         *peak = used.peak_kib;
     }
     Ok(Memory { connections, peak_kib })

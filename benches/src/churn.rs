@@ -4,7 +4,6 @@ use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     path::Path,
-    process::Command,
     thread,
     time::{Duration, Instant},
 };
@@ -14,6 +13,8 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
+use socket2::{Domain, SockRef, Socket, Type};
+use tcptrace_tests::{netns::sysctl, process::tool};
 
 /// Connections to one address before the next one: fewer than a range of ephemeral ports has, since each
 /// leaves its port in TIME_WAIT.
@@ -24,7 +25,7 @@ const PER_ADDRESS: u32 = 20_000;
 /// peers need and which may not be mounted. Must run before there are threads.
 ///
 /// # Errors
-/// When the kernel refuses, or `ip` is missing.
+/// When the kernel refuses.
 pub(crate) fn isolate() -> Result<()> {
     const NONE: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS).context("making namespaces")?;
@@ -33,8 +34,16 @@ pub(crate) fn isolate() -> Result<()> {
         mount(Some("tracefs"), "/sys/kernel/tracing", Some("tracefs"), MsFlags::empty(), NONE)
             .context("mounting tracefs")?;
     }
-    let status = Command::new("ip").args(["link", "set", "lo", "up"]).status().context("starting ip")?;
-    anyhow::ensure!(status.success(), "ip link set lo up failed");
+    tool("ip", ["link", "set", "lo", "up"]);
+    // SYN-ACKs to senders that there are not come back to the host, where nobody listens.
+    tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
+    for (name, value) in [
+        ("net/ipv4/tcp_syncookies", "0"),
+        ("net/ipv4/tcp_max_syn_backlog", "4096"),
+        ("net/core/somaxconn", "4096"),
+    ] {
+        sysctl(name, value);
+    }
     Ok(())
 }
 
@@ -64,13 +73,52 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
                     scope.spawn(move || (0..connections).try_for_each(|_| ask(address))),
                 ]
             }
-            Load::Churn { threads } => {
-                (0..threads).map(|id| scope.spawn(move || churn(id, connections))).collect()
-            }
+            Load::Churn { threads } => (0..threads)
+                .map(|id| scope.spawn(move || churn(id, |made| made < u64::from(connections)).map(drop)))
+                .collect(),
         };
         workers.into_iter().try_for_each(|worker| worker.join().expect("the load does not panic"))
     })?;
     Ok(start.elapsed())
+}
+
+/// Has `threads` make connections for this long, each both ends of its own; returns how many they made.
+///
+/// # Errors
+/// When a socket cannot be made.
+pub(crate) fn run_for(length: Duration, threads: u8) -> Result<u64> {
+    let deadline = Instant::now() + length;
+    thread::scope(|scope| {
+        let workers: Vec<_> =
+            (0..threads).map(|id| scope.spawn(move || churn(id, |_| Instant::now() < deadline))).collect();
+        workers.into_iter().map(|worker| worker.join().expect("the load does not panic")).sum()
+    })
+}
+
+/// Makes so many connections, each of which the client ends by a reset.
+///
+/// # Errors
+/// When a socket cannot be made.
+pub(crate) fn reset(connections: u32) -> Result<()> {
+    let listener = listener()?;
+    let address = listener.local_addr()?;
+    for _ in 0..connections {
+        let client = TcpStream::connect(address).context("connecting")?;
+        let (_server, _) = listener.accept().context("accepting")?;
+        SockRef::from(&client).set_linger(Some(Duration::ZERO)).context("SO_LINGER")?;
+    }
+    Ok(())
+}
+
+/// A listener with room for thousands of half-open connections.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn listener() -> Result<TcpListener> {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket")?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).context("an address")?;
+    socket.listen(4_096).context("listening")?;
+    Ok(socket.into())
 }
 
 fn answer(listener: &TcpListener) -> Result<()> {
@@ -87,21 +135,22 @@ fn ask(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-fn churn(thread: u8, connections: u32) -> Result<()> {
-    let mut left = connections;
+/// Makes connections as long as it `goes_on`, which is told how many there are, and returns that.
+fn churn(thread: u8, goes_on: impl Fn(u64) -> bool) -> Result<u64> {
+    let mut made = 0;
     for net in 1..=u8::MAX {
         let address = Ipv4Addr::new(127, 100 + thread, net, 1);
         let listener = TcpListener::bind((address, 0)).context("listening for the load")?;
         let address = listener.local_addr()?;
-        for _ in 0..left.min(PER_ADDRESS) {
+        for _ in 0..PER_ADDRESS {
+            if !goes_on(made) {
+                return Ok(made);
+            }
             connect(address, &listener)?;
-        }
-        left = left.saturating_sub(PER_ADDRESS);
-        if left == 0 {
-            break;
+            made += 1;
         }
     }
-    Ok(())
+    Ok(made)
 }
 
 /// One life: the client closes first.

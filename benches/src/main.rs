@@ -1,50 +1,87 @@
-//! What tracing costs: our tool and its peers under the same load, in the same run, as ratios.
+//! What tracing costs: our tool and its peers under the same load, in the same run, as ratios; and every figure that
+//! tcptrace is held to.
 //!
 //! Every figure comes from outside the tools: the kernel's statistics of their programs, `/proc`, and the rate
 //! at which a load on loopback gets its connections. Rounds alternate between the tools, so that a machine that
 //! becomes slower does so for all; of each figure the median counts.
 
+mod capture;
 mod churn;
+mod criterion;
+mod endurance;
+mod figures;
 mod held;
+mod hooks;
+mod idle;
 mod measure;
+mod measured;
+mod memory;
+mod pairs;
+mod plan;
 mod proc;
+mod recording;
+mod replay;
 mod report;
 mod sockets;
 mod startup;
+mod statistics;
+mod summary;
 mod tool;
+mod usage;
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
 
-use measure::Plan;
+use measured::Measured;
+use plan::Plan;
 
 /// Measure what tracing costs, beside its peers. Needs root.
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Args {
-    /// Connections of each thread in a slice of time, the unit of measurement (ten transitions each)
-    #[arg(long, default_value_t = 3_000, value_parser = clap::value_parser!(u32).range(100..=200_000))]
-    connections: u32,
-    /// Rounds, of one to two minutes with the peers; of each figure the median counts
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
-    rounds: u32,
+    /// A minute of everything, to see whether it works
+    #[arg(long)]
+    quick: bool,
+    /// Connections of each thread in a slice of time, the unit of comparison (ten transitions each)
+    #[arg(long, value_parser = clap::value_parser!(u32).range(100..=200_000))]
+    connections: Option<u32>,
+    /// Rounds with the peers, of one to two minutes; of each figure the median counts
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: Option<u32>,
     /// Leave out the peers
     #[arg(long)]
     alone: bool,
     /// Measure `tcptrace sockets` beside ss instead, with 100,000 sockets
-    #[arg(long, conflicts_with_all = ["alone", "write"])]
+    #[arg(long, conflicts_with_all = ["alone", "quick", "write"])]
     sockets: bool,
-    /// Write the table into this document, between its markers
+    /// Write the tables into this document, between its markers
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
     /// The tracer to measure
     #[arg(long, env = "TCPTRACE_BIN", default_value = "tcptrace", hide = true)]
     tracer: PathBuf,
+    /// Where criterion has put what it measured
+    #[arg(long, value_name = "DIRECTORY", hide = true)]
+    criterion: Option<PathBuf>,
     /// Hold so many connections until the input ends
     #[arg(long, hide = true)]
     hold: Option<u32>,
+    /// Run a program with its output in a file, and tell what it used
+    #[arg(long, hide = true, num_args = 2.., allow_hyphen_values = true)]
+    usage: Option<Vec<OsString>>,
+}
+
+impl Args {
+    fn plan(&self) -> Plan {
+        let plan = if self.quick { Plan::QUICK } else { Plan::FULL };
+        Plan {
+            connections: self.connections.unwrap_or(plan.connections),
+            rounds: self.rounds.unwrap_or(plan.rounds),
+            ..plan
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -52,17 +89,20 @@ fn main() -> Result<()> {
     if let Some(connections) = args.hold {
         return held::hold(connections);
     }
+    if let Some(command) = &args.usage {
+        return usage::tell(command);
+    }
     anyhow::ensure!(nix::unistd::geteuid().is_root(), "measuring loads eBPF programs: run it as root");
     churn::isolate()?;
     if args.sockets {
-        print!("{}", sockets::measure(&args.tracer, args.rounds)?);
+        let rounds = args.rounds.unwrap_or(Plan::FULL.rounds);
+        print!("{}", sockets::measure(&args.tracer, rounds)?);
         return Ok(());
     }
+    let plan = args.plan();
     let tools = tool::all(&args.tracer, args.alone);
-    let plan = Plan { connections: args.connections, rounds: args.rounds };
-    let measured = measure::run(&tools, plan)?;
-    let start = startup::measure(&args.tracer, args.rounds)?;
-    let text = report::render(&tools, &measured, &start, plan);
+    let measured = Measured::measure(&args.tracer, &tools, args.criterion.as_deref(), plan)?;
+    let text = report::render(&tools, &measured, plan);
     print!("{text}");
     if let Some(file) = args.write {
         report::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;

@@ -1,31 +1,21 @@
 //! The rounds: every tool under every load.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{path::Path, thread, time::Duration};
 
 use anyhow::Result;
 
 use crate::{
     churn::{self, Load},
-    proc,
+    measured::cores,
+    plan::Plan,
+    proc::{self, Programs},
     tool::Tool,
 };
-
-/// How much of it.
-#[derive(Clone, Copy)]
-pub(crate) struct Plan {
-    pub(crate) connections: u32,
-    pub(crate) rounds: u32,
-}
 
 /// The figures of one tool: of the kernel one entry a round, else one a slice.
 #[derive(Default)]
 pub(crate) struct Costs {
-    /// Nanoseconds in the kernel for a run of its programs.
+    /// Nanoseconds in its programs for each transition.
     pub(crate) kernel_ns: Vec<f64>,
     /// For each of [`Slice`]'s rates, the rate with the tool by the mean of the slices before and after it, since
     /// the speed of a machine wanders by more than a tool costs.
@@ -39,7 +29,7 @@ pub(crate) struct Costs {
 }
 
 /// What the rounds found.
-pub(crate) struct Measured {
+pub(crate) struct Comparison {
     /// In the order of the tools.
     pub(crate) costs: Vec<Costs>,
     /// The slices without a tool.
@@ -52,15 +42,11 @@ pub(crate) const LOADS: usize = 3;
 /// Connections per second in a slice of time: client and server, one thread as both, all cores as both.
 pub(crate) type Slice = [f64; LOADS];
 
-/// Slices of a round: how often a tool is started, and how often the kernel's statistics are read.
-pub(crate) const SLICES: u32 = 5;
-
 /// Transitions of a connection whose both ends are on this host.
-const TRANSITIONS: u32 = 10;
+pub(crate) const TRANSITIONS: u32 = 10;
 
 /// Measures all tools in `plan.rounds` rounds.
-pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Measured> {
-    let folder = tempdir()?;
+pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Comparison> {
     let output = folder.join("output");
     let mut costs: Vec<Costs> = tools.iter().map(|_| Costs::default()).collect();
     // Caches and frequencies settle; nothing of it counts.
@@ -69,7 +55,7 @@ pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Measured> {
     for round in 1..=plan.rounds {
         for (tool, costs) in tools.iter().zip(&mut costs) {
             eprintln!("round {round} of {}: {}", plan.rounds, tool.name);
-            for _ in 0..SLICES {
+            for _ in 0..plan.slices {
                 let with = user_space(tool, costs, plan, &output)?;
                 let after = slice(plan)?;
                 for (load, ratios) in costs.ratios.iter_mut().enumerate() {
@@ -81,8 +67,7 @@ pub(crate) fn run(tools: &[Tool], plan: Plan) -> Result<Measured> {
             kernel_time(tool, costs, plan, &output)?;
         }
     }
-    std::fs::remove_dir_all(folder)?;
-    Ok(Measured { costs, bare })
+    Ok(Comparison { costs, bare })
 }
 
 /// Every load once.
@@ -96,10 +81,6 @@ fn slice(plan: Plan) -> Result<Slice> {
         rate(Load::Churn { threads: 1 }, plan.connections)?,
         rate(Load::Churn { threads }, plan.connections * u32::from(threads))?,
     ])
-}
-
-fn cores() -> Result<u8> {
-    Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
 }
 
 /// Connection rates, user space and memory: without the kernel's statistics, which cost as well.
@@ -121,43 +102,38 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
     Ok(slice)
 }
 
-/// Time in the kernel per run of the tool's programs: the best of a round's slices, since whatever interrupts a
-/// program, an interrupt or the machine below a virtual one, is counted as its own time.
+/// Time in the tool's programs, all of them, for each transition: the best of a round's slices, since whatever
+/// interrupts a program, an interrupt or the machine below a virtual one, is counted as its own time.
 fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<()> {
     let running = tool.start(output)?;
     if !running.is_process() && !tool.floor {
         return Ok(());
     }
     let mut best = f64::INFINITY;
-    for _ in 0..SLICES {
+    for _ in 0..plan.slices {
         let statistics = proc::Statistics::on()?;
         let before = proc::programs(running.pid())?;
-        churn::run(plan.connections, Load::Churn { threads: 1 })?;
+        churn::run(plan.kernel_connections, Load::Churn { threads: 1 })?;
         let after = proc::programs(running.pid())?;
         drop(statistics);
-        best = best.min(per_run(&before, &after));
+        best = best.min(per_transition(&before, &after));
     }
     costs.kernel_ns.push(best);
     running.stop()?;
     Ok(())
 }
 
-/// Nanoseconds per run between two readings of programs' runs and times.
-fn per_run(before: &BTreeMap<u32, (u64, u64)>, after: &BTreeMap<u32, (u64, u64)>) -> f64 {
-    let (mut runs, mut time) = (0, 0);
-    for (id, (after_runs, after_time)) in after {
-        let (before_runs, before_time) = before.get(id).copied().unwrap_or_default();
-        runs += after_runs - before_runs;
-        time += after_time - before_time;
-    }
-    #[expect(clippy::cast_precision_loss, reason = "seconds in nanoseconds, and three digits are shown")]
-    let per_run = time as f64 / runs.max(1) as f64;
-    per_run
-}
+/// Our programs on the hook. Other tools have but one program.
+const ON_HOOK: [&str; 2] = ["set_state_btf", "set_state_tp"];
 
-/// A folder for the outputs, on the same disk for all.
-fn tempdir() -> Result<PathBuf> {
-    let folder = std::env::temp_dir().join(format!("tcptrace-bench-{}", std::process::id()));
-    std::fs::create_dir(&folder)?;
-    Ok(folder)
+/// Nanoseconds for each transition of the host: of those, others than the load's run the programs, too.
+fn per_transition(before: &Programs, after: &Programs) -> f64 {
+    let names = proc::program_names();
+    let is_on_hook = |id: &u32| names.get(id).is_some_and(|name| ON_HOOK.contains(&name.as_str()));
+    let all = proc::spent(before, after, |_| true);
+    let transitions = match proc::spent(before, after, is_on_hook).runs {
+        0 => all.runs,
+        runs => runs,
+    };
+    all.ns_per(transitions)
 }

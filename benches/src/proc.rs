@@ -3,11 +3,25 @@
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
+use aya::programs::loaded_programs;
+use nix::{
+    time::{clock_getcpuclockid, clock_gettime},
+    unistd::Pid,
+};
 
-/// Runs and their time, by program id, of all programs that a process holds, with
-/// `kernel.bpf_stats_enabled`.
-pub(crate) fn programs(pid: u32) -> Result<BTreeMap<u32, (u64, u64)>> {
-    let mut programs = BTreeMap::new();
+/// What a program has done so far, with `kernel.bpf_stats_enabled`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Spent {
+    pub(crate) runs: u64,
+    pub(crate) ns: u64,
+}
+
+/// The same of several, by their ids.
+pub(crate) type Programs = BTreeMap<u32, Spent>;
+
+/// All programs that a process holds.
+pub(crate) fn programs(pid: u32) -> Result<Programs> {
+    let mut programs = Programs::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).context("reading fdinfo")? {
         let Ok(text) = fs::read_to_string(entry?.path()) else { continue };
         let field =
@@ -15,22 +29,49 @@ pub(crate) fn programs(pid: u32) -> Result<BTreeMap<u32, (u64, u64)>> {
         if let (Some(id), Some(time), Some(runs)) =
             (field("prog_id:"), field("run_time_ns:"), field("run_cnt:"))
         {
-            programs.insert(u32::try_from(id)?, (runs, time));
+            programs.insert(u32::try_from(id)?, Spent { runs, ns: time });
         }
     }
     Ok(programs)
 }
 
-/// CPU time of the threads of a process so far, user and system: from the scheduler's own sums, as those in `stat`
-/// come in hundredths of a second.
-pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
-    let mut sum = Duration::ZERO;
-    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("reading threads")? {
-        let text = fs::read_to_string(thread?.path().join("schedstat")).context("reading schedstat")?;
-        let run: &str = text.split_whitespace().next().context("an empty schedstat")?;
-        sum += Duration::from_nanos(run.parse()?);
+/// What those of them for which `counts` is true did between two readings.
+pub(crate) fn spent(before: &Programs, after: &Programs, counts: impl Fn(&u32) -> bool) -> Spent {
+    let mut sum = Spent::default();
+    for (id, after) in after.iter().filter(|(id, _)| counts(id)) {
+        let before = before.get(id).copied().unwrap_or_default();
+        sum.runs += after.runs - before.runs;
+        sum.ns += after.ns - before.ns;
     }
-    Ok(sum)
+    sum
+}
+
+impl Spent {
+    /// Nanoseconds for each of so many.
+    #[expect(clippy::cast_precision_loss, reason = "seconds in nanoseconds, and three digits are shown")]
+    pub(crate) fn ns_per(self, count: u64) -> f64 {
+        self.ns as f64 / count.max(1) as f64
+    }
+}
+
+/// Names of all loaded programs by their ids, as far as the kernel keeps them.
+pub(crate) fn program_names() -> BTreeMap<u32, String> {
+    loaded_programs()
+        .filter_map(Result::ok)
+        .filter_map(|program| Some((program.id(), program.name_as_str()?.to_owned())))
+        .collect()
+}
+
+/// Whether a program with this name in its object has that one in the kernel, which keeps fifteen bytes.
+pub(crate) fn is_named(kept: &str, name: &str) -> bool {
+    kept == name.get(..15).unwrap_or(name)
+}
+
+/// CPU time of a process so far, user and system, threads that have ended included: by its own clock, as what `stat` has
+/// comes in hundredths of a second.
+pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
+    let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?)).context("the clock of a process")?;
+    Ok(clock_gettime(clock).context("the CPU time of a process")?.into())
 }
 
 /// Resident memory of a process in KiB.

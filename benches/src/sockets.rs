@@ -9,7 +9,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::{held, report::median};
+use crate::{held, statistics::median};
 
 /// Connections that are held; each is two sockets.
 const CONNECTIONS: u32 = 50_000;

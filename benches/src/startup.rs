@@ -12,8 +12,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-/// Milliseconds of each round.
-pub(crate) fn measure(tracer: &Path, rounds: u32) -> Result<Vec<f64>> {
+/// Milliseconds of each of so many starts.
+pub(crate) fn measure(tracer: &Path, starts: u32) -> Result<Vec<f64>> {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         // A listener that comes and goes: two transitions every millisecond to be seen.
@@ -23,7 +23,7 @@ pub(crate) fn measure(tracer: &Path, rounds: u32) -> Result<Vec<f64>> {
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        let outcome = (0..rounds.max(5)).map(|_| first_event(tracer)).collect();
+        let outcome = (0..starts).map(|_| first_event(tracer)).collect();
         stop.store(true, Ordering::Relaxed);
         outcome
     })

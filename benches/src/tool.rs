@@ -1,7 +1,7 @@
 //! The tools that are measured, and how each is started.
 
 use std::{
-    fs::File,
+    fs::{File, OpenOptions},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     thread,
@@ -34,12 +34,7 @@ const BPFTRACE: &str = "tracepoint:sock:inet_sock_set_state { printf(\"%d %s %s:
 
 /// Nothing, the floor, our tool in its ways, and the peers that are installed.
 pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
-    let ours = |arguments: &[&str]| Tool {
-        name: format!("tcptrace {}", arguments.join(" ")).trim_end().to_owned(),
-        command: Some((tracer.to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect())),
-        floor: false,
-        ours: true,
-    };
+    let ours = |arguments: &[&str]| Tool::ours(tracer, arguments);
     let mut tools = vec![
         Tool { name: "nothing".to_owned(), command: None, floor: false, ours: false },
         Tool { name: "empty tp_btf program".to_owned(), command: None, floor: true, ours: false },
@@ -47,6 +42,7 @@ pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
         ours(&["-o", "json"]),
         ours(&["-o", "csv"]),
         ours(&["--quiet"]),
+        ours(&["--half-open"]),
         ours(&["--hook", "tracepoint"]),
     ];
     let peers = [
@@ -74,6 +70,12 @@ pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
     tools
 }
 
+/// An empty file whose writer goes on at its end, should it be emptied meanwhile.
+fn appended(path: &Path) -> Result<File> {
+    File::create(path)?;
+    Ok(OpenOptions::new().append(true).open(path)?)
+}
+
 /// A tool that runs and is attached.
 pub(crate) struct Running {
     child: Option<Child>,
@@ -81,14 +83,24 @@ pub(crate) struct Running {
 }
 
 impl Tool {
-    /// Starts it with its output in `output`, and waits until its program is loaded.
+    /// The tracer with these arguments.
+    pub(crate) fn ours(tracer: &Path, arguments: &[&str]) -> Self {
+        Self {
+            name: format!("tcptrace {}", arguments.join(" ")).trim_end().to_owned(),
+            command: Some((tracer.to_owned(), arguments.iter().map(|a| (*a).to_owned()).collect())),
+            floor: false,
+            ours: true,
+        }
+    }
+
+    /// Starts it with its output in `output`, which it writes at the end of whatever is there, and waits until its program is loaded.
     pub(crate) fn start(&self, output: &Path) -> Result<Running> {
         let floor = if self.floor { Some(tcptrace::bpf::load_floor()?) } else { None };
         let Some((program, arguments)) = &self.command else { return Ok(Running { child: None, floor }) };
         let child = Command::new(program)
             .args(arguments)
             .stdin(Stdio::null())
-            .stdout(File::create(output)?)
+            .stdout(appended(output)?)
             .stderr(File::create(output.with_extension("err"))?)
             .spawn()
             .with_context(|| format!("starting {}", self.name))?;

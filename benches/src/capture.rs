@@ -1,0 +1,126 @@
+//! Captures of events that no kernel made, in the form of `docs/captures.md`. Their header and their end are those of a
+//! recording that tcptrace made itself.
+
+use std::{
+    fs::{self, File},
+    io::{BufWriter, Write as _},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::Serialize;
+use tcptrace::capture::{MAGIC, VERSION};
+
+/// A message of a capture, as `Input` of the library has it.
+#[derive(Serialize)]
+pub(crate) enum Message<'a> {
+    /// An entry of the ring.
+    Entry(#[serde(with = "serde_bytes")] &'a [u8]),
+    /// Every record up to this time has been taken.
+    Released(u64),
+}
+
+/// What a recording begins and ends with.
+pub(crate) struct Frame {
+    beginning: Vec<u8>,
+    end: Vec<u8>,
+}
+
+/// Bytes of the head of a frame: compressed length, raw length, checksum.
+const HEAD: usize = 12;
+/// A frame is written when it has so many raw bytes.
+const FULL: usize = 64 << 10;
+
+impl Frame {
+    /// That of this recording.
+    ///
+    /// # Errors
+    /// When it is not as expected.
+    pub(crate) fn of(recording: &Path) -> Result<Self> {
+        let bytes = fs::read(recording).context("the recording")?;
+        let version = VERSION.to_le_bytes();
+        ensure!(bytes.starts_with(&[&MAGIC[..], &version].concat()), "not a capture of this version");
+        let mut at = MAGIC.len() + version.len();
+        next(&bytes, &mut at).context("no header")?;
+        let beginning = bytes[..at].to_vec();
+        let mut last = None;
+        while let Some(raw) = next(&bytes, &mut at) {
+            let mut rest = &raw[..];
+            while let Some((len, behind)) = rest.split_first_chunk::<4>() {
+                let len = usize::try_from(u32::from_le_bytes(*len))?;
+                let (message, behind) = behind.split_at_checked(len).context("a message that is cut")?;
+                (last, rest) = (Some(message.to_vec()), behind);
+            }
+        }
+        Ok(Self { beginning, end: last.context("nothing behind the header")? })
+    }
+
+    /// Begins a capture.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn begin(&self, file: &Path) -> Result<Writer<'_>> {
+        let mut out = BufWriter::new(File::create(file).context("the capture")?);
+        out.write_all(&self.beginning)?;
+        Ok(Writer { out, raw: Vec::new(), end: &self.end })
+    }
+}
+
+/// The raw bytes of the frame at `at`, which moves behind it.
+fn next(bytes: &[u8], at: &mut usize) -> Option<Vec<u8>> {
+    let head = bytes.get(*at..*at + HEAD)?;
+    let word = |from: usize| Some(u32::from_le_bytes(*head[from..].first_chunk()?) as usize);
+    let (start, raw_len) = (*at + HEAD, word(4)?);
+    *at = start + word(0)?;
+    lz4_flex::block::decompress(bytes.get(start..*at)?, raw_len).ok()
+}
+
+/// A capture that is being written.
+pub(crate) struct Writer<'a> {
+    out: BufWriter<File>,
+    raw: Vec<u8>,
+    end: &'a [u8],
+}
+
+impl Writer<'_> {
+    /// Writes a message.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn put(&mut self, message: &Message<'_>) -> Result<()> {
+        self.message(&rmp_serde::to_vec(message)?)
+    }
+
+    fn message(&mut self, message: &[u8]) -> Result<()> {
+        self.raw.extend(u32::try_from(message.len())?.to_le_bytes());
+        self.raw.extend(message);
+        if self.raw.len() >= FULL { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let raw_len = u32::try_from(self.raw.len())?.to_le_bytes();
+        let body = lz4_flex::block::compress(&self.raw);
+        let mut sum = crc32fast::Hasher::new();
+        sum.update(&raw_len);
+        sum.update(&body);
+        self.out.write_all(&u32::try_from(body.len())?.to_le_bytes())?;
+        self.out.write_all(&raw_len)?;
+        self.out.write_all(&sum.finalize().to_le_bytes())?;
+        self.out.write_all(&body)?;
+        self.raw.clear();
+        Ok(())
+    }
+
+    /// Writes the end.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub(crate) fn finish(mut self) -> Result<()> {
+        let end = self.end;
+        self.message(end)?;
+        if !self.raw.is_empty() {
+            self.flush()?;
+        }
+        self.out.flush().context("the capture")
+    }
+}

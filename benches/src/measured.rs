@@ -1,0 +1,94 @@
+//! Everything that is measured, in its order.
+
+use std::{path::Path, thread, time::Instant};
+
+use anyhow::Result;
+
+use crate::{
+    criterion,
+    endurance::{self, Endurance},
+    hooks::{self, HookCost},
+    idle::{self, Idle},
+    measure::{self, Comparison},
+    memory::{self, Memory},
+    pairs,
+    plan::Plan,
+    replay::{self, Replay},
+    startup,
+    tool::Tool,
+};
+
+/// What a whole run finds.
+pub(crate) struct Measured {
+    /// The tools beside each other.
+    pub(crate) comparison: Comparison,
+    /// Ratios of rates, of each of [`pairs::SETTINGS`].
+    pub(crate) pairs: Vec<Vec<f64>>,
+    pub(crate) hooks: Vec<HookCost>,
+    /// Milliseconds from each start to the first event.
+    pub(crate) start_ms: Vec<f64>,
+    pub(crate) replay: Replay,
+    /// Events per second of each of [`STAGES`], where criterion has measured.
+    pub(crate) stages: Option<[f64; STAGES.len()]>,
+    pub(crate) memory: Memory,
+    pub(crate) endurance: Endurance,
+    pub(crate) idle: Idle,
+    /// How long all of it took, seconds.
+    pub(crate) took_s: u64,
+}
+
+/// Of the benchmark `replay`, each with those before it.
+pub(crate) const STAGES: [&str; 3] = ["decode", "track", "detect"];
+
+impl Measured {
+    /// Measures.
+    ///
+    /// # Errors
+    /// When a tool or a load cannot be run.
+    pub(crate) fn measure(
+        tracer: &Path,
+        tools: &[Tool],
+        criterion: Option<&Path>,
+        plan: Plan,
+    ) -> Result<Self> {
+        let start = Instant::now();
+        let directory = tempfile::Builder::new().prefix("tcptrace-bench-").tempdir()?;
+        let folder = directory.path();
+        let threads = cores()?;
+        let stages = criterion.map(stages).transpose()?;
+        // First: later, sockets of the load are in TIME_WAIT, and looked at.
+        step("an idle trace");
+        let idle = idle::measure(tracer, plan.idle, folder)?;
+        step("from the start to the first event");
+        let start_ms = startup::measure(tracer, plan.starts)?;
+        step("memory of tracked connections");
+        let memory = memory::measure(tracer, plan.open, folder)?;
+        step("replay of a recorded load");
+        let replay = replay::measure(tracer, plan.recorded, threads, plan.replays, folder)?;
+        let comparison = measure::run(tools, plan, folder)?;
+        let hooks = hooks::measure(tracer, plan, folder)?;
+        let pairs = pairs::measure(tracer, plan, folder)?;
+        // Last: it leaves sockets in TIME_WAIT behind, as many as the kernel keeps.
+        step("full load");
+        let endurance = endurance::measure(tracer, plan.endurance, threads, folder)?;
+        let took_s = start.elapsed().as_secs();
+        Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, memory, endurance, idle, took_s })
+    }
+}
+
+fn stages(folder: &Path) -> Result<[f64; STAGES.len()]> {
+    let mut rates = [0.0; STAGES.len()];
+    for (rate, stage) in rates.iter_mut().zip(STAGES) {
+        *rate = criterion::events_per_second(folder, stage)?;
+    }
+    Ok(rates)
+}
+
+fn step(what: &str) {
+    eprintln!("measuring: {what}");
+}
+
+/// As many threads as make the most connections.
+pub(crate) fn cores() -> Result<u8> {
+    Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
+}

@@ -1,0 +1,69 @@
+//! The tools beside each other.
+
+use std::fmt::Write as _;
+
+use crate::{
+    measure::{Comparison, Costs, LOADS},
+    plan::Plan,
+    statistics::{median, middle_half, shown},
+    tool::Tool,
+};
+
+/// Nanoseconds of the empty program: what the hook and the kernel's statistics cost by themselves.
+pub(super) fn floor_ns(tools: &[Tool], comparison: &Comparison) -> f64 {
+    let floor = tools.iter().position(|tool| tool.floor);
+    floor.and_then(|index| median(&comparison.costs[index].kernel_ns)).unwrap_or(0.0)
+}
+
+/// What was measured of the tool with this name.
+pub(super) fn costs<'a>(tools: &[Tool], comparison: &'a Comparison, name: &str) -> Option<&'a Costs> {
+    tools.iter().position(|tool| tool.name == name).map(|index| &comparison.costs[index])
+}
+
+pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: &mut String) {
+    let Plan { rounds, slices, connections, kernel_connections, .. } = plan;
+    let _ = writeln!(
+        text,
+        "The tools beside each other: {rounds} rounds of {slices} slices, of {connections} connections a load and thread, \
+         and of {kernel_connections} for the kernel's time; medians, and in brackets the middle half of the slices. Rates \
+         are of connections, relative to the rate with nothing running.\n",
+    );
+    text.push_str(
+        "| | kernel ns per transition | above empty | rate, client and server | rate, one thread | rate, all cores | \
+         user-space CPU us per transition | resident MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
+    );
+    let floor = floor_ns(tools, comparison);
+    for (tool, costs) in tools.iter().zip(&comparison.costs) {
+        let kernel = median(&costs.kernel_ns);
+        let _ = writeln!(
+            text,
+            "| {} | {} | {} | {} | {} | {} | {} | {} |",
+            tool.name,
+            shown(kernel, 0),
+            shown(kernel.map(|ns| ns - floor).filter(|_| !tool.floor), 0),
+            ratio(&costs.ratios[0]),
+            ratio(&costs.ratios[1]),
+            ratio(&costs.ratios[2]),
+            shown(median(&costs.cpu_us), 2),
+            shown(median(&costs.resident_kib).map(|kib| kib / 1024.0), 1),
+        );
+    }
+    let bare: [String; LOADS] = std::array::from_fn(|load| {
+        let rates: Vec<f64> = comparison.bare.iter().map(|slice| slice[load]).collect();
+        shown(median(&rates), 0)
+    });
+    let _ = writeln!(
+        text,
+        "\nWith nothing running: {} connections/s between client and server, {} from one thread, {} from all cores. \
+         Resident memory includes what was touched of the ring's {} MiB, which is mapped twice.",
+        bare[0],
+        bare[1],
+        bare[2],
+        tcptrace::bpf::DEFAULT_BUFFER >> 20,
+    );
+}
+
+/// How a rate compares, and how far the slices agree.
+fn ratio(values: &[f64]) -> String {
+    format!("{} ({})", shown(median(values), 2), middle_half(values, 2))
+}

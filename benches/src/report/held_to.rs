@@ -1,0 +1,156 @@
+//! The figures with their targets.
+
+use super::comparison::{costs, floor_ns};
+use crate::{
+    figures::{Figure, Target},
+    measure::TRANSITIONS,
+    measured::Measured,
+    plan::Plan,
+    statistics::{median, middle_half, shown},
+    tool::Tool,
+};
+
+use Target::{AtLeast, AtMost};
+
+/// All of them, in the order of the table.
+pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Figure> {
+    let mut all = kernel(tools, measured, plan);
+    all.extend(rates(measured, plan));
+    all.extend(user_space(tools, measured));
+    all.push(endurance(measured));
+    all.push(start(measured));
+    all.extend(replay(measured));
+    all.push(memory(measured));
+    all.extend(idle(measured));
+    all
+}
+
+fn figure(name: &str, target: Target, unit: &'static str, digits: usize, value: Option<f64>) -> Figure {
+    Figure { name: name.to_owned(), target, unit, digits, value, note: String::new() }
+}
+
+impl Figure {
+    fn noted(self, note: String) -> Self {
+        Self { note, ..self }
+    }
+}
+
+fn kernel(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Figure> {
+    let floor = floor_ns(tools, &measured.comparison);
+    let above = |tool| {
+        let costs = costs(tools, &measured.comparison, tool)?;
+        median(&costs.kernel_ns).map(|ns| ns - floor)
+    };
+    let transitions = plan.rounds * plan.slices * plan.kernel_connections * TRANSITIONS;
+    let note = format!("`tp_btf`, {transitions} transitions, above an empty program");
+    vec![
+        figure("kernel time per streamed transition", AtMost(130.0), " ns", 0, above("tcptrace"))
+            .noted(note.clone()),
+        figure("the same, counting only (`--quiet`)", AtMost(20.0), " ns", 0, above("tcptrace --quiet"))
+            .noted(note),
+    ]
+}
+
+fn rates(measured: &Measured, plan: Plan) -> Vec<Figure> {
+    let names =
+        ["connections/s with tracing / without, defaults", "the same, everything hooked (`--half-open`)"];
+    let targets = [0.97, 0.92];
+    let all = names.into_iter().zip(targets).zip(&measured.pairs);
+    all.map(|((name, target), ratios)| {
+        let note = format!(
+            "client and server, {} pairs in turns, middle half {}",
+            plan.pairs,
+            middle_half(ratios, 3)
+        );
+        figure(name, AtLeast(target), "", 3, median(ratios)).noted(note)
+    })
+    .collect()
+}
+
+fn user_space(tools: &[Tool], measured: &Measured) -> Vec<Figure> {
+    [("text", "tcptrace"), ("JSON", "tcptrace -o json"), ("CSV", "tcptrace -o csv")]
+        .into_iter()
+        .map(|(format, tool)| {
+            let cpu_us =
+                costs(tools, &measured.comparison, tool).map(|costs| &costs.cpu_us[..]).unwrap_or_default();
+            let note = format!("whole process, user and system, middle half {}", middle_half(cpu_us, 2));
+            let name = format!("user-space CPU per transition, {format} to a file");
+            figure(&name, AtMost(0.4), " us", 2, median(cpu_us)).noted(note)
+        })
+        .collect()
+}
+
+#[expect(clippy::cast_precision_loss, reason = "millions")]
+fn endurance(measured: &Measured) -> Figure {
+    let endurance = &measured.endurance;
+    let summary = &endurance.summary;
+    let seconds = endurance.length.as_secs_f64();
+    let note = format!(
+        "{} transitions of {} connections in {seconds:.0} s ({:.0}/s), default buffer, JSON to a file; the kernel missed {} \
+         of the lost; {} MiB resident at the end",
+        summary.seen,
+        endurance.connections,
+        summary.seen as f64 / seconds,
+        summary.lost.missed_runs,
+        endurance.resident_kib >> 10,
+    );
+    figure("lost under full load", AtMost(0.0), "", 0, Some(summary.all_lost() as f64)).noted(note)
+}
+
+fn start(measured: &Measured) -> Figure {
+    let note =
+        format!("{} starts, middle half {}", measured.start_ms.len(), middle_half(&measured.start_ms, 0));
+    figure("from the start to the first event", AtMost(100.0), " ms", 0, median(&measured.start_ms))
+        .noted(note)
+}
+
+fn replay(measured: &Measured) -> Vec<Figure> {
+    let replay = &measured.replay;
+    let millions = |rate: Option<f64>| rate.map(|rate| rate / 1e6);
+    let stages = measured.stages.map(|[decode, track, detect]| {
+        let parts = format!(
+            "criterion, synthetic connections; decoding alone {}, with tracking {}",
+            shown(millions(Some(decode)), 1),
+            shown(millions(Some(track)), 1),
+        );
+        (detect, parts)
+    });
+    let (detect, parts) = stages.unzip();
+    let whole = format!(
+        "`tcptrace diagnose --from`, {} recorded transitions, per second of CPU; by the clock {}",
+        replay.events,
+        shown(millions(median(&replay.per_second)), 2),
+    );
+    let unit = " M events/s";
+    vec![
+        figure("replay: decoding, tracking, all detectors", AtLeast(5.0), unit, 2, millions(detect))
+            .noted(parts.unwrap_or_default()),
+        figure("the same, whole process", AtLeast(5.0), unit, 2, millions(median(&replay.per_cpu_second)))
+            .noted(whole),
+    ]
+}
+
+fn memory(measured: &Measured) -> Figure {
+    let memory = &measured.memory;
+    let [many, few] = memory.peak_kib.map(|kib| kib >> 10);
+    let note = format!(
+        "{} open connections, a synthetic capture; {many} MiB resident at the peak, {few} MiB with hardly any",
+        memory.connections
+    );
+    let value = Some(memory.per_connection());
+    figure("memory of a tracked connection", AtMost(200.0), " bytes", 0, value).noted(note)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
+fn idle(measured: &Measured) -> Vec<Figure> {
+    let idle = &measured.idle;
+    let note = format!(
+        "defaults, JSON to a file, {} s, in which the host had {} transitions",
+        idle.length.as_secs(),
+        idle.seen
+    );
+    vec![
+        figure("an idle host: of one CPU", AtMost(0.1), " %", 3, Some(idle.cpu_percent)).noted(note),
+        figure("an idle host: resident", AtMost(15.0), " MB", 1, Some(idle.resident_kib as f64 * 1.024e-3)),
+    ]
+}

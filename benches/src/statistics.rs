@@ -1,0 +1,37 @@
+//! Medians, and how far values agree.
+
+/// The value a quarter, half or three quarters up the sorted ones; `None` of nothing.
+fn quartile(values: &[f64], quarter: usize) -> Option<f64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get((sorted.len() * quarter / 4).min(sorted.len().saturating_sub(1))).copied()
+}
+
+/// The value in the middle.
+pub(crate) fn median(values: &[f64]) -> Option<f64> {
+    quartile(values, 2)
+}
+
+/// The middle half, such as `0.95 - 0.98`.
+pub(crate) fn middle_half(values: &[f64], digits: usize) -> String {
+    let [low, high] = [1, 3].map(|quarter| shown(quartile(values, quarter), digits));
+    format!("{low} - {high}")
+}
+
+/// A number, or a dash.
+pub(crate) fn shown(value: Option<f64>, digits: usize) -> String {
+    value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_middle_is_found() {
+        assert_eq!(median(&[]), None);
+        assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(middle_half(&[5.0, 1.0, 2.0, 4.0, 3.0], 1), "2.0 - 4.0");
+        assert_eq!(shown(None, 2), "-");
+    }
+}

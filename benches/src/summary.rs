@@ -1,0 +1,81 @@
+//! The last line of a trace in JSON.
+
+use std::{
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    path::Path,
+};
+
+use anyhow::{Context as _, Result};
+use serde::Deserialize;
+
+/// The account of a trace: what it has of it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Summary {
+    /// Transitions that the kernel side saw.
+    pub(crate) seen: u64,
+    /// Of these, printed.
+    pub(crate) delivered: u64,
+    /// Of these, hidden by filters.
+    pub(crate) filtered: u64,
+    /// What was lost.
+    pub(crate) lost: Lost,
+}
+
+/// By the place where it was lost.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Lost {
+    ring_full: u64,
+    output: u64,
+    undecodable: u64,
+    /// What the kernel did not run the program for; not in `seen`.
+    pub(crate) missed_runs: u64,
+    /// Records of other kinds than transitions.
+    others: u64,
+}
+
+/// More than the line has.
+const ENOUGH: u64 = 64 << 10;
+
+impl Summary {
+    /// That of the trace whose output is in this file.
+    ///
+    /// # Errors
+    /// When the trace did not end regularly.
+    pub(crate) fn of(output: &Path) -> Result<Self> {
+        let mut file = File::open(output)?;
+        let len = file.seek(SeekFrom::End(0))?;
+        file.seek(SeekFrom::Start(len.saturating_sub(ENOUGH)))?;
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let last = text.lines().last().context("no output")?;
+        serde_json::from_str(last).context("the last line is no summary")
+    }
+
+    /// Everything that did not reach the output, of whatever kind and for whatever reason.
+    pub(crate) fn all_lost(&self) -> u64 {
+        let Lost { ring_full, output, undecodable, missed_runs, others } = self.lost;
+        let unexplained =
+            self.seen.abs_diff(self.delivered + self.filtered + ring_full + output + undecodable);
+        ring_full + output + undecodable + missed_runs + others + unexplained
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_accounted_for_is_lost() {
+        let summary = |delivered| -> Summary {
+            serde_json::from_value(serde_json::json!({
+                "seen": 100, "delivered": delivered, "filtered": 4,
+                "lost": { "ring_full": 1, "output": 0, "undecodable": 0, "missed_runs": 2, "others": 3 },
+            }))
+            .expect("a summary")
+        };
+        assert_eq!(summary(95).all_lost(), 6);
+        assert_eq!(summary(90).all_lost(), 11);
+    }
+}

@@ -1,0 +1,8 @@
+//! Events that no kernel made: connections in any number, as the records that the kernel side would put on the ring.
+//! What is measured with them needs neither root nor sockets.
+
+mod lives;
+mod record;
+
+pub use lives::{PER_LIFE, PERIOD_NS, lives, open};
+pub use record::{End, Step};

@@ -18,6 +18,10 @@ pub(crate) struct Summary {
     pub(crate) delivered: u64,
     /// Of these, hidden by filters.
     pub(crate) filtered: u64,
+    /// Of these, only counted, since there were too many.
+    pub(crate) sampled_out: u64,
+    /// The same of records of other kinds, which are not in `seen`.
+    signals_sampled_out: u64,
     /// What was lost.
     pub(crate) lost: Lost,
 }
@@ -54,11 +58,11 @@ impl Summary {
     }
 
     /// Everything that did not reach the output, of whatever kind and for whatever reason.
-    pub(crate) fn all_lost(&self) -> u64 {
+    pub(crate) fn all_missing(&self) -> u64 {
         let Lost { ring_full, output, undecodable, missed_runs, others } = self.lost;
-        let unexplained =
-            self.seen.abs_diff(self.delivered + self.filtered + ring_full + output + undecodable);
-        ring_full + output + undecodable + missed_runs + others + unexplained
+        let explained = self.delivered + self.filtered + self.sampled_out + ring_full + output + undecodable;
+        let lost = ring_full + output + undecodable + missed_runs + others;
+        lost + self.sampled_out + self.signals_sampled_out + self.seen.abs_diff(explained)
     }
 }
 
@@ -67,15 +71,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_accounted_for_is_lost() {
+    fn what_is_not_accounted_for_is_missing() {
         let summary = |delivered| -> Summary {
             serde_json::from_value(serde_json::json!({
-                "seen": 100, "delivered": delivered, "filtered": 4,
+                "seen": 100, "delivered": delivered, "filtered": 4, "sampled_out": 2, "signals_sampled_out": 1,
                 "lost": { "ring_full": 1, "output": 0, "undecodable": 0, "missed_runs": 2, "others": 3 },
             }))
             .expect("a summary")
         };
-        assert_eq!(summary(95).all_lost(), 6);
-        assert_eq!(summary(90).all_lost(), 11);
+        assert_eq!(summary(93).all_missing(), 9);
+        assert_eq!(summary(90).all_missing(), 12);
     }
 }

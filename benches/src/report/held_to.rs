@@ -86,15 +86,17 @@ fn endurance(measured: &Measured) -> Figure {
     let summary = &endurance.summary;
     let seconds = endurance.length.as_secs_f64();
     let note = format!(
-        "{} transitions of {} connections in {seconds:.0} s ({:.0}/s), default buffer, JSON to a file; the kernel missed {} \
-         of the lost; {} MiB resident at the end",
+        "{} transitions of {} connections in {seconds:.0} s ({:.0}/s), default buffer, JSON to a file; {} only \
+         counted, {} missed by the kernel; {} MiB resident at the end",
         summary.seen,
         endurance.connections,
         summary.seen as f64 / seconds,
+        summary.sampled_out,
         summary.lost.missed_runs,
         endurance.resident_kib >> 10,
     );
-    figure("lost under full load", AtMost(0.0), "", 0, Some(summary.all_lost() as f64)).noted(note)
+    figure("lost, or only counted, under full load", AtMost(0.0), "", 0, Some(summary.all_missing() as f64))
+        .noted(note)
 }
 
 fn start(measured: &Measured) -> Figure {

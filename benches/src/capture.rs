@@ -38,9 +38,8 @@ impl Frame {
     /// When it is not as expected.
     pub(crate) fn of(recording: &Path) -> Result<Self> {
         let bytes = fs::read(recording).context("the recording")?;
-        let version = VERSION.to_le_bytes();
-        ensure!(bytes.starts_with(&[&MAGIC[..], &version].concat()), "not a capture of this version");
-        let mut at = MAGIC.len() + version.len();
+        ensure!(bytes.starts_with(&MAGIC), "not a capture");
+        let mut at = MAGIC.len() + size_of_val(&VERSION);
         next(&bytes, &mut at).context("no header")?;
         let beginning = bytes[..at].to_vec();
         let mut last = None;

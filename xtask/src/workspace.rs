@@ -35,6 +35,32 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(target))
 }
 
+/// Where a tool of cargo's that [`install_tool`] has installed is.
+///
+/// # Errors
+/// `cargo metadata` fails.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    Ok(target()?.join("tools/bin").join(name))
+}
+
+/// Installs a tool of cargo's into the target folder, in the newest version or this one, and returns where it is. `time` is
+/// how long that takes.
+///
+/// # Errors
+/// It cannot be fetched or built.
+pub(crate) fn install_tool(name: &str, version: Option<&str>, time: &str) -> Result<PathBuf> {
+    let mut what = vec![name];
+    what.extend(version.into_iter().flat_map(|version| ["--version", version]));
+    let (what, root) = (what.join(" "), target()?.join("tools"));
+    eprintln!("installing {what} into {} ({time})", root.display());
+    let mut command = cargo();
+    // Its build must not land in a folder that holds our own target.
+    command.env_remove("CARGO_TARGET_DIR").args(["install", "--locked", "--quiet", "--root"]).arg(&root);
+    process::run(command.args(what.split(' ')))
+        .with_context(|| format!("try: cargo install --locked {what}"))?;
+    tool(name)
+}
+
 /// Builds the tracer for release and returns the path of the program.
 ///
 /// # Errors

@@ -104,7 +104,7 @@ pub(crate) fn deny(args: &DenyArgs) -> Result<()> {
     let own = Some(workspace::tool("cargo-deny")?).filter(|own| own.exists());
     let program = match own.or_else(|| process::find("cargo-deny")) {
         Some(found) => found,
-        None => workspace::install_tool("cargo-deny", None, "some minutes")?,
+        None => workspace::install_tool("cargo-deny", &[], "some minutes")?,
     };
     let mut command = Command::new(program);
     command.current_dir(workspace::root());

@@ -43,21 +43,19 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
     Ok(target()?.join("tools/bin").join(name))
 }
 
-/// Installs a tool of cargo's into the target folder, in the newest version or this one, and returns where it is. `time` is
-/// how long that takes.
+/// Installs a tool of cargo's into the target folder, with these options, and returns where it is. `time` is how long that
+/// takes.
 ///
 /// # Errors
 /// It cannot be fetched or built.
-pub(crate) fn install_tool(name: &str, version: Option<&str>, time: &str) -> Result<PathBuf> {
-    let mut what = vec![name];
-    what.extend(version.into_iter().flat_map(|version| ["--version", version]));
-    let (what, root) = (what.join(" "), target()?.join("tools"));
-    eprintln!("installing {what} into {} ({time})", root.display());
+pub(crate) fn install_tool(name: &str, options: &[&str], time: &str) -> Result<PathBuf> {
+    let root = target()?.join("tools");
+    eprintln!("installing {name} into {} ({time})", root.display());
     let mut command = cargo();
     // Its build must not land in a folder that holds our own target.
-    command.env_remove("CARGO_TARGET_DIR").args(["install", "--locked", "--quiet", "--root"]).arg(&root);
-    process::run(command.args(what.split(' ')))
-        .with_context(|| format!("try: cargo install --locked {what}"))?;
+    command.env_remove("CARGO_TARGET_DIR").args(["install", name, "--locked"]).args(options);
+    process::run(command.args(["--quiet", "--root"]).arg(&root))
+        .with_context(|| format!("try: cargo install {name} --locked {}", options.join(" ")))?;
     tool(name)
 }
 

@@ -33,7 +33,9 @@ impl Linker {
                 None => {}
             }
         }
-        let path = workspace::install_tool("bpf-linker", Some(VERSION), "about a minute")?;
+        // What it does is done by LLVM, which is optimized as it is.
+        let options = ["--version", VERSION, "--debug"];
+        let path = workspace::install_tool("bpf-linker", &options, "about a minute")?;
         Ok(Self { path, version: VERSION })
     }
 }

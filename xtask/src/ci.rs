@@ -13,8 +13,8 @@ const STEPS: [&[&str]; 4] = [&["lint"], &["check-ebpf", "--rebuild"], VIRTUAL_MA
 /// these are for the whole `vm-test`.
 const VIRTUAL_MACHINES: &[&str] = &["vm-test", "5.10", "6.12", "--only", "capabilities,filters,scenarios"];
 
-/// Tells its duration itself, before the count that ends the output.
-const LAST: &[&str] = &["test"];
+/// Tells its duration itself, before the count that ends the output. Its tracer is the one that the virtual machines had.
+const LAST: &[&str] = &["test", "--static"];
 
 /// For tests, a release that is quick to build is as good; for the kernel object it would be another one.
 const QUICK: [(&str, &str); 2] =

@@ -90,6 +90,10 @@ fn is_printable(out: &[u8], format: Format) -> bool {
         && (format != Format::Json || text.lines().all(is_json))
 }
 
+fn frame(raw: &[u8]) -> Vec<u8> {
+    fuzzing::frame(raw).expect("no input is so large")
+}
+
 /// A capture of these messages, back to back; the first is the header. What is none goes into it as it is.
 fn framed(mut messages: &[u8]) -> Vec<u8> {
     let mut capture = MAGIC.to_vec();
@@ -113,12 +117,4 @@ fn next<'a>(messages: &mut &'a [u8]) -> &'a [u8] {
     let message = &messages[..len];
     messages.advance(len);
     message
-}
-
-/// As `docs/captures.md` has it.
-fn frame(raw: &[u8]) -> Vec<u8> {
-    let (raw_len, body) = (u32::try_from(raw.len()).unwrap_or(u32::MAX), lz4_flex::block::compress(raw));
-    let sum = crc32fast::hash(&[&raw_len.to_le_bytes()[..], &body].concat());
-    let words = [u32::try_from(body.len()).unwrap_or(u32::MAX), raw_len, sum];
-    [words.map(u32::to_le_bytes).as_flattened(), &body].concat()
 }

@@ -1,12 +1,23 @@
-//! Captures from memory, without a word on standard output and standard error: for the fuzz targets in `fuzz/`, which are
-//! a crate of their own. No part of the interface.
+//! Captures from memory, without a word on standard output and standard error, and what they are made of: for the fuzz
+//! targets in `fuzz/`, which are a crate of their own. No part of the interface.
 
-use std::path::Path;
+use std::{io, path::Path};
 
-use crate::{capture::Reader, diagnose, sink, sockets, trace};
+use crate::{
+    capture::{Reader, encode},
+    diagnose, sink, sockets, trace,
+};
 
 /// What errors call the capture.
 const NAME: &str = "memory";
+
+/// A frame of a capture that holds these bytes.
+///
+/// # Errors
+/// They are more than a frame can have.
+pub fn frame(raw: &[u8]) -> io::Result<Vec<u8>> {
+    encode(raw)
+}
 
 /// What [`trace::replay`] shows, with the findings among it.
 ///

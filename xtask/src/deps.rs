@@ -101,23 +101,10 @@ pub(crate) struct DenyArgs {
 /// # Errors
 /// It cannot be installed, or finds something.
 pub(crate) fn deny(args: &DenyArgs) -> Result<()> {
-    let tools = workspace::target()?.join("tools");
-    let own = tools.join("bin/cargo-deny");
-    let found = Some(own.clone()).filter(|own| own.exists()).or_else(|| process::find("cargo-deny"));
-    let program = if let Some(found) = found {
-        found
-    } else {
-        eprintln!("installing cargo-deny into {} (some minutes)", tools.display());
-        let mut install = workspace::cargo();
-        install.env_remove("CARGO_TARGET_DIR").args([
-            "install",
-            "cargo-deny",
-            "--locked",
-            "--quiet",
-            "--root",
-        ]);
-        process::run(install.arg(&tools)).context("try: cargo install cargo-deny --locked")?;
-        own
+    let own = Some(workspace::tool("cargo-deny")?).filter(|own| own.exists());
+    let program = match own.or_else(|| process::find("cargo-deny")) {
+        Some(found) => found,
+        None => workspace::install_tool("cargo-deny", &[], "some minutes")?,
     };
     let mut command = Command::new(program);
     command.current_dir(workspace::root());

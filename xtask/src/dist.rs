@@ -13,6 +13,9 @@ use crate::{ebpf, process, workspace};
 /// What binaries are released for.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
+/// The one of these that this machine runs.
+pub(crate) const HERE: &str = if cfg!(target_arch = "aarch64") { TARGETS[1] } else { TARGETS[0] };
+
 /// What lies beside the binary in its archive.
 const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
 

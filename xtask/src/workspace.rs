@@ -35,6 +35,30 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(target))
 }
 
+/// Where a tool of cargo's that [`install_tool`] has installed is.
+///
+/// # Errors
+/// `cargo metadata` fails.
+pub(crate) fn tool(name: &str) -> Result<PathBuf> {
+    Ok(target()?.join("tools/bin").join(name))
+}
+
+/// Installs a tool of cargo's into the target folder, with these options, and returns where it is. `time` is how long that
+/// takes.
+///
+/// # Errors
+/// It cannot be fetched or built.
+pub(crate) fn install_tool(name: &str, options: &[&str], time: &str) -> Result<PathBuf> {
+    let root = target()?.join("tools");
+    eprintln!("installing {name} into {} ({time})", root.display());
+    let mut command = cargo();
+    // Its build must not land in a folder that holds our own target.
+    command.env_remove("CARGO_TARGET_DIR").args(["install", name, "--locked"]).args(options);
+    process::run(command.args(["--quiet", "--root"]).arg(&root))
+        .with_context(|| format!("try: cargo install {name} --locked {}", options.join(" ")))?;
+    tool(name)
+}
+
 /// Builds the tracer for release and returns the path of the program.
 ///
 /// # Errors

@@ -16,6 +16,7 @@ const MAGIC: u16 = 0xeb9f;
 const KIND_ARRAY: u32 = 3;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
+const KIND_TYPEDEF: u32 = 8;
 
 /// Members to look at for one name: more than any structure has with all that is unnamed inside. Structures that contain
 /// each other, which no compiler writes, would have more than anyone can wait for.
@@ -140,6 +141,17 @@ impl<'a> Btf<'a> {
             let ty = self.read(*start as usize)?;
             if ty.kind == KIND_STRUCT && ty.members > 0 && !name.is_empty() && self.name_is(ty.name, name) {
                 self.last.set(Some(id));
+                return Ok(Some(id));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The id of the first type of this kind and name.
+    fn named(&self, kind: u32, name: &str) -> Result<Option<u32>, BtfError> {
+        for (id, start) in (1..).zip(&self.starts) {
+            let ty = self.read(*start as usize)?;
+            if ty.kind == kind && self.name_is(ty.name, name) {
                 return Ok(Some(id));
             }
         }

@@ -53,10 +53,10 @@ impl HalfOpen {
     ///
     /// # Errors
     /// [`Error::Object`]: the object lacks something of it.
-    pub(super) fn attach(ebpf: &mut Ebpf, config: &Config, types: Option<&aya::Btf>) -> Result<Self, Error> {
+    pub(super) fn attach(ebpf: &mut Ebpf, config: &Config) -> Result<Self, Error> {
         let counters = PerCpuArray::try_from(map(ebpf, "HALF_OPEN")?).map_err(object)?;
         let syns = attach_syns(ebpf);
-        let retransmits = attach_retransmits(ebpf, config, types);
+        let retransmits = attach_retransmits(ebpf, config);
         let (synack, retransmits) = match retransmits {
             Ok(program) => (Some(program), Ok(())),
             Err(why) => (None, Err(why)),
@@ -110,11 +110,7 @@ fn attach_syns(ebpf: &mut Ebpf) -> Result<Syns, String> {
     Ok(Syns { whole_host: root.whole, netns })
 }
 
-fn attach_retransmits(
-    ebpf: &mut Ebpf,
-    config: &Config,
-    types: Option<&aya::Btf>,
-) -> Result<ProgramFd, String> {
+fn attach_retransmits(ebpf: &mut Ebpf, config: &Config) -> Result<ProgramFd, String> {
     let [typed, classic] = SYNACK;
     if config.known & Known::SOCK == 0 {
         if config.signals.synack_ends == EndsLayout::NONE {
@@ -125,15 +121,9 @@ fn attach_retransmits(
         program.attach("tcp", "tcp_retransmit_synack").map_err(|error| refusal(&error))?;
         return descriptor(program.fd());
     }
-    let own;
-    let types = if let Some(types) = types {
-        types
-    } else {
-        own = Kernel::get().and_then(Kernel::types).map_err(|error| error.to_string())?;
-        &own
-    };
+    let types = Kernel::get().and_then(Kernel::types).map_err(|error| error.to_string())?;
     let program: &mut BtfTracePoint = program(ebpf, typed).map_err(|error| error.to_string())?;
-    attach_btf(program, "tcp_retransmit_synack", types).map_err(|error| refusal(&error))?;
+    attach_btf(program, "tcp_retransmit_synack", &types).map_err(|error| refusal(&error))?;
     descriptor(program.fd())
 }
 

@@ -95,7 +95,7 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     // cannot run a program on a CPU, which bundles need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
     let (mut tracer, config) = first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
-        open(options, Hook::TpBtf, config, Some(&types), |ebpf| {
+        open(options, Hook::TpBtf, config, |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
         })
     })?;
@@ -124,7 +124,7 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
     }
     let settings = [config, Config { bundle: 0, ..config }, Config { bundle: 0, ..record }];
     let (mut tracer, config) = first_accepted(&settings, |config| {
-        open(options, Hook::Tracepoint, config, None, |ebpf| {
+        open(options, Hook::Tracepoint, config, |ebpf| {
             let program: &mut TracePoint = program(ebpf, Hook::Tracepoint.program())?;
             program.load().map_err(|error| refused(Hook::Tracepoint, &error))?;
             program
@@ -206,7 +206,6 @@ fn open(
     options: &Options,
     hook: Hook,
     config: &Config,
-    types: Option<&aya::Btf>,
     attach: impl FnOnce(&mut Ebpf) -> Result<(), Error>,
 ) -> Result<Tracer, Error> {
     // Where no socket has a namespace, such a filter would hide all of them.
@@ -246,7 +245,7 @@ fn open(
     attach(&mut ebpf)?;
     // What it has got between.
     owned.iter_mut().for_each(Owned::note);
-    let half_open = if options.half_open { Some(HalfOpen::attach(&mut ebpf, config, types)?) } else { None };
+    let half_open = if options.half_open { Some(HalfOpen::attach(&mut ebpf, config)?) } else { None };
     let features = Features::of(hook, config);
     let unowned = owned.and_then(|owned| owned.unknown());
     Tracer::new(ebpf, (hook, features, unowned), size, events, bundles, (counters, half_open), log)

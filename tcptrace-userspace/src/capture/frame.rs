@@ -16,7 +16,7 @@ const LARGEST: u32 = 256 << 20;
 ///
 /// # Errors
 /// They are more than a frame can have.
-pub(super) fn encode(raw: &[u8]) -> io::Result<Vec<u8>> {
+pub(crate) fn encode(raw: &[u8]) -> io::Result<Vec<u8>> {
     let raw_len = u32::try_from(raw.len()).ok().filter(|len| *len <= LARGEST);
     let raw_len = raw_len.ok_or_else(|| io::Error::other(format!("{} bytes are too many", raw.len())))?;
     let body = lz4_flex::block::compress(raw);

@@ -15,6 +15,7 @@ use std::{io, path::PathBuf};
 
 use thiserror::Error;
 
+pub(crate) use frame::encode;
 pub(crate) use header::{Before, Header};
 pub(crate) use read::Reader;
 pub(crate) use recorder::{Recorder, Room};
@@ -32,7 +33,7 @@ pub(crate) fn write_all(header: &Header, inputs: impl Iterator<Item = Vec<u8>>) 
     let raw: Vec<u8> = inputs
         .flat_map(|input| [u32::try_from(input.len()).expect("small").to_le_bytes().to_vec(), input].concat())
         .collect();
-    bytes.extend(frame::encode(&raw).expect("small"));
+    bytes.extend(encode(&raw).expect("small"));
     bytes
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 
 /// All of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,6 +53,7 @@ pub struct Stuck {
     /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING from which a socket counts as stuck.
     pub age_s: u64,
     /// Times `tcp_fin_timeout` in FIN_WAIT2, with the socket still open, from which it counts as stuck.
+    #[serde(deserialize_with = "amount")]
     pub fin_timeouts: f64,
     /// Stuck sockets in a state from which it is a warning.
     pub count: u64,
@@ -71,6 +72,7 @@ pub struct SynFlood {
     /// Half-open connections at one local end at once from which it may be a flood.
     pub half_open: u64,
     /// Share of those that ended, of which at least so many were never completed.
+    #[serde(deserialize_with = "amount")]
     pub never_completed: f64,
     /// Different sources from which it is a flood and not one client behind a bad path.
     pub sources: u64,
@@ -89,6 +91,7 @@ pub struct AcceptQueue {
     /// Connections that the namespace turned away for full queues from which it is a warning.
     pub overflows: u64,
     /// Share of a listener's queue in use from which it is worth knowing.
+    #[serde(deserialize_with = "amount")]
     pub fill: f64,
 }
 
@@ -105,6 +108,7 @@ pub struct FailedConnects {
     /// Failures at one destination from which it is a warning.
     pub count: u64,
     /// Share of the attempts there that fail from which it is one.
+    #[serde(deserialize_with = "amount")]
     pub share: f64,
 }
 
@@ -121,6 +125,7 @@ pub struct OutboundScan {
     /// Different destinations (address and port) of a process from which it may be a scan.
     pub destinations: u64,
     /// Share of its attempts that fail from which it is one.
+    #[serde(deserialize_with = "amount")]
     pub failed: f64,
 }
 
@@ -151,8 +156,10 @@ impl Default for Phantom {
 #[serde(default, deny_unknown_fields)]
 pub struct TimeWait {
     /// Share of the ports to one destination in use from which it is a warning.
+    #[serde(deserialize_with = "amount")]
     pub ports: f64,
     /// Share of `tcp_max_tw_buckets` from which it is a warning.
+    #[serde(deserialize_with = "amount")]
     pub buckets: f64,
 }
 
@@ -169,6 +176,7 @@ pub struct ResetStorm {
     /// Resets at one end from which it is a warning.
     pub count: u64,
     /// Share of the connections there that end so from which it is one.
+    #[serde(deserialize_with = "amount")]
     pub share: f64,
 }
 
@@ -176,6 +184,15 @@ impl Default for ResetStorm {
     fn default() -> Self {
         Self { count: 20, share: 0.2 }
     }
+}
+
+/// TOML has `nan` and `inf`, which nothing ever reaches: that would switch a detector off without a word.
+fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    if number.is_finite() && number >= 0.0 {
+        return Ok(number);
+    }
+    Err(de::Error::custom(format!("{number} is no threshold; a number from 0 on is")))
 }
 
 /// The defaults as a file, with their meaning.
@@ -241,6 +258,21 @@ mod tests {
     fn what_nobody_knows_is_an_error() {
         for odd in ["[stuck]\ncuont = 9\n", "[stuk]\n", "[stuck]\ncount = -1\n", "stuck"] {
             assert!(Thresholds::parse(odd).is_err(), "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_threshold_is_a_number_that_something_can_reach() {
+        for (table, values) in toml::Table::try_from(Thresholds::default()).expect("a table") {
+            for (key, _) in values.as_table().expect("a table").iter().filter(|(_, value)| value.is_float()) {
+                for odd in ["nan", "inf", "-inf", "-0.5"] {
+                    let error =
+                        Thresholds::parse(&format!("[{table}]\n{key} = {odd}\n")).expect_err("refused");
+                    let text = error.to_string();
+                    assert!(text.contains("a number from 0 on") && text.contains(key.as_str()), "{text}");
+                }
+                assert!(Thresholds::parse(&format!("[{table}]\n{key} = 2\n")).is_ok(), "{table} {key}");
+            }
         }
     }
 }

@@ -134,11 +134,17 @@ fn thresholds() {
     std::fs::write(&file, &printed.stdout).expect("a file");
     let again = run(&["--print-config", "--config", file.to_str().expect("UTF-8")]);
     assert_eq!(again.stdout, printed.stdout);
-    std::fs::write(&file, "[stuck]\ncuont = 1\n").expect("a file");
-    let wrong = run(&["--config", file.to_str().expect("UTF-8")]);
-    let stderr = String::from_utf8_lossy(&wrong.stderr);
-    assert_eq!(wrong.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("cuont") && stderr.contains("thresholds.toml"), "{stderr}");
+    for (text, helpful) in [
+        ("[stuck]\ncuont = 1\n", "cuont"),
+        ("[syn-flood]\nnever_completed = nan\n", "NaN is no threshold"),
+        ("[stuck]\nfin_timeouts = inf\n", "a number from 0 on"),
+    ] {
+        std::fs::write(&file, text).expect("a file");
+        let wrong = run(&["--config", file.to_str().expect("UTF-8")]);
+        let stderr = String::from_utf8_lossy(&wrong.stderr);
+        assert_eq!(wrong.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(helpful) && stderr.contains("thresholds.toml"), "{stderr}");
+    }
     for odd in [&["--only", "syn-food"][..], &["--expect-listen", "nginx:"], &["--config", "/nonexistent"]] {
         assert_eq!(run(odd).status.code(), Some(2), "{odd:?}");
     }

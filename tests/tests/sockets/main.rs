@@ -9,6 +9,7 @@ mod groups;
 mod look;
 mod namespaces;
 mod owners;
+#[cfg(feature = "schemas")]
 mod schema;
 mod ss;
 mod stage;

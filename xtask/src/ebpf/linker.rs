@@ -5,7 +5,7 @@ use std::{
     process::Command,
 };
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::version;
 use crate::{process, workspace};
@@ -25,23 +25,18 @@ impl Linker {
     /// # Errors
     /// It cannot be installed.
     pub(crate) fn find() -> Result<Self> {
-        let tools = workspace::target()?.join("tools");
-        let own = tools.join("bin/bpf-linker");
-        for path in [Some(own.clone()), process::find("bpf-linker")].into_iter().flatten() {
+        for path in [Some(workspace::tool("bpf-linker")?), process::find("bpf-linker")].into_iter().flatten()
+        {
             match version_of(&path).as_deref() {
                 Some(VERSION) => return Ok(Self { path, version: VERSION }),
                 Some(other) => eprintln!("{} is version {other}, not {VERSION}: not used", path.display()),
                 None => {}
             }
         }
-        eprintln!("installing bpf-linker {VERSION} into {} (about a minute)", tools.display());
-        let mut command = workspace::cargo();
-        // Its build must not land in a folder that holds our own target.
-        command.env_remove("CARGO_TARGET_DIR").args(["install", "bpf-linker", "--locked", "--quiet"]);
-        command.args(["--version", VERSION, "--root"]).arg(&tools);
-        process::run(&mut command)
-            .with_context(|| format!("try: cargo install bpf-linker --version {VERSION} --locked"))?;
-        Ok(Self { path: own, version: VERSION })
+        // What it does is done by LLVM, which is optimized as it is.
+        let options = ["--version", VERSION, "--debug"];
+        let path = workspace::install_tool("bpf-linker", &options, "about a minute")?;
+        Ok(Self { path, version: VERSION })
     }
 }
 

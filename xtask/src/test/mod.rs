@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use crate::{process, workspace};
+use crate::{dist, process, workspace};
 use tally::Tally;
 
 /// Run every test of the workspace on a release build of the tracer, as root where tests need it.
@@ -23,9 +23,12 @@ pub(crate) struct Args {
     /// Do without root: tests that need it skip themselves.
     #[arg(long)]
     no_root: bool,
+    /// Test the static binary that is released, and that `vm-test` takes along.
+    #[arg(long = "static")]
+    is_static: bool,
     /// Arguments of cargo test, after `--`.
-    #[arg(last = true)]
-    args: Vec<OsString>,
+    #[arg(last = true, value_name = "ARGS")]
+    rest: Vec<OsString>,
 }
 
 /// # Errors
@@ -35,8 +38,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if !args.no_root {
         check_tools()?;
     }
+    let tracer = if args.is_static { dist::binary(dist::HERE)? } else { workspace::build_tracer()? };
     let mut command = workspace::cargo();
-    command.env("TCPTRACE_BIN", workspace::build_tracer()?);
+    command.env("TCPTRACE_BIN", tracer);
     if !args.no_root {
         command.env("TCPTRACE_REQUIRE_ALL", "1");
     }
@@ -48,7 +52,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         command.env("RUST_TEST_THREADS", (2 * processors).to_string());
     }
-    command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.args);
+    command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.rest);
     let start = Instant::now();
     let (tally, passed) = counted(&mut command, &mut io::stdout().lock())?;
     println!("\ntests built and run in {} s", start.elapsed().as_secs());

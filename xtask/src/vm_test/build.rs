@@ -43,7 +43,7 @@ impl Programs {
         let tracer = dist::binary(arch.target())?;
         let mut command = dist::cargo_for(arch.target())?;
         command.args(["test", "--no-run", "--package", "tcptrace-tests", "--profile", "guest"]);
-        command.args(["--target", arch.target()]);
+        command.args(["--target", arch.target(), "--no-default-features"]);
         for test in tests {
             command.args(["--test", test]);
         }

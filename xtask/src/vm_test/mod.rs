@@ -108,9 +108,7 @@ fn test(store: &Store, kernel: &Kernel, programs: &Programs, table: &mut Table) 
 /// Variables for the tests; the kernel hands what it does not know on its command line to `init`.
 fn environment(kernel: &Kernel) -> Vec<String> {
     let of_hooks = |name: &str| table::HOOKS.map(|hook| format!("{name}::{hook}"));
-    // The schemas are not in the guest.
-    let lacks = kernel.lacks.iter().chain(&["json_follows_its_schema"]);
-    let skips = lacks.flat_map(|name| of_hooks(name).into_iter().chain([(*name).to_owned()]));
+    let skips = kernel.lacks.iter().flat_map(|name| of_hooks(name).into_iter().chain([(*name).to_owned()]));
     vec![
         "TCPTRACE_BIN=/usr/bin/tcptrace".to_owned(),
         "TCPTRACE_REQUIRE_ALL=1".to_owned(),

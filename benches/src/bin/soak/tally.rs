@@ -128,10 +128,20 @@ impl Tally {
         self.half_open.iter().filter(|(name, _)| name.starts_with(what)).map(|(_, count)| count).sum()
     }
 
+    /// All losses that the summary tells, missed runs included; `None` without one.
+    pub(crate) fn lost_in_summary(&self) -> Option<u64> {
+        self.sum("/lost")
+    }
+
     /// Losses of half-open connections, as the summary has them.
     pub(crate) fn lost_half_open(&self) -> u64 {
-        let lost = self.summary.as_ref().and_then(|summary| summary.pointer("/half_open/lost")?.as_object());
-        lost.into_iter().flatten().filter_map(|(_, count)| count.as_u64()).sum()
+        self.sum("/half_open/lost").unwrap_or(0)
+    }
+
+    /// The numbers of an object in the summary, added up.
+    fn sum(&self, object: &str) -> Option<u64> {
+        let object = self.summary.as_ref()?.pointer(object)?.as_object()?;
+        Some(object.values().filter_map(Value::as_u64).sum())
     }
 
     /// What the kernel's counters must be after these transitions, by the rules of `tcp_set_state()`, `tcp_done()`,

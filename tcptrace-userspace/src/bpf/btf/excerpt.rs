@@ -1,9 +1,8 @@
 //! As much of the kernel's type information as aya needs to attach programs: a few names and their ids.
 
-use super::{Btf, BtfError, MAGIC};
+use super::{Btf, BtfError, KIND_TYPEDEF, MAGIC};
 
 const KIND_FORWARD: u32 = 7;
-const KIND_TYPEDEF: u32 = 8;
 const KIND_FUNCTION: u32 = 12;
 
 /// Bytes of the header.
@@ -32,17 +31,13 @@ impl Btf<'_> {
     pub fn excerpt(&self, events: &[&str], iterators: &[&str]) -> Result<Excerpt, BtfError> {
         let events = events.iter().map(|name| (KIND_TYPEDEF, format!("btf_trace_{name}")));
         let iterators = iterators.iter().map(|name| (KIND_FUNCTION, format!("bpf_iter_{name}")));
-        let mut wanted: Vec<_> = events.chain(iterators).collect();
         let mut types = Vec::new();
-        for (id, start) in (1..).zip(&self.starts) {
-            let ty = self.read(*start as usize)?;
-            let found =
-                wanted.iter().position(|(kind, name)| *kind == ty.kind && self.name_is(ty.name, name));
-            if let Some(found) = found {
-                let (kind, name) = wanted.swap_remove(found);
+        for (kind, name) in events.chain(iterators) {
+            if let Some(id) = self.named(kind, &name)? {
                 types.push(Named { id, kind, name });
             }
         }
+        types.sort_unstable_by_key(|ty| ty.id);
         Ok(Excerpt { types })
     }
 }

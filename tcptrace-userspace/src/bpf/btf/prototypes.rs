@@ -1,10 +1,9 @@
 //! Arguments of the kernel's trace events, and names of its enumerations.
 
-use super::{Btf, BtfError, word};
+use super::{Btf, BtfError, KIND_TYPEDEF, word};
 
 const KIND_POINTER: u32 = 2;
 const KIND_ENUM: u32 = 6;
-const KIND_TYPEDEF: u32 = 8;
 const KIND_PROTOTYPE: u32 = 13;
 
 impl Btf<'_> {
@@ -36,17 +35,6 @@ impl Btf<'_> {
                 Ok((word(self.types, at + 4)?, self.name(word(self.types, at)?)))
             })
             .collect()
-    }
-
-    /// The id of the first type of this kind and name.
-    fn named(&self, kind: u32, name: &str) -> Result<Option<u32>, BtfError> {
-        for (id, start) in (1..).zip(&self.starts) {
-            let ty = self.read(*start as usize)?;
-            if ty.kind == kind && self.name_is(ty.name, name) {
-                return Ok(Some(id));
-            }
-        }
-        Ok(None)
     }
 
     fn name(&self, at: u32) -> String {

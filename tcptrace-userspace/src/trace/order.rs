@@ -58,7 +58,9 @@ impl Order {
     /// Makes every record up to this time ready: nothing older is still to come.
     pub(super) fn release(&mut self, until_ns: u64) {
         self.forget_taken();
-        self.places.sort_by_key(|place| place.ktime_ns);
+        // Those of the same time as they came. A stable sort would ask for memory each time, and each time the allocator
+        // would clear up first.
+        self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
         self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
     }
 

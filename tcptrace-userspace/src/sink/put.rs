@@ -124,3 +124,17 @@ pub(super) fn align_right(out: &mut Vec<u8>, start: usize, width: usize) {
         out[start..].rotate_right(width - len);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_any_length() {
+        for text in ["0.0.0.0", "1.22.133.99", "255.255.255.255", "10.100.109.190", "2001:db8::1"] {
+            let mut out = b"x".to_vec();
+            address(&mut out, text.parse().expect("an address"));
+            assert_eq!(out, format!("x{text}").into_bytes());
+        }
+    }
+}

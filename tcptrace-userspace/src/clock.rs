@@ -33,9 +33,14 @@ impl Clock {
 
     /// The time of day of a monotonic time; the nearest that can be told when it is absurd.
     pub fn time(&self, ktime_ns: u64) -> Timestamp {
-        let nanoseconds = i128::from(ktime_ns).saturating_add(self.offset_ns);
-        let bounded = nanoseconds.clamp(Timestamp::MIN.as_nanosecond(), Timestamp::MAX.as_nanosecond());
+        let bounded =
+            self.nanoseconds(ktime_ns).clamp(Timestamp::MIN.as_nanosecond(), Timestamp::MAX.as_nanosecond());
         Timestamp::from_nanosecond(bounded).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// Nanoseconds since 1970, however absurd.
+    fn nanoseconds(&self, ktime_ns: u64) -> i128 {
+        i128::from(ktime_ns).saturating_add(self.offset_ns)
     }
 }
 
@@ -81,10 +86,10 @@ impl TimeFormat {
     /// The time of a monotonic time.
     pub fn format(&mut self, ktime_ns: u64) -> &str {
         // Until 2262 nanoseconds fit into a word, whose division is many times faster.
-        let nanoseconds = self.clock.time(ktime_ns).as_nanosecond();
-        let (second, fraction) = if let Ok(ns) = i64::try_from(nanoseconds) {
+        let (second, fraction) = if let Ok(ns) = i64::try_from(self.clock.nanoseconds(ktime_ns)) {
             (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000))
         } else {
+            let nanoseconds = self.clock.time(ktime_ns).as_nanosecond();
             let second = nanoseconds.div_euclid(1_000_000_000);
             let fraction = nanoseconds - second * 1_000_000_000;
             (i64::try_from(second).unwrap_or(0), i64::try_from(fraction).unwrap_or(0))
@@ -94,23 +99,16 @@ impl TimeFormat {
         }
         self.text.truncate(self.whole);
         self.text.push('.');
+        // With a one before them the digits keep their zeros.
+        let mut digits = itoa::Buffer::new();
         match self.zone {
             None => {
-                self.digits(fraction, 100_000_000);
+                self.text.push_str(&digits.format(1_000_000_000 + fraction)[1..]);
                 self.text.push('Z');
             }
-            Some(_) => self.digits(fraction / 1_000_000, 100),
+            Some(_) => self.text.push_str(&digits.format(1_000 + fraction / 1_000_000)[1..]),
         }
         &self.text
-    }
-
-    /// Appends the digits of `value` from the place `unit` down, zeros included.
-    fn digits(&mut self, mut value: i64, mut unit: i64) {
-        while unit > 0 {
-            self.text.push(char::from(b'0' + u8::try_from(value / unit % 10).unwrap_or(0)));
-            value %= unit;
-            unit /= 10;
-        }
     }
 
     fn begin_second(&mut self, second: i64) {

@@ -88,7 +88,7 @@ pub struct Event {
     pub context: Context,
     /// The context acts on this socket: it owns it.
     pub context_owns: bool,
-    /// What the context process is, where it owns the socket and someone has looked.
+    /// What the context process is, where it owns the socket and someone has looked; of a transition its owner has it.
     pub process: Option<Arc<Process>>,
     /// `sk_err` (errno, 0 for none); `None` when not known.
     pub error: Option<i32>,

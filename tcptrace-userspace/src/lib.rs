@@ -23,6 +23,7 @@ pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod half_open;
+mod hash;
 mod host;
 mod listening;
 mod netstat;

@@ -75,18 +75,28 @@ fn is_invisible(c: char) -> bool {
 /// A span of time in at most seven characters: `412us`, `3.21ms`, `15.0s`, `4m12s`, `2h03m`, `3d04h`.
 pub struct Span(pub u64);
 
-impl fmt::Display for Span {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Span {
+    /// A number; where there are any, what stands between it and two more digits, and these; and a unit.
+    pub(crate) fn parts(&self) -> (u64, Option<(&'static str, u64)>, &'static str) {
         let ns = self.0;
         let seconds = ns / 1_000_000_000;
         match ns {
-            0..1_000 => write!(f, "{ns}ns"),
-            1_000..1_000_000 => write!(f, "{}us", ns / 1_000),
-            1_000_000..1_000_000_000 => write!(f, "{}.{:02}ms", ns / 1_000_000, ns / 10_000 % 100),
-            1_000_000_000..60_000_000_000 => write!(f, "{seconds}.{:02}s", ns / 10_000_000 % 100),
-            _ if seconds < 3_600 => write!(f, "{}m{:02}s", seconds / 60, seconds % 60),
-            _ if seconds < 86_400 => write!(f, "{}h{:02}m", seconds / 3_600, seconds / 60 % 60),
-            _ => write!(f, "{}d{:02}h", seconds / 86_400, seconds / 3_600 % 24),
+            0..1_000 => (ns, None, "ns"),
+            1_000..1_000_000 => (ns / 1_000, None, "us"),
+            1_000_000..1_000_000_000 => (ns / 1_000_000, Some((".", ns / 10_000 % 100)), "ms"),
+            1_000_000_000..60_000_000_000 => (seconds, Some((".", ns / 10_000_000 % 100)), "s"),
+            _ if seconds < 3_600 => (seconds / 60, Some(("m", seconds % 60)), "s"),
+            _ if seconds < 86_400 => (seconds / 3_600, Some(("h", seconds / 60 % 60)), "m"),
+            _ => (seconds / 86_400, Some(("d", seconds / 3_600 % 24)), "h"),
+        }
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            (whole, None, unit) => write!(f, "{whole}{unit}"),
+            (whole, Some((between, part)), unit) => write!(f, "{whole}{between}{part:02}{unit}"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! The boundary: types that cross that of a map as bytes, descriptors as something to wait for, and a system call that
-//! no library offers. The only `unsafe` of user space.
+//! The boundary: types that cross that of a map as bytes, descriptors as something to wait for, and calls that no library
+//! offers. The only `unsafe` of user space.
 
 #![expect(unsafe_code, reason = "aya, tokio and the kernel ask for promises that the compiler cannot check")]
 
@@ -57,6 +57,18 @@ pub(crate) fn shares_descriptors(pid: u32, tid: u32) -> bool {
     const KCMP_FILES: nix::libc::c_int = 2;
     // SAFETY: takes numbers only, and changes nothing.
     unsafe { nix::libc::syscall(nix::libc::SYS_kcmp, pid, tid, KCMP_FILES, 0_u64, 0_u64) == 0 }
+}
+
+/// Has the allocator give back what is freed, if that is much. Left alone, glibc's keeps twice as much as the largest block
+/// that was ever freed, and the kernel's type information is large. Others keep little.
+pub(crate) fn keep_little_memory() {
+    #[cfg(target_env = "gnu")]
+    for threshold in [nix::libc::M_MMAP_THRESHOLD, nix::libc::M_TRIM_THRESHOLD] {
+        // SAFETY: takes numbers only; how the allocator treats what is allocated already does not change.
+        unsafe {
+            nix::libc::mallopt(threshold, 512 << 10);
+        }
+    }
 }
 
 /// The kernel's number of the network namespace that a socket is in; `None` before Linux 5.14.

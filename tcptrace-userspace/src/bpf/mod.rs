@@ -27,7 +27,7 @@ mod tracefs;
 mod tracer;
 
 pub use boundary::waitable;
-pub(crate) use boundary::{netns_cookie, shares_descriptors};
+pub(crate) use boundary::{keep_little_memory, netns_cookie, shares_descriptors};
 pub use btf::{Btf, BtfError, Excerpt, Field};
 pub use error::Error;
 pub use fdinfo::RunStats;

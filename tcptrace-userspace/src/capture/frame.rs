@@ -38,46 +38,53 @@ fn checksum(raw_len: u32, body: &[u8]) -> u32 {
 }
 
 /// Reads the next frame, in the place of what is in `raw`; `false` at the end. `at` is where the frame begins, and
-/// afterwards where the next one does.
+/// afterwards where the next one does. The memory of `body` is used again, as that of `raw` is.
 ///
 /// # Errors
 /// [`Damage`]. No byte is believed before its checksum is right, and no length beyond what there is.
-pub(super) fn decode(input: &mut impl Read, at: &mut u64, raw: &mut Vec<u8>) -> Result<bool, Damage> {
+pub(super) fn decode(
+    input: &mut impl Read,
+    at: &mut u64,
+    body: &mut Vec<u8>,
+    raw: &mut Vec<u8>,
+) -> Result<bool, Damage> {
     let start = *at;
-    let head = read(input, HEAD, start)?;
-    match head.len() {
+    read(input, HEAD, start, body)?;
+    match body.len() {
         0 => return Ok(false),
         len if len < HEAD as usize => return Err(Damage::Truncated(start)),
         _ => {}
     }
-    let mut words = &head[..];
+    let mut words = &body[..];
     let [body_len, raw_len, sum] = std::array::from_fn(|_| words.get_u32_le());
     if body_len > LARGEST || raw_len > LARGEST {
         return Err(Damage::Checksum(start));
     }
-    let body = read(input, body_len, start)?;
+    read(input, body_len, start, body)?;
     if body.len() < body_len as usize {
         return Err(Damage::Truncated(start));
     }
-    if checksum(raw_len, &body) != sum {
+    if checksum(raw_len, body) != sum {
         return Err(Damage::Checksum(start));
     }
     // LZ4 makes at most 255 bytes of one.
     if u64::from(raw_len) > u64::from(body_len) * 255 {
         return Err(Damage::Content { at: start, why: "its length is made up".to_owned() });
     }
-    *raw = lz4_flex::block::decompress(&body, raw_len as usize)
+    raw.resize(raw_len as usize, 0);
+    let len = lz4_flex::block::decompress_into(body, raw)
         .map_err(|error| Damage::Content { at: start, why: error.to_string() })?;
+    raw.truncate(len);
     *at += u64::from(HEAD) + body.len() as u64;
     Ok(true)
 }
 
 /// At most so many bytes, fewer where there are no more: what is allocated grows with what is there, not with what a
 /// length says.
-fn read(input: &mut impl Read, len: u32, at: u64) -> Result<Vec<u8>, Damage> {
-    let mut bytes = Vec::new();
-    match input.by_ref().take(len.into()).read_to_end(&mut bytes) {
-        Ok(_) => Ok(bytes),
+fn read(input: &mut impl Read, len: u32, at: u64, bytes: &mut Vec<u8>) -> Result<(), Damage> {
+    bytes.clear();
+    match input.by_ref().take(len.into()).read_to_end(bytes) {
+        Ok(_) => Ok(()),
         Err(error) => Err(Damage::Io { at, why: error.to_string() }),
     }
 }
@@ -92,7 +99,7 @@ mod tests {
         let (mut input, mut at, mut frames) = (bytes, 0, Vec::new());
         loop {
             let mut raw = Vec::new();
-            match decode(&mut input, &mut at, &mut raw) {
+            match decode(&mut input, &mut at, &mut Vec::new(), &mut raw) {
                 Ok(true) => frames.push(raw),
                 Ok(false) => return (frames, None),
                 Err(damage) => return (frames, Some(damage)),

@@ -17,6 +17,9 @@ pub(crate) struct Reader<R> {
     at: u64,
     /// Where this one does.
     frame_at: u64,
+    /// The frame as it was read.
+    body: Vec<u8>,
+    /// What is in it.
     raw: Vec<u8>,
     /// Of `raw`: read so far.
     taken: usize,
@@ -49,9 +52,9 @@ impl<R: Read> Reader<R> {
         if version == 0 || version > VERSION {
             return Err(Error::Version { path: path(), version });
         }
-        let (mut at, mut raw) = (first.len() as u64, Vec::new());
+        let (mut at, mut body, mut raw) = (first.len() as u64, Vec::new(), Vec::new());
         let start = at;
-        let header = match frame::decode(&mut input, &mut at, &mut raw) {
+        let header = match frame::decode(&mut input, &mut at, &mut body, &mut raw) {
             Ok(true) => rmp_serde::from_slice::<Header>(&raw)
                 .map_err(|error| Damage::Content { at: start, why: error.to_string() }),
             Ok(false) => Err(Damage::Truncated(start)),
@@ -65,7 +68,8 @@ impl<R: Read> Reader<R> {
             Err(Damage::Content { at: start, why })
         });
         let header = header.map_err(|damage| Error::Damaged { path: path(), damage })?.distrusted();
-        Ok(Self { input, header, at, frame_at: at, raw: Vec::new(), taken: 0, has_ended: false })
+        raw.clear();
+        Ok(Self { input, header, at, frame_at: at, body, raw, taken: 0, has_ended: false })
     }
 
     /// What was said at its beginning.
@@ -81,8 +85,11 @@ impl<R: Read> Reader<R> {
         while self.taken == self.raw.len() {
             self.frame_at = self.at;
             self.taken = 0;
-            self.raw.clear();
-            if !frame::decode(&mut self.input, &mut self.at, &mut self.raw)? {
+            let read = frame::decode(&mut self.input, &mut self.at, &mut self.body, &mut self.raw);
+            if read != Ok(true) {
+                self.raw.clear();
+            }
+            if !read? {
                 return if self.has_ended { Ok(None) } else { Err(Damage::NoEnd) };
             }
         }

@@ -33,7 +33,7 @@ pub use filter::FilterArgs;
 pub use life::LifeArgs;
 pub use sockets::SocketsArgs;
 
-use crate::{detect, diagnose::tell_findings, trace};
+use crate::{bpf::keep_little_memory, detect, diagnose::tell_findings, trace};
 
 /// Exit code of a run-time error.
 const FAILED: u8 = 1;
@@ -44,6 +44,7 @@ const LOSSY: u8 = 4;
 
 /// Runs the command and returns its exit code: 0, 1 (error), 2 (usage), 4 (transitions were lost).
 pub fn main() -> ExitCode {
+    keep_little_memory();
     let args = Args::parse();
     let outcome = match args.command {
         Some(Command::Completions { shell }) => completions(shell),

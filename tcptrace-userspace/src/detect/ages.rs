@@ -1,9 +1,7 @@
 //! How long sockets are in their states, as far as several looks tell.
 
-use std::collections::HashMap;
-
 use super::Sample;
-use crate::state::State;
+use crate::{hash::HashMap, state::State};
 
 /// What the last look said: state, and since when at the latest, by cookie.
 #[derive(Default)]
@@ -12,7 +10,8 @@ pub struct Ages(HashMap<u64, (State, u64)>);
 impl Ages {
     /// Raises the ages in a sample to what earlier ones tell.
     pub fn apply(&mut self, sample: &mut Sample) {
-        let mut now = HashMap::with_capacity(sample.sockets.len());
+        let mut now: HashMap<_, _> = HashMap::default();
+        now.reserve(sample.sockets.len());
         for seen in &mut sample.sockets {
             let socket = &mut seen.socket;
             let told = sample.ktime_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0));

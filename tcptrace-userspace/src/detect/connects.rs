@@ -4,10 +4,7 @@
 //! failed yet are evidence as well, once their SYN was sent again. Where nobody listens, a reset comes at once (RFC 9293,
 //! 3.5.2). Few destinations again and again are a service that is gone; many destinations of one process are a scan.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use super::{
     Confidence, Detector, Finding, Options, Peer, Sample, Severity, Who,
@@ -15,7 +12,12 @@ use super::{
     rank::Rank,
     thresholds,
 };
-use crate::{close::Cause, record::Transition, state::State};
+use crate::{
+    close::Cause,
+    hash::{HashMap, HashSet},
+    record::Transition,
+    state::State,
+};
 
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
 const SYN_AGAIN_NS: u64 = 1_000_000_000;
@@ -57,7 +59,7 @@ struct Process {
 
 impl Process {
     fn new(who: Who) -> Self {
-        Self { who, destinations: HashSet::new(), connected: 0, failed: 0, waiting: 0 }
+        Self { who, destinations: HashSet::default(), connected: 0, failed: 0, waiting: 0 }
     }
 }
 
@@ -66,9 +68,9 @@ impl Connects {
         Self {
             failed: options.thresholds.failed_connects,
             scan: options.thresholds.outbound_scan,
-            destinations: HashMap::new(),
-            processes: HashMap::new(),
-            waiting: HashMap::new(),
+            destinations: HashMap::default(),
+            processes: HashMap::default(),
+            waiting: HashMap::default(),
         }
     }
 

@@ -1,12 +1,9 @@
 //! Who has a part in a fault, counted while sockets go by.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Peer, Seen, Who, rank::Rank};
-use crate::{snapshot::Socket, state::State};
+use crate::{hash::HashMap, snapshot::Socket, state::State};
 
 /// Named in a finding at most.
 const NAMED: usize = 5;

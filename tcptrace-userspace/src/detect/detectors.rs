@@ -1,6 +1,6 @@
 //! The detectors together.
 
-use super::{Detector, Expected, Finding, REGISTRY, Sample, Thresholds};
+use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds};
 use crate::record::Record;
 
 /// What to look for.
@@ -28,23 +28,34 @@ impl Options {
 pub struct Detectors {
     options: Options,
     all: Vec<Box<dyn Detector>>,
+    /// Which of them take transitions, of which there are many; and half-open connections.
+    of_transitions: Vec<usize>,
+    of_half_open: Vec<usize>,
 }
 
 impl Detectors {
     /// Those that can make findings that are wanted.
     pub fn new(options: Options) -> Self {
         let wanted = REGISTRY.iter().filter(|entry| entry.ids.iter().any(|id| options.wants(id)));
-        let all = wanted.map(|entry| (entry.make)(&options)).collect();
-        Self { options, all }
+        let wanted: Vec<_> = wanted.collect();
+        let resting_on = |source: Source| {
+            let those = wanted.iter().enumerate().filter(|(_, entry)| entry.rests_on.contains(&source));
+            those.map(|(index, _)| index).collect()
+        };
+        let (of_transitions, of_half_open) = (resting_on(Source::Transitions), resting_on(Source::HalfOpen));
+        let all = wanted.iter().map(|entry| (entry.make)(&options)).collect();
+        Self { options, all, of_transitions, of_half_open }
     }
 
     /// Takes what happened, or how the host was.
     pub fn record(&mut self, record: &Record) {
         match record {
             Record::Transition(transition) => {
-                self.all.iter_mut().for_each(|detector| detector.transition(transition));
+                self.of_transitions.iter().for_each(|index| self.all[*index].transition(transition));
             }
-            Record::HalfOpen(change) => self.all.iter_mut().for_each(|detector| detector.half_open(change)),
+            Record::HalfOpen(change) => {
+                self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
+            }
             Record::Sample(sample) => self.sample(sample),
             _ => {}
         }

@@ -1,6 +1,8 @@
 //! Counting by key, and the greatest first.
 
-use std::{collections::HashMap, hash::Hash};
+use std::hash::Hash;
+
+use crate::hash::HashMap;
 
 /// How often each key came, bounded.
 #[derive(Clone, Debug)]
@@ -13,7 +15,7 @@ const LIMIT: usize = 65_536;
 
 impl<K> Default for Rank<K> {
     fn default() -> Self {
-        Self { counts: HashMap::new() }
+        Self { counts: HashMap::default() }
     }
 }
 

@@ -3,10 +3,7 @@
 //! One reset is a program that does not want to wait; a share of all connections to one end is a fault: of the peer, of
 //! this side's program, or of something between (RFC 9293, 3.5.2).
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-};
+use std::net::{IpAddr, SocketAddr};
 
 use super::{
     Confidence, Detector, Finding, Options, Severity, Who,
@@ -16,6 +13,7 @@ use super::{
 };
 use crate::{
     close::{Cause, Role},
+    hash::HashMap,
     record::Transition,
     text::Escaped,
 };
@@ -55,7 +53,7 @@ fn reset_here(cause: Cause) -> Option<bool> {
 
 impl Resets {
     pub(super) fn new(options: &Options) -> Self {
-        Self { thresholds: options.thresholds.reset_storm, ends: HashMap::new() }
+        Self { thresholds: options.thresholds.reset_storm, ends: HashMap::default() }
     }
 
     fn finding((address, port): (IpAddr, u16), ends: &Ends) -> Finding {

@@ -3,7 +3,7 @@
 //! A SYN makes a request socket, which waits for the final ACK while its SYN-ACK is sent again
 //! (`net.ipv4.tcp_synack_retries`; RFC 4987). Honest clients complete within a round trip, also many of them at once.
 
-use std::{collections::HashMap, net::SocketAddr};
+use std::net::SocketAddr;
 
 use super::{
     Confidence, Detector, Finding, Limits, Options, Sample, Severity, Who,
@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     half_open::{Change, End, What},
+    hash::HashMap,
     snapshot::Kind,
     state::State,
 };
@@ -47,10 +48,10 @@ impl SynFlood {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             thresholds: options.thresholds.syn_flood,
-            ends: HashMap::new(),
+            ends: HashMap::default(),
             growth: Growth::default(),
-            listeners: HashMap::new(),
-            limits: HashMap::new(),
+            listeners: HashMap::default(),
+            limits: HashMap::default(),
         }
     }
 
@@ -140,7 +141,7 @@ impl Detector for SynFlood {
         self.listeners.clear();
         let limits = sample.namespaces.iter().map(|(netns, namespace)| (*netns, namespace.limits));
         self.limits = limits.collect();
-        let mut open: HashMap<LocalEnd, u64> = HashMap::new();
+        let mut open: HashMap<LocalEnd, u64> = HashMap::default();
         for seen in &sample.sockets {
             let socket = &seen.socket;
             if socket.state == State::LISTEN {

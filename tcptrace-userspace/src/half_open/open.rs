@@ -1,10 +1,11 @@
 //! The half-open connections of the moment: found by cookie or by their ends, counted by local end, bounded.
 
-use std::{collections::HashMap, net::IpAddr};
+use std::net::IpAddr;
 
 use hashlink::LinkedHashMap;
 
 use super::Connection;
+use crate::hash::HashMap;
 
 /// What became of all that were seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -61,8 +62,8 @@ impl Table {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             open: LinkedHashMap::new(),
-            by_ends: HashMap::new(),
-            by_local: HashMap::new(),
+            by_ends: HashMap::default(),
+            by_local: HashMap::default(),
             limit: limit.max(1),
             substitutes: SUBSTITUTE,
         }

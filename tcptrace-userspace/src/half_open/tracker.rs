@@ -3,15 +3,19 @@
 //! Pure, as the tracker of transitions: time is the events' and polls' own. Nothing is assumed to be complete: each
 //! source may be missing, and what one does not tell another one does later.
 
-use std::collections::{HashMap, HashSet};
-
 use tcptrace_common::{TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
 
 use super::{
     Change, Connection, Counts, End, Event, EventKind, Source, What, model,
     open::{Ends, Open, Table, ends},
 };
-use crate::{event, record::Owner, state::State, wanted::Wanted};
+use crate::{
+    event,
+    hash::{HashMap, HashSet},
+    record::Owner,
+    state::State,
+    wanted::Wanted,
+};
 
 /// The half-open connections of some namespaces, as `sock_diag(7)` told them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -60,7 +64,7 @@ impl HalfOpens {
             table: Table::new(limit),
             counts: Counts::default(),
             wanted,
-            retries: HashMap::new(),
+            retries: HashMap::default(),
             while_polling: None,
             gap_ns: 0,
             filtered: 0,
@@ -127,7 +131,7 @@ impl HalfOpens {
 
     /// A poll is about to begin.
     pub fn poll_begins(&mut self) {
-        self.while_polling = Some(HashSet::new());
+        self.while_polling = Some(HashSet::default());
     }
 
     /// Takes the poll that was begun, once every event up to its end has been taken: what it has and we do not, is told to begin; what

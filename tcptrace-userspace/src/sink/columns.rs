@@ -9,7 +9,6 @@ use super::{Style, TimeColumn, put};
 use crate::{
     clock::TimeFormat,
     record::{Owner, Provenance},
-    text::Span,
 };
 
 /// Of an owner such as `~python3.13[123456]`.
@@ -96,13 +95,15 @@ pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
 }
 
 /// A span of time, to the right; `>=` when it may be longer, `-` when nothing is known.
-pub(super) fn span(out: &mut Vec<u8>, ns: Option<u64>, at_least_ns: Option<u64>) -> io::Result<()> {
+pub(super) fn span(out: &mut Vec<u8>, ns: Option<u64>, at_least_ns: Option<u64>) {
     let start = out.len();
     match (ns, at_least_ns) {
-        (Some(ns), _) => write!(out, "{}", Span(ns))?,
-        (None, Some(ns)) => write!(out, ">={}", Span(ns))?,
+        (Some(ns), _) => put::span(out, ns),
+        (None, Some(ns)) => {
+            out.extend_from_slice(b">=");
+            put::span(out, ns);
+        }
         (None, None) => out.push(b'-'),
     }
     put::align_right(out, start, SPAN);
-    Ok(())
 }

@@ -4,14 +4,16 @@ use std::io::{self, Write as _};
 
 use super::{
     Sink,
+    cached::Cached,
     csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
     put,
 };
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
+    event::Context,
     half_open::Change,
-    record::{Origin, Record, Transition},
+    record::{Origin, Owner, Record, Transition},
     state::State,
 };
 
@@ -65,11 +67,19 @@ const AFTER_LOST: usize = COLUMNS.len() - 1 - LOST;
 
 pub(super) struct Csv {
     time: TimeFormat,
+    owners: Cached<Owner>,
+    contexts: Cached<Context>,
+    processes: Cached<Owner>,
 }
 
 impl Csv {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { time: TimeFormat::rfc3339(clock) }
+        Self {
+            time: TimeFormat::rfc3339(clock),
+            owners: Cached::default(),
+            contexts: Cached::default(),
+            processes: Cached::default(),
+        }
     }
 }
 
@@ -80,9 +90,7 @@ impl Sink for Csv {
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) => {
-                transition_row(out, self.time.format(transition.event.ktime_ns), transition);
-            }
+            Record::Transition(transition) => self.transition(out, transition)?,
             Record::HalfOpen(change) => half_open_row(out, self.time.format(change.ktime_ns), change),
             Record::Loss(loss) => {
                 loss_row(out, b"loss,", self.time.format(loss.ktime_ns), loss.ktime_ns, loss.lost.total());
@@ -102,49 +110,75 @@ impl Sink for Csv {
     }
 }
 
-/// Appends a row for a transition; the fields follow `COLUMNS`.
-fn transition_row(out: &mut Vec<u8>, time: &str, transition: &Transition) {
-    let event = &transition.event;
-    out.extend_from_slice(b"transition,");
-    out.extend_from_slice(time.as_bytes());
-    next(out, |out| put::number(out, event.ktime_ns));
-    next(out, |out| put::number(out, event.cookie));
-    next_number(out, event.netns);
-    next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
-    next(out, |out| put::state(out, event.old_state));
-    next(out, |out| put::state(out, event.new_state));
-    next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));
-    let owner = transition.owner.as_ref();
-    next_owner(out, owner);
-    // Of what is inferred nothing ran.
-    let context = (transition.origin == Origin::Observed).then_some(&event.context);
-    next_number(out, context.map(|context| context.pid));
-    next_number(out, context.map(|context| context.tid));
-    next_name(out, context.map(|context| &context.comm[..]));
-    next_number(out, context.map(|context| context.uid));
-    next_number(out, context.map(|context| context.cgroup_id));
-    next_word(
-        out,
-        context.and_then(|context| context.in_process).map(|held| if held { "true" } else { "false" }),
-    );
-    next_number(out, event.error.filter(|_| event.new_state == State::CLOSE));
-    let metrics = event.metrics;
-    next_number(out, metrics.map(|metrics| metrics.bytes_acked));
-    next_number(out, metrics.map(|metrics| metrics.bytes_received));
-    next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
-    next_number(out, transition.retransmits());
-    // Nothing is lost here.
-    out.push(b',');
-    next_word(out, Some(transition.origin.name()));
-    let closing = transition.closing.as_deref();
-    next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
-    next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
-    next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
-    next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
-    next_number(out, transition.at_least_ns.map(|ns| ns / 1_000));
-    next_process(out, owner.and_then(|owner| owner.process.as_deref()));
-    next_number(out, owner.map(|owner| owner.others.as_ref().map_or(0, |others| others.len())));
-    out.extend_from_slice(b",,,\n");
+impl Csv {
+    /// Appends a row for a transition; the fields follow `COLUMNS`.
+    fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
+        let event = &transition.event;
+        out.extend_from_slice(b"transition,");
+        out.extend_from_slice(self.time.format(event.ktime_ns).as_bytes());
+        next(out, |out| put::number(out, event.ktime_ns));
+        next(out, |out| put::number(out, event.cookie));
+        next_number(out, event.netns);
+        next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
+        next(out, |out| put::state(out, event.old_state));
+        next(out, |out| put::state(out, event.new_state));
+        next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));
+        match &transition.owner {
+            None => next_owner(out, None),
+            Some(owner) => self.owners.put(out, owner, owner.number(), |out, owner| {
+                next_owner(out, Some(owner));
+                Ok(())
+            })?,
+        }
+        match transition.origin {
+            Origin::Observed => self.contexts.put(out, &event.context, event.context.tid, |out, known| {
+                context(out, known);
+                Ok(())
+            })?,
+            // Nothing ran.
+            Origin::Inferred => out.extend_from_slice(b",,,,,,"),
+        }
+        next_number(out, event.error.filter(|_| event.new_state == State::CLOSE));
+        let metrics = event.metrics;
+        next_number(out, metrics.map(|metrics| metrics.bytes_acked));
+        next_number(out, metrics.map(|metrics| metrics.bytes_received));
+        next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
+        next_number(out, transition.retransmits());
+        // Nothing is lost here.
+        out.push(b',');
+        next_word(out, Some(transition.origin.name()));
+        let closing = transition.closing.as_deref();
+        next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
+        next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
+        next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
+        next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
+        next_number(out, transition.at_least_ns.map(|ns| ns / 1_000));
+        match &transition.owner {
+            None => out.extend_from_slice(b",,,,"),
+            Some(owner) => self.processes.put(out, owner, owner.number(), |out, owner| {
+                process(out, owner);
+                Ok(())
+            })?,
+        }
+        out.extend_from_slice(b",,,\n");
+        Ok(())
+    }
+}
+
+/// Appends the fields of what ran.
+fn context(out: &mut Vec<u8>, context: &Context) {
+    next(out, |out| put::number(out, context.pid));
+    next(out, |out| put::number(out, context.tid));
+    next_name(out, Some(&context.comm));
+    next(out, |out| put::number(out, context.uid));
+    next(out, |out| put::number(out, context.cgroup_id));
+    next_word(out, context.in_process.map(|held| if held { "true" } else { "false" }));
+}
+
+/// Appends the fields of what an owner is, and how many own the socket beside it.
+fn process(out: &mut Vec<u8>, owner: &Owner) {
+    next_process(out, owner.process.as_deref());
+    next_number(out, Some(owner.others.as_ref().map_or(0, |others| others.len())));
 }
 
 /// Appends a row for a half-open connection: the columns that it shares with a transition, and its own.

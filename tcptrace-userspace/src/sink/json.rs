@@ -4,7 +4,7 @@ use std::io;
 
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
-use super::{Sink, findings, json_degraded, json_half_open, json_transition};
+use super::{Sink, findings, json_degraded, json_half_open, json_transition::Transitions};
 use crate::{
     clock::{Clock, TimeFormat},
     half_open,
@@ -18,11 +18,12 @@ pub(super) const SCHEMA: u32 = 1;
 
 pub(super) struct Json {
     time: TimeFormat,
+    transitions: Transitions,
 }
 
 impl Json {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { time: TimeFormat::rfc3339(clock) }
+        Self { time: TimeFormat::rfc3339(clock), transitions: Transitions::default() }
     }
 }
 
@@ -34,7 +35,8 @@ impl Sink for Json {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
             Record::Transition(transition) => {
-                json_transition::write(out, self.time.format(transition.event.ktime_ns), transition)?;
+                let time = self.time.format(transition.event.ktime_ns);
+                self.transitions.write(out, time, transition)?;
             }
             Record::HalfOpen(change) => {
                 json_half_open::write(out, self.time.format(change.ktime_ns), change)?;

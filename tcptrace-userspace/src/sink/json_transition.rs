@@ -3,6 +3,7 @@
 use std::io;
 
 use super::{
+    cached::Cached,
     json::SCHEMA,
     json_process,
     json_put::{
@@ -17,35 +18,52 @@ use crate::{
     state::State,
 };
 
-/// Appends the object, without the end of the line. `time` is RFC 3339.
-pub(super) fn write(out: &mut Vec<u8>, time: &str, transition: &Transition) -> io::Result<()> {
-    let event = &transition.event;
-    out.extend_from_slice(b"{\"schema\":");
-    put::number(out, SCHEMA);
-    out.extend_from_slice(b",\"type\":\"transition\",\"time\":\"");
-    out.extend_from_slice(time.as_bytes());
-    out.push(b'"');
-    number(out, "ktime_ns", event.ktime_ns);
-    ends(out, event);
-    key(out, "old_state");
-    quoted(out, |out| put::state(out, event.old_state));
-    key(out, "new_state");
-    quoted(out, |out| put::state(out, event.new_state));
-    optional(out, "duration_us", transition.in_old_state_ns.map(|ns| ns / 1_000));
-    optional(out, "duration_min_us", transition.at_least_ns.map(|ns| ns / 1_000));
-    word(out, "origin", transition.origin.name());
-    owner(out, transition.owner.as_ref())?;
-    key(out, "context");
-    match transition.origin {
-        Origin::Observed => context(out, &event.context)?,
-        // Nothing ran.
-        Origin::Inferred => out.extend_from_slice(b"null"),
+/// Writes transitions.
+#[derive(Default)]
+pub(super) struct Transitions {
+    owners: Cached<Owner>,
+    contexts: Cached<Context>,
+}
+
+impl Transitions {
+    /// Appends the object, without the end of the line. `time` is RFC 3339.
+    ///
+    /// # Errors
+    /// None but those of serde.
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, time: &str, transition: &Transition) -> io::Result<()> {
+        let event = &transition.event;
+        out.extend_from_slice(b"{\"schema\":");
+        put::number(out, SCHEMA);
+        out.extend_from_slice(b",\"type\":\"transition\",\"time\":\"");
+        out.extend_from_slice(time.as_bytes());
+        out.push(b'"');
+        number(out, "ktime_ns", event.ktime_ns);
+        ends(out, event);
+        key(out, "old_state");
+        quoted(out, |out| put::state(out, event.old_state));
+        key(out, "new_state");
+        quoted(out, |out| put::state(out, event.new_state));
+        optional(out, "duration_us", transition.in_old_state_ns.map(|ns| ns / 1_000));
+        optional(out, "duration_min_us", transition.at_least_ns.map(|ns| ns / 1_000));
+        word(out, "origin", transition.origin.name());
+        match &transition.owner {
+            None => owner(out, None)?,
+            Some(known) => {
+                self.owners.put(out, known, known.number(), |out, known| owner(out, Some(known)))?;
+            }
+        }
+        key(out, "context");
+        match transition.origin {
+            Origin::Observed => self.contexts.put(out, &event.context, event.context.tid, context)?,
+            // Nothing ran.
+            Origin::Inferred => out.extend_from_slice(b"null"),
+        }
+        if event.new_state == State::CLOSE {
+            close(out, transition)?;
+        }
+        out.push(b'}');
+        Ok(())
     }
-    if event.new_state == State::CLOSE {
-        close(out, transition)?;
-    }
-    out.push(b'}');
-    Ok(())
 }
 
 /// Appends whose transition it is: cookie, namespace, addresses and ports.

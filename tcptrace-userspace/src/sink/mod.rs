@@ -1,5 +1,6 @@
 //! Outputs: each one a file that turns records into bytes.
 
+mod cached;
 mod columns;
 mod csv;
 mod csv_put;

@@ -6,9 +6,11 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
+use anstyle::Style as Ansi;
+
 use crate::{
     state::State,
-    text::{Escaped, plain},
+    text::{Escaped, Span, plain},
 };
 
 /// A number, in decimal.
@@ -42,11 +44,53 @@ pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
 }
 
 fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
-    for (i, octet) in address.octets().into_iter().enumerate() {
-        if i > 0 {
-            out.push(b'.');
+    let (mut text, mut len) = ([0; 16], 0);
+    let mut push = |byte| {
+        text[len] = byte;
+        len += 1;
+    };
+    for octet in address.octets() {
+        if octet >= 100 {
+            push(b'0' + octet / 100);
         }
-        number(out, octet);
+        if octet >= 10 {
+            push(b'0' + octet / 10 % 10);
+        }
+        push(b'0' + octet % 10);
+        push(b'.');
+    }
+    // All of it, since a copy of known length is faster, and then not what is too much.
+    let end = out.len() + len - 1;
+    out.extend_from_slice(&text);
+    out.truncate(end);
+}
+
+/// A span of time, as [`Span`] shows it.
+pub(super) fn span(out: &mut Vec<u8>, ns: u64) {
+    let (whole, rest, unit) = Span(ns).parts();
+    number(out, whole);
+    if let Some((between, part)) = rest {
+        out.extend_from_slice(between.as_bytes());
+        if part < 10 {
+            out.push(b'0');
+        }
+        number(out, part);
+    }
+    out.extend_from_slice(unit.as_bytes());
+}
+
+/// What begins a colour; nothing without one.
+pub(super) fn colour(out: &mut Vec<u8>, colour: Ansi) {
+    if !colour.is_plain() {
+        // Writing to memory does not fail.
+        drop(write!(out, "{colour}"));
+    }
+}
+
+/// What ends it.
+pub(super) fn end_colour(out: &mut Vec<u8>, colour: Ansi) {
+    if !colour.is_plain() {
+        drop(write!(out, "{colour:#}"));
     }
 }
 
@@ -78,5 +122,19 @@ pub(super) fn align_right(out: &mut Vec<u8>, start: usize, width: usize) {
     if len < width {
         pad(out, start, width);
         out[start..].rotate_right(width - len);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_of_any_length() {
+        for text in ["0.0.0.0", "1.22.133.99", "255.255.255.255", "10.100.109.190", "2001:db8::1"] {
+            let mut out = b"x".to_vec();
+            address(&mut out, text.parse().expect("an address"));
+            assert_eq!(out, format!("x{text}").into_bytes());
+        }
     }
 }

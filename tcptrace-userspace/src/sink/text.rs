@@ -6,12 +6,13 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::{
     Sink, Style,
+    cached::Cached,
     columns::{self, ADDRESS, OWNER, SPAN, Time},
     degraded, findings, half_open, put, wide,
 };
 use crate::{
     close::Cause,
-    record::{Found, Loss, Origin, Record, Transition},
+    record::{Found, Loss, Origin, Owner, Record, Transition},
     state::State,
     text::errno_name,
 };
@@ -23,17 +24,29 @@ pub(super) struct Text {
     time: Time,
     colour: bool,
     wide: bool,
+    owners: Cached<Owner>,
 }
 
 impl Text {
     pub(super) fn new(style: &Style, wide: bool) -> Self {
-        Self { time: Time::new(style), colour: style.colour, wide }
+        Self { time: Time::new(style), colour: style.colour, wide, owners: Cached::default() }
+    }
+
+    fn owner(&mut self, out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> {
+        let Some(owner) = owner else {
+            columns::owner(out, None);
+            return Ok(());
+        };
+        self.owners.put(out, owner, owner.number(), |out, owner| {
+            columns::owner(out, Some(owner));
+            Ok(())
+        })
     }
 
     fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
         let event = &transition.event;
         self.time.put(event.ktime_ns, out)?;
-        columns::owner(out, transition.owner.as_ref());
+        self.owner(out, transition.owner.as_ref())?;
         columns::endpoint(out, event.laddr, event.lport);
         columns::endpoint(out, event.raddr, event.rport);
         let start = out.len();
@@ -44,16 +57,17 @@ impl Text {
             Origin::Inferred => b" ~> ",
         });
         let colour = if self.colour { colour(transition) } else { Ansi::new() };
-        write!(out, "{colour}")?;
+        put::colour(out, colour);
         let start = out.len();
         put::state(out, event.new_state);
         put::pad(out, start, STATE);
-        write!(out, "{colour:#} ")?;
-        columns::span(out, transition.in_old_state_ns, transition.at_least_ns)?;
+        put::end_colour(out, colour);
+        out.push(b' ');
+        columns::span(out, transition.in_old_state_ns, transition.at_least_ns);
         if event.new_state == State::CLOSE {
             let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
             let colour = if self.colour { colour_of_end(event.error, cause) } else { Ansi::new() };
-            end(out, colour, event.error, cause)?;
+            end(out, colour, event.error, cause);
         }
         if self.wide {
             wide::transition(out, transition)?;
@@ -118,20 +132,20 @@ pub(super) fn lost(time: &mut Time, loss: &Loss, coloured: bool, out: &mut Vec<u
 }
 
 /// Appends how it ended: the error, and the cause unless that says no more.
-pub(super) fn end(
-    out: &mut Vec<u8>,
-    colour: Ansi,
-    error: Option<i32>,
-    cause: Option<Cause>,
-) -> io::Result<()> {
+pub(super) fn end(out: &mut Vec<u8>, colour: Ansi, error: Option<i32>, cause: Option<Cause>) {
     let error = error.filter(|error| *error != 0);
+    let mut put = |words: &str| {
+        out.push(b' ');
+        put::colour(out, colour);
+        out.extend_from_slice(words.as_bytes());
+        put::end_colour(out, colour);
+    };
     if let Some(error) = error {
-        write!(out, " {colour}{}{colour:#}", errno_name(error))?;
+        put(&errno_name(error));
     }
     if let Some(cause) = cause.filter(|cause| error.is_none_or(|error| !cause.is_said_by(error))) {
-        write!(out, " {colour}{}{colour:#}", cause.text())?;
+        put(cause.text());
     }
-    Ok(())
 }
 
 /// Red for what failed.

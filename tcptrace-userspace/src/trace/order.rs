@@ -58,7 +58,9 @@ impl Order {
     /// Makes every record up to this time ready: nothing older is still to come.
     pub(super) fn release(&mut self, until_ns: u64) {
         self.forget_taken();
-        self.places.sort_by_key(|place| place.ktime_ns);
+        // Those of the same time as they came. A stable sort would ask for memory each time, and each time the allocator
+        // would clear up first.
+        self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
         self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
     }
 
@@ -79,18 +81,16 @@ impl Order {
         self.bytes.get(place.start..place.start + place.len)
     }
 
-    /// Keeps only what has not been handed out: the last moment's, so there is little to move.
+    /// Forgets what has been handed out, up to the first record that was not: the last moment's are kept, and what came
+    /// among them, so there is little to move.
     fn forget_taken(&mut self) {
         self.places.drain(..self.taken);
         (self.taken, self.ready) = (0, 0);
-        let mut kept = Vec::new();
+        let first = self.places.iter().map(|place| place.start).min().unwrap_or(self.bytes.len());
+        self.bytes.drain(..first);
         for place in &mut self.places {
-            let record = self.bytes.get(place.start..place.start + place.len).unwrap_or_default();
-            place.start = kept.len();
-            kept.extend_from_slice(record);
+            place.start -= first;
         }
-        self.bytes.clear();
-        self.bytes.append(&mut kept);
     }
 }
 

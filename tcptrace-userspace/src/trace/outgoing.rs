@@ -4,6 +4,7 @@ use super::{BATCH, Batch, account::Account};
 use crate::{
     record::{Origin, Record, Transition},
     sink::View,
+    tracker::Hidden,
     wanted::Wanted,
 };
 
@@ -21,6 +22,8 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new(view: View, count: Option<u64>, wanted: Option<Wanted>) -> Self {
+        // Those that hide nothing need not be asked.
+        let wanted = wanted.filter(|wanted| Hidden::by(wanted).any);
         Self { batch: Vec::with_capacity(BATCH), account: Account::default(), view, left: count, wanted }
     }
 

@@ -146,9 +146,10 @@ impl Destination<'_> {
             core.fill_on();
             let out = core.out();
             let more = out.is_full();
-            for record in out.batch.drain(..) {
-                self.sink.write(&record, &mut self.bytes)?;
+            for record in &out.batch {
+                self.sink.write(record, &mut self.bytes)?;
             }
+            out.batch.clear();
             if self.bytes.len() >= CHUNK {
                 self.output.write_all(&self.bytes)?;
                 self.bytes.clear();

@@ -14,14 +14,16 @@ mod options;
 mod reconcile;
 mod signals;
 mod small;
+mod socket;
 
-use std::{collections::HashSet, net::IpAddr};
+use std::net::IpAddr;
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
 
 use crate::{
     event::{Event, Signal, Verdict},
+    hash::HashSet,
     record::{Origin, Owner, Provenance, Transition},
     state::State,
 };
@@ -36,10 +38,12 @@ pub use reconcile::{Reconciled, Span};
 use signals::Signals;
 pub use small::List;
 use small::SmallSockets;
+use socket::Socket;
 
 /// Live sockets, by address; bounded.
 pub struct Tracker {
-    sockets: LinkedHashMap<u64, Socket>,
+    /// Each in a box: an event takes it out and puts it back.
+    sockets: LinkedHashMap<u64, Box<Socket>>,
     listeners: Listeners,
     signals: Signals,
     small: SmallSockets,
@@ -52,26 +56,6 @@ pub struct Tracker {
     gap_ns: u64,
     evicted: u64,
     filtered: u64,
-}
-
-/// What is remembered of a socket.
-struct Socket {
-    cookie: u64,
-    netns: Option<u32>,
-    state: State,
-    /// When it entered `state`; `None` when that is not known.
-    since: Option<Since>,
-    owner: Option<Owner>,
-    history: History,
-    /// Its first transition, which waits for the next one to tell the port or the peer.
-    waiting: Option<Box<Transition>>,
-}
-
-impl Socket {
-    /// Whether what is known of it is newer than this time.
-    fn is_newer(&self, ktime_ns: u64) -> bool {
-        matches!(self.since, Some(Since::Exactly(ns)) if ns > ktime_ns)
-    }
 }
 
 impl Tracker {
@@ -132,62 +116,62 @@ impl Tracker {
 
     /// Takes an event and passes the transitions that it completes to `emit`: usually its own, none when the
     /// filters hide it or must wait, an earlier one first when that had to wait for this, and what follows from it.
-    pub fn track(&mut self, event: Event, mut emit: impl FnMut(Transition)) {
+    pub fn track(&mut self, mut event: Event, mut emit: impl FnMut(Transition)) {
         if self.options.infer {
             self.tick(event.ktime_ns, &mut emit);
             let replaced = self.small.replaced(&event);
             self.infer(replaced, &mut emit);
         }
-        let mut socket = self.recall(&event, &mut emit);
-        let out_of_order = socket.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
+        let recalled = self.recall(&event, &mut emit);
+        let out_of_order = recalled.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
         // What is known now tells nothing about what was before.
-        let known = socket.as_ref().filter(|_| !out_of_order);
-        let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known);
-        let owner = self.owner(&event, known);
-        let begun_unseen = known.is_some_and(|socket| self.may_have_begun(socket, &event));
-        let waiting = socket.as_mut().and_then(|socket| socket.waiting.take());
-        let mut history = match &mut socket {
-            Some(socket) if !out_of_order => std::mem::take(&mut socket.history),
-            _ => History::default(),
-        };
+        let (mut later, mut known) = if out_of_order { (recalled, None) } else { (None, recalled) };
+        let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known.as_deref());
+        let owner = self.owner(&mut event, known.as_deref());
+        let begun_unseen = known.as_ref().is_some_and(|socket| self.may_have_begun(socket, &event));
+        let waiting = known.as_mut().or(later.as_mut()).and_then(|socket| socket.waiting.take());
+        let mut socket = known.unwrap_or_default();
         if begun_unseen {
-            history = history.of_another_life(&event);
+            socket.history = std::mem::take(&mut socket.history).of_another_life(&event);
         }
-        history.add(&event, in_old_state_ns);
+        socket.history.add(&event, in_old_state_ns);
         if let Some(waiting) = waiting {
             self.decide(*waiting, &event, &mut emit);
         }
 
         let has_identity = !lacks_identity(&event);
-        let (key, state, ktime_ns) = (event.skaddr, event.new_state, event.ktime_ns);
-        let netns = event.netns;
-        let cookie = if has_identity { event.cookie } else { 0 };
+        let (key, ktime_ns) = (event.skaddr, event.ktime_ns);
+        socket.cookie = if has_identity { event.cookie } else { 0 };
+        (socket.netns, socket.state) = (event.netns, event.new_state);
+        socket.since = Some(Since::Exactly(ktime_ns));
+        // Mostly it is the same; then its process is not counted once more.
+        if socket.owner != owner {
+            socket.owner.clone_from(&owner);
+        }
         let mut transition = Transition {
             event,
             in_old_state_ns,
             at_least_ns,
-            owner: owner.clone(),
+            owner,
             origin: Origin::Observed,
             closing: None,
         };
-        let follows = if state == State::CLOSE { self.close(&history, &mut transition) } else { None };
-        let mut waiting = None;
+        let is_over = socket.state == State::CLOSE;
+        let follows = if is_over { self.close(&socket.history, &mut transition) } else { None };
         match transition.event.verdict {
             Verdict::Pass if has_identity => emit(transition),
-            Verdict::Pass | Verdict::Undecided => waiting = Some(Box::new(transition)),
+            Verdict::Pass | Verdict::Undecided => socket.waiting = Some(Box::new(transition)),
             Verdict::Hidden => self.filtered += 1,
         }
         self.infer(follows, &mut emit);
 
         if out_of_order {
             // What came later already says more; keep it.
-            if let Some(socket) = socket {
-                self.remember(key, socket, &mut emit);
+            if let Some(later) = later {
+                self.remember(key, later, &mut emit);
             }
-            self.give_up(waiting, &mut emit);
-        } else if state != State::CLOSE {
-            let since = Some(Since::Exactly(ktime_ns));
-            let socket = Socket { cookie, netns, state, since, owner, history, waiting };
+            self.give_up(socket.waiting, &mut emit);
+        } else if !is_over {
             self.remember(key, socket, &mut emit);
         }
     }
@@ -233,8 +217,8 @@ impl Tracker {
 
     /// Emits what is inferred, unless the filters on states hide it.
     fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(Transition)) {
-        if let Some(transition) =
-            transition.filter(|transition| wanted(&self.options.wanted.filter, transition))
+        if let Some(transition) = transition
+            && wanted(&self.options.wanted.filter, &transition)
         {
             emit(transition);
         }
@@ -280,15 +264,17 @@ impl Tracker {
     }
 
     /// Takes out what is known of the event's socket, unless another one had its address.
-    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Socket> {
-        let Some(socket) = self.sockets.remove(&event.skaddr) else { return self.older.take(event) };
+    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Box<Socket>> {
+        let Some(socket) = self.sockets.remove(&event.skaddr) else {
+            return self.older.take(event).map(Box::new);
+        };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
         let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
         if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
-            return self.older.take(event);
+            return self.older.take(event).map(Box::new);
         }
         Some(socket)
     }
@@ -320,7 +306,8 @@ impl Tracker {
         can && socket.since.is_some_and(|since| since.ns() < self.gap_ns)
     }
 
-    fn owner(&mut self, event: &Event, socket: Option<&Socket>) -> Option<Owner> {
+    /// Whose it is now; takes the process out of the event, where nobody else looks for it.
+    fn owner(&mut self, event: &mut Event, socket: Option<&Socket>) -> Option<Owner> {
         let owner = if event.context_owns {
             let context = &event.context;
             Some(Owner {
@@ -329,7 +316,7 @@ impl Tracker {
                 comm: context.comm,
                 provenance: Provenance::Exact,
                 others: None,
-                process: event.process.clone(),
+                process: event.process.take(),
             })
         } else if starts_as_child(event) {
             self.listeners.owner(event.netns, event.laddr, event.lport)
@@ -340,7 +327,7 @@ impl Tracker {
         owner
     }
 
-    fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(Transition)) {
+    fn remember(&mut self, key: u64, socket: Box<Socket>, emit: &mut impl FnMut(Transition)) {
         if self.sockets.len() >= self.options.limit
             && let Some((_, oldest)) = self.sockets.pop_front()
         {

@@ -1,9 +1,10 @@
 //! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
 
-use std::collections::{HashMap, HashSet};
-
 use super::{Older, Since, Tracker, older::OlderSockets};
-use crate::record::{Owner, Provenance};
+use crate::{
+    hash::{HashMap, HashSet},
+    record::{Owner, Provenance},
+};
 
 /// What lists have put right so far. All of it follows from events that were lost or never came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
@@ -29,7 +30,7 @@ pub type Span = (Option<u32>, u64);
 impl Tracker {
     /// Announces that a list is being made, to be taken in by [`Self::reconcile`].
     pub fn expect_list(&mut self) {
-        self.closed = Some(HashSet::new());
+        self.closed = Some(HashSet::default());
     }
 
     /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.

@@ -1,14 +1,11 @@
 //! Signals, kept for a moment until the end of their connection is told.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use crate::{
     bpf::ResetReasons,
     event::{ErrorReport, Event, Reset},
+    hash::HashMap,
 };
 
 /// A signal and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold

@@ -4,8 +4,6 @@
 //! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
 //! same addresses and ports takes its place.
 
-use std::collections::HashMap;
-
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
@@ -13,6 +11,7 @@ use super::{ends::Ends, older::OlderSmall};
 use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
+    hash::HashMap,
     record::{Origin, Owner, Transition},
     state::State,
 };
@@ -97,14 +96,16 @@ impl SmallSockets {
     /// The end of the small socket whose addresses and ports a new connection has taken: told of as it begins, or where a
     /// kernel does not say then which it is (up to 6.12), by what comes next.
     pub(super) fn replaced(&mut self, event: &Event) -> Option<Transition> {
-        let is_empty = self.time_wait.is_empty() && self.fin_wait2.is_empty();
         let is_new = matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED);
-        if is_empty || !(is_new || event.old_state == State::SYN_RECV) {
+        if !(is_new || event.old_state == State::SYN_RECV) {
             return None;
         }
         let key = Ends::of(event);
         [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
             let table = self.table(state);
+            if table.is_empty() {
+                return None;
+            }
             // Its own connection had the same ends, and may be told of after the list that shows what is left of it.
             let is_other = |small: &Small| {
                 small.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != small.cookie)
@@ -162,8 +163,11 @@ impl SmallSockets {
 
     fn remember(&mut self, state: State, key: Ends, small: Small) {
         let limit = self.limit;
-        self.fin_wait2.remove(&key);
-        self.time_wait.remove(&key);
+        for table in [&mut self.fin_wait2, &mut self.time_wait] {
+            if !table.is_empty() {
+                table.remove(&key);
+            }
+        }
         let table = self.table(state);
         let evicts = table.len() >= limit && table.pop_front().is_some();
         table.insert(key, small);

@@ -48,13 +48,13 @@ impl Text {
         let metrics = event.metrics;
         right(out, BYTES, metrics.map(|metrics| Bytes(metrics.bytes_acked)))?;
         right(out, BYTES, metrics.map(|metrics| Bytes(metrics.bytes_received)))?;
-        columns::span(out, closing.and_then(|closing| closing.life_ns), None)?;
+        columns::span(out, closing.and_then(|closing| closing.life_ns), None);
         out.push(b' ');
         let srtt = metrics.filter(|metrics| metrics.srtt_us != 0);
-        columns::span(out, srtt.map(|metrics| u64::from(metrics.srtt_us) * 1_000), None)?;
+        columns::span(out, srtt.map(|metrics| u64::from(metrics.srtt_us) * 1_000), None);
         out.push(b' ');
         right(out, RETRANSMITS, end.retransmits())?;
-        self.cause(end, out)?;
+        self.cause(end, out);
         if self.wide {
             details(end, out)?;
         }
@@ -62,17 +62,17 @@ impl Text {
         Ok(())
     }
 
-    fn cause(&self, end: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+    fn cause(&self, end: &Transition, out: &mut Vec<u8>) {
         let cause = end.closing.as_ref().and_then(|closing| closing.cause);
         let error = end.event.error.filter(|error| *error != 0);
         if error.is_none() && cause.is_none() {
             out.push(b'-');
-            return Ok(());
+            return;
         }
         let colour = if self.colour { text::colour_of_end(error, cause) } else { Ansi::new() };
         // It begins with the space that this column has already.
         out.pop();
-        text::end(out, colour, error, cause)
+        text::end(out, colour, error, cause);
     }
 }
 

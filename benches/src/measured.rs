@@ -5,7 +5,7 @@ use std::{path::Path, thread, time::Instant};
 use anyhow::Result;
 
 use crate::{
-    criterion,
+    churn, criterion,
     endurance::{self, Endurance},
     hooks::{self, HookCost},
     idle::{self, Idle},
@@ -68,8 +68,9 @@ impl Measured {
         let comparison = measure::run(tools, plan, folder)?;
         let hooks = hooks::measure(tracer, plan, folder)?;
         let pairs = pairs::measure(tracer, plan, folder)?;
-        // Last: it leaves sockets in TIME_WAIT behind, as many as the kernel keeps.
         step("full load");
+        // Without the sockets in TIME_WAIT that all the others have left behind.
+        churn::isolate()?;
         let endurance = endurance::measure(tracer, plan.endurance, threads, folder)?;
         let took_s = start.elapsed().as_secs();
         Ok(Self { comparison, pairs, hooks, start_ms, replay, stages, memory, endurance, idle, took_s })

@@ -53,7 +53,7 @@ pub(crate) fn unread(bytes: u64) {
         Level::NONE
     } else if bytes >= 14 * sixteenth {
         Level(6)
-    } else if bytes >= 12 * sixteenth {
+    } else if bytes >= 13 * sixteenth {
         Level(3)
     } else {
         return;

@@ -27,6 +27,7 @@ mod hash;
 mod host;
 mod listening;
 mod netstat;
+mod priority;
 pub mod process;
 pub mod record;
 pub mod sink;

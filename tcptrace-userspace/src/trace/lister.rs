@@ -8,6 +8,7 @@ use std::{
 
 use super::listing::{Listing, Scope};
 use crate::{
+    priority,
     process::HolderReader,
     snapshot::{Netns, SnapshotError},
     wanted::Wanted,
@@ -41,6 +42,7 @@ impl Lister {
         let (orders, queue) = sync_channel::<Scope>(1);
         let (give, lists) = sync_channel(1);
         thread::Builder::new().name("lister".to_owned()).spawn(move || {
+            priority::lower();
             let mut holders = HolderReader::open();
             for scope in queue {
                 if give.send(Listing::make(scope, &wanted, netns.clone(), &mut holders)).is_err() {

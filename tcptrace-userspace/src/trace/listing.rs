@@ -19,6 +19,9 @@ use crate::{
     wanted::Wanted,
 };
 
+/// Small sockets that are taken in at once.
+const PIECE: usize = 8_192;
+
 /// Which sockets a list is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Scope {
@@ -90,6 +93,15 @@ impl Listing {
         }
         listing.took = start.elapsed();
         Ok(listing)
+    }
+
+    /// The same in pieces, each of which is soon taken in; full sockets are in the last one.
+    pub(super) fn pieces(mut self) -> impl Iterator<Item = Self> {
+        let small = std::mem::take(&mut self.small);
+        let empty = Self { older: Vec::new(), ..self.clone() };
+        let pieces: Vec<Self> =
+            small.chunks(PIECE).map(|small| Self { small: small.to_vec(), ..empty.clone() }).collect();
+        pieces.into_iter().chain([self])
     }
 
     /// Whether everything was read of the namespaces that were.

@@ -10,7 +10,7 @@ use tcptrace_common::Level;
 use super::input::Counted;
 
 /// Records a second that are sent at most, by default; `docs/overhead-and-loss.md` has the measurement behind it.
-pub const DEFAULT_MAX_RATE: u64 = 300_000;
+pub const DEFAULT_MAX_RATE: u64 = 1_000_000;
 
 /// Calm checks before the level is lowered, after it was raised again too soon: at most so many.
 const LONGEST_WAIT: u32 = 64;

@@ -3,7 +3,6 @@
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
-use tcptrace_common::Level;
 use tokio::io::unix::AsyncFd;
 
 use super::{
@@ -60,8 +59,8 @@ pub(super) struct Reader {
     writer: Writer,
     beside: Beside,
     overload: Overload,
-    /// The writer had no room since the last check.
-    stalled: bool,
+    /// How often in a row the writer has had no room.
+    stalls: u32,
     pace: Pace,
 }
 
@@ -92,7 +91,7 @@ impl Reader {
         overload: Overload,
     ) -> Self {
         let pace = Pace::Awake(monotonic_ns());
-        let mut this = Self { tracer, core, log, writer, beside, overload, stalled: false, pace };
+        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace };
         if this.beside.lists.is_some() {
             this.feed(Input::ListOrdered);
         }
@@ -130,13 +129,11 @@ impl Reader {
                 return self.step();
             }
             let full = out.is_full() && !out.is_satisfied();
-            match self.offer() {
+            let offer = self.offer();
+            self.stalls = if offer == Offer::Full { self.stalls.saturating_add(1) } else { 0 };
+            match offer {
                 Offer::Taken if full => {}
-                Offer::Taken => return self.step(),
-                Offer::Full => {
-                    self.stalled = true;
-                    return self.step();
-                }
+                Offer::Taken | Offer::Full => return self.step(),
                 Offer::Gone => return Step::Stop,
             }
         }
@@ -156,7 +153,11 @@ impl Reader {
 
     /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
     pub(super) fn look_every(&self) -> Option<Duration> {
-        (self.pace != Pace::Asleep).then_some(LIVELY)
+        match self.stalls {
+            0 => (self.pace != Pace::Asleep).then_some(LIVELY),
+            // The writer goes through its queue in some milliseconds, unless it stands still itself.
+            stalls => Some(LIVELY.min(Duration::from_millis(1 << stalls.min(5)))),
+        }
     }
 
     /// How long until the next check. While nothing happens, there is little to be found.
@@ -186,7 +187,13 @@ impl Reader {
         };
         match lists.first() {
             Progress::Waiting => return true,
-            Progress::Done(listing) => self.feed(Input::First(listing)),
+            Progress::Done(listing) => {
+                for piece in listing.pieces() {
+                    self.feed(Input::First(piece));
+                    // Meanwhile the ring fills.
+                    self.gather();
+                }
+            }
             Progress::Failed(_) | Progress::Nothing => {}
         }
         false
@@ -199,6 +206,8 @@ impl Reader {
         let ordered = lists.order(self.core.wants_list());
         if let Some((listing, is_first)) = later {
             let is_first = is_first || self.log.begins_with(listing.scope);
+            // It takes a while with many sockets: let the ring be empty before.
+            self.gather();
             self.feed(Input::Listed { listing, is_first });
         }
         if ordered == Some(Scope::All) {
@@ -268,18 +277,12 @@ impl Reader {
     /// Chooses how much to leave out until the next check.
     fn choose_level(&mut self, now_ns: u64, counted: &Counted) -> Result<u32, bpf::Error> {
         let before = self.tracer.level()?;
-        let calm = !std::mem::take(&mut self.stalled) && self.log.has_room();
+        // And everything that was released has been taken, or it would not be asked.
+        let calm = self.log.has_room();
         let found = Found { now_ns, wanted: counted.wanted(), level: before, calm };
         let level = self.overload.check(found);
         if level != before {
             self.tracer.set_level(level)?;
-        }
-        if level == Level::ALL
-            && before != Level::ALL
-            && let Some(lists) = &mut self.beside.lists
-        {
-            // Of those that were left out, nobody knows what they do now.
-            lists.hurry();
         }
         Ok(level.0)
     }

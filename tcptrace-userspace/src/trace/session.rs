@@ -23,7 +23,7 @@ use crate::{
     capture::{Before, Header},
     clock::{Clock, monotonic_ns},
     half_open::Namespaces,
-    host,
+    host, priority,
     sink::Format,
     tracker::Hidden,
     wanted::Wanted,
@@ -65,6 +65,8 @@ pub(super) fn session(
     let looks = looks.transpose().map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
     let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
+    // Now that all threads run, which would inherit it.
+    priority::raise();
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
     Ok((end, reader.finish(header.start_ns, GRACE)?))
 }

@@ -1,5 +1,7 @@
 //! What is remembered of a connection for its end.
 
+use std::num::NonZeroU64;
+
 use crate::{
     close::{Closing, Role},
     event::{Event, Reset},
@@ -8,22 +10,26 @@ use crate::{
 
 use super::cause::{Ending, cause};
 
-/// States by number; those that have no full sockets included.
-const STATES: usize = 13;
-
 /// A socket's past.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     role: Option<Role>,
-    /// When its first transition was.
-    born_ns: Option<u64>,
-    /// Nanoseconds in each state that it left.
-    spent_ns: [u64; STATES],
     /// The process that sent the first FIN was ending.
     exited: bool,
     /// Segments sent again.
     retransmits: u32,
+    /// When its first transition was.
+    born_ns: Option<NonZeroU64>,
+    /// The first state that it left: of an open connection, of which there may be a million, the only one.
+    first: Option<State>,
+    /// Nanoseconds in that.
+    first_ns: u64,
+    /// In the others, by number.
+    others_ns: Option<Box<[u64; STATES]>>,
 }
+
+/// States by number; those that have no full sockets included.
+const STATES: usize = 13;
 
 impl History {
     /// That of a socket of which only this is known.
@@ -48,7 +54,7 @@ impl History {
             _ => None,
         };
         if begins.is_some() {
-            *self = Self { role: begins, born_ns: Some(event.ktime_ns), ..Self::default() };
+            *self = Self { role: begins, born_ns: NonZeroU64::new(event.ktime_ns), ..Self::default() };
             return;
         }
         if event.old_state == State::LISTEN {
@@ -57,11 +63,25 @@ impl History {
         if event.new_state == State::FIN_WAIT1 {
             self.exited = event.context_owns && event.context.exiting;
         }
-        if let (Some(ns), Some(spent)) =
-            (in_old_state_ns, self.spent_ns.get_mut(usize::from(event.old_state.0)))
-        {
+        if let Some(ns) = in_old_state_ns {
+            self.spend(event.old_state, ns);
+        }
+    }
+
+    fn spend(&mut self, state: State, ns: u64) {
+        if *self.first.get_or_insert(state) == state {
+            self.first_ns = self.first_ns.saturating_add(ns);
+        } else if let Some(spent) = self.others_ns.get_or_insert_default().get_mut(usize::from(state.0)) {
             *spent = spent.saturating_add(ns);
         }
+    }
+
+    /// Nanoseconds in a state that it has left.
+    fn spent_ns(&self, state: State) -> u64 {
+        if self.first == Some(state) {
+            return self.first_ns;
+        }
+        self.others_ns.as_ref().and_then(|others| others.get(usize::from(state.0))).copied().unwrap_or(0)
     }
 
     /// A segment was sent again.
@@ -78,13 +98,13 @@ impl History {
     ) -> Closing {
         let reset_sent = reset.map(|reset| reset.sent);
         let ending = Ending { event, in_old_state_ns, role: self.role, exited: self.exited, reset_sent };
-        let spent = LIFE.iter().map(|state| (*state, self.spent_ns[usize::from(state.0)]));
+        let spent = LIFE.iter().map(|state| (*state, self.spent_ns(*state)));
         Closing {
             cause: cause(&ending),
             reset_reason: None,
             retransmits: self.born_ns.filter(|_| self.role != Some(Role::Listener)).map(|_| self.retransmits),
             role: self.role,
-            life_ns: self.born_ns.and_then(|born_ns| event.ktime_ns.checked_sub(born_ns)),
+            life_ns: self.born_ns.and_then(|born_ns| event.ktime_ns.checked_sub(born_ns.get())),
             states: spent.filter(|(_, ns)| *ns > 0).collect(),
         }
     }

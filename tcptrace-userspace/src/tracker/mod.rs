@@ -42,8 +42,7 @@ use socket::Socket;
 
 /// Live sockets, by address; bounded.
 pub struct Tracker {
-    /// Each in a box: an event takes it out and puts it back.
-    sockets: LinkedHashMap<u64, Box<Socket>>,
+    sockets: LinkedHashMap<u64, Socket>,
     listeners: Listeners,
     signals: Signals,
     small: SmallSockets,
@@ -126,8 +125,8 @@ impl Tracker {
         let out_of_order = recalled.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
         // What is known now tells nothing about what was before.
         let (mut later, mut known) = if out_of_order { (recalled, None) } else { (None, recalled) };
-        let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known.as_deref());
-        let owner = self.owner(&mut event, known.as_deref());
+        let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known.as_ref());
+        let owner = self.owner(&mut event, known.as_ref());
         let begun_unseen = known.as_ref().is_some_and(|socket| self.may_have_begun(socket, &event));
         let waiting = known.as_mut().or(later.as_mut()).and_then(|socket| socket.waiting.take());
         let mut socket = known.unwrap_or_default();
@@ -142,7 +141,7 @@ impl Tracker {
         let has_identity = !lacks_identity(&event);
         let (key, ktime_ns) = (event.skaddr, event.ktime_ns);
         socket.cookie = if has_identity { event.cookie } else { 0 };
-        (socket.netns, socket.state) = (event.netns, event.new_state);
+        (socket.netns, socket.state) = (event.netns.unwrap_or(0), event.new_state);
         socket.since = Some(Since::Exactly(ktime_ns));
         // Mostly it is the same; then its process is not counted once more.
         if socket.owner != owner {
@@ -264,17 +263,15 @@ impl Tracker {
     }
 
     /// Takes out what is known of the event's socket, unless another one had its address.
-    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Box<Socket>> {
-        let Some(socket) = self.sockets.remove(&event.skaddr) else {
-            return self.older.take(event).map(Box::new);
-        };
+    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Socket> {
+        let Some(socket) = self.sockets.remove(&event.skaddr) else { return self.older.take(event) };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
         let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
         if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
-            return self.older.take(event).map(Box::new);
+            return self.older.take(event);
         }
         Some(socket)
     }
@@ -327,7 +324,7 @@ impl Tracker {
         owner
     }
 
-    fn remember(&mut self, key: u64, socket: Box<Socket>, emit: &mut impl FnMut(Transition)) {
+    fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(Transition)) {
         if self.sockets.len() >= self.options.limit
             && let Some((_, oldest)) = self.sockets.pop_front()
         {

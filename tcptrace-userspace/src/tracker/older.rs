@@ -87,7 +87,7 @@ impl OlderSockets {
         let since = Some(older.since).filter(|_| event.ktime_ns >= older.listed_ns);
         (event.old_state != State::CLOSE).then(|| Socket {
             cookie: older.cookie,
-            netns: older.ends.netns,
+            netns: older.ends.netns.unwrap_or(0),
             state: older.state,
             since,
             owner: older.owner,

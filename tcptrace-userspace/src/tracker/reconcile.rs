@@ -88,7 +88,9 @@ impl Tracker {
         for skaddr in tracked {
             let vanished = self.sockets.get(&skaddr).is_some_and(|socket| {
                 let since = socket.since.map_or(0, Since::ns);
-                namespaces.iter().any(|(netns, begin_ns)| *netns == socket.netns && since < *begin_ns)
+                namespaces
+                    .iter()
+                    .any(|(netns, begin_ns)| netns.unwrap_or(0) == socket.netns && since < *begin_ns)
             });
             if vanished && let Some(socket) = self.sockets.remove(&skaddr) {
                 self.filtered += u64::from(socket.waiting.is_some());

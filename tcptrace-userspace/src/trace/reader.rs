@@ -1,6 +1,8 @@
 //! The reading side: off the ring, through the core, into batches for the writer; and a copy of all that enters the core
 //! for the recorder.
 
+mod finish;
+
 use std::{io, os::fd::OwnedFd, time::Duration};
 
 use tokio::io::unix::AsyncFd;
@@ -8,7 +10,7 @@ use tokio::io::unix::AsyncFd;
 use super::{
     Error,
     core::{Core, PATIENCE_NS},
-    input::{Checked, Counted, Ended, Input},
+    input::{Checked, Counted, Input},
     lister::Progress,
     listing::Scope,
     lists::Lists,
@@ -17,15 +19,15 @@ use super::{
     overload::{Found, Overload},
     pace::{LIVELY, Pace},
     polls::Polls,
-    writer::{Ending, Offer, Patience, Writer},
+    writer::{Offer, Writer},
 };
 use crate::{
     bpf::{self, Tracer},
-    capture,
     clock::monotonic_ns,
-    half_open::Namespaces,
-    record::{Lost, Record, Summary},
+    record::Lost,
 };
+
+pub(super) use finish::Finished;
 
 /// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
 const BATCHES: usize = 64;
@@ -62,16 +64,6 @@ pub(super) struct Reader {
     /// How often in a row the writer has had no room.
     stalls: u32,
     pace: Pace,
-}
-
-/// How a trace ended.
-pub(super) struct Finished {
-    /// The account.
-    pub(super) summary: Summary,
-    /// How the output did.
-    pub(super) output: Ending,
-    /// How the recording did.
-    pub(super) recording: Result<(), capture::Error>,
 }
 
 /// What is asked of the host beside the ring.
@@ -324,72 +316,6 @@ impl Reader {
             half_open: (counted.half_open.lost_ring_full, self.tracer.half_open_missed_runs()),
             retries: namespaces.map(|namespaces| namespaces.retries()).unwrap_or_default(),
             level: 0,
-        }
-    }
-
-    /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
-    /// settle the account.
-    pub(super) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Finished, Error> {
-        let mut patience = Patience::new(grace);
-        self.tracer.detach();
-        let end_ns = monotonic_ns();
-        // A trace may be shorter than the list takes.
-        while self.waits_for_list() && !patience.is_over(self.writer.written()) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        let last: Vec<_> = self.beside.looks.take().into_iter().flat_map(Looks::finish).collect();
-        let counted = self.read_rest(&mut patience)?;
-        for looked in last {
-            self.feed(Input::Looked(Box::new(looked)));
-        }
-        let ended = self.ended(end_ns, counted);
-        let mut summary = self.core.finish(start_ns, &ended);
-        let recording = self.log.end(&ended);
-        self.core.out().batch.push(Record::Summary(Box::new(summary.clone())));
-        while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
-            std::thread::sleep(Duration::from_millis(2));
-        }
-        let (written, output) = self.writer.finish(&mut patience);
-        self.core.settle(&mut summary, &ended, written);
-        Ok(Finished { summary, output, recording })
-    }
-
-    fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {
-        let submitted = Some(counted.counters.delivered);
-        Ended {
-            end_ns,
-            counted,
-            submitted,
-            missed_runs: self.tracer.missed_runs(),
-            missed_signals: self.tracer.missed_signals(),
-            half_open_missed: self.tracer.half_open_missed_runs(),
-            namespaces: self.core.answers().namespaces().map(Namespaces::grown).unwrap_or_default(),
-            unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
-            unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
-        }
-    }
-
-    /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
-    /// another CPU while we detached may still add its record, so look until all that was counted is read.
-    fn read_rest(&mut self, patience: &mut Patience) -> Result<Counted, Error> {
-        loop {
-            if self.core.is_drained() && self.log.has_room() {
-                self.gather();
-                self.core.release(u64::MAX);
-            }
-            self.core.fill_on();
-            self.record_release();
-            self.tracer.flush_log();
-            self.log.check()?;
-            let gone = self.core.out().is_full() && self.offer() == Offer::Gone;
-            let counted = self.counted()?;
-            let complete = self.core.is_drained() && self.core.has_all(&counted);
-            if complete || gone || patience.is_over(self.writer.written()) {
-                return Ok(counted);
-            }
-            if self.core.out().is_full() || !self.log.has_room() {
-                std::thread::sleep(Duration::from_millis(2));
-            }
         }
     }
 

@@ -12,8 +12,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{churn, proc, summary::Summary, tool::Tool};
 
-/// The output is emptied when it has so many bytes: neither the room on a disk nor its speed is what is measured.
-const MOST_BYTES: u64 = 1 << 30;
+/// The output is emptied when it has so many bytes: neither the room on a disk nor its speed is what is measured. To empty a
+/// large file takes longer than the tracer can wait.
+const MOST_BYTES: u64 = 64 << 20;
 /// How often its size is looked at.
 const PERIOD: Duration = Duration::from_millis(100);
 

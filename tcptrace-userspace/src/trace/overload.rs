@@ -2,8 +2,8 @@
 //!
 //! Three things move the level. The rate of what is wanted raises it at once to where the rest fits into `--max-rate`. The
 //! kernel side raises it when the ring fills, since nobody reads in time. And calm lowers it step by step: the reader
-//! has emptied the ring, and what it took is on its way out. Where it soon has to be raised again, calm has to last
-//! longer the next time.
+//! has emptied the ring, and what it took is on its way out. A level at which the ring filled is tried again only after a
+//! while, which is longer each time.
 
 use tcptrace_common::Level;
 
@@ -12,7 +12,7 @@ use super::input::Counted;
 /// Records a second that are sent at most, by default; `docs/overhead-and-loss.md` has the measurement behind it.
 pub const DEFAULT_MAX_RATE: u64 = 1_000_000;
 
-/// Calm checks before the level is lowered, after it was raised again too soon: at most so many.
+/// Calm checks before a level that has failed is tried again: at most so many.
 const LONGEST_WAIT: u32 = 64;
 /// After so many calm checks with nothing left out, what happened before does not matter.
 const FORGIVEN: u32 = 240;
@@ -38,7 +38,9 @@ pub(super) struct Overload {
     last: Option<(u64, u64)>,
     /// What was chosen then.
     level: Level,
-    /// Calm checks to come before it is lowered.
+    /// The level at which the ring filled last.
+    failed: Option<Level>,
+    /// Calm checks to come before that is tried again.
     wait: u32,
     /// How many the next time.
     next_wait: u32,
@@ -49,13 +51,14 @@ pub(super) struct Overload {
 impl Overload {
     /// `max_rate`: records a second that are sent at most.
     pub(super) fn new(max_rate: u64) -> Self {
-        Self { max_rate, last: None, level: Level::ALL, wait: 0, next_wait: 0, clear: 0 }
+        Self { max_rate, last: None, level: Level::ALL, failed: None, wait: 0, next_wait: 0, clear: 0 }
     }
 
     /// The level from now on.
     pub(super) fn check(&mut self, found: Found) -> Level {
         let needed = self.needed(found.now_ns, found.wanted);
         if found.level > self.level {
+            self.failed = Some(self.level);
             self.wait = self.next_wait;
             self.next_wait = (self.next_wait * 2).clamp(4, LONGEST_WAIT);
         }
@@ -63,14 +66,21 @@ impl Overload {
             needed
         } else if !found.calm {
             found.level
-        } else if self.wait > 0 {
-            self.wait -= 1;
-            found.level
         } else {
-            lower(found.level).max(needed)
+            self.lower(found.level).max(needed)
         };
         self.forgive();
         self.level
+    }
+
+    /// One step down, unless that has failed lately.
+    fn lower(&mut self, level: Level) -> Level {
+        let lower = Level(level.0.saturating_sub(1)).min(Level::LEAST);
+        if self.wait > 0 && self.failed.is_some_and(|failed| lower <= failed) {
+            self.wait -= 1;
+            return level;
+        }
+        lower
     }
 
     /// Whether nothing is left out.
@@ -93,10 +103,6 @@ impl Overload {
             (self.next_wait, self.clear) = (0, 0);
         }
     }
-}
-
-fn lower(level: Level) -> Level {
-    Level(level.0.saturating_sub(1)).min(Level::LEAST)
 }
 
 impl Counted {
@@ -166,6 +172,15 @@ mod tests {
         assert_eq!(trial.checks(10, 3), [32, 32, 32]);
         trial.found.calm = true;
         assert_eq!(trial.checks(10, 12), [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0]);
+    }
+
+    #[test]
+    fn a_level_that_failed_is_tried_later_and_those_above_it_at_once() {
+        let mut trial = Trial::new();
+        trial.found.level = Level(3);
+        assert_eq!(trial.checks(10, 3), [2, 1, 0], "once may be chance");
+        trial.found.level = Level::NONE;
+        assert_eq!(trial.checks(10, 15), [10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 1, 1, 1, 1, 0]);
     }
 
     #[test]

@@ -22,6 +22,9 @@ use crate::{
 /// Batches that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;
 
+/// More bytes than a batch has, unless a list has made it large.
+const MOST_BYTES: usize = 1 << 20;
+
 /// What became of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
@@ -195,6 +198,11 @@ impl Patience {
     }
 }
 
+/// At the end, the reader waits no longer than it wants.
+fn put(output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
+    disk::write_all(output, bytes, "standard output", || false)
+}
+
 fn write_header(sink: &mut dyn Sink, output: &mut dyn Write) -> io::Result<()> {
     let mut bytes = Vec::new();
     sink.header(&mut bytes)?;
@@ -216,12 +224,17 @@ fn write_all(
         for record in &batch {
             sink.write(record, &mut bytes)?;
             written.count(record);
+            if bytes.len() >= MOST_BYTES {
+                put(output, &bytes)?;
+                bytes.clear();
+            }
         }
-        // At the end, the reader waits no longer than it wants.
-        disk::write_all(output, &bytes, "standard output", || false)?;
+        put(output, &bytes)?;
         progress.add(written);
-        // When nobody needs it, it is freed.
-        let _ = give_back.try_send(batch);
+        // When nobody needs it, it is freed; and one that a list has made large, whose memory would never come back.
+        if batch.capacity() <= 2 * BATCH {
+            let _ = give_back.try_send(batch);
+        }
     }
     Ok(())
 }

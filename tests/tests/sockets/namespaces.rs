@@ -4,6 +4,8 @@ use std::{
     fs,
     os::unix::fs::MetadataExt as _,
     process::{Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use serde_json::Value;
@@ -17,7 +19,16 @@ use crate::{look::Look, stage::Stage};
 
 /// A process in the namespace: what is only a thread's is not looked for.
 fn inhabitant(stage: &Stage) -> Running {
-    Running::spawn(stage.command("sleep").arg("60").stdout(Stdio::null()))
+    let process = Running::spawn(stage.command("sleep").arg("60").stdout(Stdio::null()));
+    let namespace = format!("/proc/{}/ns/net", process.pid());
+    let inode = || fs::metadata(&namespace).map(|file| file.ino()).ok();
+    // It enters after it has started.
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while inode() != Some(stage.namespace.inode().into()) {
+        assert!(Instant::now() < deadline, "it does not get there");
+        sleep(Duration::from_millis(5));
+    }
+    process
 }
 
 fn listener_at(stage: &Stage, index: u16) -> u16 {

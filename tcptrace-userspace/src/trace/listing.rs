@@ -97,11 +97,11 @@ impl Listing {
 
     /// The same in pieces, each of which is soon taken in; full sockets are in the last one.
     pub(super) fn pieces(mut self) -> impl Iterator<Item = Self> {
-        let small = std::mem::take(&mut self.small);
-        let empty = Self { older: Vec::new(), ..self.clone() };
-        let pieces: Vec<Self> =
-            small.chunks(PIECE).map(|small| Self { small: small.to_vec(), ..empty.clone() }).collect();
-        pieces.into_iter().chain([self])
+        let (older, small) = (std::mem::take(&mut self.older), std::mem::take(&mut self.small));
+        let mut pieces: Vec<Self> =
+            small.chunks(PIECE).map(|small| Self { small: small.to_vec(), ..self.clone() }).collect();
+        pieces.push(Self { older, ..self });
+        pieces.into_iter()
     }
 
     /// Whether everything was read of the namespaces that were.

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroU64, sync::Arc};
 
-use tcptrace_common::{Counters, Level};
+use tcptrace_common::{Counters, HalfOpenCounters, Level};
 
 use crate::{
     close::Closing,
@@ -226,6 +226,15 @@ pub struct SampledOut {
 }
 
 impl SampledOut {
+    /// As the kernel side has counted it.
+    pub fn of(counters: &Counters, half_open: Option<&HalfOpenCounters>) -> Self {
+        Self {
+            transitions: counters.sampled_out,
+            signals: counters.signals_sampled_out,
+            half_open: half_open.map_or(0, |half_open| half_open.sampled_out),
+        }
+    }
+
     /// All of it.
     pub fn total(&self) -> u64 {
         self.transitions.saturating_add(self.signals).saturating_add(self.half_open)
@@ -277,11 +286,7 @@ pub struct Summary {
 impl Summary {
     /// What was only counted, since there was too much.
     pub fn sampled_out(&self) -> SampledOut {
-        SampledOut {
-            transitions: self.counters.sampled_out,
-            signals: self.counters.signals_sampled_out,
-            half_open: self.half_open.as_ref().map_or(0, |half_open| half_open.counters.sampled_out),
-        }
+        SampledOut::of(&self.counters, self.half_open.as_ref().map(|half_open| &half_open.counters))
     }
 
     /// Whether anything was lost, or only counted.

@@ -70,11 +70,7 @@ pub(super) struct Told {
 
 impl Counted {
     fn sampled_out(&self) -> SampledOut {
-        SampledOut {
-            transitions: self.counters.sampled_out,
-            signals: self.counters.signals_sampled_out,
-            half_open: self.half_open.sampled_out,
-        }
+        SampledOut::of(&self.counters, Some(&self.half_open))
     }
 }
 

@@ -39,6 +39,7 @@ pub mod expect;
 pub mod host;
 pub mod instance;
 pub mod lacking;
+pub mod load;
 pub mod machine;
 pub mod net;
 pub mod netns;

@@ -40,6 +40,11 @@ pub struct Namespace {
 }
 
 impl Namespace {
+    /// One with the ports that the kernel gives by itself: of a load there are many.
+    pub fn usual() -> Self {
+        Self::new(&(32_768..=60_999))
+    }
+
     /// Makes one with [`V4`] and [`V6`] on its loopback, and with these ephemeral ports.
     pub fn new(ephemeral: &RangeInclusive<u16>) -> Self {
         let (jobs, queue) = channel::<Job>();

@@ -206,7 +206,7 @@ fn files_follow_each_other() {
         return;
     }
     let _host = host::alone();
-    let namespace = Namespace::new(&(32_768..=60_999));
+    let namespace = Namespace::usual();
     let netns = namespace.path().to_owned();
     let (folder, all) = folder();
     let last = folder.path().join("last");

@@ -160,7 +160,7 @@ fn closed_pipe(hook: Hook, name: &str) {
         return;
     }
     let _host = host::share();
-    let namespace = Namespace::new(&(32_768..=60_999));
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let mut command = Command::new(tcptrace());
     command.args(["--hook", hook.name(), "--netns", &netns]).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -293,7 +293,7 @@ fn every_signal_ends_it_well(hook: Hook, name: &str) {
         return;
     }
     let _host = host::share();
-    let namespace = Namespace::new(&(32_768..=60_999));
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);

@@ -11,6 +11,7 @@ use std::{
 use aya::maps::{Map, MapData, PerCpuArray, PerCpuValues, loaded_maps};
 use tcptrace_tests::{
     both_hooks, host,
+    load::{OF_CONNECTION, OF_LISTENER},
     machine::{Hook, helper, is_root, skip},
     netns::Namespace,
     process::Running,
@@ -20,19 +21,12 @@ use tcptrace_tests::{
 both_hooks!(a_cpu_comes_and_goes, counts_beyond_32_bits);
 
 const CONNECTIONS: u64 = 100;
-/// Transitions of a connection of `load`, and of its listener.
-const OF_CONNECTION: u64 = 10;
-const OF_LISTENER: u64 = 2;
 const OF_LOAD: u64 = CONNECTIONS * OF_CONNECTION + OF_LISTENER;
 
 /// The CPU that goes: most machines keep the first one.
 const CPU: &str = "1";
 /// Records that wait on a CPU are fetched within this time.
 const FETCHED: Duration = Duration::from_millis(200);
-
-fn namespace() -> Namespace {
-    Namespace::new(&(32_768..=60_999))
-}
 
 /// Makes connections on one CPU.
 fn load_on(cpu: &str, namespace: &Namespace) {
@@ -67,7 +61,7 @@ fn a_cpu_comes_and_goes(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
     load_on(CPU, &namespace);
@@ -99,7 +93,7 @@ fn counts_beyond_32_bits(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["--quiet", "-o", "json", "--netns", &netns]);
     let cpus = add_to_all_cpus(NEARLY);

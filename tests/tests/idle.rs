@@ -30,7 +30,7 @@ fn a_sleeper_is_woken(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = Namespace::new(&(32_768..=60_999));
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
     sleep(UNTIL_ASLEEP);

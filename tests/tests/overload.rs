@@ -12,6 +12,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use tcptrace_tests::{
     both_hooks, host,
+    load::{OF_CONNECTION, OF_LISTENER},
     machine::{Hook, helper, is_root},
     netns::Namespace,
     process::Running,
@@ -29,14 +30,6 @@ both_hooks!(
 
 /// Exit code of a trace that does not show everything.
 const LOSSY: Option<i32> = Some(4);
-/// Transitions of a connection of `load`, and of its listener.
-const OF_CONNECTION: u64 = 10;
-const OF_LISTENER: u64 = 2;
-
-fn namespace() -> Namespace {
-    Namespace::new(&(32_768..=60_999))
-}
-
 fn load(namespace: &Namespace, connections: u64) -> u64 {
     namespace.run(move || {
         let mut command = Command::new(helper(env!("CARGO_BIN_EXE_load")));
@@ -91,7 +84,7 @@ fn paused_reader_json(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let (tracer, transitions) = paused(hook, "json", &namespace);
     let report = tracer.stop();
     let account = report.summary();
@@ -112,7 +105,7 @@ fn paused_again_and_again() {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(Hook::TpBtf, &["-o", "json", "--netns", &netns]);
     let mut transitions = 0;
@@ -142,7 +135,7 @@ fn a_low_ceiling(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--max-rate", "1000"]);
     let mut transitions = load(&namespace, 10_000);
@@ -187,7 +180,7 @@ fn paused_reader_text(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let (tracer, transitions) = paused(hook, "text", &namespace);
     let report = tracer.stop();
     let account = report.account();
@@ -211,7 +204,7 @@ fn paused_reader_csv(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let (tracer, transitions) = paused(hook, "csv", &namespace);
     let report = tracer.stop();
     let account = report.account();
@@ -235,7 +228,7 @@ fn blocked_output(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start_unread(hook, &["-o", "json", "--netns", &netns, "--buffer", "256K"]);
     let transitions = load(&namespace, 10_000);
@@ -254,7 +247,7 @@ fn slow_output(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let mut tracer = Tracer::start_unread(hook, &["-o", "json", "--netns", &netns, "--buffer", "256K"]);
     let transitions = load(&namespace, 10_000);

@@ -50,7 +50,7 @@ fn host_unreachable(hook: Hook, name: &str) {
 /// A router that has no route on says so by ICMP.
 fn net_unreachable(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
-        let router = Namespace::new(&(32_768..=60_999));
+        let router = Namespace::usual();
         let there = router.path();
         tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", there]);
         tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);

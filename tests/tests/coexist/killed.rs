@@ -17,10 +17,11 @@ use nix::sys::signal::Signal;
 use tcptrace_tests::{
     both_hooks, host,
     machine::{Hook, is_root, tcptrace},
+    netns::Namespace,
     process::{Running, lines},
 };
 
-use crate::{load, namespace};
+use crate::load;
 
 both_hooks!(nothing_is_left);
 
@@ -36,7 +37,7 @@ fn nothing_is_left(hook: Hook, name: &str) {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let folder = tempfile::tempdir().expect("a folder");
     let capture = folder.path().join("capture");
     let capture = capture.to_str().expect("UTF-8");

@@ -11,16 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcptrace_tests::{machine::helper, netns::Namespace, process::Running};
-
-/// Transitions of a connection of `load`, and of its listener.
-const OF_CONNECTION: u64 = 10;
-const OF_LISTENER: u64 = 2;
-
-/// A namespace with all the ports that the load takes.
-fn namespace() -> Namespace {
-    Namespace::new(&(32_768..=60_999))
-}
+use tcptrace_tests::{
+    load::{OF_CONNECTION, OF_LISTENER},
+    machine::helper,
+    netns::Namespace,
+    process::Running,
+};
 
 /// Makes connections in the namespace, and returns how long that took.
 fn load(namespace: &Namespace, connections: u64, arguments: &[&str]) -> Duration {

@@ -21,7 +21,7 @@ use tcptrace_tests::{
     tracer::Report,
 };
 
-use crate::{OF_CONNECTION, OF_LISTENER, load, namespace};
+use crate::{OF_CONNECTION, OF_LISTENER, load};
 
 const CONNECTIONS: u64 = 3_000;
 /// What a connection must not be slowed down by, all together.
@@ -71,7 +71,7 @@ fn on_a_small_disk(folder: &Path) -> String {
 /// Which ends with this code, as what was not written is a loss, or leaves a capture without an end.
 fn on_a_full_disk(arguments: &[&str], code: i32) {
     let _host = host::alone();
-    let (namespace, folder) = (namespace(), tempfile::tempdir().expect("a folder"));
+    let (namespace, folder) = (Namespace::usual(), tempfile::tempdir().expect("a folder"));
     let mut tracer = assert_unhindered(&namespace, || {
         let mut command = under(&on_a_small_disk(folder.path()), "");
         // Only there: before the mount, the folder is another one.
@@ -117,7 +117,7 @@ fn a_disk_with_room_again_takes_the_rest() {
         return;
     }
     let _host = host::alone();
-    let (namespace, folder) = (namespace(), tempfile::tempdir().expect("a folder"));
+    let (namespace, folder) = (Namespace::usual(), tempfile::tempdir().expect("a folder"));
     let mut command = under(&on_a_small_disk(folder.path()), "");
     let mut tracer = Traced::start(command.args(["-o", "json"]), &namespace);
     load(&namespace, CONNECTIONS, &[]);
@@ -150,7 +150,7 @@ fn a_reader_that_leaves_ends_the_trace() {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let (reader, pipe) = std::io::pipe().expect("a pipe");
     let (peer, socket) = UnixStream::pair().expect("sockets");
     let outputs: [(OwnedFd, OwnedFd); 2] = [(reader.into(), pipe.into()), (peer.into(), socket.into())];
@@ -173,7 +173,7 @@ fn a_reader_that_sleeps_blocks_nobody() {
         return;
     }
     let _host = host::alone();
-    let namespace = namespace();
+    let namespace = Namespace::usual();
     let (_peer, socket) = UnixStream::pair().expect("sockets");
     let mut tracer = assert_unhindered(&namespace, || {
         let mut command = Command::new(tcptrace());

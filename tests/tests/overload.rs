@@ -138,7 +138,7 @@ fn a_low_ceiling(hook: Hook, name: &str) {
     let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--max-rate", "1000"]);
-    let mut transitions = load(&namespace, 10_000);
+    let mut transitions = load(&namespace, 40_000);
     sleep(Duration::from_secs(4));
     transitions += load(&namespace, 10);
     let report = tracer.stop();
@@ -172,7 +172,8 @@ fn assert_whole_lives(report: &Report, degraded: &[Value]) {
     let begun = cookies(&|line| line["new_state"] == "SYN_SENT");
     let ended = cookies(&|line| line["new_state"] == "CLOSE");
     assert!(begun.len() > 10, "{} begin", begun.len());
-    assert!(begun.is_subset(&ended), "without an end: {:?}", begun.difference(&ended));
+    let endless: Vec<_> = begun.difference(&ended).collect();
+    assert!(endless.is_empty(), "without an end: {endless:?}");
 }
 
 fn paused_reader_text(hook: Hook, name: &str) {

@@ -250,8 +250,9 @@ impl Reader {
 
     fn look_around(&mut self) -> Result<(), Error> {
         let counted = self.counted()?;
-        let mut checked = self.checked(&counted);
-        checked.level = self.choose_level(checked.now_ns, &counted)?;
+        // First: what begins after the time that is told for it, is subject to it.
+        let level = self.choose_level(&counted)?;
+        let checked = Checked { level, ..self.checked(&counted) };
         self.log.counted(&counted);
         if self.log.is_full() {
             self.rotate()?;
@@ -267,11 +268,11 @@ impl Reader {
     }
 
     /// Chooses how much to leave out until the next check.
-    fn choose_level(&mut self, now_ns: u64, counted: &Counted) -> Result<u32, bpf::Error> {
+    fn choose_level(&mut self, counted: &Counted) -> Result<u32, bpf::Error> {
         let before = self.tracer.level()?;
         // And everything that was released has been taken, or it would not be asked.
         let calm = self.log.has_room();
-        let found = Found { now_ns, wanted: counted.wanted(), level: before, calm };
+        let found = Found { now_ns: monotonic_ns(), wanted: counted.wanted(), level: before, calm };
         let level = self.overload.check(found);
         if level != before {
             self.tracer.set_level(level)?;

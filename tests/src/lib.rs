@@ -37,6 +37,7 @@ pub mod chain;
 pub mod ends;
 pub mod expect;
 pub mod host;
+pub mod init;
 pub mod instance;
 pub mod lacking;
 pub mod load;

@@ -4,6 +4,7 @@ use std::{collections::HashSet, net::SocketAddr, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
     both_hooks,
+    init::DuringInit,
     machine::{Hook, is_root, is_slow},
     net::{self, Family},
     netns::sysctl,
@@ -34,6 +35,7 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
     }
     let victim = Victim::new();
     let tracer = victim.trace(hook, &["--half-open"]);
+    let hidden = DuringInit::start(&victim.world.slot.number().to_string(), &["tcp/tcp_retransmit_synack"]);
     let ports = victim.world.ports();
     let before = victim.netstat();
     let listener = victim.world.namespace.hold(move || {
@@ -48,6 +50,7 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
     assert!(listed.len() > usize::from(count) / 2, "{} of {count} were queued", listed.len());
     victim.wait_until_over();
     let over = victim.netstat();
+    let hidden = hidden.count();
     poll();
     drop(listener);
     let told = stop(tracer);
@@ -62,7 +65,13 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
         (1..=RETRIES * listed.len() as u64).contains(&sent_again),
         "{sent_again} SYN-ACKs were sent again"
     );
-    assert_eq!(told.number("followed/retransmits"), sent_again, "{}", told.summary);
+    let seen = told.number("followed/retransmits");
+    // Thousands of timers expire at once, in whoever's time that is.
+    assert!(
+        (sent_again - hidden.min(sent_again)..=sent_again).contains(&seen),
+        "{seen} of {sent_again}, of which {hidden} in the time of process 1: {}",
+        told.summary
+    );
     assert_eq!(told.netstat("ListenDrops"), dropped);
     for line in &told.lines {
         assert_eq!(line["netns"], victim.world.namespace.inode(), "{line}");

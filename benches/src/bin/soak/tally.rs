@@ -25,7 +25,7 @@ struct Line<'a> {
     what: &'a str,
     #[serde(default)]
     cause: Option<&'a str>,
-    /// Of a loss: all that was lost so far.
+    /// Of a loss, and of what is left out: all of it so far.
     #[serde(default)]
     total: u64,
 }
@@ -59,6 +59,8 @@ pub(crate) struct Tally {
     half_open: BTreeMap<String, i64>,
     /// All losses told so far, missed runs included.
     pub(crate) lost: u64,
+    /// All transitions and others that were left out on purpose, as far as told.
+    sampled_out: u64,
     /// Lines that cannot be, the first of them as text.
     pub(crate) faults: u64,
     pub(crate) shown: Vec<String>,
@@ -78,6 +80,7 @@ impl Tally {
                 *self.half_open.entry(name).or_default() += 1;
             }
             "loss" => self.lost = line.total,
+            "degraded" => self.sampled_out = line.total,
             // In the summary as well.
             "half_open_loss" => {}
             "summary" => self.summary = serde_json::from_str(text).ok(),
@@ -107,7 +110,7 @@ impl Tally {
         };
         let begins = old == "CLOSE" || (old == "LISTEN" && new == "SYN_RECV");
         let follows = before.as_deref().map_or(begins, |before| before == old);
-        if !follows && self.lost == 0 {
+        if !follows && self.untold() == 0 {
             self.fault("does not follow from what its socket did before", text);
         }
     }
@@ -126,6 +129,11 @@ impl Tally {
     /// Lines about half-open connections that begin with these words.
     pub(crate) fn half_open(&self, what: &str) -> i64 {
         self.half_open.iter().filter(|(name, _)| name.starts_with(what)).map(|(_, count)| count).sum()
+    }
+
+    /// How many transitions there may be beside those that were told.
+    pub(crate) fn untold(&self) -> u64 {
+        self.lost + self.sampled_out
     }
 
     /// All losses that the summary tells, missed runs included; `None` without one.
@@ -220,6 +228,7 @@ mod tests {
         let mut tally = Tally::default();
         tally.add(r#"{"type":"loss","total":3}"#);
         tally.add(&line(1, 1, "FIN_WAIT1", "FIN_WAIT2", ""));
-        assert_eq!((tally.lost, tally.faults), (3, 0));
+        tally.add(r#"{"type":"degraded","total":4}"#);
+        assert_eq!((tally.lost, tally.untold(), tally.faults), (3, 7, 0));
     }
 }

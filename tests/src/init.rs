@@ -1,0 +1,31 @@
+//! What happens while process 1 runs. Kernels of some vendors run no tracing program there: a timer that expires in that
+//! moment is hidden from every tracer, and no counter tells.
+
+use std::fs;
+
+use crate::instance::Instance;
+
+/// A tracefs instance that records events only while a thread of process 1 runs, interrupts included.
+#[derive(Debug)]
+pub struct DuringInit(Instance);
+
+impl DuringInit {
+    /// Starts recording `events`, such as `tcp/tcp_retransmit_synack`. `name` is unique among what runs now.
+    pub fn start(name: &str, events: &[&str]) -> Self {
+        let this = Self(Instance::new(&format!("init-{name}"), 1_024));
+        let threads = fs::read_dir("/proc/1/task").expect("the threads of process 1");
+        let threads: Vec<_> = threads
+            .map(|thread| thread.expect("a thread").file_name().into_string().expect("a number"))
+            .collect();
+        this.0.set("set_event_pid", &threads.join(" "));
+        for event in events {
+            this.0.set(&format!("events/{event}/enable"), "1");
+        }
+        this
+    }
+
+    /// How many there were so far.
+    pub fn count(&self) -> u64 {
+        self.0.entries()
+    }
+}

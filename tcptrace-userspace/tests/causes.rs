@@ -10,7 +10,7 @@ use tcptrace::{
     event::{ErrorReport, Event, Reset, Signal},
     record::{Origin, Transition},
     state::State,
-    tracker::{Ends, List, OlderSmall, Options, Tracker},
+    tracker::{Ends, OlderSmall, Options, Span, Tracker},
     wanted::Wanted,
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags, Filter};
@@ -340,8 +340,10 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
         assert_eq!(inferred(&track(&mut tracker, [closed])), [], "it stays in FIN_WAIT2");
         assert!(tracker.wants_list());
         let mut told = Vec::new();
-        let list = List { netns, begin_ns, end_ns: SECOND, sockets };
-        tracker.confirm(&list, |transition| told.push(transition));
+        tracker.confirm(sockets.to_vec(), vec![Span { netns, begin_ns, end_ns: SECOND }]);
+        while tracker.is_confirming() {
+            tracker.confirm_part(|transition| told.push(transition));
+        }
         tracker.tick(100 * SECOND, |transition| told.push(transition));
         inferred(&told)
     };

@@ -10,7 +10,7 @@ use tcptrace::{
     event::Event,
     record::{Owner, Provenance, Transition},
     state::State,
-    tracker::{Ends, Older, OlderSmall, Options, Reconciled, Since, Tracker},
+    tracker::{Ends, Older, OlderSmall, Options, Reconciled, Since, Span, Tracker},
 };
 
 const NETNS: Option<u32> = Some(4_026_531_833);
@@ -24,6 +24,11 @@ fn track(tracker: &mut Tracker, event: Event) -> Transition {
     tracker.track(event, |transition| told.push(transition));
     assert_eq!(told.len(), 1);
     told.remove(0)
+}
+
+/// A namespace whose list began then.
+fn span(netns: Option<u32>, begin_ns: u64) -> Span {
+    Span { netns, begin_ns, end_ns: begin_ns }
 }
 
 fn owner(pid: u32) -> Owner {
@@ -143,7 +148,7 @@ fn reconciled(list: Vec<Older>) -> (Tracker, Reconciled) {
     track(&mut tracker, event(1, 10, State::LISTEN, State::SYN_RECV));
     track(&mut tracker, event(1, 20, State::SYN_RECV, State::ESTABLISHED));
     tracker.expect_list();
-    tracker.reconcile(list, &[(NETNS, 100)], false);
+    tracker.reconcile(list, &[span(NETNS, 100)], false);
     let reconciled = tracker.reconciled();
     (tracker, reconciled)
 }
@@ -186,15 +191,15 @@ fn what_happens_while_a_list_is_made_is_no_difference() {
         listed(1, State::SYN_SENT, Since::AtLatest(100)),
         listed(2, State::ESTABLISHED, Since::AtLatest(9)),
     ];
-    tracker.reconcile(list, &[(NETNS, 100)], false);
+    tracker.reconcile(list, &[span(NETNS, 100)], false);
     assert_eq!(tracker.reconciled().total(), 0);
     // It began after the walk had passed its place.
     tracker.expect_list();
     track(&mut tracker, event(3, 310, State::CLOSE, State::SYN_SENT));
-    tracker.reconcile(vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))], &[(NETNS, 300)], false);
+    tracker.reconcile(vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))], &[span(NETNS, 300)], false);
     assert_eq!((tracker.reconciled().total(), tracker.len()), (0, 2));
     // Another namespace was not read.
-    tracker.reconcile(Vec::new(), &[(Some(1), 400)], false);
+    tracker.reconcile(Vec::new(), &[span(Some(1), 400)], false);
     assert_eq!(tracker.len(), 2);
 }
 
@@ -204,7 +209,7 @@ fn a_first_list_that_comes_late_is_no_difference() {
     let mut tracker = tracker();
     tracker.expect_list();
     let list = vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))];
-    tracker.reconcile(list, &[(NETNS, 100)], true);
+    tracker.reconcile(list, &[span(NETNS, 100)], true);
     assert_eq!(tracker.reconciled().total(), 0);
     let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
     assert_eq!((told.at_least_ns, told.owner), (Some(191), Some(owner(7))));

@@ -126,9 +126,14 @@ impl Core {
         self.order.release(until_ns);
     }
 
-    /// Whether everything that was released has been taken.
+    /// Whether everything that was released has been taken, and the last list.
     pub(super) fn is_drained(&self) -> bool {
-        self.order.is_drained()
+        self.order.is_drained() && !self.is_comparing()
+    }
+
+    /// Whether some of a list is still to be compared, before the records that were released.
+    pub(super) fn is_comparing(&self) -> bool {
+        self.stage.is_comparing()
     }
 
     /// Whether no record waits for its turn.
@@ -146,7 +151,8 @@ impl Core {
         self.released_ns
     }
 
-    /// Fills the batch with what was released, until there are as many lines as are wanted.
+    /// Fills the batch with what was released, until there are as many lines as are wanted; or with what a part of a list
+    /// tells.
     pub(super) fn fill(&mut self) {
         if !self.stage.out.is_satisfied() {
             self.fill_on();
@@ -155,6 +161,9 @@ impl Core {
 
     /// The same, whatever is wanted: what is beyond that has to be accounted for, too.
     pub(super) fn fill_on(&mut self) {
+        if self.is_comparing() && !self.stage.out.is_full() {
+            return self.stage.compare();
+        }
         while !self.stage.out.is_full() {
             let Some(record) = self.order.next() else {
                 return self.stage.tracker.forget_signals(self.released_ns);

@@ -115,16 +115,21 @@ impl Reader {
             self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
         }
         for _ in 0..BATCHES {
+            let comparing = self.core.is_comparing();
             self.fill();
             let out = self.core.out();
-            if out.batch.is_empty() {
+            let more = comparing || (out.is_full() && !out.is_satisfied());
+            if out.batch.is_empty() && !more {
                 return self.step();
             }
-            let full = out.is_full() && !out.is_satisfied();
-            let offer = self.offer();
+            let offer = if out.batch.is_empty() { Offer::Taken } else { self.offer() };
             self.stalls = if offer == Offer::Full { self.stalls.saturating_add(1) } else { 0 };
             match offer {
-                Offer::Taken if full => {}
+                // Many sockets take a while, in which the ring fills.
+                Offer::Taken if comparing => {
+                    self.gather();
+                }
+                Offer::Taken if more => {}
                 Offer::Taken | Offer::Full => return self.step(),
                 Offer::Gone => return Step::Stop,
             }
@@ -198,8 +203,6 @@ impl Reader {
         let ordered = lists.order(self.core.wants_list());
         if let Some((listing, is_first)) = later {
             let is_first = is_first || self.log.begins_with(listing.scope);
-            // It takes a while with many sockets: let the ring be empty before.
-            self.gather();
             self.feed(Input::Listed { listing, is_first });
         }
         if ordered == Some(Scope::All) {
@@ -263,7 +266,10 @@ impl Reader {
             self.feed(Input::Looked(Box::new(looked)));
         }
         self.compare();
-        self.poll();
+        // A poll comes after all that a list tells.
+        if self.core.is_drained() {
+            self.poll();
+        }
         Ok(())
     }
 

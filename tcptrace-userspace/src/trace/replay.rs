@@ -143,9 +143,10 @@ impl Destination<'_> {
     /// Takes all that was released out of the core.
     fn drain(&mut self, core: &mut Core) -> io::Result<()> {
         loop {
+            let comparing = core.is_comparing();
             core.fill_on();
             let out = core.out();
-            let more = out.is_full();
+            let more = comparing || out.is_full();
             for record in &out.batch {
                 self.sink.write(record, &mut self.bytes)?;
             }

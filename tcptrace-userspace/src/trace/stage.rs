@@ -11,7 +11,7 @@ use crate::{
     event::Observed,
     half_open::Poll,
     snapshot::Namespace,
-    tracker::{List, Tracker},
+    tracker::{Span, Tracker},
 };
 
 /// Apart from what orders the records, so that one of them can be borrowed beside it.
@@ -68,23 +68,33 @@ impl Stage {
         self.tracker.list(listing.older, listing.small);
     }
 
-    /// Compares what is remembered with a later list.
+    /// Takes a later list, for what is remembered to be compared with it: full sockets at once, small ones by
+    /// [`Self::compare`].
     pub(super) fn later_list(&mut self, listing: Listing, is_first: bool) {
         // One that lacks something proves nothing.
         if !listing.is_complete() {
             return;
         }
-        let Self { tracker, out, .. } = self;
-        for namespace in &listing.namespaces {
+        let spans = listing.namespaces.iter().map(|namespace| {
             let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
-            let sockets = &listing.small;
-            tracker.confirm(&List { netns, begin_ns, end_ns, sockets }, |transition| out.push(transition));
-        }
+            Span { netns, begin_ns, end_ns }
+        });
+        let spans: Vec<Span> = spans.collect();
         if listing.scope == Scope::All {
-            let spans: Vec<_> =
-                listing.namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect();
-            tracker.reconcile(listing.older, &spans, is_first);
+            self.tracker.reconcile(listing.older, &spans, is_first);
         }
+        self.tracker.confirm(listing.small, spans);
+    }
+
+    /// Whether some of a list is still to be compared.
+    pub(super) fn is_comparing(&self) -> bool {
+        self.tracker.is_confirming()
+    }
+
+    /// Compares some more of it.
+    pub(super) fn compare(&mut self) {
+        let Self { tracker, out, .. } = self;
+        tracker.confirm_part(|transition| out.push(transition));
     }
 
     /// Takes a poll of half-open connections.

@@ -6,6 +6,7 @@
 //! they happened, and the kernel reuses socket addresses. What it cannot know it leaves out.
 
 mod cause;
+mod confirm;
 mod ends;
 mod history;
 mod listeners;
@@ -28,6 +29,7 @@ use crate::{
     state::State,
 };
 
+use confirm::Confirming;
 pub use ends::Ends;
 use history::History;
 use listeners::Listeners;
@@ -36,7 +38,6 @@ pub use older::{Older, OlderSmall, Since};
 pub use options::{Hidden, Options};
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
-pub use small::List;
 use small::SmallSockets;
 use socket::Socket;
 
@@ -46,6 +47,7 @@ pub struct Tracker {
     listeners: Listeners,
     signals: Signals,
     small: SmallSockets,
+    confirming: Option<Confirming>,
     older: OlderSockets,
     /// Cookies of the sockets that closed since a list was ordered.
     closed: Option<HashSet<u64>>,
@@ -66,6 +68,7 @@ impl Tracker {
             listeners: Listeners::new(limit),
             signals: Signals::new(&options.reset_reasons),
             small: SmallSockets::new(limit),
+            confirming: None,
             older: OlderSockets::default(),
             closed: None,
             reconciled: Reconciled::default(),
@@ -180,22 +183,6 @@ impl Tracker {
         while let Some(expired) = self.small.expired(now_ns) {
             self.infer(Some(expired), &mut emit);
         }
-    }
-
-    /// Whether a list of the kernel's small sockets would tell something; see [`Self::confirm`].
-    pub fn wants_list(&self) -> bool {
-        self.small.waits_for_fin()
-    }
-
-    /// Compares with the kernel's list of the small sockets in one namespace, and tells what became of those that are
-    /// remembered.
-    pub fn confirm(&mut self, list: &List<'_>, mut emit: impl FnMut(Transition)) {
-        let filter = self.options.wanted.filter;
-        self.small.confirm(list, |transition| {
-            if wanted(&filter, &transition) {
-                emit(transition);
-            }
-        });
     }
 
     /// Tells how the connection ended, and returns what follows from that.

@@ -24,8 +24,16 @@ impl Reconciled {
     }
 }
 
-/// A namespace that was read: its inode, and when that began.
-pub type Span = (Option<u32>, u64);
+/// A namespace that was listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Its inode; `None` when not known.
+    pub netns: Option<u32>,
+    /// When its list began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub begin_ns: u64,
+    /// When it ended: all sockets that lived from its beginning to then are in it.
+    pub end_ns: u64,
+}
 
 impl Tracker {
     /// Announces that a list is being made, to be taken in by [`Self::reconcile`].
@@ -88,9 +96,7 @@ impl Tracker {
         for skaddr in tracked {
             let vanished = self.sockets.get(&skaddr).is_some_and(|socket| {
                 let since = socket.since.map_or(0, Since::ns);
-                namespaces
-                    .iter()
-                    .any(|(netns, begin_ns)| netns.unwrap_or(0) == socket.netns && since < *begin_ns)
+                namespaces.iter().any(|span| span.netns.unwrap_or(0) == socket.netns && since < span.begin_ns)
             });
             if vanished && let Some(socket) = self.sockets.remove(&skaddr) {
                 self.filtered += u64::from(socket.waiting.is_some());

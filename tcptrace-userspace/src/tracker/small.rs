@@ -7,7 +7,7 @@
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
-use super::{ends::Ends, older::OlderSmall};
+use super::{Span, ends::Ends, older::OlderSmall};
 use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
@@ -38,17 +38,12 @@ struct Small {
     seen_ns: u64,
 }
 
-/// The kernel's list of the small sockets in a namespace: all that lived from its beginning to its end.
-#[derive(Clone, Copy, Debug)]
-pub struct List<'a> {
-    /// Inode of the network namespace.
-    pub netns: Option<u32>,
-    /// When it began, nanoseconds of `CLOCK_MONOTONIC`.
-    pub begin_ns: u64,
-    /// When it ended.
-    pub end_ns: u64,
-    /// The small sockets; those of other namespaces are of no matter.
-    pub sockets: &'a [OlderSmall],
+/// One that was not listed where it would have been.
+pub(super) struct Gone {
+    state: State,
+    ends: Ends,
+    /// When it was gone at the latest.
+    ktime_ns: u64,
 }
 
 impl SmallSockets {
@@ -126,39 +121,41 @@ impl SmallSockets {
         Some(inferred(key, small, (State::TIME_WAIT, State::CLOSE), ends_ns))
     }
 
-    /// Compares with what the kernel listed of a namespace. Tells which are in TIME_WAIT by now, and which are gone.
-    pub(super) fn confirm(&mut self, list: &List<'_>, mut emit: impl FnMut(Transition)) {
-        let List { netns, begin_ns, end_ns, .. } = *list;
-        let listed: HashMap<Ends, (State, u64)> = list
-            .sockets
-            .iter()
-            .filter(|seen| seen.ends.netns == netns)
-            .map(|seen| (seen.ends, (seen.state, seen.since_ns)))
-            .collect();
-        for state in [State::FIN_WAIT2, State::TIME_WAIT] {
-            let table = self.table(state).iter();
-            let older = table.filter(|(key, small)| key.netns == netns && small.since_ns < begin_ns);
-            let moved: Vec<Ends> = older
-                .filter(|(key, _)| listed.get(key).is_none_or(|(now, _)| *now != state))
-                .map(|(key, _)| *key)
-                .collect();
-            for key in moved {
-                let Some(small) = self.table(state).remove(&key) else { continue };
-                match listed.get(&key) {
-                    Some((State::TIME_WAIT, since_ns)) => {
-                        let since_ns = (*since_ns).max(small.since_ns);
-                        emit(self.time_wait_begins(key, small, (since_ns, begin_ns)));
-                    }
-                    _ => emit(inferred(key, small, (state, State::CLOSE), end_ns)),
-                }
-            }
+    /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
+    pub(super) fn listed(&mut self, listed: &OlderSmall) -> Option<Transition> {
+        let OlderSmall { ends, state, since_ns, listed_ns, .. } = *listed;
+        if let Some(small) = self.table(state).get_mut(&ends) {
+            small.seen_ns = small.seen_ns.max(listed_ns);
+            return None;
         }
+        // Not one that is younger than the list: that shows its predecessor.
+        let waited = |small: &Small| state == State::TIME_WAIT && small.since_ns < listed_ns;
+        self.fin_wait2.get(&ends).filter(|small| waited(small))?;
+        let small = self.fin_wait2.remove(&ends)?;
+        let since_ns = since_ns.max(small.since_ns);
+        self.remember(State::TIME_WAIT, ends, Small { since_ns, seen_ns: listed_ns, ..small.clone() });
+        Some(inferred(ends, small, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
     }
 
-    fn time_wait_begins(&mut self, key: Ends, small: Small, (since_ns, seen_ns): (u64, u64)) -> Transition {
-        let now = Small { since_ns, seen_ns, ..small.clone() };
-        self.remember(State::TIME_WAIT, key, now);
-        inferred(key, small, (State::FIN_WAIT2, State::TIME_WAIT), since_ns)
+    /// Those that are older than the lists of these namespaces, and were not in them.
+    pub(super) fn unlisted(&self, namespaces: &[Span]) -> Vec<Gone> {
+        let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
+        let mut gone = Vec::new();
+        for (state, table) in [(State::FIN_WAIT2, &self.fin_wait2), (State::TIME_WAIT, &self.time_wait)] {
+            gone.extend(table.iter().filter_map(|(ends, small)| {
+                let span = spans.get(&ends.netns)?;
+                let is_gone = small.since_ns < span.begin_ns && small.seen_ns < span.begin_ns;
+                is_gone.then_some(Gone { state, ends: *ends, ktime_ns: span.end_ns })
+            }));
+        }
+        gone
+    }
+
+    /// Forgets one that is gone.
+    pub(super) fn end(&mut self, gone: &Gone) -> Option<Transition> {
+        let Gone { state, ends, ktime_ns } = *gone;
+        let small = self.table(state).remove(&ends)?;
+        Some(inferred(ends, small, (state, State::CLOSE), ktime_ns))
     }
 
     fn remember(&mut self, state: State, key: Ends, small: Small) {

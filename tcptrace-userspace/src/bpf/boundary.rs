@@ -3,6 +3,8 @@
 
 #![expect(unsafe_code, reason = "aya, tokio and the kernel ask for promises that the compiler cannot check")]
 
+mod entries;
+
 use std::{
     io,
     os::fd::{AsRawFd as _, OwnedFd},
@@ -10,6 +12,8 @@ use std::{
 
 use tcptrace_common::{Config, Counters, HalfOpenCounters, Waiting};
 use tokio::io::{Interest, unix::AsyncFd};
+
+pub(super) use entries::Entries;
 
 /// One CPU's counters on their way out of the kernel.
 #[derive(Clone, Copy)]

@@ -4,14 +4,16 @@ use std::{fs, os::fd::AsFd as _};
 
 use aya::{
     Ebpf,
-    maps::{Array, PerCpuArray, RingBuf},
+    maps::{Array, Map, PerCpuArray},
     programs::{BtfTracePoint, ProgramError, TracePoint},
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer, bundles,
+    DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer,
+    boundary::Entries,
+    bundles,
     bundles::Bundles,
     fdinfo, format,
     half_open::HalfOpen,
@@ -230,7 +232,10 @@ fn open(
             ports.set(slot, set.words(), 0).map_err(object)?;
         }
     }
-    let events = RingBuf::try_from(map(&mut ebpf, "EVENTS")?).map_err(object)?;
+    let Map::RingBuf(events) = map(&mut ebpf, "EVENTS")? else {
+        return Err(object("EVENTS is no ring buffer"));
+    };
+    let events = Entries::open(events, size).map_err(object)?;
     let counters = PerCpuArray::try_from(map(&mut ebpf, "COUNTERS")?).map_err(object)?;
     let waiting = PerCpuArray::try_from(map(&mut ebpf, "WAITING")?).map_err(object)?;
     let bundles = if config.bundle == 0 {

@@ -7,7 +7,7 @@ use std::{
 
 use aya::{
     Ebpf,
-    maps::{MapData, PerCpuArray, RingBuf},
+    maps::{MapData, PerCpuArray},
     programs::{Program, ProgramFd},
 };
 use aya_log::EbpfLogger;
@@ -16,7 +16,7 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Error, Features, Hook, RunStats,
-    boundary::{self, PodCounters},
+    boundary::{self, Entries, PodCounters},
     bundles::Bundles,
     fdinfo,
     half_open::{self, HalfOpen, HalfOpenHooks},
@@ -33,7 +33,7 @@ pub struct Tracer {
     features: Features,
     unowned: Option<String>,
     ring_bytes: u32,
-    events: RingBuf<MapData>,
+    events: Entries,
     bundles: Option<Bundles>,
     counters: PerCpuArray<MapData, PodCounters>,
     half_open: Option<HalfOpen>,
@@ -52,7 +52,7 @@ impl Tracer {
         mut ebpf: Ebpf,
         (hook, features, unowned): (Hook, Features, Option<String>),
         ring_bytes: u32,
-        events: RingBuf<MapData>,
+        events: Entries,
         bundles: Option<Bundles>,
         (counters, half_open): (PerCpuArray<MapData, PodCounters>, Option<HalfOpen>),
         log: Option<EbpfLogger<&'static dyn log::Log>>,
@@ -130,12 +130,8 @@ impl Tracer {
     }
 
     /// Hands the entries of the ring to `take`, one record or several each, until that returns `false`.
-    pub fn drain(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
-        while let Some(item) = self.events.next() {
-            if !take(&item) {
-                break;
-            }
-        }
+    pub fn drain(&mut self, take: impl FnMut(&[u8]) -> bool) {
+        self.events.drain(take);
     }
 
     /// Passes the kernel side's diagnostics to the `log` crate.

@@ -76,6 +76,9 @@ fn appended(path: &Path) -> Result<File> {
     Ok(OpenOptions::new().append(true).open(path)?)
 }
 
+/// Between two looks at what a tool does at its start.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A tool that runs and is attached.
 pub(crate) struct Running {
     child: Option<Child>,
@@ -112,8 +115,7 @@ impl Tool {
             }
             thread::sleep(Duration::from_millis(10));
         }
-        // Loaded is not yet attached.
-        thread::sleep(Duration::from_millis(300));
+        running.settle(deadline)?;
         Ok(running)
     }
 }
@@ -122,6 +124,20 @@ impl Running {
     /// The process that holds the program; this one, when it is the floor or nothing.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().map_or_else(std::process::id, Child::id)
+    }
+
+    /// Waits until it has attached and read what it reads at its start: until it hardly does anything.
+    fn settle(&self, deadline: Instant) -> Result<()> {
+        thread::sleep(LOOK);
+        let mut before = proc::cpu_time(self.pid())?;
+        let mut rests = 0;
+        while rests < 3 && Instant::now() < deadline {
+            thread::sleep(LOOK);
+            let now = proc::cpu_time(self.pid())?;
+            rests = if now.saturating_sub(before) < LOOK / 20 { rests + 1 } else { 0 };
+            before = now;
+        }
+        Ok(())
     }
 
     /// Whether a process of its own runs.

@@ -24,7 +24,7 @@ pub(crate) fn isolate() -> Result<()> {
     // SYN-ACKs to senders that there are not come back to the host, where nobody listens.
     tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
     for (name, value) in [
-        ("net/ipv4/ip_local_port_range", "10000 60999"),
+        ("net/ipv4/ip_local_port_range", "33000 60999"),
         ("net/ipv4/tcp_syn_retries", "1"),
         ("net/ipv4/tcp_synack_retries", "1"),
         ("net/ipv4/tcp_syncookies", "0"),

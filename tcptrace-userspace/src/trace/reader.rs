@@ -118,7 +118,7 @@ impl Reader {
             let comparing = self.core.is_comparing();
             self.fill();
             let out = self.core.out();
-            let more = comparing || (out.is_full() && !out.is_satisfied());
+            let more = (comparing || out.is_full()) && !out.is_satisfied();
             if out.batch.is_empty() && !more {
                 return self.step();
             }
@@ -126,7 +126,7 @@ impl Reader {
             self.stalls = if offer == Offer::Full { self.stalls.saturating_add(1) } else { 0 };
             match offer {
                 // Many sockets take a while, in which the ring fills.
-                Offer::Taken if comparing => {
+                Offer::Taken if more && comparing => {
                     self.gather();
                 }
                 Offer::Taken if more => {}

@@ -1,6 +1,55 @@
-//! How many transitions the program `load` makes.
+//! The program `load`, and how many transitions it makes.
+
+use std::{
+    fmt,
+    ops::AddAssign,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use crate::{init::DuringInit, netns::Namespace, process::Running};
 
 /// Of a connection, both of whose ends are its own.
 pub const OF_CONNECTION: u64 = 10;
 /// Of its listener.
 pub const OF_LISTENER: u64 = 2;
+
+/// What a load has made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Made {
+    /// Transitions.
+    pub transitions: u64,
+    /// Of these at most so many in the time of process 1, when some kernels run no program; nearly always none.
+    pub hidden: u64,
+    /// How long it took.
+    pub took: Duration,
+}
+
+impl Made {
+    /// Asserts that so many are accounted for: all, but for what the kernel may have hidden.
+    pub fn assert_seen(&self, seen: u64, why: &dyn fmt::Debug) {
+        let least = self.transitions.saturating_sub(self.hidden);
+        assert!((least..=self.transitions).contains(&seen), "{seen} of {self:?}: {why:?}");
+    }
+}
+
+impl AddAssign for Made {
+    fn add_assign(&mut self, more: Self) {
+        self.transitions += more.transitions;
+        self.hidden += more.hidden;
+        self.took += more.took;
+    }
+}
+
+/// Has `command`, which begins with `load` or ends with it, make so many connections in the namespace.
+pub fn make(mut command: Command, namespace: &Namespace, connections: u64) -> Made {
+    command.args(["--connections", &connections.to_string()]).stdout(Stdio::null());
+    let hidden = DuringInit::start(&namespace.inode().to_string(), &["sock/inet_sock_set_state"]);
+    let took = namespace.run(move || {
+        let start = Instant::now();
+        let mut load = Running::spawn(&mut command);
+        assert!(load.wait(Duration::from_mins(2)).success(), "the load runs to its end");
+        start.elapsed()
+    });
+    Made { transitions: connections * OF_CONNECTION + OF_LISTENER, hidden: hidden.count(), took }
+}

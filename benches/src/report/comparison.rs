@@ -55,7 +55,7 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     let _ = writeln!(
         text,
         "\nWith nothing running: {} connections/s between client and server, {} from one thread, {} from all cores. \
-         Resident memory includes what was touched of the ring's {} MiB, which is mapped twice.",
+         Resident memory includes the ring's {} MiB.",
         bare[0],
         bare[1],
         bare[2],

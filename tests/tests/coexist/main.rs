@@ -6,26 +6,17 @@ mod killed;
 mod neighbour;
 mod output;
 
-use std::{
-    process::{Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::process::Command;
 
 use tcptrace_tests::{
-    load::{OF_CONNECTION, OF_LISTENER},
+    load::{self, Made},
     machine::helper,
     netns::Namespace,
-    process::Running,
 };
 
-/// Makes connections in the namespace, and returns how long that took.
-fn load(namespace: &Namespace, connections: u64, arguments: &[&str]) -> Duration {
+/// Makes connections in the namespace.
+fn load(namespace: &Namespace, connections: u64, arguments: &[&str]) -> Made {
     let mut command = Command::new(helper(env!("CARGO_BIN_EXE_load")));
-    command.args(["--connections", &connections.to_string()]).args(arguments).stdout(Stdio::null());
-    namespace.run(move || {
-        let start = Instant::now();
-        let mut load = Running::spawn(&mut command);
-        assert!(load.wait(Duration::from_mins(1)).success(), "the load runs to its end");
-        start.elapsed()
-    })
+    command.args(arguments);
+    load::make(command, namespace, connections)
 }

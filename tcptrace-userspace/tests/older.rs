@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::net::Ipv4Addr;
+
 use common::{by_process, comm, event};
 use tcptrace::{
     close::Role,
@@ -213,4 +215,38 @@ fn a_first_list_that_comes_late_is_no_difference() {
     assert_eq!(tracker.reconciled().total(), 0);
     let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
     assert_eq!((told.at_least_ns, told.owner), (Some(191), Some(owner(7))));
+}
+
+#[test]
+fn a_long_list_is_compared_in_parts() {
+    let listed = |port: u16, listed_ns| {
+        let ends = Ends {
+            netns: NETNS,
+            laddr: Ipv4Addr::LOCALHOST.into(),
+            lport: port,
+            raddr: Ipv4Addr::LOCALHOST.into(),
+            rport: 80,
+        };
+        OlderSmall { cookie: port.into(), ends, state: State::TIME_WAIT, since_ns: 5, listed_ns }
+    };
+    let mut tracker = Tracker::new(Options { limit: 10_000, infer: true, ..Options::default() });
+    tracker.list(Vec::new(), (1..=3_000).map(|port| listed(port, 10)));
+    let mut compare = |begin_ns| {
+        let half = (2..=3_000).step_by(2).map(|port| listed(port, begin_ns)).collect();
+        tracker.confirm(half, vec![Span { netns: NETNS, begin_ns, end_ns: begin_ns + 9 }]);
+        let mut parts = Vec::new();
+        while tracker.is_confirming() {
+            let mut part = Vec::new();
+            tracker.confirm_part(|transition| part.push(transition));
+            parts.push(part);
+        }
+        parts
+    };
+    let parts = compare(100);
+    assert!(parts.iter().all(|part| part.len() <= 512), "no more than a batch at a time");
+    let told = parts.concat();
+    assert!(told.iter().map(|transition| transition.event.lport).eq((1..=3_000).step_by(2)), "the others");
+    let ends = |transition: &Transition| (transition.event.new_state, transition.event.ktime_ns);
+    assert!(told.iter().all(|transition| ends(transition) == (State::CLOSE, 109)));
+    assert!(compare(200).concat().is_empty(), "the rest is still there");
 }

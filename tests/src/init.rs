@@ -1,7 +1,7 @@
 //! What happens while process 1 runs. Kernels of some vendors run no tracing program there: a timer that expires in that
 //! moment is hidden from every tracer, and no counter tells.
 
-use std::fs;
+use std::{fmt, fs};
 
 use crate::instance::Instance;
 
@@ -28,4 +28,13 @@ impl DuringInit {
     pub fn count(&self) -> u64 {
         self.0.entries()
     }
+}
+
+/// Asserts that so many were seen: all of them, but for at most those that were `hidden`.
+pub fn assert_seen(seen: u64, all: u64, hidden: u64, why: &dyn fmt::Debug) {
+    let least = all.saturating_sub(hidden);
+    assert!(
+        (least..=all).contains(&seen),
+        "{seen} of {all}, of which {hidden} in the time of process 1: {why:?}"
+    );
 }

@@ -7,7 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{init::DuringInit, netns::Namespace, process::Running};
+use crate::{
+    init::{self, DuringInit},
+    netns::Namespace,
+    process::Running,
+};
 
 /// Of a connection, both of whose ends are its own.
 pub const OF_CONNECTION: u64 = 10;
@@ -28,8 +32,7 @@ pub struct Made {
 impl Made {
     /// Asserts that so many are accounted for: all, but for what the kernel may have hidden.
     pub fn assert_seen(&self, seen: u64, why: &dyn fmt::Debug) {
-        let least = self.transitions.saturating_sub(self.hidden);
-        assert!((least..=self.transitions).contains(&seen), "{seen} of {self:?}: {why:?}");
+        init::assert_seen(seen, self.transitions, self.hidden, why);
     }
 }
 

@@ -24,6 +24,8 @@ both_hooks!(
 
 /// Exit code of a trace that does not show everything.
 const LOSSY: Option<i32> = Some(4);
+
+/// Makes connections in the namespace.
 fn load(namespace: &Namespace, connections: u64) -> Made {
     load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections)
 }

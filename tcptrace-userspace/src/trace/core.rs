@@ -133,7 +133,7 @@ impl Core {
 
     /// Whether some of a list is still to be compared, before the records that were released.
     pub(super) fn is_comparing(&self) -> bool {
-        self.stage.is_comparing()
+        self.stage.tracker.is_confirming()
     }
 
     /// Whether no record waits for its turn.

@@ -86,12 +86,7 @@ impl Stage {
         self.tracker.confirm(listing.small, spans);
     }
 
-    /// Whether some of a list is still to be compared.
-    pub(super) fn is_comparing(&self) -> bool {
-        self.tracker.is_confirming()
-    }
-
-    /// Compares some more of it.
+    /// Compares some more of the last list.
     pub(super) fn compare(&mut self) {
         let Self { tracker, out, .. } = self;
         tracker.confirm_part(|transition| out.push(transition));

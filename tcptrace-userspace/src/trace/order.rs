@@ -1,17 +1,32 @@
 //! Records in the order of their time. Each CPU sends its own in bundles, so they leave the ring in runs.
 
+use std::collections::VecDeque;
+
 use crate::decode::{is_half_open, is_signal, ktime_ns, records};
 
 /// Records between the ring and the tracker, as bytes. No more of them than the ring holds are added at a time.
 #[derive(Default)]
 pub(super) struct Order {
-    bytes: Vec<u8>,
+    /// What was added from one release to the next, each in its own memory: it is forgotten as a whole, and what waits
+    /// on need not be moved. The oldest first.
+    parts: VecDeque<Part>,
+    /// Bytes of all parts.
+    len: usize,
+    /// The memory of the one that was forgotten last.
+    spare: Vec<u8>,
     places: Vec<Place>,
     /// Of `places`: handed out so far.
     taken: usize,
     /// Of `places`: in order, and not to be preceded by anything that is still to come.
     ready: usize,
     added: Added,
+}
+
+#[derive(Default)]
+struct Part {
+    bytes: Vec<u8>,
+    /// Records that were not handed out.
+    left: usize,
 }
 
 /// How many records were added in all.
@@ -25,7 +40,7 @@ pub(super) struct Added {
     pub(super) half_open: u64,
 }
 
-/// Where in the bytes a record is.
+/// Where in the bytes of all parts a record is.
 #[derive(Clone, Copy)]
 struct Place {
     ktime_ns: u64,
@@ -36,11 +51,17 @@ struct Place {
 impl Order {
     /// Adds the records of one entry of the ring.
     pub(super) fn add(&mut self, entry: &[u8]) {
-        let mut start = self.bytes.len();
-        self.bytes.extend_from_slice(entry);
+        if self.parts.is_empty() {
+            self.parts.push_back(Part::default());
+        }
+        let Some(part) = self.parts.back_mut() else { return };
+        part.bytes.extend_from_slice(entry);
+        let mut start = self.len;
+        self.len += entry.len();
         for record in records(entry) {
             self.places.push(Place { ktime_ns: ktime_ns(record), start, len: record.len() });
             start += record.len();
+            part.left += 1;
             let added = &mut self.added;
             *match (is_signal(record), is_half_open(record)) {
                 (true, _) => &mut added.signals,
@@ -76,20 +97,34 @@ impl Order {
 
     /// The next record that is ready.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
-        let place = self.places.get(self.taken..self.ready)?.first()?;
+        let Place { mut start, len, .. } = *self.places.get(self.taken..self.ready)?.first()?;
         self.taken += 1;
-        self.bytes.get(place.start..place.start + place.len)
+        for part in &mut self.parts {
+            if start < part.bytes.len() {
+                part.left -= 1;
+                return part.bytes.get(start..start + len);
+            }
+            start -= part.bytes.len();
+        }
+        None
     }
 
-    /// Forgets what has been handed out, up to the first record that was not: the last moment's are kept, and what came
-    /// among them, so there is little to move.
+    /// Forgets what has been handed out, and begins another part.
     fn forget_taken(&mut self) {
         self.places.drain(..self.taken);
         (self.taken, self.ready) = (0, 0);
-        let first = self.places.iter().map(|place| place.start).min().unwrap_or(self.bytes.len());
-        self.bytes.drain(..first);
+        let mut forgotten = 0;
+        while let Some(part) = self.parts.pop_front_if(|part| part.left == 0) {
+            forgotten += part.bytes.len();
+            self.spare = part.bytes;
+            self.spare.clear();
+        }
+        self.len -= forgotten;
         for place in &mut self.places {
-            place.start -= first;
+            place.start -= forgotten;
+        }
+        if self.parts.back().is_none_or(|part| part.left > 0) {
+            self.parts.push_back(Part { bytes: std::mem::take(&mut self.spare), left: 0 });
         }
     }
 }

@@ -59,14 +59,16 @@ fn now_ns(clock: ClockId) -> i128 {
         .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
 }
 
+const SECOND_NS: u64 = 1_000_000_000;
+
 /// Writes times of day. Thousands share a second, so the part up to there is made once and kept.
 #[derive(Clone, Debug)]
 pub struct TimeFormat {
     clock: Clock,
     /// Local time of day in this zone; without one, RFC 3339 in UTC.
     zone: Option<TimeZone>,
-    /// The second that `text` starts with, since 1970.
-    second: Option<i64>,
+    /// When the second that `text` starts with began, as a monotonic time; `None` when that has none.
+    begun_ns: Option<u64>,
     text: String,
     /// Bytes of `text` up to the second.
     whole: usize,
@@ -75,7 +77,7 @@ pub struct TimeFormat {
 impl TimeFormat {
     /// RFC 3339 in UTC with nine digits of nanoseconds.
     pub fn rfc3339(clock: Clock) -> Self {
-        Self { clock, zone: None, second: None, text: String::new(), whole: 0 }
+        Self { clock, zone: None, begun_ns: None, text: String::new(), whole: 0 }
     }
 
     /// Hours, minutes and seconds in `zone`, with milliseconds.
@@ -85,25 +87,18 @@ impl TimeFormat {
 
     /// The time of a monotonic time.
     pub fn format(&mut self, ktime_ns: u64) -> &str {
-        // Until 2262 nanoseconds fit into a word, whose division is many times faster.
-        let (second, fraction) = if let Ok(ns) = i64::try_from(self.clock.nanoseconds(ktime_ns)) {
-            (ns.div_euclid(1_000_000_000), ns.rem_euclid(1_000_000_000))
-        } else {
-            let nanoseconds = self.clock.time(ktime_ns).as_nanosecond();
-            let second = nanoseconds.div_euclid(1_000_000_000);
-            let fraction = nanoseconds - second * 1_000_000_000;
-            (i64::try_from(second).unwrap_or(0), i64::try_from(fraction).unwrap_or(0))
+        let within = self.begun_ns.and_then(|begun_ns| ktime_ns.checked_sub(begun_ns));
+        let fraction = match within.filter(|ns| *ns < SECOND_NS) {
+            Some(fraction) => fraction,
+            None => self.begin(ktime_ns),
         };
-        if self.second != Some(second) {
-            self.begin_second(second);
-        }
         self.text.truncate(self.whole);
         self.text.push('.');
         // With a one before them the digits keep their zeros.
         let mut digits = itoa::Buffer::new();
         match self.zone {
             None => {
-                self.text.push_str(&digits.format(1_000_000_000 + fraction)[1..]);
+                self.text.push_str(&digits.format(SECOND_NS + fraction)[1..]);
                 self.text.push('Z');
             }
             Some(_) => self.text.push_str(&digits.format(1_000 + fraction / 1_000_000)[1..]),
@@ -111,8 +106,14 @@ impl TimeFormat {
         &self.text
     }
 
-    fn begin_second(&mut self, second: i64) {
-        let time = Timestamp::from_second(second).unwrap_or(Timestamp::UNIX_EPOCH);
+    /// Begins the second of this time; nanoseconds in that.
+    fn begin(&mut self, ktime_ns: u64) -> u64 {
+        let time = self.clock.time(ktime_ns);
+        let fraction = time.as_nanosecond().rem_euclid(i128::from(SECOND_NS));
+        let fraction = u64::try_from(fraction).unwrap_or(0);
+        // Absurd times all become the nearest one that can be told.
+        let is_exact = time.as_nanosecond() == self.clock.nanoseconds(ktime_ns);
+        self.begun_ns = ktime_ns.checked_sub(fraction).filter(|_| is_exact);
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);
         let local = time.to_zoned(zone);
         self.text.clear();
@@ -122,7 +123,7 @@ impl TimeFormat {
             Some(_) => write!(self.text, "{h:02}:{m:02}:{s:02}"),
         };
         self.whole = self.text.len();
-        self.second = Some(second);
+        fraction
     }
 }
 

@@ -45,25 +45,34 @@ pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
 
 fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
     let (mut text, mut len) = ([0; 16], 0);
-    let mut push = |byte| {
-        text[len] = byte;
-        len += 1;
-    };
     for octet in address.octets() {
-        if octet >= 100 {
-            push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            push(b'0' + octet / 10 % 10);
-        }
-        push(b'0' + octet % 10);
-        push(b'.');
+        let (digits, digits_len) = OCTETS[usize::from(octet)];
+        // All four, since a copy of known length is faster; the next octet covers what is too much.
+        text[len..len + 4].copy_from_slice(&digits);
+        len += digits_len;
     }
-    // All of it, since a copy of known length is faster, and then not what is too much.
     let end = out.len() + len - 1;
     out.extend_from_slice(&text);
     out.truncate(end);
 }
+
+/// Octets in decimal, with a dot, and the length of that.
+const OCTETS: [([u8; 4], usize); 256] = {
+    let mut octets = [(*b"0.\0\0", 2); 256];
+    let mut octet: u8 = 1;
+    loop {
+        let (hundreds, tens, ones) = (b'0' + octet / 100, b'0' + octet / 10 % 10, b'0' + octet % 10);
+        octets[octet as usize] = match octet {
+            0..10 => ([ones, b'.', 0, 0], 2),
+            10..100 => ([tens, ones, b'.', 0], 3),
+            100.. => ([hundreds, tens, ones, b'.'], 4),
+        };
+        if octet == u8::MAX {
+            break octets;
+        }
+        octet += 1;
+    }
+};
 
 /// A span of time, as [`Span`] shows it.
 pub(super) fn span(out: &mut Vec<u8>, ns: u64) {
@@ -112,8 +121,10 @@ pub(super) fn name(out: &mut Vec<u8>, name: &[u8]) {
 
 /// Fills a column that began at `start` up to its width.
 pub(super) fn pad(out: &mut Vec<u8>, start: usize, width: usize) {
-    let end = (start + width).max(out.len());
-    out.resize(end, b' ');
+    let end = start + width;
+    if out.len() < end {
+        out.resize(end, b' ');
+    }
 }
 
 /// Moves what began at `start` to the right end of a column.
@@ -121,7 +132,9 @@ pub(super) fn align_right(out: &mut Vec<u8>, start: usize, width: usize) {
     let len = out.len() - start;
     if len < width {
         pad(out, start, width);
-        out[start..].rotate_right(width - len);
+        let end = start + width - len;
+        out.copy_within(start..start + len, end);
+        out[start..end].fill(b' ');
     }
 }
 

@@ -13,7 +13,7 @@ use tcptrace::{
     decode::{decode, records},
     detect::{self, Detectors},
     event::{Event, Observed},
-    record::Record,
+    record::Transition,
     tracker::{Options, Tracker},
 };
 use tcptrace_synthetic::{PER_LIFE, lives};
@@ -38,7 +38,11 @@ fn stages(group: &mut BenchmarkGroup<'_, WallTime>, entries: &[Vec<u8>]) {
     group.bench_function("track", |bencher| {
         bencher.iter(|| {
             let mut tracker = tracker();
-            events().for_each(|event| tracker.track(event, |transition| drop(black_box(transition))));
+            events().for_each(|event| {
+                tracker.track(&mut Transition::of(event), |transition| {
+                    black_box(transition);
+                });
+            });
             tracker.len()
         });
     });
@@ -46,7 +50,7 @@ fn stages(group: &mut BenchmarkGroup<'_, WallTime>, entries: &[Vec<u8>]) {
         bencher.iter(|| {
             let (mut tracker, mut detectors) = (tracker(), Detectors::new(detect::Options::default()));
             for event in events() {
-                tracker.track(event, |transition| detectors.record(&Record::Transition(transition)));
+                tracker.track(&mut Transition::of(event), |transition| detectors.transition(transition));
             }
             detectors.findings()
         });

@@ -65,6 +65,18 @@ pub struct Transition {
 }
 
 impl Transition {
+    /// What the kernel said, before a tracker has completed it.
+    pub const fn of(event: Event) -> Self {
+        Self {
+            event,
+            in_old_state_ns: None,
+            at_least_ns: None,
+            owner: None,
+            origin: Origin::Observed,
+            closing: None,
+        }
+    }
+
     /// Whether a connection ends with it. What goes on afterwards as a small socket, in TIME_WAIT for instance, is
     /// no part of the connection's life; a listener is no connection.
     pub fn ends_connection(&self) -> bool {

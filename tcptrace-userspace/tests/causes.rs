@@ -24,7 +24,7 @@ fn tracker() -> Tracker {
 fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<Transition> {
     let mut told = Vec::new();
     for event in events {
-        tracker.track(event, |transition| told.push(transition));
+        tracker.track(&mut Transition::of(event), |transition| told.push(transition.clone()));
     }
     told
 }
@@ -315,9 +315,9 @@ fn time_wait_follows_and_ends() {
     let told = track(&mut tracker, [last(DONE)]);
     assert_eq!(inferred(&told), [(State::FIN_WAIT2, State::TIME_WAIT, 8, None)]);
     let mut told = Vec::new();
-    tracker.tick(60 * SECOND + 7, |transition| told.push(transition));
+    tracker.tick(60 * SECOND + 7, |transition| told.push(transition.clone()));
     assert!(told.is_empty());
-    tracker.tick(61 * SECOND, |transition| told.push(transition));
+    tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
     let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 8, Some(60 * SECOND));
     assert_eq!(inferred(&told), [end]);
 }
@@ -342,9 +342,9 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
         let mut told = Vec::new();
         tracker.confirm(sockets.to_vec(), vec![Span { netns, begin_ns, end_ns: SECOND }]);
         while tracker.is_confirming() {
-            tracker.confirm_part(|transition| told.push(transition));
+            tracker.confirm_part(|transition| told.push(transition.clone()));
         }
-        tracker.tick(100 * SECOND, |transition| told.push(transition));
+        tracker.tick(100 * SECOND, |transition| told.push(transition.clone()));
         inferred(&told)
     };
     let last = last(CLOSED);

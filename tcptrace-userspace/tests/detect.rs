@@ -158,7 +158,9 @@ fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Record 
     let event = Event { raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
     let mut tracker = Tracker::new(tracker::Options::default());
     let mut transitions = Vec::new();
-    tracker.track(by_process(pid, b"client", event), |transition| transitions.push(transition));
+    tracker.track(&mut Transition::of(by_process(pid, b"client", event)), |transition| {
+        transitions.push(transition.clone());
+    });
     let reset_reason = reset_reason.map(Arc::from);
     let closing = Closing { cause: Some(cause), reset_reason, ..Closing::default() };
     Record::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })

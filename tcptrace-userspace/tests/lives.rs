@@ -19,7 +19,7 @@ use tcptrace_common::{CloseEvidence, EvidenceFlags};
 fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<Transition> {
     let mut out = Vec::new();
     for event in events {
-        tracker.track(event, |transition| out.push(transition));
+        tracker.track(&mut Transition::of(event), |transition| out.push(transition.clone()));
     }
     out
 }

@@ -79,7 +79,7 @@ proptest! {
         as_predicted(kernel, &sent, usize::MAX, true)?;
         let mut tracker = Tracker::new(kernel.options(usize::MAX, true));
         let mut out: Vec<_> = sent.iter().flat_map(|one| track(&mut tracker, &one.event)).collect();
-        tracker.tick(u64::MAX, |transition| out.push(transition));
+        tracker.tick(u64::MAX, |transition| out.push(transition.clone()));
         out.retain(|transition| transition.origin == Origin::Inferred);
         small_sockets_are_right(&sent.iter().collect::<Vec<_>>(), &out, false)?;
     }

@@ -23,7 +23,7 @@ fn tracker() -> Tracker {
 
 fn track(tracker: &mut Tracker, event: Event) -> Transition {
     let mut told = Vec::new();
-    tracker.track(event, |transition| told.push(transition));
+    tracker.track(&mut Transition::of(event), |transition| told.push(transition.clone()));
     assert_eq!(told.len(), 1);
     told.remove(0)
 }
@@ -125,7 +125,7 @@ fn what_is_left_of_a_connection_is_not_replaced_by_itself() {
         tracker.list(Vec::new(), [small(ends, 5)]);
         let mut told = 0;
         let event = Event { cookie, ..event(skaddr, ktime_ns, State::SYN_SENT, State::ESTABLISHED) };
-        tracker.track(event, |_| told += 1);
+        tracker.track(&mut Transition::of(event), |_| told += 1);
         told
     };
     assert_eq!(established(1, 1_001, 120), 1, "the same by its cookie");
@@ -237,7 +237,7 @@ fn a_long_list_is_compared_in_parts() {
         let mut parts = Vec::new();
         while tracker.is_confirming() {
             let mut part = Vec::new();
-            tracker.confirm_part(|transition| part.push(transition));
+            tracker.confirm_part(|transition| part.push(transition.clone()));
             parts.push(part);
         }
         parts

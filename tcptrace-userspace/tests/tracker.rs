@@ -25,7 +25,7 @@ const FIN_WAIT2: State = State(5);
 fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<Transition> {
     let mut out = Vec::new();
     for event in events {
-        tracker.track(event, |transition| out.push(transition));
+        tracker.track(&mut Transition::of(event), |transition| out.push(transition.clone()));
     }
     out
 }

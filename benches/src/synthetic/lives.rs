@@ -71,6 +71,7 @@ mod tests {
     use tcptrace::{
         decode::{decode, ktime_ns, records},
         event::Observed,
+        record::Transition,
         tracker::{Options, Tracker},
     };
 
@@ -80,7 +81,9 @@ mod tests {
         let (mut tracker, mut ends) = (Tracker::new(Options::default()), 0);
         for record in all {
             let Ok(Observed::Transition(event)) = decode(record) else { panic!("no transition") };
-            tracker.track(event, |transition| ends += usize::from(transition.closing.is_some()));
+            tracker.track(&mut Transition::of(event), |transition| {
+                ends += usize::from(transition.closing.is_some());
+            });
         }
         (tracker, ends)
     }

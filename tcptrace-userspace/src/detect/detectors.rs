@@ -1,7 +1,7 @@
 //! The detectors together.
 
 use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds};
-use crate::record::Record;
+use crate::record::{Record, Transition};
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]
@@ -50,15 +50,18 @@ impl Detectors {
     /// Takes what happened, or how the host was.
     pub fn record(&mut self, record: &Record) {
         match record {
-            Record::Transition(transition) => {
-                self.of_transitions.iter().for_each(|index| self.all[*index].transition(transition));
-            }
+            Record::Transition(transition) => self.transition(transition),
             Record::HalfOpen(change) => {
                 self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
             }
             Record::Sample(sample) => self.sample(sample),
             _ => {}
         }
+    }
+
+    /// Takes a transition.
+    pub fn transition(&mut self, transition: &Transition) {
+        self.of_transitions.iter().for_each(|index| self.all[*index].transition(transition));
     }
 
     /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.

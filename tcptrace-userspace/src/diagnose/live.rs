@@ -5,7 +5,7 @@ use std::{collections::HashSet, io, time::Duration};
 use super::watch::Watched;
 use crate::{
     detect::Options,
-    record::{Found, Record},
+    record::{Found, Record, Transition},
     sink::Sink,
 };
 
@@ -28,6 +28,11 @@ struct Teller {
 impl Sink for Teller {
     fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
         self.sink.header(out)
+    }
+
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        self.watched.detectors.transition(transition);
+        self.sink.transition(transition, out)
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {

@@ -8,7 +8,7 @@ mod report;
 mod sight;
 mod watch;
 
-use std::{io, path::Path, sync::Arc, time::Duration};
+use std::{io, path::Path, rc::Rc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -47,12 +47,12 @@ pub struct Settings {
 pub fn run(
     settings: &Settings,
     begun: impl FnOnce(),
-    mut looked: impl FnMut(&[Finding]) + Send + 'static,
+    mut looked: impl FnMut(&[Finding]) + 'static,
 ) -> Result<Report, trace::Error> {
     let shared = Shared::new(settings.detect.clone());
-    let stop = Arc::new(Notify::new());
+    let stop = Rc::new(Notify::new());
     let end_on = settings.until_finding.then_some(settings.fail_on);
-    let theirs = Arc::clone(&stop);
+    let theirs = Rc::clone(&stop);
     let looked = move |findings: &[Finding]| {
         looked(findings);
         if end_on.is_some_and(|least| findings.iter().any(|one| one.severity >= least)) {

@@ -1,13 +1,10 @@
 //! The end of a trace's road where detectors are: they take its records, and are asked after each look at the host.
 
-use std::{
-    io,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{cell::RefCell, io, rc::Rc};
 
 use crate::{
     detect::{Detectors, Finding, Options},
-    record::Record,
+    record::{Record, Transition},
     sink::Sink,
 };
 
@@ -46,18 +43,17 @@ impl Watched {
     }
 }
 
-/// Shared with the thread that writes.
+/// Both in the trace and outside of it, where the report is made.
 #[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Watched>>);
+pub(super) struct Shared(Rc<RefCell<Watched>>);
 
 impl Shared {
     pub(super) fn new(options: Options) -> Self {
-        Self(Arc::new(Mutex::new(Watched::new(options))))
+        Self(Rc::new(RefCell::new(Watched::new(options))))
     }
 
     pub(super) fn with<T>(&self, work: impl FnOnce(&mut Watched) -> T) -> T {
-        // A detector that panicked has said so; the others go on.
-        work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        work(&mut self.0.borrow_mut())
     }
 }
 
@@ -67,8 +63,13 @@ pub(super) struct Watch<F> {
     pub(super) looked: F,
 }
 
-impl<F: FnMut(&[Finding]) + Send> Sink for Watch<F> {
+impl<F: FnMut(&[Finding])> Sink for Watch<F> {
     fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn transition(&mut self, transition: &Transition, _out: &mut Vec<u8>) -> io::Result<()> {
+        self.shared.with(|watched| watched.detectors.transition(transition));
         Ok(())
     }
 

@@ -5,16 +5,21 @@ use std::{
     net::IpAddr,
 };
 
+use tcptrace_common::STATE_NAMES;
+
 use super::{Style, TimeColumn, put};
 use crate::{
     clock::TimeFormat,
     record::{Owner, Provenance},
+    state::State,
 };
 
 /// Of an owner such as `~python3.13[123456]`.
 pub(super) const OWNER: usize = 24;
 /// Of `255.255.255.255:65535`.
 pub(super) const ADDRESS: usize = 21;
+/// Of a state.
+pub(super) const STATE: usize = 11;
 /// Of a span of time.
 pub(super) const SPAN: usize = 8;
 
@@ -57,6 +62,44 @@ impl Time {
         if self.shown == TimeColumn::Seconds { 8 } else { 12 }
     }
 }
+
+/// A state's name, or its number, to the right of its column or to the left.
+pub(super) fn state(out: &mut Vec<u8>, state: State, side: Side) {
+    let known = state.name().and_then(|_| STATES.get(usize::from(state.0)));
+    match (side, known) {
+        (Side::Right, Some((right, _))) => out.extend_from_slice(right),
+        (Side::Left, Some((_, left))) => out.extend_from_slice(left),
+        (side, None) => {
+            let start = out.len();
+            put::state(out, state);
+            match side {
+                Side::Right => put::align_right(out, start, STATE),
+                Side::Left => put::pad(out, start, STATE),
+            }
+        }
+    }
+}
+
+/// Where in its column a word stands.
+#[derive(Clone, Copy)]
+pub(super) enum Side {
+    Left,
+    Right,
+}
+
+/// The names of full sockets' states, to the right and to the left: a copy of known length, of which each line has two.
+const STATES: [([u8; STATE], [u8; STATE]); 12] = {
+    let mut columns = [([b' '; STATE], [b' '; STATE]); 12];
+    let mut number = 1;
+    while number < columns.len() {
+        let name = STATE_NAMES[number].as_bytes();
+        let (right, left) = &mut columns[number];
+        right.split_at_mut(STATE - name.len()).1.copy_from_slice(name);
+        left.split_at_mut(name.len()).0.copy_from_slice(name);
+        number += 1;
+    }
+    columns
+};
 
 /// Ends a column that began at `start`: its width, and one space.
 pub(super) fn end(out: &mut Vec<u8>, start: usize, width: usize) {

@@ -88,31 +88,8 @@ impl Sink for Csv {
         writeln!(out, "{}", COLUMNS.join(","))
     }
 
-    fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
-        match record {
-            Record::Transition(transition) => self.transition(out, transition)?,
-            Record::HalfOpen(change) => half_open_row(out, self.time.format(change.ktime_ns), change),
-            Record::Loss(loss) => {
-                loss_row(out, b"loss,", self.time.format(loss.ktime_ns), loss.ktime_ns, loss.lost.total());
-            }
-            Record::Degraded(it) => {
-                let time = self.time.format(it.ktime_ns);
-                loss_row(out, b"degraded,", time, it.ktime_ns, it.sampled_out.total());
-            }
-            Record::HalfOpenLoss(loss) => {
-                let time = self.time.format(loss.ktime_ns);
-                loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
-            }
-            // The account does not fit into these columns; it goes to standard error. Nor do findings and looks.
-            Record::Summary(_) | Record::Finding(_) | Record::Sample(_) | Record::Unsampled(_) => {}
-        }
-        Ok(())
-    }
-}
-
-impl Csv {
-    /// Appends a row for a transition; the fields follow `COLUMNS`.
-    fn transition(&mut self, out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
+    /// The fields follow `COLUMNS`.
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
         let event = &transition.event;
         out.extend_from_slice(b"transition,");
         out.extend_from_slice(self.time.format(event.ktime_ns).as_bytes());
@@ -161,6 +138,27 @@ impl Csv {
             })?,
         }
         out.extend_from_slice(b",,,\n");
+        Ok(())
+    }
+
+    fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        match record {
+            Record::Transition(transition) => self.transition(transition, out)?,
+            Record::HalfOpen(change) => half_open_row(out, self.time.format(change.ktime_ns), change),
+            Record::Loss(loss) => {
+                loss_row(out, b"loss,", self.time.format(loss.ktime_ns), loss.ktime_ns, loss.lost.total());
+            }
+            Record::Degraded(it) => {
+                let time = self.time.format(it.ktime_ns);
+                loss_row(out, b"degraded,", time, it.ktime_ns, it.sampled_out.total());
+            }
+            Record::HalfOpenLoss(loss) => {
+                let time = self.time.format(loss.ktime_ns);
+                loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
+            }
+            // The account does not fit into these columns; it goes to standard error. Nor do findings and looks.
+            Record::Summary(_) | Record::Finding(_) | Record::Sample(_) | Record::Unsampled(_) => {}
+        }
         Ok(())
     }
 }

@@ -5,10 +5,8 @@ use std::io::{self, Write as _};
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::{
-    columns::{self, SPAN, Time},
-    put,
-    text::STATE,
-    wide,
+    columns::{self, SPAN, STATE, Time},
+    put, wide,
 };
 use crate::{
     half_open::{Change, End, Source, What},

@@ -8,7 +8,7 @@ use super::{Sink, findings, json_degraded, json_half_open, json_transition::Tran
 use crate::{
     clock::{Clock, TimeFormat},
     half_open,
-    record::{HalfOpenLoss, Loss, Lost, Record, Summary},
+    record::{HalfOpenLoss, Loss, Lost, Record, Summary, Transition},
     state::State,
     tracker::Reconciled,
 };
@@ -32,12 +32,15 @@ impl Sink for Json {
         Ok(())
     }
 
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        self.transitions.write(out, self.time.format(transition.event.ktime_ns), transition)?;
+        out.push(b'\n');
+        Ok(())
+    }
+
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) => {
-                let time = self.time.format(transition.event.ktime_ns);
-                self.transitions.write(out, time, transition)?;
-            }
+            Record::Transition(transition) => return self.transition(transition, out),
             Record::HalfOpen(change) => {
                 json_half_open::write(out, self.time.format(change.ktime_ns), change)?;
             }

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::{
     Sink, Style,
     cached::Cached,
-    columns::{self, ADDRESS, OWNER, SPAN, Time},
+    columns::{self, ADDRESS, OWNER, SPAN, STATE, Side, Time},
     degraded, findings, half_open, put, wide,
 };
 use crate::{
@@ -16,9 +16,6 @@ use crate::{
     state::State,
     text::errno_name,
 };
-
-/// Width of `ESTABLISHED`.
-pub(super) const STATE: usize = 11;
 
 pub(super) struct Text {
     time: Time,
@@ -42,39 +39,6 @@ impl Text {
             Ok(())
         })
     }
-
-    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
-        let event = &transition.event;
-        self.time.put(event.ktime_ns, out)?;
-        self.owner(out, transition.owner.as_ref())?;
-        columns::endpoint(out, event.laddr, event.lport);
-        columns::endpoint(out, event.raddr, event.rport);
-        let start = out.len();
-        put::state(out, event.old_state);
-        put::align_right(out, start, STATE);
-        out.extend_from_slice(match transition.origin {
-            Origin::Observed => b" -> ",
-            Origin::Inferred => b" ~> ",
-        });
-        let colour = if self.colour { colour(transition) } else { Ansi::new() };
-        put::colour(out, colour);
-        let start = out.len();
-        put::state(out, event.new_state);
-        put::pad(out, start, STATE);
-        put::end_colour(out, colour);
-        out.push(b' ');
-        columns::span(out, transition.in_old_state_ns, transition.at_least_ns);
-        if event.new_state == State::CLOSE {
-            let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
-            let colour = if self.colour { colour_of_end(event.error, cause) } else { Ansi::new() };
-            end(out, colour, event.error, cause);
-        }
-        if self.wide {
-            wide::transition(out, transition)?;
-        }
-        out.push(b'\n');
-        Ok(())
-    }
 }
 
 impl Sink for Text {
@@ -91,6 +55,35 @@ impl Sink for Text {
             "IN OLD",
             if self.wide { " DETAILS" } else { "" },
         )
+    }
+
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        let event = &transition.event;
+        self.time.put(event.ktime_ns, out)?;
+        self.owner(out, transition.owner.as_ref())?;
+        columns::endpoint(out, event.laddr, event.lport);
+        columns::endpoint(out, event.raddr, event.rport);
+        columns::state(out, event.old_state, Side::Right);
+        out.extend_from_slice(match transition.origin {
+            Origin::Observed => b" -> ",
+            Origin::Inferred => b" ~> ",
+        });
+        let colour = if self.colour { colour(transition) } else { Ansi::new() };
+        put::colour(out, colour);
+        columns::state(out, event.new_state, Side::Left);
+        put::end_colour(out, colour);
+        out.push(b' ');
+        columns::span(out, transition.in_old_state_ns, transition.at_least_ns);
+        if event.new_state == State::CLOSE {
+            let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
+            let colour = if self.colour { colour_of_end(event.error, cause) } else { Ansi::new() };
+            end(out, colour, event.error, cause);
+        }
+        if self.wide {
+            wide::transition(out, transition)?;
+        }
+        out.push(b'\n');
+        Ok(())
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {

@@ -13,15 +13,14 @@ use super::{
     half_open::Side,
     input::{Checked, Counted, Ended, Input},
     order::{Added, Order},
-    outgoing::Outgoing,
+    outgoing::{Outgoing, Written},
     stage::Stage,
-    writer::Written,
 };
 use crate::{
     capture::Header,
     detect::Ages,
     record::{Loss, Lost, Record, Summary},
-    sink::View,
+    sink::{Sink, View},
     tracker::{self, Tracker},
     wanted::Wanted,
 };
@@ -55,6 +54,7 @@ impl Core {
         header: &Header,
         answers: Answers,
         filters: Option<Wanted>,
+        sink: Box<dyn Sink>,
     ) -> Self {
         let (wanted, limit) = (Wanted::of(&settings.bpf), settings.bpf.max_connections);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -69,7 +69,7 @@ impl Core {
             infer: settings.infer,
             cookies: header.cookies,
         });
-        let out = Outgoing::new(settings.view, settings.count, filters);
+        let out = Outgoing::new(sink, settings.view, settings.count, filters);
         Self {
             order: Order::default(),
             stage: Stage { tracker, answers, half_open, out },
@@ -105,7 +105,7 @@ impl Core {
             Input::Polled(poll) => stage.polled(&poll),
             Input::Looked(looked) => {
                 if let Some(ages) = &mut self.samples {
-                    stage.out.batch.push(match looked.into_sample() {
+                    stage.out.put(&match looked.into_sample() {
                         Ok(mut sample) => {
                             ages.apply(&mut sample);
                             Record::Sample(Box::new(sample))
@@ -151,7 +151,7 @@ impl Core {
         self.released_ns
     }
 
-    /// Fills the batch with what was released, until there are as many lines as are wanted; or with what a part of a list
+    /// Fills the chunk with what was released, until there are as many lines as are wanted; or with what a part of a list
     /// tells.
     pub(super) fn fill(&mut self) {
         if !self.stage.out.is_satisfied() {
@@ -173,7 +173,7 @@ impl Core {
         }
     }
 
-    /// Records for the writer.
+    /// What there is for the writer.
     pub(super) fn out(&mut self) -> &mut Outgoing {
         &mut self.stage.out
     }
@@ -210,7 +210,9 @@ impl Core {
         if told.grew {
             self.gap(checked.now_ns);
         }
-        self.stage.out.batch.extend(told.record.map(|record| Record::Degraded(Box::new(record))));
+        if let Some(degraded) = told.record {
+            self.stage.out.put(&Record::Degraded(Box::new(degraded)));
+        }
         self.stage.tick(checked.now_ns.saturating_sub(PATIENCE_NS));
         let Stage { half_open, tracker, out, .. } = &mut self.stage;
         if let Some(side) = half_open {
@@ -223,8 +225,9 @@ impl Core {
         self.stage.finish();
         let lost = self.lost(ended, self.stage.out.account.sent);
         self.tell(ended.end_ns, lost);
-        let rest = self.teller.finish(ended.end_ns, &ended.counted);
-        self.stage.out.batch.extend(rest.map(|record| Record::Degraded(Box::new(record))));
+        if let Some(rest) = self.teller.finish(ended.end_ns, &ended.counted) {
+            self.stage.out.put(&Record::Degraded(Box::new(rest)));
+        }
         let Stage { half_open, tracker, out, .. } = &mut self.stage;
         let half_open = half_open.as_mut().map(|side| side.finish(ended, out));
         let (counters, account) = (ended.counted.counters, &out.account);
@@ -279,7 +282,7 @@ impl Core {
         Lost { others: counters.signals_lost.saturating_add(ended.missed_signals), ..lost }
     }
 
-    /// Puts a loss record into the batch if anything was lost since the last one.
+    /// Tells if anything was lost since the last one.
     fn tell(&mut self, now_ns: u64, lost: Lost) {
         let since = lost.since(&self.told);
         if since.total() == 0 {
@@ -287,7 +290,7 @@ impl Core {
         }
         if let Some(total) = NonZeroU64::new(lost.total()) {
             self.gap(now_ns);
-            self.stage.out.batch.push(Record::Loss(Loss { ktime_ns: now_ns, lost: since, total }));
+            self.stage.out.put(&Record::Loss(Loss { ktime_ns: now_ns, lost: since, total }));
             self.told = lost;
         }
     }

@@ -143,7 +143,7 @@ impl Side {
         };
     }
 
-    /// Puts a loss into the batch if there was one since the last.
+    /// Tells a loss if there was one since the last.
     fn tell(&mut self, now_ns: u64, (ring_full, missed_runs): (u64, u64), out: &mut Outgoing) {
         let lost = Lost { ring_full, output: 0, undecodable: self.account.undecodable, missed_runs };
         if lost == self.told {
@@ -156,7 +156,7 @@ impl Side {
             missed_runs: lost.missed_runs.saturating_sub(self.told.missed_runs),
         };
         let loss = HalfOpenLoss { ktime_ns: now_ns, lost: since, total: lost.total() };
-        out.batch.push(Record::HalfOpenLoss(loss));
+        out.put(&Record::HalfOpenLoss(loss));
         self.told = lost;
     }
 }
@@ -171,6 +171,6 @@ fn push(change: Change, account: &mut Account, out: &mut Outgoing) {
         account.surplus += u64::from(change.recorded);
     } else {
         account.sent += u64::from(change.recorded);
-        out.batch.push(Record::HalfOpen(change));
+        out.put(&Record::HalfOpen(change));
     }
 }

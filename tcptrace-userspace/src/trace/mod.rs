@@ -36,7 +36,7 @@ use tokio::sync::Notify;
 use crate::{
     bpf,
     capture::{self, Header, Reader},
-    record::{Record, Summary},
+    record::{Record, Summary, Transition},
     sink::{self, Sink, Style},
 };
 
@@ -50,7 +50,6 @@ pub use settings::{HalfOpenBy, Settings};
 use pump::End;
 use reader::Finished;
 use session::session;
-use writer::Writer;
 
 /// How a trace ended.
 #[derive(Debug)]
@@ -89,7 +88,7 @@ pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink
     let destination = |header: &Header| {
         let sink = wrap(sink::sink(&style(settings, header)));
         // Nothing follows the header when transitions are only counted.
-        Writer::start(sink, io::stdout(), !settings.bpf.count_only)
+        Destination { sink, output: Box::new(io::stdout()), header: !settings.bpf.count_only }
     };
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::begun(settings, tracer);
     let (end, finished) = session(settings, destination, begun, &Notify::new())?;
@@ -115,7 +114,7 @@ pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink
 /// [`enum@Error`].
 pub fn record(settings: &Settings) -> Result<Summary, Error> {
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::recording(settings, tracer);
-    let destination = |_: &Header| Writer::start(Box::new(Nowhere), io::sink(), false);
+    let destination = |_: &Header| Destination::inside(Box::new(Nowhere));
     let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, &Notify::new())?;
     summary::print(&summary, false);
     recording?;
@@ -168,7 +167,7 @@ pub(crate) fn run_into(
     begun: impl FnOnce(&bpf::Tracer, &Header),
     stop: &Notify,
 ) -> Result<Summary, Error> {
-    let destination = |_: &Header| Writer::start(sink, io::sink(), false);
+    let destination = |_: &Header| Destination::inside(sink);
     let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, stop)?;
     recording?;
     Ok(summary)
@@ -194,6 +193,10 @@ impl Sink for Nowhere {
         Ok(())
     }
 
+    fn transition(&mut self, _transition: &Transition, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
     fn write(&mut self, _record: &Record, _out: &mut Vec<u8>) -> io::Result<()> {
         Ok(())
     }
@@ -211,8 +214,17 @@ fn style(settings: &Settings, header: &Header) -> Style {
     }
 }
 
-/// What the reader hands to the writer at once.
-type Batch = Vec<Record>;
+/// Where a live trace goes.
+struct Destination {
+    sink: Box<dyn Sink>,
+    output: Box<dyn io::Write + Send>,
+    /// What comes before the first record is wanted.
+    header: bool,
+}
 
-/// Records a batch. Small enough to keep the writer busy while the next one fills.
-const BATCH: usize = 512;
+impl Destination {
+    /// A sink that keeps what it needs.
+    fn inside(sink: Box<dyn Sink>) -> Self {
+        Self { sink, output: Box::new(io::sink()), header: false }
+    }
+}

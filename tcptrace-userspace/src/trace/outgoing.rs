@@ -1,16 +1,63 @@
-//! What the reader has for the writer.
+//! What the reader has for the writer: records become bytes here, at once, while they are in the cache.
 
-use super::{BATCH, Batch, account::Account};
+use std::io;
+
+use super::account::Account;
 use crate::{
     record::{Origin, Record, Transition},
-    sink::View,
+    sink::{Sink, View},
     tracker::Hidden,
     wanted::Wanted,
 };
 
-/// The batch that is being filled, and the account of what went into it.
+/// Bytes that are written at once. Large writes are cheaper: the page cache takes them in large pages.
+const CHUNK: usize = 256 << 10;
+
+/// Records that are taken at once where they become few bytes, or none.
+const MOST: u32 = 4_096;
+
+/// Bytes for the writer, and what they tell of.
+#[derive(Default)]
+pub(super) struct Chunk {
+    pub(super) bytes: Vec<u8>,
+    pub(super) written: Written,
+    /// Why there are no more of them.
+    pub(super) failed: Option<io::Error>,
+    records: u32,
+}
+
+impl Chunk {
+    /// An empty one in this memory.
+    pub(super) fn in_place_of(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, ..Self::default() }
+    }
+
+    /// Whether there is nothing in it for the writer, not even something to count.
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.is_empty() && self.records == 0
+    }
+
+    fn is_full(&self) -> bool {
+        self.bytes.len() >= CHUNK || self.records >= MOST
+    }
+}
+
+/// What was written, or is to be.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Written {
+    /// Transitions, without those that are inferred: these do not count as delivered.
+    pub(super) transitions: u64,
+    /// Of these, ends of connections.
+    pub(super) connections: u64,
+    /// Records of half-open connections.
+    pub(super) half_open: u64,
+}
+
+/// The chunk that is being filled, and the account of what went into it.
 pub(super) struct Outgoing {
-    pub(super) batch: Batch,
+    sink: Box<dyn Sink>,
+    pub(super) chunk: Chunk,
     pub(super) account: Account,
     /// Which transitions become lines.
     pub(super) view: View,
@@ -21,16 +68,22 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(view: View, count: Option<u64>, wanted: Option<Wanted>) -> Self {
+    pub(super) fn new(sink: Box<dyn Sink>, view: View, count: Option<u64>, wanted: Option<Wanted>) -> Self {
         // Those that hide nothing need not be asked.
         let wanted = wanted.filter(|wanted| Hidden::by(wanted).any);
-        Self { batch: Vec::with_capacity(BATCH), account: Account::default(), view, left: count, wanted }
+        Self { sink, chunk: Chunk::default(), account: Account::default(), view, left: count, wanted }
+    }
+
+    /// Adds what comes before the first record.
+    pub(super) fn header(&mut self) {
+        let outcome = self.sink.header(&mut self.chunk.bytes);
+        self.note(outcome);
     }
 
     /// Adds a transition, unless enough are there.
-    pub(super) fn push(&mut self, transition: Transition) {
+    pub(super) fn push(&mut self, transition: &Transition) {
         let observed = u64::from(transition.origin == Origin::Observed);
-        if self.wanted.as_ref().is_some_and(|wanted| !wanted.passes_transition(&transition)) {
+        if self.wanted.as_ref().is_some_and(|wanted| !wanted.passes_transition(transition)) {
             self.account.hidden += observed;
             return;
         }
@@ -39,14 +92,29 @@ impl Outgoing {
             return;
         }
         if let Some(left) = &mut self.left
-            && self.view.shows(&transition)
+            && self.view.shows(transition)
         {
             *left -= 1;
         }
         self.account.sent += observed;
         self.account.inferred += 1 - observed;
-        self.account.connections += u64::from(transition.ends_connection());
-        self.batch.push(Record::Transition(transition));
+        let connections = u64::from(transition.ends_connection());
+        self.account.connections += connections;
+        self.chunk.written.transitions += observed;
+        self.chunk.written.connections += connections;
+        self.chunk.records += 1;
+        let outcome = self.sink.transition(transition, &mut self.chunk.bytes);
+        self.note(outcome);
+    }
+
+    /// Adds a record of another kind.
+    pub(super) fn put(&mut self, record: &Record) {
+        if let Record::HalfOpen(change) = record {
+            self.chunk.written.half_open += u64::from(change.recorded);
+        }
+        self.chunk.records += 1;
+        let outcome = self.sink.write(record, &mut self.chunk.bytes);
+        self.note(outcome);
     }
 
     /// Whether there are as many lines as are wanted.
@@ -55,6 +123,12 @@ impl Outgoing {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.batch.len() >= BATCH
+        self.chunk.is_full()
+    }
+
+    fn note(&mut self, outcome: io::Result<()>) {
+        if let Err(error) = outcome {
+            self.chunk.failed.get_or_insert(error);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! The reading side: off the ring, through the core, into batches for the writer; and a copy of all that enters the core
+//! The reading side: off the ring, through the core, into chunks for the writer; and a copy of all that enters the core
 //! for the recorder.
 
 mod finish;
@@ -29,8 +29,8 @@ use crate::{
 
 pub(super) use finish::Finished;
 
-/// Batches at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
-const BATCHES: usize = 64;
+/// Chunks at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
+const CHUNKS: usize = 64;
 
 /// How often losses are looked for.
 const CHECK: Duration = Duration::from_millis(250);
@@ -87,6 +87,8 @@ impl Reader {
         if this.beside.lists.is_some() {
             this.feed(Input::ListOrdered);
         }
+        // The header, before there is anything else.
+        this.offer();
         this
     }
 
@@ -114,15 +116,15 @@ impl Reader {
             }
             self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
         }
-        for _ in 0..BATCHES {
+        for _ in 0..CHUNKS {
             let comparing = self.core.is_comparing();
             self.fill();
             let out = self.core.out();
             let more = (comparing || out.is_full()) && !out.is_satisfied();
-            if out.batch.is_empty() && !more {
+            if out.chunk.is_empty() && !more {
                 return self.step();
             }
-            let offer = if out.batch.is_empty() { Offer::Taken } else { self.offer() };
+            let offer = self.offer();
             self.stalls = if offer == Offer::Full { self.stalls.saturating_add(1) } else { 0 };
             match offer {
                 // Many sockets take a while, in which the ring fills.
@@ -164,7 +166,7 @@ impl Reader {
         if rests { CHECK_ASLEEP } else { CHECK }
     }
 
-    /// Fills the batch with what was released, and records that once it is complete.
+    /// Fills the chunk with what was released, and records that once it is complete.
     fn fill(&mut self) {
         self.core.fill();
         self.record_release();
@@ -327,7 +329,7 @@ impl Reader {
     }
 
     fn offer(&mut self) -> Offer {
-        self.writer.offer(&mut self.core.out().batch)
+        self.writer.offer(&mut self.core.out().chunk)
     }
 
     fn step(&mut self) -> Step {

@@ -10,6 +10,7 @@ use super::{
     answers::Answers,
     core::Core,
     input::{Checked, Counted, Ended, Input},
+    outgoing::{Chunk, Outgoing},
 };
 use crate::{
     capture::{Before, Damage, Header, Reader},
@@ -31,9 +32,6 @@ pub struct Replayed {
     pub closed: bool,
 }
 
-/// Writes with this much at once.
-const CHUNK: usize = 64 << 10;
-
 /// Replays a capture into what `sink` makes for it.
 pub(super) fn replay<R: Read>(
     mut reader: Reader<R>,
@@ -43,29 +41,12 @@ pub(super) fn replay<R: Read>(
 ) -> Result<Replayed, Error> {
     let header = reader.header().clone();
     let settings = &narrowed(settings, &header);
-    let mut core = Core::of(settings, &header, Answers::replayed(), Some(Wanted::of(&settings.bpf)));
-    let mut to = Destination { sink: sink(&header), output, bytes: Vec::with_capacity(2 * CHUNK) };
+    let filters = Some(Wanted::of(&settings.bpf));
+    let mut core = Core::of(settings, &header, Answers::replayed(), filters, sink(&header));
+    core.out().header();
     let end_ns = settings.duration.map(|duration| after(header.start_ns, duration));
     let mut last = Last::default();
-    let outcome = to.header().and_then(|()| {
-        let damage = loop {
-            let input = match reader.next() {
-                Ok(Some(input)) => input,
-                Ok(None) => break None,
-                Err(damage) => break Some(damage),
-            };
-            let input = since(input, &header.before);
-            let is_over = last.note(&input, end_ns);
-            core.apply(input);
-            to.drain(&mut core)?;
-            if is_over || core.out().is_satisfied() {
-                break None;
-            }
-        };
-        core.release(u64::MAX);
-        to.drain(&mut core)?;
-        Ok(damage)
-    });
+    let outcome = take_all(&mut reader, &mut core, &mut last, end_ns, output);
     let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
     let damage = match outcome {
         Err(error) if !closed => return Err(Error::Output(error)),
@@ -73,14 +54,42 @@ pub(super) fn replay<R: Read>(
     };
     let ended = last.ended();
     let summary = core.finish(header.start_ns, &ended);
-    core.out().batch.push(Record::Summary(Box::new(summary.clone())));
+    core.out().put(&Record::Summary(Box::new(summary.clone())));
     if !closed {
-        match to.drain(&mut core).and_then(|()| to.flush()) {
+        match write(core.out(), output).and_then(|()| output.flush()) {
             Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(Error::Output(error)),
             _ => {}
         }
     }
     Ok(Replayed { summary, damage, header, closed })
+}
+
+/// Takes all inputs, or as many as are wanted; why there are no more of them, when they are not all there.
+fn take_all<R: Read>(
+    reader: &mut Reader<R>,
+    core: &mut Core,
+    last: &mut Last,
+    end_ns: Option<u64>,
+    output: &mut dyn io::Write,
+) -> io::Result<Option<Damage>> {
+    let before = reader.header().before.clone();
+    let damage = loop {
+        let input = match reader.next() {
+            Ok(Some(input)) => input,
+            Ok(None) => break None,
+            Err(damage) => break Some(damage),
+        };
+        let input = since(input, &before);
+        let is_over = last.note(&input, end_ns);
+        core.apply(input);
+        drain(core, output)?;
+        if is_over || core.out().is_satisfied() {
+            break None;
+        }
+    };
+    core.release(u64::MAX);
+    drain(core, output)?;
+    Ok(damage)
 }
 
 /// What was not wanted when it was recorded, is not now.
@@ -128,44 +137,27 @@ fn after(start_ns: u64, duration: Duration) -> u64 {
     start_ns.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Where the output goes.
-struct Destination<'a> {
-    sink: Box<dyn Sink>,
-    output: &'a mut dyn io::Write,
-    bytes: Vec<u8>,
-}
-
-impl Destination<'_> {
-    fn header(&mut self) -> io::Result<()> {
-        self.sink.header(&mut self.bytes)
-    }
-
-    /// Takes all that was released out of the core.
-    fn drain(&mut self, core: &mut Core) -> io::Result<()> {
-        loop {
-            let comparing = core.is_comparing();
-            core.fill_on();
-            let out = core.out();
-            let more = comparing || out.is_full();
-            for record in &out.batch {
-                self.sink.write(record, &mut self.bytes)?;
-            }
-            out.batch.clear();
-            if self.bytes.len() >= CHUNK {
-                self.output.write_all(&self.bytes)?;
-                self.bytes.clear();
-            }
-            if !more {
-                return Ok(());
-            }
+/// Takes all that was released out of the core, and writes what there is much of.
+fn drain(core: &mut Core, output: &mut dyn io::Write) -> io::Result<()> {
+    loop {
+        let comparing = core.is_comparing();
+        core.fill_on();
+        let is_full = core.out().is_full();
+        if is_full {
+            write(core.out(), output)?;
+        }
+        if !comparing && !is_full {
+            return Ok(());
         }
     }
+}
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.output.write_all(&self.bytes)?;
-        self.bytes.clear();
-        self.output.flush()
-    }
+/// Writes what there is.
+fn write(out: &mut Outgoing, output: &mut dyn io::Write) -> io::Result<()> {
+    let Chunk { bytes, failed, .. } = std::mem::take(&mut out.chunk);
+    output.write_all(&bytes)?;
+    out.chunk = Chunk::in_place_of(bytes);
+    failed.map_or(Ok(()), Err)
 }
 
 /// What is known of the end.

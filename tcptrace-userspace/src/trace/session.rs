@@ -1,11 +1,11 @@
 //! A live trace: everything is put together here, and taken apart at the end.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::{
-    Error, Settings,
+    Destination, Error, Settings,
     answers::{Answers, Live},
     core::Core,
     identities::Identities,
@@ -32,10 +32,10 @@ use crate::{
 /// How long an output that takes nothing may hold up the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A trace from beginning to end. `destination` makes the writer.
+/// A trace from beginning to end.
 pub(super) fn session(
     settings: &Settings,
-    destination: impl FnOnce(&Header) -> io::Result<Writer>,
+    destination: impl FnOnce(&Header) -> Destination,
     begun: impl FnOnce(&bpf::Tracer, &Header),
     stop: &Notify,
 ) -> Result<(End, Finished), Error> {
@@ -46,7 +46,8 @@ pub(super) fn session(
     let tracer = bpf::load(&settings.bpf)?;
     let header = header(settings, &tracer, clock, monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header)?;
-    let writer = destination(&header).map_err(Error::Setup)?;
+    let Destination { sink, output, header: is_headed } = destination(&header);
+    let writer = Writer::start(output).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
     let live = Live {
         // People's short format has no room for it.
@@ -57,7 +58,10 @@ pub(super) fn session(
     let polls = polls.map_err(Error::Setup)?;
     begun(&tracer, &header);
 
-    let core = Core::of(settings, &header, Answers::live(live, log.is_on()), None);
+    let mut core = Core::of(settings, &header, Answers::live(live, log.is_on()), None, sink);
+    if is_headed {
+        core.out().header();
+    }
     let (wanted, netns) = (|| Wanted::of(&settings.bpf), || settings.netns.clone());
     let lists = settings.snapshot && !settings.bpf.count_only;
     let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;

@@ -10,6 +10,7 @@ use crate::{
     decode::{decode, is_half_open, is_signal, records},
     event::Observed,
     half_open::Poll,
+    record::Transition,
     snapshot::Namespace,
     tracker::{Span, Tracker},
 };
@@ -32,16 +33,18 @@ impl Stage {
             return;
         }
         match decode(bytes) {
-            Ok(Observed::Transition(mut event)) => {
+            Ok(Observed::Transition(event)) => {
+                let mut transition = Transition::of(event);
+                let event = &mut transition.event;
                 out.account.read += 1;
                 if let Some(wanted) = &out.wanted {
-                    event.verdict = wanted.verdict(&event);
+                    event.verdict = wanted.verdict(event);
                 }
-                answers.identify(&mut event);
+                answers.identify(event);
                 if let Some(side) = half_open {
-                    side.transition(&event, tracker, out);
+                    side.transition(event, tracker, out);
                 }
-                tracker.track(event, |transition| out.push(transition));
+                tracker.track(&mut transition, |transition| out.push(transition));
             }
             Ok(Observed::Signal(signal)) => {
                 out.account.others += 1;

@@ -12,23 +12,19 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{BATCH, Batch};
-use crate::{
-    disk,
-    record::{Origin, Record},
-    sink::Sink,
-};
+use super::outgoing::{Chunk, Written};
+use crate::disk;
 
-/// Batches that may wait. More would only be memory: the ring behind it is a buffer as well.
+/// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;
 
-/// More bytes than a batch has, unless a list has made it large.
-const MOST_BYTES: usize = 1 << 20;
+/// More bytes than a chunk has, unless a list has made it large.
+const LARGE: usize = 1 << 20;
 
-/// What became of a batch.
+/// What became of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
-    /// The writer has it; the batch is empty again.
+    /// The writer has it; the chunk is empty again.
     Taken,
     /// The queue is full; try later.
     Full,
@@ -74,74 +70,44 @@ impl Progress {
     }
 }
 
-/// What was written in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Written {
-    pub(super) transitions: u64,
-    /// Of these, ends of connections.
-    pub(super) connections: u64,
-    /// Records of half-open connections.
-    pub(super) half_open: u64,
-}
-
-impl Written {
-    fn count(&mut self, record: &Record) {
-        match record {
-            // What is inferred does not count as delivered.
-            Record::Transition(transition) if transition.origin == Origin::Observed => {
-                self.transitions += 1;
-                self.connections += u64::from(transition.ends_connection());
-            }
-            Record::HalfOpen(change) => self.half_open += u64::from(change.recorded),
-            _ => {}
-        }
-    }
-}
-
 pub(super) struct Writer {
-    queue: Option<SyncSender<Batch>>,
-    /// Batches that were written, to be filled again: their memory is not asked for anew each time. What is in them
-    /// is dropped by the thread that made it, which is several times cheaper for the allocator.
-    used: Receiver<Batch>,
+    queue: Option<SyncSender<Chunk>>,
+    /// The memory of chunks that were written, to be filled again: it is not asked for anew each time.
+    used: Receiver<Vec<u8>>,
     thread: JoinHandle<io::Result<()>>,
     progress: Arc<Progress>,
 }
 
 impl Writer {
-    /// Starts the thread, which writes the header at once if there is to be one.
-    pub(super) fn start(
-        mut sink: Box<dyn Sink>,
-        mut output: impl Write + Send + 'static,
-        header: bool,
-    ) -> io::Result<Self> {
-        let (queue, batches) = sync_channel(QUEUE);
+    /// Starts the thread.
+    pub(super) fn start(mut output: Box<dyn Write + Send>) -> io::Result<Self> {
+        let (queue, chunks) = sync_channel(QUEUE);
         let (give_back, used) = sync_channel(QUEUE);
         let progress = Arc::new(Progress::default());
         let theirs = Arc::clone(&progress);
-        let thread = std::thread::Builder::new().name("writer".to_owned()).spawn(move || {
-            if header {
-                write_header(&mut *sink, &mut output)?;
-            }
-            write_all(&mut *sink, &mut output, &batches, &give_back, &theirs)
-        })?;
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || write_all(&mut *output, &chunks, &give_back, &theirs))?;
         Ok(Self { queue: Some(queue), used, thread, progress })
     }
 
-    /// Hands over a batch without waiting.
-    pub(super) fn offer(&mut self, batch: &mut Batch) -> Offer {
+    /// Hands over a chunk without waiting, unless it is empty.
+    pub(super) fn offer(&mut self, chunk: &mut Chunk) -> Offer {
+        if chunk.is_empty() {
+            return Offer::Taken;
+        }
         let Some(queue) = &self.queue else { return Offer::Gone };
-        match queue.try_send(std::mem::take(batch)) {
+        match queue.try_send(std::mem::take(chunk)) {
             Ok(()) => {
-                *batch = self.used.try_recv().unwrap_or_else(|_| Batch::with_capacity(BATCH));
-                batch.clear();
+                *chunk = Chunk::in_place_of(self.used.try_recv().unwrap_or_default());
                 Offer::Taken
             }
             Err(TrySendError::Full(back)) => {
-                *batch = back;
+                *chunk = back;
                 Offer::Full
             }
             Err(TrySendError::Disconnected(back)) => {
-                *batch = back;
+                *chunk = back;
                 Offer::Gone
             }
         }
@@ -198,42 +164,22 @@ impl Patience {
     }
 }
 
-/// At the end, the reader waits no longer than it wants.
-fn put(output: &mut dyn Write, bytes: &[u8]) -> io::Result<()> {
-    disk::write_all(output, bytes, "standard output", || false)
-}
-
-fn write_header(sink: &mut dyn Sink, output: &mut dyn Write) -> io::Result<()> {
-    let mut bytes = Vec::new();
-    sink.header(&mut bytes)?;
-    output.write_all(&bytes)?;
-    output.flush()
-}
-
 fn write_all(
-    sink: &mut dyn Sink,
     output: &mut dyn Write,
-    batches: &Receiver<Batch>,
-    give_back: &SyncSender<Batch>,
+    chunks: &Receiver<Chunk>,
+    give_back: &SyncSender<Vec<u8>>,
     progress: &Progress,
 ) -> io::Result<()> {
-    let mut bytes = Vec::with_capacity(64 << 10);
-    for batch in batches {
-        bytes.clear();
-        let mut written = Written::default();
-        for record in &batch {
-            sink.write(record, &mut bytes)?;
-            written.count(record);
-            if bytes.len() >= MOST_BYTES {
-                put(output, &bytes)?;
-                bytes.clear();
-            }
+    for Chunk { bytes, written, failed, .. } in chunks {
+        // At the end, the reader waits no longer than it wants.
+        disk::write_all(output, &bytes, "standard output", || false)?;
+        if let Some(error) = failed {
+            return Err(error);
         }
-        put(output, &bytes)?;
         progress.add(written);
         // When nobody needs it, it is freed; and one that a list has made large, whose memory would never come back.
-        if batch.capacity() <= 2 * BATCH {
-            let _ = give_back.try_send(batch);
+        if bytes.capacity() <= LARGE {
+            let _ = give_back.try_send(bytes);
         }
     }
     Ok(())

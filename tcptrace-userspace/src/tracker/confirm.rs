@@ -5,7 +5,7 @@ use std::vec;
 use super::{OlderSmall, Span, Tracker, small::Gone};
 use crate::record::Transition;
 
-/// Sockets of a part: no more than there is room for in a batch of lines.
+/// Sockets of a part: no more than become about a chunk of lines.
 const PART: usize = 512;
 
 /// A comparison that has begun.
@@ -35,7 +35,7 @@ impl Tracker {
 
     /// Compares some more of the list with what is remembered, and tells what became of that: which sockets are in
     /// TIME_WAIT by now, and which are gone.
-    pub fn confirm_part(&mut self, mut emit: impl FnMut(Transition)) {
+    pub fn confirm_part(&mut self, mut emit: impl FnMut(&Transition)) {
         for _ in 0..PART {
             let Some(confirming) = &mut self.confirming else { return };
             let told = if let Some(listed) = confirming.listed.next() {

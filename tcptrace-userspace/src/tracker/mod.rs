@@ -25,7 +25,7 @@ use tcptrace_common::Filter;
 use crate::{
     event::{Event, Signal, Verdict},
     hash::HashSet,
-    record::{Origin, Owner, Provenance, Transition},
+    record::{Owner, Provenance, Transition},
     state::State,
 };
 
@@ -116,32 +116,36 @@ impl Tracker {
         self.signals.forget(ktime_ns);
     }
 
-    /// Takes an event and passes the transitions that it completes to `emit`: usually its own, none when the
-    /// filters hide it or must wait, an earlier one first when that had to wait for this, and what follows from it.
-    pub fn track(&mut self, mut event: Event, mut emit: impl FnMut(Transition)) {
+    /// Completes a transition, of which the event is known, and passes what that tells to `emit`: usually it itself,
+    /// nothing when the filters hide it or it must wait, an earlier one first when that had to wait for this, and what
+    /// follows from it.
+    pub fn track(&mut self, transition: &mut Transition, mut emit: impl FnMut(&Transition)) {
+        let event = &mut transition.event;
         if self.options.infer {
             self.tick(event.ktime_ns, &mut emit);
-            let replaced = self.small.replaced(&event);
+        }
+        let recalled = self.recall(event, &mut emit);
+        if self.options.infer && !was_looked_for(recalled.as_ref(), event) {
+            let replaced = self.small.replaced(event);
             self.infer(replaced, &mut emit);
         }
-        let recalled = self.recall(&event, &mut emit);
         let out_of_order = recalled.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
         // What is known now tells nothing about what was before.
         let (mut later, mut known) = if out_of_order { (recalled, None) } else { (None, recalled) };
-        let (in_old_state_ns, at_least_ns) = self.in_old_state(&event, known.as_ref());
-        let owner = self.owner(&mut event, known.as_ref());
-        let begun_unseen = known.as_ref().is_some_and(|socket| self.may_have_begun(socket, &event));
+        let (in_old_state_ns, at_least_ns) = self.in_old_state(event, known.as_ref());
+        let owner = self.owner(event, known.as_ref());
+        let begun_unseen = known.as_ref().is_some_and(|socket| self.may_have_begun(socket, event));
         let waiting = known.as_mut().or(later.as_mut()).and_then(|socket| socket.waiting.take());
         let mut socket = known.unwrap_or_default();
         if begun_unseen {
-            socket.history = std::mem::take(&mut socket.history).of_another_life(&event);
+            socket.history = std::mem::take(&mut socket.history).of_another_life(event);
         }
-        socket.history.add(&event, in_old_state_ns);
+        socket.history.add(event, in_old_state_ns);
         if let Some(waiting) = waiting {
-            self.decide(*waiting, &event, &mut emit);
+            self.decide(*waiting, event, &mut emit);
         }
 
-        let has_identity = !lacks_identity(&event);
+        let has_identity = !lacks_identity(event);
         let (key, ktime_ns) = (event.skaddr, event.ktime_ns);
         socket.cookie = if has_identity { event.cookie } else { 0 };
         (socket.netns, socket.state) = (event.netns.unwrap_or(0), event.new_state);
@@ -150,19 +154,13 @@ impl Tracker {
         if socket.owner != owner {
             socket.owner.clone_from(&owner);
         }
-        let mut transition = Transition {
-            event,
-            in_old_state_ns,
-            at_least_ns,
-            owner,
-            origin: Origin::Observed,
-            closing: None,
-        };
+        (transition.in_old_state_ns, transition.at_least_ns) = (in_old_state_ns, at_least_ns);
+        transition.owner = owner;
         let is_over = socket.state == State::CLOSE;
-        let follows = if is_over { self.close(&socket.history, &mut transition) } else { None };
+        let follows = if is_over { self.close(&socket.history, transition) } else { None };
         match transition.event.verdict {
             Verdict::Pass if has_identity => emit(transition),
-            Verdict::Pass | Verdict::Undecided => socket.waiting = Some(Box::new(transition)),
+            Verdict::Pass | Verdict::Undecided => socket.waiting = Some(Box::new(transition.clone())),
             Verdict::Hidden => self.filtered += 1,
         }
         self.infer(follows, &mut emit);
@@ -179,7 +177,7 @@ impl Tracker {
     }
 
     /// Tells what was over at `now_ns` by the kernel's own timers.
-    pub fn tick(&mut self, now_ns: u64, mut emit: impl FnMut(Transition)) {
+    pub fn tick(&mut self, now_ns: u64, mut emit: impl FnMut(&Transition)) {
         while let Some(expired) = self.small.expired(now_ns) {
             self.infer(Some(expired), &mut emit);
         }
@@ -202,11 +200,11 @@ impl Tracker {
     }
 
     /// Emits what is inferred, unless the filters on states hide it.
-    fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(Transition)) {
+    fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(&Transition)) {
         if let Some(transition) = transition
             && wanted(&self.options.wanted.filter, &transition)
         {
-            emit(transition);
+            emit(&transition);
         }
     }
 
@@ -218,7 +216,7 @@ impl Tracker {
 
     /// Forgets everything at the end of a trace. What still waits for its port is counted as filtered, for its peer
     /// is passed to `emit` as it is.
-    pub fn finish(&mut self, mut emit: impl FnMut(Transition)) {
+    pub fn finish(&mut self, mut emit: impl FnMut(&Transition)) {
         for (_, socket) in std::mem::take(&mut self.sockets) {
             self.give_up(socket.waiting, &mut emit);
         }
@@ -250,7 +248,7 @@ impl Tracker {
     }
 
     /// Takes out what is known of the event's socket, unless another one had its address.
-    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(Transition)) -> Option<Socket> {
+    fn recall(&mut self, event: &Event, emit: &mut impl FnMut(&Transition)) -> Option<Socket> {
         let Some(socket) = self.sockets.remove(&event.skaddr) else { return self.older.take(event) };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
@@ -311,7 +309,7 @@ impl Tracker {
         owner
     }
 
-    fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(Transition)) {
+    fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(&Transition)) {
         if self.sockets.len() >= self.options.limit
             && let Some((_, oldest)) = self.sockets.pop_front()
         {
@@ -322,7 +320,7 @@ impl Tracker {
     }
 
     /// Emits a transition that waited, or counts it as filtered, now that its socket's `next` tells what it lacked.
-    fn decide(&mut self, mut waiting: Transition, next: &Event, emit: &mut impl FnMut(Transition)) {
+    fn decide(&mut self, mut waiting: Transition, next: &Event, emit: &mut impl FnMut(&Transition)) {
         let first = &mut waiting.event;
         if lacks_identity(first) {
             (first.laddr, first.raddr, first.rport) = (next.laddr, next.raddr, next.rport);
@@ -330,7 +328,7 @@ impl Tracker {
         }
         let Event { netns, laddr, lport, raddr, rport, .. } = *next;
         if self.options.wanted.ends_pass(netns, (laddr, lport), (raddr, rport)) {
-            emit(waiting);
+            emit(&waiting);
         } else {
             self.filtered += 1;
         }
@@ -338,13 +336,18 @@ impl Tracker {
 
     /// Emits a transition that waited in vain as it is, or counts it as filtered when only that could have said
     /// whether it is wanted.
-    fn give_up(&mut self, waiting: Option<Box<Transition>>, emit: &mut impl FnMut(Transition)) {
+    fn give_up(&mut self, waiting: Option<Box<Transition>>, emit: &mut impl FnMut(&Transition)) {
         match waiting {
-            Some(waiting) if waiting.event.verdict == Verdict::Pass => emit(*waiting),
+            Some(waiting) if waiting.event.verdict == Verdict::Pass => emit(&waiting),
             Some(_) => self.filtered += 1,
             None => {}
         }
     }
+}
+
+/// Whether what was left of an earlier connection with the event's ends has been looked for, when its socket began.
+fn was_looked_for(socket: Option<&Socket>, event: &Event) -> bool {
+    event.old_state == State::SYN_RECV && socket.is_some_and(|socket| socket.cookie != 0)
 }
 
 /// Whether it still shows the listener's addresses and cookie instead of its own: kernels up to 6.12 report a child

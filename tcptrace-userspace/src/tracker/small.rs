@@ -159,15 +159,15 @@ impl SmallSockets {
     }
 
     fn remember(&mut self, state: State, key: Ends, small: Small) {
-        let limit = self.limit;
-        for table in [&mut self.fin_wait2, &mut self.time_wait] {
-            if !table.is_empty() {
-                table.remove(&key);
-            }
+        let other = if state == State::TIME_WAIT { &mut self.fin_wait2 } else { &mut self.time_wait };
+        if !other.is_empty() {
+            other.remove(&key);
         }
+        let limit = self.limit;
         let table = self.table(state);
-        let evicts = table.len() >= limit && table.pop_front().is_some();
+        // As the youngest, also where there was one before.
         table.insert(key, small);
+        let evicts = table.len() > limit && table.pop_front().is_some();
         self.evicted += u64::from(evicts);
     }
 

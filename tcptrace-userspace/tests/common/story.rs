@@ -135,7 +135,9 @@ pub(crate) fn story() -> Vec<Record> {
     let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
     let mut records = Vec::new();
     for event in events {
-        tracker.track(event, |transition: Transition| records.push(Record::Transition(transition)));
+        tracker.track(&mut Transition::of(event), |transition| {
+            records.push(Record::Transition(transition.clone()));
+        });
     }
     records.extend(ends().into_iter().map(Record::Transition));
     let lost = Lost { ring_full: 40, output: 0, undecodable: 1, missed_runs: 1, others: 3 };

@@ -21,7 +21,7 @@ pub(crate) type Checked = Result<(), TestCaseError>;
 
 pub(crate) fn track(tracker: &mut Tracker, event: &Event) -> Vec<Transition> {
     let mut out = Vec::new();
-    tracker.track(event.clone(), |transition| out.push(transition));
+    tracker.track(&mut Transition::of(event.clone()), |transition| out.push(transition.clone()));
     out
 }
 
@@ -46,9 +46,9 @@ pub(crate) fn as_predicted(kernel: Kernel, sent: &[Happening], limit: usize, inf
         }
         inferred.extend(follows);
     }
-    tracker.tick(u64::MAX, |transition| inferred.push(transition));
+    tracker.tick(u64::MAX, |transition| inferred.push(transition.clone()));
     let mut rest = Vec::new();
-    tracker.finish(|transition| rest.push(transition));
+    tracker.finish(|transition| rest.push(transition.clone()));
     compare(&rest, &model.finish(), limit)?;
     prop_assert_eq!(told + rest.len() as u64 + tracker.filtered(), sent.len() as u64);
     prop_assert!(tracker.is_empty());
@@ -104,8 +104,8 @@ pub(crate) fn nothing_is_wrong(kernel: Kernel, sent: &[Happening], infer: bool, 
         }
         out.extend(track(&mut tracker, &happening.event));
     }
-    tracker.tick(u64::MAX, |transition| out.push(transition));
-    tracker.finish(|transition| out.push(transition));
+    tracker.tick(u64::MAX, |transition| out.push(transition.clone()));
+    tracker.finish(|transition| out.push(transition.clone()));
     let (out, inferred): (Vec<_>, Vec<_>) =
         out.into_iter().partition(|transition| transition.origin == Origin::Observed);
     let kept: Vec<_> = sent.iter().filter(|one| !one.lost).collect();

@@ -81,11 +81,16 @@ impl Sink for Csv {
         writeln!(out, "{}", COLUMNS.join(","))
     }
 
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        if transition.ends_connection() {
+            connection_row(out, self.time.format(transition.event.ktime_ns), transition);
+        }
+        Ok(())
+    }
+
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) if transition.ends_connection() => {
-                connection_row(out, self.time.format(transition.event.ktime_ns), transition);
-            }
+            Record::Transition(transition) => self.transition(transition, out)?,
             Record::Loss(loss) => {
                 let time = self.time.format(loss.ktime_ns);
                 loss_row(out, "loss", time, loss.ktime_ns, loss.lost.total());
@@ -95,8 +100,7 @@ impl Sink for Csv {
                 loss_row(out, "degraded", time, it.ktime_ns, it.sampled_out.total());
             }
             // The account does not fit into these columns; it goes to standard error. Half-open connections are none yet.
-            Record::Transition(_)
-            | Record::Summary(_)
+            Record::Summary(_)
             | Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)
             | Record::Finding(_)

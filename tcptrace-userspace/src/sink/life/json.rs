@@ -31,14 +31,18 @@ impl Sink for Json {
         Ok(())
     }
 
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        if transition.ends_connection() {
+            connection(out, self.time.format(transition.event.ktime_ns), transition)?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) if transition.ends_connection() => {
-                connection(out, self.time.format(transition.event.ktime_ns), transition)
-            }
+            Record::Transition(transition) => self.transition(transition, out),
             // A half-open connection is none yet.
-            Record::Transition(_)
-            | Record::HalfOpen(_)
+            Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)
             | Record::Finding(_)
             | Record::Sample(_)

@@ -96,16 +96,20 @@ impl Sink for Text {
         )
     }
 
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        if transition.ends_connection() {
+            self.connection(transition, out)?;
+        }
+        Ok(())
+    }
+
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
-            Record::Transition(transition) if transition.ends_connection() => {
-                self.connection(transition, out)
-            }
+            Record::Transition(transition) => self.transition(transition, out),
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             // People read the account on standard error. Half-open connections are none yet.
-            Record::Transition(_)
-            | Record::Summary(_)
+            Record::Summary(_)
             | Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)
             | Record::Finding(_)

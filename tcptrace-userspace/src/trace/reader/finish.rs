@@ -48,7 +48,7 @@ impl Reader {
         let ended = self.ended(end_ns, counted);
         let mut summary = self.core.finish(start_ns, &ended);
         let recording = self.log.end(&ended);
-        self.core.out().batch.push(Record::Summary(Box::new(summary.clone())));
+        self.core.out().put(&Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }

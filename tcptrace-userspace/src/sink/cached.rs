@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::record::Owner;
+use crate::{event::Event, record::Owner, tracker::Ends};
 
 /// How many are remembered.
 const PLACES: usize = 64;
@@ -40,6 +40,24 @@ impl<T: PartialEq + Clone> Cached<T> {
         }
         out.extend_from_slice(text);
         Ok(())
+    }
+}
+
+/// Whose a transition is: most are of a connection that had one a moment ago.
+#[derive(Clone, PartialEq)]
+pub(super) struct Whose {
+    pub(super) cookie: u64,
+    pub(super) ends: Ends,
+}
+
+impl Whose {
+    pub(super) fn of(event: &Event) -> Self {
+        Self { cookie: event.cookie, ends: Ends::of(event) }
+    }
+
+    /// The number by which it has its place: on loopback, the two ends of a connection take turns.
+    pub(super) fn number(&self) -> u32 {
+        u32::from(self.ends.lport) * 3 + u32::from(self.ends.rport)
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use super::{
     Sink,
-    cached::Cached,
+    cached::{Cached, Whose},
     csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
     put,
 };
@@ -67,6 +67,7 @@ const AFTER_LOST: usize = COLUMNS.len() - 1 - LOST;
 
 pub(super) struct Csv {
     time: TimeFormat,
+    whose: Cached<Whose>,
     owners: Cached<Owner>,
     contexts: Cached<Context>,
     processes: Cached<Owner>,
@@ -76,6 +77,7 @@ impl Csv {
     pub(super) fn new(clock: Clock) -> Self {
         Self {
             time: TimeFormat::rfc3339(clock),
+            whose: Cached::default(),
             owners: Cached::default(),
             contexts: Cached::default(),
             processes: Cached::default(),
@@ -94,9 +96,13 @@ impl Sink for Csv {
         out.extend_from_slice(b"transition,");
         out.extend_from_slice(self.time.format(event.ktime_ns).as_bytes());
         next(out, |out| put::number(out, event.ktime_ns));
-        next(out, |out| put::number(out, event.cookie));
-        next_number(out, event.netns);
-        next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
+        let whose = Whose::of(event);
+        self.whose.put(out, &whose, whose.number(), |out, _| {
+            next(out, |out| put::number(out, event.cookie));
+            next_number(out, event.netns);
+            next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
+            Ok(())
+        })?;
         next(out, |out| put::state(out, event.old_state));
         next(out, |out| put::state(out, event.new_state));
         next_number(out, transition.in_old_state_ns.map(|ns| ns / 1_000));

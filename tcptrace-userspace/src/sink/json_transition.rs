@@ -3,7 +3,7 @@
 use std::io;
 
 use super::{
-    cached::Cached,
+    cached::{Cached, Whose},
     json::SCHEMA,
     json_process,
     json_put::{
@@ -21,6 +21,7 @@ use crate::{
 /// Writes transitions.
 #[derive(Default)]
 pub(super) struct Transitions {
+    whose: Cached<Whose>,
     owners: Cached<Owner>,
     contexts: Cached<Context>,
 }
@@ -38,7 +39,11 @@ impl Transitions {
         out.extend_from_slice(time.as_bytes());
         out.push(b'"');
         number(out, "ktime_ns", event.ktime_ns);
-        ends(out, event);
+        let whose = Whose::of(event);
+        self.whose.put(out, &whose, whose.number(), |out, _| {
+            ends(out, event);
+            Ok(())
+        })?;
         key(out, "old_state");
         quoted(out, |out| put::state(out, event.old_state));
         key(out, "new_state");

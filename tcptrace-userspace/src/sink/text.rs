@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::{
     Sink, Style,
-    cached::Cached,
+    cached::{Cached, Whose},
     columns::{self, ADDRESS, OWNER, SPAN, STATE, Side, Time},
     degraded, findings, half_open, put, wide,
 };
@@ -21,12 +21,19 @@ pub(super) struct Text {
     time: Time,
     colour: bool,
     wide: bool,
+    whose: Cached<Whose>,
     owners: Cached<Owner>,
 }
 
 impl Text {
     pub(super) fn new(style: &Style, wide: bool) -> Self {
-        Self { time: Time::new(style), colour: style.colour, wide, owners: Cached::default() }
+        Self {
+            time: Time::new(style),
+            colour: style.colour,
+            wide,
+            whose: Cached::default(),
+            owners: Cached::default(),
+        }
     }
 
     fn owner(&mut self, out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> {
@@ -61,8 +68,12 @@ impl Sink for Text {
         let event = &transition.event;
         self.time.put(event.ktime_ns, out)?;
         self.owner(out, transition.owner.as_ref())?;
-        columns::endpoint(out, event.laddr, event.lport);
-        columns::endpoint(out, event.raddr, event.rport);
+        let whose = Whose::of(event);
+        self.whose.put(out, &whose, whose.number(), |out, _| {
+            columns::endpoint(out, event.laddr, event.lport);
+            columns::endpoint(out, event.raddr, event.rport);
+            Ok(())
+        })?;
         columns::state(out, event.old_state, Side::Right);
         out.extend_from_slice(match transition.origin {
             Origin::Observed => b" -> ",

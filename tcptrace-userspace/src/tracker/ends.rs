@@ -41,7 +41,8 @@ impl Hash for Ends {
 }
 
 impl Ends {
-    pub(super) fn of(event: &Event) -> Self {
+    /// Those of an event's socket.
+    pub fn of(event: &Event) -> Self {
         let Event { netns, laddr, lport, raddr, rport, .. } = *event;
         Self { netns, laddr, lport, raddr, rport }
     }

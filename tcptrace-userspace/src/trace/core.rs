@@ -136,9 +136,9 @@ impl Core {
         self.stage.tracker.is_confirming()
     }
 
-    /// Whether no record waits for its turn.
-    pub(super) fn is_empty(&self) -> bool {
-        self.order.is_empty()
+    /// How many records wait for their turn.
+    pub(super) fn waiting(&self) -> usize {
+        self.order.len()
     }
 
     /// How many records have been taken.

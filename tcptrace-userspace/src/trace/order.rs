@@ -90,9 +90,9 @@ impl Order {
         self.taken == self.ready
     }
 
-    /// Whether there is none at all.
-    pub(super) fn is_empty(&self) -> bool {
-        self.taken == self.places.len()
+    /// How many there are in all.
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.taken
     }
 
     /// The next record that is ready.

@@ -17,7 +17,7 @@ use super::{
     log::Log,
     looks::Looks,
     overload::{Found, Overload},
-    pace::{LIVELY, Pace},
+    pace::Pace,
     polls::Polls,
     writer::{Offer, Writer},
 };
@@ -48,7 +48,7 @@ pub(super) enum Step {
 }
 
 /// A record reaches its bundle, and the reset that belongs to a transition follows it, at most this long after it took its
-/// time, interruptions included. Half of the time between two looks at the ring, so that nobody sees it.
+/// time, interruptions included. Less than the time between two looks at the ring, so that nobody sees it.
 const SETTLING_NS: u64 = 10_000_000;
 
 /// How often to look for a moment to rotate captures at.
@@ -64,6 +64,8 @@ pub(super) struct Reader {
     /// How often in a row the writer has had no room.
     stalls: u32,
     pace: Pace,
+    /// Records that the last look at the ring found, or left.
+    found: usize,
 }
 
 /// What is asked of the host beside the ring.
@@ -83,7 +85,7 @@ impl Reader {
         overload: Overload,
     ) -> Self {
         let pace = Pace::Awake(monotonic_ns());
-        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace };
+        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace, found: 0 };
         if this.beside.lists.is_some() {
             this.feed(Input::ListOrdered);
         }
@@ -141,7 +143,8 @@ impl Reader {
 
     /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
     fn keep_pace(&mut self, now_ns: u64, complete: bool) {
-        let something = !complete || !self.core.is_empty();
+        self.found = self.core.waiting();
+        let something = !complete || self.found > 0;
         let before = self.pace;
         self.pace = before.after(now_ns, something);
         if self.pace == Pace::Drowsy && before != Pace::Drowsy && self.tracer.fall_asleep().is_err() {
@@ -153,9 +156,9 @@ impl Reader {
     /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
     pub(super) fn look_every(&self) -> Option<Duration> {
         match self.stalls {
-            0 => (self.pace != Pace::Asleep).then_some(LIVELY),
+            0 => self.pace.look_every(self.core.taken(), self.found),
             // The writer goes through its queue in some milliseconds, unless it stands still itself.
-            stalls => Some(LIVELY.min(Duration::from_millis(1 << stalls.min(5)))),
+            stalls => Some(Duration::from_millis(1 << stalls.min(5))),
         }
     }
 

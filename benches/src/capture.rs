@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use tcptrace::capture::{MAGIC, VERSION};
+use tcptrace::{
+    capture::{MAGIC, VERSION},
+    fuzzing::frame,
+};
 
 /// A message of a capture, as `Input` of the library has it.
 #[derive(Serialize)]
@@ -97,15 +100,7 @@ impl Writer<'_> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        let raw_len = u32::try_from(self.raw.len())?.to_le_bytes();
-        let body = lz4_flex::block::compress(&self.raw);
-        let mut sum = crc32fast::Hasher::new();
-        sum.update(&raw_len);
-        sum.update(&body);
-        self.out.write_all(&u32::try_from(body.len())?.to_le_bytes())?;
-        self.out.write_all(&raw_len)?;
-        self.out.write_all(&sum.finalize().to_le_bytes())?;
-        self.out.write_all(&body)?;
+        self.out.write_all(&frame(&self.raw)?)?;
         self.raw.clear();
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! Captures from memory, without a word on standard output and standard error, and what they are made of: for the fuzz
-//! targets in `fuzz/`, which are a crate of their own. No part of the interface.
+//! targets in `fuzz/` and for `benches/`, which are crates of their own. No part of the interface.
 
 use std::{io, path::Path};
 

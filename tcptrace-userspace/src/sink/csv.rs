@@ -5,7 +5,9 @@ use std::io::{self, Write as _};
 use super::{
     Sink,
     cached::{Cached, Whose},
-    csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
+    csv_put::{
+        next, next_addresses, next_figures, next_name, next_number, next_owner, next_process, next_word,
+    },
     put,
 };
 use crate::{
@@ -122,11 +124,7 @@ impl Sink for Csv {
             Origin::Inferred => out.extend_from_slice(b",,,,,,"),
         }
         next_number(out, event.error.filter(|_| event.new_state == State::CLOSE));
-        let metrics = event.metrics;
-        next_number(out, metrics.map(|metrics| metrics.bytes_acked));
-        next_number(out, metrics.map(|metrics| metrics.bytes_received));
-        next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
-        next_number(out, transition.retransmits());
+        next_figures(out, transition);
         // Nothing is lost here.
         out.push(b',');
         next_word(out, Some(transition.origin.name()));

@@ -3,7 +3,10 @@
 use std::net::IpAddr;
 
 use super::put;
-use crate::{process::Process, record::Owner};
+use crate::{
+    process::Process,
+    record::{Owner, Transition},
+};
 
 /// A field that `put` appends.
 pub(super) fn next(out: &mut Vec<u8>, put: impl FnOnce(&mut Vec<u8>)) {
@@ -54,6 +57,15 @@ pub(super) fn next_process(out: &mut Vec<u8>, process: Option<&Process>) {
     let container = process.and_then(|process| process.container.as_ref());
     let container = container.map(|container| format!("{}:{}", container.runtime, container.id));
     next_name(out, container.as_deref().map(str::as_bytes));
+}
+
+/// The final figures of the end of a connection, or nothing.
+pub(super) fn next_figures(out: &mut Vec<u8>, end: &Transition) {
+    let metrics = end.event.metrics;
+    next_number(out, metrics.map(|metrics| metrics.bytes_acked));
+    next_number(out, metrics.map(|metrics| metrics.bytes_received));
+    next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
+    next_number(out, end.retransmits());
 }
 
 /// The one kind of field that may hold anything: quoted where RFC 4180, 2 asks for it.

@@ -3,22 +3,15 @@
 use std::io;
 
 use super::{
-    json::SCHEMA,
-    json_put::{addresses, number, optional, optional_word, word},
+    json_put::{addresses, head, number, optional, optional_word, word},
     json_transition::owner,
-    put,
 };
 use crate::half_open::Change;
 
 /// Appends the object, without the end of the line. `time` is RFC 3339.
 pub(super) fn write(out: &mut Vec<u8>, time: &str, change: &Change) -> io::Result<()> {
     let connection = &change.connection;
-    out.extend_from_slice(b"{\"schema\":");
-    put::number(out, SCHEMA);
-    out.extend_from_slice(b",\"type\":\"half_open\",\"time\":\"");
-    out.extend_from_slice(time.as_bytes());
-    out.push(b'"');
-    number(out, "ktime_ns", change.ktime_ns);
+    head(out, "half_open", time, change.ktime_ns);
     word(out, "what", change.what.name());
     optional_word(out, "cause", change.what.cause());
     number(out, "cookie", connection.cookie);

@@ -2,8 +2,11 @@
 
 use std::{io, net::IpAddr};
 
-use super::put;
-use crate::text::{Escaped, plain};
+use super::{json::SCHEMA, put};
+use crate::{
+    record::Transition,
+    text::{Escaped, plain},
+};
 
 /// A key that is not an object's first. In its place it is a copy of known length, of which a line has thirty.
 #[inline(always)]
@@ -73,6 +76,25 @@ pub(super) fn optional_word(out: &mut Vec<u8>, name: &str, value: Option<&str>) 
         None => null(out, name),
         Some(value) => word(out, name, value),
     }
+}
+
+/// The head of an object: what it is, and when that was. `time` is RFC 3339.
+#[inline(always)]
+pub(super) fn head(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64) {
+    out.extend_from_slice(b"{\"schema\":");
+    put::number(out, SCHEMA);
+    word(out, "type", kind);
+    word(out, "time", time);
+    number(out, "ktime_ns", ktime_ns);
+}
+
+/// The final figures of the end of a connection; null where the kernel's layout did not give them.
+pub(super) fn figures(out: &mut Vec<u8>, end: &Transition) {
+    let metrics = end.event.metrics;
+    optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
+    optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
+    optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
+    optional(out, "retransmits", end.retransmits());
 }
 
 /// Family, addresses and ports of the two ends, the local one first.

@@ -4,10 +4,10 @@ use std::io;
 
 use super::{
     cached::{Cached, Whose},
-    json::SCHEMA,
     json_process,
     json_put::{
-        addresses, key, name, number, number_or_null, optional, optional_name, optional_word, quoted, word,
+        addresses, figures, head, key, name, number, number_or_null, optional, optional_name, optional_word,
+        quoted, word,
     },
     put,
 };
@@ -33,12 +33,7 @@ impl Transitions {
     /// None but those of serde.
     pub(super) fn write(&mut self, out: &mut Vec<u8>, time: &str, transition: &Transition) -> io::Result<()> {
         let event = &transition.event;
-        out.extend_from_slice(b"{\"schema\":");
-        put::number(out, SCHEMA);
-        out.extend_from_slice(b",\"type\":\"transition\",\"time\":\"");
-        out.extend_from_slice(time.as_bytes());
-        out.push(b'"');
-        number(out, "ktime_ns", event.ktime_ns);
+        head(out, "transition", time, event.ktime_ns);
         let whose = Whose::of(event);
         self.whose.put(out, &whose, whose.number(), |out, _| {
             ends(out, event);
@@ -123,13 +118,9 @@ fn context(out: &mut Vec<u8>, context: &Context) -> io::Result<()> {
 
 /// Null where the kernel's layout did not give the value, or too little was seen to tell.
 fn close(out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
-    let metrics = transition.event.metrics;
     out.extend_from_slice(b",\"close\":{\"error\":");
     number_or_null(out, transition.event.error);
-    optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
-    optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
-    optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
-    optional(out, "retransmits", transition.retransmits());
+    figures(out, transition);
     let closing = transition.closing.as_deref();
     optional_word(out, "cause", closing.and_then(|closing| closing.cause).map(Cause::name));
     let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());

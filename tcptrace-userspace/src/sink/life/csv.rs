@@ -8,7 +8,9 @@ use crate::{
     record::{Record, Transition},
     sink::{
         Sink,
-        csv_put::{next, next_addresses, next_name, next_number, next_owner, next_process, next_word},
+        csv_put::{
+            next, next_addresses, next_figures, next_name, next_number, next_owner, next_process, next_word,
+        },
         put,
     },
     state::State,
@@ -136,11 +138,7 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
     next_number(out, event.error);
     next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
-    let metrics = event.metrics;
-    next_number(out, metrics.map(|metrics| metrics.bytes_acked));
-    next_number(out, metrics.map(|metrics| metrics.bytes_received));
-    next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
-    next_number(out, end.retransmits());
+    next_figures(out, end);
     // Nothing is lost here.
     out.extend_from_slice(b",\n");
 }

@@ -8,7 +8,7 @@ use crate::{
     record::{Record, Transition},
     sink::{
         Sink, json,
-        json_put::{key, number, optional, optional_name, optional_word, quoted, word},
+        json_put::{figures, head, key, optional, optional_name, optional_word, quoted},
         json_transition::{ends, owner},
         put,
     },
@@ -56,11 +56,7 @@ impl Sink for Json {
 fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()> {
     let event = &end.event;
     let closing = end.closing.as_deref();
-    out.extend_from_slice(b"{\"schema\":");
-    put::number(out, json::SCHEMA);
-    word(out, "type", "connection");
-    word(out, "time", time);
-    number(out, "ktime_ns", event.ktime_ns);
+    head(out, "connection", time, event.ktime_ns);
     ends(out, event);
     optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
     owner(out, end.owner.as_ref())?;
@@ -82,11 +78,7 @@ fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()>
     optional(out, "error", event.error);
     let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());
     optional_name(out, "reset_reason", reset_reason.map(str::as_bytes))?;
-    let metrics = event.metrics;
-    optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
-    optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
-    optional(out, "srtt_us", metrics.map(|metrics| metrics.srtt_us).filter(|srtt| *srtt != 0));
-    optional(out, "retransmits", end.retransmits());
+    figures(out, end);
     out.extend_from_slice(b"}\n");
     Ok(())
 }

@@ -57,7 +57,7 @@ pub struct Transition {
     /// looked, or what the kernel keeps of it tells more.
     pub at_least_ns: Option<u64>,
     /// The process that owns the socket, if certain.
-    pub owner: Option<Owner>,
+    pub owner: Option<Arc<Owner>>,
     /// Who says that it happened.
     pub origin: Origin,
     /// How the connection ended, at CLOSE.

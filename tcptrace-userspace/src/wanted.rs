@@ -61,7 +61,7 @@ impl Wanted {
         let Event { netns, laddr, lport, raddr, rport, .. } = transition.event;
         let of_process = match self.filter.tgid {
             0 => true,
-            tgid => transition.owner.as_ref().is_some_and(|owner| owner.pid == tgid),
+            tgid => transition.owner.as_deref().is_some_and(|owner| owner.pid == tgid),
         };
         let is_observed = transition.origin == Origin::Observed;
         of_process && (is_observed || self.ends_pass(netns, (laddr, lport), (raddr, rport)))

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::{
     comm,
     story::{style, write},
@@ -35,13 +37,15 @@ fn change(ktime_ns: u64, what: What, raddr: &str, retransmits: u32, open: u64) -
         age_ns: (!matches!(what, What::Begin(_))).then_some(ktime_ns),
         retransmits,
         open,
-        owner: (!v6).then(|| Owner {
-            pid: 812,
-            uid: 33,
-            comm: comm(b"ng\x1b,\"inx"),
-            provenance: Provenance::Inherited,
-            others: None,
-            process: None,
+        owner: (!v6).then(|| {
+            Arc::new(Owner {
+                pid: 812,
+                uid: 33,
+                comm: comm(b"ng\x1b,\"inx"),
+                provenance: Provenance::Inherited,
+                others: None,
+                process: None,
+            })
         }),
         recorded: true,
     })

@@ -54,9 +54,9 @@ fn an_older_socket_has_an_owner_and_an_age() {
         tracker.list(vec![listed(1, State::ESTABLISHED, since)], []);
         let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
         assert_eq!((told.in_old_state_ns, told.at_least_ns), (exactly, at_least));
-        assert_eq!(told.owner, Some(owner(7)));
+        assert_eq!(told.owner, Some(owner(7).into()));
         let next = track(&mut tracker, event(1, 230, State::CLOSE_WAIT, State::LAST_ACK));
-        assert_eq!((next.in_old_state_ns, next.owner), (Some(30), Some(owner(7))));
+        assert_eq!((next.in_old_state_ns, next.owner), (Some(30), Some(owner(7).into())));
     }
 }
 
@@ -66,7 +66,10 @@ fn a_list_that_is_newer_than_an_event_tells_only_the_owner() {
     let mut tracker = tracker();
     tracker.list(vec![listed(1, State::CLOSE_WAIT, Since::AtLatest(120))], []);
     let before = track(&mut tracker, event(1, 99, State::ESTABLISHED, State::CLOSE_WAIT));
-    assert_eq!((before.in_old_state_ns, before.at_least_ns, before.owner), (None, None, Some(owner(7))));
+    assert_eq!(
+        (before.in_old_state_ns, before.at_least_ns, before.owner),
+        (None, None, Some(owner(7).into()))
+    );
     let after = track(&mut tracker, event(1, 150, State::CLOSE_WAIT, State::LAST_ACK));
     assert_eq!(after.in_old_state_ns, Some(51));
 }
@@ -95,7 +98,7 @@ fn children_of_an_older_listener_inherit_its_owner() {
     listener.role = Some(Role::Listener);
     tracker.list(vec![listener.clone()], []);
     let child = track(&mut tracker, event(1, 200, State::LISTEN, State::SYN_RECV));
-    assert_eq!(child.owner, Some(Owner { provenance: Provenance::Inherited, ..owner(7) }));
+    assert_eq!(child.owner, Some(Owner { provenance: Provenance::Inherited, ..owner(7) }.into()));
     let mut ends = by_process(7, b"nginx", event(5, 300, State::LISTEN, State::CLOSE));
     ends.laddr = listener.ends.laddr;
     track(&mut tracker, ends);
@@ -108,7 +111,7 @@ fn without_cookies_the_ends_tell() {
     let mut tracker = Tracker::new(Options { limit: 100, cookies: false, ..Options::default() });
     tracker.list(vec![listed(1, State::ESTABLISHED, Since::Exactly(50))], []);
     let bare = Event { cookie: 0, ..event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT) };
-    assert_eq!(track(&mut tracker, bare).owner, Some(owner(7)));
+    assert_eq!(track(&mut tracker, bare).owner, Some(owner(7).into()));
 }
 
 /// What is left of the socket of `event(1, ..)`, listed at 100.
@@ -160,7 +163,7 @@ fn what_agrees_is_only_given_its_owner() {
     let (mut tracker, counts) = reconciled(vec![listed(1, State::ESTABLISHED, Since::AtLatest(100))]);
     assert_eq!(counts.total(), 0);
     let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
-    assert_eq!((told.in_old_state_ns, told.owner), (Some(180), Some(owner(7))));
+    assert_eq!((told.in_old_state_ns, told.owner), (Some(180), Some(owner(7).into())));
 }
 
 #[test]
@@ -214,7 +217,7 @@ fn a_first_list_that_comes_late_is_no_difference() {
     tracker.reconcile(list, &[span(NETNS, 100)], true);
     assert_eq!(tracker.reconciled().total(), 0);
     let told = track(&mut tracker, event(1, 200, State::ESTABLISHED, State::CLOSE_WAIT));
-    assert_eq!((told.at_least_ns, told.owner), (Some(191), Some(owner(7))));
+    assert_eq!((told.at_least_ns, told.owner), (Some(191), Some(owner(7).into())));
 }
 
 #[test]

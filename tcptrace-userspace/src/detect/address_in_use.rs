@@ -72,7 +72,7 @@ impl Detector for AddressInUse {
                 who: None,
             });
             failed.count += 1;
-            failed.who = transition.owner.as_ref().map(Who::of_owner).or(failed.who.take());
+            failed.who = transition.owner.as_deref().map(Who::of_owner).or(failed.who.take());
         }
     }
 

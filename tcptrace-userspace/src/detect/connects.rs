@@ -235,7 +235,7 @@ impl Detector for Connects {
             _ => return,
         };
         let destination = (event.raddr, event.rport);
-        let who = transition.owner.as_ref().map(Who::of_owner);
+        let who = transition.owner.as_deref().map(Who::of_owner);
         if self.destinations.len() < TOLD_APART || self.destinations.contains_key(&destination) {
             let attempts = self.destinations.entry(destination).or_default();
             attempts.connected += connected;

@@ -15,7 +15,7 @@ mod tracker;
 #[cfg(test)]
 mod tests;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use tcptrace_common::HalfOpenCounters;
 
@@ -111,7 +111,7 @@ pub struct Change {
     /// Half-open connections of the same local address and port from now on.
     pub open: u64,
     /// Who opened the listener, if certain.
-    pub owner: Option<Owner>,
+    pub owner: Option<Arc<Owner>>,
     /// It is a record of the kernel side, one for one; what was inferred is not.
     pub recorded: bool,
 }

@@ -1,6 +1,6 @@
 //! The tracker, event by event and poll by poll.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use proptest::prelude::*;
 use tcptrace_common::{Filter, HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPEN};
@@ -281,7 +281,7 @@ fn filters() {
         process: None,
     };
     let event = event(EventKind::Syn, 0, connection(1));
-    trial.half_opens.event(&event, Some(owner), |change| trial.told.push(change));
+    trial.half_opens.event(&event, Some(Arc::new(owner)), |change| trial.told.push(change));
     assert_eq!(trial.whats(), [BEGIN]);
 }
 

@@ -3,6 +3,8 @@
 //! Pure, as the tracker of transitions: time is the events' and polls' own. Nothing is assumed to be complete: each
 //! source may be missing, and what one does not tell another one does later.
 
+use std::sync::Arc;
+
 use tcptrace_common::{TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
 
 use super::{
@@ -72,8 +74,8 @@ impl HalfOpens {
     }
 
     /// Takes a record of the kernel side. `owner`: who opened its listener, if known.
-    pub fn event(&mut self, event: &Event, owner: Option<Owner>, mut emit: impl FnMut(Change)) {
-        if !self.wanted.connection(&event.connection, owner.as_ref()) {
+    pub fn event(&mut self, event: &Event, owner: Option<Arc<Owner>>, mut emit: impl FnMut(Change)) {
+        if !self.wanted.connection(&event.connection, owner.as_deref()) {
             self.filtered += 1;
             return;
         }
@@ -110,7 +112,7 @@ impl HalfOpens {
     pub fn transition(
         &mut self,
         event: &event::Event,
-        owner: impl Fn() -> Option<Owner>,
+        owner: impl Fn() -> Option<Arc<Owner>>,
         emit: impl FnMut(Change),
     ) {
         let is_child = (event.old_state == State::LISTEN && event.new_state == State::SYN_RECV)
@@ -139,7 +141,7 @@ impl HalfOpens {
     pub fn polled(
         &mut self,
         poll: &Poll,
-        owner: impl Fn(&Connection) -> Option<Owner>,
+        owner: impl Fn(&Connection) -> Option<Arc<Owner>>,
         mut emit: impl FnMut(Change),
     ) {
         let completed = self.while_polling.take().unwrap_or_default();
@@ -180,7 +182,7 @@ impl HalfOpens {
     pub fn tick(
         &mut self,
         now_ns: u64,
-        owner: impl Fn(&Connection) -> Option<Owner>,
+        owner: impl Fn(&Connection) -> Option<Arc<Owner>>,
         mut emit: impl FnMut(Change),
     ) {
         let over = self.table.keys(|open| {
@@ -222,11 +224,11 @@ impl HalfOpens {
         &mut self,
         ktime_ns: u64,
         pending: &Pending,
-        owner: impl Fn(&Connection) -> Option<Owner>,
+        owner: impl Fn(&Connection) -> Option<Arc<Owner>>,
         emit: &mut impl FnMut(Change),
     ) -> Option<u64> {
         let owner = owner(&pending.connection);
-        if !self.wanted.connection(&pending.connection, owner.as_ref()) {
+        if !self.wanted.connection(&pending.connection, owner.as_deref()) {
             return None;
         }
         let key = self.begin(pending.connection, ktime_ns);
@@ -244,7 +246,14 @@ impl HalfOpens {
         key
     }
 
-    fn end(&mut self, ktime_ns: u64, end: End, key: u64, owner: Option<Owner>, emit: impl FnMut(Change)) {
+    fn end(
+        &mut self,
+        ktime_ns: u64,
+        end: End,
+        key: u64,
+        owner: Option<Arc<Owner>>,
+        emit: impl FnMut(Change),
+    ) {
         let Some(open) = self.table.remove(key) else { return };
         *match end {
             End::Completed => &mut self.counts.completed,
@@ -279,7 +288,7 @@ impl HalfOpens {
         ktime_ns: u64,
         what: What,
         key: u64,
-        owner: Option<Owner>,
+        owner: Option<Arc<Owner>>,
         recorded: bool,
         emit: &mut impl FnMut(Change),
     ) {
@@ -293,7 +302,7 @@ impl HalfOpens {
         ktime_ns: u64,
         what: What,
         open: &Open,
-        owner: Option<Owner>,
+        owner: Option<Arc<Owner>>,
         recorded: bool,
         mut emit: impl FnMut(Change),
     ) {

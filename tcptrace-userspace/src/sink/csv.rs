@@ -1,6 +1,9 @@
 //! Comma-separated values: the fields of the JSON output, flattened, absent values empty.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
 
 use super::{
     Sink,
@@ -70,9 +73,9 @@ const AFTER_LOST: usize = COLUMNS.len() - 1 - LOST;
 pub(super) struct Csv {
     time: TimeFormat,
     whose: Cached<Whose>,
-    owners: Cached<Owner>,
+    owners: Cached<Arc<Owner>>,
     contexts: Cached<Context>,
-    processes: Cached<Owner>,
+    processes: Cached<Arc<Owner>>,
 }
 
 impl Csv {
@@ -196,7 +199,7 @@ fn half_open_row(out: &mut Vec<u8>, time: &str, change: &Change) {
     next(out, |out| put::state(out, old));
     next(out, |out| put::state(out, new));
     next_number(out, change.age_ns.map(|ns| ns / 1_000));
-    next_owner(out, change.owner.as_ref());
+    next_owner(out, change.owner.as_deref());
     let filled = 17;
     out.resize(out.len() + COLUMNS.len() - 3 - filled, b',');
     next_word(out, change.what.cause());

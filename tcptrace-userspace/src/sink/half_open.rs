@@ -25,7 +25,7 @@ pub(super) fn change(
 ) -> io::Result<()> {
     let connection = &change.connection;
     time.put(change.ktime_ns, out)?;
-    columns::owner(out, change.owner.as_ref());
+    columns::owner(out, change.owner.as_deref());
     columns::endpoint(out, connection.laddr, connection.lport);
     columns::endpoint(out, connection.raddr, connection.rport);
     let (old, new) = change.what.states();

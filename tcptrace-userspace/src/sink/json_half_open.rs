@@ -20,7 +20,7 @@ pub(super) fn write(out: &mut Vec<u8>, time: &str, change: &Change) -> io::Resul
     optional(out, "duration_us", change.age_ns.map(|ns| ns / 1_000));
     number(out, "retransmits", change.retransmits);
     number(out, "open", change.open);
-    owner(out, change.owner.as_ref())?;
+    owner(out, change.owner.as_deref())?;
     out.push(b'}');
     Ok(())
 }

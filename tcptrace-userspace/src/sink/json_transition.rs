@@ -1,6 +1,6 @@
 //! A transition as JSON, written without serde: it is the one line that a storm has millions of.
 
-use std::io;
+use std::{io, sync::Arc};
 
 use super::{
     cached::{Cached, Whose},
@@ -22,7 +22,7 @@ use crate::{
 #[derive(Default)]
 pub(super) struct Transitions {
     whose: Cached<Whose>,
-    owners: Cached<Owner>,
+    owners: Cached<Arc<Owner>>,
     contexts: Cached<Context>,
 }
 

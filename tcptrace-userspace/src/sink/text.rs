@@ -1,6 +1,9 @@
 //! Columns for people, a line a transition: `text`, and `wide` with more of them.
 
-use std::io::{self, Write as _};
+use std::{
+    io::{self, Write as _},
+    sync::Arc,
+};
 
 use anstyle::{AnsiColor, Style as Ansi};
 
@@ -22,7 +25,7 @@ pub(super) struct Text {
     colour: bool,
     wide: bool,
     whose: Cached<Whose>,
-    owners: Cached<Owner>,
+    owners: Cached<Arc<Owner>>,
 }
 
 impl Text {
@@ -36,7 +39,7 @@ impl Text {
         }
     }
 
-    fn owner(&mut self, out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> {
+    fn owner(&mut self, out: &mut Vec<u8>, owner: Option<&Arc<Owner>>) -> io::Result<()> {
         let Some(owner) = owner else {
             columns::owner(out, None);
             return Ok(());

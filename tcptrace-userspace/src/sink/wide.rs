@@ -20,7 +20,7 @@ pub(super) fn transition(out: &mut Vec<u8>, transition: &Transition) -> io::Resu
         Origin::Observed => context(out, &event.context)?,
         Origin::Inferred => write!(out, " inferred")?,
     }
-    if let Some(process) = transition.owner.as_ref().and_then(|owner| owner.process.as_deref()) {
+    if let Some(process) = transition.owner.as_deref().and_then(|owner| owner.process.as_deref()) {
         owner(out, process)?;
     }
     if let Some(metrics) = event.metrics {

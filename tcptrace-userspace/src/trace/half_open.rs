@@ -1,5 +1,7 @@
 //! Half-open connections beside the transitions: their records, the polls, and their own account.
 
+use std::sync::Arc;
+
 use super::{
     answers::Answers,
     input::{Checked, Ended},
@@ -161,7 +163,7 @@ impl Side {
     }
 }
 
-fn owner(tracker: &Tracker) -> impl Fn(&Connection) -> Option<Owner> {
+fn owner(tracker: &Tracker) -> impl Fn(&Connection) -> Option<Arc<Owner>> {
     |connection| tracker.listener_owner(connection.netns, connection.laddr, connection.lport)
 }
 

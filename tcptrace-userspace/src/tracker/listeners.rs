@@ -1,6 +1,6 @@
 //! Who listens where, so that a child socket can name its listener's owner.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
@@ -32,8 +32,8 @@ impl Identity {
 
 /// Listening sockets seen to start, bounded like the table of connections.
 pub(super) struct Listeners {
-    /// With `SO_REUSEPORT` several sockets share a key: each with its owner.
-    by_address: LinkedHashMap<Key, Vec<(Identity, Owner)>>,
+    /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
+    by_address: LinkedHashMap<Key, Vec<(Identity, Arc<Owner>)>>,
     limit: usize,
 }
 
@@ -74,18 +74,15 @@ impl Listeners {
         }
         let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
         sockets.retain(|(other, _)| *other != identity);
-        sockets.push((identity, owner));
+        sockets.push((identity, Arc::new(Owner { provenance: Provenance::Inherited, ..owner })));
     }
 
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
     /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen.
-    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Owner> {
+    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
         let sockets =
             listening::addresses(laddr).find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
         let (_, first) = sockets.first()?;
-        sockets
-            .iter()
-            .all(|(_, owner)| owner.pid == first.pid)
-            .then(|| Owner { provenance: Provenance::Inherited, ..first.clone() })
+        sockets.iter().all(|(_, owner)| owner.pid == first.pid).then(|| Arc::clone(first))
     }
 }

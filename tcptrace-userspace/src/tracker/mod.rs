@@ -12,12 +12,13 @@ mod history;
 mod listeners;
 mod older;
 mod options;
+mod owners;
 mod reconcile;
 mod signals;
 mod small;
 mod socket;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
@@ -36,6 +37,7 @@ use listeners::Listeners;
 use older::OlderSockets;
 pub use older::{Older, OlderSmall, Since};
 pub use options::{Hidden, Options};
+use owners::Owners;
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
 use small::SmallSockets;
@@ -45,6 +47,7 @@ use socket::Socket;
 pub struct Tracker {
     sockets: LinkedHashMap<u64, Socket>,
     listeners: Listeners,
+    owners: Owners,
     signals: Signals,
     small: SmallSockets,
     confirming: Option<Confirming>,
@@ -66,6 +69,7 @@ impl Tracker {
         Self {
             sockets: LinkedHashMap::new(),
             listeners: Listeners::new(limit),
+            owners: Owners::default(),
             signals: Signals::new(&options.reset_reasons),
             small: SmallSockets::new(limit),
             confirming: None,
@@ -223,7 +227,7 @@ impl Tracker {
     }
 
     /// The owner of the listener that a connection to this address and port comes from, marked as inherited.
-    pub fn listener_owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Owner> {
+    pub fn listener_owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
         self.listeners.owner(netns, laddr, lport)
     }
 
@@ -289,23 +293,23 @@ impl Tracker {
     }
 
     /// Whose it is now; takes the process out of the event, where nobody else looks for it.
-    fn owner(&mut self, event: &mut Event, socket: Option<&Socket>) -> Option<Owner> {
+    fn owner(&mut self, event: &mut Event, socket: Option<&Socket>) -> Option<Arc<Owner>> {
         let owner = if event.context_owns {
             let context = &event.context;
-            Some(Owner {
+            Some(self.owners.share(Owner {
                 pid: context.pid,
                 uid: context.uid,
                 comm: context.comm,
                 provenance: Provenance::Exact,
                 others: None,
                 process: event.process.take(),
-            })
+            }))
         } else if starts_as_child(event) {
             self.listeners.owner(event.netns, event.laddr, event.lport)
         } else {
             socket.and_then(|socket| socket.owner.clone())
         };
-        self.listeners.observe(event, owner.as_ref());
+        self.listeners.observe(event, owner.as_deref());
         owner
     }
 

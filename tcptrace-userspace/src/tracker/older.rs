@@ -1,5 +1,7 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
+use std::sync::Arc;
+
 use super::{Socket, ends::Ends, history::History, starts_as_child};
 use crate::{close::Role, event::Event, hash::HashMap, record::Owner, state::State};
 
@@ -90,7 +92,7 @@ impl OlderSockets {
             netns: older.ends.netns.unwrap_or(0),
             state: older.state,
             since,
-            owner: older.owner,
+            owner: older.owner.map(Arc::new),
             history: History::with_role(older.role),
             waiting: None,
         })

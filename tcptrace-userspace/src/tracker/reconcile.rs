@@ -1,5 +1,7 @@
 //! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
 
+use std::sync::Arc;
+
 use super::{Older, Since, Tracker, older::OlderSockets};
 use crate::{
     hash::{HashMap, HashSet},
@@ -78,9 +80,9 @@ impl Tracker {
     fn compare(&mut self, skaddr: u64, older: Older) {
         let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
         if let Some(owner) = older.owner
-            && holder_says_more(socket.owner.as_ref())
+            && holder_says_more(socket.owner.as_deref())
         {
-            socket.owner = Some(owner);
+            socket.owner = Some(Arc::new(owner));
         }
         let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
         // With a filter on states, transitions between those that are hidden are not even sent.

@@ -4,6 +4,8 @@
 //! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
 //! same addresses and ports takes its place.
 
+use std::sync::Arc;
+
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
@@ -31,7 +33,7 @@ pub(super) struct SmallSockets {
 struct Small {
     skaddr: u64,
     cookie: u64,
-    owner: Option<Owner>,
+    owner: Option<Arc<Owner>>,
     /// When it entered its state.
     since_ns: u64,
     /// When it was last known to be there.

@@ -1,5 +1,7 @@
 //! A story with a bit of everything that a sink may be given.
 
+use std::sync::Arc;
+
 use tcptrace::{
     clock::Clock,
     close::{Cause, Closing, Role},
@@ -34,14 +36,14 @@ fn ends() -> Vec<Transition> {
         event,
         in_old_state_ns: Some(4_000),
         at_least_ns: None,
-        owner: Some(Owner {
+        owner: Some(Arc::new(Owner {
             pid: 900,
             uid: 33,
             comm: comm(b"curl"),
             provenance: Provenance::Exact,
             others: Some([901, 902].into()),
             process: None,
-        }),
+        })),
         origin: Origin::Observed,
         closing: Some(Box::new(closing)),
     };

@@ -76,7 +76,7 @@ fn hostile_transition() -> impl Strategy<Value = Record> {
             let record = transition(event, pid, Some(Box::new(closing)));
             let Record::Transition(mut transition) = record else { unreachable!("it is one") };
             if let Some(owner) = &mut transition.owner {
-                owner.comm = comm(&name);
+                Arc::make_mut(owner).comm = comm(&name);
             }
             Record::Transition(transition)
         },

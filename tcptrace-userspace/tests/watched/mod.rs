@@ -177,7 +177,7 @@ pub(crate) fn transition(event: Event, pid: u32, closing: Option<Box<Closing>>) 
         event,
         in_old_state_ns: Some(2 * SECOND),
         at_least_ns: None,
-        owner: Some(owner),
+        owner: Some(owner.into()),
         origin: Origin::Observed,
         closing,
     })

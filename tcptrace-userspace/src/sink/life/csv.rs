@@ -124,7 +124,7 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_number(out, event.netns);
     next_addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
     next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
-    let owner = end.owner.as_ref();
+    let owner = end.owner.as_deref();
     next_owner(out, owner);
     next_process(out, owner.and_then(|owner| owner.process.as_deref()));
     next_number(out, owner.map(|owner| owner.others.as_ref().map_or(0, |others| others.len())));

@@ -59,7 +59,7 @@ fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()>
     head(out, "connection", time, event.ktime_ns);
     ends(out, event);
     optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
-    owner(out, end.owner.as_ref())?;
+    owner(out, end.owner.as_deref())?;
     optional(out, "life_us", closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
     key(out, "states_us");
     out.push(b'{');

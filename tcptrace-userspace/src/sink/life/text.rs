@@ -38,7 +38,7 @@ impl Text {
         let event = &end.event;
         let closing = end.closing.as_deref();
         self.time.put(event.ktime_ns, out)?;
-        columns::owner(out, end.owner.as_ref());
+        columns::owner(out, end.owner.as_deref());
         let start = out.len();
         let role = closing.and_then(|closing| closing.role);
         out.extend_from_slice(role.map_or("-", Role::name).as_bytes());

@@ -1,10 +1,9 @@
 //! `tcptrace diagnose`.
 
 use std::{
-    cell::RefCell,
     io::{self, IsTerminal as _, Write as _},
     path::PathBuf,
-    rc::Rc,
+    sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
 
@@ -172,19 +171,21 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
         let _ = writeln!(io::stderr(), "Watching for {watch}; Ctrl-C ends it early and reports.");
     };
     let on_finding = args.on_finding.clone().map(|program| OnFinding::new(program, args.fail_on));
-    let on_finding = Rc::new(RefCell::new(on_finding));
+    let on_finding = Arc::new(Mutex::new(on_finding));
     let looked = {
-        let (on_finding, progress) = (Rc::clone(&on_finding), Progress::new(args.duration));
+        let (on_finding, progress) = (Arc::clone(&on_finding), Progress::new(args.duration));
         move |findings: &[Finding]| {
             progress.show(findings);
-            if let Some(on_finding) = on_finding.borrow_mut().as_mut() {
+            if let Ok(mut on_finding) = on_finding.lock()
+                && let Some(on_finding) = on_finding.as_mut()
+            {
                 on_finding.tell(findings);
             }
         }
     };
     let report = diagnose::run(&settings, begun, looked)?;
     print(findings::render(&report, args.output, args.color.wanted()).as_bytes())?;
-    if let Some(on_finding) = on_finding.take() {
+    if let Some(on_finding) = on_finding.lock().ok().and_then(|mut on_finding| on_finding.take()) {
         on_finding.finish(&report.findings);
     }
     Ok(code(report.verdict))

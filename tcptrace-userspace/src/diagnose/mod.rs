@@ -8,7 +8,7 @@ mod report;
 mod sight;
 mod watch;
 
-use std::{io, path::Path, rc::Rc, time::Duration};
+use std::{io, path::Path, rc::Rc, sync::mpsc::sync_channel, thread, time::Duration};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -39,23 +39,33 @@ pub struct Settings {
     pub until_finding: bool,
 }
 
+/// Looks of which may wait to be told.
+const LOOKS: usize = 8;
+
 /// Watches until the duration is over, a signal comes, or something is found that is to end it. `begun` is called once
-/// everything is attached, `looked` after each look at the host with what was found by then.
+/// everything is attached, `looked` by a thread of its own, after each look at the host, with what was found by then.
 ///
 /// # Errors
 /// [`trace::Error`].
 pub fn run(
     settings: &Settings,
     begun: impl FnOnce(),
-    mut looked: impl FnMut(&[Finding]) + 'static,
+    mut looked: impl FnMut(&[Finding]) + Send + 'static,
 ) -> Result<Report, trace::Error> {
     let shared = Shared::new(settings.detect.clone());
     let stop = Rc::new(Notify::new());
+    // Whatever it does, the ring is read meanwhile.
+    let (findings, told) = sync_channel::<Vec<Finding>>(LOOKS);
+    let teller = thread::Builder::new()
+        .name("findings".to_owned())
+        .spawn(move || told.iter().for_each(|findings| looked(&findings)))
+        .map_err(trace::Error::Setup)?;
     let end_on = settings.until_finding.then_some(settings.fail_on);
     let theirs = Rc::clone(&stop);
-    let looked = move |findings: &[Finding]| {
-        looked(findings);
-        if end_on.is_some_and(|least| findings.iter().any(|one| one.severity >= least)) {
+    let looked = move |found: &[Finding]| {
+        // While it is busy there is no hurry: the next look finds the same, and more.
+        let _ = findings.try_send(found.to_vec());
+        if end_on.is_some_and(|least| found.iter().any(|one| one.severity >= least)) {
             theirs.notify_one();
         }
     };
@@ -67,6 +77,8 @@ pub fn run(
     };
     let trace = trace::Settings { looks: Some(period(settings.trace.duration)), ..settings.trace.clone() };
     let summary = trace::run_into(&trace, watch, attached, &stop)?;
+    // The trace is over, and with it what was sent to this.
+    let _ = teller.join();
     let header = header.ok_or_else(|| trace::Error::Setup(io::Error::other("the trace has not begun")))?;
     Ok(report(settings, &shared, &summary, &header, None))
 }

@@ -70,7 +70,7 @@ pub(super) fn session(
     let overload = Overload::new(settings.max_rate);
     let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
     // Now that all threads run, which would inherit it.
-    priority::raise();
+    let _first = priority::raise();
     let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
     Ok((end, reader.finish(header.start_ns, GRACE)?))
 }

@@ -1,8 +1,9 @@
 //! The processes that sockets belong to.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
+    hash::HashMap,
     listening,
     process::{Holder, Holders, Process, Processes},
     record::Provenance,
@@ -43,19 +44,19 @@ enum Listener {
 impl Owners {
     /// By what the host says of descriptors, and the listeners among all its sockets.
     pub(super) fn new(holders: Holders, sockets: &[Socket]) -> Self {
-        let mut listeners = HashMap::new();
+        let mut listeners = HashMap::default();
         for socket in sockets.iter().filter(|socket| socket.state == State::LISTEN) {
             listeners
                 .entry((socket.netns, socket.laddr, socket.lport))
                 .and_modify(|listener| *listener = Listener::Several)
                 .or_insert(Listener::One(socket.inode.unwrap_or(0)));
         }
-        Self { holders, listeners, processes: HashMap::new() }
+        Self { holders, listeners, processes: HashMap::default() }
     }
 
     /// Looks at the processes that own these sockets.
     pub(super) fn identify(&mut self, sockets: &[Socket], known: &mut Processes) {
-        let mut processes = HashMap::new();
+        let mut processes = HashMap::default();
         for holder in sockets.iter().flat_map(|socket| self.holders(socket).0) {
             processes.entry(holder.pid).or_insert_with(|| known.get(holder.pid));
         }

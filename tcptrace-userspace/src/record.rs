@@ -14,10 +14,10 @@ use crate::{
     tracker::Reconciled,
 };
 
-/// The one type that travels from the tracker to the sinks.
+/// All that a trace tells.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// A socket changed its state.
+    /// A socket changed its state. Sinks get millions of these, so there they come by themselves; this is for who keeps them.
     Transition(Transition),
     /// Something happened to a half-open connection.
     HalfOpen(half_open::Change),

@@ -39,7 +39,7 @@ pub struct Settings {
     pub until_finding: bool,
 }
 
-/// Looks of which may wait to be told.
+/// Looks that may wait to be told of.
 const LOOKS: usize = 8;
 
 /// Watches until the duration is over, a signal comes, or something is found that is to end it. `begun` is called once

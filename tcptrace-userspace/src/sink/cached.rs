@@ -46,8 +46,8 @@ impl<T: PartialEq + Clone> Cached<T> {
 /// Whose a transition is: most are of a connection that had one a moment ago.
 #[derive(Clone, PartialEq)]
 pub(super) struct Whose {
-    pub(super) cookie: u64,
-    pub(super) ends: Ends,
+    cookie: u64,
+    ends: Ends,
 }
 
 impl Whose {

@@ -85,6 +85,10 @@ impl Order {
         // Those of the same time as they came. A stable sort would ask for memory each time, and each time the allocator
         // would clear up first.
         self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
+        if self.parts.len() >= PARTS {
+            self.join();
+        }
+        self.parts.push_back(Part { bytes: std::mem::take(&mut self.spare), left: 0 });
         self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
     }
 
@@ -120,7 +124,7 @@ impl Order {
         None
     }
 
-    /// Forgets what has been handed out, and begins another part.
+    /// Forgets what has been handed out.
     fn forget_taken(&mut self) {
         self.places.drain(..self.taken);
         (self.taken, self.ready) = (0, 0);
@@ -134,16 +138,11 @@ impl Order {
         for place in &mut self.places {
             place.start -= forgotten;
         }
-        if self.parts.len() >= PARTS {
-            self.join();
-        }
-        self.parts.push_back(Part { bytes: std::mem::take(&mut self.spare), left: 0 });
     }
 
-    /// Makes one part of all: a record that waits for long keeps those behind its own.
+    /// Makes one part of all, in the order of `places`, in which those of the same time stay: a record that waits for long
+    /// keeps those behind its own.
     fn join(&mut self) {
-        // In their order, in which those of the same time stay.
-        self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
         let mut places = std::mem::take(&mut self.places);
         let mut bytes = Vec::new();
         for place in &mut places {

@@ -253,14 +253,16 @@ impl Tracker {
 
     /// Takes out what is known of the event's socket, unless another one had its address.
     fn recall(&mut self, event: &Event, emit: &mut impl FnMut(&Transition)) -> Option<Socket> {
-        let Some(socket) = self.sockets.remove(&event.skaddr) else { return self.older.take(event) };
+        let Some(socket) = self.sockets.remove(&event.skaddr) else {
+            return self.older.take(event, &mut self.owners);
+        };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
         let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
         if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
-            return self.older.take(event);
+            return self.older.take(event, &mut self.owners);
         }
         Some(socket)
     }

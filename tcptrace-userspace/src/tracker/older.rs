@@ -1,8 +1,6 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
-use std::sync::Arc;
-
-use super::{Socket, ends::Ends, history::History, starts_as_child};
+use super::{Socket, ends::Ends, history::History, owners::Owners, starts_as_child};
 use crate::{close::Role, event::Event, hash::HashMap, record::Owner, state::State};
 
 /// A full socket that the kernel listed.
@@ -76,7 +74,7 @@ impl OlderSockets {
     }
 
     /// What is known of the event's socket, as if its last event had been seen.
-    pub(super) fn take(&mut self, event: &Event) -> Option<Socket> {
+    pub(super) fn take(&mut self, event: &Event, owners: &mut Owners) -> Option<Socket> {
         if self.by_cookie.is_empty() || starts_as_child(event) {
             return None;
         }
@@ -92,7 +90,7 @@ impl OlderSockets {
             netns: older.ends.netns.unwrap_or(0),
             state: older.state,
             since,
-            owner: older.owner.map(Arc::new),
+            owner: older.owner.map(|owner| owners.share(owner)),
             history: History::with_role(older.role),
             waiting: None,
         })

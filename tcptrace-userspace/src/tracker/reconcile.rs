@@ -1,7 +1,5 @@
 //! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
 
-use std::sync::Arc;
-
 use super::{Older, Since, Tracker, older::OlderSockets};
 use crate::{
     hash::{HashMap, HashSet},
@@ -82,7 +80,7 @@ impl Tracker {
         if let Some(owner) = older.owner
             && holder_says_more(socket.owner.as_deref())
         {
-            socket.owner = Some(Arc::new(owner));
+            socket.owner = Some(self.owners.share(owner));
         }
         let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
         // With a filter on states, transitions between those that are hidden are not even sent.

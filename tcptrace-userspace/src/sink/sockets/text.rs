@@ -8,18 +8,19 @@ use super::columns::{AtLeast, Running};
 use crate::{
     process::Process,
     record::Provenance,
-    sink::put,
+    sink::{
+        columns::{self, ADDRESS, STATE, Side},
+        put,
+    },
     snapshot::Socket,
     sockets::{Look, Owner, Owners},
     state::State,
     text::{Escaped, Span},
 };
 
-/// Widths: `ESTABLISHED`, `>=23h59m`, a queue, `255.255.255.255:65535`, `keepalive,1h59m,0`.
-const STATE: usize = 11;
+/// Widths: `>=23h59m`, a queue, `keepalive,1h59m,0`.
 const AGE: usize = 8;
 const QUEUE: usize = 7;
-const ADDRESS: usize = 21;
 const TIMER: usize = 17;
 const OWNER: usize = 20;
 
@@ -68,9 +69,7 @@ impl<'a> Table<'a> {
 
     pub(super) fn line(&self, socket: &Socket, out: &mut Vec<u8>) -> io::Result<()> {
         self.coloured(colour(socket.state), out, |out| {
-            let start = out.len();
-            put::state(out, socket.state);
-            put::pad(out, start, STATE);
+            columns::state(out, socket.state, Side::Left);
             Ok(())
         })?;
         out.push(b' ');

@@ -12,8 +12,8 @@ pub(super) struct Order {
     parts: VecDeque<Part>,
     /// Bytes of all parts.
     len: usize,
-    /// The memory of the one that was forgotten last.
-    spare: Vec<u8>,
+    /// The memory of those that were forgotten last. Given back, it would come anew from the kernel, page by page.
+    spare: Vec<Vec<u8>>,
     places: Vec<Place>,
     /// Of `places`: handed out so far.
     taken: usize,
@@ -24,6 +24,9 @@ pub(super) struct Order {
 
 /// Most parts at a time. In a look at the ring there are three: what it found, what waited, and what is to come.
 const PARTS: usize = 8;
+
+/// Most spare ones: at one release two parts are forgotten, at the next none.
+const SPARE: usize = 2;
 
 #[derive(Default)]
 struct Part {
@@ -88,7 +91,7 @@ impl Order {
         if self.parts.len() >= PARTS {
             self.join();
         }
-        self.parts.push_back(Part { bytes: std::mem::take(&mut self.spare), left: 0 });
+        self.parts.push_back(Part { bytes: self.spare.pop().unwrap_or_default(), left: 0 });
         self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
     }
 
@@ -129,10 +132,12 @@ impl Order {
         self.places.drain(..self.taken);
         (self.taken, self.ready) = (0, 0);
         let mut forgotten = 0;
-        while let Some(part) = self.parts.pop_front_if(|part| part.left == 0) {
+        while let Some(mut part) = self.parts.pop_front_if(|part| part.left == 0) {
             forgotten += part.bytes.len();
-            self.spare = part.bytes;
-            self.spare.clear();
+            if self.spare.len() < SPARE {
+                part.bytes.clear();
+                self.spare.push(part.bytes);
+            }
         }
         self.len -= forgotten;
         for place in &mut self.places {

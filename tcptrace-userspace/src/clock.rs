@@ -72,12 +72,14 @@ pub struct TimeFormat {
     text: String,
     /// Bytes of `text` up to the second.
     whole: usize,
+    /// What `text` has behind that; `None` when it is not known.
+    digits: Option<u64>,
 }
 
 impl TimeFormat {
     /// RFC 3339 in UTC with nine digits of nanoseconds.
     pub fn rfc3339(clock: Clock) -> Self {
-        Self { clock, zone: None, begun_ns: None, text: String::new(), whole: 0 }
+        Self { clock, zone: None, begun_ns: None, text: String::new(), whole: 0, digits: None }
     }
 
     /// Hours, minutes and seconds in `zone`, with milliseconds.
@@ -92,16 +94,19 @@ impl TimeFormat {
             Some(fraction) => fraction,
             None => self.begin(ktime_ns),
         };
-        self.text.truncate(self.whole);
-        self.text.push('.');
         // With a one before them the digits keep their zeros.
-        let mut digits = itoa::Buffer::new();
-        match self.zone {
-            None => {
-                self.text.push_str(&digits.format(SECOND_NS + fraction)[1..]);
+        let digits = match self.zone {
+            None => SECOND_NS + fraction,
+            Some(_) => 1_000 + fraction / 1_000_000,
+        };
+        if self.digits != Some(digits) {
+            self.digits = Some(digits);
+            self.text.truncate(self.whole);
+            self.text.push('.');
+            self.text.push_str(&itoa::Buffer::new().format(digits)[1..]);
+            if self.zone.is_none() {
                 self.text.push('Z');
             }
-            Some(_) => self.text.push_str(&digits.format(1_000 + fraction / 1_000_000)[1..]),
         }
         &self.text
     }
@@ -123,6 +128,7 @@ impl TimeFormat {
             Some(_) => write!(self.text, "{h:02}:{m:02}:{s:02}"),
         };
         self.whole = self.text.len();
+        self.digits = None;
         fraction
     }
 }

@@ -66,6 +66,7 @@ impl Core {
             hidden: header.hidden,
             reset_reasons: header.reset_reasons.clone(),
             retransmits: header.retransmits,
+            spent: settings.view == View::Connections,
             infer: settings.infer,
             cookies: header.cookies,
         });
@@ -88,8 +89,11 @@ impl Core {
         let stage = &mut self.stage;
         match input {
             Input::Entry(entry) => {
+                let before = self.order.added().signals;
                 self.order.add(entry);
-                stage.take_signals(entry);
+                if self.order.added().signals > before {
+                    stage.take_signals(entry);
+                }
             }
             Input::Released(until_ns) => self.release(until_ns),
             Input::Process(answer) => stage.answers.process(answer),

@@ -45,7 +45,7 @@ impl History {
         )
     }
 
-    /// Takes in a transition; `in_old_state_ns` is how long the state that it leaves lasted.
+    /// Takes in a transition; `in_old_state_ns` is how long the state that it leaves lasted, where that is to be told.
     pub(super) fn add(&mut self, event: &Event, in_old_state_ns: Option<u64>) {
         let begins = match (event.old_state, event.new_state) {
             (State::CLOSE, State::SYN_SENT) => Some(Role::Client),

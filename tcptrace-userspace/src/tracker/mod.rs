@@ -144,7 +144,7 @@ impl Tracker {
         if begun_unseen {
             socket.history = std::mem::take(&mut socket.history).of_another_life(event);
         }
-        socket.history.add(event, in_old_state_ns);
+        socket.history.add(event, in_old_state_ns.filter(|_| self.options.spent));
         if let Some(waiting) = waiting {
             self.decide(*waiting, event, &mut emit);
         }

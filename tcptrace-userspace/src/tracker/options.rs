@@ -19,6 +19,8 @@ pub struct Options {
     pub cookies: bool,
     /// Every segment that is sent again comes as a signal.
     pub retransmits: bool,
+    /// At its end, tell how long a connection was in each of its states.
+    pub spent: bool,
 }
 
 impl Default for Options {
@@ -31,6 +33,7 @@ impl Default for Options {
             infer: false,
             cookies: true,
             retransmits: false,
+            spent: true,
         }
     }
 }

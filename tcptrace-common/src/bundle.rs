@@ -2,8 +2,9 @@
 
 use crate::ClosingRecord;
 
-/// Bytes of a bundle: about sixteen records. More would save no more: the lock's part of a record is small by then.
-pub const BUNDLE_BYTES: usize = 2048;
+/// Bytes of a bundle, at most: about thirty records. More would save no more: a record's part of what putting a bundle
+/// onto the ring takes is small by then.
+pub const BUNDLE_BYTES: usize = 4096;
 
 /// A bundle with more bytes than this has no room for every kind of record, and goes onto the ring.
 pub const BUNDLE_FULL: usize = BUNDLE_BYTES - size_of::<ClosingRecord>();

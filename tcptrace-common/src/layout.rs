@@ -139,7 +139,8 @@ pub struct Config {
     pub known: u32,
     /// Unread bytes in the ring at which the reader is woken.
     pub watermark: u32,
-    /// 1: a CPU's records wait for each other and go onto the ring together; 0: each goes by itself.
+    /// A CPU's records wait for each other, until they are more bytes than this, and go onto the ring together: at most
+    /// [`BUNDLE_FULL`](crate::BUNDLE_FULL). 0: each goes by itself.
     pub bundle: u32,
     /// Fields of the kernel's structures, for programs that copy them.
     pub fields: Fields,

@@ -92,7 +92,7 @@ impl Room {
         let mut lost = Lost::one(class);
         // SAFETY: map values of this CPU; `busy` keeps others away from them.
         let outcome = unsafe {
-            if self.nested || bytes > BUNDLE_FULL as u64 || config().bundle == 0 || attention::is_asleep() {
+            if self.nested || bytes > u64::from(config().bundle) || attention::is_asleep() {
                 if !self.nested {
                     lost.transitions += u64::from((*self.waiting).transitions);
                     lost.signals += u64::from((*self.waiting).signals);

@@ -59,7 +59,7 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
         bare[0],
         bare[1],
         bare[2],
-        tcptrace::bpf::DEFAULT_BUFFER >> 20,
+        tcptrace::bpf::default_buffer() >> 20,
     );
 }
 

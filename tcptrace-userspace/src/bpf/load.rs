@@ -11,7 +11,7 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    DEFAULT_BUFFER, Error, Features, Hook, PortSet, RunStats, Tracer,
+    Error, Features, Hook, PortSet, RunStats, Tracer,
     boundary::Entries,
     bundles,
     bundles::Bundles,
@@ -54,7 +54,7 @@ impl Default for Options {
             filter: Filter::NONE,
             lports: None,
             rports: None,
-            buffer: DEFAULT_BUFFER,
+            buffer: ring::default_buffer(),
             count_only: false,
             half_open: false,
             // Only filters remember.
@@ -194,8 +194,9 @@ pub fn load_floor() -> Result<Floor, Error> {
 fn settings(options: &Options) -> Config {
     let mut config = Config::EMPTY;
     config.mode = if options.count_only { MODE_COUNT } else { MODE_STREAM };
-    config.bundle = u32::from(!options.count_only);
-    config.watermark = ring::watermark(ring::ring_size(options.buffer));
+    let ring = ring::ring_size(options.buffer);
+    config.bundle = if options.count_only { 0 } else { ring::bundle(ring, ring::cpus()) };
+    config.watermark = ring::watermark(ring);
     config.filter = options.filter;
     config.filter.by_lport = u32::from(options.lports.is_some());
     config.filter.by_rport = u32::from(options.rports.is_some());

@@ -41,7 +41,7 @@ pub use load::{Floor, Options, load, load_floor};
 pub use ports::PortSet;
 pub use privileges::{Capabilities, Capability};
 pub use release::{keeps_missed_runs, version};
-pub use ring::{DEFAULT_BUFFER, MAX_BUFFER, ring_size};
+pub use ring::{MAX_BUFFER, default_buffer, ring_size};
 pub use signals::ResetReasons;
 pub(crate) use tracefs::PLACES as TRACEFS_PLACES;
 pub use tracer::Tracer;

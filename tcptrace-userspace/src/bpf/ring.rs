@@ -1,20 +1,45 @@
 //! The size of the ring buffer.
 
-use tcptrace_common::TransitionRecord;
+use nix::unistd::{SysconfVar, sysconf};
+use tcptrace_common::{BUNDLE_BYTES, ClosingRecord, TransitionRecord};
 
-/// Default size in bytes; `docs/overhead-and-loss.md` has the measurement behind it.
-pub const DEFAULT_BUFFER: u64 = 4 << 20;
+/// The least that is the default, in bytes; `docs/overhead-and-loss.md` has the measurement behind it.
+const DEFAULT: u64 = 4 << 20;
+
+/// The part of the ring that is left for the bundles of all CPUs, when the kernel side sends no more than these.
+const RESERVE: u64 = 16;
 
 /// The largest ring that the kernel can address, in bytes.
 pub const MAX_BUFFER: u64 = 1 << 30;
 
+/// Default size of the ring in bytes: in its reserve there is room for a bundle of each CPU.
+pub fn default_buffer() -> u64 {
+    default_for(cpus())
+}
+
+fn default_for(cpus: u64) -> u64 {
+    (cpus * BUNDLE_BYTES as u64 * RESERVE).max(DEFAULT)
+}
+
+/// CPUs that are online.
+pub(super) fn cpus() -> u64 {
+    of_system(SysconfVar::_NPROCESSORS_ONLN).unwrap_or(1)
+}
+
+/// Bytes that a bundle may have and wait on: so many that those of all CPUs go into the reserve of this ring.
+pub(super) fn bundle(ring: u32, cpus: u64) -> u32 {
+    let share = u64::from(ring) / RESERVE / cpus.max(1);
+    let full = share.min(BUNDLE_BYTES as u64).saturating_sub(size_of::<ClosingRecord>() as u64);
+    u32::try_from(full).unwrap_or(0)
+}
+
+fn of_system(what: SysconfVar) -> Option<u64> {
+    sysconf(what).ok().flatten().and_then(|value| u64::try_from(value).ok())
+}
+
 /// Rounds a wanted size up to what the kernel takes: a power of two, and whole pages.
 pub fn ring_size(wanted: u64) -> u32 {
-    let page = nix::unistd::sysconf(nix::unistd::SysconfVar::PAGE_SIZE)
-        .ok()
-        .flatten()
-        .and_then(|page| u64::try_from(page).ok())
-        .unwrap_or(4096);
+    let page = of_system(SysconfVar::PAGE_SIZE).unwrap_or(4096);
     let size = wanted.clamp(page, MAX_BUFFER).next_power_of_two();
     u32::try_from(size).unwrap_or(1 << 30)
 }
@@ -27,6 +52,8 @@ pub(super) fn watermark(ring: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use tcptrace_common::BUNDLE_FULL;
+
     use super::*;
 
     #[test]
@@ -35,5 +62,21 @@ mod tests {
         assert_eq!(ring_size(5 << 20), 8 << 20);
         assert_eq!(ring_size(8 << 20), 8 << 20);
         assert_eq!(ring_size(u64::MAX), 1 << 30);
+    }
+
+    #[test]
+    fn the_reserve_has_room_for_all_bundles() {
+        assert_eq!((default_for(1), default_for(64), default_for(65)), (4 << 20, 4 << 20, 65 << 16));
+        for cpus in [1, 2, 64, 65, 4_096] {
+            let ring = ring_size(default_for(cpus));
+            assert_eq!(bundle(ring, cpus) as usize, BUNDLE_FULL, "{cpus}");
+            // Small ones, of any size.
+            for ring in (12..22).map(|bits| 1 << bits) {
+                let full = u64::from(bundle(ring, cpus));
+                let most = if full == 0 { 0 } else { full + size_of::<ClosingRecord>() as u64 };
+                assert!(most * cpus * RESERVE <= u64::from(ring), "{ring} {cpus}");
+            }
+        }
+        assert_eq!(bundle(4096, 2), 0);
     }
 }

@@ -16,7 +16,7 @@ use super::{
     values,
 };
 use crate::{
-    bpf::{self, DEFAULT_BUFFER, Hook},
+    bpf::{self, Hook},
     diagnose::PERIOD,
     sink::{Format, TimeColumn},
     state::State,
@@ -152,9 +152,9 @@ pub struct SourceArgs {
     /// Stop after this time, such as 30s or 5m; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = values::duration, help_heading = "Limits")]
     pub duration: Option<Duration>,
-    /// Ring buffer between kernel and tracer, rounded up to a power of two
-    #[arg(long, value_name = "SIZE", default_value = "4M", value_parser = values::buffer, help_heading = "Limits")]
-    pub buffer: u64,
+    /// Ring buffer between kernel and tracer, rounded up to a power of two; 4M unless given, more with more than 64 CPUs
+    #[arg(long, value_name = "SIZE", value_parser = values::buffer, help_heading = "Limits")]
+    pub buffer: Option<u64>,
     /// And how.
     #[command(flatten)]
     pub limits: LimitArgs,
@@ -245,7 +245,7 @@ impl SourceArgs {
                 filter: self.filter.filter()?,
                 lports: self.filter.lports(),
                 rports: self.filter.rports(),
-                buffer: self.buffer,
+                buffer: self.buffer.unwrap_or_else(bpf::default_buffer),
                 count_only: false,
                 half_open: false,
                 max_connections: self.limits.max_connections,
@@ -259,5 +259,3 @@ impl SourceArgs {
         })
     }
 }
-
-const _: () = assert!(DEFAULT_BUFFER == 4 << 20, "the default of --buffer says 4M");

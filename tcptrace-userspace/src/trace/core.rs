@@ -21,7 +21,7 @@ use crate::{
     detect::Ages,
     record::{Loss, Lost, Record, Summary},
     sink::{Sink, View},
-    tracker::{self, Tracker},
+    tracker::{self, Spent, Tracker},
     wanted::Wanted,
 };
 
@@ -66,7 +66,10 @@ impl Core {
             hidden: header.hidden,
             reset_reasons: header.reset_reasons.clone(),
             retransmits: header.retransmits,
-            spent: settings.view == View::Connections,
+            spent: match settings.view {
+                View::Connections => Spent::Told,
+                View::Transitions => Spent::Untold,
+            },
             infer: settings.infer,
             cookies: header.cookies,
         });

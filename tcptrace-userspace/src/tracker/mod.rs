@@ -36,7 +36,7 @@ use history::History;
 use listeners::Listeners;
 use older::OlderSockets;
 pub use older::{Older, OlderSmall, Since};
-pub use options::{Hidden, Options};
+pub use options::{Hidden, Options, Spent};
 use owners::Owners;
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
@@ -144,7 +144,7 @@ impl Tracker {
         if begun_unseen {
             socket.history = std::mem::take(&mut socket.history).of_another_life(event);
         }
-        socket.history.add(event, in_old_state_ns.filter(|_| self.options.spent));
+        socket.history.add(event, in_old_state_ns.filter(|_| self.options.spent == Spent::Told));
         if let Some(waiting) = waiting {
             self.decide(*waiting, event, &mut emit);
         }

@@ -19,8 +19,17 @@ pub struct Options {
     pub cookies: bool,
     /// Every segment that is sent again comes as a signal.
     pub retransmits: bool,
-    /// At its end, tell how long a connection was in each of its states.
-    pub spent: bool,
+    /// Whether the end of a connection tells how long each of its states lasted.
+    pub spent: Spent,
+}
+
+/// Whether that is told. Keeping it takes memory for each connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Spent {
+    /// It does.
+    Told,
+    /// Nobody asks.
+    Untold,
 }
 
 impl Default for Options {
@@ -33,7 +42,7 @@ impl Default for Options {
             infer: false,
             cookies: true,
             retransmits: false,
-            spent: true,
+            spent: Spent::Told,
         }
     }
 }

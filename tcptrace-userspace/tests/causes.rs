@@ -390,3 +390,30 @@ fn small_sockets_are_bounded() {
     tracker.tick(100 * SECOND, |transition| told.push(transition.event.rport));
     assert_eq!(told, [3, 4, 5]);
 }
+
+#[test]
+fn none_follows_where_the_kernel_makes_none() {
+    let mut tracker = tracker();
+    let netns = last(DONE).netns;
+    tracker.limit_small(netns, 2);
+    let ends = |rport, ktime_ns| Event { rport, ktime_ns, ..last(DONE) };
+    let mut told = |event| track(&mut tracker, [event]).len();
+    // The end itself, and what follows from it.
+    assert_eq!([1, 2, 3].map(|port| told(ends(port, 8))), [2, 2, 1]);
+    // One that a list told of before its end was tracked.
+    let listed = OlderSmall {
+        ends: Ends::of(&ends(9, 8)),
+        cookie: 1,
+        state: State::TIME_WAIT,
+        since_ns: 8,
+        listed_ns: 9,
+    };
+    tracker.list(Vec::new(), [listed]);
+    let mut told = |event| track(&mut tracker, [event]).len();
+    assert_eq!([9, 10].map(|port| told(ends(port, 8))), [2, 1]);
+    // Another namespace has its own.
+    assert_eq!(told(Event { netns: Some(7), ..ends(4, 8) }), 2);
+    // One of another kind counts as well, and those that are over do not.
+    let waits = Event { evidence: Some(CLOSED), ..ends(5, 100 * SECOND) };
+    assert_eq!([told(waits), told(ends(6, 100 * SECOND)), told(ends(7, 100 * SECOND))], [5, 2, 1]);
+}

@@ -1,6 +1,7 @@
 //! Sockets that are older than the trace, and what goes on after CLOSE: against what the test did itself, and `ss`.
 
 use std::{
+    net::Shutdown,
     process::Command,
     thread::sleep,
     time::{Duration, Instant},
@@ -11,17 +12,22 @@ use tcptrace_tests::{
     actor, both_hooks,
     machine::{self, Hook, is_root, is_slow},
     net::{self, Family, accept, listen, read_end},
-    netns::V4,
+    netns::{V4, sysctl},
     process::output,
     tracer::{Report, Tracer},
     world::World,
 };
 
-both_hooks!(owner_and_age, of_one_process, after_close, ports_taken_again);
+both_hooks!(owner_and_age, of_one_process, after_close, no_room_for_more, ports_taken_again);
 
 /// How long the sockets are there before the trace, and connections rest in a state.
 fn rest() -> Duration {
     if is_slow() { Duration::from_secs(4) } else { Duration::from_millis(400) }
+}
+
+/// How long until small sockets have been listed: that is done about once a second, and for a hundredth of the time.
+fn a_list() -> Duration {
+    Duration::from_secs(if is_slow() { 40 } else { 4 })
 }
 
 fn trace(hook: Hook, world: &World) -> Tracer {
@@ -104,8 +110,7 @@ fn after_close(hook: Hook, name: &str) {
         sleep(rest());
         drop(server);
         let closed_after = start.elapsed();
-        // Lists are made about once a second.
-        sleep(Duration::from_millis(2_500));
+        sleep(a_list());
         let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
         (closed_after, String::from_utf8(ss.stdout).expect("text"))
     });
@@ -124,6 +129,36 @@ fn after_close(hook: Hook, name: &str) {
     assert_eq!((&begins["lport"], &begins["cookie"]), (&last["lport"], &last["cookie"]));
 }
 
+/// Of more connections than the namespace may have in TIME_WAIT, the others are closed at once.
+fn no_room_for_more(hook: Hook, name: &str) {
+    const MOST: usize = 5;
+    if !is_root(name) {
+        return;
+    }
+    let world = World::new();
+    let ports = world.ports();
+    world.namespace.run(|| sysctl("net/ipv4/tcp_max_tw_buckets", &MOST.to_string()));
+    let tracer = trace(hook, &world);
+    let listed = world.namespace.run(move || {
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..3 * MOST {
+            let (client, server) = net::pair(&listener, ports.connect(Family::V4));
+            // It keeps the socket until the peer's FIN has come, so that no list is needed to see that.
+            client.shutdown(Shutdown::Write).expect("shutdown");
+            read_end(&server);
+            drop(server);
+            read_end(&client);
+        }
+        let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
+        String::from_utf8(ss.stdout).expect("text")
+    });
+    let report = tracer.stop();
+    report.assert_lossless();
+    assert_eq!(transitions(&report, "FIN_WAIT2", "CLOSE").len(), 3 * MOST);
+    assert_eq!(transitions(&report, "FIN_WAIT2", "TIME_WAIT").len(), listed.lines().count(), "{listed}");
+    assert_eq!(listed.lines().count(), MOST, "{listed}");
+}
+
 /// A new connection of the same ports ends TIME_WAIT before its time.
 fn ports_taken_again(hook: Hook, name: &str) {
     if !is_root(name) {
@@ -140,7 +175,7 @@ fn ports_taken_again(hook: Hook, name: &str) {
             client.connect(&ports.connect(Family::V4).into()).expect("connect");
             let server = accept(&listener);
             // The server closes first, so that its side goes through TIME_WAIT.
-            server.shutdown(std::net::Shutdown::Write).expect("shutdown");
+            server.shutdown(Shutdown::Write).expect("shutdown");
             read_end(&client);
             drop(client);
             read_end(&server);

@@ -3,6 +3,7 @@
 use std::{
     fs,
     num::NonZero,
+    str::FromStr,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -69,15 +70,16 @@ fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, O
     if let Some(file) = &candidate.file {
         setns(file, CloneFlags::CLONE_NEWNET).map_err(Obstacle::Enter)?;
     }
-    let facts = Facts { netns: candidate.inode, fin_timeout_ms: fin_timeout_ms() };
+    let fin_timeout_ms = sysctl::<u32>("tcp_fin_timeout").and_then(|s| s.checked_mul(1_000));
+    let facts = Facts { netns: candidate.inode, fin_timeout_ms };
+    let most_small = sysctl("tcp_max_tw_buckets");
     let begin_ns = monotonic_ns();
     let (sockets, faults) = dump::dump(facts, states, buffer).map_err(Obstacle::Dump)?;
-    let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns() };
+    let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns(), most_small };
     Ok(Read { namespace, sockets, faults })
 }
 
-/// `net.ipv4.tcp_fin_timeout` of the namespace that the calling thread is in.
-fn fin_timeout_ms() -> Option<u32> {
-    let text = fs::read_to_string("/proc/sys/net/ipv4/tcp_fin_timeout").ok()?;
-    text.trim().parse::<u32>().ok()?.checked_mul(1_000)
+/// A setting of `net.ipv4` of the namespace that the calling thread is in.
+fn sysctl<T: FromStr>(name: &str) -> Option<T> {
+    fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?.trim().parse().ok()
 }

@@ -68,18 +68,20 @@ impl Stage {
 
     /// Takes in what is older than the trace.
     pub(super) fn first_list(&mut self, listing: Listing) {
+        self.limit_small(&listing);
         self.tracker.list(listing.older, listing.small);
     }
 
     /// Takes a later list, for what is remembered to be compared with it: full sockets at once, small ones by
     /// [`Self::compare`].
     pub(super) fn later_list(&mut self, listing: Listing, is_first: bool) {
+        self.limit_small(&listing);
         // One that lacks something proves nothing.
         if !listing.is_complete() {
             return;
         }
         let spans = listing.namespaces.iter().map(|namespace| {
-            let Namespace { inode: netns, begin_ns, end_ns } = *namespace;
+            let Namespace { inode: netns, begin_ns, end_ns, .. } = *namespace;
             Span { netns, begin_ns, end_ns }
         });
         let spans: Vec<Span> = spans.collect();
@@ -87,6 +89,14 @@ impl Stage {
             self.tracker.reconcile(listing.older, &spans, is_first);
         }
         self.tracker.confirm(listing.small, spans);
+    }
+
+    fn limit_small(&mut self, listing: &Listing) {
+        for Namespace { inode, most_small, .. } in &listing.namespaces {
+            if let Some(most) = most_small {
+                self.tracker.limit_small(*inode, *most);
+            }
+        }
     }
 
     /// Compares some more of the last list.

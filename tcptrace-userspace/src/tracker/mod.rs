@@ -14,6 +14,7 @@ mod older;
 mod options;
 mod owners;
 mod reconcile;
+mod rooms;
 mod signals;
 mod small;
 mod socket;
@@ -95,6 +96,11 @@ impl Tracker {
         }
         self.older = OlderSockets::new(older, self.options.cookies);
         self.closed = None;
+    }
+
+    /// Takes in how many small sockets a namespace may have: beyond that, none follows an end.
+    pub fn limit_small(&mut self, netns: Option<u32>, most: u64) {
+        self.small.limit_in(netns, most);
     }
 
     /// Takes a signal before the events of its time: it tells why the connection of one of them ends.

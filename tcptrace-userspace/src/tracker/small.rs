@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
-use super::{Span, ends::Ends, older::OlderSmall};
+use super::{Span, ends::Ends, older::OlderSmall, rooms::Rooms};
 use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
@@ -25,6 +25,7 @@ const TIME_WAIT_NS: u64 = 60_000_000_000;
 pub(super) struct SmallSockets {
     fin_wait2: LinkedHashMap<Ends, Small>,
     time_wait: LinkedHashMap<Ends, Small>,
+    rooms: Rooms,
     limit: usize,
     evicted: u64,
 }
@@ -51,7 +52,13 @@ pub(super) struct Gone {
 impl SmallSockets {
     /// Remembers at most `limit` in each state.
     pub(super) fn new(limit: usize) -> Self {
-        Self { fin_wait2: LinkedHashMap::new(), time_wait: LinkedHashMap::new(), limit, evicted: 0 }
+        let (fin_wait2, time_wait) = (LinkedHashMap::new(), LinkedHashMap::new());
+        Self { fin_wait2, time_wait, rooms: Rooms::default(), limit, evicted: 0 }
+    }
+
+    /// Takes in how many there may be in a namespace.
+    pub(super) fn limit_in(&mut self, netns: Option<u32>, most: u64) {
+        self.rooms.limit(netns, most);
     }
 
     /// Small sockets forgotten for want of room: what becomes of them is not told.
@@ -70,7 +77,7 @@ impl SmallSockets {
         let goes_on =
             matches!(cause, Some(Cause::ActiveClose | Cause::SimultaneousClose | Cause::ProcessExited))
                 && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
-        let evidence = event.evidence.filter(|_| goes_on)?;
+        let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event)))?;
         let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
         let small = Small { skaddr, cookie, owner: closed.owner.clone(), since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
@@ -108,7 +115,7 @@ impl SmallSockets {
                 small.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != small.cookie)
             };
             table.get(&key).filter(|small| is_other(small))?;
-            table.remove(&key).map(|small| inferred(key, small, (state, State::CLOSE), event.ktime_ns))
+            self.forget(state, &key).map(|small| inferred(key, small, (state, State::CLOSE), event.ktime_ns))
         })
     }
 
@@ -120,6 +127,7 @@ impl SmallSockets {
             return None;
         }
         let (key, small) = self.time_wait.pop_front()?;
+        self.rooms.leave(key.netns);
         Some(inferred(key, small, (State::TIME_WAIT, State::CLOSE), ends_ns))
     }
 
@@ -133,7 +141,7 @@ impl SmallSockets {
         // Not one that is younger than the list: that shows its predecessor.
         let waited = |small: &Small| state == State::TIME_WAIT && small.since_ns < listed_ns;
         self.fin_wait2.get(&ends).filter(|small| waited(small))?;
-        let small = self.fin_wait2.remove(&ends)?;
+        let small = self.forget(State::FIN_WAIT2, &ends)?;
         let since_ns = since_ns.max(small.since_ns);
         self.remember(State::TIME_WAIT, ends, Small { since_ns, seen_ns: listed_ns, ..small.clone() });
         Some(inferred(ends, small, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
@@ -156,21 +164,39 @@ impl SmallSockets {
     /// Forgets one that is gone.
     pub(super) fn end(&mut self, gone: &Gone) -> Option<Transition> {
         let Gone { state, ends, ktime_ns } = *gone;
-        let small = self.table(state).remove(&ends)?;
+        let small = self.forget(state, &ends)?;
         Some(inferred(ends, small, (state, State::CLOSE), ktime_ns))
     }
 
     fn remember(&mut self, state: State, key: Ends, small: Small) {
-        let other = if state == State::TIME_WAIT { &mut self.fin_wait2 } else { &mut self.time_wait };
-        if !other.is_empty() {
-            other.remove(&key);
-        }
+        let other = if state == State::TIME_WAIT { State::FIN_WAIT2 } else { State::TIME_WAIT };
+        self.forget(other, &key);
         let limit = self.limit;
         let table = self.table(state);
         // As the youngest, also where there was one before.
-        table.insert(key, small);
-        let evicts = table.len() > limit && table.pop_front().is_some();
-        self.evicted += u64::from(evicts);
+        let before = table.insert(key, small);
+        let evicted = if table.len() > limit { table.pop_front() } else { None };
+        if before.is_none() {
+            self.rooms.enter(key.netns);
+        }
+        if let Some((evicted, _)) = evicted {
+            self.rooms.leave(evicted.netns);
+            self.evicted += 1;
+        }
+    }
+
+    /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
+    fn has_room(&self, ends: &Ends) -> bool {
+        !self.rooms.is_full(ends.netns)
+            || self.time_wait.contains_key(ends)
+            || self.fin_wait2.contains_key(ends)
+    }
+
+    fn forget(&mut self, state: State, key: &Ends) -> Option<Small> {
+        let table = self.table(state);
+        // The one for FIN_WAIT2 mostly is; that is seen without a look for the key.
+        let small = if table.is_empty() { None } else { table.remove(key) };
+        small.inspect(|_| self.rooms.leave(key.netns))
     }
 
     fn table(&mut self, state: State) -> &mut LinkedHashMap<Ends, Small> {

@@ -1,0 +1,42 @@
+//! How many small sockets each network namespace has, and may have: beyond `net.ipv4.tcp_max_tw_buckets` the kernel makes
+//! none, and closes the connection at once (`inet_twsk_alloc()`, `tcp_time_wait()`).
+
+use crate::hash::HashMap;
+
+/// By the inode of the namespace.
+#[derive(Default)]
+pub(super) struct Rooms(HashMap<Option<u32>, Room>);
+
+#[derive(Default)]
+struct Room {
+    taken: u64,
+    /// `None` when it is not known.
+    most: Option<u64>,
+}
+
+impl Rooms {
+    /// Takes in how many there may be.
+    pub(super) fn limit(&mut self, netns: Option<u32>, most: u64) {
+        self.0.entry(netns).or_default().most = Some(most);
+    }
+
+    /// Whether there is no room for another one.
+    pub(super) fn is_full(&self, netns: Option<u32>) -> bool {
+        self.0.get(&netns).is_some_and(|room| room.most.is_some_and(|most| room.taken >= most))
+    }
+
+    /// There is another one.
+    pub(super) fn enter(&mut self, netns: Option<u32>) {
+        self.0.entry(netns).or_default().taken += 1;
+    }
+
+    /// There is one less.
+    pub(super) fn leave(&mut self, netns: Option<u32>) {
+        if let Some(room) = self.0.get_mut(&netns) {
+            room.taken = room.taken.saturating_sub(1);
+            if room.taken == 0 && room.most.is_none() {
+                self.0.remove(&netns);
+            }
+        }
+    }
+}

@@ -10,7 +10,7 @@ use crate::{
     machine::{self, Hook, is_root, tolerance_us},
     resets::{SentReset, SentResets},
     tracer::{Report, Tracer},
-    transition::{Transition, Tuple},
+    transition::Transition,
     world::{Ports, World},
 };
 
@@ -146,20 +146,23 @@ fn assert_ends(hook: Hook, told: &[Transition], expected: &[End]) {
 }
 
 impl Told {
-    /// The socket's transitions by tracefs.
-    fn witness(&self, tuple: Tuple, ktime_ns: u64) -> &Chain {
-        let distance = |chain: &&Chain| chain.0.last().map(|last| last.ktime_ns.abs_diff(ktime_ns));
-        let same = self.witnessed.iter().filter(|chain| chain.tuple() == tuple).min_by_key(distance);
+    /// The transitions by tracefs of the socket with this end.
+    fn witness(&self, end: &Transition) -> &Chain {
+        let Transition { ktime_ns, tuple, old, .. } = end;
+        let is_same =
+            |chain: &&Chain| chain.tuple() == *tuple && chain.0.last().is_some_and(|last| last.old == *old);
+        let distance = |chain: &&Chain| chain.0.last().map(|last| last.ktime_ns.abs_diff(*ktime_ns));
+        let same = self.witnessed.iter().filter(is_same).min_by_key(distance);
         same.filter(|chain| distance(chain) <= Some(slack_us() * 1_000)).unwrap_or_else(|| {
             let all: Vec<_> = self.witnessed.iter().map(|chain| (chain.tuple(), chain.states())).collect();
-            panic!("tracefs knows no socket that is {tuple:?} and ends at {ktime_ns}: {all:#?}")
+            panic!("tracefs knows no socket that is {tuple:?} and ends in {old} at {ktime_ns}: {all:#?}")
         })
     }
 
     /// The time from the first transition to the last is tracefs'.
     fn assert_lives(&self) {
         for end in &self.ends {
-            let chain = self.witness(end.tuple, end.ktime_ns);
+            let chain = self.witness(end);
             assert_near(&end.json["close"]["life_us"], chain.0[0].ktime_ns, end.ktime_ns, &end.json);
         }
     }
@@ -185,7 +188,7 @@ impl Told {
             };
             assert!(ends.iter().any(|end| same(&end)), "no end is {line} in {ends:#?}");
             let bare: Transition = serde_json::from_value(as_transition(line)).expect("ends and a time");
-            let chain = self.witness(bare.tuple, bare.ktime_ns);
+            let chain = self.witness(&bare);
             assert_near(&line["life_us"], chain.0[0].ktime_ns, bare.ktime_ns, line);
             let states = line["states_us"].as_object().expect("states");
             let stays = chain.0.windows(2);

@@ -94,6 +94,8 @@ fn simultaneous_open(hook: Hook, name: &str) {
         begin_connect(&first, other);
         hear(&first);
         second.connect(&one.into()).expect("the crossing connect");
+        // The second one is established once it has sent the last segment, the first one when it has that.
+        net::wait_for_established(ports.port(0));
         drop(first);
         net::read_end(&second);
         drop(second);

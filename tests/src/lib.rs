@@ -51,4 +51,5 @@ pub mod syn;
 pub mod tracefs;
 pub mod tracer;
 pub mod transition;
+pub mod wait;
 pub mod world;

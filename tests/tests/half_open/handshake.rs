@@ -10,6 +10,7 @@ use tcptrace_tests::{
     netns::V4,
     syn,
     tracer::Tracer,
+    wait::eventually,
 };
 
 use crate::victim::{Victim, accounts, poll, stop, told};
@@ -154,11 +155,14 @@ fn counted_only(hook: Hook, name: &str) {
     let victim = Victim::new();
     let tracer = victim.trace(hook, &["--half-open", "--quiet"]);
     let ports = victim.world.ports();
-    victim.world.namespace.run(move || {
+    let listener = victim.world.namespace.hold(move || {
         let listener = net::listen(ports.listen(Family::V4));
         syn::flood(ports.connect(Family::V4), 10);
-        drop(listener);
+        listener
     });
+    // A busy CPU takes packets later than they are sent.
+    eventually("they are there", || victim.listed().len() == 10);
+    drop(listener);
     let report = tracer.stop();
     let summary = &report.of_type("summary")[0]["half_open"];
     assert!(summary["syns"].as_u64().is_some_and(|syns| syns >= 10), "{summary}");

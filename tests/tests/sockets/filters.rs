@@ -4,9 +4,10 @@ use serde_json::Value;
 use tcptrace_tests::{
     machine::is_root,
     net::{Family, connect, listen, pair},
+    wait::eventually,
 };
 
-use crate::stage::{EVERY_STATE, Stage, eventually, every_state};
+use crate::stage::{EVERY_STATE, Stage, every_state};
 
 type Wanted = Box<dyn Fn(&Value) -> bool>;
 

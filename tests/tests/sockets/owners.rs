@@ -7,13 +7,10 @@ use tcptrace_tests::{
     machine::{helper, is_root, public_copy},
     net::{Family, connect, listen, pair},
     process::Running,
+    wait::eventually,
 };
 
-use crate::{
-    look::Look,
-    ss,
-    stage::{Stage, eventually},
-};
+use crate::{look::Look, ss, stage::Stage};
 
 /// `actor listen ADDRESS` in the namespace, listening.
 fn actor(stage: &Stage, program: &str, port: u16) -> Running {

@@ -3,9 +3,9 @@
 use std::{fs, path::Path};
 
 use serde_json::Value;
-use tcptrace_tests::{machine::is_root, net::Family};
+use tcptrace_tests::{machine::is_root, net::Family, wait::eventually};
 
-use crate::stage::{Stage, eventually, every_state};
+use crate::stage::{Stage, every_state};
 
 fn schema() -> Value {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/sockets.schema.json");

@@ -4,8 +4,6 @@ use std::{
     ffi::OsStr,
     net::{Shutdown, SocketAddr},
     process::{Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
 };
 
 use socket2::Socket;
@@ -14,6 +12,7 @@ use tcptrace_tests::{
     net::{Family, begin_connect, connect, deafen, hear, listen, pair, read_end, socket},
     netns::Namespace,
     slot::Slot,
+    wait::eventually,
 };
 
 use crate::{look::Look, ss};
@@ -69,15 +68,6 @@ impl Stage {
 thread_local! {
     /// The sockets of the namespace whose thread this is.
     static KEPT: std::cell::RefCell<Vec<Socket>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
-/// Waits for something that another thread, or the kernel, is about to do.
-pub(crate) fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(15);
-    while !condition() {
-        assert!(Instant::now() < deadline, "{what}, within fifteen seconds");
-        sleep(Duration::from_millis(20));
-    }
 }
 
 /// A connection between two ports of our own.

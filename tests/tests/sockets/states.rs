@@ -11,11 +11,12 @@ use serde_json::Value;
 use tcptrace_tests::{
     machine::{is_root, skip},
     net::{Family, accept, connect, listen, mptcp_socket, pair, read_end},
+    wait::eventually,
 };
 
 use crate::{
     agreement::assert_agree,
-    stage::{EVERY_STATE, Stage, eventually, every_state},
+    stage::{EVERY_STATE, Stage, every_state},
 };
 
 /// Compares while nothing changes: a timer that ends in between is another try.

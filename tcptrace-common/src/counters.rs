@@ -52,6 +52,12 @@ impl Counters {
         self.seen.iter().flatten().fold(0, |sum, count| sum.wrapping_add(*count))
     }
 
+    /// Whether it is a quiet moment: no transition is between `seen` and what became of it.
+    pub fn is_settled(&self) -> bool {
+        let told = self.delivered.wrapping_add(self.filtered).wrapping_add(self.sampled_out);
+        self.total_seen() == told
+    }
+
     /// Adds another CPU's counters.
     pub fn add(&mut self, other: &Self) {
         for (mine, theirs) in self.seen.iter_mut().flatten().zip(other.seen.iter().flatten()) {
@@ -94,5 +100,8 @@ mod tests {
         assert_eq!(sum.seen[0][1], 6);
         assert_eq!((sum.delivered, sum.lost_ring_full, sum.filtered), (8, 2, 0));
         assert_eq!((sum.sampled_out, sum.signals_sampled_out), (2, 4));
+        assert!(sum.is_settled());
+        sum.seen[1][8] += 1;
+        assert!(!sum.is_settled());
     }
 }

@@ -297,7 +297,7 @@ impl Reader {
         for _ in 0..ROTATE_TRIES {
             self.gather();
             let counted = self.counted()?;
-            if self.core.has_all(&counted) && self.log.has_room() {
+            if counted.counters.is_settled() && self.core.has_all(&counted) && self.log.has_room() {
                 let checked = self.checked(&counted);
                 self.log.rotate(&counted, &checked, self.core.answers());
                 if let Some(lists) = &mut self.beside.lists {

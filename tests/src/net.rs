@@ -179,6 +179,12 @@ pub fn peek(socket: &Socket) {
     assert_eq!(read, 1, "a byte has arrived");
 }
 
+/// Waits until the peer has closed its side, and acknowledges nothing.
+pub fn peek_end(socket: &Socket) {
+    let read = socket.peek(&mut [MaybeUninit::uninit()]).expect("the end of the stream");
+    assert_eq!(read, 0, "the peer sends nothing");
+}
+
 /// Closes with RST.
 pub fn abort(socket: Socket) {
     socket.set_linger(Some(Duration::ZERO)).expect("SO_LINGER");

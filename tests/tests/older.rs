@@ -139,6 +139,8 @@ fn no_room_for_more(hook: Hook, name: &str) {
     let ports = world.ports();
     world.namespace.run(|| sysctl("net/ipv4/tcp_max_tw_buckets", &MOST.to_string()));
     let tracer = trace(hook, &world);
+    // The limit comes with the first list.
+    sleep(rest());
     let listed = world.namespace.run(move || {
         let listener = listen(ports.listen(Family::V4));
         for _ in 0..3 * MOST {

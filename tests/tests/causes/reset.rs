@@ -8,7 +8,7 @@ use tcptrace_tests::{
     acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{Family, abort, deafen, hear, listen, pair, read_end, read_error},
+    net::{Family, abort, deafen, hear, listen, pair, peek_end, read_end, read_error},
 };
 
 use super::LISTENER;
@@ -122,6 +122,7 @@ fn data_with_the_last_ack(hook: Hook, name: &str) {
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         set_tcp_quickack(server.as_fd(), false).expect("TCP_QUICKACK");
         drop(client);
+        peek_end(&server);
         server.send(b"x").expect("send");
         drop((server, listener));
         vec![end(LISTENER), end("client FIN_WAIT2 reset_by_kernel"), end("server CLOSE_WAIT reset_by_peer")]

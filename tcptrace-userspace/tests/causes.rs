@@ -395,7 +395,7 @@ fn small_sockets_are_bounded() {
 fn none_follows_where_the_kernel_makes_none() {
     let mut tracker = tracker();
     let netns = last(DONE).netns;
-    tracker.limit_small(netns, 2);
+    tracker.limit_small([(netns, 2)]);
     let ends = |rport, ktime_ns| Event { rport, ktime_ns, ..last(DONE) };
     let mut told = |event| track(&mut tracker, [event]).len();
     // The end itself, and what follows from it.
@@ -416,4 +416,7 @@ fn none_follows_where_the_kernel_makes_none() {
     // One of another kind counts as well, and those that are over do not.
     let waits = Event { evidence: Some(CLOSED), ..ends(5, 100 * SECOND) };
     assert_eq!([told(waits), told(ends(6, 100 * SECOND)), told(ends(7, 100 * SECOND))], [5, 2, 1]);
+    // It is not known for ever.
+    tracker.limit_small([(Some(7), 1)]);
+    assert_eq!(track(&mut tracker, [ends(8, 100 * SECOND)]).len(), 2);
 }

@@ -92,11 +92,8 @@ impl Stage {
     }
 
     fn limit_small(&mut self, listing: &Listing) {
-        for Namespace { inode, most_small, .. } in &listing.namespaces {
-            if let Some(most) = most_small {
-                self.tracker.limit_small(*inode, *most);
-            }
-        }
+        let limit = |namespace: &Namespace| Some((namespace.inode, namespace.most_small?));
+        self.tracker.limit_small(listing.namespaces.iter().filter_map(limit));
     }
 
     /// Compares some more of the last list.

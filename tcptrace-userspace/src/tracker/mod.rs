@@ -98,9 +98,9 @@ impl Tracker {
         self.closed = None;
     }
 
-    /// Takes in how many small sockets a namespace may have: beyond that, none follows an end.
-    pub fn limit_small(&mut self, netns: Option<u32>, most: u64) {
-        self.small.limit_in(netns, most);
+    /// Takes in how many small sockets each namespace may have, all that are known: beyond that, none follows an end.
+    pub fn limit_small(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
+        self.small.limit(limits);
     }
 
     /// Takes a signal before the events of its time: it tells why the connection of one of them ends.

@@ -15,9 +15,15 @@ struct Room {
 }
 
 impl Rooms {
-    /// Takes in how many there may be.
-    pub(super) fn limit(&mut self, netns: Option<u32>, most: u64) {
-        self.0.entry(netns).or_default().most = Some(most);
+    /// Takes in how many there may be in each; of others, such as are gone, that is not known any more.
+    pub(super) fn limit(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
+        self.0.retain(|_, room| {
+            room.most = None;
+            room.taken > 0
+        });
+        for (netns, most) in limits {
+            self.0.entry(netns).or_default().most = Some(most);
+        }
     }
 
     /// Whether there is no room for another one.

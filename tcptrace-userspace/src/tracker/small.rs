@@ -56,9 +56,9 @@ impl SmallSockets {
         Self { fin_wait2, time_wait, rooms: Rooms::default(), limit, evicted: 0 }
     }
 
-    /// Takes in how many there may be in a namespace.
-    pub(super) fn limit_in(&mut self, netns: Option<u32>, most: u64) {
-        self.rooms.limit(netns, most);
+    /// Takes in how many there may be in each namespace.
+    pub(super) fn limit(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
+        self.rooms.limit(limits);
     }
 
     /// Small sockets forgotten for want of room: what becomes of them is not told.

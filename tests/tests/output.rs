@@ -46,7 +46,7 @@ fn json_follows_its_schema(hook: Hook, name: &str) {
     };
     let validator =
         jsonschema::options().should_validate_formats(true).build(&schema).expect("a JSON Schema");
-    // Transitions, a summary, and with the smallest ring and a stopped reader a loss.
+    // Transitions and a summary.
     let report = trace(hook, &["-o", "json"], traffic);
     report.assert_lossless();
     for line in report.stdout.lines() {

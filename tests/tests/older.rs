@@ -35,6 +35,12 @@ fn trace(hook: Hook, world: &World) -> Tracer {
     Tracer::start(hook, &["-o", "json", "--netns", world.namespace.path()])
 }
 
+/// What `ss` has in TIME_WAIT in the calling thread's namespace, a line each.
+fn in_time_wait() -> String {
+    let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
+    String::from_utf8(ss.stdout).expect("text")
+}
+
 /// All transitions between these states.
 fn transitions(report: &Report, old: &str, new: &str) -> Vec<Value> {
     let mut all = report.of_type("transition");
@@ -111,8 +117,7 @@ fn after_close(hook: Hook, name: &str) {
         drop(server);
         let closed_after = start.elapsed();
         sleep(a_list());
-        let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
-        (closed_after, String::from_utf8(ss.stdout).expect("text"))
+        (closed_after, in_time_wait())
     });
     assert_eq!(listed.lines().count(), 1, "one is in TIME_WAIT: {listed}");
     let report = tracer.stop();
@@ -151,8 +156,7 @@ fn no_room_for_more(hook: Hook, name: &str) {
             drop(server);
             read_end(&client);
         }
-        let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
-        String::from_utf8(ss.stdout).expect("text")
+        in_time_wait()
     });
     let report = tracer.stop();
     report.assert_lossless();

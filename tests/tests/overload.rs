@@ -30,8 +30,8 @@ fn load(namespace: &Namespace, connections: u64) -> Made {
     load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections)
 }
 
-/// Loads while the tracer is stopped; the smallest ring has room for some records only. What is sent goes into it, unless
-/// two CPUs do so at once.
+/// Loads while the tracer is stopped; the smallest ring has room for some records only. One thread at a time makes them, so
+/// no two CPUs send at once what has room for one.
 fn paused(hook: Hook, format: &str, namespace: &Namespace) -> (Tracer, Made) {
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", format, "--netns", &netns, "--buffer", "4K"]);
@@ -80,6 +80,7 @@ fn paused_reader_json(hook: Hook, name: &str) {
     let account = report.summary();
     assert_degraded(&report, &account, &made);
     assert!(account.delivered > 0, "what fitted is shown: {account:?}");
+    assert_eq!(account.lost, 0, "each record that is sent has room: {account:?}");
     assert_told(&report, &account);
 }
 
@@ -175,6 +176,7 @@ fn paused_reader_text(hook: Hook, name: &str) {
     let report = tracer.stop();
     let account = report.account();
     assert_degraded(&report, &account, &made);
+    assert_eq!(account.lost, 0, "each record that is sent has room: {account:?}");
     let told: u64 = report.stdout.lines().filter_map(|line| before(line, "LOST ", " transitions here")).sum();
     assert_eq!(told, account.lost, "LOST lines add up");
     let told: u64 =
@@ -208,6 +210,7 @@ fn paused_reader_csv(hook: Hook, name: &str) {
     let signals = before(&report.stderr, "and ", " signals sampled out").unwrap_or(0);
     let left_out = account.sampled_out + signals;
     assert_eq!((told("loss,"), told("degraded,")), (account.lost, left_out), "rows add up");
+    assert_eq!(account.lost, 0, "each record that is sent has room: {account:?}");
     assert!(account.delivered > 0, "{account:?}");
 }
 

@@ -1,33 +1,21 @@
-//! Why a connection ended, and what goes on after CLOSE: from the evidence of its last transitions.
+//! Why a connection ended: from the evidence of its last transitions.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 
-use common::{by_process, event, listens};
+use common::{
+    by_process,
+    closing::{CLOSED, DONE, LINGER, NONE, SECOND, closes, last, track, tracker},
+    event, listens,
+};
 use tcptrace::{
     close::{Cause, Role},
     event::{ErrorReport, Event, Reset, Signal},
-    record::{Origin, Transition},
     state::State,
-    tracker::{Ends, OlderSmall, Options, Span, Tracker},
-    wanted::Wanted,
+    tracker::{Options, Tracker},
 };
-use tcptrace_common::{CloseEvidence, EvidenceFlags, Filter};
-
-const SECOND: u64 = 1_000_000_000;
-
-fn tracker() -> Tracker {
-    Tracker::new(Options { limit: 100, infer: true, ..Options::default() })
-}
-
-fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<Transition> {
-    let mut told = Vec::new();
-    for event in events {
-        tracker.track(&mut Transition::of(event), |transition| told.push(transition.clone()));
-    }
-    told
-}
+use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
 /// The cause that the transition to CLOSE is told with.
 fn cause(events: impl IntoIterator<Item = Event>) -> Option<Cause> {
@@ -35,25 +23,6 @@ fn cause(events: impl IntoIterator<Item = Event>) -> Option<Cause> {
     let closed = told.iter().find(|told| told.closing.is_some()).expect("it closes");
     closed.closing.as_ref().unwrap().cause
 }
-
-fn closes(old: State, error: i32, evidence: CloseEvidence) -> Event {
-    Event { error: Some(error), evidence: Some(evidence), ..event(1, SECOND, old, State::CLOSE) }
-}
-
-const NONE: CloseEvidence = CloseEvidence {
-    user_timeout_ms: 0,
-    segs_out: 9,
-    unsent: 0,
-    unread: 0,
-    flags: 0,
-    shutdown: 0,
-    retransmits: 0,
-    probes_out: 0,
-    reserved: 0,
-};
-const CLOSED: CloseEvidence = CloseEvidence { shutdown: 3, ..NONE };
-const LINGER: CloseEvidence = CloseEvidence { flags: EvidenceFlags::LINGER_ZERO, ..CLOSED };
-const DONE: CloseEvidence = CloseEvidence { flags: EvidenceFlags::DONE, ..CLOSED };
 
 #[test]
 fn errors() {
@@ -140,10 +109,6 @@ fn closes_first(exiting: bool) -> [Event; 4] {
         fin,
         event(1, 7, State::FIN_WAIT1, State::FIN_WAIT2),
     ]
-}
-
-fn last(evidence: CloseEvidence) -> Event {
-    Event { ktime_ns: 8, ..closes(State::FIN_WAIT2, 0, evidence) }
 }
 
 #[test]
@@ -301,122 +266,4 @@ fn data_after_close_is_told_from_a_reset_of_the_peer() {
     assert_eq!(ends(CLOSED, Some(false)), Some(Cause::ResetByPeer));
     assert_eq!(ends(CLOSED, None), None, "either");
     assert_eq!(ends(NONE, None), Some(Cause::ResetByPeer), "a socket that is still read takes data");
-}
-
-/// Old state, new state, time, time in the old state of what was inferred.
-fn inferred(told: &[Transition]) -> Vec<(State, State, u64, Option<u64>)> {
-    let inferred = told.iter().filter(|told| told.origin == Origin::Inferred);
-    inferred.map(|t| (t.event.old_state, t.event.new_state, t.event.ktime_ns, t.in_old_state_ns)).collect()
-}
-
-#[test]
-fn time_wait_follows_and_ends() {
-    let mut tracker = tracker();
-    let told = track(&mut tracker, [last(DONE)]);
-    assert_eq!(inferred(&told), [(State::FIN_WAIT2, State::TIME_WAIT, 8, None)]);
-    let mut told = Vec::new();
-    tracker.tick(60 * SECOND + 7, |transition| told.push(transition.clone()));
-    assert!(told.is_empty());
-    tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
-    let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 8, Some(60 * SECOND));
-    assert_eq!(inferred(&told), [end]);
-}
-
-#[test]
-fn a_new_connection_takes_the_place_of_one_in_time_wait() {
-    let mut tracker = tracker();
-    track(&mut tracker, [last(DONE)]);
-    let told = track(&mut tracker, [event(2, SECOND, State::SYN_SENT, State::ESTABLISHED)]);
-    assert_eq!(inferred(&told), [(State::TIME_WAIT, State::CLOSE, SECOND, Some(SECOND - 8))]);
-    assert_eq!(told[0].origin, Origin::Inferred, "it ends before the new one begins");
-}
-
-#[test]
-fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
-    let confirmed = |sockets: &[OlderSmall], begin_ns| {
-        let mut tracker = tracker();
-        let closed = last(CLOSED);
-        let netns = closed.netns;
-        assert_eq!(inferred(&track(&mut tracker, [closed])), [], "it stays in FIN_WAIT2");
-        assert!(tracker.wants_list());
-        let mut told = Vec::new();
-        tracker.confirm(sockets.to_vec(), vec![Span { netns, begin_ns, end_ns: SECOND }]);
-        while tracker.is_confirming() {
-            tracker.confirm_part(|transition| told.push(transition.clone()));
-        }
-        tracker.tick(100 * SECOND, |transition| told.push(transition.clone()));
-        inferred(&told)
-    };
-    let last = last(CLOSED);
-    let seen = |state| {
-        let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
-        let ends = Ends { netns, laddr, lport, raddr, rport };
-        [OlderSmall { cookie, ends, state, since_ns: 500, listed_ns: 100 }]
-    };
-    let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
-    let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));
-    assert_eq!(confirmed(&seen(State::TIME_WAIT), 100), [time_wait, end]);
-    assert_eq!(confirmed(&seen(State::FIN_WAIT2), 100), []);
-    assert_eq!(confirmed(&[], 100), [(State::FIN_WAIT2, State::CLOSE, SECOND, Some(SECOND - 8))]);
-    assert_eq!(confirmed(&[], 3), [], "the list is older than the socket");
-}
-
-fn wanted(filter: &Filter) -> Wanted {
-    Wanted { filter: *filter, ..Wanted::default() }
-}
-
-#[test]
-fn filters_on_states_apply_to_what_is_inferred() {
-    let filter = Filter { states: 1 << State::TIME_WAIT.0, ..Filter::NONE };
-    let mut tracker =
-        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
-    let mut hidden = last(DONE);
-    hidden.verdict = tcptrace::event::Verdict::Hidden;
-    assert_eq!(track(&mut tracker, [hidden]).len(), 1);
-    let filter = Filter { new_states: 1 << State::CLOSE_WAIT.0, ..Filter::NONE };
-    let mut tracker =
-        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
-    assert_eq!(track(&mut tracker, [last(DONE)]).len(), 1);
-}
-
-#[test]
-fn small_sockets_are_bounded() {
-    let mut tracker = Tracker::new(Options { limit: 3, infer: true, ..Options::default() });
-    for port in 1..=5 {
-        track(&mut tracker, [Event { rport: port, ..last(DONE) }]);
-    }
-    assert_eq!(tracker.evicted(), 2);
-    let mut told = Vec::new();
-    tracker.tick(100 * SECOND, |transition| told.push(transition.event.rport));
-    assert_eq!(told, [3, 4, 5]);
-}
-
-#[test]
-fn none_follows_where_the_kernel_makes_none() {
-    let mut tracker = tracker();
-    let netns = last(DONE).netns;
-    tracker.limit_small([(netns, 2)]);
-    let ends = |rport, ktime_ns| Event { rport, ktime_ns, ..last(DONE) };
-    let mut told = |event| track(&mut tracker, [event]).len();
-    // The end itself, and what follows from it.
-    assert_eq!([1, 2, 3].map(|port| told(ends(port, 8))), [2, 2, 1]);
-    // One that a list told of before its end was tracked.
-    let listed = OlderSmall {
-        ends: Ends::of(&ends(9, 8)),
-        cookie: 1,
-        state: State::TIME_WAIT,
-        since_ns: 8,
-        listed_ns: 9,
-    };
-    tracker.list(Vec::new(), [listed]);
-    let mut told = |event| track(&mut tracker, [event]).len();
-    assert_eq!([9, 10].map(|port| told(ends(port, 8))), [2, 1]);
-    // Another namespace has its own.
-    assert_eq!(told(Event { netns: Some(7), ..ends(4, 8) }), 2);
-    // One of another kind counts as well, and those that are over do not.
-    let waits = Event { evidence: Some(CLOSED), ..ends(5, 100 * SECOND) };
-    assert_eq!([told(waits), told(ends(6, 100 * SECOND)), told(ends(7, 100 * SECOND))], [5, 2, 1]);
-    // It is not known for ever.
-    tracker.limit_small([(Some(7), 1)]);
-    assert_eq!(track(&mut tracker, [ends(8, 100 * SECOND)]).len(), 2);
 }

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "each test program uses its part")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+pub(crate) mod closing;
 pub(crate) mod story;
 
 use std::net::Ipv4Addr;

@@ -1,0 +1,134 @@
+//! What goes on after CLOSE: inferred from the evidence of the last transition, and from lists of the kernel's.
+
+mod common;
+
+use common::{
+    closing::{CLOSED, DONE, SECOND, last, track, tracker},
+    event,
+};
+use tcptrace::{
+    event::Event,
+    record::{Origin, Transition},
+    state::State,
+    tracker::{Ends, OlderSmall, Options, Span, Tracker},
+    wanted::Wanted,
+};
+use tcptrace_common::Filter;
+
+/// Old state, new state, time, time in the old state of what was inferred.
+fn inferred(told: &[Transition]) -> Vec<(State, State, u64, Option<u64>)> {
+    let inferred = told.iter().filter(|told| told.origin == Origin::Inferred);
+    inferred.map(|t| (t.event.old_state, t.event.new_state, t.event.ktime_ns, t.in_old_state_ns)).collect()
+}
+
+#[test]
+fn time_wait_follows_and_ends() {
+    let mut tracker = tracker();
+    let told = track(&mut tracker, [last(DONE)]);
+    assert_eq!(inferred(&told), [(State::FIN_WAIT2, State::TIME_WAIT, 8, None)]);
+    let mut told = Vec::new();
+    tracker.tick(60 * SECOND + 7, |transition| told.push(transition.clone()));
+    assert!(told.is_empty());
+    tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
+    let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 8, Some(60 * SECOND));
+    assert_eq!(inferred(&told), [end]);
+}
+
+#[test]
+fn a_new_connection_takes_the_place_of_one_in_time_wait() {
+    let mut tracker = tracker();
+    track(&mut tracker, [last(DONE)]);
+    let told = track(&mut tracker, [event(2, SECOND, State::SYN_SENT, State::ESTABLISHED)]);
+    assert_eq!(inferred(&told), [(State::TIME_WAIT, State::CLOSE, SECOND, Some(SECOND - 8))]);
+    assert_eq!(told[0].origin, Origin::Inferred, "it ends before the new one begins");
+}
+
+#[test]
+fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
+    let confirmed = |sockets: &[OlderSmall], begin_ns| {
+        let mut tracker = tracker();
+        let closed = last(CLOSED);
+        let netns = closed.netns;
+        assert_eq!(inferred(&track(&mut tracker, [closed])), [], "it stays in FIN_WAIT2");
+        assert!(tracker.wants_list());
+        let mut told = Vec::new();
+        tracker.confirm(sockets.to_vec(), vec![Span { netns, begin_ns, end_ns: SECOND }]);
+        while tracker.is_confirming() {
+            tracker.confirm_part(|transition| told.push(transition.clone()));
+        }
+        tracker.tick(100 * SECOND, |transition| told.push(transition.clone()));
+        inferred(&told)
+    };
+    let last = last(CLOSED);
+    let seen = |state| {
+        let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
+        let ends = Ends { netns, laddr, lport, raddr, rport };
+        [OlderSmall { cookie, ends, state, since_ns: 500, listed_ns: 100 }]
+    };
+    let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
+    let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));
+    assert_eq!(confirmed(&seen(State::TIME_WAIT), 100), [time_wait, end]);
+    assert_eq!(confirmed(&seen(State::FIN_WAIT2), 100), []);
+    assert_eq!(confirmed(&[], 100), [(State::FIN_WAIT2, State::CLOSE, SECOND, Some(SECOND - 8))]);
+    assert_eq!(confirmed(&[], 3), [], "the list is older than the socket");
+}
+
+fn wanted(filter: &Filter) -> Wanted {
+    Wanted { filter: *filter, ..Wanted::default() }
+}
+
+#[test]
+fn filters_on_states_apply_to_what_is_inferred() {
+    let filter = Filter { states: 1 << State::TIME_WAIT.0, ..Filter::NONE };
+    let mut tracker =
+        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
+    let mut hidden = last(DONE);
+    hidden.verdict = tcptrace::event::Verdict::Hidden;
+    assert_eq!(track(&mut tracker, [hidden]).len(), 1);
+    let filter = Filter { new_states: 1 << State::CLOSE_WAIT.0, ..Filter::NONE };
+    let mut tracker =
+        Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
+    assert_eq!(track(&mut tracker, [last(DONE)]).len(), 1);
+}
+
+#[test]
+fn small_sockets_are_bounded() {
+    let mut tracker = Tracker::new(Options { limit: 3, infer: true, ..Options::default() });
+    for port in 1..=5 {
+        track(&mut tracker, [Event { rport: port, ..last(DONE) }]);
+    }
+    assert_eq!(tracker.evicted(), 2);
+    let mut told = Vec::new();
+    tracker.tick(100 * SECOND, |transition| told.push(transition.event.rport));
+    assert_eq!(told, [3, 4, 5]);
+}
+
+#[test]
+fn none_follows_where_the_kernel_makes_none() {
+    let mut tracker = tracker();
+    let netns = last(DONE).netns;
+    tracker.limit_small([(netns, 2)]);
+    let ends = |rport, ktime_ns| Event { rport, ktime_ns, ..last(DONE) };
+    let mut told = |event| track(&mut tracker, [event]).len();
+    // The end itself, and what follows from it.
+    assert_eq!([1, 2, 3].map(|port| told(ends(port, 8))), [2, 2, 1]);
+    // One that a list told of before its end was tracked.
+    let listed = OlderSmall {
+        ends: Ends::of(&ends(9, 8)),
+        cookie: 1,
+        state: State::TIME_WAIT,
+        since_ns: 8,
+        listed_ns: 9,
+    };
+    tracker.list(Vec::new(), [listed]);
+    let mut told = |event| track(&mut tracker, [event]).len();
+    assert_eq!([9, 10].map(|port| told(ends(port, 8))), [2, 1]);
+    // Another namespace has its own.
+    assert_eq!(told(Event { netns: Some(7), ..ends(4, 8) }), 2);
+    // One of another kind counts as well, and those that are over do not.
+    let waits = Event { evidence: Some(CLOSED), ..ends(5, 100 * SECOND) };
+    assert_eq!([told(waits), told(ends(6, 100 * SECOND)), told(ends(7, 100 * SECOND))], [5, 2, 1]);
+    // It is not known for ever.
+    tracker.limit_small([(Some(7), 1)]);
+    assert_eq!(track(&mut tracker, [ends(8, 100 * SECOND)]).len(), 2);
+}

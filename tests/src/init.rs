@@ -13,11 +13,7 @@ impl DuringInit {
     /// Starts recording `events`, such as `tcp/tcp_retransmit_synack`. `name` is unique among what runs now.
     pub fn start(name: &str, events: &[&str]) -> Self {
         let this = Self(Instance::new(&format!("init-{name}"), 1_024));
-        let threads = fs::read_dir("/proc/1/task").expect("the threads of process 1");
-        let threads: Vec<_> = threads
-            .map(|thread| thread.expect("a thread").file_name().into_string().expect("a number"))
-            .collect();
-        this.0.set("set_event_pid", &threads.join(" "));
+        this.0.set("set_event_pid", &threads().join(" "));
         for event in events {
             this.0.set(&format!("events/{event}/enable"), "1");
         }
@@ -28,6 +24,12 @@ impl DuringInit {
     pub fn count(&self) -> u64 {
         self.0.entries()
     }
+}
+
+/// The threads of process 1.
+pub(crate) fn threads() -> Vec<String> {
+    let threads = fs::read_dir("/proc/1/task").expect("the threads of process 1");
+    threads.map(|thread| thread.expect("a thread").file_name().into_string().expect("a number")).collect()
 }
 
 /// Asserts that so many were seen: all of them, but for at most those that were `hidden`.

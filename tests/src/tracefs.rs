@@ -3,6 +3,7 @@
 use std::{collections::HashSet, net::IpAddr, ops::RangeInclusive};
 
 use crate::{
+    init,
     instance::{Instance, ktime_ns},
     transition::{Transition, Tuple},
 };
@@ -31,6 +32,13 @@ impl Tracefs {
         let mut transitions: Vec<Transition> = self.0.log().lines().filter_map(parse).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
         with_peers(&without_leftovers(transitions))
+    }
+
+    /// How many of all kinds happened while process 1 ran, which some kernels hide from tracers; see [`init`].
+    pub fn during_init(&self) -> usize {
+        let threads = init::threads();
+        let of_init = |line: &&str| pid(line).is_some_and(|pid| threads.iter().any(|thread| thread == pid));
+        self.0.log().lines().filter(of_init).count()
     }
 
     /// How many of all kinds were recorded so far; cheap.
@@ -70,6 +78,13 @@ fn with_peers(all: &[Transition]) -> Vec<Transition> {
         }
     }
     complete
+}
+
+/// The thread that ran, in a line of `trace`: `comm-pid [cpu] ...`.
+fn pid(line: &str) -> Option<&str> {
+    let (head, _) = line.rsplit_once(": inet_sock_set_state: ")?;
+    let (thread, _) = head.rsplit_once('[')?;
+    Some(thread.trim_end().rsplit_once('-')?.1)
 }
 
 /// A line of `trace`, when it is a transition of a TCP socket to another state.
@@ -116,6 +131,7 @@ mod tests {
         let transition = parse(LINE).expect("a transition");
         assert_eq!(transition.ktime_ns, 2_701_744_205_000);
         assert_eq!(transition.to_string(), "2701.744205 127.0.0.1 0 > 127.0.0.1 9999: CLOSE -> SYN_SENT");
+        assert_eq!(pid(LINE), Some("77"));
     }
 
     #[test]

@@ -11,7 +11,8 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::{
     mount::{MsFlags, mount},
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare},
+    unistd::Pid,
 };
 use socket2::{Domain, SockRef, Socket, Type};
 use tcptrace_tests::{netns::sysctl, process::tool};
@@ -51,9 +52,18 @@ pub(crate) fn isolate() -> Result<()> {
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
     /// A client and a server: one connects, asks a byte, the other answers with one and closes.
-    Exchange,
+    Exchange(Cores),
     /// Threads that are both ends of their connections, which carry nothing: as many as can be made.
     Churn { threads: u8 },
+}
+
+/// Where the client and the server may run.
+#[derive(Clone, Copy)]
+pub(crate) enum Cores {
+    /// Wherever there is room: of two cores they leave none to a tracer.
+    All,
+    /// Both on the first one, so that what reads the trace has another one.
+    First,
 }
 
 /// Makes `connections`, of churn on each thread, and returns how long that took.
@@ -64,13 +74,19 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     let start = Instant::now();
     thread::scope(|scope| {
         let workers: Vec<_> = match load {
-            Load::Exchange => {
+            Load::Exchange(cores) => {
                 let listener =
                     TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("listening for the load")?;
                 let address = listener.local_addr()?;
                 vec![
-                    scope.spawn(move || (0..connections).try_for_each(|_| answer(&listener))),
-                    scope.spawn(move || (0..connections).try_for_each(|_| ask(address))),
+                    scope.spawn(move || {
+                        stay_on(cores)?;
+                        (0..connections).try_for_each(|_| answer(&listener))
+                    }),
+                    scope.spawn(move || {
+                        stay_on(cores)?;
+                        (0..connections).try_for_each(|_| ask(address))
+                    }),
                 ]
             }
             Load::Churn { threads } => (0..threads)
@@ -119,6 +135,20 @@ pub(crate) fn listener() -> Result<TcpListener> {
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).context("an address")?;
     socket.listen(4_096).context("listening")?;
     Ok(socket.into())
+}
+
+/// Keeps this thread on these cores.
+fn stay_on(cores: Cores) -> Result<()> {
+    if let Cores::First = cores {
+        const THIS: Pid = Pid::from_raw(0);
+        let allowed = sched_getaffinity(THIS).context("asking for the cores")?;
+        let mut first = CpuSet::new();
+        if let Some(core) = (0..CpuSet::count()).find(|core| allowed.is_set(*core) == Ok(true)) {
+            first.set(core)?;
+        }
+        sched_setaffinity(THIS, &first).context("staying on one core")?;
+    }
+    Ok(())
 }
 
 fn answer(listener: &TcpListener) -> Result<()> {

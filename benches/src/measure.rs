@@ -5,7 +5,7 @@ use std::{path::Path, thread, time::Duration};
 use anyhow::Result;
 
 use crate::{
-    churn::{self, Load},
+    churn::{self, Cores, Load},
     measured::cores,
     plan::Plan,
     proc::{self, Programs},
@@ -77,7 +77,7 @@ fn slice(plan: Plan) -> Result<Slice> {
     };
     let threads = cores()?;
     Ok([
-        rate(Load::Exchange, plan.connections)?,
+        rate(Load::Exchange(Cores::All), plan.connections)?,
         rate(Load::Churn { threads: 1 }, plan.connections)?,
         rate(Load::Churn { threads }, plan.connections * u32::from(threads))?,
     ])

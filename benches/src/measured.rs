@@ -11,7 +11,7 @@ use crate::{
     idle::{self, Idle},
     measure::{self, Comparison},
     memory::{self, Memory},
-    pairs,
+    pairs::{self, Ratios},
     plan::Plan,
     replay::{self, Replay},
     startup,
@@ -22,8 +22,8 @@ use crate::{
 pub(crate) struct Measured {
     /// The tools beside each other.
     pub(crate) comparison: Comparison,
-    /// Ratios of rates, of each of [`pairs::SETTINGS`].
-    pub(crate) pairs: Vec<Vec<f64>>,
+    /// Ratios of rates.
+    pub(crate) pairs: Ratios,
     pub(crate) hooks: Vec<HookCost>,
     /// Milliseconds from each start to the first event.
     pub(crate) start_ms: Vec<f64>,

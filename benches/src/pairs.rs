@@ -5,40 +5,49 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::{
-    churn::{self, Load},
+    churn::{self, Cores, Load},
     plan::Plan,
     tool::Tool,
 };
 
-/// What the rates are compared with, options of the tracer: its defaults, and everything that it can hook.
-pub(crate) const SETTINGS: [&[&str]; 2] = [&[], &["--half-open"]];
+/// What the rates are compared with, options of the tracer: its defaults, everything that it can hook, and the defaults where
+/// client and server leave it a core.
+const SETTINGS: [(&[&str], Cores); 3] =
+    [(&[], Cores::All), (&["--half-open"], Cores::All), (&[], Cores::First)];
 
-/// Measures, for each of [`SETTINGS`], as many ratios as the plan has pairs: the rate of connections between a client and a
-/// server under it, divided by the mean of the rates without anything just before and just after.
+/// Rates with tracing, divided by the mean of those without anything just before and just after.
+pub(crate) struct Ratios {
+    /// With the defaults.
+    pub(crate) defaults: Vec<f64>,
+    /// With everything that can be hooked.
+    pub(crate) everything: Vec<f64>,
+    /// With the defaults, where one core is left to the tracer.
+    pub(crate) with_a_core: Vec<f64>,
+}
+
+/// Measures as many ratios of each kind as the plan has pairs, by turns, of connections between a client and a server.
 ///
 /// # Errors
 /// When a tool or the load cannot be run.
-pub(crate) fn measure(tracer: &Path, plan: Plan, folder: &Path) -> Result<Vec<Vec<f64>>> {
+pub(crate) fn measure(tracer: &Path, plan: Plan, folder: &Path) -> Result<Ratios> {
     let Plan { pairs, pair_connections: connections, .. } = plan;
-    let tools = SETTINGS.map(|arguments| Tool::ours(tracer, arguments));
     let output = folder.join("output");
-    let rate = || -> Result<f64> {
-        Ok(f64::from(connections) / churn::run(connections, Load::Exchange)?.as_secs_f64())
+    let rate = |cores| -> Result<f64> {
+        Ok(f64::from(connections) / churn::run(connections, Load::Exchange(cores))?.as_secs_f64())
     };
-    let mut ratios = vec![Vec::new(); tools.len()];
-    let mut before = rate()?;
+    let mut ratios = SETTINGS.map(|_| Vec::new());
     for pair in 1..=pairs {
         if pair % 10 == 1 {
             eprintln!("pair {pair} of {pairs}");
         }
-        for (tool, ratios) in tools.iter().zip(&mut ratios) {
-            let running = tool.start(&output)?;
-            let with = rate()?;
+        for ((arguments, cores), ratios) in SETTINGS.into_iter().zip(&mut ratios) {
+            let before = rate(cores)?;
+            let running = Tool::ours(tracer, arguments).start(&output)?;
+            let with = rate(cores)?;
             running.stop()?;
-            let after = rate()?;
-            ratios.push(with * 2.0 / (before + after));
-            before = after;
+            ratios.push(with * 2.0 / (before + rate(cores)?));
         }
     }
-    Ok(ratios)
+    let [defaults, everything, with_a_core] = ratios;
+    Ok(Ratios { defaults, everything, with_a_core })
 }

@@ -118,11 +118,7 @@ const PLAYS: usize = 3;
 /// with the paths that the scenario returns. `name` is for the message when it cannot run here.
 ///
 /// It is played again only if tracefs says that a timer of it expired while process 1 ran; see [`crate::init`].
-pub fn scenario(
-    hook: Hook,
-    name: &str,
-    body: impl FnOnce(Ports) -> Vec<Expected> + Clone + Send + 'static,
-) {
+pub fn scenario(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Clone + Send + 'static) {
     if is_root(name) {
         let compared = (0..PLAYS).any(|_| play(hook, body.clone()));
         assert!(compared, "process 1 ran during each of {PLAYS} plays");

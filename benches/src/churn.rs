@@ -98,6 +98,17 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
+/// Connections before those whose rate counts.
+pub(crate) const WARM_UP: u32 = 1_500;
+
+/// A load whose rate does not count, before one whose does: a core that has rested is slower at first, by as much as tracing costs.
+///
+/// # Errors
+/// When a socket cannot be made.
+pub(crate) fn warm_up(cores: Cores) -> Result<()> {
+    run(WARM_UP, Load::Exchange(cores)).map(drop)
+}
+
 /// Has `threads` make connections for this long, each both ends of its own; returns how many they made.
 ///
 /// # Errors

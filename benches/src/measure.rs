@@ -49,7 +49,7 @@ pub(crate) const TRANSITIONS: u32 = 10;
 pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Comparison> {
     let output = folder.join("output");
     let mut costs: Vec<Costs> = tools.iter().map(|_| Costs::default()).collect();
-    // Caches and frequencies settle; nothing of it counts.
+    churn::warm_up(Cores::All)?;
     let mut before = slice(plan)?;
     let mut bare = Vec::new();
     for round in 1..=plan.rounds {
@@ -57,6 +57,7 @@ pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Compariso
             eprintln!("round {round} of {}: {}", plan.rounds, tool.name);
             for _ in 0..plan.slices {
                 let with = user_space(tool, costs, plan, &output)?;
+                churn::warm_up(Cores::All)?;
                 let after = slice(plan)?;
                 for (load, ratios) in costs.ratios.iter_mut().enumerate() {
                     ratios.push(with[load] * 2.0 / (before[load] + after[load]));
@@ -88,12 +89,14 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
     let running = tool.start(output)?;
     let pid = running.pid();
     let before = proc::cpu_time(pid)?;
+    churn::warm_up(Cores::All)?;
     let slice = slice(plan)?;
     if running.is_process() {
         // What is still in its buffers belongs to it.
         thread::sleep(Duration::from_millis(200));
         let used = proc::cpu_time(pid)?.saturating_sub(before);
-        let transitions = plan.connections * (2 + u32::from(cores()?)) * TRANSITIONS;
+        let connections = churn::WARM_UP + plan.connections * (2 + u32::from(cores()?));
+        let transitions = connections * TRANSITIONS;
         costs.cpu_us.push(used.as_secs_f64() * 1e6 / f64::from(transitions));
         #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
         costs.resident_kib.push(proc::resident_kib(pid)? as f64);

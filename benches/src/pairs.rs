@@ -33,6 +33,7 @@ pub(crate) fn measure(tracer: &Path, plan: Plan, folder: &Path) -> Result<Ratios
     let Plan { pairs, pair_connections: connections, .. } = plan;
     let output = folder.join("output");
     let rate = |cores| -> Result<f64> {
+        churn::warm_up(cores)?;
         Ok(f64::from(connections) / churn::run(connections, Load::Exchange(cores))?.as_secs_f64())
     };
     let mut ratios = SETTINGS.map(|_| Vec::new());

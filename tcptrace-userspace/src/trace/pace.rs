@@ -4,13 +4,9 @@ use std::time::Duration;
 
 /// How often until there has been something to show, since a trace is new.
 const EAGER: Duration = Duration::from_millis(5);
-/// How often while something happens. Short enough to feel live.
+/// How often while something happens. Short enough to feel live; when so much comes meanwhile that it would not fit into the
+/// cache any more, the kernel side wakes the reader.
 const LIVELY: Duration = Duration::from_millis(50);
-/// How often while much happens: what is read at once is to fit into the cache.
-const BUSY: Duration = Duration::from_millis(20);
-
-/// Records of a look that are many.
-const MANY: usize = 1_000;
 
 /// After nothing has happened for so long, the reader sleeps, nanoseconds.
 const SLEEPY_NS: u64 = 1_000_000_000;
@@ -38,13 +34,11 @@ impl Pace {
         }
     }
 
-    /// How long from a look, which found so many records, to the next one; `None` when the reader is woken. `shown`: of
-    /// how many the trace has told.
-    pub(super) fn look_every(self, shown: u64, found: usize) -> Option<Duration> {
+    /// How long from a look to the next one; `None` when the reader is woken. `shown`: of how many the trace has told.
+    pub(super) fn look_every(self, shown: u64) -> Option<Duration> {
         match self {
             Self::Asleep => None,
             _ if shown == 0 => Some(EAGER),
-            _ if found >= MANY => Some(BUSY),
             _ => Some(LIVELY),
         }
     }
@@ -72,9 +66,8 @@ mod tests {
 
     #[test]
     fn it_looks_as_often_as_it_is_worth() {
-        assert_eq!(Pace::Awake(0).look_every(0, 0), Some(EAGER));
-        assert_eq!(Pace::Awake(0).look_every(1, 0), Some(LIVELY));
-        assert_eq!(Pace::Drowsy.look_every(1, MANY), Some(BUSY));
-        assert_eq!(Pace::Asleep.look_every(0, 0), None);
+        assert_eq!(Pace::Awake(0).look_every(0), Some(EAGER));
+        assert_eq!(Pace::Drowsy.look_every(1), Some(LIVELY));
+        assert_eq!(Pace::Asleep.look_every(0), None);
     }
 }

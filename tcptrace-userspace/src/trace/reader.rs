@@ -64,8 +64,6 @@ pub(super) struct Reader {
     /// How often in a row the writer has had no room.
     stalls: u32,
     pace: Pace,
-    /// Records that the last look at the ring found, or left.
-    found: usize,
 }
 
 /// What is asked of the host beside the ring.
@@ -85,7 +83,7 @@ impl Reader {
         overload: Overload,
     ) -> Self {
         let pace = Pace::Awake(monotonic_ns());
-        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace, found: 0 };
+        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace };
         if this.beside.lists.is_some() {
             this.feed(Input::ListOrdered);
         }
@@ -143,8 +141,7 @@ impl Reader {
 
     /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
     fn keep_pace(&mut self, now_ns: u64, complete: bool) {
-        self.found = self.core.waiting();
-        let something = !complete || self.found > 0;
+        let something = !complete || self.core.waiting() > 0;
         let before = self.pace;
         self.pace = before.after(now_ns, something);
         if self.pace == Pace::Drowsy && before != Pace::Drowsy && self.tracer.fall_asleep().is_err() {
@@ -156,7 +153,7 @@ impl Reader {
     /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
     pub(super) fn look_every(&self) -> Option<Duration> {
         match self.stalls {
-            0 => self.pace.look_every(self.core.taken(), self.found),
+            0 => self.pace.look_every(self.core.taken()),
             // The writer goes through its queue in some milliseconds, unless it stands still itself.
             stalls => Some(Duration::from_millis(1 << stalls.min(5))),
         }

@@ -1,16 +1,19 @@
-//! Sockets as the scenarios need them. Nothing here waits longer than ten seconds.
+//! Sockets as the scenarios need them. Nothing here waits without a limit.
 
 use std::{
     io::{self, Read as _},
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddr},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
-use crate::netns::{V4, V6};
+use crate::{
+    netns::{V4, V6},
+    wait::eventually,
+};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -137,17 +140,23 @@ pub fn has_child(listener: &Socket, limit: Duration) -> bool {
 
 /// Waits until this namespace has an IPv4 connection to the local port that is established, seen from its listener.
 pub fn wait_for_established(port: u16) {
-    let deadline = Instant::now() + LIMIT;
-    // State 01 behind the local and the remote end, in hexadecimal; proc(5).
-    let is_it = |line: &str| {
-        let mut words = line.split_whitespace().skip(1);
-        let local = words.next().is_some_and(|local| local.ends_with(&format!(":{port:04X}")));
-        local && words.nth(1) == Some("01")
+    let is_established = || states(port).iter().any(|state| state == "01");
+    eventually(&format!("a connection to port {port} is established"), is_established);
+}
+
+/// Waits until this namespace has no IPv4 socket with this local port any more.
+pub fn wait_until_gone(port: u16) {
+    eventually(&format!("port {port} is free"), || states(port).is_empty());
+}
+
+/// The states of this namespace's IPv4 sockets with this local port, two hexadecimal digits each; proc(5).
+fn states(port: u16) -> Vec<String> {
+    let table = std::fs::read_to_string("/proc/thread-self/net/tcp").expect("sockets");
+    let has_port = |line: &&str| {
+        line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&format!(":{port:04X}")))
     };
-    while !std::fs::read_to_string("/proc/thread-self/net/tcp").expect("sockets").lines().any(is_it) {
-        assert!(Instant::now() < deadline, "no connection to port {port} is established");
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    let state = |line: &str| line.split_whitespace().nth(3).map(str::to_owned);
+    table.lines().filter(has_port).filter_map(state).collect()
 }
 
 /// Lets no packet in to this socket.

@@ -8,7 +8,7 @@ use tcptrace_tests::{
     acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{Family, abort, deafen, hear, listen, pair, peek_end, read_end, read_error},
+    net::{Family, abort, deafen, hear, listen, pair, peek_end, read_end, read_error, wait_until_gone},
 };
 
 use super::LISTENER;
@@ -105,8 +105,10 @@ fn data_after_close(hook: Hook, name: &str) {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         deafen(&server);
+        let address = client.local_addr().expect("an address").as_socket().expect("of the internet");
         drop(client);
         server.send(b"x").expect("send");
+        wait_until_gone(address.port());
         hear(&server);
         server.send(b"x").expect("send");
         assert_eq!(read_error(&server), Errno::ECONNRESET as i32);

@@ -1,12 +1,6 @@
 //! A namespace to be flooded, and its two other witnesses: `ss`, and the kernel's counters.
 
-use std::{
-    collections::HashMap,
-    fs,
-    process::Command,
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, fs, process::Command, thread::sleep, time::Duration};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -15,6 +9,7 @@ use tcptrace_tests::{
     netns::sysctl,
     process::{Running, output, tool},
     tracer::{Report, Tracer},
+    wait::eventually,
     world::World,
 };
 
@@ -25,10 +20,9 @@ pub(crate) struct Victim {
     _resident: Running,
 }
 
-/// SYN-ACKs sent again in the namespace of a [`Victim`]: the third timer is not waited for.
+/// SYN-ACKs sent again in the namespace of a [`Victim`], where a half-open connection so lives for three seconds: one, and two
+/// more.
 pub(crate) const RETRIES: u64 = 1;
-/// How long a half-open connection lives there: a second, and two more.
-pub(crate) const LIFE: Duration = Duration::from_secs(3);
 
 impl Victim {
     pub(crate) fn new() -> Self {
@@ -72,11 +66,7 @@ impl Victim {
 
     /// Waits until `ss` has none.
     pub(crate) fn wait_until_over(&self) {
-        let deadline = Instant::now() + 4 * LIFE;
-        while !self.listed().is_empty() {
-            assert!(Instant::now() < deadline, "half-open connections do not end");
-            sleep(Duration::from_millis(50));
-        }
+        eventually("all half-open connections are over", || self.listed().is_empty());
     }
 
     /// The namespace's counters of `/proc/net/netstat`.

@@ -149,6 +149,12 @@ pub fn wait_until_gone(port: u16) {
     eventually(&format!("port {port} is free"), || states(port).is_empty());
 }
 
+/// The port that a socket is bound to.
+pub fn local_port(socket: &Socket) -> u16 {
+    let address = socket.local_addr().expect("an address");
+    address.as_socket().expect("an address of the internet").port()
+}
+
 /// The states of this namespace's IPv4 sockets with this local port, two hexadecimal digits each; proc(5).
 fn states(port: u16) -> Vec<String> {
     let table = std::fs::read_to_string("/proc/thread-self/net/tcp").expect("sockets");

@@ -50,7 +50,7 @@ impl Stage {
         self.namespace.run(ss::lines)
     }
 
-    /// Makes sockets in it, which live until [`drop_sockets`](Self::drop_sockets).
+    /// Makes sockets in it, which live as long as it, or until `drop_sockets`.
     pub(crate) fn play(&self, scene: impl FnOnce(&mut Vec<Socket>) + Send + 'static) {
         self.namespace.run(|| {
             let mut sockets = Vec::new();
@@ -60,6 +60,7 @@ impl Stage {
     }
 
     /// Closes them.
+    #[cfg(feature = "schemas")]
     pub(crate) fn drop_sockets(&self) {
         self.namespace.run(|| drop(KEPT.take()));
     }

@@ -32,7 +32,7 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    /// What the figures of the document rest on: ten minutes, and a million transitions for the kernel's time.
+    /// What the figures of the document rest on: a quarter of an hour, and a million transitions for the kernel's time.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
         slices: 4,

@@ -49,7 +49,6 @@ pub(crate) const TRANSITIONS: u32 = 10;
 pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Comparison> {
     let output = folder.join("output");
     let mut costs: Vec<Costs> = tools.iter().map(|_| Costs::default()).collect();
-    churn::warm_up(Cores::All)?;
     let mut before = slice(plan)?;
     let mut bare = Vec::new();
     for round in 1..=plan.rounds {
@@ -57,7 +56,6 @@ pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Compariso
             eprintln!("round {round} of {}: {}", plan.rounds, tool.name);
             for _ in 0..plan.slices {
                 let with = user_space(tool, costs, plan, &output)?;
-                churn::warm_up(Cores::All)?;
                 let after = slice(plan)?;
                 for (load, ratios) in costs.ratios.iter_mut().enumerate() {
                     ratios.push(with[load] * 2.0 / (before[load] + after[load]));
@@ -71,8 +69,9 @@ pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Compariso
     Ok(Comparison { costs, bare })
 }
 
-/// Every load once.
+/// Every load once, after a warm-up.
 fn slice(plan: Plan) -> Result<Slice> {
+    churn::warm_up(Cores::All)?;
     let rate = |load, connections: u32| -> Result<f64> {
         Ok(f64::from(connections) / churn::run(plan.connections, load)?.as_secs_f64())
     };
@@ -89,7 +88,6 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
     let running = tool.start(output)?;
     let pid = running.pid();
     let before = proc::cpu_time(pid)?;
-    churn::warm_up(Cores::All)?;
     let slice = slice(plan)?;
     if running.is_process() {
         // What is still in its buffers belongs to it.

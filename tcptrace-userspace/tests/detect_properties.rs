@@ -50,9 +50,8 @@ fn report(findings: Vec<Finding>) -> Report {
     }
 }
 
-/// What only grows while transitions and half-open connections go by. Not the causes of resets: only the five greatest are
-/// told, and with more transitions others may be.
-const COUNTS: [&str; 16] = [
+/// What only grows while transitions and half-open connections go by.
+const COUNTS: [&str; 17] = [
     "ended",
     "by a reset",
     "of these sent by this host",
@@ -69,7 +68,17 @@ const COUNTS: [&str; 16] = [
     "different sources",
     "connect_timeout",
     "connect_cancelled",
+    A_CAUSE,
 ];
+
+/// One of the causes of resets, of which a finding tells the five greatest.
+const A_CAUSE: &str = "reset_by_peer in ESTABLISHED";
+
+/// Whether there may be more causes of resets than it tells.
+fn is_cut(finding: &Finding) -> bool {
+    let causes = finding.evidence.iter().filter(|evidence| evidence.name.contains(" in "));
+    finding.id == "reset-storm" && causes.count() == 5
+}
 
 /// The sums of these over all findings of a kind.
 fn counts(findings: &[Finding]) -> BTreeMap<(&'static str, &str), u64> {
@@ -132,8 +141,9 @@ proptest! {
             })
             .collect();
         let (some, all) = (found(LOW, &lossy), found(LOW, &records));
+        let cut = all.iter().any(is_cut);
         let all = counts(&all);
-        for (name, count) in counts(&some) {
+        for (name, count) in counts(&some).into_iter().filter(|((_, name), _)| !cut || *name != A_CAUSE) {
             prop_assert!(all.get(&name).is_some_and(|all| *all >= count), "{:?}: {} of {:?}", name, count, all);
         }
     }

@@ -149,10 +149,9 @@ pub fn wait_until_gone(port: u16) {
     eventually(&format!("port {port} is free"), || states(port).is_empty());
 }
 
-/// The port that a socket is bound to.
-pub fn local_port(socket: &Socket) -> u16 {
-    let address = socket.local_addr().expect("an address");
-    address.as_socket().expect("an address of the internet").port()
+/// The address and port that a socket is bound to.
+pub fn bound_to(socket: &Socket) -> SocketAddr {
+    socket.local_addr().expect("an address").as_socket().expect("an address of the internet")
 }
 
 /// The states of this namespace's IPv4 sockets with this local port, two hexadecimal digits each; proc(5).

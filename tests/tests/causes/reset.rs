@@ -9,8 +9,7 @@ use tcptrace_tests::{
     ends::{end, ends},
     machine::Hook,
     net::{
-        Family, abort, deafen, hear, listen, local_port, pair, peek_end, read_end, read_error,
-        wait_until_gone,
+        Family, abort, bound_to, deafen, hear, listen, pair, peek_end, read_end, read_error, wait_until_gone,
     },
 };
 
@@ -108,7 +107,7 @@ fn data_after_close(hook: Hook, name: &str) {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         deafen(&server);
-        let port = local_port(&client);
+        let port = bound_to(&client).port();
         drop(client);
         server.send(b"x").expect("send");
         wait_until_gone(port);

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Command};
 use tcptrace_tests::{
     host,
     machine::{is_root, public_copy, skip},
-    net::{Family, accept, connect, listen, mptcp_socket, read_end},
+    net::{Family, accept, bound_to, connect, listen, mptcp_socket, read_end},
     netns::Namespace,
     slot::Slot,
 };
@@ -110,7 +110,7 @@ fn a_thread_with_a_table_of_its_own() {
     in_namespace("a_thread_with_a_table_of_its_own", |netns, address| {
         let listener = listen(address);
         let client = connect(address);
-        let local = client.local_addr().expect("an address").as_socket().expect("of IP");
+        let local = bound_to(&client);
         let own = Pids::from([std::process::id()]);
         for report in reports(netns) {
             assert_eq!(report.pids(address, "LISTEN"), own);
@@ -133,7 +133,7 @@ fn a_multipath_connection() {
         listener.listen(1).expect("listen");
         client.connect(&address.into()).expect("connect");
         let server = accept(&listener);
-        let local = client.local_addr().expect("an address").as_socket().expect("of IP");
+        let local = bound_to(&client);
         let own = Pids::from([std::process::id()]);
         for report in reports(netns) {
             assert_eq!(report.pids(address, "LISTEN"), own);

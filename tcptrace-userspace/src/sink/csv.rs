@@ -9,13 +9,12 @@ use super::{
     Sink,
     cached::{Cached, Whose},
     csv_put::{
-        next, next_addresses, next_figures, next_name, next_number, next_owner, next_process, next_word,
+        next, next_addresses, next_closing, next_figures, next_name, next_number, next_owner, next_process, next_word,
     },
     put,
 };
 use crate::{
     clock::{Clock, TimeFormat},
-    close::{Cause, Role},
     event::Context,
     half_open::Change,
     record::{Origin, Owner, Record, Transition},
@@ -126,16 +125,21 @@ impl Sink for Csv {
             // Nothing ran.
             Origin::Inferred => out.extend_from_slice(b",,,,,,"),
         }
-        next_number(out, event.error.filter(|_| event.new_state == State::CLOSE));
-        next_figures(out, transition);
+        let is_end = event.new_state == State::CLOSE;
+        if is_end {
+            next_number(out, event.error);
+            next_figures(out, transition);
+        } else {
+            out.extend_from_slice(b",,,,,");
+        }
         // Nothing is lost here.
         out.push(b',');
         next_word(out, Some(transition.origin.name()));
-        let closing = transition.closing.as_deref();
-        next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
-        next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
-        next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
-        next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
+        if is_end {
+            next_closing(out, transition.closing.as_deref());
+        } else {
+            out.extend_from_slice(b",,,,");
+        }
         next_number(out, transition.at_least_ns.map(|ns| ns / 1_000));
         match &transition.owner {
             None => out.extend_from_slice(b",,,,"),

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use super::put;
 use crate::{
+    close::{Cause, Closing, Role},
     process::Process,
     record::{Owner, Transition},
 };
@@ -66,6 +67,14 @@ pub(super) fn next_figures(out: &mut Vec<u8>, end: &Transition) {
     next_number(out, metrics.map(|metrics| metrics.bytes_received));
     next_number(out, metrics.map(|metrics| metrics.srtt_us).filter(|srtt_us| *srtt_us != 0));
     next_number(out, end.retransmits());
+}
+
+/// Why a connection ended and what role its end here had, or nothing.
+pub(super) fn next_closing(out: &mut Vec<u8>, closing: Option<&Closing>) {
+    next_word(out, closing.and_then(|closing| closing.cause).map(Cause::name));
+    next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
+    next_word(out, closing.and_then(|closing| closing.role).map(Role::name));
+    next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
 }
 
 /// The one kind of field that may hold anything: quoted where RFC 4180, 2 asks for it.

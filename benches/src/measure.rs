@@ -12,7 +12,7 @@ use crate::{
     tool::Tool,
 };
 
-/// The figures of one tool: of the kernel one entry a round, else one a slice.
+/// The figures of one tool, one entry a slice.
 #[derive(Default)]
 pub(crate) struct Costs {
     /// Nanoseconds in its programs for each transition.
@@ -103,23 +103,21 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
     Ok(slice)
 }
 
-/// Time in the tool's programs, all of them, for each transition: the best of a round's slices, since whatever
-/// interrupts a program, an interrupt or the machine below a virtual one, is counted as its own time.
+/// Time in the tool's programs, all of them, for each transition. Whatever interrupts a program, an interrupt or the
+/// machine below a virtual one, is counted as its time.
 fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<()> {
     let running = tool.start(output)?;
     if !running.is_process() && !tool.floor {
         return Ok(());
     }
-    let mut best = f64::INFINITY;
     for _ in 0..plan.slices {
         let statistics = proc::Statistics::on()?;
         let before = proc::programs(running.pid())?;
         churn::run(plan.kernel_connections, Load::Churn { threads: 1 })?;
         let after = proc::programs(running.pid())?;
         drop(statistics);
-        best = best.min(per_transition(&before, &after));
+        costs.kernel_ns.push(per_transition(&before, &after));
     }
-    costs.kernel_ns.push(best);
     running.stop()?;
     Ok(())
 }

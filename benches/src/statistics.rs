@@ -1,10 +1,15 @@
-//! Medians, and how far values agree.
+//! Medians, the best values, and how far values agree.
 
 /// The value a quarter, half or three quarters up the sorted ones; `None` of nothing.
 fn quartile(values: &[f64], quarter: usize) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get((sorted.len() * quarter / 4).min(sorted.len().saturating_sub(1))).copied()
+}
+
+/// The smallest value: what counts where anything that disturbs a measurement can but add to it.
+pub(crate) fn least(values: &[f64]) -> Option<f64> {
+    quartile(values, 0)
 }
 
 /// The value in the middle.
@@ -31,6 +36,7 @@ mod tests {
     fn the_middle_is_found() {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(least(&[3.0, 1.0, 2.0]), Some(1.0));
         assert_eq!(middle_half(&[5.0, 1.0, 2.0, 4.0, 3.0], 1), "2.0 - 4.0");
         assert_eq!(shown(None, 2), "-");
     }

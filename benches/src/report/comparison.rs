@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use crate::{
     measure::{Comparison, Costs, LOADS},
     plan::Plan,
-    statistics::{median, middle_half, shown},
+    statistics::{least, median, middle_half, shown},
     tool::Tool,
 };
 
 /// Nanoseconds of the empty program: what the hook and the kernel's statistics cost by themselves.
 pub(super) fn floor_ns(tools: &[Tool], comparison: &Comparison) -> f64 {
     let floor = tools.iter().position(|tool| tool.floor);
-    floor.and_then(|index| median(&comparison.costs[index].kernel_ns)).unwrap_or(0.0)
+    floor.and_then(|index| least(&comparison.costs[index].kernel_ns)).unwrap_or(0.0)
 }
 
 /// What was measured of the tool with this name.
@@ -25,8 +25,8 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     let _ = writeln!(
         text,
         "The tools beside each other: {rounds} rounds of {slices} slices, of {connections} connections a load and thread, \
-         and of {kernel_connections} for the kernel's time; medians, and in brackets the middle half of the slices. Rates \
-         are of connections, relative to the rate with nothing running.\n",
+         and of {kernel_connections} for the kernel's time; of that the best slice, of the others the median, and in brackets \
+         the middle half of the slices. Rates are of connections, relative to the rate with nothing running.\n",
     );
     text.push_str(
         "| | kernel ns per transition | above empty | rate, client and server | rate, one thread | rate, all cores | \
@@ -34,16 +34,17 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     );
     let floor = floor_ns(tools, comparison);
     for (tool, costs) in tools.iter().zip(&comparison.costs) {
-        let kernel = median(&costs.kernel_ns);
+        let kernel = least(&costs.kernel_ns);
+        let ratio = |load: usize| agreeing(median(&costs.ratios[load]), &costs.ratios[load], 2);
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
             tool.name,
-            shown(kernel, 0),
+            agreeing(kernel, &costs.kernel_ns, 0),
             shown(kernel.map(|ns| ns - floor).filter(|_| !tool.floor), 0),
-            ratio(&costs.ratios[0]),
-            ratio(&costs.ratios[1]),
-            ratio(&costs.ratios[2]),
+            ratio(0),
+            ratio(1),
+            ratio(2),
             shown(median(&costs.cpu_us), 2),
             shown(median(&costs.resident_kib).map(|kib| kib / 1024.0), 1),
         );
@@ -63,7 +64,10 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     );
 }
 
-/// How a rate compares, and how far the slices agree.
-fn ratio(values: &[f64]) -> String {
-    format!("{} ({})", shown(median(values), 2), middle_half(values, 2))
+/// A figure, and how far the slices agree on it.
+fn agreeing(figure: Option<f64>, slices: &[f64], digits: usize) -> String {
+    if figure.is_none() {
+        return "-".to_owned();
+    }
+    format!("{} ({})", shown(figure, digits), middle_half(slices, digits))
 }

@@ -9,7 +9,8 @@ use super::{
     Sink,
     cached::{Cached, Whose},
     csv_put::{
-        next, next_addresses, next_closing, next_figures, next_name, next_number, next_owner, next_process, next_word,
+        next, next_addresses, next_closing, next_figures, next_name, next_number, next_owner, next_process,
+        next_word,
     },
     put,
 };

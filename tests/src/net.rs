@@ -87,7 +87,12 @@ pub fn listen(address: SocketAddr) -> Socket {
     if address.is_ipv6() {
         listener.set_only_v6(!address.ip().is_unspecified()).expect("IPV6_V6ONLY");
     }
-    listener.bind(&address.into()).unwrap_or_else(|error| panic!("bind to {address}: {error}"));
+    // A program that another test starts has a copy of what was just closed here, from its fork() to its exec().
+    eventually(&format!("bind to {address}"), || match listener.bind(&address.into()) {
+        Ok(()) => true,
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => false,
+        Err(error) => panic!("bind to {address}: {error}"),
+    });
     listener.listen(128).expect("listen");
     listener
 }

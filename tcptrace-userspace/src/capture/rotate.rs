@@ -30,7 +30,14 @@ impl Files {
     /// Makes the first one.
     pub(super) fn create(target: &Target, header: &Header, hurry: Arc<AtomicBool>) -> Result<Self, Error> {
         let path = target.path.clone();
-        let file = open(&path).map_err(|source| Error::Io { path: path.clone(), source })?;
+        let failed = |source| Error::Io { path: path.clone(), source };
+        let file = open(&path).map_err(failed)?;
+        if target.max_bytes.is_some() && !file.metadata().map_err(failed)?.is_file() {
+            // Another file in its place would not be what it was.
+            return Err(failed(io::Error::other(
+                "it is no regular file, which files of a limited size must be; leave out --max-size",
+            )));
+        }
         let mut this = Self { path, file, bytes: 0, keep: target.keep, hurry };
         this.begin(header)?;
         Ok(this)

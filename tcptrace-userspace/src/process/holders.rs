@@ -117,7 +117,8 @@ impl Holders {
         }
         let start = self.inodes.partition_point(|other| *other < inode);
         let count = self.inodes[start..].partition_point(|other| *other == inode);
-        &self.by_inode[start..start + count]
+        // A capture that was tampered with may have fewer of these.
+        self.by_inode.get(start..start + count).unwrap_or_default()
     }
 
     /// Those who hold the socket with this cookie, by which a trace knows it; of [`Source::TaskFile`] only, since
@@ -159,6 +160,12 @@ mod tests {
         }
         let holders = Holders::new(vec![(0, holder(1, 1))], vec![], 0, Source::Proc);
         assert_eq!(holders.of(0), [], "0 is no inode");
+    }
+
+    #[test]
+    fn a_forged_list_has_nobody() {
+        let forged = Holders { inodes: vec![7], ..Holders::default() };
+        assert_eq!(forged.of(7), []);
     }
 
     #[test]

@@ -67,7 +67,7 @@ fn owner(who: &Who) -> Value {
         "container": process.and_then(|process| process.container.as_ref()).map(|container| json!({
             "runtime": container.runtime.to_string(),
             "id": Escaped(container.id.as_bytes()).to_string(),
-            "pod_uid": container.pod_uid,
+            "pod_uid": container.pod_uid.as_ref().map(|uid| Escaped(uid.as_bytes()).to_string()),
         })),
     })
 }

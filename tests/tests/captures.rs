@@ -10,7 +10,10 @@ use std::{
     time::Duration,
 };
 
-use nix::sys::signal::Signal;
+use nix::{
+    sys::{signal::Signal, stat::Mode},
+    unistd::mkfifo,
+};
 use tcptrace_tests::{
     acts, both_hooks, host,
     machine::{Hook, helper, is_root, public_copy, tcptrace},
@@ -333,16 +336,22 @@ fn what_cannot_be_written_is_an_error() {
     fs::write(&file, "precious").expect("a file");
     symlink(&file, &link).expect("a link");
     let nowhere = folder.path().join("missing/capture");
-    for (path, why) in [
-        (Path::new("/dev/full"), "No space left on device"),
-        (&link, "symbolic link"),
-        (&nowhere, "No such file or directory"),
+    let pipe = folder.path().join("pipe");
+    mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
+    let _reader = fs::File::options().read(true).write(true).open(&pipe).expect("both ends of it");
+    for (path, arguments, why) in [
+        (Path::new("/dev/full"), &[][..], "No space left on device"),
+        (&link, &[], "symbolic link"),
+        (&nowhere, &[], "No such file or directory"),
+        (&pipe, &["--max-size", "1M"], "no regular file"),
     ] {
         let mut command = Command::new(tcptrace());
-        let output = output(command.args(["record", "--netns", &netns, "-w"]).arg(path));
+        command.args(["record", "--netns", &netns, "-w"]).arg(path).args(arguments);
+        let output = output(&mut command);
         let said = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{said}");
         assert!(said.contains(why) && said.contains(&path.display().to_string()), "{said}");
     }
     assert_eq!(fs::read_to_string(&file).expect("a file"), "precious");
+    assert!(!pipe.is_file() && !folder.path().join("pipe.1").exists(), "it is what it was");
 }

@@ -155,7 +155,7 @@ fn many_are_critical_and_kinds_can_be_chosen() {
 /// A connection to the end 198.51.100.`end`:443, of process `pid`, that ended so.
 fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Record {
     let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
-    let event = Event { raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
+    let event = Event { netns: Some(1), raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
     let mut tracker = Tracker::new(tracker::Options::default());
     let mut transitions = Vec::new();
     tracker.track(&mut Transition::of(by_process(pid, b"client", event)), |transition| {
@@ -184,6 +184,23 @@ fn who_finds_no_port_is_named_for_that_destination_only() {
     let owners: Vec<Vec<u32>> =
         found.iter().map(|finding| finding.owners.iter().map(|who| who.pid).collect()).collect();
     assert_eq!(owners, [vec![30, 10], vec![20]], "the one with the greatest part first");
+}
+
+/// 127.0.0.1 is another destination in each namespace; an address that leads out of them is not.
+#[test]
+fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
+    let found = |raddr: Ipv4Addr| {
+        let mut detectors = Detectors::new(Options::default());
+        let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+        let refused = Transition { event: Event { raddr: raddr.into(), ..refused.event }, ..refused };
+        let mut connected = Transition { closing: None, ..refused.clone() };
+        (connected.event.netns, connected.event.new_state) = (Some(2), State::ESTABLISHED);
+        (0..10).for_each(|_| detectors.record(&Record::Transition(refused.clone())));
+        (0..30).for_each(|_| detectors.record(&Record::Transition(connected.clone())));
+        detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Ipv4Addr::LOCALHOST), ["connection-refused"]);
+    assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
 }
 
 /// The same look says the same, and names the least of the addresses that a listener is reached at.

@@ -4,11 +4,12 @@
 //! failed yet are evidence as well, once their SYN was sent again. Where nobody listens, a reset comes at once (RFC 9293,
 //! 3.5.2). Few destinations again and again are a service that is gone; many destinations of one process are a scan.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::{
     Confidence, Detector, Finding, Options, Peer, Sample, Severity, Who,
     culprits::{Culprits, many, share},
+    end::End,
     rank::Rank,
     thresholds,
 };
@@ -25,15 +26,13 @@ const SYN_AGAIN_NS: u64 = 1_000_000_000;
 /// Destinations that are told apart, of each process and of all.
 const TOLD_APART: usize = 65_536;
 
-type Destination = (IpAddr, u16);
-
 pub(super) struct Connects {
     failed: thresholds::FailedConnects,
     scan: thresholds::OutboundScan,
-    destinations: HashMap<Destination, Attempts>,
+    destinations: HashMap<End, Attempts>,
     processes: HashMap<u32, Process>,
     /// Of the last look: attempts whose SYN was sent again.
-    waiting: HashMap<Destination, Attempts>,
+    waiting: HashMap<End, Attempts>,
 }
 
 #[derive(Default)]
@@ -50,7 +49,7 @@ struct Attempts {
 #[derive(Clone)]
 struct Process {
     who: Who,
-    destinations: HashSet<Destination>,
+    destinations: HashSet<End>,
     connected: u64,
     failed: u64,
     /// Attempts whose SYN was sent again, at the last look.
@@ -94,9 +93,9 @@ impl Connects {
     fn scan(scanner: &Process) -> Finding {
         let Process { who, destinations, connected, failed, waiting } = scanner;
         let (mut addresses, mut ports): (Rank<IpAddr>, Rank<u16>) = Default::default();
-        for (address, port) in destinations {
-            addresses.add(*address);
-            ports.add(*port);
+        for destination in destinations {
+            addresses.add(destination.address);
+            ports.add(destination.port);
         }
         let of_ports = ports.distinct() > addresses.distinct();
         let many_what = if of_ports {
@@ -131,10 +130,9 @@ impl Connects {
         Finding { owners: vec![who.clone()], peers: peers.collect(), ..finding }
     }
 
-    fn failures(&self, scanned: &HashSet<Destination>) -> Vec<Finding> {
+    fn failures(&self, scanned: &HashSet<End>) -> Vec<Finding> {
         let none = Attempts::default();
-        let all: HashSet<Destination> =
-            self.destinations.keys().chain(self.waiting.keys()).copied().collect();
+        let all: HashSet<End> = self.destinations.keys().chain(self.waiting.keys()).copied().collect();
         let mut findings = Vec::new();
         for destination in all.difference(scanned) {
             let attempts = self.destinations.get(destination).unwrap_or(&none);
@@ -155,12 +153,13 @@ impl Connects {
 }
 
 fn unreachable(
-    (address, port): Destination,
+    end: End,
     attempts: &Attempts,
     waiting: Option<&Attempts>,
     (failed, all): (u64, u64),
 ) -> Finding {
-    let destination = SocketAddr::new(address, port);
+    let End { address, port, .. } = end;
+    let destination = end.address_and_port();
     let waits = waiting.map_or(0, |waiting| waiting.unreachable);
     let summary =
         format!("{destination} cannot be reached: {failed} of {} get no answer", many(all, "attempt"));
@@ -187,11 +186,11 @@ fn unreachable(
     } else {
         waiting.map_or(&attempts.culprits, |waiting| &waiting.culprits)
     };
-    named(culprits, finding, (address, port), failed, waiting)
+    named(culprits, finding, end, failed, waiting)
 }
 
-fn refused((address, port): Destination, attempts: &Attempts, all: u64) -> Finding {
-    let destination = SocketAddr::new(address, port);
+fn refused(end: End, attempts: &Attempts, all: u64) -> Finding {
+    let (destination, port) = (end.address_and_port(), end.port);
     let count = attempts.refused;
     let summary = format!("{destination} refuses: {count} of {}", many(all, "attempt"));
     let finding = Finding::new("connection-refused", Severity::Warning, Confidence::HIGH, summary)
@@ -201,14 +200,14 @@ fn refused((address, port): Destination, attempts: &Attempts, all: u64) -> Findi
         .then("On that host, look whether anything listens there", Some(format!("ss -tlnp sport = :{port}")))
         .then("Start the service, or correct the address that the program has", None)
         .not("an unreachable host, from which nothing comes back");
-    named(&attempts.culprits, finding, (address, port), count, None)
+    named(&attempts.culprits, finding, end, count, None)
 }
 
 /// Names the processes that try, and the destination.
 fn named(
     culprits: &Culprits,
     finding: Finding,
-    (address, port): Destination,
+    End { address, port, .. }: End,
     count: u64,
     waiting: Option<&Attempts>,
 ) -> Finding {
@@ -234,7 +233,7 @@ impl Detector for Connects {
             (State::CLOSE, Some(Cause::ConnectCancelled)) if waited => (0, 0, 1),
             _ => return,
         };
-        let destination = (event.raddr, event.rport);
+        let destination = End::new(event.netns, event.raddr, event.rport);
         let who = transition.owner.as_deref().map(Who::of_owner);
         if self.destinations.len() < TOLD_APART || self.destinations.contains_key(&destination) {
             let attempts = self.destinations.entry(destination).or_default();
@@ -264,7 +263,9 @@ impl Detector for Connects {
             seen.socket.state == State::SYN_SENT && again
         };
         for seen in sample.sockets.iter().filter(waits) {
-            let attempts = self.waiting.entry((seen.socket.raddr, seen.socket.rport)).or_default();
+            let socket = &seen.socket;
+            let destination = End::new(socket.netns, socket.raddr, socket.rport);
+            let attempts = self.waiting.entry(destination).or_default();
             attempts.unreachable += 1;
             attempts.culprits.add(seen, true);
         }

@@ -11,6 +11,7 @@ mod close_wait;
 mod connects;
 mod culprits;
 mod detectors;
+mod end;
 mod finding;
 mod growth;
 mod limits;

@@ -3,11 +3,10 @@
 //! One reset is a program that does not want to wait; a share of all connections to one end is a fault: of the peer, of
 //! this side's program, or of something between (RFC 9293, 3.5.2).
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::{
     Confidence, Detector, Finding, Options, Severity, Who,
     culprits::{Culprits, many, share},
+    end::End,
     rank::Rank,
     thresholds,
 };
@@ -26,7 +25,7 @@ const TOLD_APART: usize = 65_536;
 pub(super) struct Resets {
     thresholds: thresholds::ResetStorm,
     /// By the end that a server listens on, here or there.
-    ends: HashMap<(IpAddr, u16), Ends>,
+    ends: HashMap<End, Ends>,
 }
 
 #[derive(Default)]
@@ -56,8 +55,9 @@ impl Resets {
         Self { thresholds: options.thresholds.reset_storm, ends: HashMap::default() }
     }
 
-    fn finding((address, port): (IpAddr, u16), ends: &Ends) -> Finding {
-        let end = SocketAddr::new(address, port);
+    fn finding(end: End, ends: &Ends) -> Finding {
+        let port = end.port;
+        let end = end.address_and_port();
         let by = match ends.here {
             0 => "by the peer",
             here if here == ends.reset => "by this host",
@@ -95,7 +95,8 @@ impl Detector for Resets {
         let Some(closing) = &transition.closing else { return };
         let event = &transition.event;
         let is_server = closing.role == Some(Role::Server);
-        let end = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
+        let (address, port) = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
+        let end = End::new(event.netns, address, port);
         if self.ends.len() >= TOLD_APART && !self.ends.contains_key(&end) {
             return;
         }

@@ -15,7 +15,7 @@ use super::{
     growth::Growth,
     thresholds,
 };
-use crate::{close::Cause, record::Transition, state::State};
+use crate::{close::Cause, event::Event, record::Transition, state::State};
 
 const ID: &str = "time-wait-exhaustion";
 
@@ -35,8 +35,8 @@ pub(super) struct TimeWait {
     /// In TIME_WAIT at the last look, by namespace.
     waiting: HashMap<Option<u32>, u64>,
     growth: Growth,
-    /// `connect()` that found no port, by where to.
-    failed: HashMap<(IpAddr, u16), Failed>,
+    /// `connect()` that found no port, by namespace and where to.
+    failed: HashMap<(Option<u32>, IpAddr, u16), Failed>,
 }
 
 /// How many, and whose.
@@ -62,7 +62,7 @@ impl TimeWait {
         let (netns, laddr, raddr, rport) = *route;
         let destination = SocketAddr::new(raddr, rport);
         let none = Failed::default();
-        let Failed { count: failed, culprits } = self.failed.get(&(raddr, rport)).unwrap_or(&none);
+        let Failed { count: failed, culprits } = self.failed.get(&(netns, raddr, rport)).unwrap_or(&none);
         let failed = *failed;
         let ports = self.limits.get(&netns).copied().unwrap_or_default().port_count();
         let share = share(all, ports);
@@ -122,7 +122,8 @@ impl Detector for TimeWait {
     fn transition(&mut self, transition: &Transition) {
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
         if cause == Some(Cause::NoLocalPort) {
-            let end = (transition.event.raddr, transition.event.rport);
+            let Event { netns, raddr, rport, .. } = transition.event;
+            let end = (netns, raddr, rport);
             if self.failed.len() >= TOLD_APART && !self.failed.contains_key(&end) {
                 return;
             }

@@ -1,0 +1,47 @@
+//! Where connections lead to.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// An end that many connections have in common. Loopback and link-local addresses mean another one in each network
+/// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct End {
+    /// Of addresses that mean something in one namespace only.
+    netns: Option<u32>,
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+}
+
+impl End {
+    pub(super) fn new(netns: Option<u32>, address: IpAddr, port: u16) -> Self {
+        let is_local = match address {
+            IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+        };
+        Self { netns: netns.filter(|_| is_local), address, port }
+    }
+
+    pub(super) fn address_and_port(self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_local_addresses_are_told_apart_by_namespace() {
+        for (address, is_one) in [
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+        ] {
+            let end = |netns| End::new(Some(netns), address.parse().expect("an address"), 80);
+            assert_eq!(end(1) == end(2), is_one, "{address}");
+        }
+    }
+}

@@ -9,6 +9,7 @@ use crate::{
     churn::{self, Load},
     plan::Plan,
     proc::{self, Programs},
+    statistics::least,
     tool::Tool,
 };
 
@@ -116,7 +117,7 @@ pub(crate) fn measure(tracer: &Path, plan: Plan, folder: &Path) -> Result<Vec<Ho
 impl Hook {
     fn measure(&self, tracer: &Path, plan: Plan, output: &Path) -> Result<HookCost> {
         eprintln!("optional program: {}", self.name);
-        let (mut runs, mut best) = (0, None::<f64>);
+        let (mut runs, mut slices) = (0, Vec::new());
         let statistics = proc::Statistics::on()?;
         let tool = Tool::ours(tracer, self.arguments);
         let mut running = tool.start(output)?;
@@ -134,13 +135,12 @@ impl Hook {
             let used = proc::spent(&before, &after, is_it);
             runs += used.runs;
             if used.runs > 0 {
-                let ns = used.ns_per(used.runs);
-                best = Some(best.map_or(ns, |best: f64| best.min(ns)));
+                slices.push(used.ns_per(used.runs));
             }
         }
         running.stop()?;
         drop(statistics);
-        Ok(HookCost { name: self.name, arguments: self.arguments, runs, ns: best })
+        Ok(HookCost { name: self.name, arguments: self.arguments, runs, ns: least(&slices) })
     }
 }
 

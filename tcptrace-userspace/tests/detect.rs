@@ -203,6 +203,38 @@ fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
     assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
 }
 
+#[test]
+fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
+    let found = |raddr: Ipv4Addr| {
+        let mut detectors = Detectors::new(Options::default());
+        let Record::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
+        let reset = Transition { event: Event { raddr: raddr.into(), ..reset.event }, ..reset };
+        let closing = Closing { cause: Some(Cause::ActiveClose), ..Closing::default() };
+        let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
+        closed.event.netns = Some(2);
+        (0..20).for_each(|_| detectors.record(&Record::Transition(reset.clone())));
+        (0..400).for_each(|_| detectors.record(&Record::Transition(closed.clone())));
+        detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Ipv4Addr::LOCALHOST), ["reset-storm"]);
+    assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
+}
+
+/// Each namespace has ports of its own.
+#[test]
+fn who_finds_no_port_is_named_for_that_namespace_only() {
+    for (netns, told) in [(1, 1), (2, 0)] {
+        let mut detectors = Detectors::new(Options::default());
+        detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
+        let mut waits = socket(State::TIME_WAIT, 1, 1);
+        waits.socket.netns = Some(netns);
+        (waits.socket.raddr, waits.socket.rport) = (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
+        waits.socket.lport = 40_000;
+        detectors.sample(&look(1, vec![waits]));
+        assert_eq!(detectors.findings().len(), told, "namespace {netns}");
+    }
+}
+
 /// The same look says the same, and names the least of the addresses that a listener is reached at.
 #[test]
 fn phantoms_are_told_alike_each_time() {

@@ -4,7 +4,8 @@ use std::{collections::HashMap, fmt, ops::Add};
 
 use super::Sample;
 
-/// Counters of network namespaces, by the names of `nstat`: at the first look and at the last.
+/// Counters of network namespaces, by the names of `nstat`: at the first look and at the last. The kernel gives the inode of
+/// a namespace that is gone to another one, whose counters begin at zero.
 #[derive(Default)]
 pub(super) struct Growth(HashMap<(Option<u32>, &'static str), (u64, u64)>);
 
@@ -13,7 +14,11 @@ impl Growth {
     pub(super) fn note(&mut self, sample: &Sample, name: &'static str) {
         for (netns, namespace) in &sample.namespaces {
             if let Some(count) = namespace.counters.get(name) {
-                self.0.entry((*netns, name)).or_insert((*count, *count)).1 = *count;
+                let (before, after) = self.0.entry((*netns, name)).or_insert((*count, *count));
+                if *count < *after {
+                    *before = 0;
+                }
+                *after = *count;
             }
         }
     }
@@ -63,13 +68,24 @@ mod tests {
     use super::*;
     use crate::detect::NamespaceSample;
 
+    /// A look at the namespace 7.
+    fn sample(count: Option<u64>) -> Sample {
+        let counters = count.map(|count| ("ListenDrops".to_owned(), count)).into_iter().collect();
+        let namespaces = [(Some(7), NamespaceSample { counters, ..NamespaceSample::default() })].into();
+        Sample { namespaces, ..Sample::default() }
+    }
+
+    #[test]
+    fn another_namespace_of_the_same_inode_begins_at_zero() {
+        let mut growth = Growth::default();
+        for count in [1_000, 1_002, 3, 5] {
+            growth.note(&sample(Some(count)), "ListenDrops");
+        }
+        assert_eq!(growth.of(Some(7), "ListenDrops").to_string(), "5 (from 0 to 5)");
+    }
+
     #[test]
     fn grows_from_where_it_was_first_seen() {
-        let sample = |count: Option<u64>| {
-            let counters = count.map(|count| ("ListenDrops".to_owned(), count)).into_iter().collect();
-            let namespaces = [(Some(7), NamespaceSample { counters, ..NamespaceSample::default() })].into();
-            Sample { namespaces, ..Sample::default() }
-        };
         let mut growth = Growth::default();
         for count in [None, Some(40), Some(42), None] {
             growth.note(&sample(count), "ListenDrops");

@@ -35,8 +35,10 @@ pub struct CloseWaitLeak {
     /// Seconds in CLOSE_WAIT from which a socket counts as forgotten.
     pub age_s: u64,
     /// Forgotten sockets of a process from which it is a warning.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
     /// Of these from which it is critical.
+    #[serde(deserialize_with = "at_least_one")]
     pub critical_count: u64,
 }
 
@@ -56,6 +58,7 @@ pub struct Stuck {
     #[serde(deserialize_with = "amount")]
     pub fin_timeouts: f64,
     /// Stuck sockets in a state from which it is a warning.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
 }
 
@@ -70,11 +73,13 @@ impl Default for Stuck {
 #[serde(default, deny_unknown_fields)]
 pub struct SynFlood {
     /// Half-open connections at one local end at once from which it may be a flood.
+    #[serde(deserialize_with = "at_least_one")]
     pub half_open: u64,
-    /// Share of those that ended, of which at least so many were never completed.
+    /// Share of those that began and were never completed from which it is a flood.
     #[serde(deserialize_with = "amount")]
     pub never_completed: f64,
     /// Different sources from which it is a flood and not one client behind a bad path.
+    #[serde(deserialize_with = "at_least_one")]
     pub sources: u64,
 }
 
@@ -89,9 +94,10 @@ impl Default for SynFlood {
 #[serde(default, deny_unknown_fields)]
 pub struct AcceptQueue {
     /// Connections that the namespace turned away for full queues from which it is a warning.
+    #[serde(deserialize_with = "at_least_one")]
     pub overflows: u64,
     /// Share of a listener's queue in use from which it is worth knowing.
-    #[serde(deserialize_with = "amount")]
+    #[serde(deserialize_with = "more_than_none")]
     pub fill: f64,
 }
 
@@ -106,6 +112,7 @@ impl Default for AcceptQueue {
 #[serde(default, deny_unknown_fields)]
 pub struct FailedConnects {
     /// Failures at one destination from which it is a warning.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
     /// Share of the attempts there that fail from which it is one.
     #[serde(deserialize_with = "amount")]
@@ -123,6 +130,7 @@ impl Default for FailedConnects {
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundScan {
     /// Different destinations (address and port) of a process from which it may be a scan.
+    #[serde(deserialize_with = "at_least_one")]
     pub destinations: u64,
     /// Share of its attempts that fail from which it is one.
     #[serde(deserialize_with = "amount")]
@@ -140,8 +148,10 @@ impl Default for OutboundScan {
 #[serde(default, deny_unknown_fields)]
 pub struct Phantom {
     /// Seconds without anything received from which a connection may be one.
+    #[serde(deserialize_with = "at_least_one")]
     pub idle_s: u64,
-    /// Idle connections of one peer to one listener, beside a newer one, from which it is a warning.
+    /// Such connections at one listener, of peers that have others in use, from which it is a finding.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
 }
 
@@ -156,10 +166,10 @@ impl Default for Phantom {
 #[serde(default, deny_unknown_fields)]
 pub struct TimeWait {
     /// Share of the ports to one destination in use from which it is a warning.
-    #[serde(deserialize_with = "amount")]
+    #[serde(deserialize_with = "more_than_none")]
     pub ports: f64,
     /// Share of `tcp_max_tw_buckets` from which it is a warning.
-    #[serde(deserialize_with = "amount")]
+    #[serde(deserialize_with = "more_than_none")]
     pub buckets: f64,
 }
 
@@ -174,6 +184,7 @@ impl Default for TimeWait {
 #[serde(default, deny_unknown_fields)]
 pub struct ResetStorm {
     /// Resets at one end from which it is a warning.
+    #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
     /// Share of the connections there that end so from which it is one.
     #[serde(deserialize_with = "amount")]
@@ -184,6 +195,27 @@ impl Default for ResetStorm {
     fn default() -> Self {
         Self { count: 20, share: 0.2 }
     }
+}
+
+/// Of none there is always enough: that would make everything a finding.
+fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    match u64::deserialize(deserializer)? {
+        0 => {
+            Err(de::Error::custom("0 is no threshold, since there are always as many; a number from 1 on is"))
+        }
+        number => Ok(number),
+    }
+}
+
+/// The same of a share.
+fn more_than_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let share = amount(deserializer)?;
+    if share > 0.0 {
+        return Ok(share);
+    }
+    Err(de::Error::custom(format!(
+        "{share} is no threshold, since there is always as much; a number above 0 is"
+    )))
 }
 
 /// TOML has `nan` and `inf`, which nothing ever reaches: that would switch a detector off without a word.
@@ -258,6 +290,24 @@ mod tests {
     fn what_nobody_knows_is_an_error() {
         for odd in ["[stuck]\ncuont = 9\n", "[stuk]\n", "[stuck]\ncount = -1\n", "stuck"] {
             assert!(Thresholds::parse(odd).is_err(), "{odd}");
+        }
+    }
+
+    /// Of none there is always enough. Ages may be 0, and shares of what is counted otherwise.
+    #[test]
+    fn what_is_always_reached_is_refused() {
+        let may_be_none = ["age_s", "fin_timeouts", "never_completed", "share", "failed"];
+        for (table, values) in toml::Table::try_from(Thresholds::default()).expect("a table") {
+            for (key, value) in values.as_table().expect("a table") {
+                let none = if value.is_float() { "0.0" } else { "0" };
+                let parsed = Thresholds::parse(&format!("[{table}]\n{key} = {none}\n"));
+                if may_be_none.contains(&key.as_str()) {
+                    assert!(parsed.is_ok(), "{table} {key}");
+                    continue;
+                }
+                let text = parsed.expect_err("refused").to_string();
+                assert!(text.contains("no threshold") && text.contains(key.as_str()), "{text}");
+            }
         }
     }
 

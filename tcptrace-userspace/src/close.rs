@@ -68,7 +68,7 @@ pub enum Cause {
     ResetByKernel,
     /// Destroyed from outside, as `ss -K` does.
     Killed,
-    /// The peer answered the SYN with a reset.
+    /// The SYN was answered with a reset, or with an ICMP port unreachable, as a firewall may reject.
     Refused,
     /// No answer to the SYN.
     ConnectTimeout,

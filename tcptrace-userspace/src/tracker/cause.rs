@@ -35,7 +35,7 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
         return without_error(ending);
     }
     match Errno::from_raw(error) {
-        // tcp_reset()
+        // tcp_reset(), or tcp_v4_err() by an ICMP port unreachable
         Errno::ECONNREFUSED if ending.event.old_state == State::SYN_SENT => Some(Cause::Refused),
         Errno::EPIPE if ending.event.old_state == State::CLOSE_WAIT => Some(Cause::ResetByPeer),
         Errno::ECONNRESET => reset(ending),

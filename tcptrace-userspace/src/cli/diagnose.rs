@@ -1,17 +1,17 @@
 //! `tcptrace diagnose`.
 
 use std::{
-    io::{self, IsTerminal as _, Write as _},
+    io::{self, Write as _},
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::Context as _;
 
 use super::{
     LOSSY, args::LimitArgs, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused,
-    on_finding::OnFinding, print, values,
+    on_finding::OnFinding, print, progress::Progress, values,
 };
 use crate::{
     bpf,
@@ -130,27 +130,6 @@ impl DiagnoseArgs {
     }
 }
 
-/// A line on a terminal that says how far the watch is.
-struct Progress {
-    begun: Instant,
-    duration: Duration,
-}
-
-impl Progress {
-    fn new(duration: Duration) -> Self {
-        Self { begun: Instant::now(), duration }
-    }
-
-    fn show(&self, findings: &[Finding]) {
-        if !io::stderr().is_terminal() {
-            return;
-        }
-        let (now, all) = (self.begun.elapsed().min(self.duration).as_secs(), self.duration.as_secs());
-        let end = if now >= all { "\n" } else { "" };
-        let _ = write!(io::stderr(), "\r{now} s of {all} s, findings so far: {}{end}", findings.len());
-    }
-}
-
 /// Watches and reports; the exit code tells the verdict.
 pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     let checked = args.thresholds().and_then(|thresholds| Ok((thresholds, args.settings(thresholds)?)));
@@ -173,7 +152,8 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     let on_finding = args.on_finding.clone().map(|program| OnFinding::new(program, args.fail_on));
     let on_finding = Arc::new(Mutex::new(on_finding));
     let looked = {
-        let (on_finding, progress) = (Arc::clone(&on_finding), Progress::new(args.duration));
+        let terminal = Some(io::stderr()).filter(io::IsTerminal::is_terminal);
+        let (on_finding, mut progress) = (Arc::clone(&on_finding), Progress::new(args.duration, terminal));
         move |findings: &[Finding]| {
             progress.show(findings);
             if let Ok(mut on_finding) = on_finding.lock()

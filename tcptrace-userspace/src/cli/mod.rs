@@ -11,6 +11,7 @@ mod life;
 mod logger;
 mod netns;
 mod on_finding;
+mod progress;
 mod sockets;
 mod values;
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, str::FromStr as _};
 use crate::{close::Cause, detect::REGISTRY, state::State};
 
 /// The pages about findings, by their kinds.
-const PAGES: [(&str, &str); 15] = [
+const PAGES: [(&str, &str); 16] = [
     ("syn-flood", include_str!("../../docs/findings/syn-flood.md")),
     ("accept-queue-overflow", include_str!("../../docs/findings/accept-queue-overflow.md")),
     ("unreachable-destination", include_str!("../../docs/findings/unreachable-destination.md")),
@@ -17,6 +17,7 @@ const PAGES: [(&str, &str); 15] = [
     ("fin-wait2-stuck", include_str!("../../docs/findings/fin-wait2-stuck.md")),
     ("last-ack-stuck", include_str!("../../docs/findings/last-ack-stuck.md")),
     ("closing-pileup", include_str!("../../docs/findings/closing-pileup.md")),
+    ("port-exhaustion", include_str!("../../docs/findings/port-exhaustion.md")),
     ("time-wait-exhaustion", include_str!("../../docs/findings/time-wait-exhaustion.md")),
     ("address-in-use", include_str!("../../docs/findings/address-in-use.md")),
     ("unexpected-listener", include_str!("../../docs/findings/unexpected-listener.md")),

@@ -4,93 +4,21 @@
 
 mod common;
 
-use std::{net::Ipv4Addr, sync::Arc};
+use std::{collections::HashSet, net::Ipv4Addr};
 
-use common::{by_process, event};
+use common::looks::{INFO, SECOND, ended, findings, look, socket};
 use proptest::prelude::*;
 use tcptrace::{
     close::{Cause, Closing},
-    detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds, Who},
+    detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
     diagnose::{Report, Sight, Totals, Verdict},
     event::Event,
-    process::Process,
+    half_open::{Change, Connection, Source, What},
     record::{Record, Transition},
     sink::findings::{Format, render},
-    snapshot::{Info, Kind, Socket},
+    snapshot::Info,
     state::State,
-    tracker::{self, Tracker},
 };
-
-const SECOND: u64 = 1_000_000_000;
-
-/// A name that would do harm on a terminal and in a ticket.
-const HOSTILE: &[u8] = b"\x1b[2J`x`|<b>\n";
-
-fn who(pid: u32) -> Who {
-    let process = Process {
-        pid,
-        start_ticks: 1,
-        comm: HOSTILE.to_vec(),
-        exe: Some(b"/tmp/\x1b[31m".to_vec()),
-        exe_deleted: true,
-        uid: 7,
-        unit: Some("a\u{1b}b.service".to_owned()),
-        container: None,
-        netns: Some(1),
-    };
-    Who::of_holder(pid, Some(&Arc::new(process)))
-}
-
-/// A socket of process `pid`, without an age of its own.
-fn socket(state: State, number: u16, pid: u32) -> Seen {
-    let socket = Socket {
-        netns: Some(1),
-        cookie: u64::from(number) + 1,
-        kind: Kind::Full,
-        state,
-        laddr: "192.0.2.1".parse().unwrap(),
-        lport: 80,
-        raddr: "198.51.100.7".parse().unwrap(),
-        rport: 10_000 + number,
-        uid: Some(7),
-        inode: Some(u64::from(number) + 1),
-        recv_queue: 0,
-        send_queue: 0,
-        timer: None,
-        cgroup_id: None,
-        mptcp: false,
-        drops: None,
-        info: None,
-        age_at_least_ns: None,
-    };
-    Seen { socket, owners: vec![who(pid)] }
-}
-
-const INFO: Info = Info {
-    srtt_us: None,
-    unacked: 0,
-    total_retrans: 0,
-    last_data_sent_ms: 0,
-    last_data_recv_ms: 0,
-    last_ack_recv_ms: 0,
-    bytes_acked: 0,
-    bytes_received: 0,
-    notsent_bytes: 0,
-    snd_wnd: 0,
-};
-
-fn look(at_s: u64, sockets: Vec<Seen>) -> Sample {
-    Sample { ktime_ns: at_s * SECOND, sockets, ..Sample::default() }
-}
-
-fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
-    let (mut detectors, mut ages) = (Detectors::new(Options::default()), Ages::default());
-    for mut look in looks {
-        ages.apply(&mut look);
-        detectors.sample(&look);
-    }
-    detectors.findings()
-}
 
 fn leaked(count: u16) -> Vec<Seen> {
     (0..count).map(|number| socket(State::CLOSE_WAIT, number, 812)).collect()
@@ -152,57 +80,6 @@ fn many_are_critical_and_kinds_can_be_chosen() {
     }
 }
 
-/// A connection to the end 198.51.100.`end`:443, of process `pid`, that ended so.
-fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Record {
-    let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
-    let event = Event { netns: Some(1), raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
-    let mut tracker = Tracker::new(tracker::Options::default());
-    let mut transitions = Vec::new();
-    tracker.track(&mut Transition::of(by_process(pid, b"client", event)), |transition| {
-        transitions.push(transition.clone());
-    });
-    let reset_reason = reset_reason.map(Arc::from);
-    let closing = Closing { cause: Some(cause), reset_reason, ..Closing::default() };
-    Record::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })
-}
-
-/// Each destination has its own culprits, whoever found no port for another one.
-#[test]
-fn who_finds_no_port_is_named_for_that_destination_only() {
-    let mut detectors = Detectors::new(Options::default());
-    for (end, pid) in [(1, 30), (2, 20), (1, 10), (1, 30)] {
-        detectors.record(&ended(Cause::NoLocalPort, end, pid, None));
-    }
-    let waits = |end: u8| {
-        let mut seen = socket(State::TIME_WAIT, u16::from(end), 1);
-        seen.socket.lport = 40_000;
-        (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, end).into(), 443);
-        seen
-    };
-    detectors.sample(&look(1, vec![waits(1), waits(2)]));
-    let found = detectors.findings();
-    let owners: Vec<Vec<u32>> =
-        found.iter().map(|finding| finding.owners.iter().map(|who| who.pid).collect()).collect();
-    assert_eq!(owners, [vec![30, 10], vec![20]], "the one with the greatest part first");
-}
-
-/// 127.0.0.1 is another destination in each namespace; an address that leads out of them is not.
-#[test]
-fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
-    let found = |raddr: Ipv4Addr| {
-        let mut detectors = Detectors::new(Options::default());
-        let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
-        let refused = Transition { event: Event { raddr: raddr.into(), ..refused.event }, ..refused };
-        let mut connected = Transition { closing: None, ..refused.clone() };
-        (connected.event.netns, connected.event.new_state) = (Some(2), State::ESTABLISHED);
-        (0..10).for_each(|_| detectors.record(&Record::Transition(refused.clone())));
-        (0..30).for_each(|_| detectors.record(&Record::Transition(connected.clone())));
-        detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
-    };
-    assert_eq!(found(Ipv4Addr::LOCALHOST), ["connection-refused"]);
-    assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
-}
-
 #[test]
 fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
     let found = |raddr: Ipv4Addr| {
@@ -220,18 +97,75 @@ fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
     assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
 }
 
-/// Each namespace has ports of its own.
+/// A process may have several faults of a kind, and each stays the same while it grows.
 #[test]
-fn who_finds_no_port_is_named_for_that_namespace_only() {
-    for (netns, told) in [(1, 1), (2, 0)] {
-        let mut detectors = Detectors::new(Options::default());
-        detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
-        let mut waits = socket(State::TIME_WAIT, 1, 1);
-        waits.socket.netns = Some(netns);
-        (waits.socket.raddr, waits.socket.rport) = (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
-        waits.socket.lport = 40_000;
-        detectors.sample(&look(1, vec![waits]));
-        assert_eq!(detectors.findings().len(), told, "namespace {netns}");
+fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
+    let listener = |lport: u16| {
+        let mut seen = socket(State::LISTEN, 0, 812);
+        seen.socket.lport = lport;
+        seen
+    };
+    let found = findings([
+        look(0, vec![]),
+        look(1, vec![listener(80), listener(81)]),
+        look(2, vec![listener(80), listener(81)]),
+    ]);
+    let keys: HashSet<String> = found.iter().map(Finding::key).collect();
+    assert_eq!((found.len(), keys.len()), (2, 2), "{keys:?}");
+
+    let mut detectors = Detectors::new(Options::default());
+    let mut flood = |from: u8, peers: std::ops::Range<u8>| {
+        for peer in peers {
+            detectors.record(&half_open(peer, What::Begin(Source::Syn), from.into()));
+            detectors.record(&half_open(peer, What::Retransmit, from.into()));
+        }
+        let found = detectors.findings();
+        assert_eq!(found.len(), 1);
+        (found[0].key(), found[0].peers.clone())
+    };
+    let (first, peers) = (flood(64, 40..80), flood(90, 1..39));
+    assert_ne!(first.1, peers.1, "others come first by now");
+    assert_eq!(first.0, peers.0);
+}
+
+/// What happens to a half-open connection of 203.0.113.`peer` with 192.0.2.1:80, while so many are open.
+fn half_open(peer: u8, what: What, open: u64) -> Record {
+    let connection = Connection {
+        cookie: 0,
+        netns: Some(1),
+        laddr: Ipv4Addr::new(192, 0, 2, 1).into(),
+        lport: 80,
+        raddr: Ipv4Addr::new(203, 0, 113, peer).into(),
+        rport: 9,
+    };
+    let (ktime_ns, age_ns, owner) = (1, None, None);
+    Record::HalfOpen(Change {
+        ktime_ns,
+        what,
+        connection,
+        age_ns,
+        retransmits: 0,
+        open,
+        owner,
+        recorded: true,
+    })
+}
+
+/// `sk_acceptq_is_full()`: one more than the backlog.
+#[test]
+fn a_queue_takes_one_more_than_its_backlog() {
+    for (waiting, backlog, is_full) in [(0, 0, false), (1, 0, true), (5, 5, false), (6, 5, true)] {
+        let mut seen = socket(State::LISTEN, 0, 812);
+        (seen.socket.recv_queue, seen.socket.send_queue) = (waiting, backlog);
+        let mut detectors =
+            Detectors::new(Options { only: vec!["accept-queue-overflow".to_owned()], ..Options::default() });
+        for (second, overflows) in [(0, 0), (1, 3)] {
+            let counters = [("ListenOverflows".to_owned(), overflows)].into();
+            let namespaces = [(Some(1), NamespaceSample { counters, ..NamespaceSample::default() })].into();
+            detectors.sample(&Sample { namespaces, ..look(second, vec![seen.clone()]) });
+        }
+        let overflows = detectors.findings().iter().any(|finding| finding.severity > Severity::Info);
+        assert_eq!(overflows, is_full, "{waiting} of {backlog}");
     }
 }
 

@@ -6,7 +6,7 @@
 mod common;
 mod watched;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 use tcptrace::{
@@ -146,6 +146,15 @@ proptest! {
         for (name, count) in counts(&some).into_iter().filter(|((_, name), _)| !cut || *name != A_CAUSE) {
             prop_assert!(all.get(&name).is_some_and(|all| *all >= count), "{:?}: {} of {:?}", name, count, all);
         }
+    }
+
+    /// Each is about something of its own, by which it is told once.
+    #[test]
+    fn no_two_findings_have_the_same_key(intervals in intervals(), thresholds in 0_usize..3) {
+        let found = found(thresholds, &in_a_row(&intervals));
+        let keys: HashSet<String> = found.iter().map(Finding::key).collect();
+        prop_assert_eq!(keys.len(), found.len(), "{:?}", keys);
+        prop_assert!(found.iter().all(|finding| !finding.subject.is_empty()));
     }
 
     /// What is damaged or forged neither ends the watch nor does harm where it is shown.

@@ -1,13 +1,16 @@
 //! `accept-queue-overflow`: connections are complete, and the program does not accept them in time.
 //!
 //! A listener's queue holds what `accept()` has not taken yet (`sk_ack_backlog`); once it is longer than `listen()` allowed
-//! (`sk_max_ack_backlog`), the kernel turns clients away and counts `ListenOverflows` (`tcp_v4_syn_recv_sock()`).
+//! (`sk_max_ack_backlog`; `sk_acceptq_is_full()`), which is one more than that, the kernel turns clients away and counts
+//! `ListenOverflows` (`tcp_v4_syn_recv_sock()`).
 
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
+    bounded::Bounded,
     culprits::{add_owners, many, share},
+    endpoint::in_namespace,
     growth::Growth,
     sample::LocalEnd,
     thresholds,
@@ -20,7 +23,7 @@ const OVERFLOWS: &str = "ListenOverflows";
 
 pub(super) struct AcceptQueue {
     thresholds: thresholds::AcceptQueue,
-    listeners: HashMap<LocalEnd, Listener>,
+    listeners: Bounded<LocalEnd, Listener>,
     growth: Growth,
 }
 
@@ -48,7 +51,7 @@ struct Listener {
 impl AcceptQueue {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.accept_queue_overflow;
-        Self { thresholds, listeners: HashMap::new(), growth: Growth::default() }
+        Self { thresholds, listeners: Bounded::default(), growth: Growth::default() }
     }
 
     fn finding(&self, end: &LocalEnd, listener: &Listener) -> Option<Finding> {
@@ -56,7 +59,7 @@ impl AcceptQueue {
         let address = SocketAddr::new(laddr, lport);
         let turned_away = self.growth.of(netns, OVERFLOWS);
         let drops = listener.drops.1.saturating_sub(listener.drops.0);
-        let fill = share(u64::from(listener.longest), u64::from(listener.backlog.max(1)));
+        let fill = share(listener.longest.into(), room(listener.backlog));
         let overflows = listener.full > 0 && turned_away.by() >= self.thresholds.overflows;
         if !overflows && fill < self.thresholds.fill {
             return None;
@@ -71,7 +74,8 @@ impl AcceptQueue {
         } else {
             format!(
                 "{program} lets connections wait on {address}: up to {} of the {} that its queue takes",
-                listener.longest, listener.backlog
+                listener.longest,
+                room(listener.backlog)
             )
         };
         let (severity, confidence) = match (overflows, listener.looks >= 3 && listener.full == listener.looks)
@@ -84,6 +88,7 @@ impl AcceptQueue {
             (false, false) => (Severity::Info, Confidence::medium("a longer watch: the queue stays full")),
         };
         let finding = Finding::new(ID, severity, confidence, summary)
+            .about(in_namespace(netns, address))
             .because("queue at its longest", listener.longest)
             .because("backlog of listen()", listener.backlog)
             .because("looks that found it full", format!("{} of {}", listener.full, listener.looks))
@@ -103,6 +108,11 @@ impl AcceptQueue {
     }
 }
 
+/// How many connections a queue takes: a backlog of none still takes one.
+fn room(backlog: u32) -> u64 {
+    u64::from(backlog) + 1
+}
+
 impl Detector for AcceptQueue {
     fn sample(&mut self, sample: &Sample) {
         self.growth.note(sample, OVERFLOWS);
@@ -115,14 +125,21 @@ impl Detector for AcceptQueue {
             queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
             queue.drops = queue.drops.saturating_add(socket.drops.unwrap_or(0));
         }
+        self.listeners.make_room(|end, listener| now.contains_key(end) || listener.full > 0);
         for (end, Queue { owners, waiting: (length, backlog), drops }) in now {
-            let first = Listener { drops: (drops, drops), ..Listener::default() };
-            let listener = self.listeners.entry(end).or_insert(first);
+            let Some(listener) = self.listeners.entry(end) else { continue };
+            if listener.looks == 0 {
+                listener.drops.0 = drops;
+            }
             (listener.owners, listener.backlog, listener.drops.1) = (owners, backlog, drops);
             listener.longest = listener.longest.max(length);
-            listener.full += u64::from(length >= backlog.max(1));
+            listener.full += u64::from(u64::from(length) >= room(backlog));
             listener.looks += 1;
         }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.listeners.left_out()
     }
 
     fn findings(&self) -> Vec<Finding> {

@@ -5,12 +5,14 @@
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv6Addr, SocketAddr},
 };
 
 use super::{
     Confidence, Detector, Finding, Sample, Severity, Who,
+    bounded::Bounded,
     culprits::{add_owners, many},
+    endpoint::in_namespace,
 };
 use crate::{close::Cause, record::Transition, state::State};
 
@@ -21,20 +23,22 @@ type Port = (Option<u32>, u16);
 
 #[derive(Default)]
 pub(super) struct AddressInUse {
-    failed: HashMap<Port, Failed>,
+    failed: Bounded<Port, Failed>,
     /// Who listens, and how many wait in TIME_WAIT, at the last look.
     holders: HashMap<Port, (Vec<Who>, u64)>,
 }
 
+#[derive(Default)]
 struct Failed {
-    address: IpAddr,
+    /// Of the first one.
+    address: Option<IpAddr>,
     count: u64,
     who: Option<Who>,
 }
 
 impl AddressInUse {
     fn finding(&self, port: &Port, failed: &Failed) -> Finding {
-        let address = SocketAddr::new(failed.address, port.1);
+        let address = SocketAddr::new(failed.address.unwrap_or(Ipv6Addr::UNSPECIFIED.into()), port.1);
         let (holders, waiting) = self.holders.get(port).cloned().unwrap_or_default();
         let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
         let holder = match (holders.first(), waiting) {
@@ -52,6 +56,7 @@ impl AddressInUse {
             Confidence::HIGH
         };
         let finding = Finding::new(ID, Severity::Warning, confidence, summary)
+            .about(in_namespace(port.0, format_args!("port {}", port.1)))
             .because("failed listen()", failed.count)
             .because("in TIME_WAIT there", waiting)
             .then("See who has it", Some(format!("ss -tanp sport = :{}", port.1)))
@@ -66,11 +71,8 @@ impl Detector for AddressInUse {
     fn transition(&mut self, transition: &Transition) {
         let event = &transition.event;
         if transition.closing.as_ref().and_then(|closing| closing.cause) == Some(Cause::AddressInUse) {
-            let failed = self.failed.entry((event.netns, event.lport)).or_insert(Failed {
-                address: event.laddr,
-                count: 0,
-                who: None,
-            });
+            let Some(failed) = self.failed.entry((event.netns, event.lport)) else { return };
+            failed.address.get_or_insert(event.laddr);
             failed.count += 1;
             failed.who = transition.owner.as_deref().map(Who::of_owner).or(failed.who.take());
         }
@@ -87,6 +89,10 @@ impl Detector for AddressInUse {
                 _ => {}
             }
         }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.failed.left_out()
     }
 
     fn findings(&self) -> Vec<Finding> {

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
-    culprits::{Culprits, many, nanoseconds, seconds},
+    culprits::{Culprits, many, nanoseconds, seconds, the_oldest},
     thresholds::CloseWaitLeak,
 };
 use crate::state::State;
@@ -56,12 +56,13 @@ impl CloseWait {
             Confidence::medium("a longer watch: the number grows, or the same sockets stay")
         };
         let summary = format!(
-            "{who} has {} that the peer has closed, for {} and longer, and does not close {}",
+            "{who} has {} that the peer has closed, {}, and does not close {}",
             many(last.forgotten, "connection"),
-            seconds(last.oldest_ns),
+            the_oldest(last.forgotten, last.oldest_ns),
             if last.forgotten == 1 { "it" } else { "them" },
         );
         let finding = Finding::new(ID, severity, confidence, summary)
+            .about(format!("process {}", who.pid))
             .because("in CLOSE_WAIT", last.all)
             .because("of these forgotten", last.forgotten)
             .because("oldest, at least", seconds(last.oldest_ns))

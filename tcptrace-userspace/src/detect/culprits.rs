@@ -43,6 +43,11 @@ impl Culprits {
         self.peers.distinct()
     }
 
+    /// Whether there may be more of them than are told apart.
+    pub(super) fn has_more_peers(&self) -> bool {
+        self.peers.is_full()
+    }
+
     /// The process with the greatest part.
     pub(super) fn first_owner(&self) -> Option<&Who> {
         self.known.get(&self.owners.top(1).first()?.0)
@@ -51,6 +56,14 @@ impl Culprits {
     /// The address with the greatest part.
     pub(super) fn first_peer(&self) -> Option<IpAddr> {
         Some(self.peers.top(1).first()?.0.0)
+    }
+
+    /// The same, without these processes.
+    pub(super) fn without(&self, is_out: impl Fn(u32) -> bool) -> Self {
+        let mut left = self.clone();
+        left.owners.retain(|pid| !is_out(*pid));
+        left.known.retain(|pid, _| !is_out(*pid));
+        left
     }
 
     /// Connections as examples.
@@ -92,6 +105,11 @@ pub(super) fn connection(socket: &Socket) -> String {
     }
 }
 
+/// An address as a filter of `ss` takes it, which would read the end of a bare IPv6 address as a port.
+pub(super) fn ss_host(address: IpAddr) -> String {
+    if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
+}
+
 /// Which part of `all` a number is, from 0 to 1; none of nothing.
 #[expect(clippy::cast_precision_loss, reason = "what is compared with a threshold need not be exact")]
 pub(super) fn share(part: u64, all: u64) -> f64 {
@@ -106,6 +124,11 @@ pub(super) fn nanoseconds(seconds: u64) -> u64 {
 /// `42 s`.
 pub(super) fn seconds(ns: u64) -> String {
     format!("{} s", ns / 1_000_000_000)
+}
+
+/// How long the oldest of so many is there, at least: `the oldest for 42 s`.
+pub(super) fn the_oldest(count: u64, ns: u64) -> String {
+    format!("{}for {}", if count == 1 { "" } else { "the oldest " }, seconds(ns))
 }
 
 /// A number of things: `1 socket`, `2 sockets`.

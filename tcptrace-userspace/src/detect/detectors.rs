@@ -28,6 +28,8 @@ impl Options {
 pub struct Detectors {
     options: Options,
     all: Vec<Box<dyn Detector>>,
+    /// The kinds of findings of each.
+    ids: Vec<&'static [&'static str]>,
     /// Which of them take transitions, of which there are many; and half-open connections.
     of_transitions: Vec<usize>,
     of_half_open: Vec<usize>,
@@ -44,7 +46,8 @@ impl Detectors {
         };
         let (of_transitions, of_half_open) = (resting_on(Source::Transitions), resting_on(Source::HalfOpen));
         let all = wanted.iter().map(|entry| (entry.make)(&options)).collect();
-        Self { options, all, of_transitions, of_half_open }
+        let ids = wanted.iter().map(|entry| entry.ids).collect();
+        Self { options, all, ids, of_transitions, of_half_open }
     }
 
     /// Takes what happened, or how the host was.
@@ -67,6 +70,12 @@ impl Detectors {
     /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.
     pub fn sample(&mut self, sample: &Sample) {
         self.all.iter_mut().for_each(|detector| detector.sample(sample));
+    }
+
+    /// Detectors that had no room, by the kinds of their findings, and how often.
+    pub fn left_out(&self) -> Vec<(&'static [&'static str], u64)> {
+        let counts = self.ids.iter().zip(&self.all).map(|(ids, detector)| (*ids, detector.left_out()));
+        counts.filter(|(_, count)| *count > 0).collect()
     }
 
     /// What was found by now, the worst first.

@@ -33,8 +33,6 @@ impl Severity {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
-    /// One of several explanations.
-    Low,
     /// The likeliest explanation.
     Medium,
     /// Nothing else looks like it.
@@ -94,6 +92,9 @@ pub struct Step {
 pub struct Finding {
     /// Which kind; its page is `docs/findings/ID.md`.
     pub id: &'static str,
+    /// What it is about, such as a listener or a process: the same as long as the fault is, while its numbers grow, and
+    /// another one for each fault of a kind.
+    pub subject: String,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
@@ -121,6 +122,7 @@ impl Finding {
     pub fn new(id: &'static str, severity: Severity, confidence: Confidence, summary: String) -> Self {
         Self {
             id,
+            subject: String::new(),
             severity,
             confidence,
             summary,
@@ -134,11 +136,16 @@ impl Finding {
         }
     }
 
-    /// What makes it the same as before, while its numbers grow: kind, process, remote end.
+    /// What makes it the same as before: kind and subject.
     pub fn key(&self) -> String {
-        let owner = self.owners.first().map(|who| who.pid);
-        let peer = self.peers.first().map(|peer| (peer.address, peer.port));
-        format!("{} {owner:?} {peer:?}", self.id)
+        format!("{} {}", self.id, self.subject)
+    }
+
+    /// Says what it is about.
+    #[must_use]
+    pub fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = subject.into();
+        self
     }
 
     /// Adds a fact.

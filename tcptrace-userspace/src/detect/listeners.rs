@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners, sample::LocalEnd,
+    Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners,
+    endpoint::in_namespace, sample::LocalEnd,
 };
 use crate::{state::State, text::Escaped};
 
@@ -95,6 +96,7 @@ impl Listeners {
             Confidence::medium("--expect-listen, with the ports that should be")
         };
         let mut finding = Finding::new(ID, severity, confidence, summary)
+            .about(in_namespace(end.0, address))
             .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
             .because("there when the watch began", if appeared { "no" } else { "yes" });
         for who in owners {

@@ -7,16 +7,18 @@
 mod accept_queue;
 mod address_in_use;
 mod ages;
+mod bounded;
 mod close_wait;
 mod connects;
 mod culprits;
 mod detectors;
-mod end;
+mod endpoint;
 mod finding;
 mod growth;
 mod limits;
 mod listeners;
 mod phantom;
+mod ports;
 mod rank;
 mod registry;
 mod resets;
@@ -24,7 +26,6 @@ mod sample;
 mod stuck;
 mod syn_flood;
 mod thresholds;
-mod time_wait;
 mod who;
 
 pub use ages::Ages;
@@ -50,6 +51,11 @@ pub trait Detector: Send {
     /// Takes how the host was at one moment.
     fn sample(&mut self, _sample: &Sample) {}
 
-    /// What it has found by now.
+    /// How often there was no room to tell things apart, so that what it says may be too little.
+    fn left_out(&self) -> u64 {
+        0
+    }
+
+    /// What it has found by now, each about another subject.
     fn findings(&self) -> Vec<Finding>;
 }

@@ -11,7 +11,8 @@ use std::{
 
 use super::{
     Confidence, Detector, Finding, Options, Sample, Seen, Severity,
-    culprits::{Culprits, many, nanoseconds, seconds},
+    culprits::{Culprits, many, nanoseconds, seconds, ss_host},
+    endpoint::in_namespace,
     thresholds,
 };
 use crate::{snapshot::TimerKind, state::State};
@@ -65,11 +66,12 @@ fn silent_ns(idle_s: u64, seen: &Seen) -> Option<u64> {
     (!kept_alive && silent_ns >= nanoseconds(idle_s)).then_some(silent_ns)
 }
 
-fn finding(lport: u16, pile: &Pile) -> Finding {
+fn finding((netns, lport): Listener, pile: &Pile) -> Finding {
     let address = SocketAddr::new(pile.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)), lport);
     let summary = format!(
-        "{} to {address} may be phantoms: nothing came on them for {} and longer, while the same {} newer ones",
+        "{} to {address} may be phantoms: nothing came on {} for {}, while the same {} newer ones",
         many(pile.idle, "connection"),
+        if pile.idle == 1 { "it" } else { "them, on the quietest" },
         seconds(pile.quietest_ns),
         if pile.peers.len() == 1 { "client has" } else { "clients have" },
     );
@@ -80,6 +82,7 @@ fn finding(lport: u16, pile: &Pile) -> Finding {
     };
     let severity = if pile.begun || pile.retransmitting > 0 { Severity::Warning } else { Severity::Info };
     let finding = Finding::new(ID, severity, confidence, summary)
+        .about(in_namespace(netns, format_args!("port {lport}")))
         .because("silent, without keepalive", pile.idle)
         .because("longest silence", seconds(pile.quietest_ns))
         .because("clients with newer connections", pile.peers.len())
@@ -87,7 +90,7 @@ fn finding(lport: u16, pile: &Pile) -> Finding {
         .because("sending without an answer", pile.retransmitting)
         .then("See them: lastrcv is the silence in milliseconds", Some(format!("ss -tinpo state established sport = :{lport}")))
         .then("Let the program set SO_KEEPALIVE (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT) or TCP_USER_TIMEOUT", None)
-        .then("End those of one client", pile.culprits.first_peer().map(|peer| format!("ss -K dst {peer} sport = :{lport}")))
+        .then("End those of one client", pile.culprits.first_peer().map(|peer| format!("ss -K dst {} sport = :{lport}", ss_host(peer))))
         .not("idle connections that are kept alive, and clients with a pool, none of whose connections is in use");
     pile.culprits.name(finding)
 }
@@ -142,6 +145,6 @@ impl Detector for Phantom {
 
     fn findings(&self) -> Vec<Finding> {
         let piles = self.last.iter().filter(|(_, pile)| pile.idle >= self.thresholds.count);
-        piles.map(|((_, lport), pile)| finding(*lport, pile)).collect()
+        piles.map(|(listener, pile)| finding(*listener, pile)).collect()
     }
 }

@@ -26,9 +26,19 @@ impl<K: Clone + Eq + Hash + Ord> Rank<K> {
         }
     }
 
+    /// Forgets the others.
+    pub(super) fn retain(&mut self, is_left: impl Fn(&K) -> bool) {
+        self.counts.retain(|key, _| is_left(key));
+    }
+
     /// Keys that were told apart.
     pub(super) fn distinct(&self) -> u64 {
         self.counts.len() as u64
+    }
+
+    /// Whether there may be more than these.
+    pub(super) fn is_full(&self) -> bool {
+        self.counts.len() >= LIMIT
     }
 
     /// The `count` greatest; of equal ones the lesser key first, so that the order in which they came does not matter.

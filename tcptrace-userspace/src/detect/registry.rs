@@ -2,8 +2,8 @@
 
 use super::{
     Detector, Options, accept_queue::AcceptQueue, address_in_use::AddressInUse, close_wait::CloseWait,
-    connects::Connects, listeners::Listeners, phantom::Phantom, resets::Resets, stuck::Stuck,
-    syn_flood::SynFlood, time_wait::TimeWait,
+    connects::Connects, listeners::Listeners, phantom::Phantom, ports::LocalPorts, resets::Resets,
+    stuck::Stuck, syn_flood::SynFlood,
 };
 
 /// What a detector is shown. Each may be incomplete, and then its findings are.
@@ -56,7 +56,7 @@ pub const REGISTRY: [Entry; 10] = [
     entry(&["fin-wait1-stuck", "fin-wait2-stuck", "last-ack-stuck", "closing-pileup"], LOOKS, |options| {
         Box::new(Stuck::new(options))
     }),
-    entry(&["time-wait-exhaustion"], BOTH, |options| Box::new(TimeWait::new(options))),
+    entry(&["port-exhaustion", "time-wait-exhaustion"], BOTH, |options| Box::new(LocalPorts::new(options))),
     entry(&["address-in-use"], BOTH, |_| Box::new(AddressInUse::default())),
     entry(&["unexpected-listener"], LOOKS, |options| Box::new(Listeners::new(options))),
     entry(&["reset-storm"], TRANSITIONS, |options| Box::new(Resets::new(options))),

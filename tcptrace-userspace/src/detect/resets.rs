@@ -5,31 +5,28 @@
 
 use super::{
     Confidence, Detector, Finding, Options, Severity, Who,
+    bounded::Bounded,
     culprits::{Culprits, many, share},
-    end::End,
+    endpoint::Endpoint,
     rank::Rank,
     thresholds,
 };
 use crate::{
     close::{Cause, Role},
-    hash::HashMap,
     record::Transition,
     text::Escaped,
 };
 
 const ID: &str = "reset-storm";
 
-/// Ends that are told apart.
-const TOLD_APART: usize = 65_536;
-
 pub(super) struct Resets {
     thresholds: thresholds::ResetStorm,
     /// By the end that a server listens on, here or there.
-    ends: HashMap<End, Ends>,
+    endpoints: Bounded<Endpoint, Endings>,
 }
 
 #[derive(Default)]
-struct Ends {
+struct Endings {
     all: u64,
     reset: u64,
     here: u64,
@@ -52,30 +49,33 @@ fn reset_here(cause: Cause) -> Option<bool> {
 
 impl Resets {
     pub(super) fn new(options: &Options) -> Self {
-        Self { thresholds: options.thresholds.reset_storm, ends: HashMap::default() }
+        Self { thresholds: options.thresholds.reset_storm, endpoints: Bounded::default() }
     }
 
-    fn finding(end: End, ends: &Ends) -> Finding {
-        let port = end.port;
-        let end = end.address_and_port();
-        let by = match ends.here {
+    fn finding(endpoint: Endpoint, endings: &Endings) -> Finding {
+        let (end, port) = (endpoint.address_and_port(), endpoint.port);
+        let by = match endings.here {
             0 => "by the peer",
-            here if here == ends.reset => "by this host",
+            here if here == endings.reset => "by this host",
             _ => "by both sides",
         };
-        let summary =
-            format!("{} of {} at {end} ended by a reset, {by}", ends.reset, many(ends.all, "connection"));
+        let summary = format!(
+            "{} of {} at {end} ended by a reset, {by}",
+            endings.reset,
+            many(endings.all, "connection")
+        );
         let mut finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
-            .because("ended", ends.all)
-            .because("by a reset", ends.reset)
-            .because("of these sent by this host", ends.here);
-        for (cause, count) in ends.causes.top(5) {
+            .about(endpoint.subject())
+            .because("ended", endings.all)
+            .because("by a reset", endings.reset)
+            .because("of these sent by this host", endings.here);
+        for (cause, count) in endings.causes.top(5) {
             finding = finding.because(&cause, count);
         }
         let finding = finding
             .then("See them with who and why", Some(format!("tcptrace life --duration 30s -o json | jq -c 'select(.lport == {port} or .rport == {port}) | [.owner.comm, .cause, .reset_reason]'")))
             .then(
-                if ends.here > 0 {
+                if endings.here > 0 {
                     "Reset here: the program closes with SO_LINGER 0, or without reading all that came"
                 } else {
                     "Reset by the peer: ask there, or look for a time limit of a load balancer or firewall between"
@@ -83,7 +83,7 @@ impl Resets {
                 None,
             )
             .not("single resets of clients that do not want to wait");
-        ends.culprits.name(finding)
+        endings.culprits.name(finding)
     }
 }
 
@@ -96,36 +96,38 @@ impl Detector for Resets {
         let event = &transition.event;
         let is_server = closing.role == Some(Role::Server);
         let (address, port) = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
-        let end = End::new(event.netns, address, port);
-        if self.ends.len() >= TOLD_APART && !self.ends.contains_key(&end) {
-            return;
-        }
-        let ends = self.ends.entry(end).or_default();
-        ends.all += 1;
+        let endpoint = Endpoint::new(event.netns, address, port);
+        let Some(endings) = self.endpoints.entry(endpoint) else { return };
+        endings.all += 1;
         let Some((cause, here)) = closing.cause.and_then(|cause| Some((cause, reset_here(cause)?))) else {
             return;
         };
-        ends.reset += 1;
-        ends.here += u64::from(here);
+        endings.reset += 1;
+        endings.here += u64::from(here);
         let reason =
             closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
         let reason = reason.unwrap_or_default();
-        ends.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
+        endings.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
         if is_server {
-            ends.culprits.peer(event.raddr, None);
+            endings.culprits.peer(event.raddr, None);
         } else {
-            ends.culprits.peer(event.raddr, Some(event.rport));
+            endings.culprits.peer(event.raddr, Some(event.rport));
         }
         if let Some(owner) = &transition.owner {
-            ends.culprits.owner(&Who::of_owner(owner));
+            endings.culprits.owner(&Who::of_owner(owner));
         }
     }
 
+    fn left_out(&self) -> u64 {
+        self.endpoints.left_out()
+    }
+
     fn findings(&self) -> Vec<Finding> {
-        let is_storm = |ends: &Ends| {
-            ends.reset >= self.thresholds.count && share(ends.reset, ends.all) >= self.thresholds.share
+        let is_storm = |endings: &Endings| {
+            endings.reset >= self.thresholds.count
+                && share(endings.reset, endings.all) >= self.thresholds.share
         };
-        let storms = self.ends.iter().filter(|(_, ends)| is_storm(ends));
-        storms.map(|(end, ends)| Self::finding(*end, ends)).collect()
+        let storms = self.endpoints.iter().filter(|(_, endings)| is_storm(endings));
+        storms.map(|(endpoint, endings)| Self::finding(*endpoint, endings)).collect()
     }
 }

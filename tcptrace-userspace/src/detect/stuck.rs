@@ -6,7 +6,7 @@
 
 use super::{
     Confidence, Detector, Finding, NamespaceSample, Options, Sample, Seen, Severity,
-    culprits::{Culprits, many, nanoseconds, seconds, share},
+    culprits::{Culprits, many, nanoseconds, seconds, share, the_oldest},
     thresholds,
 };
 use crate::{
@@ -70,9 +70,9 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
         "the peer does not acknowledge the FIN"
     };
     let summary = format!(
-        "{} in {name} for {} and longer: {why}",
+        "{} in {name}, {}: {why}",
         many(pile.count, "connection"),
-        seconds(pile.oldest_ns)
+        the_oldest(pile.count, pile.oldest_ns)
     );
     let confidence = if held_by_peer || pile.unanswered + pile.closed_window > pile.count / 2 {
         Confidence::HIGH
@@ -80,6 +80,7 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
         Confidence::medium("a longer watch: retransmissions without an answer")
     };
     let finding = Finding::new(id, Severity::Warning, confidence, summary)
+        .about("this host")
         .because("stuck", pile.count)
         .because("oldest, at least", seconds(pile.oldest_ns))
         .because("remote ends", pile.culprits.peer_count())

@@ -7,7 +7,9 @@ use std::net::SocketAddr;
 
 use super::{
     Confidence, Detector, Finding, Limits, Options, Sample, Severity, Who,
+    bounded::Bounded,
     culprits::{Culprits, add_owners, many, share},
+    endpoint::in_namespace,
     growth::Growth,
     sample::LocalEnd,
     thresholds,
@@ -21,12 +23,15 @@ use crate::{
 
 const ID: &str = "syn-flood";
 
+/// Local ends that are told apart: each may have very many sources.
+const ENDS: usize = 4_096;
+
 /// Of a namespace, what grows when its listeners cannot keep up.
 const COUNTERS: [&str; 4] = ["SyncookiesSent", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "ListenDrops"];
 
 pub(super) struct SynFlood {
     thresholds: thresholds::SynFlood,
-    ends: HashMap<LocalEnd, Pile>,
+    ends: Bounded<LocalEnd, Pile, ENDS>,
     growth: Growth,
     /// Listeners at the last look.
     listeners: HashMap<(Option<u32>, u16), (Vec<Who>, u32)>,
@@ -48,7 +53,7 @@ impl SynFlood {
     pub(super) fn new(options: &Options) -> Self {
         Self {
             thresholds: options.thresholds.syn_flood,
-            ends: HashMap::default(),
+            ends: Bounded::default(),
             growth: Growth::default(),
             listeners: HashMap::default(),
             limits: HashMap::default(),
@@ -75,8 +80,9 @@ impl SynFlood {
         let turned_away = full_drops + drops;
         let severity = if (turned_away + cookies).by() > 0 { Severity::Critical } else { Severity::Warning };
         let address = SocketAddr::new(laddr, lport);
+        let at_least = if pile.culprits.has_more_peers() { "at least " } else { "" };
         let summary = format!(
-            "{} from {} pile up on {address}, and {} of {} were never completed",
+            "{} from {at_least}{} pile up on {address}, and {} of {} were never completed",
             many(pile.most, "half-open connection"),
             many(sources, "source"),
             never,
@@ -88,6 +94,7 @@ impl SynFlood {
             Confidence::medium("a longer watch: SYN-ACKs that are sent again to the same sources")
         };
         let finding = Finding::new(ID, severity, confidence, summary)
+            .about(in_namespace(netns, address))
             .because("half-open at once", pile.most)
             .because("backlog of listen()", backlog)
             .because("net.ipv4.tcp_max_syn_backlog", limits.max_syn_backlog)
@@ -96,7 +103,7 @@ impl SynFlood {
             .because("completed", pile.completed)
             .because("given up by the kernel", pile.given_up)
             .because("SYN-ACKs sent again", pile.retransmits)
-            .because("different sources", sources)
+            .because("different sources", format_args!("{at_least}{sources}"))
             .because("SyncookiesSent, grown by", cookies + full_cookies)
             .because("SYNs dropped (TCPReqQFullDrop, ListenDrops)", turned_away)
             .then("See them", Some(format!("ss -tan state syn-recv sport = :{lport}")));
@@ -121,7 +128,10 @@ impl SynFlood {
 impl Detector for SynFlood {
     fn half_open(&mut self, change: &Change) {
         let connection = &change.connection;
-        let pile = self.ends.entry((connection.netns, connection.laddr, connection.lport)).or_default();
+        // An end whose clients complete at once is none.
+        self.ends.make_room(|_, pile| pile.retransmits + pile.given_up > 0);
+        let end = (connection.netns, connection.laddr, connection.lport);
+        let Some(pile) = self.ends.entry(end) else { return };
         pile.most = pile.most.max(change.open);
         match change.what {
             What::Begin(_) => {
@@ -153,9 +163,13 @@ impl Detector for SynFlood {
             }
         }
         for (local, count) in open {
-            let pile = self.ends.entry(local).or_default();
+            let Some(pile) = self.ends.entry(local) else { continue };
             pile.most = pile.most.max(count);
         }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.ends.left_out()
     }
 
     fn findings(&self) -> Vec<Finding> {

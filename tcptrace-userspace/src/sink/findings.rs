@@ -52,9 +52,9 @@ pub fn headline(finding: &Finding, coloured: bool) -> String {
     text::headline(finding, coloured)
 }
 
-/// Where the page about a kind of finding is, in this project.
-fn page(id: &str) -> String {
-    format!("docs/findings/{id}.md")
+/// What shows the page about a kind of finding, also where only the program is installed.
+fn more(id: &str) -> String {
+    format!("tcptrace explain {id}")
 }
 
 /// What the verdict means, in a sentence.

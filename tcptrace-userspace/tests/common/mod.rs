@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 pub(crate) mod closing;
+pub(crate) mod looks;
 pub(crate) mod story;
 
 use std::net::Ipv4Addr;

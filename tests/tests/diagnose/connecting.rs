@@ -9,6 +9,7 @@ use tcptrace_tests::{
     net::{Family, accept, begin_connect, connect, connect_error, has_child, listen, pair, read_end, socket},
     netns::sysctl,
     process::tool,
+    world::Ports,
 };
 
 use crate::lab::{Lab, assert_owned_here, evidence};
@@ -187,26 +188,68 @@ fn a_client_of_many_services() {
 fn no_port_left() {
     let Some(lab) = Lab::new("no_port_left") else { return };
     let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(4, &[], move || {
-        let first = ports.port(10);
-        sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
-        sysctl("net/ipv4/tcp_tw_reuse", "0");
-        let listener = listen(ports.listen(Family::V4));
-        for _ in 0..20 {
-            let (client, server) = pair(&listener, ports.connect(Family::V4));
-            drop(client);
-            read_end(&server);
-        }
-        for _ in 0..3 {
-            assert_eq!(connect_error(ports.connect(Family::V4)), Errno::EADDRNOTAVAIL as i32);
-        }
-        listener
-    });
+    let diagnosis = lab.watch(4, &[], move || wait_in_all_ports(ports));
     let finding = diagnosis.one("time-wait-exhaustion");
     assert_eq!(finding["severity"], "critical");
     assert_eq!(evidence(finding, "of these in TIME_WAIT"), 20, "{finding:#}");
     assert_eq!(evidence(finding, "connect() without a port (EADDRNOTAVAIL)"), 3, "{finding:#}");
     assert_owned_here(finding);
+}
+
+/// Twenty ports, and a client that keeps what it has. That one wants another is critical, and told of who has them.
+#[test]
+fn open_connections_have_all_ports() {
+    let Some(lab) = Lab::new("open_connections_have_all_ports") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || take_all_ports(ports));
+    let finding = diagnosis.one("port-exhaustion");
+    assert_eq!(finding["severity"], "critical");
+    assert_eq!(evidence(finding, "ports in use at most"), 20, "{finding:#}");
+    assert_eq!(evidence(finding, "of these in ESTABLISHED"), 20, "{finding:#}");
+    assert_eq!(evidence(finding, "connect() without a port (EADDRNOTAVAIL)"), 3, "{finding:#}");
+    assert_owned_here(finding);
+    assert!(diagnosis.all("time-wait-exhaustion").is_empty(), "{:#}", diagnosis.json);
+}
+
+/// No process has what waits in TIME_WAIT, so that a watch of one does not see what has the ports.
+#[test]
+fn no_port_left_for_one_process() {
+    let Some(lab) = Lab::new("no_port_left_for_one_process") else { return };
+    let (ports, pid) = (lab.slot.ports_to_bind(), std::process::id().to_string());
+    let diagnosis = lab.watch(4, &["--pid", &pid], move || wait_in_all_ports(ports));
+    let finding = diagnosis.one("port-exhaustion");
+    assert_eq!(finding["severity"], "critical");
+    assert_eq!(evidence(finding, "connect() without a port (EADDRNOTAVAIL)"), 3, "{finding:#}");
+    assert_owned_here(finding);
+}
+
+/// Has twenty ports wait in TIME_WAIT, all that there are, and wants three more.
+fn wait_in_all_ports(ports: Ports) -> Socket {
+    let first = ports.port(10);
+    sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
+    sysctl("net/ipv4/tcp_tw_reuse", "0");
+    let listener = listen(ports.listen(Family::V4));
+    for _ in 0..20 {
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        drop(client);
+        read_end(&server);
+    }
+    for _ in 0..3 {
+        assert_eq!(connect_error(ports.connect(Family::V4)), Errno::EADDRNOTAVAIL as i32);
+    }
+    listener
+}
+
+/// Takes all twenty ports that there are, and wants three more.
+fn take_all_ports(ports: Ports) -> (Vec<(Socket, Socket)>, Socket) {
+    let first = ports.port(10);
+    sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
+    let listener = listen(ports.listen(Family::V4));
+    let pairs = (0..20).map(|_| pair(&listener, ports.connect(Family::V4))).collect();
+    for _ in 0..3 {
+        assert_eq!(connect_error(ports.connect(Family::V4)), Errno::EADDRNOTAVAIL as i32);
+    }
+    (pairs, listener)
 }
 
 /// As many in TIME_WAIT, of many ports that there are.

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::page;
 use crate::{
     detect::{Finding, Who},
     diagnose::Report,
@@ -40,6 +39,7 @@ fn value(report: &Report) -> Value {
 pub(super) fn finding(finding: &Finding) -> Value {
     json!({
         "id": finding.id,
+        "subject": finding.subject,
         "severity": finding.severity,
         "confidence": finding.confidence,
         "summary": finding.summary,
@@ -50,7 +50,7 @@ pub(super) fn finding(finding: &Finding) -> Value {
         "next_steps": finding.next_steps,
         "look_alikes": finding.look_alikes,
         "not_seen": finding.not_seen,
-        "doc": page(finding.id),
+        "doc": format!("docs/findings/{}.md", finding.id),
     })
 }
 

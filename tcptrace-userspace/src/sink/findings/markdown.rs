@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{counted, not_seen, page, verdict};
+use super::{counted, more, not_seen, verdict};
 use crate::{detect::Finding, diagnose::Report};
 
 pub(super) fn render(report: &Report) -> String {
@@ -46,7 +46,7 @@ fn one(finding: &Finding, text: &mut String) {
         let command = step.command.as_ref().map(|command| format!(": `{command}`")).unwrap_or_default();
         let _ = writeln!(text, "{}. {}{command}", number + 1, escaped(&step.what));
     }
-    let _ = writeln!(text, "\nMore in `{}`.", page(finding.id));
+    let _ = writeln!(text, "\nMore: `{}`", more(finding.id));
 }
 
 /// Names are chosen by others: nothing of them is a mark.

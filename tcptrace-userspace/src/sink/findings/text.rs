@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{not_seen, page, verdict};
+use super::{more, not_seen, verdict};
 use crate::{
     detect::{Finding, Level, Severity},
     diagnose::Report,
@@ -40,7 +40,6 @@ fn one(finding: &Finding, colour: bool, text: &mut String) {
     let sure = match finding.confidence.level {
         Level::High => "high",
         Level::Medium => "medium",
-        Level::Low => "low",
     };
     let raised =
         finding.confidence.raised_by.as_ref().map(|by| format!("; surer by {by}")).unwrap_or_default();
@@ -68,7 +67,7 @@ fn one(finding: &Finding, colour: bool, text: &mut String) {
     for missing in &finding.not_seen {
         line("not seen", missing, text);
     }
-    line("more", &page(finding.id), text);
+    line("more", &more(finding.id), text);
 }
 
 /// The name in a column, but once for lines of the same.

@@ -1,18 +1,21 @@
 //! Where connections lead to.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    fmt,
+    net::{IpAddr, SocketAddr},
+};
 
-/// An end that many connections have in common. Loopback and link-local addresses mean another one in each network
+/// An endpoint that many connections have in common. Loopback and link-local addresses mean another one in each network
 /// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct End {
+pub(super) struct Endpoint {
     /// Of addresses that mean something in one namespace only.
     netns: Option<u32>,
     pub(super) address: IpAddr,
     pub(super) port: u16,
 }
 
-impl End {
+impl Endpoint {
     pub(super) fn new(netns: Option<u32>, address: IpAddr, port: u16) -> Self {
         let is_local = match address {
             IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
@@ -21,9 +24,19 @@ impl End {
         Self { netns: netns.filter(|_| is_local), address, port }
     }
 
+    /// What findings about it have in common: it, and its namespace where that matters.
+    pub(super) fn subject(self) -> String {
+        in_namespace(self.netns, self.address_and_port())
+    }
+
     pub(super) fn address_and_port(self) -> SocketAddr {
         SocketAddr::new(self.address, self.port)
     }
+}
+
+/// `127.0.0.1:80 in network namespace 4026532286`; without the latter where it is not known, or does not matter.
+pub(super) fn in_namespace(netns: Option<u32>, what: impl fmt::Display) -> String {
+    netns.map_or_else(|| what.to_string(), |netns| format!("{what} in network namespace {netns}"))
 }
 
 #[cfg(test)]
@@ -40,8 +53,8 @@ mod tests {
             ("192.0.2.1", true),
             ("2001:db8::1", true),
         ] {
-            let end = |netns| End::new(Some(netns), address.parse().expect("an address"), 80);
-            assert_eq!(end(1) == end(2), is_one, "{address}");
+            let endpoint = |netns| Endpoint::new(Some(netns), address.parse().expect("an address"), 80);
+            assert_eq!(endpoint(1) == endpoint(2), is_one, "{address}");
         }
     }
 }

@@ -1,0 +1,76 @@
+//! A table that does not grow without end: who sends SYNs from everywhere must not make the watch run out of memory.
+
+use std::hash::Hash;
+
+use crate::hash::HashMap;
+
+/// Entries of one table, unless it says otherwise.
+pub(super) const TOLD_APART: usize = 65_536;
+
+/// Entries by their keys, at most so many; what finds no room is counted.
+pub(super) struct Bounded<K, V, const ROOM: usize = TOLD_APART> {
+    entries: HashMap<K, V>,
+    left_out: u64,
+}
+
+impl<K, V, const ROOM: usize> Default for Bounded<K, V, ROOM> {
+    fn default() -> Self {
+        Self { entries: HashMap::default(), left_out: 0 }
+    }
+}
+
+impl<K: Eq + Hash, V: Default, const ROOM: usize> Bounded<K, V, ROOM> {
+    /// The entry of this key; `None`, and one more that was left out, where it has none and there is no room.
+    pub(super) fn entry(&mut self, key: K) -> Option<&mut V> {
+        if self.is_full() && !self.entries.contains_key(&key) {
+            self.left_out += 1;
+            return None;
+        }
+        Some(self.entries.entry(key).or_default())
+    }
+
+    pub(super) fn get(&self, key: &K) -> Option<&V> {
+        self.entries.get(key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.entries.iter()
+    }
+
+    /// Whether another key finds no room.
+    pub(super) fn is_full(&self) -> bool {
+        self.entries.len() >= ROOM
+    }
+
+    /// Where it is full, forgets the entries that are not worth keeping.
+    pub(super) fn make_room(&mut self, mut is_worth_keeping: impl FnMut(&K, &V) -> bool) {
+        if self.is_full() {
+            self.entries.retain(|key, value| is_worth_keeping(key, value));
+        }
+    }
+
+    /// How often there was no room.
+    pub(super) fn left_out(&self) -> u64 {
+        self.left_out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_finds_no_room_is_counted() {
+        let mut table: Bounded<u8, u64, 2> = Bounded::default();
+        for key in [1, 2, 3, 1, 3] {
+            if let Some(count) = table.entry(key) {
+                *count += 1;
+            }
+        }
+        assert_eq!((table.get(&1), table.get(&2), table.get(&3)), (Some(&2), Some(&1), None));
+        assert_eq!(table.left_out(), 2);
+        table.make_room(|_, count| *count > 1);
+        assert!(table.entry(3).is_some());
+        assert_eq!((table.iter().count(), table.left_out()), (2, 2));
+    }
+}

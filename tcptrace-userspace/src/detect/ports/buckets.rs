@@ -1,0 +1,67 @@
+//! How many sockets a namespace lets wait.
+
+use crate::{
+    detect::{
+        Confidence, Finding, Limits, Sample, Severity, culprits::share, endpoint::in_namespace,
+        growth::Growth,
+    },
+    hash::HashMap,
+    state::State,
+};
+
+const ID: &str = "time-wait-exhaustion";
+
+const OVERFLOWS: &str = "TCPTimeWaitOverflow";
+
+#[derive(Default)]
+pub(super) struct Buckets {
+    /// In TIME_WAIT at the last look, by namespace.
+    waiting: HashMap<Option<u32>, u64>,
+    growth: Growth,
+}
+
+impl Buckets {
+    pub(super) fn sample(&mut self, sample: &Sample) {
+        self.growth.note(sample, OVERFLOWS);
+        self.waiting.clear();
+        for seen in &sample.sockets {
+            let waits = u64::from(seen.socket.state == State::TIME_WAIT);
+            *self.waiting.entry(seen.socket.netns).or_default() += waits;
+        }
+    }
+
+    /// The namespaces in which at least this share of what there may be waits.
+    pub(super) fn findings(&self, least: f64, limits: &HashMap<Option<u32>, Limits>) -> Vec<Finding> {
+        let of = |(netns, waiting): (&Option<u32>, &u64)| self.finding(*netns, *waiting, least, limits);
+        self.waiting.iter().filter_map(of).collect()
+    }
+
+    fn finding(
+        &self,
+        netns: Option<u32>,
+        waiting: u64,
+        least: f64,
+        limits: &HashMap<Option<u32>, Limits>,
+    ) -> Option<Finding> {
+        let limit = limits.get(&netns)?.max_tw_buckets;
+        let ended_early = self.growth.of(netns, OVERFLOWS);
+        if ended_early.by() == 0 && share(waiting, limit) < least {
+            return None;
+        }
+        let summary = format!("{waiting} sockets are in TIME_WAIT, of {limit} that the host allows");
+        let finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
+            .about(in_namespace(netns, "tcp_max_tw_buckets"))
+            .because("in TIME_WAIT", waiting)
+            .because("net.ipv4.tcp_max_tw_buckets", limit)
+            .because("ended early (TCPTimeWaitOverflow), grown by", ended_early)
+            .then(
+                "Find out who closes so many connections",
+                Some("tcptrace sockets --state TIME_WAIT --by peer".to_owned()),
+            )
+            .then(
+                "Allow more; each takes some hundred bytes",
+                Some("sysctl net.ipv4.tcp_max_tw_buckets".to_owned()),
+            );
+        Some(finding)
+    }
+}

@@ -1,0 +1,175 @@
+//! Detectors on made-up attempts to connect: who is told of which, and what has the ports.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::net::Ipv4Addr;
+
+use common::looks::{ended, findings, look, socket};
+use tcptrace::{
+    close::Cause,
+    detect::{Detectors, NamespaceSample, Options, Sample, Seen, Severity},
+    event::Event,
+    record::{Record, Transition},
+    snapshot::{Timer, TimerKind},
+    state::State,
+};
+
+/// Each destination has its own culprits, whoever found no port for another one.
+#[test]
+fn who_finds_no_port_is_named_for_that_destination_only() {
+    let mut detectors = Detectors::new(Options::default());
+    for (end, pid) in [(1, 30), (2, 20), (1, 10), (1, 30)] {
+        detectors.record(&ended(Cause::NoLocalPort, end, pid, None));
+    }
+    let waits = |end: u8| {
+        let mut seen = socket(State::TIME_WAIT, u16::from(end), 1);
+        seen.socket.lport = 40_000;
+        (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, end).into(), 443);
+        seen
+    };
+    detectors.sample(&look(1, vec![waits(1), waits(2)]));
+    let found = detectors.findings();
+    let owners: Vec<Vec<u32>> =
+        found.iter().map(|finding| finding.owners.iter().map(|who| who.pid).collect()).collect();
+    assert_eq!(owners, [vec![30, 10], vec![20]], "the one with the greatest part first");
+}
+
+/// 127.0.0.1 is another destination in each namespace; an address that leads out of them is not.
+#[test]
+fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
+    let found = |raddr: Ipv4Addr| {
+        let mut detectors = Detectors::new(Options::default());
+        let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+        let refused = Transition { event: Event { raddr: raddr.into(), ..refused.event }, ..refused };
+        let mut connected = Transition { closing: None, ..refused.clone() };
+        (connected.event.netns, connected.event.new_state) = (Some(2), State::ESTABLISHED);
+        (0..10).for_each(|_| detectors.record(&Record::Transition(refused.clone())));
+        (0..30).for_each(|_| detectors.record(&Record::Transition(connected.clone())));
+        detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
+    };
+    assert_eq!(found(Ipv4Addr::LOCALHOST), ["connection-refused"]);
+    assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
+}
+
+/// Each namespace has ports of its own: what waits in another one does not say what has them.
+#[test]
+fn who_finds_no_port_is_named_for_that_namespace_only() {
+    for (netns, id) in [(1, "time-wait-exhaustion"), (2, "port-exhaustion")] {
+        let mut detectors = Detectors::new(Options::default());
+        detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
+        let mut waits = socket(State::TIME_WAIT, 1, 1);
+        waits.socket.netns = Some(netns);
+        (waits.socket.raddr, waits.socket.rport) = (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
+        waits.socket.lport = 40_000;
+        detectors.sample(&look(1, vec![waits]));
+        let findings = detectors.findings();
+        let found: Vec<_> = findings.iter().map(|finding| (finding.id, finding.owners[0].pid)).collect();
+        assert_eq!(found, [(id, 30)], "namespace {netns}");
+    }
+}
+
+/// A connection to 198.51.100.1:443 by an ephemeral port.
+fn with_local_port(state: State, lport: u16, pid: u32) -> Seen {
+    let mut seen = socket(state, lport - 40_000, pid);
+    seen.socket.lport = lport;
+    (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
+    seen
+}
+
+/// Ten local ports.
+fn ten_ports() -> NamespaceSample {
+    let mut namespace = NamespaceSample::default();
+    namespace.limits.ports = (40_000, 40_009);
+    namespace
+}
+
+/// Who has them is named, and what the others found.
+#[test]
+fn open_connections_have_all_ports() {
+    let namespaces = || [(Some(1), ten_ports())].into();
+    let open = || (40_000..40_010).map(|lport| with_local_port(State::ESTABLISHED, lport, 812)).collect();
+    let mut detectors = Detectors::new(Options::default());
+    detectors.sample(&Sample { namespaces: namespaces(), ..look(0, open()) });
+    let soon = detectors.findings();
+    assert_eq!((soon[0].id, soon[0].severity), ("port-exhaustion", Severity::Warning));
+    (0..3).for_each(|_| detectors.record(&ended(Cause::NoLocalPort, 1, 30, None)));
+    let [found] = &detectors.findings()[..] else { panic!("one") };
+    assert_eq!((found.id, found.severity), ("port-exhaustion", Severity::Critical));
+    assert_eq!(
+        found.summary,
+        "10 of the 10 ports from 192.0.2.1 to 198.51.100.1:443 are in use, 10 of them in ESTABLISHED; 3 connect()s found none"
+    );
+    assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [812], "who has the ports");
+    assert!(found.evidence.iter().any(|one| one.name == "most often tried by" && one.value.contains("[30]")));
+}
+
+/// A filter by process hides what waits, which no process has, and what others have.
+#[test]
+fn no_port_and_nobody_seen_who_has_them() {
+    let mut detectors = Detectors::new(Options::default());
+    (0..3).for_each(|_| detectors.record(&ended(Cause::NoLocalPort, 1, 30, None)));
+    detectors.sample(&look(1, vec![]));
+    let [found] = &detectors.findings()[..] else { panic!("one") };
+    assert_eq!((found.id, found.severity), ("port-exhaustion", Severity::Critical));
+    assert!(found.summary.contains("not what has the others; 3 connect()s found none"), "{}", found.summary);
+    assert_eq!(found.owners[0].pid, 30);
+}
+
+/// A transition of process `pid` that ended its attempt at 198.51.100.`end`:`port`.
+fn tried(cause: Cause, end: u8, port: u16, pid: u32) -> Record {
+    let Record::Transition(mut transition) = ended(cause, end, pid, None) else { unreachable!() };
+    transition.event.rport = port;
+    Record::Transition(transition)
+}
+
+/// A scanner also knocks where a service is gone: others have tried it for their part.
+#[test]
+fn a_scanner_hides_nobody_elses_refusals() {
+    let mut detectors = Detectors::new(Options::default());
+    for port in 400..450 {
+        (0..3).for_each(|_| detectors.record(&tried(Cause::Refused, 1, port, 66)));
+    }
+    (0..4).for_each(|_| detectors.record(&tried(Cause::Refused, 1, 443, 10)));
+    let found = detectors.findings();
+    let of = |id: &str| found.iter().filter(|finding| finding.id == id).collect::<Vec<_>>();
+    let ([scan], [refused]) = (&of("outbound-scan")[..], &of("connection-refused")[..]) else {
+        panic!("one of each: {found:#?}")
+    };
+    assert_eq!(scan.owners[0].pid, 66);
+    assert!(refused.summary.contains(":443 refuses: 4 of 4 attempts"), "{}", refused.summary);
+    assert_eq!(refused.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [10]);
+}
+
+/// The same of those that wait for an answer.
+#[test]
+fn a_scanner_hides_nobody_else_who_waits() {
+    let waits = |number: u16, pid: u32| {
+        let mut seen = socket(State::SYN_SENT, number, pid);
+        seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: 1 });
+        seen
+    };
+    let scan = (0..40).map(|number| waits(number, 66));
+    let others = (0..3).map(|_| waits(0, 10));
+    let found = findings([look(1, scan.chain(others).collect())]);
+    let ids: Vec<_> = found.iter().map(|finding| (finding.id, finding.owners[0].pid)).collect();
+    assert_eq!(ids, [("outbound-scan", 66), ("unreachable-destination", 10)]);
+    assert!(found[1].summary.contains("3 of 3 attempts"), "{}", found[1].summary);
+}
+
+/// What finds no room in a table is not told, and that is.
+#[test]
+fn what_had_no_room_is_counted() {
+    let mut detectors = Detectors::new(Options::default());
+    for number in 0..65_537_u32 {
+        let Record::Transition(mut transition) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+        transition.event.raddr = Ipv4Addr::from(0xc600_0000 + number).into();
+        detectors.transition(&transition);
+    }
+    let left_out = detectors.left_out();
+    assert!(
+        left_out.iter().any(|(ids, count)| ids.contains(&"connection-refused") && *count == 1),
+        "{left_out:?}"
+    );
+}

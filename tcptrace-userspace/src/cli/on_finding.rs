@@ -6,7 +6,7 @@ use std::{
     os::fd::AsFd as _,
     path::PathBuf,
     process::{Child, Command, Stdio},
-    thread::sleep,
+    thread::{self, sleep},
     time::{Duration, Instant},
 };
 
@@ -86,8 +86,14 @@ impl OnFinding {
         command.arg(finding.id).stdin(Stdio::piped()).stdout(Stdio::from(stderr));
         let mut child = command.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            // One that does not read is free to do so.
-            let _ = stdin.write_all(findings::one(finding).as_bytes());
+            let json = findings::one(finding);
+            // A pipe takes 64 KiB, and one that does not read is free to do so: this must not wait for it. The thread ends
+            // when it reads, or when it has ended; it will be ended itself once the watch is over.
+            let tell = move || drop(stdin.write_all(json.as_bytes()));
+            let thread = thread::Builder::new().name("on-finding".to_owned()).spawn(tell);
+            if let Err(error) = thread {
+                complain(&format!("it is not told what was found: {error}"));
+            }
         }
         Ok(child)
     }
@@ -111,4 +117,27 @@ fn ended(child: &mut Child) -> bool {
 
 fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "tcptrace: --on-finding: {what}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::Confidence;
+
+    /// More than the pipe takes, to one that does not read it.
+    #[test]
+    fn one_that_does_not_read_holds_nothing_up() {
+        let much = "x".repeat(1 << 20);
+        let seconds = "5";
+        let finding = Finding::new(seconds, Severity::Warning, Confidence::HIGH, much).about("a test");
+        let mut on_finding = OnFinding::new("sleep".into(), Severity::Warning);
+        let begun = Instant::now();
+        on_finding.tell(&[finding]);
+        assert!(begun.elapsed() < Duration::from_secs(4), "it waits for the program to end");
+        assert_eq!(on_finding.running.len(), 1);
+        for child in &mut on_finding.running {
+            child.kill().expect("it runs");
+            child.wait().expect("it ends");
+        }
+    }
 }

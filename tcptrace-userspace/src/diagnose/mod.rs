@@ -10,7 +10,6 @@ mod watch;
 
 use std::{io, path::Path, rc::Rc, sync::mpsc::sync_channel, thread, time::Duration};
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 
 pub use live::{PERIOD, tell_findings};
@@ -112,10 +111,17 @@ fn report(
     header: &Header,
     damage: Option<&Damage>,
 ) -> Report {
-    let (mut findings, looks) = shared.with(|watched| (watched.detectors.findings(), watched.looks.clone()));
-    let sight = Sight::of(summary, header, &looks, damage);
+    let (mut findings, left_out, looks) = shared
+        .with(|watched| (watched.detectors.findings(), watched.detectors.left_out(), watched.looks.clone()));
+    let mut sight = Sight::of(summary, header, &looks, damage);
     for finding in &mut findings {
         finding.not_seen = sight.missing_of(detect::rests_on(finding.id));
+    }
+    for (ids, count) in left_out {
+        let what = sight.crowded(ids, count);
+        for finding in findings.iter_mut().filter(|finding| ids.contains(&finding.id)) {
+            finding.not_seen.push(what.clone());
+        }
     }
     let begun_ns = summary.ktime_ns.saturating_sub(summary.elapsed_ns);
     Report {
@@ -135,6 +141,3 @@ fn period(duration: Option<Duration>) -> Duration {
     let duration = duration.unwrap_or(Duration::from_secs(30));
     (duration / 5).clamp(Duration::from_millis(500), Duration::from_secs(10))
 }
-
-/// When the watch began, for people and machines.
-pub type Started = Timestamp;

@@ -1,8 +1,9 @@
 //! The diagnosis as a whole.
 
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Sight, Started, Verdict};
+use super::{Sight, Verdict};
 use crate::{detect::Finding, record::Summary};
 
 /// What was found, on which host, and how much could be seen.
@@ -13,7 +14,7 @@ pub struct Report {
     /// Its kernel's release.
     pub kernel: String,
     /// When the watch began.
-    pub started: Started,
+    pub started: Timestamp,
     /// How long it was, in nanoseconds.
     pub elapsed_ns: u64,
     /// The outcome.

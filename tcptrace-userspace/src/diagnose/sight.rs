@@ -20,6 +20,9 @@ pub struct Sight {
     pub lost: u64,
     /// What could not be seen, in words.
     pub missing: Vec<String>,
+    /// What nobody knows, in words: whether something is missing that this kernel does not count. It does not change the
+    /// verdict, which would be the same on each such host.
+    pub unknown: Vec<String>,
     /// What is missing of each source, losses included.
     #[serde(skip)]
     of_source: Vec<(Source, String)>,
@@ -57,9 +60,21 @@ impl Sight {
             let what = format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted);
             sight.lacks(&[Source::Transitions], what);
         }
+        if let Some(unlisted) = &summary.unlisted {
+            let what = format!("of the sockets that are older than the watch: {unlisted}");
+            sight.lacks(&[Source::Transitions], what);
+        }
+        let unseen = summary.reconciled.total();
+        if unseen > 0 {
+            let what = format!("transitions of {unseen} sockets, as lists of the kernel's show");
+            sight.lacks(&[Source::Transitions], what);
+        }
+        if !summary.missed_runs_known {
+            sight.unknown.push("how often this kernel skipped the program".to_owned());
+        }
         let looks_lack = (looks.count == 0).then(|| "the host's sockets".to_owned());
-        let failed = looks.failed.as_ref().map(|why| format!("the host's sockets ({why})"));
-        for what in [looks_lack, failed, looks.unseen.clone()].into_iter().flatten() {
+        let failed = looks.failed.of(looks.count).map(|why| format!("the host's sockets ({why})"));
+        for what in [looks_lack, failed, looks.unseen.of(looks.count)].into_iter().flatten() {
             sight.lacks(&[Source::Looks], what);
         }
         if let Some(damage) = damage {
@@ -67,6 +82,13 @@ impl Sight {
             sight.lacks(&all, format!("the rest of the capture ({damage})"));
         }
         sight
+    }
+
+    /// Detectors had no room to tell so many things apart.
+    pub(super) fn crowded(&mut self, ids: &[&str], count: u64) -> String {
+        let what = format!("{count} records, for which {} had no room", ids.join(", "));
+        self.missing.push(what.clone());
+        what
     }
 
     fn half_open(&mut self, hooks: &HalfOpenHooks) {
@@ -149,34 +171,4 @@ impl Verdict {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::detect::Confidence;
-
-    #[test]
-    fn no_clean_bill_on_incomplete_sight() {
-        let finding =
-            |severity| vec![Finding::new("close-wait-leak", severity, Confidence::HIGH, String::new())];
-        let all = Sight::default();
-        let lost = Sight { lost: 1, ..Sight::default() };
-        let blind = Sight { missing: vec!["SYNs".to_owned()], ..Sight::default() };
-        let verdict = |findings: &[Finding], sight| Verdict::of(findings, Severity::Warning, sight);
-        assert_eq!(verdict(&[], &all), Verdict::Healthy);
-        assert_eq!(verdict(&[], &lost), Verdict::Insufficient);
-        assert_eq!(verdict(&finding(Severity::Info), &blind), Verdict::Insufficient);
-        assert_eq!(verdict(&finding(Severity::Info), &all), Verdict::Healthy);
-        assert_eq!(verdict(&finding(Severity::Critical), &lost), Verdict::Findings);
-    }
-
-    /// A finding says what it lacks, and not what others do.
-    #[test]
-    fn each_source_has_its_own() {
-        let mut sight = Sight::default();
-        sight.loses(Source::Transitions, 7, "transitions and signals were lost");
-        sight.loses(Source::HalfOpen, 0, "records of half-open connections were lost");
-        sight.lacks(&[Source::HalfOpen, Source::Looks], "the rest of the capture".to_owned());
-        assert_eq!((sight.lost, sight.missing.len()), (7, 1));
-        assert_eq!(sight.missing_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
-        assert_eq!(sight.missing_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
-    }
-}
+mod tests;

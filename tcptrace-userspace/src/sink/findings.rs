@@ -87,11 +87,14 @@ fn counted(report: &Report) -> String {
     parts.join(", ")
 }
 
-/// What could not be seen, in a sentence; `None` when everything was.
+/// What could not be seen, and what nobody knows, in a sentence each; `None` when everything was seen.
 fn not_seen(report: &Report) -> Option<String> {
     let sight = &report.sight;
+    let unknown = (!sight.unknown.is_empty()).then(|| format!("Not known: {}.", sight.unknown.join("; ")));
     let lost = (sight.lost > 0).then(|| format!("{} records that were lost", sight.lost));
     let parts: Vec<&str> =
         lost.as_deref().into_iter().chain(sight.missing.iter().map(String::as_str)).collect();
-    (!parts.is_empty()).then(|| format!("Not seen: {}.", parts.join("; ")))
+    let missing = (!parts.is_empty()).then(|| format!("Not seen: {}.", parts.join("; ")));
+    let sentences: Vec<String> = missing.into_iter().chain(unknown).collect();
+    (!sentences.is_empty()).then(|| sentences.join(" "))
 }

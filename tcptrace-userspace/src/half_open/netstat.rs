@@ -37,12 +37,13 @@ impl Netstat {
         Self { values: Self::NAMES.map(found) }
     }
 
-    /// How much larger they are than `earlier`; `None` where one of them is not known.
+    /// How much larger they are than `earlier`; `None` where one of them is not known. One that is smaller is of another
+    /// namespace, to which the kernel gave the inode of one that is gone: it began at zero.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut grown = *self;
         for (value, before) in grown.values.iter_mut().zip(earlier.values) {
-            *value = value.zip(before).map(|(now, before)| now.saturating_sub(before));
+            *value = value.zip(before).map(|(now, before)| now.checked_sub(before).unwrap_or(now));
         }
         grown
     }
@@ -74,6 +75,12 @@ mod tests {
         assert_eq!(of("ListenDrops"), Some(0));
         assert_eq!((of("SyncookiesRecv"), of("ListenOverflows")), (None, None));
         assert!(grown.is_any() && !later.since(&later).is_any());
+    }
+
+    #[test]
+    fn another_namespace_of_the_same_inode_begins_at_zero() {
+        let of = |count: u64| Netstat::of(&format!("TcpExt: ListenDrops\nTcpExt: {count}\n"));
+        assert!(of(5).since(&of(1_000)).values().any(|drops| drops == ("ListenDrops", Some(5))));
     }
 
     #[test]

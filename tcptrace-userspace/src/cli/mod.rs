@@ -34,7 +34,7 @@ pub use filter::FilterArgs;
 pub use life::LifeArgs;
 pub use sockets::SocketsArgs;
 
-use crate::{bpf::keep_little_memory, detect, diagnose::tell_findings, trace};
+use crate::{bpf::keep_little_memory, detect, diagnose::tell_findings, sink::Format, trace};
 
 /// Exit code of a run-time error.
 const FAILED: u8 = 1;
@@ -98,7 +98,10 @@ fn run(
         logger::install();
     }
     let wrap = |sink| match findings {
-        Some(half_open) => tell_findings(sink, detect::Options::default(), half_open),
+        Some(half_open) => {
+            let aside = aside(settings.format);
+            tell_findings(sink, detect::Options::default(), half_open, aside)
+        }
         None => sink,
     };
     let outcome = match from {
@@ -110,6 +113,11 @@ fn run(
         trace::Outcome::Damaged => LOSSY,
         trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,
     })
+}
+
+/// Where findings are told that do not fit into the rows of a format.
+fn aside(format: Format) -> Option<Box<dyn io::Write>> {
+    (format == Format::Csv).then(|| Box::new(io::stderr()) as Box<dyn io::Write>)
 }
 
 fn record(args: &RecordArgs) -> anyhow::Result<u8> {

@@ -1,28 +1,60 @@
 //! `tcptrace trace --findings`: what the detectors find, told among the transitions.
 
-use std::{collections::HashSet, io, time::Duration};
+use std::{
+    collections::HashSet,
+    io::{self, Write as _},
+    time::Duration,
+};
 
 use super::watch::Watched;
 use crate::{
     detect::Options,
     record::{Found, Record, Transition},
-    sink::Sink,
+    sink::{Sink, findings::headline},
 };
 
 /// From one look at the host to the next.
 pub const PERIOD: Duration = Duration::from_secs(5);
 
 /// Puts the detectors before a sink: each finding is told once, when a look at the host first shows it. `half_open`: the
-/// sink is to have half-open connections as well, not only the detectors.
-pub fn tell_findings(sink: Box<dyn Sink>, options: Options, half_open: bool) -> Box<dyn Sink> {
-    Box::new(Teller { watched: Watched::new(options), told: HashSet::new(), half_open, sink })
+/// sink is to have half-open connections as well, not only the detectors. `aside`: where findings are told instead, of which
+/// the sink can make nothing.
+pub fn tell_findings(
+    sink: Box<dyn Sink>,
+    options: Options,
+    half_open: bool,
+    aside: Option<Box<dyn io::Write>>,
+) -> Box<dyn Sink> {
+    Box::new(Teller { watched: Watched::new(options), told: HashSet::new(), half_open, aside, sink })
 }
 
 struct Teller {
     watched: Watched,
     told: HashSet<String>,
     half_open: bool,
+    aside: Option<Box<dyn io::Write>>,
     sink: Box<dyn Sink>,
+}
+
+impl Teller {
+    fn tell(&mut self, found: Found, out: &mut Vec<u8>) -> io::Result<()> {
+        match &mut self.aside {
+            Some(aside) => {
+                // Who does not read it does not stop the trace.
+                let _ = writeln!(aside, "tcptrace: {}", headline(&found.finding, false));
+                Ok(())
+            }
+            None => self.sink.write(&Record::Finding(Box::new(found)), out),
+        }
+    }
+
+    /// What was not told since there was no room to tell it apart.
+    fn admit(&mut self) {
+        for (ids, count) in self.watched.detectors.left_out() {
+            let _ =
+                writeln!(io::stderr(), "tcptrace: {count} records, for which {} had no room", ids.join(", "));
+        }
+    }
 }
 
 impl Sink for Teller {
@@ -38,10 +70,14 @@ impl Sink for Teller {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         let findings = self.watched.take(record).unwrap_or_default();
         if let Record::Sample(sample) = record {
-            for finding in findings.into_iter().filter(|finding| self.told.insert(finding.key())) {
-                let found = Found { ktime_ns: sample.ktime_ns, finding };
-                self.sink.write(&Record::Finding(Box::new(found)), out)?;
+            for finding in findings {
+                if self.told.insert(finding.key()) {
+                    self.tell(Found { ktime_ns: sample.ktime_ns, finding }, out)?;
+                }
             }
+        }
+        if let Record::Summary(_) = record {
+            self.admit();
         }
         match record {
             Record::HalfOpen(_) if !self.half_open => Ok(()),

@@ -168,7 +168,7 @@ impl Sink for Csv {
                 let time = self.time.format(loss.ktime_ns);
                 loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
             }
-            // The account does not fit into these columns; it goes to standard error. Nor do findings and looks.
+            // The account and findings do not fit into these columns; they go to standard error. Looks are for detectors.
             Record::Summary(_) | Record::Finding(_) | Record::Sample(_) | Record::Unsampled(_) => {}
         }
         Ok(())

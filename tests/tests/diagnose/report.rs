@@ -68,6 +68,27 @@ fn findings_in_a_trace() {
     }
 }
 
+/// They do not fit into rows of transitions: those stay rows.
+#[test]
+fn findings_beside_rows() {
+    let Some(lab) = Lab::new("findings_beside_rows") else { return };
+    let nobody = lab.slot.ports_to_bind().connect(Family::V4);
+    let mut command = Command::new(tcptrace());
+    command.args(["--findings", "--duration", "7s", "-o", "csv", "--netns", lab.namespace.path()]);
+    let mut tracer = Tracer::spawn(&mut command);
+    tracer.read();
+    lab.namespace.run(move || {
+        assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
+    });
+    let report = tracer.join();
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    let mark = "tcptrace: WARNING connection-refused: ";
+    assert_eq!(report.stderr.matches(mark).count(), 1, "{}", report.stderr);
+    let columns = |line: &str| line.matches(',').count();
+    let header = report.stdout.lines().next().map(columns);
+    assert!(report.stdout.lines().all(|line| Some(columns(line)) == header), "{}", report.stdout);
+}
+
 /// A flood shows among transitions, whether half-open connections are shown themselves or not.
 #[test]
 fn a_flood_in_a_trace() {
@@ -138,6 +159,7 @@ fn thresholds() {
         ("[stuck]\ncuont = 1\n", "cuont"),
         ("[syn-flood]\nnever_completed = nan\n", "NaN is no threshold"),
         ("[stuck]\nfin_timeouts = inf\n", "a number from 0 on"),
+        ("[stuck]\ncount = 0\n", "count = 0"),
     ] {
         std::fs::write(&file, text).expect("a file");
         let wrong = run(&["--config", file.to_str().expect("UTF-8")]);

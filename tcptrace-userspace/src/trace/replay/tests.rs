@@ -75,7 +75,7 @@ fn shown(header: &Header, messages: &[Message]) -> String {
             zone: jiff::tz::TimeZone::UTC,
             start_ns: header.start_ns,
         };
-        tell_findings(crate::sink::sink(&style), crate::detect::Options::default(), true)
+        tell_findings(crate::sink::sink(&style), crate::detect::Options::default(), true, None)
     };
     let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
     let mut out = Vec::new();
@@ -178,7 +178,7 @@ fn forged_ones_do_no_harm() {
         let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
         let sink = |header: &Header| {
             let sink = crate::sink::sink(&super::super::style(&json(), header));
-            tell_findings(sink, crate::detect::Options::default(), true)
+            tell_findings(sink, crate::detect::Options::default(), true, None)
         };
         let settings = Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..json() };
         let replayed = replay(reader, &settings, sink, &mut io::sink()).expect("memory");

@@ -10,7 +10,7 @@ use common::looks::{INFO, SECOND, ended, findings, look, socket};
 use proptest::prelude::*;
 use tcptrace::{
     close::{Cause, Closing},
-    detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
+    detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
     diagnose::{Report, Sight, Totals, Verdict},
     event::Event,
     half_open::{Change, Connection, Source, What},
@@ -149,6 +149,33 @@ fn half_open(peer: u8, what: What, open: u64) -> Record {
         owner,
         recorded: true,
     })
+}
+
+/// Commands tell of the namespace that they run in: where that is another one, how to enter it comes first.
+#[test]
+fn what_is_elsewhere_says_how_to_get_there() {
+    let first_step = |own_netns, netns, elsewhere: bool| {
+        let leaked = || {
+            let mut all = leaked(9);
+            all.iter_mut().for_each(|seen| seen.socket.netns = Some(netns));
+            all[8].socket.netns = Some(if elsewhere { netns + 1 } else { netns });
+            all
+        };
+        let mut detectors = Detectors::new(Options { own_netns, ..Options::default() });
+        let mut ages = Ages::default();
+        for mut look in [look(0, leaked()), look(12, leaked())] {
+            ages.apply(&mut look);
+            detectors.sample(&look);
+        }
+        let found = detectors.findings().remove(0);
+        (found.netns, found.next_steps[0].command.clone().unwrap())
+    };
+    let see = "ss -tanp state close-wait | grep pid=812,".to_owned();
+    assert_eq!(first_step(Some(1), 1, false), (Some(1), see.clone()));
+    assert_eq!(first_step(None, 1, false), (Some(1), see.clone()), "nobody knows where it runs");
+    assert_eq!(first_step(Some(9), 1, true), (None, see), "it is in several");
+    assert_eq!(first_step(Some(9), 1, false), (Some(1), "nsenter -t 812 -n".to_owned()));
+    assert_eq!(first_step(Some(9), 2, false), (Some(2), "lsns -t net".to_owned()), "its process is in 1");
 }
 
 /// `sk_acceptq_is_full()`: one more than the backlog.

@@ -100,7 +100,8 @@ fn run(
     let wrap = |sink| match findings {
         Some(half_open) => {
             let aside = aside(settings.format);
-            tell_findings(sink, detect::Options::default(), half_open, aside)
+            let options = detect::Options { own_netns: netns::own(), ..detect::Options::default() };
+            tell_findings(sink, options, half_open, aside)
         }
         None => sink,
     };

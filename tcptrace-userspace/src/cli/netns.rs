@@ -1,10 +1,15 @@
-//! `--netns`: a namespace by name, path or inode.
+//! Network namespaces: that of `--netns`, by name, path or inode, and the own one.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use anyhow::{Context as _, bail};
 
 use crate::snapshot::Netns;
+
+/// The one that this process is in, by its inode; `None` when it cannot be read.
+pub(super) fn own() -> Option<u32> {
+    u32::try_from(fs::metadata("/proc/self/ns/net").ok()?.ino()).ok()
+}
 
 /// The namespace that `text` names.
 pub(super) fn find(text: &str) -> anyhow::Result<Netns> {

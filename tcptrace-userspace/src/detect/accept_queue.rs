@@ -89,6 +89,7 @@ impl AcceptQueue {
         };
         let finding = Finding::new(ID, severity, confidence, summary)
             .about(in_namespace(netns, address))
+            .within(netns)
             .because("queue at its longest", listener.longest)
             .because("backlog of listen()", listener.backlog)
             .because("looks that found it full", format!("{} of {}", listener.full, listener.looks))

@@ -57,6 +57,7 @@ impl AddressInUse {
         };
         let finding = Finding::new(ID, Severity::Warning, confidence, summary)
             .about(in_namespace(port.0, format_args!("port {}", port.1)))
+            .within(port.0)
             .because("failed listen()", failed.count)
             .because("in TIME_WAIT there", waiting)
             .then("See who has it", Some(format!("ss -tanp sport = :{}", port.1)))

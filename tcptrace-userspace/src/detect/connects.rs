@@ -139,6 +139,7 @@ impl Detector for Connects {
         let who = transition.owner.as_deref().map(Who::of_owner);
         if let Some((outcomes, culprits)) = self.destinations.entry(destination) {
             outcomes.add(&outcome);
+            culprits.within(event.netns);
             if let Some(who) = &who {
                 culprits.owner(who);
             }

@@ -15,12 +15,21 @@ pub(super) struct Culprits {
     known: HashMap<u32, Who>,
     peers: Rank<(IpAddr, Option<u16>)>,
     samples: Vec<String>,
+    /// The network namespaces that it is in: none yet, one, or several.
+    netns: Option<Option<u32>>,
 }
 
 impl Culprits {
+    /// It is in this network namespace, too.
+    pub(super) fn within(&mut self, netns: Option<u32>) {
+        let known = *self.netns.get_or_insert(netns);
+        self.netns = Some(known.filter(|known| Some(*known) == netns));
+    }
+
     /// A socket has a part in it. The remote port is told where this side chose the local one.
     pub(super) fn add(&mut self, seen: &Seen, with_port: bool) {
         let socket = &seen.socket;
+        self.within(socket.netns);
         self.peer(socket.raddr, with_port.then_some(socket.rport));
         for owner in &seen.owners {
             self.owner(owner);
@@ -76,6 +85,7 @@ impl Culprits {
         let owners = self.owners.top(NAMED).into_iter().filter_map(|(pid, _)| self.known.get(&pid).cloned());
         let peers = self.peers.top(NAMED).into_iter();
         Finding {
+            netns: finding.netns.or(self.netns.flatten()),
             owners: owners.collect(),
             peers: peers.map(|((address, port), count)| Peer { address, port, count }).collect(),
             samples: self.samples.clone(),

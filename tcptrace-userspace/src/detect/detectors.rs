@@ -14,6 +14,8 @@ pub struct Options {
     pub only: Vec<String>,
     /// No findings of these.
     pub skip: Vec<String>,
+    /// The network namespace of who reads the findings, by its inode; `None` when it is not known.
+    pub own_netns: Option<u32>,
 }
 
 impl Options {
@@ -82,6 +84,8 @@ impl Detectors {
     pub fn findings(&self) -> Vec<Finding> {
         let mut all: Vec<Finding> = self.all.iter().flat_map(|detector| detector.findings()).collect();
         all.retain(|finding| self.options.wants(finding.id));
+        let own = self.options.own_netns;
+        let mut all: Vec<Finding> = all.into_iter().map(|finding| finding.seen_from(own)).collect();
         all.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.id.cmp(b.id)).then(a.summary.cmp(&b.summary)));
         all
     }

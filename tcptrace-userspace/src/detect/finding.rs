@@ -95,6 +95,8 @@ pub struct Finding {
     /// What it is about, such as a listener or a process: the same as long as the fault is, while its numbers grow, and
     /// another one for each fault of a kind.
     pub subject: String,
+    /// The network namespace in which it is, by its inode; `None` when it is not known, or in several.
+    pub netns: Option<u32>,
     /// How bad it is.
     pub severity: Severity,
     /// How sure it is.
@@ -123,6 +125,7 @@ impl Finding {
         Self {
             id,
             subject: String::new(),
+            netns: None,
             severity,
             confidence,
             summary,
@@ -145,6 +148,30 @@ impl Finding {
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = subject.into();
+        self
+    }
+
+    /// Says in which network namespace it is.
+    #[must_use]
+    pub fn within(mut self, netns: Option<u32>) -> Self {
+        self.netns = netns;
+        self
+    }
+
+    /// Where it is in another network namespace than `own`, says first how to get there: commands tell of the one that they
+    /// run in.
+    #[must_use]
+    pub(super) fn seen_from(mut self, own: Option<u32>) -> Self {
+        let Some(netns) = self.netns.filter(|netns| own.is_some_and(|own| own != *netns)) else {
+            return self;
+        };
+        let is_there = |who: &&Who| who.process.as_ref().is_none_or(|process| process.netns == Some(netns));
+        let (what, command) = match self.owners.iter().find(is_there) {
+            Some(who) => ("enter it", format!("nsenter -t {} -n", who.pid)),
+            None => ("find a process PID of it, and enter it by nsenter -t PID -n", "lsns -t net".to_owned()),
+        };
+        let what = format!("It is in network namespace {netns}, not in that of tcptrace: {what}");
+        self.next_steps.insert(0, Step { what, command: Some(command) });
         self
     }
 

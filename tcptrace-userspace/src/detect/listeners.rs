@@ -97,6 +97,7 @@ impl Listeners {
         };
         let mut finding = Finding::new(ID, severity, confidence, summary)
             .about(in_namespace(end.0, address))
+            .within(end.0)
             .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
             .because("there when the watch began", if appeared { "no" } else { "yes" });
         for who in owners {

@@ -83,6 +83,7 @@ fn finding((netns, lport): Listener, pile: &Pile) -> Finding {
     let severity = if pile.begun || pile.retransmitting > 0 { Severity::Warning } else { Severity::Info };
     let finding = Finding::new(ID, severity, confidence, summary)
         .about(in_namespace(netns, format_args!("port {lport}")))
+        .within(netns)
         .because("silent, without keepalive", pile.idle)
         .because("longest silence", seconds(pile.quietest_ns))
         .because("clients with newer connections", pile.peers.len())

@@ -107,6 +107,7 @@ impl Detector for Resets {
         let reason =
             closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
         let reason = reason.unwrap_or_default();
+        endings.culprits.within(event.netns);
         endings.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
         if is_server {
             endings.culprits.peer(event.raddr, None);

@@ -95,6 +95,7 @@ impl SynFlood {
         };
         let finding = Finding::new(ID, severity, confidence, summary)
             .about(in_namespace(netns, address))
+            .within(netns)
             .because("half-open at once", pile.most)
             .because("backlog of listen()", backlog)
             .because("net.ipv4.tcp_max_syn_backlog", limits.max_syn_backlog)

@@ -51,6 +51,7 @@ impl Buckets {
         let summary = format!("{waiting} sockets are in TIME_WAIT, of {limit} that the host allows");
         let finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
             .about(in_namespace(netns, "tcp_max_tw_buckets"))
+            .within(netns)
             .because("in TIME_WAIT", waiting)
             .because("net.ipv4.tcp_max_tw_buckets", limit)
             .because("ended early (TCPTimeWaitOverflow), grown by", ended_early)

@@ -77,7 +77,7 @@ impl Ports<'_> {
         let finding = if all > 0 && waiting * 2 >= all { self.waiting(route) } else { self.open(route) };
         let what = format_args!("ports from {} to {}", route.laddr, route.destination());
         let peers = vec![Peer { address: route.raddr, port: Some(route.rport), count: all }];
-        Finding { peers, ..finding.about(in_namespace(route.netns, what)) }
+        Finding { peers, ..finding.about(in_namespace(route.netns, what)).within(route.netns) }
     }
 
     /// Closed connections have the ports, and nobody has these open.

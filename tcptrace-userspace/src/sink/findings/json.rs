@@ -40,6 +40,7 @@ pub(super) fn finding(finding: &Finding) -> Value {
     json!({
         "id": finding.id,
         "subject": finding.subject,
+        "netns": finding.netns,
         "severity": finding.severity,
         "confidence": finding.confidence,
         "summary": finding.summary,

@@ -157,7 +157,9 @@ fn what_is_elsewhere_says_how_to_get_there() {
     let first_step = |own_netns, netns, elsewhere: bool| {
         let leaked = || {
             let mut all = leaked(9);
-            all.iter_mut().for_each(|seen| seen.socket.netns = Some(netns));
+            for seen in &mut all {
+                seen.socket.netns = Some(netns);
+            }
             all[8].socket.netns = Some(if elsewhere { netns + 1 } else { netns });
             all
         };

@@ -48,11 +48,11 @@ mod tests {
     #[test]
     fn the_line_is_ended_whenever_the_watch_is() {
         let mut shown = Vec::new();
-        let mut progress = Progress::new(Duration::from_secs(3_600), Some(&mut shown));
+        let mut progress = Progress::new(Duration::from_secs(1_000), Some(&mut shown));
         progress.show(&[]);
         progress.show(&[]);
         drop(progress);
-        let line = "\r0 s of 3600 s, findings so far: 0";
+        let line = "\r0 s of 1000 s, findings so far: 0";
         assert_eq!(String::from_utf8(shown).expect("text"), format!("{line}{line}\n"));
         let mut silent = Vec::new();
         drop(Progress::new(Duration::ZERO, Some(&mut silent)));

@@ -15,15 +15,36 @@ pub(super) struct Culprits {
     known: HashMap<u32, Who>,
     peers: Rank<(IpAddr, Option<u16>)>,
     samples: Vec<String>,
-    /// The network namespaces that it is in: none yet, one, or several.
-    netns: Option<Option<u32>>,
+    place: Place,
+}
+
+/// The network namespaces of a fault.
+#[derive(Clone, Copy, Default)]
+enum Place {
+    #[default]
+    Nowhere,
+    In(u32),
+    /// Several, or some that are not known.
+    Many,
+}
+
+impl Place {
+    fn netns(self) -> Option<u32> {
+        match self {
+            Self::In(netns) => Some(netns),
+            Self::Nowhere | Self::Many => None,
+        }
+    }
 }
 
 impl Culprits {
     /// It is in this network namespace, too.
     pub(super) fn within(&mut self, netns: Option<u32>) {
-        let known = *self.netns.get_or_insert(netns);
-        self.netns = Some(known.filter(|known| Some(*known) == netns));
+        self.place = match (self.place, netns) {
+            (Place::Nowhere, Some(netns)) => Place::In(netns),
+            (Place::In(known), Some(netns)) if known == netns => self.place,
+            _ => Place::Many,
+        };
     }
 
     /// A socket has a part in it. The remote port is told where this side chose the local one.
@@ -85,7 +106,7 @@ impl Culprits {
         let owners = self.owners.top(NAMED).into_iter().filter_map(|(pid, _)| self.known.get(&pid).cloned());
         let peers = self.peers.top(NAMED).into_iter();
         Finding {
-            netns: finding.netns.or(self.netns.flatten()),
+            netns: finding.netns.or(self.place.netns()),
             owners: owners.collect(),
             peers: peers.map(|((address, port), count)| Peer { address, port, count }).collect(),
             samples: self.samples.clone(),

@@ -132,6 +132,6 @@ impl Attempts<'_> {
         let Endpoint { address, port, .. } = self.destination;
         let peers = vec![Peer { address, port: Some(port), count }];
         let samples = waiters.samples().to_vec();
-        Finding { peers, samples, ..finding.about(self.destination.subject()) }
+        Finding { samples, peers, ..finding.about(self.destination.subject()) }
     }
 }

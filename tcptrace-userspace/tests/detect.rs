@@ -151,6 +151,42 @@ fn half_open(peer: u8, what: What, open: u64) -> Record {
     })
 }
 
+/// Whoever chooses addresses does not choose how much memory it takes; what is left out is counted.
+#[test]
+fn tables_by_addresses_have_room_for_so_many() {
+    let many = |state: State| {
+        let at = |number: u32| {
+            let mut seen = socket(state, 0, 812);
+            let address = Ipv4Addr::from(0x0a00_0000 + number).into();
+            if state == State::LISTEN {
+                seen.socket.laddr = address;
+            } else {
+                (seen.socket.raddr, seen.socket.lport) = (address, 40_000);
+            }
+            seen
+        };
+        (0..65_540).map(at).collect::<Vec<_>>()
+    };
+    let left_out = |records: Vec<Record>, id: &str| {
+        let mut detectors = Detectors::new(Options { only: vec![id.to_owned()], ..Options::default() });
+        for record in &records {
+            detectors.record(record);
+        }
+        detectors.left_out().into_iter().map(|(_, count)| count).sum::<u64>()
+    };
+    let of_look = |state, id| left_out(vec![Record::Sample(Box::new(look(1, many(state))))], id);
+    assert_eq!(of_look(State::LISTEN, "accept-queue-overflow"), 4);
+    assert_eq!(of_look(State::ESTABLISHED, "port-exhaustion"), 0, "one port each exhausts nothing");
+    let twice = [many(State::ESTABLISHED), many(State::ESTABLISHED)].concat();
+    assert_eq!(left_out(vec![Record::Sample(Box::new(look(1, twice)))], "port-exhaustion"), 4);
+    let syn = |number: u32| {
+        let Record::HalfOpen(mut change) = half_open(1, What::Begin(Source::Syn), 1) else { unreachable!() };
+        change.connection.laddr = Ipv4Addr::from(0x0a00_0000 + number).into();
+        [change.clone(), Change { what: What::Retransmit, ..change }].map(Record::HalfOpen)
+    };
+    assert_eq!(left_out((0..4_100).flat_map(syn).collect(), "syn-flood"), 8, "of each its two records");
+}
+
 /// Commands tell of the namespace that they run in: where that is another one, how to enter it comes first.
 #[test]
 fn what_is_elsewhere_says_how_to_get_there() {

@@ -105,6 +105,25 @@ fn open_connections_have_all_ports() {
     assert!(found.evidence.iter().any(|one| one.name == "most often tried by" && one.value.contains("[30]")));
 }
 
+/// The port of a listener is that of its connections: they take none.
+#[test]
+fn a_server_on_a_high_port_takes_no_ports() {
+    let mut served: Vec<Seen> =
+        (40_000..40_010).map(|lport| with_local_port(State::ESTABLISHED, lport, 812)).collect();
+    for seen in &mut served {
+        seen.socket.lport = 40_000;
+    }
+    let found = |listens: bool| {
+        let mut sockets = served.clone();
+        sockets.extend(listens.then(|| with_local_port(State::LISTEN, 40_000, 812)));
+        let options = Options { only: vec!["port-exhaustion".to_owned()], ..Options::default() };
+        let mut detectors = Detectors::new(options);
+        detectors.sample(&Sample { namespaces: [(Some(1), ten_ports())].into(), ..look(0, sockets) });
+        detectors.findings().len()
+    };
+    assert_eq!((found(false), found(true)), (1, 0));
+}
+
 /// A filter by process hides what waits, which no process has, and what others have.
 #[test]
 fn no_port_and_nobody_seen_who_has_them() {

@@ -8,8 +8,16 @@
 mod buckets;
 mod route;
 
+use std::cmp::Reverse;
+
 use super::{Detector, Finding, Limits, Options, Sample, Who, bounded::Bounded, culprits::share, thresholds};
-use crate::{close::Cause, event::Event, hash::HashMap, record::Transition, state::State};
+use crate::{
+    close::Cause,
+    event::Event,
+    hash::{HashMap, HashSet},
+    record::Transition,
+    state::State,
+};
 use buckets::Buckets;
 use route::{Failed, Holders, Ports, Route, Used};
 
@@ -58,12 +66,16 @@ impl LocalPorts {
 
     /// Counts what is used towards each remote end, and keeps the most of it.
     fn count(&mut self, sample: &Sample) {
+        let listens = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
+        let listening: HashSet<(Option<u32>, u16)> =
+            listens.map(|seen| (seen.socket.netns, seen.socket.lport)).collect();
         let mut now: HashMap<Route, Used> = HashMap::default();
         for seen in &sample.sockets {
             let socket = &seen.socket;
             let (first, last) = self.limits(socket.netns).ports;
             // Of a connection from elsewhere, the port is that of a listener.
-            if socket.state != State::LISTEN && (first..=last).contains(&socket.lport) {
+            let is_ours = !listening.contains(&(socket.netns, socket.lport));
+            if is_ours && (first..=last).contains(&socket.lport) {
                 let used = now.entry(Route::of(socket)).or_default();
                 used.all += 1;
                 used.waiting += u64::from(socket.state == State::TIME_WAIT);
@@ -75,8 +87,14 @@ impl LocalPorts {
             self.used = used;
         }
         let mut named: HashMap<Route, Holders> = HashMap::default();
+        let mut now: Vec<(Route, Used)> = now.into_iter().collect();
+        now.sort_unstable_by_key(|(_, used)| Reverse(used.all));
         for (route, used) in now {
             let matters = self.are_many(&route, &used) || self.failed.get(&route).is_some();
+            if used.all == 1 && !matters && self.used.is_full() {
+                // Who talks to very many takes one port to each: that nothing is known of these hides nothing.
+                continue;
+            }
             let is_known = self.holders.get(&route).is_some();
             let Some(most) = self.used.entry(route) else { continue };
             let is_most = used.all > most.all;

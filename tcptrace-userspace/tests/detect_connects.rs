@@ -192,3 +192,22 @@ fn what_had_no_room_is_counted() {
         "{left_out:?}"
     );
 }
+
+/// Whoever has connected to very many before, a service that is gone is told of.
+#[test]
+fn what_went_well_makes_room_for_what_does_not() {
+    let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+    let mut detectors = Detectors::new(Options::default());
+    let mut connected = Transition { closing: None, ..refused.clone() };
+    connected.event.new_state = State::ESTABLISHED;
+    for number in 0..65_536_u32 {
+        connected.event.raddr = Ipv4Addr::from(0x0a00_0000 + number).into();
+        detectors.transition(&connected);
+    }
+    assert_eq!(detectors.left_out(), []);
+    detectors.sample(&look(1, vec![]));
+    (0..3).for_each(|_| detectors.transition(&refused));
+    let ids: Vec<_> = detectors.findings().iter().map(|finding| finding.id).collect();
+    assert_eq!(ids, ["connection-refused"]);
+    assert!(!detectors.left_out().is_empty(), "what was forgotten is told");
+}

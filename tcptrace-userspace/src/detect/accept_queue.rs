@@ -126,7 +126,7 @@ impl Detector for AcceptQueue {
             queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
             queue.drops = queue.drops.saturating_add(socket.drops.unwrap_or(0));
         }
-        self.listeners.make_room(|end, listener| now.contains_key(end) || listener.full > 0);
+        self.listeners.drop_idle(|end, listener| now.contains_key(end) || listener.full > 0);
         for (end, Queue { owners, waiting: (length, backlog), drops }) in now {
             let Some(listener) = self.listeners.entry(end) else { continue };
             if listener.looks == 0 {

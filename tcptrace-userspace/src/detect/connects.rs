@@ -145,8 +145,7 @@ impl Detector for Connects {
             }
         }
         if let Some(who) = who {
-            let many = usize::try_from(self.scan.destinations).unwrap_or(usize::MAX);
-            self.processes.note(who, destination, &outcome, many);
+            self.processes.note(who, destination, &outcome);
         }
     }
 
@@ -155,6 +154,8 @@ impl Detector for Connects {
             let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
             seen.socket.state == State::SYN_SENT && again
         };
+        self.destinations.make_room(|_, (outcomes, _)| outcomes.failed() > 0);
+        self.processes.make_room(usize::try_from(self.scan.destinations).unwrap_or(usize::MAX));
         self.waiting = sample.sockets.iter().filter(waits).cloned().collect();
     }
 

@@ -83,7 +83,7 @@ impl LocalPorts {
         }
         if self.used.is_full() {
             let mut used = std::mem::take(&mut self.used);
-            used.make_room(|route, used| self.are_many(route, used) || self.failed.get(route).is_some());
+            used.drop_idle(|route, used| self.are_many(route, used) || self.failed.get(route).is_some());
             self.used = used;
         }
         let mut named: HashMap<Route, Holders> = HashMap::default();

@@ -4,7 +4,7 @@
 //! this side's program, or of something between (RFC 9293, 3.5.2).
 
 use super::{
-    Confidence, Detector, Finding, Options, Severity, Who,
+    Confidence, Detector, Finding, Options, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{Culprits, many, share},
     endpoint::Endpoint,
@@ -117,6 +117,10 @@ impl Detector for Resets {
         if let Some(owner) = &transition.owner {
             endings.culprits.owner(&Who::of_owner(owner));
         }
+    }
+
+    fn sample(&mut self, _sample: &Sample) {
+        self.endpoints.make_room(|_, endings| endings.reset > 0);
     }
 
     fn left_out(&self) -> u64 {

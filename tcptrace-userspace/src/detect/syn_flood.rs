@@ -129,8 +129,6 @@ impl SynFlood {
 impl Detector for SynFlood {
     fn half_open(&mut self, change: &Change) {
         let connection = &change.connection;
-        // An end whose clients complete at once is none.
-        self.ends.make_room(|_, pile| pile.retransmits + pile.given_up > 0);
         let end = (connection.netns, connection.laddr, connection.lport);
         let Some(pile) = self.ends.entry(end) else { return };
         pile.most = pile.most.max(change.open);
@@ -149,6 +147,8 @@ impl Detector for SynFlood {
         for name in COUNTERS {
             self.growth.note(sample, name);
         }
+        // An end whose clients complete at once is no victim.
+        self.ends.make_room(|_, pile| pile.retransmits + pile.given_up > 0);
         self.listeners.clear();
         let limits = sample.namespaces.iter().map(|(netns, namespace)| (*netns, namespace.limits));
         self.limits = limits.collect();

@@ -46,13 +46,10 @@ impl Default for Processes {
 }
 
 impl Processes {
-    /// Notes what a process has tried. `many`: so many destinations are worth remembering.
-    pub(super) fn note(&mut self, who: Who, destination: Endpoint, outcomes: &Outcomes, many: usize) {
+    /// Notes what a process has tried.
+    pub(super) fn note(&mut self, who: Who, destination: Endpoint, outcomes: &Outcomes) {
         let known =
             self.by_pid.get(&who.pid).is_some_and(|known| known.destinations.contains_key(&destination));
-        if !known && self.pairs >= self.room {
-            self.make_room(many);
-        }
         if !known && self.pairs >= self.room {
             self.left_out += 1;
             return;
@@ -62,7 +59,11 @@ impl Processes {
         process.destinations.entry(destination).or_default().add(outcomes);
     }
 
-    fn make_room(&mut self, many: usize) {
+    /// Where it is full, forgets processes with fewer destinations than `many`. It goes through all of them: once a look.
+    pub(super) fn make_room(&mut self, many: usize) {
+        if self.pairs < self.room {
+            return;
+        }
         self.by_pid.retain(|_, process| process.destinations.len() >= many);
         let left = self.by_pid.values().map(|process| process.destinations.len()).sum();
         self.left_out += (self.pairs - left) as u64;
@@ -88,17 +89,22 @@ mod tests {
     fn who_tries_few_makes_room() {
         let mut processes = Processes { room: 8, ..Processes::default() };
         let one = Outcomes::default();
-        let mut note = |pid: u32, port: u16| {
+        let note = |processes: &mut Processes, pid: u32, port: u16| {
             let who = Who { pid, comm: Vec::new(), process: None };
-            processes.note(who, Endpoint::new(None, [192, 0, 2, 1].into(), port), &one, 4);
+            processes.note(who, Endpoint::new(None, [192, 0, 2, 1].into(), port), &one);
             processes.pairs
         };
-        (1..=4).for_each(|port| assert!(note(1, port) <= 8));
-        (10..30).for_each(|pid| assert!(note(pid, 1) <= 8));
-        assert_eq!(note(1, 4), note(1, 4), "a pair that is known takes no room");
+        for (pid, port) in [(1, 1), (1, 2), (1, 3), (1, 4), (10, 1), (11, 1), (12, 1), (13, 1)] {
+            note(&mut processes, pid, port);
+        }
+        assert_eq!(note(&mut processes, 14, 1), 8, "there is no room");
+        assert_eq!(note(&mut processes, 1, 4), 8, "a pair that is known takes none");
+        assert_eq!(processes.left_out(), 1);
+        processes.make_room(4);
+        assert_eq!(note(&mut processes, 14, 1), 5);
         assert_eq!(processes.all()[&1].destinations.len(), 4);
-        assert_eq!(processes.left_out(), 16, "four at a time");
-        let noted: usize = processes.all().values().map(|process| process.destinations.len()).sum();
-        assert_eq!(noted, processes.pairs);
+        assert_eq!(processes.left_out(), 5, "four were forgotten");
+        processes.make_room(4);
+        assert_eq!(processes.left_out(), 5, "there is room");
     }
 }

@@ -60,9 +60,12 @@ impl Sight {
             let what = format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted);
             sight.lacks(&[Source::Transitions], what);
         }
+        let unseen_of_looks = looks.unseen.of(looks.count);
         if let Some(unlisted) = &summary.unlisted {
+            // Mostly what all looks lacked, too.
+            let is_same = unseen_of_looks.as_ref() == Some(unlisted);
             let what = format!("of the sockets that are older than the watch: {unlisted}");
-            sight.lacks(&[Source::Transitions], what);
+            sight.lacks(&[Source::Transitions], if is_same { unlisted.clone() } else { what });
         }
         let unseen = summary.reconciled.total();
         if unseen > 0 {
@@ -74,7 +77,7 @@ impl Sight {
         }
         let looks_lack = (looks.count == 0).then(|| "the host's sockets".to_owned());
         let failed = looks.failed.of(looks.count).map(|why| format!("the host's sockets ({why})"));
-        for what in [looks_lack, failed, looks.unseen.of(looks.count)].into_iter().flatten() {
+        for what in [looks_lack, failed, unseen_of_looks].into_iter().flatten() {
             sight.lacks(&[Source::Looks], what);
         }
         if let Some(damage) = damage {
@@ -109,7 +112,9 @@ impl Sight {
 
     fn lacks(&mut self, sources: &[Source], what: String) {
         self.of_source.extend(sources.iter().map(|source| (*source, what.clone())));
-        self.missing.push(what);
+        if !self.missing.contains(&what) {
+            self.missing.push(what);
+        }
     }
 
     fn loses(&mut self, source: Source, count: u64, what: &str) {

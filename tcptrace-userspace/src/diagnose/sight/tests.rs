@@ -92,6 +92,12 @@ fn what_the_trace_lacked_is_missing_here() {
     assert_eq!(sight.missing_of(&[Source::Transitions]), sight.missing);
     assert!(sight.missing[1].contains("3 sockets"), "{sight:?}");
     assert!(!sight.is_complete());
+    let too = looks(&[Ok(summary.unlisted.as_deref())]);
+    let sight = Sight::of(&summary, &header, &too, None);
+    assert_eq!(sight.missing.len(), 2, "told once: {sight:?}");
+    assert!(
+        sight.missing_of(&[Source::Looks]).len() == 1 && sight.missing_of(&[Source::Transitions]).len() == 2
+    );
 }
 
 /// Nobody knows whether anything is missing, which is said and changes nothing.

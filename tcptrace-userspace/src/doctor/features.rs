@@ -11,10 +11,20 @@ const fn subject(name: &'static str, consequence: &'static str, instead: Option<
     Subject { group: Group::Feature, name, consequence: Some(consequence), instead }
 }
 
+/// The same where it is there in part: other things are not seen then than where it is missing.
+const fn in_part(whole: Subject, consequence: &'static str, instead: Option<&'static str>) -> Subject {
+    subject(whole.name, consequence, instead)
+}
+
 const COOKIE: Subject = subject(
     "cookie",
-    "the lines of a socket cannot be told by its cookie, which is 0 at least until something asks for it",
+    "the lines of a socket cannot be told by its cookie, which is 0",
     Some("the socket's address within tcptrace; namespace, addresses and ports for whoever reads the output"),
+);
+const COOKIE_ASKED_FOR: Subject = in_part(
+    COOKIE,
+    "the cookie of a socket is 0 until something on the host has asked for it",
+    COOKIE.instead,
 );
 const NETNS: Subject = subject(
     "netns",
@@ -34,8 +44,18 @@ const ERROR: Subject = subject(
      as its owner",
     None,
 );
+const ERROR_REPORTED: Subject = in_part(
+    ERROR,
+    "the error of a connection that its program had closed before may be missing: the kernel reports errors to programs",
+    None,
+);
 const METRICS: Subject =
     subject("close_metrics", "no bytes, round-trip time and retransmits at the end of a connection", None);
+const METRICS_COUNTED: Subject = in_part(
+    METRICS,
+    "no bytes and no round-trip time at the end of a connection, and no retransmits of what is older than the trace",
+    None,
+);
 const EVIDENCE: Subject = subject(
     "close_evidence",
     "of a connection that ends without an error, or by a time-out, the cause is not shown, nor its way into TIME_WAIT",
@@ -46,6 +66,11 @@ const RESETS: Subject = subject(
     "the kernel's reason for a reset is not shown, and a connection that the kernel resets in FIN_WAIT2 passes as \
      closed",
     Some("what the socket itself tells"),
+);
+const RESETS_UNEXPLAINED: Subject = in_part(
+    RESETS,
+    "the kernel's reason for a reset that this side sent is not shown (reset_reason)",
+    Some("the cause, which is told all the same"),
 );
 const TASK: Subject = subject(
     "kernel_threads",
@@ -83,10 +108,10 @@ pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
         let has = |feature| loaded.features.has(feature);
         match feature {
             _ if has(feature) => subject.row(Status::Ok, found),
-            Feature::Error if has(Feature::Errors) => subject
+            Feature::Error if has(Feature::Errors) => ERROR_REPORTED
                 .row(Status::Limited, "no sk_err, but sock:inet_sk_error_report at the end of a connection"),
             Feature::Metrics if has(Feature::Retransmits) => {
-                subject.row(Status::Limited, "only retransmits, by tcp:tcp_retransmit_skb")
+                METRICS_COUNTED.row(Status::Limited, "only retransmits, by tcp:tcp_retransmit_skb")
             }
             _ => subject.row(Status::Missing, why_not(feature, facts)),
         }
@@ -111,14 +136,15 @@ fn cookie(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {
         return COOKIE.row(Status::Missing, why_not(Feature::CookieField, facts));
     }
     let why = if hook == Hook::Tracepoint { "with this hook" } else { "before Linux 5.12" };
-    COOKIE.row(Status::Limited, format_args!("no helper {why}; the field skc_cookie is 0 until someone asks"))
+    COOKIE_ASKED_FOR
+        .row(Status::Limited, format_args!("no helper {why}; the field skc_cookie is 0 until someone asks"))
 }
 
 fn resets(loaded: &Loaded) -> Row {
     let features = loaded.features;
     match (features.has(Feature::Resets), features.has(Feature::ResetReason)) {
         (true, true) => RESETS.row(Status::Ok, "tcp:tcp_receive_reset; tcp:tcp_send_reset with its reason"),
-        (true, false) => RESETS.row(
+        (true, false) => RESETS_UNEXPLAINED.row(
             Status::Limited,
             "tcp:tcp_receive_reset; tcp:tcp_send_reset, which has no reason in this kernel (Linux 6.10)",
         ),

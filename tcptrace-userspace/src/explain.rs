@@ -55,8 +55,13 @@ const DIAGRAM: &str = "
                      60 seconds
 ";
 
-/// What there is to say of a state, a finding or a cause, as Markdown; `None` when it is none of these.
+/// What there is to say of a state, a finding or a cause, as Markdown without links; `None` when it is none of these.
 pub fn explain(word: &str) -> Option<String> {
+    page(word).map(|page| without_links(&page))
+}
+
+/// The same with links, which lead from one page of the project to another.
+fn page(word: &str) -> Option<String> {
     let word = word.trim().to_lowercase();
     if let Ok(state) = State::from_str(&word) {
         return section(state.name()?);
@@ -64,6 +69,18 @@ pub fn explain(word: &str) -> Option<String> {
     // As written, address_in_use is a cause, and address-in-use a finding.
     let page = || PAGES.iter().find(|(id, _)| *id == word).map(|(_, page)| (*page).to_owned());
     cause(&word).or_else(page)
+}
+
+/// Of `[words](target)` the words: at a terminal there is nothing to follow.
+fn without_links(mut page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    while let Some((words, rest)) = page.split_once("](") {
+        let Some((open, (_, after))) = words.rfind('[').zip(rest.split_once(')')) else { break };
+        text.push_str(&words[..open]);
+        text.push_str(&words[open + 1..]);
+        page = after;
+    }
+    text + page
 }
 
 /// The states and how one leads to another, and what else can be asked for.
@@ -123,6 +140,35 @@ mod tests {
     }
 
     #[test]
+    fn links_are_their_words() {
+        assert_eq!(without_links("a [b](c.md#d) e, [f](g)."), "a b e, f.");
+        for plain in ["", "[::1]:80", "a](b)", "[a](b"] {
+            assert_eq!(without_links(plain), plain);
+        }
+    }
+
+    /// A row stands for itself here, without the one above it.
+    #[test]
+    fn no_row_leans_on_another() {
+        for cause in Cause::ALL {
+            let text = explain(cause.name()).unwrap_or_else(|| panic!("{}", cause.name()));
+            for odd in ["as above", "the same", "without it", "that time", " did."] {
+                assert!(!text.contains(odd), "{odd}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_page_has_links() {
+        let findings = REGISTRY.iter().flat_map(|entry| entry.ids).copied();
+        let states = (1..=11).filter_map(|number| State(number).name());
+        for word in findings.chain(states).chain(Cause::ALL.iter().map(|cause| cause.name())) {
+            let text = explain(word).unwrap_or_else(|| panic!("{word}"));
+            assert!(!text.contains("]("), "{text}");
+        }
+    }
+
+    #[test]
     fn states_and_causes() {
         for number in (1..=12).filter(|number| *number != 12) {
             let name = State(number).name().expect("a state");
@@ -135,6 +181,7 @@ mod tests {
             assert!(text.contains("Concluded from: "), "{text}");
         }
         assert_eq!(explain("nonsense"), None);
+        assert!(explain("TIME_WAIT").is_some_and(|text| text.contains("Both are inferred (`~>`)")));
         assert!(overview().starts_with("    "), "the diagram is not cut");
         assert!(overview().contains("CLOSE_WAIT, ") && overview().contains("close-wait-leak"));
     }

@@ -125,6 +125,15 @@ fn completions_and_manual() {
     let manual = run(&["man"]);
     assert_eq!(manual.status.code(), Some(0));
     assert!(stdout(&manual).contains(".TH tcptrace"), "{}", stdout(&manual));
+    // Each page that it names is there.
+    let page = stdout(&manual);
+    let named = page.lines().filter_map(|line| line.strip_prefix("tcptrace\\-")?.strip_suffix("(1)"));
+    for command in named {
+        let manual = run(&["man", command]);
+        assert!(stdout(&manual).contains(&format!(".TH tcptrace-{command} 1")), "{}", stdout(&manual));
+    }
+    assert!(page.contains("tcptrace\\-life(1)") && page.contains("of diagnose 3 findings"), "{page}");
+    assert_eq!(run(&["man", "sl"]).status.code(), USAGE);
 }
 
 /// The script is one that the shell understands.

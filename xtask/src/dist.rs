@@ -17,13 +17,17 @@ const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-
 pub(crate) const HERE: &str = if cfg!(target_arch = "aarch64") { TARGETS[1] } else { TARGETS[0] };
 
 /// What lies beside the binary in its archive.
-const DOCUMENTS: [&str; 4] = ["README.md", "CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE"];
+const DOCUMENTS: [&str; 6] =
+    ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE-MIT", "LICENSE-APACHE"];
+
+/// Folders of what the documents and the tracer's own texts refer to, without those below them.
+const FOLDERS: [&str; 2] = ["docs", "docs/findings"];
 
 /// Shells that completions are made for, and the names that they look for.
 const COMPLETIONS: [(&str, &str); 3] =
     [("bash", "tcptrace.bash"), ("zsh", "_tcptrace"), ("fish", "tcptrace.fish")];
 
-/// Build stripped static binaries for x86_64 and aarch64, with man page and completions, and archive them.
+/// Build stripped static binaries for x86_64 and aarch64, with man pages, documents and completions, and archive them.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Only for this target; all unless given.
@@ -91,22 +95,31 @@ pub(crate) fn cargo_for(target: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Man page and completions, by their names in the archive; made by the tracer itself, built for this machine.
+/// Man pages and completions, by their names in the archive; made by the tracer itself, built for this machine.
 fn texts(folder: &Path) -> Result<Vec<PathBuf>> {
     let tracer = workspace::build_tracer()?;
     let mut files = Vec::new();
-    let mut write = |name: &str, arguments: &[&str]| -> Result<()> {
+    let mut write = |name: &str, arguments: &[&str]| -> Result<String> {
         let text = process::output(Command::new(&tracer).args(arguments))?;
         let file = folder.join(name);
-        fs::write(&file, text + "\n").with_context(|| file.display().to_string())?;
+        let text = text + "\n";
+        fs::write(&file, &text).with_context(|| file.display().to_string())?;
         files.push(file);
-        Ok(())
+        Ok(text)
     };
-    write("tcptrace.1", &["man"])?;
+    let page = write("tcptrace.1", &["man"])?;
+    for command in pages_named(&page) {
+        write(&format!("tcptrace-{command}.1"), &["man", command])?;
+    }
     for (shell, name) in COMPLETIONS {
         write(name, &["completions", shell])?;
     }
     Ok(files)
+}
+
+/// The commands whose pages a man page names, as `tcptrace\-life(1)`.
+fn pages_named(page: &str) -> impl Iterator<Item = &str> {
+    page.lines().filter_map(|line| line.strip_prefix("tcptrace\\-")?.strip_suffix("(1)"))
 }
 
 /// Archives the binary and what belongs to it in a folder named after version and target.
@@ -122,6 +135,9 @@ fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Res
         let to = staged.join(file.file_name().context("a file has a name")?);
         fs::copy(file, &to).with_context(|| file.display().to_string())?;
     }
+    for folder in FOLDERS {
+        copy_files(&workspace::root().join(folder), &staged.join(folder))?;
+    }
     let archive = folder.join(format!("{name}.tar.gz"));
     // Times and owners of this machine would make another archive of the same files.
     let same =
@@ -133,9 +149,27 @@ fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Res
     Ok(archive)
 }
 
+/// Copies the files of a folder, not those of folders in it.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir(to).with_context(|| to.display().to_string())?;
+    for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let file = entry?.path();
+        if let Some(name) = file.file_name().filter(|_| file.is_file()) {
+            fs::copy(&file, to.join(name)).with_context(|| file.display().to_string())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pages_are_found_by_their_names() {
+        let page = ".SH SUBCOMMANDS\n.TP\ntcptrace\\-life(1)\nPrint\n.TP\ntcptrace\\-man(1)\n";
+        assert_eq!(pages_named(page).collect::<Vec<_>>(), ["life", "man"]);
+    }
 
     #[test]
     fn an_archive_holds_everything_and_is_the_same_each_time() {
@@ -153,7 +187,14 @@ mod tests {
         assert_eq!(first, second);
         let listing =
             process::output(Command::new("tar").arg("--list").arg("--file").arg(&archive)).expect("tar");
-        for name in DOCUMENTS.iter().chain(&["tcptrace", "tcptrace.1"]) {
+        let others = [
+            "tcptrace",
+            "tcptrace.1",
+            "docs/output.md",
+            "docs/output.schema.json",
+            "docs/findings/syn-flood.md",
+        ];
+        for name in DOCUMENTS.iter().chain(&others) {
             let entry = format!("tcptrace-{}-some-target/{name}", env!("CARGO_PKG_VERSION"));
             assert!(listing.lines().any(|line| line == entry), "{entry} is missing in {listing}");
         }

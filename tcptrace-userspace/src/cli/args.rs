@@ -27,7 +27,7 @@ use crate::{
 ///
 /// Without a subcommand, traces: `tcptrace -L 443` is `tcptrace trace -L 443`.
 #[derive(Debug, Parser)]
-#[command(name = "tcptrace", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
+#[command(name = "tcptrace", version, args_conflicts_with_subcommands = true, after_help = ALL_EXIT_CODES)]
 pub struct Args {
     /// What to do.
     #[command(subcommand)]
@@ -36,6 +36,14 @@ pub struct Args {
     #[command(flatten)]
     pub trace: TraceArgs,
 }
+
+/// Beside those of a trace, those that other commands have.
+const ALL_EXIT_CODES: &str = "\
+OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.
+IN OLD: time in the old state; - when its beginning was not seen.
+Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the summary says why);
+of diagnose 3 findings; of diagnose and sockets 4 something could not be seen;
+of doctor 1 tracing is not possible; of --from 4 the capture is not all there.";
 
 const EXIT_CODES: &str = "\
 OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.
@@ -65,8 +73,12 @@ pub enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page (roff)
-    Man,
+    /// Print a manual page (roff)
+    Man {
+        /// The command that it is about; without, tcptrace itself
+        #[arg(value_name = "COMMAND")]
+        command: Option<String>,
+    },
 }
 
 /// Options of `trace`.
@@ -103,8 +115,10 @@ pub struct TraceArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of the command line")]
 pub struct StreamArgs {
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    /// text: columns for people; wide: more of them; json: an object a line, by docs/output.schema.json; csv: rows below a
+    /// header line
+    // Its values are told here, since their own texts would be those of another command.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Format,
     /// More columns, as `-o wide`
     #[arg(short, long, conflicts_with = "output")]

@@ -28,14 +28,14 @@ use crate::{
 const FOUND: u8 = 3;
 
 const EXIT_CODES: &str = "\
-Exit codes: 0 nothing is wrong, 1 error, 2 wrong usage, 3 findings at or above --fail-on, 4 nothing was found but not
-everything could be seen (the report says what).";
+Exit codes: 0 no finding at or above --fail-on, 1 error, 2 wrong usage, 3 findings at or above --fail-on,
+4 none of these, but not everything could be seen (the report says what).";
 
 /// Options of `diagnose`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct DiagnoseArgs {
-    /// Watch for this time, such as 30s or 5m; a bare number is seconds
+    /// Watch for this time, such as 30s or 5m; a bare number is seconds. A capture is taken as long as it is
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = values::duration)]
     pub duration: Duration,
     /// End with the first finding at or above --fail-on

@@ -32,7 +32,8 @@ pub struct FilterArgs {
     /// Remote addresses or prefixes
     #[arg(long, visible_alias = "dst", value_name = "CIDR", value_delimiter = ',', value_parser = values::prefix)]
     pub remote: Vec<Prefix>,
-    /// One network namespace: a name of `ip netns`, a path such as /proc/PID/ns/net, or an inode number
+    /// One network namespace: a name of `ip netns`, a path such as /proc/PID/ns/net, or an inode number; of
+    /// a capture, only the number is that of the host where it was recorded
     #[arg(long, value_name = "NETNS")]
     pub netns: Option<String>,
 }

@@ -11,7 +11,12 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 
 /// Options of `life`.
 #[derive(Clone, Debug, clap::Args)]
-#[command(after_help = COLUMNS)]
+// The shared texts are about transitions.
+#[command(
+    after_help = COLUMNS,
+    mut_arg("no_snapshot", |arg| arg.help("Do not look for sockets that are older than the trace")),
+    mut_arg("count", |arg| arg.help("Stop after this many connections")),
+)]
 pub struct LifeArgs {
     /// Those that it shares.
     #[command(flatten)]

@@ -43,13 +43,14 @@ const USAGE: u8 = 2;
 /// Exit code of a trace that lost transitions, and of a look that did not see everything.
 const LOSSY: u8 = 4;
 
-/// Runs the command and returns its exit code: 0, 1 (error), 2 (usage), 4 (transitions were lost).
+/// Runs the command and returns its exit code: 0, 1 (error), 2 (usage), 3 (of `diagnose`: findings), 4 (transitions were
+/// lost, or something could not be seen).
 pub fn main() -> ExitCode {
     keep_little_memory();
     let args = Args::parse();
     let outcome = match args.command {
         Some(Command::Completions { shell }) => completions(shell),
-        Some(Command::Man) => man(),
+        Some(Command::Man { command }) => man(command.as_deref()),
         Some(Command::Trace(trace_args)) => run_trace(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
         Some(Command::Life(life_args)) => {
@@ -144,9 +145,23 @@ fn completions(shell: clap_complete::Shell) -> anyhow::Result<u8> {
     print(&out)
 }
 
-fn man() -> anyhow::Result<u8> {
+/// The page about tcptrace, which names those about its commands, or one of these.
+fn man(command: Option<&str>) -> anyhow::Result<u8> {
+    // A page about `help` would say what each says of `--help`.
+    let mut all = Args::command().disable_help_subcommand(true);
+    // This is what gives the commands their full names.
+    all.build();
+    let about = match command {
+        None => Some(&all),
+        Some(name) => all.find_subcommand(name),
+    };
+    let Some(about) = about else {
+        let names: Vec<_> = all.get_subcommands().map(clap::Command::get_name).collect();
+        return Ok(misused(&anyhow::anyhow!("man: the commands are {}", names.join(", "))));
+    };
     let mut out = Vec::new();
-    clap_mangen::Man::new(Args::command()).render(&mut out).context("rendering the manual page")?;
+    let page = clap_mangen::Man::new(about.clone()).source(concat!("tcptrace ", env!("CARGO_PKG_VERSION")));
+    page.render(&mut out).context("rendering the manual page")?;
     print(&out)
 }
 

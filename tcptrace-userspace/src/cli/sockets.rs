@@ -26,8 +26,10 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 something could not be seen (
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXIT_CODES)]
 pub struct SocketsArgs {
-    /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    /// text: columns for people; wide: also user, namespace, container or unit, cookie, inode, drops and figures; json: an
+    /// object a line, by docs/sockets.schema.json; csv: rows below a header line
+    // Its values are told here, since their own texts are those of a trace.
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
     pub output: Format,
     /// Count them, by this, instead
     #[arg(long, value_enum, value_name = "WHAT")]

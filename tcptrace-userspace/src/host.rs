@@ -1,6 +1,6 @@
-//! What the host is called, and what it runs.
+//! What the host is called, what it runs, and whether its process ids are those of `/proc`.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use crate::text::Escaped;
 
@@ -12,6 +12,15 @@ pub(crate) fn name() -> String {
 /// The kernel's release; empty when it cannot be read.
 pub(crate) fn kernel() -> String {
     one_line("/proc/sys/kernel/osrelease")
+}
+
+/// The first pid namespace, `PROC_PID_INIT_INO` in `include/linux/proc_ns.h`.
+const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
+
+/// Whether this process is in a pid namespace of its own, as in a container: the kernel tells other process ids there than
+/// `/proc` has, and each may be a process of the other.
+pub(crate) fn has_own_pids() -> bool {
+    fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link != Path::new(FIRST_PID_NAMESPACE))
 }
 
 fn one_line(path: &str) -> String {

@@ -30,6 +30,7 @@ mod netstat;
 mod priority;
 pub mod process;
 pub mod record;
+mod signals;
 pub mod sink;
 pub mod snapshot;
 pub mod sockets;

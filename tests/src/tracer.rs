@@ -24,7 +24,7 @@ use crate::{
 /// What tcptrace says on standard error once it traces.
 const READY: &str = "Tracing TCP ";
 const START_LIMIT: Duration = Duration::from_mins(1);
-const END_LIMIT: Duration = Duration::from_secs(30);
+const END_LIMIT: Duration = Duration::from_mins(1);
 
 /// `tcptrace trace`, tracing.
 #[derive(Debug)]

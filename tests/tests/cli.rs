@@ -25,6 +25,7 @@ both_hooks!(
     closed_pipe,
     without_tracefs,
     leaves_nothing_behind,
+    without_its_terminal,
     every_signal_ends_it_well
 );
 
@@ -58,6 +59,9 @@ fn usage_errors() {
         (&["--netns", "no-such-namespace"], "ip netns"),
         (&["--netns", "/proc/1/ns/none"], "/proc/PID/ns/net"),
         (&["--netns", "0"], "inode"),
+        (&["--netns", ""], "ip netns"),
+        (&["--netns", "/etc/passwd"], "not a network namespace"),
+        (&["--netns", "/proc/self/ns/pid"], "not a network namespace"),
         (&["--buffer", "0"], "the ring buffer can have"),
         (&["--buffer", "2G"], "the ring buffer can have"),
         (&["--buffer", "much"], "4M"),
@@ -76,6 +80,10 @@ fn usage_errors() {
         (&["life", "--quiet"], "--quiet"),
         (&["life", "-w", "-o", "json"], "cannot be used with"),
         (&["life", "-w", "-s"], "cannot be used with"),
+        // What was recorded already is not recorded otherwise.
+        (&["--from", "capture", "--anonymize"], "cannot be used with"),
+        (&["life", "--from", "capture", "--max-size", "1M"], "cannot be used with"),
+        (&["diagnose", "--from", "capture", "--anonymize"], "cannot be used with"),
         (&["-s", "-o", "json"], "cannot be used with"),
         (&["completions", "tcsh"], "bash"),
     ] {
@@ -295,6 +303,26 @@ fn program_ids(pid: u32) -> Vec<u32> {
         info.lines().find_map(|line| line.strip_prefix("prog_id:")?.trim().parse().ok())
     };
     infos.filter_map(|entry| id(entry.ok()?)).collect()
+}
+
+/// By `nohup`, it goes on without its terminal.
+fn without_its_terminal(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let _host = host::share();
+    let namespace = Namespace::usual();
+    let netns = namespace.inode().to_string();
+    let mut command = Command::new("nohup");
+    command.arg(tcptrace()).args(["--hook", hook.name(), "-o", "json", "--netns", &netns]);
+    let mut tracer = Tracer::spawn(&mut command);
+    tracer.read();
+    tracer.signal(Signal::SIGHUP);
+    sleep(Duration::from_millis(300));
+    namespace.run(|| drop(listen(Family::V4.listen(40_000))));
+    let report = tracer.stop();
+    report.assert_lossless();
+    assert_eq!(report.transitions().len(), 2, "{}", report.stdout);
 }
 
 fn every_signal_ends_it_well(hook: Hook, name: &str) {

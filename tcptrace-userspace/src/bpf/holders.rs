@@ -2,7 +2,7 @@
 //! name of a descriptor has to be made and read for each file that is no socket.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, ErrorKind, Read as _},
 };
 
@@ -17,13 +17,10 @@ use super::{
     object::{Sizes, load_object, refusal},
     privileges,
 };
-use crate::state::State;
+use crate::{host, state::State};
 
 /// Name of the program.
 const PROGRAM: &str = "holders";
-
-/// The first pid namespace, `PROC_PID_INIT_INO` in `include/linux/proc_ns.h`.
-const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
 /// Why the kernel cannot be asked in this way. There is another one: `/proc`.
 #[derive(Debug, Error)]
@@ -106,7 +103,7 @@ impl SocketFiles {
         if !privileges::may_trace() {
             return Err(HoldersError::NotPrivileged);
         }
-        if fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link.as_os_str() != FIRST_PID_NAMESPACE) {
+        if host::has_own_pids() {
             return Err(HoldersError::PidNamespace);
         }
         privileges::lift_memlock();

@@ -142,7 +142,7 @@ pub struct StreamArgs {
     #[command(flatten)]
     pub source: SourceArgs,
     /// Replay this capture instead of tracing: no root is needed
-    #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "hook", "verbose", "no_snapshot"])]
+    #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "max_size", "keep", "anonymize", "hook", "verbose", "no_snapshot"])]
     pub from: Option<PathBuf>,
     /// And record.
     #[command(flatten)]

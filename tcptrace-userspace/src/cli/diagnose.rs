@@ -71,7 +71,7 @@ pub struct DiagnoseArgs {
     pub print_config: bool,
 
     /// Diagnose what this capture has, instead of this host; no root is needed
-    #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "until_finding", "on_finding", "hook"])]
+    #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "max_size", "keep", "anonymize", "until_finding", "on_finding", "hook"])]
     pub from: Option<PathBuf>,
     /// And record.
     #[command(flatten)]

@@ -5,14 +5,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    signal::unix::{SignalKind, signal},
-    time::{MissedTickBehavior, interval},
-};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, Looker, Outcome, Settings};
 use crate::{
     clock::{Clock, monotonic_ns},
+    signals::Ending,
     sink::sockets::{self, Seen, Style},
 };
 
@@ -31,9 +29,7 @@ pub(super) fn show(settings: &Settings) -> Result<Outcome, Error> {
 pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     runtime.block_on(async {
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Setup)?;
-        let mut terminate = signal(SignalKind::terminate()).map_err(Error::Setup)?;
-        let mut hangup = signal(SignalKind::hangup()).map_err(Error::Setup)?;
+        let mut ending = Ending::install().map_err(Error::Setup)?;
         let mut tick = interval(period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut looker = looker(settings);
@@ -42,9 +38,7 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
         loop {
             tokio::select! {
                 biased;
-                _ = interrupt.recv() => return Ok(outcome),
-                _ = terminate.recv() => return Ok(outcome),
-                _ = hangup.recv() => return Ok(outcome),
+                () = ending.any() => return Ok(outcome),
                 _ = tick.tick() => match round(settings, &mut looker, before)? {
                     Outcome::OutputClosed => return Ok(Outcome::OutputClosed),
                     Outcome::Gaps => outcome = Outcome::Gaps,

@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::{HalfOpenBy, Replayed, Settings};
-use crate::{bpf, sink::View, text::Escaped};
+use crate::{bpf, host, sink::View, text::Escaped};
 
 /// Tells that tracing has begun, and what of it cannot be seen.
 pub(super) fn begun(settings: &Settings, tracer: &bpf::Tracer) {
@@ -54,6 +54,17 @@ fn announce(tracer: &bpf::Tracer, view: View) {
         let _ = writeln!(
             io::stderr(),
             "tcptrace: note: sockets that the process had before are seen once it acts on them: {why}"
+        );
+    }
+}
+
+/// Tells on standard error where process ids are not those that the user knows.
+pub(super) fn announce_processes() {
+    if host::has_own_pids() {
+        let _ = writeln!(
+            io::stderr(),
+            "tcptrace: note: this is a pid namespace of its own, as in a container: process ids (and -p) are the \
+             host's, and of a process only its name is known; with the host's (--pid=host, hostPID), all is"
         );
     }
 }

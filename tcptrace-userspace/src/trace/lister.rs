@@ -8,7 +8,7 @@ use std::{
 
 use super::listing::{Listing, Scope};
 use crate::{
-    priority,
+    host, priority,
     process::HolderReader,
     snapshot::{Netns, SnapshotError},
     wanted::Wanted,
@@ -43,9 +43,10 @@ impl Lister {
         let (give, lists) = sync_channel(1);
         thread::Builder::new().name("lister".to_owned()).spawn(move || {
             priority::lower();
-            let mut holders = HolderReader::open();
+            // Where process ids are others than events', these are to say whose a socket is.
+            let mut holders = (!host::has_own_pids()).then(HolderReader::open);
             for scope in queue {
-                if give.send(Listing::make(scope, &wanted, netns.clone(), &mut holders)).is_err() {
+                if give.send(Listing::make(scope, &wanted, netns.clone(), holders.as_mut())).is_err() {
                     return;
                 }
             }

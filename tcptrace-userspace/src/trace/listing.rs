@@ -50,7 +50,7 @@ pub(crate) struct Listing {
 }
 
 impl Listing {
-    /// Makes one now.
+    /// Makes one now; without `holders`, nobody owns anything.
     ///
     /// # Errors
     /// When nothing can be read at all.
@@ -58,12 +58,12 @@ impl Listing {
         scope: Scope,
         wanted: &Wanted,
         netns: Option<Netns>,
-        holders: &mut HolderReader,
+        holders: Option<&mut HolderReader>,
     ) -> Result<Self, SnapshotError> {
         let start = Instant::now();
         let small = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
         let request = Request { netns, states: if scope == Scope::Small { small } else { 0 } };
-        let holders = (scope == Scope::All).then(|| holders.read());
+        let holders = holders.filter(|_| scope == Scope::All).map(HolderReader::read);
         let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request)?;
         let mut listing = Self {
             scope,
@@ -91,6 +91,8 @@ impl Listing {
                 }
             }
         }
+        // The tracker has those of one state in the order in which they will be over.
+        listing.small.sort_by_key(|small| small.since_ns);
         listing.took = start.elapsed();
         Ok(listing)
     }
@@ -126,14 +128,9 @@ impl Listing {
     }
 }
 
-/// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by; and
-/// of small sockets nobody knows the process.
+/// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by.
 fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
-    match socket.kind {
-        _ if socket.state == State::LISTEN => true,
-        Kind::Full => wanted.socket_passes(socket),
-        Kind::Request | Kind::TimeWait => wanted.filter.tgid == 0 && wanted.socket_passes(socket),
-    }
+    socket.state == State::LISTEN || wanted.socket_passes(socket)
 }
 
 /// Who has a socket open.

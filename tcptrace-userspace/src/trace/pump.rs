@@ -9,8 +9,6 @@ use std::{
 
 use tokio::{
     io::Interest,
-    runtime::Runtime,
-    signal::unix::{Signal, SignalKind, signal},
     sync::Notify,
     time::{Instant, sleep, sleep_until},
 };
@@ -19,7 +17,7 @@ use super::{
     Error,
     reader::{Reader, Step},
 };
-use crate::bpf;
+use crate::{bpf, signals::Ending};
 
 /// Why the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,37 +28,10 @@ pub(super) enum End {
     OutputClosed,
 }
 
-/// The signals that end a trace.
-pub(super) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hangup: Signal,
-}
-
-impl Signals {
-    /// Takes the signals over from their default action, which would end the process without an account.
-    pub(super) fn install(runtime: &Runtime) -> io::Result<Self> {
-        let _inside = runtime.enter();
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hangup: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hangup.recv() => {}
-        }
-    }
-}
-
 /// Drains on a timer, and earlier when the kernel side says that the ring fills up.
 pub(super) async fn pump(
     reader: &mut Reader,
-    mut signals: Signals,
+    mut signals: Ending,
     duration: Option<Duration>,
     stop: &Notify,
 ) -> Result<End, Error> {

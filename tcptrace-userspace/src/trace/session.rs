@@ -6,6 +6,7 @@ use tokio::sync::Notify;
 
 use super::{
     Destination, Error, Settings,
+    announce::announce_processes,
     answers::{Answers, Live},
     core::Core,
     identities::Identities,
@@ -14,7 +15,7 @@ use super::{
     looks::Looks,
     overload::Overload,
     polls::Polls,
-    pump::{self, End, Signals},
+    pump::{self, End},
     reader::{Beside, Finished, Reader},
     writer::Writer,
 };
@@ -24,6 +25,7 @@ use crate::{
     clock::{Clock, monotonic_ns},
     half_open::Namespaces,
     host, priority,
+    signals::Ending,
     sink::Format,
     tracker::Hidden,
     wanted::Wanted,
@@ -41,7 +43,7 @@ pub(super) fn session(
 ) -> Result<(End, Finished), Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     // From here on, signals end the trace with its account, also one that comes while it begins.
-    let signals = Signals::install(&runtime).map_err(Error::Setup)?;
+    let signals = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
     let clock = Clock::calibrate();
     let tracer = bpf::load(&settings.bpf)?;
     let header = header(settings, &tracer, clock, monotonic_ns());
@@ -50,12 +52,14 @@ pub(super) fn session(
     let writer = Writer::start(output).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
     let live = Live {
-        // People's short format has no room for it.
-        identities: (settings.format != Format::Text || log.is_on()).then(Identities::new),
+        // People's short format has no room for it; and events' process ids are others' where `/proc` has its own.
+        identities: ((settings.format != Format::Text || log.is_on()) && !host::has_own_pids())
+            .then(Identities::new),
         namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
     };
     let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
     let polls = polls.map_err(Error::Setup)?;
+    announce_processes();
     begun(&tracer, &header);
 
     let mut core = Core::of(settings, &header, Answers::live(live, log.is_on()), None, sink);

@@ -89,7 +89,8 @@ impl Tracker {
         for older in &older {
             self.listeners.list(older);
         }
-        if self.options.infer {
+        // Nobody knows the process of a small one.
+        if self.options.infer && self.options.wanted.filter.tgid == 0 {
             for OlderSmall { ends, cookie, state, since_ns, listed_ns } in small {
                 self.small.add(ends, cookie, state, (since_ns, listed_ns));
             }

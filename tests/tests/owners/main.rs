@@ -3,6 +3,7 @@
 
 mod actor;
 mod cgroup;
+mod pid_namespace;
 mod processes;
 mod report;
 mod source;

@@ -1,12 +1,13 @@
 //! Network namespaces: that of `--netns`, by name, path or inode, and the own one.
 
 use std::{
-    fs::{self, File},
-    os::{fd::AsRawFd as _, unix::fs::MetadataExt as _},
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
+use nix::sys::statfs::{NSFS_MAGIC, statfs};
 
 use crate::snapshot::Netns;
 
@@ -38,12 +39,14 @@ const TAKES: &str = "it takes a name from `ip netns`, a path such as /proc/PID/n
 
 fn at(path: PathBuf) -> anyhow::Result<Netns> {
     let shown = path.display();
-    let file = File::open(&path).with_context(|| format!("--netns: {TAKES}; {shown} cannot be read"))?;
-    // `ns_dname()`, `fs/nsfs.c`: its kind and inode.
-    let name = fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).unwrap_or_default();
-    let inode = name.to_str().and_then(|name| name.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok());
-    match inode {
-        Some(inode) => Ok(Netns { inode, path: Some(path) }),
-        None => bail!("--netns: {shown} is not a network namespace; {TAKES}"),
+    let cannot = || format!("--netns: {TAKES}; {shown} cannot be read");
+    let inode = fs::metadata(&path).with_context(cannot)?.ino();
+    let system = statfs(&path).with_context(cannot)?.filesystem_type();
+    // Those below /proc say of what kind they are; those that are mounted elsewhere do not.
+    let kind = fs::read_link(&path).unwrap_or_default();
+    let is_other = kind.to_str().is_some_and(|kind| kind.contains(":[") && !kind.starts_with("net:["));
+    match u32::try_from(inode) {
+        Ok(inode) if system == NSFS_MAGIC && !is_other => Ok(Netns { inode, path: Some(path) }),
+        _ => bail!("--netns: {shown} is not a network namespace; {TAKES}"),
     }
 }

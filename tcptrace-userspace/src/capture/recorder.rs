@@ -109,7 +109,7 @@ impl Recorder {
         if self.gone { Room::Gone } else { Room::Free }
     }
 
-    /// Records an input.
+    /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::room`] first.
     pub(crate) fn put(&mut self, input: &Input<'_>) {
         let Self { frame, anonymizer, .. } = self;
         let start = frame.len();
@@ -124,18 +124,22 @@ impl Recorder {
         let len = u32::try_from(self.frame.len() - start - 4).unwrap_or(u32::MAX);
         self.frame[start..start + 4].copy_from_slice(&len.to_le_bytes());
         if self.frame.len() >= FULL {
-            self.flush();
+            self.send();
         }
     }
 
     /// Has what was put so far written, so that a kill does not lose it.
     pub(crate) fn flush(&mut self) {
-        // While one waits, it grows.
+        // While others wait, it may grow until it is full.
         if self.room() == Room::Free && !self.frame.is_empty() {
-            let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
-            self.waiting.push_back(Order::Frame(frame));
-            self.room();
+            self.send();
         }
+    }
+
+    fn send(&mut self) {
+        let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
+        self.waiting.push_back(Order::Frame(frame));
+        self.room();
     }
 
     /// Whether it is time for another file.
@@ -148,10 +152,10 @@ impl Recorder {
 
     /// Goes on in another file, which has to be understood without this one.
     pub(crate) fn rotate(&mut self, header: &Header) {
-        let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
+        self.send();
         let header = self.anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
         self.rotations += 1;
-        self.waiting.extend([Order::Frame(frame), Order::Rotate(Box::new(header))]);
+        self.waiting.push_back(Order::Rotate(Box::new(header)));
         self.room();
     }
 

@@ -257,6 +257,10 @@ impl Reader {
         let counted = self.counted()?;
         // First: what begins after the time that is told for it, is subject to it.
         let level = self.choose_level(&counted)?;
+        if !self.log.has_room() {
+            // What cannot be recorded is not taken: it waits in the ring, with the looks and lists, and is told then.
+            return Ok(());
+        }
         let checked = Checked { level, ..self.checked(&counted) };
         self.log.counted(&counted);
         if self.log.is_full() {

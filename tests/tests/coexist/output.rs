@@ -7,7 +7,8 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::mpsc::Receiver,
-    time::Duration,
+    thread::sleep,
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
@@ -16,6 +17,7 @@ use tcptrace_tests::{
     host,
     lacking::under,
     machine::{is_root, tcptrace},
+    net::{Family, listen},
     netns::Namespace,
     process::{Running, lines},
     tracer::Report,
@@ -27,6 +29,8 @@ const CONNECTIONS: u64 = 3_000;
 /// What a connection must not be slowed down by, all together.
 const SLACK: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(20);
+/// So many that looks as often as possible make megabytes a second.
+const LISTENERS: usize = 500;
 
 /// A tracer whose output is the test's business.
 struct Traced {
@@ -110,6 +114,43 @@ fn a_full_disk_does_not_end_the_recording() {
     }
 }
 
+/// Looks at the host go on while nothing can be written: what they see is not gathered without end.
+#[test]
+fn a_full_disk_does_not_fill_the_memory() {
+    if !is_root("a_full_disk_does_not_fill_the_memory") {
+        return;
+    }
+    let _host = host::alone();
+    let (namespace, folder) = (Namespace::usual(), tempfile::tempdir().expect("a folder"));
+    let listeners =
+        namespace.hold(|| (0..LISTENERS).map(|_| listen(Family::V4.listen(0))).collect::<Vec<_>>());
+    let mut command = under(&on_a_small_disk(folder.path()), "");
+    command.args(["record", "--every", "10ms", "-w"]).arg(folder.path().join("capture"));
+    let mut tracer = Traced::start(&mut command, &namespace);
+    let pid = tracer.process.child().id();
+    let resident = || {
+        let pages = fs::read_to_string(format!("/proc/{pid}/statm")).expect("it runs");
+        let pages: u64 = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
+        pages / 256
+    };
+    // It grows until as much as may wait to be written does.
+    let deadline = Instant::now() + 2 * LIMIT;
+    let (mut most, mut since) = (resident(), Instant::now());
+    while since.elapsed() < Duration::from_secs(5) {
+        assert!(Instant::now() < deadline, "it goes on growing: {most} MiB");
+        sleep(Duration::from_millis(200));
+        let now = resident();
+        if now > most {
+            (most, since) = (now, Instant::now());
+        }
+    }
+    tracer.process.signal(Signal::SIGINT);
+    let (code, said) = tracer.join();
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("waiting for room"), "{said}");
+    drop(listeners);
+}
+
 /// Where room comes, everything that is not left out follows, without a torn line.
 #[test]
 fn a_disk_with_room_again_takes_the_rest() {
@@ -129,7 +170,7 @@ fn a_disk_with_room_again_takes_the_rest() {
     assert!(grown.expect("nsenter").success(), "the disk grows");
     let out = format!("/proc/{pid}/root{}/out", folder.path().display());
     let mut out = fs::File::open(out).expect("what it writes to");
-    std::thread::sleep(Duration::from_secs(4));
+    sleep(Duration::from_secs(4));
     tracer.process.signal(Signal::SIGINT);
     let (code, said) = tracer.join();
     assert!(said.contains("there is room again"), "{said}");

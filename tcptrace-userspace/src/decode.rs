@@ -1,6 +1,9 @@
 //! Bytes of the ring buffer to what was observed, without trusting them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::{
+    mem::offset_of,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use bytes::Buf;
 use tcptrace_common::{
@@ -63,8 +66,14 @@ pub fn is_half_open(mut record: &[u8]) -> bool {
 /// When a record was made, `CLOCK_MONOTONIC` in nanoseconds; 0 when it is too short to tell.
 pub fn ktime_ns(record: &[u8]) -> u64 {
     record
-        .get(std::mem::offset_of!(TransitionRecord, ktime_ns)..)
+        .get(offset_of!(TransitionRecord, ktime_ns)..)
         .map_or(0, |mut bytes| bytes.try_get_u64_ne().unwrap_or(0))
+}
+
+/// Old and new state of a transition; 0, which is no state, when it is too short to tell.
+pub fn states(record: &[u8]) -> (u8, u8) {
+    let at = |offset| record.get(offset).copied().unwrap_or(0);
+    (at(offset_of!(TransitionRecord, old_state)), at(offset_of!(TransitionRecord, new_state)))
 }
 
 /// Decodes one record. Bytes behind what is known are ignored.

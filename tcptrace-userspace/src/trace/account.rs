@@ -9,8 +9,6 @@ pub(super) struct Account {
     pub(super) read: u64,
     /// Of these, not understood.
     pub(super) undecodable: u64,
-    /// Records of other kinds taken off the ring.
-    pub(super) others: u64,
     /// Transitions handed to the writer.
     pub(super) sent: u64,
     /// Of these, ends of connections.
@@ -24,6 +22,12 @@ pub(super) struct Account {
 }
 
 impl Account {
+    /// Takes so many transitions for read that nobody wants.
+    pub(super) fn forgo(&mut self, transitions: u64) {
+        self.read += transitions;
+        self.surplus += transitions;
+    }
+
     /// Settles the account at the end, when `submitted` records are known to have been put on the ring and
     /// `written` transitions to have been written: whatever is missing was lost at the output.
     pub(super) fn settle(&self, ring_full: u64, missed_runs: u64, submitted: u64, written: u64) -> Lost {
@@ -46,7 +50,6 @@ mod tests {
         let account = Account {
             read: 100,
             undecodable: 1,
-            others: 3,
             sent: 90,
             connections: 8,
             inferred: 4,

@@ -12,6 +12,7 @@ use super::{
     degraded::Teller,
     half_open::Side,
     input::{Checked, Counted, Ended, Input},
+    last::Missing,
     order::{Added, Order},
     outgoing::{Outgoing, Written},
     stage::Stage,
@@ -224,6 +225,17 @@ impl Core {
         let Stage { half_open, tracker, out, .. } = &mut self.stage;
         if let Some(side) = half_open {
             side.check(checked, tracker, out);
+        }
+    }
+
+    /// Records that were counted are not taken any more, since nobody wants them.
+    pub(super) fn forgo(&mut self, missing: Missing) {
+        if self.count_only {
+            return;
+        }
+        self.stage.out.account.forgo(missing.transitions);
+        if let Some(side) = &mut self.stage.half_open {
+            side.forgo(missing.half_open);
         }
     }
 

@@ -87,6 +87,12 @@ impl Side {
         self.half_opens.polled(poll, owner(tracker), |change| push(change, account, out));
     }
 
+    /// Takes so many records for read that nobody wants.
+    pub(super) fn forgo(&mut self, records: u64) {
+        self.account.read += records;
+        self.account.surplus += records;
+    }
+
     /// How many are open.
     pub(super) fn open(&self) -> usize {
         self.half_opens.open()

@@ -9,6 +9,7 @@ mod half_open;
 mod half_open_summary;
 mod identities;
 mod input;
+mod last;
 mod lister;
 mod listing;
 mod lists;

@@ -9,12 +9,13 @@ use super::{
     Error, Settings,
     answers::Answers,
     core::Core,
-    input::{Checked, Counted, Ended, Input},
+    input::{Checked, Ended, Input},
+    last::Last,
     outgoing::{Chunk, Outgoing},
 };
 use crate::{
     capture::{Before, Damage, Header, Reader},
-    record::{Lost, Record, Summary},
+    record::{Record, Summary},
     sink::Sink,
     wanted::Wanted,
 };
@@ -52,6 +53,9 @@ pub(super) fn replay<R: Read>(
         Err(error) if !closed => return Err(Error::Output(error)),
         outcome => outcome.unwrap_or(None),
     };
+    if damage.is_none() {
+        core.forgo(last.missing());
+    }
     let ended = last.ended();
     let summary = core.finish(header.start_ns, &ended);
     core.out().put(&Record::Summary(Box::new(summary.clone())));
@@ -158,44 +162,6 @@ fn write(out: &mut Outgoing, output: &mut dyn io::Write) -> io::Result<()> {
     output.write_all(&bytes)?;
     out.chunk = Chunk::in_place_of(bytes);
     failed.map_or(Ok(()), Err)
-}
-
-/// What is known of the end.
-#[derive(Default)]
-struct Last {
-    ended: Option<Ended>,
-    counted: Counted,
-    lost: Lost,
-    half_open_missed: u64,
-    now_ns: u64,
-}
-
-impl Last {
-    /// Takes note of an input; whether it is beyond `end_ns`.
-    fn note(&mut self, input: &Input<'_>, end_ns: Option<u64>) -> bool {
-        match input {
-            Input::Counted(counted) => self.counted = counted.as_ref().clone(),
-            Input::Checked(checked) => {
-                (self.lost, self.now_ns) = (checked.lost, checked.now_ns);
-                self.half_open_missed = checked.half_open.1;
-            }
-            Input::Ended(ended) => self.ended = Some(ended.as_ref().clone()),
-            _ => {}
-        }
-        end_ns.is_some_and(|end_ns| self.now_ns >= end_ns)
-    }
-
-    /// The end; where it is missing, what was known last.
-    fn ended(self) -> Ended {
-        self.ended.unwrap_or(Ended {
-            end_ns: self.now_ns,
-            missed_runs: Some(self.lost.missed_runs),
-            missed_signals: self.lost.others.saturating_sub(self.counted.counters.signals_lost),
-            half_open_missed: self.half_open_missed,
-            counted: self.counted,
-            ..Ended::default()
-        })
-    }
 }
 
 #[cfg(test)]

@@ -47,7 +47,6 @@ impl Stage {
                 tracker.track(&mut transition, |transition| out.push(transition));
             }
             Ok(Observed::Signal(signal)) => {
-                out.account.others += 1;
                 tracker.in_turn(&signal);
             }
             Err(_) => {

@@ -149,11 +149,53 @@ fn every_beginning_replays() {
         let mut out = Vec::new();
         let replayed = replay(reader, &json(), style, &mut out).expect("memory");
         assert_eq!(replayed.damage, Some(Damage::NoEnd));
+        assert_balanced(&replayed.summary);
         let now = transitions(&String::from_utf8(out).expect("JSON"));
         assert!(now >= before && now <= transitions(&whole));
         before = now;
     }
     assert!(before > 0);
+}
+
+/// Each transition that was seen is in one of the sums, and so is each record of a half-open connection.
+#[track_caller]
+fn assert_balanced(summary: &Summary) {
+    let Summary { delivered, filtered, counters, lost, .. } = summary;
+    let all = delivered + filtered + counters.sampled_out + lost.total() - lost.missed_runs - lost.others;
+    assert_eq!(summary.seen(), all, "{summary:?}");
+    if let Some(half_open) = &summary.half_open {
+        let crate::half_open::Summary { counters, delivered, filtered, lost, .. } = half_open;
+        let all = delivered + filtered + counters.sampled_out + lost.total() - lost.missed_runs;
+        assert_eq!(counters.syns + counters.retransmits, all, "{half_open:?}");
+    }
+}
+
+/// The account is that of the part that is shown, wherever that ends: by itself, by a cut, or since no more is wanted.
+#[test]
+fn every_part_is_accounted_for() {
+    let followed = Settings { half_open: Some(HalfOpenBy::Events), ..json() };
+    let replayed = |bytes: &[u8], settings: &Settings| {
+        let reader = Reader::new(bytes, Path::new("memory")).expect("a capture");
+        let sink = |header: &Header| crate::sink::sink(&super::super::style(settings, header));
+        replay(reader, settings, sink, &mut io::sink()).expect("memory").summary
+    };
+    for path in scenarios() {
+        let (header, messages) = load(&path);
+        for end in (0..messages.len()).step_by(messages.len().div_ceil(12)) {
+            let bytes = write_all(&header, messages[..end].iter().map(Message::bytes));
+            assert_balanced(&replayed(&bytes, &followed));
+        }
+        let bytes = write_all(&header, messages.iter().map(Message::bytes));
+        for count in [1, 2, 5, 8, 11] {
+            let summary = replayed(&bytes, &Settings { count: Some(count), ..followed.clone() });
+            assert_balanced(&summary);
+            assert_eq!(summary.lost.total(), 0, "what nobody wants is not lost");
+        }
+        for tenths in [0, 1, 5, 20] {
+            let duration = Some(Duration::from_millis(100 * tenths));
+            assert_balanced(&replayed(&bytes, &Settings { duration, ..followed.clone() }));
+        }
+    }
 }
 
 /// Whoever makes a capture can make its checksums, too: whatever is in it, nothing panics.

@@ -94,7 +94,7 @@ impl<R: Read> Reader<R> {
             }
         }
         let rest = &self.raw[self.taken..];
-        let (message, after) = split(rest).ok_or_else(|| self.senseless("a length"))?;
+        let (message, after) = split(rest).ok_or_else(|| self.senseless("a length in it makes no sense"))?;
         let input = rmp_serde::from_slice::<Input<'_>>(message)
             .map_err(|error| Damage::Content { at: self.frame_at, why: distrusted(error.to_string()) })?
             .distrusted();
@@ -103,8 +103,9 @@ impl<R: Read> Reader<R> {
         Ok(Some(input))
     }
 
-    fn senseless(&self, what: &str) -> Damage {
-        Damage::Content { at: self.frame_at, why: format!("{what} in it makes no sense") }
+    /// The frame that was read last has something that cannot be.
+    pub(crate) fn senseless(&self, why: &str) -> Damage {
+        Damage::Content { at: self.frame_at, why: why.to_owned() }
     }
 }
 

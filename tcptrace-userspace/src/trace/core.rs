@@ -149,6 +149,11 @@ impl Core {
         self.order.len()
     }
 
+    /// How many bytes these are.
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.order.bytes() as u64
+    }
+
     /// How many records have been taken.
     pub(super) fn taken(&self) -> u64 {
         self.taken

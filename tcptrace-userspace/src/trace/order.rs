@@ -105,6 +105,11 @@ impl Order {
         self.places.len() - self.taken
     }
 
+    /// How many bytes are kept for them.
+    pub(super) fn bytes(&self) -> usize {
+        self.len
+    }
+
     /// The next record that is ready.
     pub(super) fn next(&mut self) -> Option<&[u8]> {
         let place = *self.places.get(self.taken..self.ready)?.first()?;

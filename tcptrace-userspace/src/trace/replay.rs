@@ -14,11 +14,15 @@ use super::{
     outgoing::{Chunk, Outgoing},
 };
 use crate::{
+    bpf,
     capture::{Before, Damage, Header, Reader},
     record::{Record, Summary},
     sink::Sink,
     wanted::Wanted,
 };
+
+/// Bytes of records that wait for their turn, at most: who recorded them had a ring full. Tests have less memory.
+const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { bpf::MAX_BUFFER };
 
 /// How a replay ended.
 #[derive(Debug)]
@@ -86,6 +90,9 @@ fn take_all<R: Read>(
         let input = since(input, &before);
         let is_over = last.note(&input, end_ns);
         core.apply(input);
+        if core.waiting_bytes() > MOST_WAITING {
+            break Some(reader.senseless("it has more records than can wait for their turn"));
+        }
         drain(core, output)?;
         if is_over || core.out().is_satisfied() {
             break None;

@@ -15,6 +15,9 @@ const HELD_UP_NS: u64 = 100_000_000;
 /// As long as that call usually takes: all that tells whose a reset is when neither cookie nor ports do.
 const SAME_CALL_NS: u64 = 1_000_000;
 
+/// Most of each kind: of a second's, no host has so many. A capture that was tampered with may have any number, of any time.
+const MOST: usize = 1 << 20;
+
 /// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
 /// be here as well before the first one's end is told.
 #[derive(Default)]
@@ -34,11 +37,15 @@ impl Signals {
     }
 
     pub(super) fn add_reset(&mut self, reset: Reset) {
-        self.resets.insert((reset.skaddr, reset.ktime_ns), reset);
+        if self.resets.len() < MOST {
+            self.resets.insert((reset.skaddr, reset.ktime_ns), reset);
+        }
     }
 
     pub(super) fn add_error(&mut self, report: ErrorReport) {
-        self.errors.insert((report.local, report.remote), report);
+        if self.errors.len() < MOST {
+            self.errors.insert((report.local, report.remote), report);
+        }
     }
 
     /// The error that was reported as a connection went to CLOSE.

@@ -228,14 +228,31 @@ fn forged_ones_do_no_harm() {
     }
 }
 
+/// One that never says that its records' time has come does not fill the memory.
+#[test]
+fn not_more_waits_than_can() {
+    let (header, _) = load(&scenarios()[0]);
+    let entry = vec![0; 64 << 10];
+    let entries = || std::iter::repeat_with(|| rmp_serde::to_vec(&Input::Entry(&entry)).expect("bytes"));
+    let replayed = |entries| {
+        let bytes = write_all(&header, entries);
+        let reader = Reader::new(&bytes[..], Path::new("memory")).expect("a capture");
+        let sink = |header: &Header| crate::sink::sink(&super::super::style(&json(), header));
+        replay(reader, &json(), sink, &mut io::sink()).expect("memory")
+    };
+    assert_eq!(replayed(entries().take(16)).damage, Some(Damage::NoEnd));
+    let too_many = replayed(entries().take(17));
+    assert!(matches!(too_many.damage, Some(Damage::Content { .. })), "{:?}", too_many.damage);
+    assert_eq!(too_many.summary.lost.undecodable, 17, "each was read");
+}
+
 /// Nothing in a capture reaches a terminal as a control character.
 #[test]
 fn texts_are_not_believed() {
     let (mut header, messages) = load(&scenarios()[0]);
     let evil = "\u{1b}[2J\u{202e}".to_owned();
     (header.host, header.kernel) = (evil.clone(), evil.clone());
-    header.half_open =
-        Some(crate::bpf::HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
+    header.half_open = Some(bpf::HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
     let ended = Ended { unlisted: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
     let looked = crate::trace::Looked { start_ns: 0, end_ns: 0, look: Err(evil), namespaces: Vec::new() };
     let more = [Input::Looked(Box::new(looked)), Input::Ended(Box::new(ended))];

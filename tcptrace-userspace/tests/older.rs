@@ -6,7 +6,7 @@ mod common;
 
 use std::net::Ipv4Addr;
 
-use common::{by_process, comm, event};
+use common::{by_process, comm, event, listens};
 use tcptrace::{
     close::Role,
     event::Event,
@@ -181,6 +181,54 @@ fn what_was_missed_is_counted_and_put_right() {
         listed(2, State::SYN_SENT, Since::AtLatest(1)),
     ];
     assert_eq!(reconciled(both).1, Reconciled { appeared: 1, ..Reconciled::default() });
+}
+
+/// Kernels that give a socket a cookie only when somebody asks for it.
+#[test]
+fn what_has_no_cookie_is_no_difference() {
+    let mut tracker = tracker();
+    let bare = |event: Event| Event { cookie: 0, ..event };
+    track(&mut tracker, bare(event(1, 20, State::SYN_SENT, State::ESTABLISHED)));
+    let established = |skaddr| listed(skaddr, State::ESTABLISHED, Since::AtLatest(20));
+    tracker.expect_list();
+    tracker.reconcile(vec![established(1)], &[span(NETNS, 100)], false);
+    assert_eq!(tracker.reconciled().total(), 0, "it may be the one that is known");
+    // Nor is one that closes while the list is made.
+    tracker.expect_list();
+    track(&mut tracker, bare(event(1, 310, State::ESTABLISHED, State::CLOSE)));
+    tracker.reconcile(vec![established(2)], &[span(NETNS, 300)], false);
+    assert_eq!(tracker.reconciled().total(), 0);
+}
+
+#[test]
+fn a_listener_whose_end_was_missed_owns_no_more() {
+    let mut tracker = tracker();
+    let child = |skaddr, at| event(skaddr, at, State::LISTEN, State::SYN_RECV);
+    let owner = |told: &Transition| told.owner.as_ref().map(|owner| owner.pid);
+    track(&mut tracker, listens(5, 10, 100));
+    tracker.reconcile(vec![listed(5, State::LISTEN, Since::AtLatest(50))], &[span(NETNS, 60)], false);
+    assert_eq!(owner(&track(&mut tracker, child(1, 70))), Some(7), "as the list has it");
+    tracker.reconcile(Vec::new(), &[span(Some(1), 200)], false);
+    assert_eq!(owner(&track(&mut tracker, child(2, 210))), Some(7), "another namespace was read");
+    tracker.reconcile(Vec::new(), &[span(NETNS, 200)], false);
+    assert_eq!(owner(&track(&mut tracker, child(3, 220))), None, "it is gone");
+    track(&mut tracker, listens(6, 230, 300));
+    assert_eq!(owner(&track(&mut tracker, child(4, 240))), Some(300), "nobody else listens there");
+}
+
+/// It had no cookie when it began to listen, and has one since it was listed.
+#[test]
+fn a_listener_is_the_same_with_a_cookie() {
+    let mut tracker = tracker();
+    track(&mut tracker, Event { cookie: 0, ..listens(5, 110, 7) });
+    let mut listener = listed(5, State::LISTEN, Since::AtLatest(100));
+    listener.ends.laddr = listens(5, 110, 7).laddr;
+    tracker.list(vec![listener], []);
+    let mut ends = by_process(7, b"nginx", event(5, 300, State::LISTEN, State::CLOSE));
+    ends.laddr = listens(5, 110, 7).laddr;
+    track(&mut tracker, ends);
+    let orphan = track(&mut tracker, event(2, 400, State::LISTEN, State::SYN_RECV));
+    assert_eq!(orphan.owner, None, "it is gone");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
-use super::older::Older;
+use super::{Span, older::Older};
 use crate::{
     event::Event,
     listening,
@@ -15,25 +15,31 @@ use crate::{
 /// Network namespace, local address, local port.
 type Key = (Option<u32>, IpAddr, u16);
 
-/// Which socket it is.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Identity {
-    /// By its cookie.
-    Cookie(u64),
-    /// By its address, where the kernel has no cookie for it.
-    Address(u64),
+/// A listening socket.
+struct Listener {
+    /// 0 where it is not known: some kernels give a socket one when somebody asks for it.
+    cookie: u64,
+    /// Its address in the kernel; 0 where only a list tells of it.
+    skaddr: u64,
+    owner: Arc<Owner>,
+    /// When it was last known to listen, nanoseconds of `CLOCK_MONOTONIC`.
+    seen_ns: u64,
 }
 
-impl Identity {
-    fn of(event: &Event) -> Self {
-        if event.cookie == 0 { Self::Address(event.skaddr) } else { Self::Cookie(event.cookie) }
+impl Listener {
+    /// Whether it is the socket with this cookie and address; `None` when what is known of both does not tell.
+    fn is(&self, cookie: u64, skaddr: u64) -> Option<bool> {
+        [(self.cookie, cookie), (self.skaddr, skaddr)]
+            .into_iter()
+            .find(|(mine, other)| *mine != 0 && *other != 0)
+            .map(|(mine, other)| mine == other)
     }
 }
 
 /// Listening sockets seen to start, bounded like the table of connections.
 pub(super) struct Listeners {
     /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
-    by_address: LinkedHashMap<Key, Vec<(Identity, Arc<Owner>)>>,
+    by_address: LinkedHashMap<Key, Vec<Listener>>,
     limit: usize,
 }
 
@@ -45,36 +51,70 @@ impl Listeners {
     /// Notes a listener that starts or ends.
     pub(super) fn observe(&mut self, event: &Event, owner: Option<&Owner>) {
         let key = (event.netns, event.laddr, event.lport);
+        let Event { cookie, skaddr, ktime_ns: seen_ns, .. } = *event;
         if event.new_state == State::LISTEN {
             if let Some(owner) = owner {
-                self.add(key, Identity::of(event), owner.clone());
+                self.add(key, Listener { cookie, skaddr, owner: inherited(owner), seen_ns });
             }
-        } else if event.old_state == State::LISTEN
-            && event.new_state == State::CLOSE
-            && let Some(sockets) = self.by_address.get_mut(&key)
-        {
-            sockets.retain(|(identity, _)| *identity != Identity::of(event));
-            if sockets.is_empty() {
-                self.by_address.remove(&key);
-            }
+        } else if event.old_state == State::LISTEN && event.new_state == State::CLOSE {
+            self.remove(&key, cookie, skaddr);
         }
     }
 
-    /// Notes a socket that is older than the trace, if it listens.
+    /// Notes a socket of a list, if it listens.
     pub(super) fn list(&mut self, older: &Older) {
-        if let Some(owner) = older.owner.as_ref().filter(|_| older.state == State::LISTEN) {
-            let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
-            self.add(key, Identity::Cookie(older.cookie), owner.clone());
+        if older.state != State::LISTEN {
+            return;
+        }
+        let Older { cookie, listed_ns: seen_ns, .. } = *older;
+        let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
+        if let Some(owner) = &older.owner {
+            self.add(key, Listener { cookie, skaddr: 0, owner: inherited(owner), seen_ns });
+        } else if let Some(known) = self.known(&key, |known| known.is(cookie, 0) == Some(true)) {
+            known.seen_ns = seen_ns;
         }
     }
 
-    fn add(&mut self, key: Key, identity: Identity, owner: Owner) {
+    /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen.
+    pub(super) fn forget_unlisted(&mut self, namespaces: &[Span]) {
+        self.by_address.retain(|(netns, _, _), sockets| {
+            if let Some(span) = namespaces.iter().find(|span| span.netns == *netns) {
+                sockets.retain(|socket| socket.seen_ns >= span.begin_ns);
+            }
+            !sockets.is_empty()
+        });
+    }
+
+    fn add(&mut self, key: Key, listener: Listener) {
         if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
             self.by_address.pop_front();
         }
-        let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
-        sockets.retain(|(other, _)| *other != identity);
-        sockets.push((identity, Arc::new(Owner { provenance: Provenance::Inherited, ..owner })));
+        let pid = listener.owner.pid;
+        let (cookie, skaddr) = (listener.cookie, listener.skaddr);
+        // One that only a list or only events have told of so far.
+        let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or(known.owner.pid == pid);
+        match self.known(&key, same) {
+            Some(known) => {
+                let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
+                *known = Listener { cookie, skaddr, ..listener };
+            }
+            None => self.by_address.entry(key).or_insert_with(Vec::new).push(listener),
+        }
+    }
+
+    fn remove(&mut self, key: &Key, cookie: u64, skaddr: u64) {
+        let Some(sockets) = self.by_address.get_mut(key) else { return };
+        let place = |is| sockets.iter().position(|socket| socket.is(cookie, skaddr) == is);
+        if let Some(place) = place(Some(true)).or_else(|| place(None)) {
+            sockets.remove(place);
+        }
+        if sockets.is_empty() {
+            self.by_address.remove(key);
+        }
+    }
+
+    fn known(&mut self, key: &Key, is_it: impl Fn(&Listener) -> bool) -> Option<&mut Listener> {
+        self.by_address.get_mut(key)?.iter_mut().find(|socket| is_it(socket))
     }
 
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
@@ -82,7 +122,11 @@ impl Listeners {
     pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
         let sockets =
             listening::addresses(laddr).find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
-        let (_, first) = sockets.first()?;
-        sockets.iter().all(|(_, owner)| owner.pid == first.pid).then(|| Arc::clone(first))
+        let first = &sockets.first()?.owner;
+        sockets.iter().all(|socket| socket.owner.pid == first.pid).then(|| Arc::clone(first))
     }
+}
+
+fn inherited(owner: &Owner) -> Arc<Owner> {
+    Arc::new(Owner { provenance: Provenance::Inherited, ..owner.clone() })
 }

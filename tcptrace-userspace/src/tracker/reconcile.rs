@@ -60,11 +60,14 @@ impl Tracker {
                 None => unknown.push(older),
             }
         }
+        self.listeners.forget_unlisted(namespaces);
         self.forget_vanished(tracked.into_values(), namespaces);
-        // With filters, the list may have what events are hidden of.
-        if !is_first && !self.options.hidden.any {
+        // With filters, the list may have what events are hidden of; one without a cookie may be any of them.
+        if !is_first && !self.options.hidden.any && !closed.contains(&0) {
             let appeared = unknown.iter().filter(|older| !self.older.contains(older.cookie)).count();
-            self.reconciled.appeared += appeared as u64;
+            // As may each that is open.
+            let nameless = self.sockets.values().filter(|socket| socket.cookie == 0).count();
+            self.reconciled.appeared += appeared.saturating_sub(nameless) as u64;
         }
         self.older = OlderSockets::new(unknown, self.options.cookies);
     }

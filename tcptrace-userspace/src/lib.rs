@@ -26,6 +26,7 @@ pub mod half_open;
 mod hash;
 mod host;
 mod listening;
+mod mountinfo;
 mod netstat;
 mod priority;
 pub mod process;

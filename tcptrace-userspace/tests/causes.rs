@@ -61,6 +61,8 @@ fn what_a_process_does_itself() {
     for (old, evidence, expected) in [
         (State::SYN_SENT, NONE, Cause::ConnectCancelled),
         (State::SYN_SENT, CloseEvidence { segs_out: 0, ..NONE }, Cause::NoLocalPort),
+        // The SYN was to come with the first data.
+        (State::SYN_SENT, CloseEvidence { segs_out: 0, ..CLOSED }, Cause::ConnectCancelled),
         (State::ESTABLISHED, LINGER, Cause::ResetLinger),
         (State::ESTABLISHED, CLOSED, Cause::ResetUnread),
         (State::CLOSE_WAIT, CLOSED, Cause::ResetUnread),

@@ -168,8 +168,7 @@ fn the_program_knows_the_socket() {
     let [held] = told[..] else { panic!("{told:?}") };
     assert_eq!((held.state, held.multipath), (State::LISTEN, false));
     assert_eq!((held.cookie, held.netns.map(u64::from)), (Some(socket.cookie().unwrap()), Some(netns)));
-    let holders = HolderReader::open().read();
-    assert_eq!(holders.of_cookie(socket.cookie().unwrap()), [held_here(&socket)]);
+    assert_eq!(HolderReader::open().read().of(held.inode), [held_here(&socket)]);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! The root of the cgroups, where programs see the sockets of the whole host.
 
 use std::{
-    ffi::OsString,
     fs::{self, File},
     io,
-    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::PathBuf,
 };
+
+use crate::mountinfo;
 
 /// `PROC_CGROUP_INIT_INO`, `include/linux/proc_ns.h`: the cgroup namespace that the host began with.
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFB;
@@ -40,21 +41,9 @@ fn mount(mountinfo: &[u8]) -> Option<(PathBuf, bool)> {
         let mut fields = line.split(|byte| *byte == b' ');
         let (root, place) = (fields.nth(3)?, fields.next()?);
         let kind = fields.skip_while(|field| *field != b"-").nth(1)?;
-        (kind == b"cgroup2").then(|| (PathBuf::from(OsString::from_vec(unescaped(place))), root == b"/"))
+        (kind == b"cgroup2").then(|| (mountinfo::path(place), root == b"/"))
     });
     mounts.max_by_key(|(_, is_root)| *is_root)
-}
-
-/// Without the octal escapes that the kernel writes for blanks and backslashes.
-fn unescaped(mut text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    while let [first, rest @ ..] = text {
-        let code = if *first == b'\\' { rest.first_chunk::<3>() } else { None };
-        let code = code.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok());
-        plain.push(code.unwrap_or(*first));
-        text = if code.is_some() { &rest[3..] } else { rest };
-    }
-    plain
 }
 
 #[cfg(test)]
@@ -83,6 +72,5 @@ mod tests {
         for odd in [&b""[..], b"\n", b"1 2 3", b"1 2 3 / /x -", b"31 20 0:26 / /x rw - tmpfs cgroup2 rw"] {
             assert_eq!(mount(odd), None);
         }
-        assert_eq!(unescaped(b"a\\134b\\09\\777\\"), b"a\\b\\09\\777\\");
     }
 }

@@ -7,6 +7,7 @@ use aya::{
     maps::MapError,
     programs::{BtfTracePoint, Program, ProgramError},
 };
+use nix::errno::Errno;
 use tcptrace_common::Config;
 
 use super::{Error, privileges, release, relocate::settled, ring};
@@ -70,19 +71,13 @@ fn load_error(error: EbpfError) -> Error {
     };
     let map = name.clone();
     let release = release::running();
-    match io_error.raw_os_error() {
-        Some(libc_errno::EINVAL) if release::version(&release).is_some_and(|version| version < (5, 8)) => {
+    match io_error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EINVAL) if release::version(&release).is_some_and(|version| version < (5, 8)) => {
             Error::NoRingBuffer(release)
         }
-        Some(libc_errno::EPERM) => Error::Memlock { map, limit: privileges::memlock_limit() },
+        Some(Errno::EPERM) => Error::Memlock { map, limit: privileges::memlock_limit() },
         _ => Error::Map { map, source: io_error },
     }
-}
-
-/// Errno values as the kernel returns them.
-mod libc_errno {
-    pub(super) const EPERM: i32 = nix::errno::Errno::EPERM as i32;
-    pub(super) const EINVAL: i32 = nix::errno::Errno::EINVAL as i32;
 }
 
 pub(super) fn map(ebpf: &mut Ebpf, name: &str) -> Result<aya::maps::Map, Error> {

@@ -143,7 +143,7 @@ fn is_described(feature: Feature, config: &Config) -> bool {
     match feature {
         Feature::Resets => signals.send_reset != 0 && signals.receive_reset != 0,
         Feature::Retransmits => signals.retransmit != 0,
-        _ => signals.error != 0 && signals.error_ends.sport != 0,
+        _ => ![signals.error, signals.error_protocol, signals.error_ends.sport].contains(&0),
     }
 }
 

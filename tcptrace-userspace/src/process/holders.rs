@@ -70,10 +70,25 @@ pub struct Holders {
     /// Sorted; at the same place in `by_inode` is who holds it.
     inodes: Vec<u64>,
     by_inode: Vec<Holder>,
-    /// Cookie and inode, sorted.
-    cookies: Vec<(u64, u64)>,
+    /// What nobody asks for, and captures have in this place.
+    #[serde(with = "nothing")]
+    unused: (),
     unreadable: usize,
     source: Source,
+}
+
+/// An empty list, whatever is in it.
+mod nothing {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::IgnoredAny};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    pub(super) fn serialize<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq([(); 0])
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| ())
+    }
 }
 
 impl Holders {
@@ -85,28 +100,20 @@ impl Holders {
     /// Asks `/proc`, though there may be a better source.
     pub fn read_proc() -> Self {
         let found = descriptors::read(Path::new("/"));
-        Self::new(found.sockets, vec![], found.unreadable, Source::Proc)
+        Self::new(found.sockets, found.unreadable, Source::Proc)
     }
 
     fn of_held(held: &[Held], undecodable: usize) -> Self {
         let found = held.iter().map(|held| (held.inode, Holder { pid: held.pid, fd: held.fd })).collect();
-        let cookies = held.iter().filter_map(|held| Some((held.cookie?, held.inode))).collect();
-        Self::new(found, cookies, undecodable, Source::TaskFile)
+        Self::new(found, undecodable, Source::TaskFile)
     }
 
-    fn new(
-        mut found: Vec<(u64, Holder)>,
-        mut cookies: Vec<(u64, u64)>,
-        unreadable: usize,
-        source: Source,
-    ) -> Self {
+    fn new(mut found: Vec<(u64, Holder)>, unreadable: usize, source: Source) -> Self {
         found.sort_unstable();
         // Threads that share a table of their own show it once each.
         found.dedup();
-        cookies.sort_unstable();
-        cookies.dedup();
         let (inodes, by_inode) = found.into_iter().unzip();
-        Self { inodes, by_inode, cookies, unreadable, source }
+        Self { inodes, by_inode, unused: (), unreadable, source }
     }
 
     /// Those who hold the socket with this inode, by process and descriptor. The kernel says 0 of a socket that has
@@ -119,13 +126,6 @@ impl Holders {
         let count = self.inodes[start..].partition_point(|other| *other == inode);
         // A capture that was tampered with may have fewer of these.
         self.by_inode.get(start..start + count).unwrap_or_default()
-    }
-
-    /// Those who hold the socket with this cookie, by which a trace knows it; of [`Source::TaskFile`] only, since
-    /// `/proc` tells no cookies. Subflows of MPTCP have other cookies than the socket that is held.
-    pub fn of_cookie(&self, cookie: u64) -> &[Holder] {
-        let place = self.cookies.binary_search_by_key(&cookie, |(cookie, _)| *cookie);
-        place.map_or(&[], |place| self.of(self.cookies[place].1))
     }
 
     /// How much could not be read, at least: processes that may not be looked into, or records of the program that
@@ -152,13 +152,13 @@ mod tests {
     #[test]
     fn all_holders_of_a_socket_and_no_others() {
         let found = vec![(7, holder(2, 3)), (9, holder(1, 4)), (7, holder(1, 3)), (7, holder(2, 3))];
-        let holders = Holders::new(found, vec![], 0, Source::Proc);
+        let holders = Holders::new(found, 0, Source::Proc);
         assert_eq!(holders.of(7), [holder(1, 3), holder(2, 3)]);
         assert_eq!(holders.of(9), [holder(1, 4)]);
         for nobodys in [0, 6, 8, 10, u64::MAX] {
             assert_eq!(holders.of(nobodys), [], "{nobodys}");
         }
-        let holders = Holders::new(vec![(0, holder(1, 1))], vec![], 0, Source::Proc);
+        let holders = Holders::new(vec![(0, holder(1, 1))], 0, Source::Proc);
         assert_eq!(holders.of(0), [], "0 is no inode");
     }
 
@@ -169,10 +169,10 @@ mod tests {
     }
 
     #[test]
-    fn sockets_by_their_cookies() {
-        let held = |inode, cookie, pid| Held {
+    fn what_the_program_tells() {
+        let held = |inode, pid| Held {
             inode,
-            cookie,
+            cookie: None,
             skaddr: 1,
             netns: None,
             lport: 80,
@@ -181,11 +181,8 @@ mod tests {
             pid,
             fd: 3,
         };
-        let all = [held(7, Some(70), 1), held(8, None, 2), held(7, Some(70), 3), held(9, Some(60), 4)];
-        let holders = Holders::of_held(&all, 1);
-        assert_eq!(holders.of_cookie(70), [holder(1, 3), holder(3, 3)]);
-        assert_eq!(holders.of_cookie(60), holders.of(9));
-        assert_eq!((holders.of_cookie(0), holders.of_cookie(80)), (&[][..], &[][..]));
+        let holders = Holders::of_held(&[held(7, 1), held(8, 2), held(7, 3)], 1);
+        assert_eq!(holders.of(7), [holder(1, 3), holder(3, 3)]);
         assert_eq!((holders.unreadable(), holders.source()), (1, Source::TaskFile));
     }
 }

@@ -28,10 +28,18 @@ pub struct Process {
     pub netns: Option<u32>,
 }
 
+/// Ticks of `/proc` a second, whatever those of the kernel: `USER_HZ`, `include/uapi/asm-generic/param.h`.
+const USER_HZ: u64 = 100;
+
 /// What `d_path()` in the kernel puts behind the path of a file that has no name any more.
 const DELETED: &[u8] = b" (deleted)";
 
 impl Process {
+    /// When it started, nanoseconds of `CLOCK_BOOTTIME`, rounded down to a hundredth of a second.
+    pub fn started_ns(&self) -> u64 {
+        self.start_ticks.saturating_mul(1_000_000_000 / USER_HZ)
+    }
+
     /// Reads all of it but what `head` has. `None` when the process ends meanwhile.
     pub(super) fn read(proc: &Path, pid: u32, head: &Head) -> Option<Self> {
         let directory = proc.join(pid.to_string());

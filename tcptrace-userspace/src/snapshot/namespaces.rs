@@ -2,16 +2,16 @@
 
 use std::{
     collections::HashSet,
-    ffi::OsString,
     fs::{self, File},
     io,
-    os::unix::{ffi::OsStringExt as _, fs::MetadataExt as _},
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
 use nix::errno::Errno;
 
 use super::{Gaps, Netns, Obstacle, Unseen};
+use crate::mountinfo;
 
 /// A namespace to be read.
 pub(super) struct Candidate {
@@ -126,20 +126,7 @@ fn mounted_namespace(line: &[u8]) -> Option<(u32, PathBuf)> {
     let mut fields = line.split(|byte| *byte == b' ').skip(3);
     let root = str::from_utf8(fields.next()?).ok()?;
     let inode = root.strip_prefix("net:[")?.strip_suffix(']')?.parse().ok()?;
-    Some((inode, PathBuf::from(OsString::from_vec(without_escapes(fields.next()?)))))
-}
-
-/// The kernel writes space, tab, newline and backslash in names as three octal digits.
-fn without_escapes(field: &[u8]) -> Vec<u8> {
-    let mut name = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, after)) = rest.split_first() {
-        let escape = if *first == b'\\' { after.get(..3) } else { None };
-        let code = escape.and_then(|digits| u8::from_str_radix(str::from_utf8(digits).ok()?, 8).ok());
-        name.push(code.unwrap_or(*first));
-        rest = if code.is_some() { &after[3..] } else { after };
-    }
-    name
+    Some((inode, mountinfo::path(fields.next()?)))
 }
 
 #[cfg(test)]
@@ -160,11 +147,5 @@ mod tests {
         }
         assert_eq!(mounted_namespace(b""), None);
         assert_eq!(mounted_namespace(b"1 2 3 net:[1]"), None);
-    }
-
-    #[test]
-    fn what_is_no_escape_stays() {
-        assert_eq!(without_escapes(br"a\9\04"), br"a\9\04");
-        assert_eq!(without_escapes(br"\777"), br"\777");
     }
 }

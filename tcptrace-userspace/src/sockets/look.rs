@@ -4,6 +4,7 @@ use std::{fmt, panic::resume_unwind, thread};
 
 use super::{Owners, order};
 use crate::{
+    clock::boottime_ns,
     process::{HolderReader, Processes},
     snapshot::{self, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     wanted::Wanted,
@@ -80,6 +81,7 @@ impl Looker {
     pub fn look(&mut self) -> Result<Look, SnapshotError> {
         let Self { wanted, netns, holders, processes } = self;
         let request = Request { netns: netns.clone(), states: wanted.asked_states() };
+        let seen_ns = boottime_ns();
         // Finding the holders takes about as long as reading the sockets.
         let (snapshot, holders) = thread::scope(|scope| {
             let holders = scope.spawn(|| holders.get_or_insert_with(HolderReader::open).read());
@@ -87,7 +89,7 @@ impl Looker {
         });
         let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
         let all = sockets.len();
-        let mut owners = Owners::new(holders, &sockets);
+        let mut owners = Owners::new(holders, &sockets, seen_ns);
         sockets.retain(|socket| wanted.passes(socket, &owners));
         order::sort(&mut sockets);
         owners.identify(&sockets, processes);

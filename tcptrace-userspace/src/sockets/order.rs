@@ -12,10 +12,10 @@ const COURSE: [State; 11] = [
     State::SYN_RECV,
     State::ESTABLISHED,
     State::CLOSE_WAIT,
-    State(9),
-    State(4),
+    State::LAST_ACK,
+    State::FIN_WAIT1,
     State::FIN_WAIT2,
-    State(11),
+    State::CLOSING,
     State::TIME_WAIT,
     State::CLOSE,
 ];

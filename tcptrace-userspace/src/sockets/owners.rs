@@ -7,7 +7,7 @@ use crate::{
     listening,
     process::{Holder, Holders, Process, Processes},
     record::Provenance,
-    snapshot::Socket,
+    snapshot::{Kind, Socket},
     state::State,
 };
 
@@ -29,6 +29,10 @@ pub struct Owners {
     listeners: HashMap<End, Listener>,
     /// `None` of one that ended before it was asked for.
     processes: HashMap<u32, Option<Arc<Process>>>,
+    /// When the sockets' ages were as they are told, or a little earlier, nanoseconds of `CLOCK_BOOTTIME`; 0 where it is
+    /// not known.
+    #[serde(default)]
+    seen_ns: u64,
 }
 
 /// A local address and port in a network namespace.
@@ -42,8 +46,8 @@ enum Listener {
 }
 
 impl Owners {
-    /// By what the host says of descriptors, and the listeners among all its sockets.
-    pub(super) fn new(holders: Holders, sockets: &[Socket]) -> Self {
+    /// By what the host says of descriptors, and the listeners among all its sockets, asked for at `seen_ns`.
+    pub(super) fn new(holders: Holders, sockets: &[Socket], seen_ns: u64) -> Self {
         let mut listeners = HashMap::default();
         for socket in sockets.iter().filter(|socket| socket.state == State::LISTEN) {
             listeners
@@ -51,7 +55,7 @@ impl Owners {
                 .and_modify(|listener| *listener = Listener::Several)
                 .or_insert(Listener::One(socket.inode.unwrap_or(0)));
         }
-        Self { holders, listeners, processes: HashMap::default() }
+        Self { holders, listeners, processes: HashMap::default(), seen_ns }
     }
 
     /// Looks at the processes that own these sockets.
@@ -84,8 +88,15 @@ impl Owners {
         holders.chunk_by(|a, b| a.pid == b.pid).filter_map(move |chunk| {
             let holder = *chunk.first()?;
             let process = self.processes.get(&holder.pid).and_then(Option::as_deref);
-            Some(Owner { holder, provenance, process })
+            let is_its = process.is_none_or(|process| self.may_have_made(process, socket));
+            is_its.then_some(Owner { holder, provenance, process })
         })
+    }
+
+    /// Whether a process is old enough: what listens where a connection rests may have begun after that.
+    fn may_have_made(&self, process: &Process, socket: &Socket) -> bool {
+        let age_ns = socket.age_at_least_ns.filter(|_| socket.kind == Kind::TimeWait && self.seen_ns > 0);
+        age_ns.is_none_or(|age_ns| process.started_ns() <= self.seen_ns.saturating_sub(age_ns))
     }
 
     /// What an owner is; `None` when it ended just now.

@@ -135,11 +135,18 @@ impl Lists {
 
     /// A later list, once everything up to its end has been released; and whether it is the first one all the same.
     pub(super) fn later(&mut self, released_ns: u64) -> Option<(Listing, bool)> {
-        if self.early.is_none()
-            && let Progress::Done(listing) = self.lister.take()
-        {
-            self.turn(listing.scope).took = listing.took;
-            self.early = Some(listing);
+        if self.early.is_none() {
+            match self.lister.take() {
+                Progress::Done(listing) => {
+                    self.turn(listing.scope).took = listing.took;
+                    self.early = Some(listing);
+                }
+                Progress::Failed(error) if self.late => {
+                    self.late = false;
+                    self.unlisted = Some(error.to_string());
+                }
+                Progress::Failed(_) | Progress::Waiting | Progress::Nothing => {}
+            }
         }
         let listing = self.early.take_if(|listing| listing.end_ns() <= released_ns)?;
         let is_first = std::mem::take(&mut self.late);

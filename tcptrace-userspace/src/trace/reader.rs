@@ -48,7 +48,7 @@ pub(super) enum Step {
 }
 
 /// A record reaches its bundle, and the reset that belongs to a transition follows it, at most this long after it took its
-/// time, interruptions included. Less than the time between two looks at the ring, so that nobody sees it.
+/// time, interruptions included. Less than the time between two looks at a ring that is busy, so that nobody sees it.
 const SETTLING_NS: u64 = 10_000_000;
 
 /// How often to look for a moment to rotate captures at.

@@ -19,11 +19,11 @@ const LIFE: [State; 10] = [
     State::SYN_SENT,
     State::SYN_RECV,
     State::ESTABLISHED,
-    State(4),
-    State(5),
-    State(11),
+    State::FIN_WAIT1,
+    State::FIN_WAIT2,
+    State::CLOSING,
     State::CLOSE_WAIT,
-    State(9),
+    State::LAST_ACK,
 ];
 
 /// Prints the account. `counted`: transitions were only counted, not printed.

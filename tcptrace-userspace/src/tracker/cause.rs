@@ -122,9 +122,12 @@ fn in_use(ending: &Ending<'_>) -> bool {
     !closed && ending.in_old_state_ns.is_some_and(|ns| ns < SAME_CALL_NS)
 }
 
-/// `connect()` changes the state before it looks for a port and sends the SYN.
+/// `connect()` changes the state before it looks for a port and sends the SYN. With `TCP_FASTOPEN_CONNECT` it sends
+/// none either, and leaves that to the first `write()`: such a socket goes on until its process closes it.
 fn never_sent(event: &Event) -> bool {
-    event.evidence.map_or(event.lport == 0, |evidence| evidence.segs_out == 0)
+    event
+        .evidence
+        .map_or(event.lport == 0, |evidence| evidence.segs_out == 0 && evidence.shutdown != SHUTDOWN_MASK)
 }
 
 /// Whether a connection on which this side has sent its FIN ends with a reset of this side: one was seen, or

@@ -1,6 +1,9 @@
 //! Attempts that fail.
 
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    sys::socket::{setsockopt, sockopt::TcpFastOpenConnect},
+};
 use tcptrace_tests::{
     acts, both_hooks,
     ends::{end, ends},
@@ -18,9 +21,13 @@ both_hooks!(
     host_unreachable,
     net_unreachable,
     cancelled,
+    nothing_to_send,
     no_local_port,
     the_same_ends_twice,
 );
+
+/// `net.ipv4.tcp_fastopen`: client, server, data without cookie.
+const WITHOUT_COOKIE: &str = "7";
 
 fn refused(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
@@ -71,6 +78,19 @@ fn cancelled(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
         acts::connect_cancelled(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_cancelled")]
+    });
+}
+
+/// The SYN was to come with the first data, which never came.
+fn nothing_to_send(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        sysctl("net/ipv4/tcp_fastopen", WITHOUT_COOKIE);
+        let address = ports.connect(Family::V4);
+        let client = net::socket(address);
+        setsockopt(&client, TcpFastOpenConnect, &true).expect("TCP_FASTOPEN_CONNECT");
+        client.connect(&address.into()).expect("nothing is sent, so that nothing fails");
+        drop(client);
+        vec![end("client SYN_SENT connect_cancelled")]
     });
 }
 

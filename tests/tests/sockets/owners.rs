@@ -1,11 +1,14 @@
 //! Whose a socket is: as `ss -p` says, and with care for hostile names.
 
-use std::{collections::BTreeSet, fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio};
+use std::{
+    collections::BTreeSet, fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio,
+    thread::sleep, time::Duration,
+};
 
 use serde_json::Value;
 use tcptrace_tests::{
     machine::{helper, is_root, public_copy},
-    net::{Family, connect, listen, pair},
+    net::{Family, connect, listen, pair, read_end},
     process::Running,
     wait::eventually,
 };
@@ -79,6 +82,36 @@ fn owners_agree_with_ss() {
         text.contains(&format!(" actor[{pid}]\n")) && text.contains(&format!(" ~actor[{pid}]\n")),
         "{text}"
     );
+}
+
+/// What rests in TIME_WAIT where a process listens that began after it is not that one's.
+#[test]
+fn a_connection_of_who_listened_before() {
+    if !is_root("a_connection_of_who_listened_before") {
+        return;
+    }
+    let stage = Stage::new();
+    let ports = [stage.slot.port(0), stage.slot.port(1)];
+    stage.play(move |kept| {
+        for port in ports {
+            let listener = listen(Family::V4.listen(port));
+            let (client, server) = pair(&listener, Family::V4.connect(port));
+            drop(server);
+            read_end(&client);
+            // The second one goes on listening.
+            kept.extend((port == ports[1]).then_some(listener));
+        }
+    });
+    // The clock of processes has hundredths of a second.
+    sleep(Duration::from_millis(50));
+    let _actor = actor(&stage, &actor_program(), ports[0]);
+    let look = stage.look(&["-o", "json", "--state", "TIME_WAIT"]);
+    let owners = |port| {
+        let socket = look.sockets().into_iter().find(|socket| socket["lport"] == port);
+        let owners = socket.unwrap_or_else(|| panic!("{port} rests: {}", look.stdout))["owners"].clone();
+        owners.as_array().expect("a list").iter().map(|owner| owner["pid"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((owners(ports[0]), owners(ports[1])), (vec![], vec![std::process::id().into()]));
 }
 
 /// A program may be called what it likes: in red, on a new line, with commas.

@@ -180,8 +180,9 @@ unsafe fn output(bundle: *mut u64, bytes: u64, flags: u64) -> bool {
     unsafe { bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), bundle.cast(), bytes, flags) == 0 }
 }
 
-/// Whether to wake the reader. It comes by itself every few milliseconds, and a wakeup costs more than many records;
-/// so wake it only when the ring fills faster than that, or when it sleeps. When it does not come then, less is sent.
+/// Whether to wake the reader. While something happens it comes by itself, twenty times a second, and a wakeup costs more
+/// than many records; so wake it only when the ring fills faster than that, or when it sleeps. When it does not come then,
+/// less is sent.
 #[inline(always)]
 fn wakeup() -> u64 {
     if attention::is_asleep() {

@@ -77,7 +77,7 @@ impl Transition {
         }
     }
 
-    /// Whether a connection ends with it. What goes on afterwards as a small socket, in TIME_WAIT for instance, is
+    /// Whether a connection ends with it. What goes on afterwards as a timewait socket, in TIME_WAIT for instance, is
     /// no part of the connection's life; a listener is no connection.
     pub fn ends_connection(&self) -> bool {
         self.event.new_state == State::CLOSE
@@ -97,7 +97,7 @@ impl Transition {
 pub enum Origin {
     /// The kernel's event.
     Observed,
-    /// It follows from what was observed: of small sockets, such as those in TIME_WAIT, the kernel reports nothing.
+    /// It follows from what was observed: of timewait sockets, such as those in TIME_WAIT, the kernel reports nothing.
     Inferred,
 }
 

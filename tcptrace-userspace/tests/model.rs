@@ -7,7 +7,7 @@ mod common;
 mod machine;
 
 use machine::{
-    checks::{as_predicted, is_true, nothing_is_wrong, small_sockets_are_right, track},
+    checks::{as_predicted, is_true, nothing_is_wrong, timewait_sockets_are_right, track},
     each_once, history,
     kernel::Kernel,
     steps,
@@ -81,7 +81,7 @@ proptest! {
         let mut out: Vec<_> = sent.iter().flat_map(|one| track(&mut tracker, &one.event)).collect();
         tracker.tick(u64::MAX, |transition| out.push(transition.clone()));
         out.retain(|transition| transition.origin == Origin::Inferred);
-        small_sockets_are_right(&sent.iter().collect::<Vec<_>>(), &out, false)?;
+        timewait_sockets_are_right(&sent.iter().collect::<Vec<_>>(), &out, false)?;
     }
 
     /// Whatever is lost: what is told is true.

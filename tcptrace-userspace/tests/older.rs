@@ -12,7 +12,7 @@ use tcptrace::{
     event::Event,
     record::{Owner, Provenance, Transition},
     state::State,
-    tracker::{Ends, Older, OlderSmall, Options, Reconciled, Since, Span, Tracker},
+    tracker::{Ends, Older, OlderTimewait, Options, Reconciled, Since, Span, Tracker},
 };
 
 const NETNS: Option<u32> = Some(4_026_531_833);
@@ -115,8 +115,8 @@ fn without_cookies_the_ends_tell() {
 }
 
 /// What is left of the socket of `event(1, ..)`, listed at 100.
-fn small(ends: Ends, since_ns: u64) -> OlderSmall {
-    OlderSmall { cookie: 1_001, ends, state: State::TIME_WAIT, since_ns, listed_ns: 100 }
+fn timewait(ends: Ends, since_ns: u64) -> OlderTimewait {
+    OlderTimewait { cookie: 1_001, ends, state: State::TIME_WAIT, since_ns, listed_ns: 100 }
 }
 
 /// The list may have been made when events of the same connection were still to be read, and its times are coarse.
@@ -125,7 +125,7 @@ fn what_is_left_of_a_connection_is_not_replaced_by_itself() {
     let established = |skaddr, cookie, ktime_ns| {
         let mut tracker = tracker();
         let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
-        tracker.list(Vec::new(), [small(ends, 5)]);
+        tracker.list(Vec::new(), [timewait(ends, 5)]);
         let mut told = 0;
         let event = Event { cookie, ..event(skaddr, ktime_ns, State::SYN_SENT, State::ESTABLISHED) };
         tracker.track(&mut Transition::of(event), |_| told += 1);
@@ -138,10 +138,10 @@ fn what_is_left_of_a_connection_is_not_replaced_by_itself() {
 }
 
 #[test]
-fn small_sockets_that_are_older_end_as_well() {
+fn timewait_sockets_that_are_older_end_as_well() {
     let mut tracker = tracker();
     let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
-    tracker.list(Vec::new(), [small(ends, 5)]);
+    tracker.list(Vec::new(), [timewait(ends, 5)]);
     let mut told = Vec::new();
     tracker.tick(61_000_000_000, |transition| told.push(transition.event.ktime_ns));
     assert_eq!(told, [60_000_000_005]);
@@ -278,7 +278,7 @@ fn a_long_list_is_compared_in_parts() {
             raddr: Ipv4Addr::LOCALHOST.into(),
             rport: 80,
         };
-        OlderSmall { cookie: port.into(), ends, state: State::TIME_WAIT, since_ns: 5, listed_ns }
+        OlderTimewait { cookie: port.into(), ends, state: State::TIME_WAIT, since_ns: 5, listed_ns }
     };
     let mut tracker = Tracker::new(Options { limit: 10_000, infer: true, ..Options::default() });
     tracker.list(Vec::new(), (1..=3_000).map(|port| listed(port, 10)));

@@ -94,8 +94,8 @@ fn owner_and_age(hook: Hook, name: &str) {
     assert_eq!(exe, std::env::current_exe().expect("its path").to_str().expect("UTF-8"));
 }
 
-/// The peer closes late: FIN_WAIT2 goes on in a small socket, and TIME_WAIT is told with the time at which it began; also
-/// where only one process is traced, though a small socket has none.
+/// The peer closes late: FIN_WAIT2 goes on in a timewait socket, and TIME_WAIT is told with the time at which it began; also
+/// where only one process is traced, though a timewait socket has none.
 fn after_close(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

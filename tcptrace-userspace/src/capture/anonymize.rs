@@ -118,12 +118,12 @@ impl Anonymizer {
 
     fn listing(&self, listing: &Listing) -> Listing {
         let mut listing = listing.clone();
-        let Listing { older, small, .. } = &mut listing;
+        let Listing { older, timewait, .. } = &mut listing;
         for older in &mut *older {
             older.owner = older.owner.take().map(|owner| self.owner(owner));
         }
-        let small = small.iter_mut().map(|small| &mut small.ends);
-        for Ends { laddr, raddr, .. } in older.iter_mut().map(|older| &mut older.ends).chain(small) {
+        let timewait = timewait.iter_mut().map(|timewait| &mut timewait.ends);
+        for Ends { laddr, raddr, .. } in older.iter_mut().map(|older| &mut older.ends).chain(timewait) {
             self.both(laddr, raddr);
         }
         listing

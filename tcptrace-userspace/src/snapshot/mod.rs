@@ -61,10 +61,9 @@ pub struct Namespace {
     pub begin_ns: u64,
     /// After the last answer.
     pub end_ns: u64,
-    /// How many sockets it may have of which only a small one is left (`net.ipv4.tcp_max_tw_buckets`); `None` where it does
-    /// not tell.
+    /// How many timewait sockets it may have (`net.ipv4.tcp_max_tw_buckets`); `None` where it does not tell.
     #[serde(default)]
-    pub most_small: Option<u64>,
+    pub most_timewait: Option<u64>,
 }
 
 /// Why there is no snapshot at all. What lacks in one is in its [`Gaps`].

@@ -196,7 +196,7 @@ impl Core {
         &mut self.stage.answers
     }
 
-    /// Whether a list of small sockets would tell something.
+    /// Whether a list of timewait sockets would tell something.
     pub(super) fn wants_list(&self) -> bool {
         self.stage.tracker.wants_list()
     }

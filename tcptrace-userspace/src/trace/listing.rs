@@ -15,11 +15,11 @@ use crate::{
     record::{Owner, Provenance},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     state::State,
-    tracker::{Ends, Older, OlderSmall, Since},
+    tracker::{Ends, Older, OlderTimewait, Since},
     wanted::Wanted,
 };
 
-/// Small sockets that are taken in at once.
+/// Timewait sockets that are taken in at once.
 const PIECE: usize = 8_192;
 
 /// Which sockets a list is to have.
@@ -27,8 +27,9 @@ const PIECE: usize = 8_192;
 pub(crate) enum Scope {
     /// All, with their owners.
     All,
-    /// Those of which only a small socket is left.
-    Small,
+    /// Those of which only a timewait socket is left.
+    #[serde(rename = "Small")]
+    Timewait,
 }
 
 /// A list.
@@ -37,8 +38,8 @@ pub(crate) struct Listing {
     pub(crate) scope: Scope,
     /// Full sockets.
     pub(crate) older: Vec<Older>,
-    /// Small ones.
-    pub(crate) small: Vec<OlderSmall>,
+    /// Timewait ones.
+    pub(crate) timewait: Vec<OlderTimewait>,
     /// The namespaces that were read.
     pub(crate) namespaces: Vec<Namespace>,
     /// What could not be seen.
@@ -61,14 +62,14 @@ impl Listing {
         holders: Option<&mut HolderReader>,
     ) -> Result<Self, SnapshotError> {
         let start = Instant::now();
-        let small = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
-        let request = Request { netns, states: if scope == Scope::Small { small } else { 0 } };
+        let timewait = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
+        let request = Request { netns, states: if scope == Scope::Timewait { timewait } else { 0 } };
         let holders = holders.filter(|_| scope == Scope::All).map(HolderReader::read);
         let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request)?;
         let mut listing = Self {
             scope,
             older: Vec::new(),
-            small: Vec::new(),
+            timewait: Vec::new(),
             namespaces,
             gaps,
             unreadable: holders.as_ref().map_or(0, Holders::unreadable),
@@ -83,8 +84,8 @@ impl Listing {
             };
             match socket.kind {
                 Kind::Request => {}
-                Kind::TimeWait => listing.small.push(small_socket(socket, namespace)),
-                Kind::Full if scope == Scope::Small || socket.state == State::CLOSE => {}
+                Kind::TimeWait => listing.timewait.push(timewait_socket(socket, namespace)),
+                Kind::Full if scope == Scope::Timewait || socket.state == State::CLOSE => {}
                 Kind::Full => {
                     let older = older(socket, namespace, &listening, owners.of(socket));
                     listing.older.push(older);
@@ -92,16 +93,18 @@ impl Listing {
             }
         }
         // The tracker has those of one state in the order in which they will be over.
-        listing.small.sort_by_key(|small| small.since_ns);
+        listing.timewait.sort_by_key(|timewait| timewait.since_ns);
         listing.took = start.elapsed();
         Ok(listing)
     }
 
     /// The same in pieces, each of which is soon taken in; full sockets are in the last one.
     pub(super) fn pieces(mut self) -> impl Iterator<Item = Self> {
-        let (older, small) = (std::mem::take(&mut self.older), std::mem::take(&mut self.small));
-        let mut pieces: Vec<Self> =
-            small.chunks(PIECE).map(|small| Self { small: small.to_vec(), ..self.clone() }).collect();
+        let (older, timewait) = (std::mem::take(&mut self.older), std::mem::take(&mut self.timewait));
+        let mut pieces: Vec<Self> = timewait
+            .chunks(PIECE)
+            .map(|timewait| Self { timewait: timewait.to_vec(), ..self.clone() })
+            .collect();
         pieces.push(Self { older, ..self });
         pieces.into_iter()
     }
@@ -192,9 +195,9 @@ fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: O
     }
 }
 
-fn small_socket(socket: &Socket, namespace: &Namespace) -> OlderSmall {
+fn timewait_socket(socket: &Socket, namespace: &Namespace) -> OlderTimewait {
     let age_ns = socket.age_at_least_ns.unwrap_or(0);
-    OlderSmall {
+    OlderTimewait {
         ends: ends(socket),
         cookie: socket.cookie,
         state: socket.state,

@@ -14,8 +14,8 @@ use crate::{snapshot::Netns, wanted::Wanted};
 /// How long transitions wait at the start for the list of what is older than they are.
 const START_LIMIT: Duration = Duration::from_millis(300);
 
-/// How often small sockets are listed while one of them waits for its peer's FIN: so often that a reader does not mind.
-const SMALL_EVERY: Duration = Duration::from_secs(1);
+/// How often timewait sockets are listed while one of them waits for its peer's FIN: so often that a reader does not mind.
+const TIMEWAIT_EVERY: Duration = Duration::from_secs(1);
 /// On a host with many sockets, lists take a hundredth of the time.
 const SHARE: u32 = 100;
 
@@ -44,7 +44,7 @@ pub(super) struct Lists {
     /// The first list took longer than that, and is still to come.
     late: bool,
     all: Turn,
-    small: Turn,
+    timewait: Turn,
     /// A list that is newer than what has been released so far.
     early: Option<Listing>,
     /// What the first list could not see, for people.
@@ -66,7 +66,7 @@ impl Lists {
             start: Some(now + START_LIMIT),
             late: false,
             all: turn(ALL_EVERY),
-            small: turn(SMALL_EVERY),
+            timewait: turn(TIMEWAIT_EVERY),
             early: None,
             unlisted: None,
         })
@@ -93,8 +93,8 @@ impl Lists {
     }
 
     fn note_first(&mut self, listing: &Listing) {
-        // It has the small sockets, too, and most of the time goes to these where there are many.
-        (self.all.took, self.small.took) = (listing.took, listing.took);
+        // It has the timewait sockets, too, and most of the time goes to these where there are many.
+        (self.all.took, self.timewait.took) = (listing.took, listing.took);
         self.unlisted = listing.unseen();
     }
 
@@ -108,14 +108,14 @@ impl Lists {
         self.start.is_some()
     }
 
-    /// Orders the list that is due, if any; one of small sockets only if it is wanted.
-    pub(super) fn order(&mut self, small: bool) -> Option<Scope> {
+    /// Orders the list that is due, if any; one of timewait sockets only if it is wanted.
+    pub(super) fn order(&mut self, timewait: bool) -> Option<Scope> {
         if self.lister.is_busy() || self.early.is_some() {
             return None;
         }
-        let scope = match (self.all.is_due(), small && self.small.is_due()) {
+        let scope = match (self.all.is_due(), timewait && self.timewait.is_due()) {
             (true, _) => Scope::All,
-            (_, true) => Scope::Small,
+            (_, true) => Scope::Timewait,
             _ => return None,
         };
         let turn = self.turn(scope);
@@ -159,7 +159,7 @@ impl Lists {
     fn turn(&mut self, scope: Scope) -> &mut Turn {
         match scope {
             Scope::All => &mut self.all,
-            Scope::Small => &mut self.small,
+            Scope::Timewait => &mut self.timewait,
         }
     }
 }

@@ -67,14 +67,14 @@ impl Stage {
 
     /// Takes in what is older than the trace.
     pub(super) fn first_list(&mut self, listing: Listing) {
-        self.limit_small(&listing);
-        self.tracker.list(listing.older, listing.small);
+        self.limit_timewait(&listing);
+        self.tracker.list(listing.older, listing.timewait);
     }
 
-    /// Takes a later list, for what is remembered to be compared with it: full sockets at once, small ones by
+    /// Takes a later list, for what is remembered to be compared with it: full sockets at once, timewait ones by
     /// [`Self::compare`].
     pub(super) fn later_list(&mut self, listing: Listing, is_first: bool) {
-        self.limit_small(&listing);
+        self.limit_timewait(&listing);
         // One that lacks something proves nothing.
         if !listing.is_complete() {
             return;
@@ -87,12 +87,12 @@ impl Stage {
         if listing.scope == Scope::All {
             self.tracker.reconcile(listing.older, &spans, is_first);
         }
-        self.tracker.confirm(listing.small, spans);
+        self.tracker.confirm(listing.timewait, spans);
     }
 
-    fn limit_small(&mut self, listing: &Listing) {
-        let limit = |namespace: &Namespace| Some((namespace.inode, namespace.most_small?));
-        self.tracker.limit_small(listing.namespaces.iter().filter_map(limit));
+    fn limit_timewait(&mut self, listing: &Listing) {
+        let limit = |namespace: &Namespace| Some((namespace.inode, namespace.most_timewait?));
+        self.tracker.limit_timewait(listing.namespaces.iter().filter_map(limit));
     }
 
     /// Compares some more of the last list.

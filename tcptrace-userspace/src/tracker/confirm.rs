@@ -1,8 +1,8 @@
-//! Comparing small sockets with a list of the kernel's, a part at a time: there may be more than a hundred thousand.
+//! Comparing timewait sockets with a list of the kernel's, a part at a time: there may be more than a hundred thousand.
 
 use std::vec;
 
-use super::{OlderSmall, Span, Tracker, small::Gone};
+use super::{OlderTimewait, Span, Tracker, timewait::Gone};
 use crate::record::Transition;
 
 /// Sockets of a part: no more than become about a chunk of lines.
@@ -10,21 +10,21 @@ const PART: usize = 512;
 
 /// A comparison that has begun.
 pub(super) struct Confirming {
-    listed: vec::IntoIter<OlderSmall>,
+    listed: vec::IntoIter<OlderTimewait>,
     namespaces: Vec<Span>,
     /// What was not listed, once all that was is known.
     gone: Option<vec::IntoIter<Gone>>,
 }
 
 impl Tracker {
-    /// Whether a list of the kernel's small sockets would tell something; see [`Self::confirm`].
+    /// Whether a list of the kernel's timewait sockets would tell something; see [`Self::confirm`].
     pub fn wants_list(&self) -> bool {
-        self.small.waits_for_fin()
+        self.timewait.waits_for_fin()
     }
 
-    /// Takes the kernel's list of all small sockets in `namespaces`, for [`Self::confirm_part`]. Every event up to its end
+    /// Takes the kernel's list of all timewait sockets in `namespaces`, for [`Self::confirm_part`]. Every event up to its end
     /// must have been tracked.
-    pub fn confirm(&mut self, listed: Vec<OlderSmall>, namespaces: Vec<Span>) {
+    pub fn confirm(&mut self, listed: Vec<OlderTimewait>, namespaces: Vec<Span>) {
         self.confirming = Some(Confirming { listed: listed.into_iter(), namespaces, gone: None });
     }
 
@@ -39,15 +39,15 @@ impl Tracker {
         for _ in 0..PART {
             let Some(confirming) = &mut self.confirming else { return };
             let told = if let Some(listed) = confirming.listed.next() {
-                self.small.listed(&listed)
+                self.timewait.listed(&listed)
             } else {
                 let Confirming { namespaces, gone, .. } = confirming;
-                let gone = gone.get_or_insert_with(|| self.small.unlisted(namespaces).into_iter());
+                let gone = gone.get_or_insert_with(|| self.timewait.unlisted(namespaces).into_iter());
                 let Some(gone) = gone.next() else {
                     self.confirming = None;
                     return;
                 };
-                self.small.end(&gone)
+                self.timewait.end(&gone)
             };
             self.infer(told, &mut emit);
         }

@@ -16,8 +16,8 @@ mod owners;
 mod reconcile;
 mod rooms;
 mod signals;
-mod small;
 mod socket;
+mod timewait;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -36,13 +36,13 @@ pub use ends::Ends;
 use history::History;
 use listeners::Listeners;
 use older::OlderSockets;
-pub use older::{Older, OlderSmall, Since};
+pub use older::{Older, OlderTimewait, Since};
 pub use options::{Hidden, Options, Spent};
 use owners::Owners;
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
-use small::SmallSockets;
 use socket::Socket;
+use timewait::TimewaitSockets;
 
 /// Live sockets, by address; bounded.
 pub struct Tracker {
@@ -50,7 +50,7 @@ pub struct Tracker {
     listeners: Listeners,
     owners: Owners,
     signals: Signals,
-    small: SmallSockets,
+    timewait: TimewaitSockets,
     confirming: Option<Confirming>,
     older: OlderSockets,
     /// Cookies of the sockets that closed since a list was ordered.
@@ -72,7 +72,7 @@ impl Tracker {
             listeners: Listeners::new(limit),
             owners: Owners::default(),
             signals: Signals::new(&options.reset_reasons),
-            small: SmallSockets::new(limit),
+            timewait: TimewaitSockets::new(limit),
             confirming: None,
             older: OlderSockets::default(),
             closed: None,
@@ -84,24 +84,24 @@ impl Tracker {
         }
     }
 
-    /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and small ones.
-    pub fn list(&mut self, older: Vec<Older>, small: impl IntoIterator<Item = OlderSmall>) {
+    /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and timewait ones.
+    pub fn list(&mut self, older: Vec<Older>, timewait: impl IntoIterator<Item = OlderTimewait>) {
         for older in &older {
             self.listeners.list(older);
         }
-        // Nobody knows the process of a small one.
+        // Nobody knows the process of a timewait one.
         if self.options.infer && self.options.wanted.filter.tgid == 0 {
-            for OlderSmall { ends, cookie, state, since_ns, listed_ns } in small {
-                self.small.add(ends, cookie, state, (since_ns, listed_ns));
+            for OlderTimewait { ends, cookie, state, since_ns, listed_ns } in timewait {
+                self.timewait.add(ends, cookie, state, (since_ns, listed_ns));
             }
         }
         self.older = OlderSockets::new(older, self.options.cookies);
         self.closed = None;
     }
 
-    /// Takes in how many small sockets each namespace may have, all that are known: beyond that, none follows an end.
-    pub fn limit_small(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
-        self.small.limit(limits);
+    /// Takes in how many timewait sockets each namespace may have, all that are known: beyond that, none follows an end.
+    pub fn limit_timewait(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
+        self.timewait.limit(limits);
     }
 
     /// Takes a signal before the events of its time: it tells why the connection of one of them ends.
@@ -137,7 +137,7 @@ impl Tracker {
         }
         let recalled = self.recall(event, &mut emit);
         if self.options.infer && !was_looked_for(recalled.as_ref(), event) {
-            let replaced = self.small.replaced(event);
+            let replaced = self.timewait.replaced(event);
             self.infer(replaced, &mut emit);
         }
         let out_of_order = recalled.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
@@ -189,7 +189,7 @@ impl Tracker {
 
     /// Tells what was over at `now_ns` by the kernel's own timers.
     pub fn tick(&mut self, now_ns: u64, mut emit: impl FnMut(&Transition)) {
-        while let Some(expired) = self.small.expired(now_ns) {
+        while let Some(expired) = self.timewait.expired(now_ns) {
             self.infer(Some(expired), &mut emit);
         }
     }
@@ -207,7 +207,7 @@ impl Tracker {
         closing.retransmits = closing.retransmits.filter(|_| self.options.retransmits);
         let cause = closing.cause;
         transition.closing = Some(Box::new(closing));
-        if self.options.infer { self.small.close(transition, cause) } else { None }
+        if self.options.infer { self.timewait.close(transition, cause) } else { None }
     }
 
     /// Emits what is inferred, unless the filters on states hide it.
@@ -238,9 +238,9 @@ impl Tracker {
         self.listeners.owner(netns, laddr, lport)
     }
 
-    /// Sockets forgotten for want of room, small ones included.
+    /// Sockets forgotten for want of room, timewait ones included.
     pub fn evicted(&self) -> u64 {
-        self.evicted + self.small.evicted()
+        self.evicted + self.timewait.evicted()
     }
 
     /// Events that the user's filters hid here.

@@ -22,9 +22,9 @@ pub struct Older {
     pub owner: Option<Owner>,
 }
 
-/// A small socket that the kernel listed.
+/// A timewait socket that the kernel listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct OlderSmall {
+pub struct OlderTimewait {
     /// The cookie of the socket that it is left of.
     pub cookie: u64,
     /// Its addresses and ports.

@@ -1,4 +1,4 @@
-//! How many small sockets each network namespace has, and may have: beyond `net.ipv4.tcp_max_tw_buckets` the kernel makes
+//! How many timewait sockets each network namespace has, and may have: beyond `net.ipv4.tcp_max_tw_buckets` the kernel makes
 //! none, and closes the connection at once (`inet_twsk_alloc()`, `tcp_time_wait()`).
 
 use crate::hash::HashMap;

@@ -111,7 +111,7 @@ pub(crate) fn nothing_is_wrong(kernel: Kernel, sent: &[Happening], infer: bool, 
     let kept: Vec<_> = sent.iter().filter(|one| !one.lost).collect();
     prop_assert_eq!(out.len(), kept.len(), "nothing is dropped");
     if infer {
-        small_sockets_are_right(&kept, &inferred, true)?;
+        timewait_sockets_are_right(&kept, &inferred, true)?;
     }
     for transition in &out {
         let name = |event: &Event| (event.ktime_ns, event.skaddr, event.old_state, event.new_state);
@@ -126,7 +126,11 @@ pub(crate) fn nothing_is_wrong(kernel: Kernel, sent: &[Happening], infer: bool, 
 
 /// What is inferred of these: TIME_WAIT begins where it must and nowhere else, and ends once; `lossy`, at most once, since
 /// what takes its place may have been lost.
-pub(crate) fn small_sockets_are_right(sent: &[&Happening], inferred: &[Transition], lossy: bool) -> Checked {
+pub(crate) fn timewait_sockets_are_right(
+    sent: &[&Happening],
+    inferred: &[Transition],
+    lossy: bool,
+) -> Checked {
     let name = |event: &Event| (event.ktime_ns, event.skaddr, event.cookie, event.old_state);
     let begun: Vec<&Event> =
         inferred.iter().map(|one| &one.event).filter(|event| event.new_state == State::TIME_WAIT).collect();

@@ -74,7 +74,7 @@ pub(crate) struct Happening {
     pub(crate) life_ns: u64,
     /// The processes that have acted on it by now.
     pub(crate) actors: Vec<u32>,
-    /// It goes on as a small socket in this state.
+    /// It goes on as a timewait socket in this state.
     pub(crate) goes_on: Option<State>,
     pub(crate) hidden: bool,
     pub(crate) lost: bool,
@@ -234,7 +234,7 @@ impl World {
     }
 }
 
-/// How a connection ends, and whether it goes on as a small socket. `SOCK_DONE` may be there in any of them.
+/// How a connection ends, and whether it goes on as a timewait socket. `SOCK_DONE` may be there in any of them.
 fn close(ending: usize, event: &mut Event) -> Option<State> {
     const SHUTDOWN_MASK: u8 = 3;
     let evidence = CloseEvidence { segs_out: 3, shutdown: SHUTDOWN_MASK, ..CloseEvidence::default() };

@@ -105,8 +105,8 @@ fn a_connection() {
 }
 
 #[test]
-fn small_sockets_have_no_owner_and_no_figures() {
-    let small = |state: State, timer: u8, expires_ms| {
+fn timewait_sockets_have_no_owner_and_no_figures() {
+    let timewait = |state: State, timer: u8, expires_ms| {
         Answer {
             state: state.0,
             timer,
@@ -118,16 +118,16 @@ fn small_sockets_have_no_owner_and_no_figures() {
         }
         .decode()
     };
-    let request = small(State::SYN_RECV, 1, 900);
+    let request = timewait(State::SYN_RECV, 1, 900);
     assert_eq!((request.kind, request.age_at_least_ns), (Kind::Request, None));
     assert_eq!((request.uid, request.inode, request.drops, request.info), (None, None, None, None));
-    let time_wait = small(State::TIME_WAIT, 3, 59_000);
+    let time_wait = timewait(State::TIME_WAIT, 3, 59_000);
     assert_eq!((time_wait.kind, time_wait.age_at_least_ns), (Kind::TimeWait, Some(1_000_000_000)));
-    let fin_wait2 = small(State::FIN_WAIT2, 3, 20_000);
+    let fin_wait2 = timewait(State::FIN_WAIT2, 3, 20_000);
     assert_eq!((fin_wait2.kind, fin_wait2.state), (Kind::TimeWait, State::FIN_WAIT2));
     assert_eq!(fin_wait2.age_at_least_ns, Some(10_000_000_000));
     // Its program has set a longer time.
-    assert_eq!(small(State::FIN_WAIT2, 3, 31_000).age_at_least_ns, None);
+    assert_eq!(timewait(State::FIN_WAIT2, 3, 31_000).age_at_least_ns, None);
 }
 
 #[test]

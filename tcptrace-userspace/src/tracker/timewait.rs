@@ -1,6 +1,6 @@
-//! What goes on after CLOSE: small sockets in FIN_WAIT2 and TIME_WAIT, of which the kernel reports nothing.
+//! What goes on after CLOSE: timewait sockets in FIN_WAIT2 and TIME_WAIT, of which the kernel reports nothing.
 //!
-//! `tcp_time_wait()` puts a small socket in the place of the one that it closes, and its substate follows from whether
+//! `tcp_time_wait()` puts a timewait socket in the place of the one that it closes, and its substate follows from whether
 //! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
 //! same addresses and ports takes its place.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
-use super::{Span, ends::Ends, older::OlderSmall, rooms::Rooms};
+use super::{Span, ends::Ends, older::OlderTimewait, rooms::Rooms};
 use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
@@ -21,17 +21,17 @@ use crate::{
 /// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 
-/// Small sockets, bounded; each table with the oldest one first.
-pub(super) struct SmallSockets {
-    fin_wait2: LinkedHashMap<Ends, Small>,
-    time_wait: LinkedHashMap<Ends, Small>,
+/// Timewait sockets, bounded; each table with the oldest one first.
+pub(super) struct TimewaitSockets {
+    fin_wait2: LinkedHashMap<Ends, Timewait>,
+    time_wait: LinkedHashMap<Ends, Timewait>,
     rooms: Rooms,
     limit: usize,
     evicted: u64,
 }
 
 #[derive(Clone)]
-struct Small {
+struct Timewait {
     skaddr: u64,
     cookie: u64,
     owner: Option<Arc<Owner>>,
@@ -49,7 +49,7 @@ pub(super) struct Gone {
     ktime_ns: u64,
 }
 
-impl SmallSockets {
+impl TimewaitSockets {
     /// Remembers at most `limit` in each state.
     pub(super) fn new(limit: usize) -> Self {
         let (fin_wait2, time_wait) = (LinkedHashMap::new(), LinkedHashMap::new());
@@ -61,7 +61,7 @@ impl SmallSockets {
         self.rooms.limit(limits);
     }
 
-    /// Small sockets forgotten for want of room: what becomes of them is not told.
+    /// Timewait sockets forgotten for want of room: what becomes of them is not told.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
@@ -79,25 +79,25 @@ impl SmallSockets {
                 && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
         let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event)))?;
         let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
-        let small = Small { skaddr, cookie, owner: closed.owner.clone(), since_ns, seen_ns: since_ns };
+        let timewait = Timewait { skaddr, cookie, owner: closed.owner.clone(), since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
             // It stays in FIN_WAIT2, so nothing is to be told now.
-            self.remember(State::FIN_WAIT2, Ends::of(event), small);
+            self.remember(State::FIN_WAIT2, Ends::of(event), timewait);
             return None;
         }
-        self.remember(State::TIME_WAIT, Ends::of(event), small.clone());
+        self.remember(State::TIME_WAIT, Ends::of(event), timewait.clone());
         Some(Transition {
             in_old_state_ns: closed.in_old_state_ns,
-            ..inferred(Ends::of(event), small, (event.old_state, State::TIME_WAIT), since_ns)
+            ..inferred(Ends::of(event), timewait, (event.old_state, State::TIME_WAIT), since_ns)
         })
     }
 
     /// Takes in one that is older than the trace, which was listed at `seen_ns` in `state` since `since_ns`.
     pub(super) fn add(&mut self, ends: Ends, cookie: u64, state: State, (since_ns, seen_ns): (u64, u64)) {
-        self.remember(state, ends, Small { skaddr: 0, cookie, owner: None, since_ns, seen_ns });
+        self.remember(state, ends, Timewait { skaddr: 0, cookie, owner: None, since_ns, seen_ns });
     }
 
-    /// The end of the small socket whose addresses and ports a new connection has taken: told of as it begins, or where a
+    /// The end of the timewait socket whose addresses and ports a new connection has taken: told of as it begins, or where a
     /// kernel does not say then which it is (up to 6.12), by what comes next.
     pub(super) fn replaced(&mut self, event: &Event) -> Option<Transition> {
         let is_new = matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED);
@@ -111,11 +111,12 @@ impl SmallSockets {
                 return None;
             }
             // Its own connection had the same ends, and may be told of after the list that shows what is left of it.
-            let is_other = |small: &Small| {
-                small.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != small.cookie)
+            let is_other = |timewait: &Timewait| {
+                timewait.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != timewait.cookie)
             };
-            table.get(&key).filter(|small| is_other(small))?;
-            self.forget(state, &key).map(|small| inferred(key, small, (state, State::CLOSE), event.ktime_ns))
+            table.get(&key).filter(|timewait| is_other(timewait))?;
+            self.forget(state, &key)
+                .map(|timewait| inferred(key, timewait, (state, State::CLOSE), event.ktime_ns))
         })
     }
 
@@ -126,25 +127,25 @@ impl SmallSockets {
         if ends_ns > now_ns {
             return None;
         }
-        let (key, small) = self.time_wait.pop_front()?;
+        let (key, timewait) = self.time_wait.pop_front()?;
         self.rooms.leave(key.netns);
-        Some(inferred(key, small, (State::TIME_WAIT, State::CLOSE), ends_ns))
+        Some(inferred(key, timewait, (State::TIME_WAIT, State::CLOSE), ends_ns))
     }
 
     /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
-    pub(super) fn listed(&mut self, listed: &OlderSmall) -> Option<Transition> {
-        let OlderSmall { ends, state, since_ns, listed_ns, .. } = *listed;
-        if let Some(small) = self.table(state).get_mut(&ends) {
-            small.seen_ns = small.seen_ns.max(listed_ns);
+    pub(super) fn listed(&mut self, listed: &OlderTimewait) -> Option<Transition> {
+        let OlderTimewait { ends, state, since_ns, listed_ns, .. } = *listed;
+        if let Some(timewait) = self.table(state).get_mut(&ends) {
+            timewait.seen_ns = timewait.seen_ns.max(listed_ns);
             return None;
         }
         // Not one that is younger than the list: that shows its predecessor.
-        let waited = |small: &Small| state == State::TIME_WAIT && small.since_ns < listed_ns;
-        self.fin_wait2.get(&ends).filter(|small| waited(small))?;
-        let small = self.forget(State::FIN_WAIT2, &ends)?;
-        let since_ns = since_ns.max(small.since_ns);
-        self.remember(State::TIME_WAIT, ends, Small { since_ns, seen_ns: listed_ns, ..small.clone() });
-        Some(inferred(ends, small, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
+        let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < listed_ns;
+        self.fin_wait2.get(&ends).filter(|timewait| waited(timewait))?;
+        let timewait = self.forget(State::FIN_WAIT2, &ends)?;
+        let since_ns = since_ns.max(timewait.since_ns);
+        self.remember(State::TIME_WAIT, ends, Timewait { since_ns, seen_ns: listed_ns, ..timewait.clone() });
+        Some(inferred(ends, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
     }
 
     /// Those that are older than the lists of these namespaces, and were not in them.
@@ -152,9 +153,9 @@ impl SmallSockets {
         let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
         let mut gone = Vec::new();
         for (state, table) in [(State::FIN_WAIT2, &self.fin_wait2), (State::TIME_WAIT, &self.time_wait)] {
-            gone.extend(table.iter().filter_map(|(ends, small)| {
+            gone.extend(table.iter().filter_map(|(ends, timewait)| {
                 let span = spans.get(&ends.netns)?;
-                let is_gone = small.since_ns < span.begin_ns && small.seen_ns < span.begin_ns;
+                let is_gone = timewait.since_ns < span.begin_ns && timewait.seen_ns < span.begin_ns;
                 is_gone.then_some(Gone { state, ends: *ends, ktime_ns: span.end_ns })
             }));
         }
@@ -164,17 +165,17 @@ impl SmallSockets {
     /// Forgets one that is gone.
     pub(super) fn end(&mut self, gone: &Gone) -> Option<Transition> {
         let Gone { state, ends, ktime_ns } = *gone;
-        let small = self.forget(state, &ends)?;
-        Some(inferred(ends, small, (state, State::CLOSE), ktime_ns))
+        let timewait = self.forget(state, &ends)?;
+        Some(inferred(ends, timewait, (state, State::CLOSE), ktime_ns))
     }
 
-    fn remember(&mut self, state: State, key: Ends, small: Small) {
+    fn remember(&mut self, state: State, key: Ends, timewait: Timewait) {
         let other = if state == State::TIME_WAIT { State::FIN_WAIT2 } else { State::TIME_WAIT };
         self.forget(other, &key);
         let limit = self.limit;
         let table = self.table(state);
         // As the youngest, also where there was one before.
-        let before = table.insert(key, small);
+        let before = table.insert(key, timewait);
         let evicted = if table.len() > limit { table.pop_front() } else { None };
         if before.is_none() {
             self.rooms.enter(key.netns);
@@ -192,22 +193,27 @@ impl SmallSockets {
             || self.fin_wait2.contains_key(ends)
     }
 
-    fn forget(&mut self, state: State, key: &Ends) -> Option<Small> {
+    fn forget(&mut self, state: State, key: &Ends) -> Option<Timewait> {
         let table = self.table(state);
         // The one for FIN_WAIT2 mostly is; that is seen without a look for the key.
-        let small = if table.is_empty() { None } else { table.remove(key) };
-        small.inspect(|_| self.rooms.leave(key.netns))
+        let timewait = if table.is_empty() { None } else { table.remove(key) };
+        timewait.inspect(|_| self.rooms.leave(key.netns))
     }
 
-    fn table(&mut self, state: State) -> &mut LinkedHashMap<Ends, Small> {
+    fn table(&mut self, state: State) -> &mut LinkedHashMap<Ends, Timewait> {
         if state == State::TIME_WAIT { &mut self.time_wait } else { &mut self.fin_wait2 }
     }
 }
 
-/// The transition of a small socket that was in the first of these states, at `ktime_ns`.
-fn inferred(ends: Ends, small: Small, (old_state, new_state): (State, State), ktime_ns: u64) -> Transition {
+/// The transition of a timewait socket that was in the first of these states, at `ktime_ns`.
+fn inferred(
+    ends: Ends,
+    timewait: Timewait,
+    (old_state, new_state): (State, State),
+    ktime_ns: u64,
+) -> Transition {
     let Ends { netns, laddr, lport, raddr, rport } = ends;
-    let Small { skaddr, cookie, owner, since_ns, .. } = small;
+    let Timewait { skaddr, cookie, owner, since_ns, .. } = timewait;
     let event = Event {
         ktime_ns,
         skaddr,

@@ -10,7 +10,7 @@ use tcptrace::{
     event::Event,
     record::{Origin, Transition},
     state::State,
-    tracker::{Ends, OlderSmall, Options, Span, Tracker},
+    tracker::{Ends, OlderTimewait, Options, Span, Tracker},
     wanted::Wanted,
 };
 use tcptrace_common::Filter;
@@ -45,7 +45,7 @@ fn a_new_connection_takes_the_place_of_one_in_time_wait() {
 
 #[test]
 fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
-    let confirmed = |sockets: &[OlderSmall], begin_ns| {
+    let confirmed = |sockets: &[OlderTimewait], begin_ns| {
         let mut tracker = tracker();
         let closed = last(CLOSED);
         let netns = closed.netns;
@@ -63,7 +63,7 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     let seen = |state| {
         let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
         let ends = Ends { netns, laddr, lport, raddr, rport };
-        [OlderSmall { cookie, ends, state, since_ns: 500, listed_ns: 100 }]
+        [OlderTimewait { cookie, ends, state, since_ns: 500, listed_ns: 100 }]
     };
     let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
     let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));
@@ -92,7 +92,7 @@ fn filters_on_states_apply_to_what_is_inferred() {
 }
 
 #[test]
-fn small_sockets_are_bounded() {
+fn timewait_sockets_are_bounded() {
     let mut tracker = Tracker::new(Options { limit: 3, infer: true, ..Options::default() });
     for port in 1..=5 {
         track(&mut tracker, [Event { rport: port, ..last(DONE) }]);
@@ -107,13 +107,13 @@ fn small_sockets_are_bounded() {
 fn none_follows_where_the_kernel_makes_none() {
     let mut tracker = tracker();
     let netns = last(DONE).netns;
-    tracker.limit_small([(netns, 2)]);
+    tracker.limit_timewait([(netns, 2)]);
     let ends = |rport, ktime_ns| Event { rport, ktime_ns, ..last(DONE) };
     let mut told = |event| track(&mut tracker, [event]).len();
     // The end itself, and what follows from it.
     assert_eq!([1, 2, 3].map(|port| told(ends(port, 8))), [2, 2, 1]);
     // One that a list told of before its end was tracked.
-    let listed = OlderSmall {
+    let listed = OlderTimewait {
         ends: Ends::of(&ends(9, 8)),
         cookie: 1,
         state: State::TIME_WAIT,
@@ -129,6 +129,6 @@ fn none_follows_where_the_kernel_makes_none() {
     let waits = Event { evidence: Some(CLOSED), ..ends(5, 100 * SECOND) };
     assert_eq!([told(waits), told(ends(6, 100 * SECOND)), told(ends(7, 100 * SECOND))], [5, 2, 1]);
     // It is not known for ever.
-    tracker.limit_small([(Some(7), 1)]);
+    tracker.limit_timewait([(Some(7), 1)]);
     assert_eq!(track(&mut tracker, [ends(8, 100 * SECOND)]).len(), 2);
 }

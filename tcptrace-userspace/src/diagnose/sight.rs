@@ -141,7 +141,7 @@ impl Sight {
     }
 }
 
-/// The outcome.
+/// The outcome. What is below `--fail-on` does not count as found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {

@@ -67,10 +67,14 @@ fn verdict(report: &Report) -> String {
         report.totals.looks
     );
     let outcome = match report.verdict {
-        Verdict::Healthy => "Nothing is wrong that tcptrace knows of.".to_owned(),
+        Verdict::Healthy if report.findings.is_empty() => {
+            "Nothing is wrong that tcptrace knows of.".to_owned()
+        }
+        Verdict::Healthy => format!("Nothing at or above --fail-on was found, only {}.", counted(report)),
         Verdict::Findings => format!("Something is wrong: {}.", counted(report)),
         Verdict::Insufficient => {
-            "Nothing was found, but not everything could be seen, so this is no clean bill.".to_owned()
+            let others = if report.findings.is_empty() { "" } else { " at or above --fail-on" };
+            format!("Nothing{others} was found, but not everything could be seen, so this is no clean bill.")
         }
     };
     format!("{outcome} {watched}")

@@ -9,7 +9,7 @@ use std::net::Ipv4Addr;
 use common::looks::{ended, findings, look, socket};
 use tcptrace::{
     close::Cause,
-    detect::{Detectors, NamespaceSample, Options, Sample, Seen, Severity},
+    detect::{Detectors, Level, NamespaceSample, Options, Sample, Seen, Severity},
     event::Event,
     record::{Record, Transition},
     snapshot::{Timer, TimerKind},
@@ -56,17 +56,43 @@ fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
 /// Each namespace has ports of its own: what waits in another one does not say what has them.
 #[test]
 fn who_finds_no_port_is_named_for_that_namespace_only() {
-    for (netns, id) in [(1, "time-wait-exhaustion"), (2, "port-exhaustion")] {
+    for (netns, ids) in
+        [(1, vec!["time-wait-exhaustion"]), (2, vec!["port-exhaustion", "time-wait-exhaustion"])]
+    {
         let mut detectors = Detectors::new(Options::default());
         detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
-        let mut waits = socket(State::TIME_WAIT, 1, 1);
-        waits.socket.netns = Some(netns);
-        (waits.socket.raddr, waits.socket.rport) = (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
-        waits.socket.lport = 40_000;
-        detectors.sample(&look(1, vec![waits]));
+        let waits = (40_000..40_010).map(|lport| {
+            let mut seen = with_local_port(State::TIME_WAIT, lport, 1);
+            (seen.socket.netns, seen.owners) = (Some(netns), Vec::new());
+            seen
+        });
+        let namespaces = [(Some(netns), ten_ports())].into();
+        detectors.sample(&Sample { namespaces, ..look(1, waits.collect()) });
         let findings = detectors.findings();
-        let found: Vec<_> = findings.iter().map(|finding| (finding.id, finding.owners[0].pid)).collect();
-        assert_eq!(found, [(id, 30)], "namespace {netns}");
+        let found: Vec<_> = findings.iter().map(|finding| finding.id).collect();
+        assert_eq!(found, ids, "namespace {netns}");
+        assert_eq!((findings[0].severity, findings[0].owners[0].pid), (Severity::Critical, 30));
+        assert_eq!(findings[0].netns, Some(1));
+    }
+}
+
+/// One port of thousands is not what `connect()` lacked, in whatever state it is; nor does its owner have the others.
+#[test]
+fn one_port_in_use_does_not_say_what_has_the_others() {
+    for state in [State::TIME_WAIT, State::ESTABLISHED] {
+        let mut detectors = Detectors::new(Options::default());
+        detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
+        detectors.sample(&look(1, vec![with_local_port(state, 40_000, 812)]));
+        let [found] = &detectors.findings()[..] else { panic!("one") };
+        assert_eq!((found.id, found.confidence.level), ("port-exhaustion", Level::Medium), "{state}");
+        assert!(
+            found.summary.contains("not what has the others; 1 connect() found none"),
+            "{}",
+            found.summary
+        );
+        assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [30], "{state}");
+        let steps: Vec<_> = found.next_steps.iter().filter_map(|step| step.command.as_deref()).collect();
+        assert!(!steps.iter().any(|command| command.contains("tcp_tw_reuse")), "{steps:?}");
     }
 }
 

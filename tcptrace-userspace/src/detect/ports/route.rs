@@ -74,7 +74,9 @@ pub(super) struct Ports<'a> {
 impl Ports<'_> {
     pub(super) fn finding(&self, route: &Route) -> Finding {
         let Used { all, waiting } = self.used;
-        let finding = if all > 0 && waiting * 2 >= all { self.waiting(route) } else { self.open(route) };
+        // Few of them in TIME_WAIT say nothing of what has all the others.
+        let wait = self.are_many && waiting * 2 >= all;
+        let finding = if wait { self.waiting(route) } else { self.open(route) };
         let what = format_args!("ports from {} to {}", route.laddr, route.destination());
         let peers = vec![Peer { address: route.raddr, port: Some(route.rport), count: all }];
         Finding { peers, ..finding.about(in_namespace(route.netns, what)).within(route.netns) }
@@ -126,8 +128,12 @@ impl Ports<'_> {
             .then("More addresses, here or there: each pair of them has ports of its own", None)
             .not("ports that wait in TIME_WAIT, after connections that are closed")
             .not("many connections to different destinations, which share ports");
-        let culprits =
+        let mut culprits =
             [self.holders.map(|holders| &holders.culprits), self.failed.map(|failed| &failed.culprits)];
+        if !self.are_many {
+            // Who has few of them is not to blame; who found none at least asked for it.
+            culprits.reverse();
+        }
         match culprits.into_iter().flatten().find(|culprits| culprits.first_owner().is_some()) {
             Some(culprits) => culprits.name(finding),
             None => finding,

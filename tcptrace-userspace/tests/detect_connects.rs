@@ -8,8 +8,8 @@ use std::net::Ipv4Addr;
 
 use common::looks::{ended, findings, look, socket};
 use tcptrace::{
-    close::Cause,
-    detect::{Detectors, Level, NamespaceSample, Options, Sample, Seen, Severity},
+    close::{Cause, Closing},
+    detect::{Detectors, Finding, Level, NamespaceSample, Options, Sample, Seen, Severity},
     event::Event,
     record::{Record, Transition},
     snapshot::{Timer, TimerKind},
@@ -233,7 +233,37 @@ fn what_went_well_makes_room_for_what_does_not() {
     assert_eq!(detectors.left_out(), []);
     detectors.sample(&look(1, vec![]));
     (0..3).for_each(|_| detectors.transition(&refused));
-    let ids: Vec<_> = detectors.findings().iter().map(|finding| finding.id).collect();
-    assert_eq!(ids, ["connection-refused"]);
+    let [found] = &detectors.findings()[..] else { panic!("one") };
+    assert_eq!(found.id, "connection-refused");
     assert!(!detectors.left_out().is_empty(), "what was forgotten is told");
+    assert_eq!(found.confidence.level, Level::Medium, "these may have gone well before");
+    assert!(no_room(found).is_some_and(|times| times >= 65_536), "{found:#?}");
+}
+
+/// How often something found no room, as a finding says it.
+fn no_room(found: &Finding) -> Option<u64> {
+    let evidence = found.evidence.iter().find(|one| one.name.contains("no room to count"))?;
+    Some(evidence.value.parse().unwrap())
+}
+
+/// The same of resets; and as long as there is room, what was counted is all.
+#[test]
+fn a_share_of_what_was_forgotten_is_less_sure() {
+    let found = |others: u32| {
+        let options = Options { only: vec!["reset-storm".to_owned()], ..Options::default() };
+        let mut detectors = Detectors::new(options);
+        let Record::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
+        let closing = Closing { cause: Some(Cause::ActiveClose), ..Closing::default() };
+        let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
+        for number in 0..others {
+            closed.event.raddr = Ipv4Addr::from(0x0a00_0000 + number).into();
+            detectors.transition(&closed);
+        }
+        detectors.sample(&look(1, vec![]));
+        (0..20).for_each(|_| detectors.transition(&reset));
+        let [found] = &detectors.findings()[..] else { panic!("one") };
+        (found.confidence.level, no_room(found))
+    };
+    assert_eq!(found(65_535), (Level::High, None));
+    assert_eq!(found(65_536), (Level::Medium, Some(65_536)));
 }

@@ -165,6 +165,8 @@ impl Detector for Connects {
 
     fn findings(&self) -> Vec<Finding> {
         let scanners = self.scanners();
-        scanners.values().map(scan).chain(self.failures(&scanners)).collect()
+        // A process that is forgotten is not subtracted from its destinations either.
+        let all = scanners.values().map(scan).chain(self.failures(&scanners));
+        all.map(|finding| finding.left_out(self.left_out())).collect()
     }
 }

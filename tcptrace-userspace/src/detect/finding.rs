@@ -175,6 +175,21 @@ impl Finding {
         self
     }
 
+    /// Where some of what it is a share of had no room, or was forgotten, it is less sure: what goes well is forgotten first,
+    /// and without that a share is too great.
+    #[must_use]
+    pub(super) fn left_out(self, times: u64) -> Self {
+        if times == 0 {
+            return self;
+        }
+        let mut finding =
+            self.because("times that there was no room to count it (what goes well may be missing)", times);
+        if finding.confidence.level == Level::High {
+            finding.confidence = Confidence::medium("a narrower filter, with room to count all");
+        }
+        finding
+    }
+
     /// Adds a fact.
     #[must_use]
     pub fn because(mut self, name: &str, value: impl fmt::Display) -> Self {

@@ -133,6 +133,7 @@ impl Detector for Resets {
                 && share(endings.reset, endings.all) >= self.thresholds.share
         };
         let storms = self.endpoints.iter().filter(|(_, endings)| is_storm(endings));
-        storms.map(|(endpoint, endings)| Self::finding(*endpoint, endings)).collect()
+        let findings = storms.map(|(endpoint, endings)| Self::finding(*endpoint, endings));
+        findings.map(|finding| finding.left_out(self.left_out())).collect()
     }
 }

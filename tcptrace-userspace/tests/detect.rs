@@ -190,11 +190,12 @@ fn tables_by_addresses_have_room_for_so_many() {
 /// Commands tell of the namespace that they run in: where that is another one, how to enter it comes first.
 #[test]
 fn what_is_elsewhere_says_how_to_get_there() {
-    let first_step = |own_netns, netns, elsewhere: bool| {
+    let first_step_of = |own_netns, netns, elsewhere: bool, is_known: bool| {
         let leaked = || {
             let mut all = leaked(9);
             for seen in &mut all {
                 seen.socket.netns = Some(netns);
+                seen.owners[0].process.take_if(|_| !is_known);
             }
             all[8].socket.netns = Some(if elsewhere { netns + 1 } else { netns });
             all
@@ -208,12 +209,15 @@ fn what_is_elsewhere_says_how_to_get_there() {
         let found = detectors.findings().remove(0);
         (found.netns, found.next_steps[0].command.clone().unwrap())
     };
+    let first_step = |own_netns, netns, elsewhere| first_step_of(own_netns, netns, elsewhere, true);
     let see = "ss -tanp state close-wait | grep pid=812,".to_owned();
     assert_eq!(first_step(Some(1), 1, false), (Some(1), see.clone()));
     assert_eq!(first_step(None, 1, false), (Some(1), see.clone()), "nobody knows where it runs");
     assert_eq!(first_step(Some(9), 1, true), (None, see), "it is in several");
     assert_eq!(first_step(Some(9), 1, false), (Some(1), "nsenter -t 812 -n".to_owned()));
     assert_eq!(first_step(Some(9), 2, false), (Some(2), "lsns -t net".to_owned()), "its process is in 1");
+    let unknown = first_step_of(Some(9), 1, false, false);
+    assert_eq!(unknown, (Some(1), "lsns -t net".to_owned()), "nobody knows where its process is");
 }
 
 /// `sk_acceptq_is_full()`: one more than the backlog.

@@ -267,3 +267,27 @@ fn a_share_of_what_was_forgotten_is_less_sure() {
     assert_eq!(found(65_535), (Level::High, None));
     assert_eq!(found(65_536), (Level::Medium, Some(65_536)));
 }
+
+/// Where no process is known, the network namespace is all the same, and whoever waits does not tell of another one.
+#[test]
+fn nobody_known_is_somewhere_all_the_same() {
+    let waits = |netns: u32| {
+        let mut seen = with_local_port(State::SYN_SENT, 40_000, 1);
+        (seen.socket.netns, seen.owners) = (Some(netns), Vec::new());
+        seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: 1 });
+        seen
+    };
+    for (waiting, netns) in [(vec![], Some(1)), (vec![waits(1)], Some(1)), (vec![waits(2)], None)] {
+        let options = Options { own_netns: Some(9), ..Options::default() };
+        let mut detectors = Detectors::new(options);
+        for _ in 0..3 {
+            let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+            detectors.transition(&Transition { owner: None, ..refused });
+        }
+        detectors.sample(&look(1, waiting));
+        let [found] = &detectors.findings()[..] else { panic!("one") };
+        assert_eq!((found.id, found.netns), ("connection-refused", netns));
+        let enter = found.next_steps[0].command.as_deref() == Some("lsns -t net");
+        assert_eq!(enter, netns.is_some(), "{:?}", found.next_steps);
+    }
+}

@@ -47,6 +47,15 @@ impl Culprits {
         };
     }
 
+    /// It is in the network namespaces of these, too.
+    pub(super) fn within_those_of(&mut self, others: &Self) {
+        match others.place {
+            Place::Nowhere => {}
+            Place::In(netns) => self.within(Some(netns)),
+            Place::Many => self.within(None),
+        }
+    }
+
     /// A socket has a part in it. The remote port is told where this side chose the local one.
     pub(super) fn add(&mut self, seen: &Seen, with_port: bool) {
         let socket = &seen.socket;

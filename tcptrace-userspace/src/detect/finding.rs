@@ -165,7 +165,8 @@ impl Finding {
         let Some(netns) = self.netns.filter(|netns| own.is_some_and(|own| own != *netns)) else {
             return self;
         };
-        let is_there = |who: &&Who| who.process.as_ref().is_none_or(|process| process.netns == Some(netns));
+        // Of a process that nobody looked at, nobody knows where it is.
+        let is_there = |who: &&Who| who.process.as_ref().is_some_and(|process| process.netns == Some(netns));
         let (what, command) = match self.owners.iter().find(is_there) {
             Some(who) => ("enter it", format!("nsenter -t {} -n", who.pid)),
             None => ("find a process PID of it, and enter it by nsenter -t PID -n", "lsns -t net".to_owned()),

@@ -126,9 +126,13 @@ impl Attempts<'_> {
     fn named(&self, finding: Finding, count: u64) -> Finding {
         let mut waiters = Culprits::default();
         self.waiting.iter().for_each(|seen| waiters.add(seen, true));
-        let culprits = self.culprits.map(|culprits| culprits.without(|pid| self.scanners.contains_key(&pid)));
-        let culprits = culprits.filter(|culprits| culprits.first_owner().is_some());
-        let finding = culprits.as_ref().unwrap_or(&waiters).name(finding);
+        let ended = self.culprits.map(|culprits| culprits.without(|pid| self.scanners.contains_key(&pid)));
+        let mut ended = ended.unwrap_or_default();
+        // Whoever of them is named, it is where all of them are.
+        ended.within_those_of(&waiters);
+        waiters.within_those_of(&ended);
+        let culprits = if ended.first_owner().is_some() { &ended } else { &waiters };
+        let finding = culprits.name(finding);
         let Endpoint { address, port, .. } = self.destination;
         let peers = vec![Peer { address, port: Some(port), count }];
         let samples = waiters.samples().to_vec();

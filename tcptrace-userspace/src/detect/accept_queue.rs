@@ -1,8 +1,9 @@
 //! `accept-queue-overflow`: connections are complete, and the program does not accept them in time.
 //!
 //! A listener's queue holds what `accept()` has not taken yet (`sk_ack_backlog`); once it is longer than `listen()` allowed
-//! (`sk_max_ack_backlog`; `sk_acceptq_is_full()`), which is one more than that, the kernel turns clients away and counts
-//! `ListenOverflows` (`tcp_v4_syn_recv_sock()`).
+//! (`sk_max_ack_backlog`; `sk_acceptq_is_full()`), which is one more than that, the kernel turns away each SYN
+//! (`tcp_conn_request()`) and each ACK that would complete a connection (`tcp_v4_syn_recv_sock()`), and counts them as
+//! `ListenOverflows`. These are no clients: one that sends its SYN again counts several times.
 
 use std::{collections::HashMap, net::SocketAddr};
 
@@ -67,7 +68,7 @@ impl AcceptQueue {
         let program = listener.owners.first().map_or_else(|| "its program".to_owned(), ToString::to_string);
         let summary = if overflows {
             format!(
-                "{program} does not accept fast enough on {address}: its queue of {} was full, clients turned away {}",
+                "{program} does not accept fast enough on {address}: its queue of {} was full, SYNs and ACKs turned away {}",
                 listener.backlog,
                 many(turned_away.by(), "time"),
             )
@@ -82,9 +83,10 @@ impl AcceptQueue {
         {
             (true, true) => (Severity::Critical, Confidence::HIGH),
             (true, false) => (Severity::Warning, Confidence::HIGH),
-            (false, true) => {
-                (Severity::Warning, Confidence::medium("clients that are turned away (ListenOverflows)"))
-            }
+            (false, true) => (
+                Severity::Warning,
+                Confidence::medium("SYNs and ACKs that are turned away (ListenOverflows)"),
+            ),
             (false, false) => (Severity::Info, Confidence::medium("a longer watch: the queue stays full")),
         };
         let finding = Finding::new(ID, severity, confidence, summary)

@@ -26,7 +26,8 @@ impl<W: io::Write> Progress<W> {
     pub(super) fn show(&mut self, findings: &[Finding]) {
         let Some(terminal) = &mut self.terminal else { return };
         let (now, all) = (self.begun.elapsed().min(self.duration).as_secs(), self.duration.as_secs());
-        let _ = write!(terminal, "\r{now} s of {all} s, findings so far: {}", findings.len());
+        // What a longer line has left behind it is erased.
+        let _ = write!(terminal, "\r{now} s of {all} s, findings so far: {}\x1b[K", findings.len());
         let _ = terminal.flush();
         self.is_open = true;
     }
@@ -52,7 +53,7 @@ mod tests {
         progress.show(&[]);
         progress.show(&[]);
         drop(progress);
-        let line = "\r0 s of 1000 s, findings so far: 0";
+        let line = "\r0 s of 1000 s, findings so far: 0\x1b[K";
         assert_eq!(String::from_utf8(shown).expect("text"), format!("{line}{line}\n"));
         let mut silent = Vec::new();
         drop(Progress::new(Duration::ZERO, Some(&mut silent)));

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::watch::Watched;
+use super::{sight::left_out, watch::Watched};
 use crate::{
     detect::Options,
     record::{Found, Record, Transition},
@@ -40,7 +40,8 @@ impl Teller {
     fn tell(&mut self, found: Found, out: &mut Vec<u8>) -> io::Result<()> {
         match &mut self.aside {
             Some(aside) => {
-                // Who does not read it does not stop the trace.
+                // One that is closed does not stop the trace. A full pipe does until someone reads, and what the ring has
+                // no room for meanwhile counts as lost.
                 let _ = writeln!(aside, "tcptrace: {}", headline(&found.finding, false));
                 Ok(())
             }
@@ -51,8 +52,7 @@ impl Teller {
     /// What was not told since there was no room to tell it apart.
     fn admit(&mut self) {
         for (ids, count) in self.watched.detectors.left_out() {
-            let _ =
-                writeln!(io::stderr(), "tcptrace: {count} records, for which {} had no room", ids.join(", "));
+            let _ = writeln!(io::stderr(), "tcptrace: not seen: {}", left_out(ids, count));
         }
     }
 }

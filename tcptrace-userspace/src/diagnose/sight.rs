@@ -89,7 +89,7 @@ impl Sight {
 
     /// Detectors had no room to tell so many things apart.
     pub(super) fn crowded(&mut self, ids: &[&str], count: u64) -> String {
-        let what = format!("{count} records, for which {} had no room", ids.join(", "));
+        let what = left_out(ids, count);
         self.missing.push(what.clone());
         what
     }
@@ -139,6 +139,12 @@ impl Sight {
     pub fn is_complete(&self) -> bool {
         self.lost == 0 && self.missing.is_empty()
     }
+}
+
+/// What was not seen since detectors of these kinds had no room for it, so many times.
+pub(super) fn left_out(ids: &[&str], count: u64) -> String {
+    let times = if count == 1 { "time" } else { "times" };
+    format!("some of what {} would tell apart ({count} {times} no room in the tables)", ids.join(", "))
 }
 
 /// The outcome. What is below `--fail-on` does not count as found.

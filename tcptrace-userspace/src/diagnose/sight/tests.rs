@@ -134,3 +134,12 @@ fn each_source_has_its_own() {
     assert_eq!(sight.missing_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
     assert_eq!(sight.missing_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
 }
+
+/// As it stands behind "Not seen:".
+#[test]
+fn what_had_no_room_is_said_in_words() {
+    let mut sight = Sight::default();
+    sight.crowded(&["accept-queue-overflow"], 8);
+    let said = "some of what accept-queue-overflow would tell apart (8 times no room in the tables)";
+    assert_eq!(sight.missing, [said]);
+}

@@ -122,6 +122,8 @@ impl Known {
     pub const TASK: u32 = 1 << 6;
     /// All of [`FileLayout`](crate::FileLayout), and `state` and `kind` of [`SockLayout`](crate::SockLayout).
     pub const FILE: u32 = 1 << 10;
+    /// An interrupt may have the kernel run a program of this type inside itself (tracing programs before Linux 6.1).
+    pub const NESTS: u32 = 1 << 11;
 }
 
 /// [`Config::mode`]: every transition that passes is sent as a record.

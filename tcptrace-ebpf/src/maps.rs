@@ -57,7 +57,7 @@ pub(crate) struct Since {
 /// This CPU's counters. They are never absent; the verifier wants the check all the same.
 #[inline(always)]
 pub(crate) fn counters() -> Option<&'static mut Counters> {
-    // SAFETY: the slot belongs to this CPU. A program of another hook that interrupts this one adds to fields that are its
-    // own, or in one instruction (`account.rs`).
+    // SAFETY: the slot belongs to this CPU. What interrupts this program there adds to fields that are its own, or in one
+    // instruction (`account::add`).
     COUNTERS.get_ptr_mut(0).map(|counters| unsafe { &mut *counters })
 }

@@ -28,7 +28,7 @@ pub fn trace(
     settings: &trace::Settings,
     out: &mut Vec<u8>,
 ) -> Result<trace::Replayed, trace::Error> {
-    let findings = |sink| diagnose::tell_findings(sink, crate::detect::Options::default(), true, None);
+    let findings = |_, sink| diagnose::tell_findings(sink, crate::detect::Options::default(), true, None);
     trace::replay_from(Reader::new(capture, Path::new(NAME))?, settings, findings, out)
 }
 

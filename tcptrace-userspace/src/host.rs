@@ -1,6 +1,6 @@
-//! What the host is called, what it runs, and whether its process ids are those of `/proc`.
+//! What the host is called, what it runs, and which part of it this process is in.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
 use crate::text::Escaped;
 
@@ -21,6 +21,11 @@ const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 /// `/proc` has, and each may be a process of the other.
 pub(crate) fn has_own_pids() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link != Path::new(FIRST_PID_NAMESPACE))
+}
+
+/// The network namespace that this process is in, by its inode; `None` when it cannot be read.
+pub(crate) fn own_netns() -> Option<u32> {
+    u32::try_from(fs::metadata("/proc/self/ns/net").ok()?.ino()).ok()
 }
 
 fn one_line(path: &str) -> String {

@@ -231,6 +231,34 @@ fn a_listener_is_the_same_with_a_cookie() {
     assert_eq!(orphan.owner, None, "it is gone");
 }
 
+/// Which has no cookie in events, and no owner in lists.
+#[test]
+fn a_listener_that_is_listed_goes_on() {
+    let mut tracker = tracker();
+    let begins = Event { cookie: 0, ..listens(5, 10, 100) };
+    let mut listener = Older { owner: None, ..listed(5, State::LISTEN, Since::AtLatest(50)) };
+    listener.ends.laddr = begins.laddr;
+    track(&mut tracker, begins);
+    tracker.reconcile(vec![listener], &[span(NETNS, 60)], false);
+    let child = track(&mut tracker, event(1, 70, State::LISTEN, State::SYN_RECV));
+    assert_eq!(child.owner.map(|owner| owner.pid), Some(100));
+}
+
+/// By `SO_REUSEPORT` the process of a listed listener has another one for a while, of which only its address is known.
+#[test]
+fn the_end_of_another_listener_is_not_that_of_the_first() {
+    let mut tracker = tracker();
+    let begins = Event { cookie: 0, ..listens(6, 200, 7) };
+    let mut listener = listed(5, State::LISTEN, Since::AtLatest(50));
+    listener.ends.laddr = begins.laddr;
+    tracker.list(vec![listener], []);
+    let ends = Event { ktime_ns: 300, old_state: State::LISTEN, new_state: State::CLOSE, ..begins.clone() };
+    track(&mut tracker, begins);
+    track(&mut tracker, ends);
+    let child = track(&mut tracker, event(1, 400, State::LISTEN, State::SYN_RECV));
+    assert_eq!(child.owner.map(|owner| owner.pid), Some(7));
+}
+
 #[test]
 fn what_happens_while_a_list_is_made_is_no_difference() {
     // It changed after the list was begun.

@@ -20,7 +20,7 @@ use super::{
     kernel::Kernel,
     object::{Sizes, attach_btf, load_object, map, object, program, refusal},
     owned::Owned,
-    privileges, ring, signals, tracefs,
+    privileges, release, ring, signals, tracefs,
 };
 
 /// How to trace.
@@ -91,7 +91,8 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     let kernel = Kernel::get()?;
     let mut config = settings(options);
     kernel.describe(&mut config)?;
-    config.known |= Known::COOKIE_HELPER | kernel.typed;
+    let nests = if release::nests(&release::running()) { Known::NESTS } else { 0 };
+    config.known |= Known::COOKIE_HELPER | kernel.typed | nests;
     let types = kernel.types()?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
     // cannot run a program on a CPU, which bundles need.

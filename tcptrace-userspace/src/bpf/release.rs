@@ -14,6 +14,12 @@ pub fn keeps_missed_runs(hook: Hook, release: &str) -> bool {
     hook == Hook::TpBtf || version(release).is_none_or(|release| release >= (6, 7))
 }
 
+/// Whether a kernel of this release runs a tracing program inside itself when an interrupt comes to the same event.
+/// `__bpf_trace_run()` refuses that from Linux 6.1 on.
+pub(super) fn nests(release: &str) -> bool {
+    version(release).is_none_or(|release| release < (6, 1))
+}
+
 /// The release of the running kernel.
 pub(super) fn running() -> String {
     nix::sys::utsname::uname()
@@ -30,6 +36,12 @@ mod tests {
         assert!(!keeps_missed_runs(Hook::Tracepoint, "6.1.0-38-amd64"));
         assert!(keeps_missed_runs(Hook::Tracepoint, "6.12.117+deb13-cloud-amd64"));
         assert!(keeps_missed_runs(Hook::Tracepoint, "odd"), "it says what the kernel says");
+    }
+
+    #[test]
+    fn programs_in_themselves() {
+        assert!(nests("5.10.0-35-cloud-amd64") && nests("6.0.0") && nests("odd"));
+        assert!(!nests("6.1.0-38-amd64") && !nests("6.18.44"));
     }
 
     #[test]

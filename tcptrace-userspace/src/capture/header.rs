@@ -48,6 +48,12 @@ pub(crate) struct Header {
     pub(crate) tgid: u32,
     /// What had been counted in the files before.
     pub(crate) before: Before,
+    /// The network namespace that tcptrace was in, by its inode; `None` where it is not known.
+    #[serde(default)]
+    pub(crate) own_netns: Option<u32>,
+    /// It was in a pid namespace of its own.
+    #[serde(default)]
+    pub(crate) own_pids: bool,
 }
 
 impl Header {

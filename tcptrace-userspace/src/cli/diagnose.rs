@@ -10,7 +10,7 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    LOSSY, args::LimitArgs, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused, netns,
+    LOSSY, args::LimitArgs, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused,
     on_finding::OnFinding, print, progress::Progress, values,
 };
 use crate::{
@@ -124,8 +124,8 @@ impl DiagnoseArgs {
             ..trace::Settings::default()
         };
         let expected = (!self.expect_listen.is_empty()).then(|| self.expect_listen.clone());
-        let (only, skip, own_netns) = (self.only.clone(), self.skip.clone(), netns::own());
-        let detect = detect::Options { thresholds, expected, only, skip, own_netns };
+        let (only, skip) = (self.only.clone(), self.skip.clone());
+        let detect = detect::Options { thresholds, expected, only, skip, own_netns: None };
         Ok(Settings { trace, detect, fail_on: self.fail_on, until_finding: self.until_finding })
     }
 }

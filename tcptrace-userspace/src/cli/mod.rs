@@ -98,10 +98,10 @@ fn run(
     if settings.bpf.verbose {
         logger::install();
     }
-    let wrap = |sink| match findings {
+    let wrap = |own_netns, sink| match findings {
         Some(half_open) => {
             let aside = aside(settings.format);
-            let options = detect::Options { own_netns: netns::own(), ..detect::Options::default() };
+            let options = detect::Options { own_netns, ..detect::Options::default() };
             tell_findings(sink, options, half_open, aside)
         }
         None => sink,

@@ -1,4 +1,4 @@
-//! Network namespaces: that of `--netns`, by name, path or inode, and the own one.
+//! `--netns`: a namespace by name, path or inode.
 
 use std::{
     fs,
@@ -11,11 +11,6 @@ use nix::sys::statfs::{NSFS_MAGIC, statfs};
 
 use crate::snapshot::Netns;
 
-/// The one that this process is in, by its inode; `None` when it cannot be read.
-pub(super) fn own() -> Option<u32> {
-    u32::try_from(fs::metadata("/proc/self/ns/net").ok()?.ino()).ok()
-}
-
 /// Where `ip netns` puts its names.
 const NAMES: &str = "/run/netns";
 
@@ -27,7 +22,7 @@ pub(super) fn find(text: &str) -> anyhow::Result<Netns> {
     let named = Path::new(NAMES).join(text);
     // A name may be all digits, as an inode number is.
     match text.parse::<u32>() {
-        Ok(0) => bail!("--netns: 0 is no namespace inode"),
+        Ok(0) if !named.exists() => bail!("--netns: 0 is no namespace inode"),
         Ok(inode) if !named.exists() => Ok(Netns { inode, path: None }),
         _ if text.contains('/') => at(text.into()),
         _ => at(named),

@@ -20,6 +20,7 @@ use crate::{
     bpf,
     capture::{Damage, Header, Reader},
     detect::{self, Finding, Severity},
+    host,
     record::Summary,
     trace,
 };
@@ -51,7 +52,7 @@ pub fn run(
     begun: impl FnOnce(),
     mut looked: impl FnMut(&[Finding]) + Send + 'static,
 ) -> Result<Report, trace::Error> {
-    let shared = Shared::new(settings.detect.clone());
+    let shared = Shared::new(seen_from(settings, host::own_netns()));
     let stop = Rc::new(Notify::new());
     // Whatever it does, the ring is read meanwhile.
     let (findings, told) = sync_channel::<Vec<Finding>>(LOOKS);
@@ -98,10 +99,15 @@ pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
 ) -> Result<Report, trace::Error> {
-    let shared = Shared::new(settings.detect.clone());
+    let shared = Shared::new(seen_from(settings, reader.header().own_netns));
     let watch = Box::new(Watch { shared: shared.clone(), looked: |_: &[Finding]| {} });
     let trace::Replayed { summary, damage, header, .. } = trace::replay_into(reader, &settings.trace, watch)?;
     Ok(report(settings, &shared, &summary, &header, damage.as_ref()))
+}
+
+/// What to look for, for someone who is in this network namespace.
+fn seen_from(settings: &Settings, own_netns: Option<u32>) -> detect::Options {
+    detect::Options { own_netns, ..settings.detect.clone() }
 }
 
 fn report(

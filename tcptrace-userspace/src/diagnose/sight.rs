@@ -75,6 +75,10 @@ impl Sight {
         if !summary.missed_runs_known {
             sight.unknown.push("how often this kernel skipped the program".to_owned());
         }
+        if header.own_pids {
+            let what = "what processes are, and which sockets they have open (a container's process ids are not the host's)";
+            sight.lacks(&[Source::Transitions, Source::Looks], what.to_owned());
+        }
         let looks_lack = (looks.count == 0).then(|| "the host's sockets".to_owned());
         let failed = looks.failed.of(looks.count).map(|why| format!("the host's sockets ({why})"));
         for what in [looks_lack, failed, unseen_of_looks].into_iter().flatten() {

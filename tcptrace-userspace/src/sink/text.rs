@@ -133,8 +133,8 @@ pub(super) fn lost(time: &mut Time, loss: &Loss, coloured: bool, out: &mut Vec<u
     }
     writeln!(
         out,
-        " here (ring full {}, undecodable {}, missed runs {}; {} in all){colour:#}",
-        lost.ring_full, lost.undecodable, lost.missed_runs, loss.total,
+        " here (ring full {}, output {}, undecodable {}, missed runs {}; {} in all){colour:#}",
+        lost.ring_full, lost.output, lost.undecodable, lost.missed_runs, loss.total,
     )
 }
 

@@ -5,7 +5,7 @@ use std::{fmt, panic::resume_unwind, thread};
 use super::{Owners, order};
 use crate::{
     clock::boottime_ns,
-    process::{HolderReader, Processes},
+    process::{HolderReader, Holders, Processes},
     snapshot::{self, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     wanted::Wanted,
 };
@@ -63,6 +63,7 @@ impl fmt::Display for Gaps {
 pub struct Looker {
     wanted: Wanted,
     netns: Option<Netns>,
+    finds_owners: bool,
     /// Opened by the first look, at the same time as it reads the sockets.
     holders: Option<HolderReader>,
     processes: Processes,
@@ -71,7 +72,13 @@ pub struct Looker {
 impl Looker {
     /// For the wanted sockets, of one network namespace or of all.
     pub fn new(wanted: Wanted, netns: Option<Netns>) -> Self {
-        Self { wanted, netns, holders: None, processes: Processes::new() }
+        Self { wanted, netns, finds_owners: true, holders: None, processes: Processes::new() }
+    }
+
+    /// The same, without finding out who has them open.
+    #[must_use]
+    pub fn without_owners(self) -> Self {
+        Self { finds_owners: false, ..self }
     }
 
     /// Looks.
@@ -79,17 +86,19 @@ impl Looker {
     /// # Errors
     /// [`SnapshotError`], when there is nothing to be seen at all.
     pub fn look(&mut self) -> Result<Look, SnapshotError> {
-        let Self { wanted, netns, holders, processes } = self;
+        let Self { wanted, netns, finds_owners, holders, processes } = self;
         let request = Request { netns: netns.clone(), states: wanted.asked_states() };
         let seen_ns = boottime_ns();
         // Finding the holders takes about as long as reading the sockets.
         let (snapshot, holders) = thread::scope(|scope| {
-            let holders = scope.spawn(|| holders.get_or_insert_with(HolderReader::open).read());
+            let mut read = || holders.get_or_insert_with(HolderReader::open).read();
+            let holders = scope.spawn(move || if *finds_owners { read() } else { Holders::default() });
             (snapshot::take(&request), holders.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
         let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
         let all = sockets.len();
         let mut owners = Owners::new(holders, &sockets, seen_ns);
+        owners.look_at(wanted.filter.tgid, processes);
         sockets.retain(|socket| wanted.passes(socket, &owners));
         order::sort(&mut sockets);
         owners.identify(&sockets, processes);

@@ -58,6 +58,13 @@ impl Owners {
         Self { holders, listeners, processes: HashMap::default(), seen_ns }
     }
 
+    /// Looks at a process of which it is to be said what it owns; 0 is none.
+    pub(super) fn look_at(&mut self, pid: u32, known: &mut Processes) {
+        if pid != 0 {
+            self.processes.insert(pid, known.get(pid));
+        }
+    }
+
     /// Looks at the processes that own these sockets.
     pub(super) fn identify(&mut self, sockets: &[Socket], known: &mut Processes) {
         let mut processes = HashMap::default();
@@ -106,7 +113,9 @@ impl Owners {
 
     /// Whether one of them is `pid`.
     pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
-        self.holders(socket).0.iter().any(|holder| holder.pid == pid)
+        let process = self.processes.get(&pid).and_then(Option::as_deref);
+        process.is_none_or(|process| self.may_have_made(process, socket))
+            && self.holders(socket).0.iter().any(|holder| holder.pid == pid)
     }
 
     /// Whether a process must have this socket open, and none is known.

@@ -149,7 +149,7 @@ impl Core {
         self.order.len()
     }
 
-    /// How many bytes these are.
+    /// How many bytes these take, with those that have been taken since the last release.
     pub(super) fn waiting_bytes(&self) -> u64 {
         self.order.bytes() as u64
     }

@@ -41,7 +41,7 @@ pub(super) struct Lists {
     lister: Lister,
     /// Until then the first list is waited for.
     start: Option<Instant>,
-    /// The first list took longer than that, and is still to come.
+    /// The first list took longer than that, or could not be had, and is still to come.
     late: bool,
     all: Turn,
     timewait: Turn,
@@ -85,7 +85,7 @@ impl Lists {
                 self.note_first(&listing);
                 return Progress::Done(listing);
             }
-            Progress::Failed(error) => self.unlisted = Some(error.to_string()),
+            Progress::Failed(error) => (self.unlisted, self.late) = (Some(error.to_string()), true),
             Progress::Waiting => self.late = true,
             Progress::Nothing => {}
         }
@@ -141,10 +141,7 @@ impl Lists {
                     self.turn(listing.scope).took = listing.took;
                     self.early = Some(listing);
                 }
-                Progress::Failed(error) if self.late => {
-                    self.late = false;
-                    self.unlisted = Some(error.to_string());
-                }
+                Progress::Failed(error) if self.late => self.unlisted = Some(error.to_string()),
                 Progress::Failed(_) | Progress::Waiting | Progress::Nothing => {}
             }
         }

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::monotonic_ns,
     detect::{Limits, NamespaceSample, Sample, Seen, Who},
-    netstat,
+    host, netstat,
     snapshot::{Netns, visit},
     sockets::{Look, Looker},
     wanted::Wanted,
@@ -51,6 +51,8 @@ impl Looks {
         let (stop, stopped) = channel();
         let (give, looked) = sync_channel(QUEUE);
         let looker = Looker::new(wanted, netns.clone());
+        // Where process ids are others than events', these are to say whose a socket is.
+        let looker = if host::has_own_pids() { looker.without_owners() } else { looker };
         let look_on = move || look_on(looker, netns.as_ref(), period, &stopped, &give);
         let thread = std::thread::Builder::new().name("looks".to_owned()).spawn(look_on)?;
         Ok(Self { stop, looked, thread })

@@ -81,13 +81,16 @@ pub enum Error {
 }
 
 /// Traces until a signal, the duration or the count ends it; output on standard output, the account on
-/// standard error. `wrap` may put something before the sink.
+/// standard error. `wrap` may put something before the sink; it is told the network namespace that tcptrace is in, or was.
 ///
 /// # Errors
 /// [`enum@Error`].
-pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Result<Outcome, Error> {
+pub fn run(
+    settings: &Settings,
+    wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
+) -> Result<Outcome, Error> {
     let destination = |header: &Header| {
-        let sink = wrap(sink::sink(&style(settings, header)));
+        let sink = wrap(header.own_netns, sink::sink(&style(settings, header)));
         // Nothing follows the header when transitions are only counted.
         Destination { sink, output: Box::new(io::stdout()), header: !settings.bpf.count_only }
     };
@@ -129,7 +132,7 @@ pub fn record(settings: &Settings) -> Result<Summary, Error> {
 pub fn replay(
     path: &Path,
     settings: &Settings,
-    wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
+    wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
 ) -> Result<Outcome, Error> {
     let replayed = replay_from(Reader::open(path)?, settings, wrap, &mut io::stdout().lock())?;
     if replayed.closed {
@@ -150,10 +153,10 @@ pub fn replay(
 pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
-    wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
+    wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
     output: &mut dyn io::Write,
 ) -> Result<Replayed, Error> {
-    let sink = |header: &Header| wrap(sink::sink(&style(settings, header)));
+    let sink = |header: &Header| wrap(header.own_netns, sink::sink(&style(settings, header)));
     replay::replay(reader, settings, sink, output)
 }
 

@@ -99,5 +99,7 @@ fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64
         netns: settings.bpf.filter.netns,
         tgid: settings.bpf.filter.tgid,
         before: Before::default(),
+        own_netns: host::own_netns(),
+        own_pids: host::has_own_pids(),
     }
 }

@@ -127,7 +127,10 @@ fn advice(lost: &Lost, sampled_out: u64) -> impl Iterator<Item = &'static str> {
             "Sampled out: more than --max-rate, or than the output took; a filter or a faster output helps. The table is exact.",
         ),
         (lost.ring_full, "Ring full: a larger --buffer, a filter, or a faster output helps."),
-        (lost.output, "Output: what reads it did not keep up until the end; try writing to a file."),
+        (
+            lost.output,
+            "Output: what reads it did not keep up until the end, or a capture is cut off; try writing to a file.",
+        ),
         (lost.undecodable, "Undecodable: the kernel object and this program differ; please report it."),
         (
             lost.missed_runs,
@@ -233,7 +236,7 @@ mod tests {
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2
         Ring full: a larger --buffer, a filter, or a faster output helps.
-        Output: what reads it did not keep up until the end; try writing to a file.
+        Output: what reads it did not keep up until the end, or a capture is cut off; try writing to a file.
         Missed: the kernel does not run a program inside itself, nor a tracepoint's beside others; tp_btf is safer.
         ");
     }

@@ -36,7 +36,7 @@ impl Listener {
     }
 }
 
-/// Listening sockets seen to start, bounded like the table of connections.
+/// Listening sockets that were seen to start or are listed, bounded like the table of connections.
 pub(super) struct Listeners {
     /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
     by_address: LinkedHashMap<Key, Vec<Listener>>,
@@ -70,8 +70,10 @@ impl Listeners {
         let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
         if let Some(owner) = &older.owner {
             self.add(key, Listener { cookie, skaddr: 0, owner: inherited(owner), seen_ns });
-        } else if let Some(known) = self.known(&key, |known| known.is(cookie, 0) == Some(true)) {
-            known.seen_ns = seen_ns;
+        } else if let Some(sockets) = self.by_address.get_mut(&key) {
+            // Whose it is, only events have told.
+            let may_be_it = |known: &&mut Listener| known.is(cookie, 0) != Some(false);
+            sockets.iter_mut().filter(may_be_it).for_each(|known| known.seen_ns = seen_ns);
         }
     }
 
@@ -90,9 +92,10 @@ impl Listeners {
             self.by_address.pop_front();
         }
         let pid = listener.owner.pid;
-        let (cookie, skaddr) = (listener.cookie, listener.skaddr);
-        // One that only a list or only events have told of so far.
-        let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or(known.owner.pid == pid);
+        let (cookie, skaddr, seen_ns) = (listener.cookie, listener.skaddr, listener.seen_ns);
+        // One that only a list or only events have told of so far. What begins after a list is none that this had.
+        let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
+        let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
         match self.known(&key, same) {
             Some(known) => {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));

@@ -6,7 +6,7 @@ use crate::{close::Role, event::Event, hash::HashMap, record::Owner, state::Stat
 /// A full socket that the kernel listed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Older {
-    /// The same number as in events; 0 where these have none.
+    /// The same number as in events that have one.
     pub cookie: u64,
     /// Its addresses and ports.
     pub ends: Ends,

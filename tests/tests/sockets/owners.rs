@@ -104,7 +104,7 @@ fn a_connection_of_who_listened_before() {
     });
     // The clock of processes has hundredths of a second.
     sleep(Duration::from_millis(50));
-    let _actor = actor(&stage, &actor_program(), ports[0]);
+    let actor = actor(&stage, &actor_program(), ports[0]);
     let look = stage.look(&["-o", "json", "--state", "TIME_WAIT"]);
     let owners = |port| {
         let socket = look.sockets().into_iter().find(|socket| socket["lport"] == port);
@@ -112,6 +112,8 @@ fn a_connection_of_who_listened_before() {
         owners.as_array().expect("a list").iter().map(|owner| owner["pid"].clone()).collect::<Vec<_>>()
     };
     assert_eq!((owners(ports[0]), owners(ports[1])), (vec![], vec![std::process::id().into()]));
+    let of_actor = stage.look(&["-o", "json", "--state", "TIME_WAIT", "-p", &actor.pid().to_string()]);
+    assert_eq!(of_actor.sockets(), Vec::<Value>::new(), "nor by its process");
 }
 
 /// A program may be called what it likes: in red, on a new line, with commas.

@@ -52,6 +52,8 @@ fn complete() -> (Summary, Header) {
         netns: 0,
         tgid: 0,
         before: Before::default(),
+        own_netns: None,
+        own_pids: false,
     };
     (summary, header)
 }

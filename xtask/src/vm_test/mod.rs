@@ -47,6 +47,9 @@ pub(crate) struct Args {
     /// Write the table into docs/kernel-support.md; only for all kernels, and only when all is well.
     #[arg(long)]
     write: bool,
+    /// Go on with a run that was ended, or failed on some kernels: those that passed by the same image are not run again.
+    #[arg(long)]
+    resume: bool,
 }
 
 /// # Errors
@@ -69,7 +72,9 @@ pub(crate) fn main(args: &Args) -> Result<()> {
             programs.push((kernel.arch, Programs::build(kernel.arch, &tests)?));
         }
         let built = programs.iter().find(|(arch, _)| *arch == kernel.arch).map(|(_, programs)| programs);
-        let outcome = built.context("built above").and_then(|built| test(&store, kernel, built, &mut table));
+        let outcome = built
+            .context("built above")
+            .and_then(|built| test(&store, kernel, built, args.resume, &mut table));
         if let Err(error) = outcome {
             eprintln!("    {error:#}");
             table.broken(kernel.name, &format!("{error:#}"));
@@ -84,24 +89,49 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Runs one machine, and notes what it says.
-fn test(store: &Store, kernel: &Kernel, programs: &Programs, table: &mut Table) -> Result<()> {
+/// Runs one machine, and notes what it says; or what it said before, where that is to be taken.
+fn test(
+    store: &Store,
+    kernel: &Kernel,
+    programs: &Programs,
+    resume: bool,
+    table: &mut Table,
+) -> Result<()> {
     let unpacked = store.kernel(kernel)?;
     let emulator = store.emulator(kernel.arch)?;
     let tools = store.tools(kernel.arch)?;
     let initrd = store.cache.join(format!("{}.cpio", kernel.name));
+    let log = store.cache.join(format!("{}.log", kernel.name));
+    let before = if resume { fs::read(&initrd).ok() } else { None };
     write_image(&initrd, &tools, &unpacked, (kernel, programs))?;
+    if before.is_some_and(|before| fs::read(&initrd).is_ok_and(|now| now == before)) && has_passed(kernel, &log) {
+        eprintln!("    passed before; the console is in {}", log.display());
+        return read_again(kernel, &log, table);
+    }
     let boot = machine::Boot {
         arch: kernel.arch,
         emulator: &emulator,
         kernel: &kernel_image(&unpacked)?,
         initrd: &initrd,
-        log: &store.cache.join(format!("{}.log", kernel.name)),
+        log: &log,
         environment: &environment(kernel),
     };
     eprintln!("    starting; the console goes to {}", boot.log.display());
     let mut console = table::Console::new(kernel.name);
     machine::run(&boot, |line| console.read(line, table))?;
+    console.finish()
+}
+
+/// Whether a console is that of a whole run without a failure.
+fn has_passed(kernel: &Kernel, log: &Path) -> bool {
+    let mut table = Table::default();
+    read_again(kernel, log, &mut table).and_then(|()| table.verdict()).is_ok()
+}
+
+fn read_again(kernel: &Kernel, log: &Path, table: &mut Table) -> Result<()> {
+    let text = fs::read(log)?;
+    let mut console = table::Console::new(kernel.name);
+    String::from_utf8_lossy(&text).lines().for_each(|line| console.read(line, table));
     console.finish()
 }
 

@@ -173,7 +173,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         rport,
         old_state: State(old),
         new_state: State(new),
-        context_owns: context_owns(flags, sk_err, old, new) && !context.is_kernel_worker(),
+        context_owns: context_owns(flags, sk_err, old, new) && !context.is_bystander(),
         context,
         process: None,
         error: (flags & RecordFlags::ERROR != 0).then_some(sk_err),

@@ -100,8 +100,12 @@ pub struct Event {
     pub verdict: Verdict,
 }
 
-/// What the names of kernel workers begin with.
-pub(crate) const KERNEL_WORKERS: [&[u8]; 2] = [b"kworker/", b"ksoftirqd/"];
+/// The name of the thread of a tcptrace that looks at who has which socket open. It holds each for a moment; what a process
+/// closes just then is over when that thread lets it go (`fput()`).
+pub(crate) const HOLDER_READER: &str = "tcptrace-holder";
+
+/// What the names of threads begin with that act for others: kernel workers, and that one.
+pub(crate) const BYSTANDERS: [&[u8]; 3] = [b"kworker/", b"ksoftirqd/", HOLDER_READER.as_bytes()];
 
 /// The task on the CPU at the transition; in softirq context any task at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,10 +131,10 @@ impl Context {
     pub const NONE: Self =
         Self { pid: 0, tid: 0, uid: 0, comm: [0; 16], cgroup_id: 0, in_process: None, exiting: false };
 
-    /// Whether the thread has a kernel worker's name. Kernels and hooks that cannot tell kernel threads by their flags
-    /// still tell them by these names. A program that takes such a name only hides itself.
-    pub fn is_kernel_worker(&self) -> bool {
-        KERNEL_WORKERS.into_iter().any(|name| self.comm.starts_with(name))
+    /// Whether the thread has the name of one that acts for others. Kernels and hooks that cannot tell kernel threads by
+    /// their flags still tell them by these names. A program that takes such a name only hides itself.
+    pub fn is_bystander(&self) -> bool {
+        BYSTANDERS.into_iter().any(|name| self.comm.starts_with(name))
     }
 }
 

@@ -192,6 +192,7 @@ fn owners_are_processes_that_hold_the_lock() {
     assert!(owns(owned, 0, nginx, (1, 4)));
     assert!(!owns(owned | RecordFlags::KERNEL_THREAD, 0, nginx, (1, 4)));
     assert!(!owns(owned, 0, b"kworker/1:2-mptc", (1, 4)));
+    assert!(!owns(owned, 0, b"tcptrace-holder\0", (10, 7)), "it lets go of what another one has closed");
     assert!(!owns(owned, 103, nginx, (1, 7)), "ss -K closes other people's sockets");
 }
 

@@ -134,8 +134,9 @@ fn goes_on_in_time_wait(report: &Report, closed_after: Duration) {
     let begins = transition(report, "FIN_WAIT2", "TIME_WAIT");
     assert_eq!((&begins["origin"], &begins["context"]), (&Value::from("inferred"), &Value::Null));
     let told = Duration::from_micros(begins["duration_us"].as_u64().expect("a time in FIN_WAIT2"));
-    // The kernel's timer counts in ticks of up to ten milliseconds.
-    assert!(told.abs_diff(closed_after) < Duration::from_millis(60), "{told:?}, not {closed_after:?}");
+    // The kernel's timer counts in ticks of up to ten milliseconds, and a list takes its time.
+    let tolerance = Duration::from_millis(if is_slow() { 400 } else { 60 });
+    assert!(told.abs_diff(closed_after) < tolerance, "{told:?}, not {closed_after:?}");
     let last = transition(report, "FIN_WAIT2", "CLOSE");
     assert_eq!(last["origin"], "observed");
     assert_eq!(last["close"]["cause"], "active_close");

@@ -17,7 +17,7 @@ use tcptrace_common::{
 use super::Header;
 use crate::{
     decode::records,
-    event::KERNEL_WORKERS,
+    event::BYSTANDERS,
     process::{Container, Process},
     record::Owner,
     sockets::Look,
@@ -166,8 +166,8 @@ impl Anonymizer {
         let mut out = [0; 16];
         let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
         let name = &comm[..end];
-        if let Some(kernel) = KERNEL_WORKERS.into_iter().find(|kernel| name.starts_with(kernel)) {
-            out[..kernel.len()].copy_from_slice(kernel);
+        if let Some(known) = BYSTANDERS.into_iter().find(|known| name.starts_with(known)) {
+            out[..known.len()].copy_from_slice(known);
         } else if !name.is_empty() {
             let word = self.word("name", name);
             out[..word.len()].copy_from_slice(word.as_bytes());

@@ -1,9 +1,12 @@
 //! Which process holds which socket open.
 
-use std::{fmt, path::Path};
+use std::{fmt, fs, path::Path};
 
 use super::descriptors;
-use crate::bpf::{Held, HoldersError, SocketFiles};
+use crate::{
+    bpf::{Held, HoldersError, SocketFiles},
+    event::HOLDER_READER,
+};
 
 /// One descriptor of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -46,6 +49,7 @@ impl HolderReader {
 
     /// Asks the host. What one process does meanwhile may be seen or not, as with every snapshot.
     pub fn read(&mut self) -> Holders {
+        let _named = Named::as_holder_reader();
         match self.0.as_mut().map(SocketFiles::read) {
             Ok(Ok((held, undecodable))) => Holders::of_held(&held, undecodable),
             Ok(Err(_)) | Err(_) => Holders::read_proc(),
@@ -57,6 +61,29 @@ impl HolderReader {
         self.0.as_ref().err()
     }
 }
+
+/// The calling thread's name, while it has another one.
+struct Named(Option<Vec<u8>>);
+
+impl Named {
+    /// Both sources hold each descriptor for a moment, so that traces have to know the thread.
+    fn as_holder_reader() -> Self {
+        let before = fs::read(THREAD_NAME).ok();
+        let _ = fs::write(THREAD_NAME, HOLDER_READER);
+        Self(before)
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        if let Some(name) = &self.0 {
+            let _ = fs::write(THREAD_NAME, name.strip_suffix(b"\n").unwrap_or(name));
+        }
+    }
+}
+
+/// Where a thread reads and writes its own name (`proc_pid_comm(5)`).
+const THREAD_NAME: &str = "/proc/thread-self/comm";
 
 /// Who holds which socket open, by the socket's inode. All holders are kept: a child inherits its parent's
 /// descriptors, and any process may pass one to another (`SCM_RIGHTS`).
@@ -166,6 +193,16 @@ mod tests {
     fn a_forged_list_has_nobody() {
         let forged = Holders { inodes: vec![7], ..Holders::default() };
         assert_eq!(forged.of(7), []);
+    }
+
+    #[test]
+    fn a_thread_has_its_name_back() {
+        let name = || fs::read_to_string(THREAD_NAME).expect("a name");
+        let before = name();
+        let named = Named::as_holder_reader();
+        assert_eq!(name().trim_end(), HOLDER_READER);
+        drop(named);
+        assert_eq!(name(), before);
     }
 
     #[test]

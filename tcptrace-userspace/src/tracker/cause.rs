@@ -110,7 +110,7 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
         // inet_csk_listen_stop() does not own the lock of the children that it throws away.
         State::SYN_RECV | State::ESTABLISHED | State::CLOSE_WAIT => {
             let by_listener = event.context.in_process == Some(false) && ending.role != Some(Role::Client);
-            (by_listener && !event.context.is_kernel_worker()).then_some(Cause::ListenerClosed)
+            (by_listener && !event.context.is_bystander()).then_some(Cause::ListenerClosed)
         }
         _ => None,
     }

@@ -90,13 +90,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
 }
 
 /// Runs one machine, and notes what it says; or what it said before, where that is to be taken.
-fn test(
-    store: &Store,
-    kernel: &Kernel,
-    programs: &Programs,
-    resume: bool,
-    table: &mut Table,
-) -> Result<()> {
+fn test(store: &Store, kernel: &Kernel, programs: &Programs, resume: bool, table: &mut Table) -> Result<()> {
     let unpacked = store.kernel(kernel)?;
     let emulator = store.emulator(kernel.arch)?;
     let tools = store.tools(kernel.arch)?;
@@ -104,7 +98,9 @@ fn test(
     let log = store.cache.join(format!("{}.log", kernel.name));
     let before = if resume { fs::read(&initrd).ok() } else { None };
     write_image(&initrd, &tools, &unpacked, (kernel, programs))?;
-    if before.is_some_and(|before| fs::read(&initrd).is_ok_and(|now| now == before)) && has_passed(kernel, &log) {
+    if before.is_some_and(|before| fs::read(&initrd).is_ok_and(|now| now == before))
+        && has_passed(kernel, &log)
+    {
         eprintln!("    passed before; the console is in {}", log.display());
         return read_again(kernel, &log, table);
     }
@@ -117,7 +113,7 @@ fn test(
         environment: &environment(kernel),
     };
     eprintln!("    starting; the console goes to {}", boot.log.display());
-    let mut console = table::Console::new(kernel.name);
+    let mut console = table::Console::new(kernel.name, true);
     machine::run(&boot, |line| console.read(line, table))?;
     console.finish()
 }
@@ -130,7 +126,7 @@ fn has_passed(kernel: &Kernel, log: &Path) -> bool {
 
 fn read_again(kernel: &Kernel, log: &Path, table: &mut Table) -> Result<()> {
     let text = fs::read(log)?;
-    let mut console = table::Console::new(kernel.name);
+    let mut console = table::Console::new(kernel.name, false);
     String::from_utf8_lossy(&text).lines().for_each(|line| console.read(line, table));
     console.finish()
 }

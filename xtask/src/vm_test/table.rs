@@ -142,6 +142,8 @@ impl fmt::Display for Table {
 /// Reads the console of one machine.
 pub(crate) struct Console {
     kernel: String,
+    /// Shows how far it is.
+    shows: bool,
     /// The test program that runs.
     program: String,
     skipped: Vec<String>,
@@ -153,9 +155,11 @@ pub(crate) struct Console {
 }
 
 impl Console {
-    pub(crate) fn new(kernel: &str) -> Self {
+    /// `shows`: what happens now, rather than what happened before.
+    pub(crate) fn new(kernel: &str, shows: bool) -> Self {
         Self {
             kernel: kernel.to_owned(),
+            shows,
             program: String::new(),
             skipped: Vec::new(),
             begun: 0,
@@ -173,7 +177,7 @@ impl Console {
                 self.complaint = Some(format!("the doctor says: {report}"));
             }
         } else if let Some(word) = line.strip_prefix("## ") {
-            eprintln!("    {word}");
+            self.show(word);
             if let Some(program) = word.strip_prefix("begin ") {
                 program.clone_into(&mut self.program);
                 self.begun += 1;
@@ -194,9 +198,15 @@ impl Console {
                 _ => Outcome::Failed,
             };
             if outcome == Outcome::Failed {
-                eprintln!("    FAILED {test}");
+                self.show(&format!("FAILED {test}"));
             }
             table.note(&self.kernel, &format!("{}::{test}", self.program), outcome);
+        }
+    }
+
+    fn show(&self, what: &str) {
+        if self.shows {
+            eprintln!("    {what}");
         }
     }
 
@@ -218,7 +228,7 @@ mod tests {
     use super::*;
 
     fn read(lines: &[&str]) -> (Table, Result<()>) {
-        let (mut table, mut console) = (Table::default(), Console::new("5.10"));
+        let (mut table, mut console) = (Table::default(), Console::new("5.10", false));
         for line in lines {
             console.read(line, &mut table);
         }

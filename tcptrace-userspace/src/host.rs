@@ -23,9 +23,9 @@ pub(crate) fn has_own_pids() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link != Path::new(FIRST_PID_NAMESPACE))
 }
 
-/// The network namespace that this process is in, by its inode; `None` when it cannot be read.
+/// The network namespace that the calling thread is in, by its inode; `None` when it cannot be read.
 pub(crate) fn own_netns() -> Option<u32> {
-    u32::try_from(fs::metadata("/proc/self/ns/net").ok()?.ino()).ok()
+    u32::try_from(fs::metadata("/proc/thread-self/ns/net").ok()?.ino()).ok()
 }
 
 fn one_line(path: &str) -> String {

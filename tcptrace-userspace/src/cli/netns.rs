@@ -21,11 +21,11 @@ pub(super) fn find(text: &str) -> anyhow::Result<Netns> {
     }
     let named = Path::new(NAMES).join(text);
     // A name may be all digits, as an inode number is.
-    match text.parse::<u32>() {
-        Ok(0) if !named.exists() => bail!("--netns: 0 is no namespace inode"),
-        Ok(inode) if !named.exists() => Ok(Netns { inode, path: None }),
-        _ if text.contains('/') => at(text.into()),
-        _ => at(named),
+    match text.parse::<u32>().ok().filter(|_| !named.exists()) {
+        Some(0) => bail!("--netns: 0 is no namespace inode"),
+        Some(inode) => Ok(Netns { inode, path: None }),
+        None if text.contains('/') => at(text.into()),
+        None => at(named),
     }
 }
 

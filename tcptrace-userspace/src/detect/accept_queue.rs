@@ -11,7 +11,6 @@ use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{add_owners, many, share},
-    endpoint::in_namespace,
     growth::Growth,
     sample::LocalEnd,
     thresholds,
@@ -90,8 +89,7 @@ impl AcceptQueue {
             (false, false) => (Severity::Info, Confidence::medium("a longer watch: the queue stays full")),
         };
         let finding = Finding::new(ID, severity, confidence, summary)
-            .about(in_namespace(netns, address))
-            .within(netns)
+            .about_in(netns, address)
             .because("queue at its longest", listener.longest)
             .because("backlog of listen()", listener.backlog)
             .because("looks that found it full", format!("{} of {}", listener.full, listener.looks))

@@ -12,7 +12,6 @@ use super::{
     Confidence, Detector, Finding, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{add_owners, many},
-    endpoint::in_namespace,
 };
 use crate::{close::Cause, record::Transition, state::State};
 
@@ -56,8 +55,7 @@ impl AddressInUse {
             Confidence::HIGH
         };
         let finding = Finding::new(ID, Severity::Warning, confidence, summary)
-            .about(in_namespace(port.0, format_args!("port {}", port.1)))
-            .within(port.0)
+            .about_in(port.0, format_args!("port {}", port.1))
             .because("failed listen()", failed.count)
             .because("in TIME_WAIT there", waiting)
             .then("See who has it", Some(format!("ss -tanp sport = :{}", port.1)))

@@ -82,10 +82,9 @@ impl Detectors {
 
     /// What was found by now, the worst first.
     pub fn findings(&self) -> Vec<Finding> {
-        let mut all: Vec<Finding> = self.all.iter().flat_map(|detector| detector.findings()).collect();
-        all.retain(|finding| self.options.wants(finding.id));
-        let own = self.options.own_netns;
-        let mut all: Vec<Finding> = all.into_iter().map(|finding| finding.seen_from(own)).collect();
+        let all = self.all.iter().flat_map(|detector| detector.findings());
+        let wanted = all.filter(|finding| self.options.wants(finding.id));
+        let mut all: Vec<Finding> = wanted.map(|finding| finding.seen_from(self.options.own_netns)).collect();
         all.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.id.cmp(b.id)).then(a.summary.cmp(&b.summary)));
         all
     }

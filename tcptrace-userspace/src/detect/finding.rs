@@ -4,7 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-use super::Who;
+use super::{Who, endpoint::in_namespace};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
@@ -156,6 +156,12 @@ impl Finding {
     pub fn within(mut self, netns: Option<u32>) -> Self {
         self.netns = netns;
         self
+    }
+
+    /// Says what it is about, where the same may be in several network namespaces.
+    #[must_use]
+    pub(super) fn about_in(self, netns: Option<u32>, what: impl fmt::Display) -> Self {
+        self.about(in_namespace(netns, what)).within(netns)
     }
 
     /// Where it is in another network namespace than `own`, says first how to get there: commands tell of the one that they

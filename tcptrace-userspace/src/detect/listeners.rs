@@ -7,8 +7,7 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners,
-    endpoint::in_namespace, sample::LocalEnd,
+    Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners, sample::LocalEnd,
 };
 use crate::{state::State, text::Escaped};
 
@@ -96,8 +95,7 @@ impl Listeners {
             Confidence::medium("--expect-listen, with the ports that should be")
         };
         let mut finding = Finding::new(ID, severity, confidence, summary)
-            .about(in_namespace(end.0, address))
-            .within(end.0)
+            .about_in(end.0, address)
             .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
             .because("there when the watch began", if appeared { "no" } else { "yes" });
         for who in owners {

@@ -12,7 +12,6 @@ use std::{
 use super::{
     Confidence, Detector, Finding, Options, Sample, Seen, Severity,
     culprits::{Culprits, many, nanoseconds, seconds, ss_host},
-    endpoint::in_namespace,
     thresholds,
 };
 use crate::{snapshot::TimerKind, state::State};
@@ -82,8 +81,7 @@ fn finding((netns, lport): Listener, pile: &Pile) -> Finding {
     };
     let severity = if pile.begun || pile.retransmitting > 0 { Severity::Warning } else { Severity::Info };
     let finding = Finding::new(ID, severity, confidence, summary)
-        .about(in_namespace(netns, format_args!("port {lport}")))
-        .within(netns)
+        .about_in(netns, format_args!("port {lport}"))
         .because("silent, without keepalive", pile.idle)
         .because("longest silence", seconds(pile.quietest_ns))
         .because("clients with newer connections", pile.peers.len())

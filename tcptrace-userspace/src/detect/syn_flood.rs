@@ -9,7 +9,6 @@ use super::{
     Confidence, Detector, Finding, Limits, Options, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{Culprits, add_owners, many, share},
-    endpoint::in_namespace,
     growth::Growth,
     sample::LocalEnd,
     thresholds,
@@ -94,8 +93,7 @@ impl SynFlood {
             Confidence::medium("a longer watch: SYN-ACKs that are sent again to the same sources")
         };
         let finding = Finding::new(ID, severity, confidence, summary)
-            .about(in_namespace(netns, address))
-            .within(netns)
+            .about_in(netns, address)
             .because("half-open at once", pile.most)
             .because("backlog of listen()", backlog)
             .because("net.ipv4.tcp_max_syn_backlog", limits.max_syn_backlog)

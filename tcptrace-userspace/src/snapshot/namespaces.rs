@@ -11,7 +11,7 @@ use std::{
 use nix::errno::Errno;
 
 use super::{Gaps, Netns, Obstacle, Unseen};
-use crate::mountinfo;
+use crate::{host, mountinfo};
 
 /// A namespace to be read.
 pub(super) struct Candidate {
@@ -31,7 +31,7 @@ pub(super) struct Found {
 
 /// Finds all namespaces, or the one that is wanted.
 pub(super) fn find(wanted: Option<&Netns>) -> Found {
-    let own = inode_of(Path::new("/proc/thread-self/ns/net")).ok();
+    let own = host::own_netns();
     let mut search = Search { wanted: wanted.map(|netns| netns.inode), ..Search::default() };
     if wanted.is_none_or(|netns| Some(netns.inode) == own) {
         search.seen.extend(own);

@@ -94,16 +94,17 @@ impl Owners {
         let (holders, provenance) = self.holders(socket);
         holders.chunk_by(|a, b| a.pid == b.pid).filter_map(move |chunk| {
             let holder = *chunk.first()?;
-            let process = self.processes.get(&holder.pid).and_then(Option::as_deref);
-            let is_its = process.is_none_or(|process| self.may_have_made(process, socket));
-            is_its.then_some(Owner { holder, provenance, process })
+            let process = self.process(holder.pid).map(Arc::as_ref);
+            self.may_own(process, socket).then_some(Owner { holder, provenance, process })
         })
     }
 
-    /// Whether a process is old enough: what listens where a connection rests may have begun after that.
-    fn may_have_made(&self, process: &Process, socket: &Socket) -> bool {
+    /// Whether a process, as far as it is known, is old enough: what listens where a connection rests may have begun after
+    /// that.
+    fn may_own(&self, process: Option<&Process>, socket: &Socket) -> bool {
         let age_ns = socket.age_at_least_ns.filter(|_| socket.kind == Kind::TimeWait && self.seen_ns > 0);
-        age_ns.is_none_or(|age_ns| process.started_ns() <= self.seen_ns.saturating_sub(age_ns))
+        let begun_ns = age_ns.map(|age_ns| self.seen_ns.saturating_sub(age_ns));
+        process.zip(begun_ns).is_none_or(|(process, begun_ns)| process.started_ns() <= begun_ns)
     }
 
     /// What an owner is; `None` when it ended just now.
@@ -113,9 +114,7 @@ impl Owners {
 
     /// Whether one of them is `pid`.
     pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
-        let process = self.processes.get(&pid).and_then(Option::as_deref);
-        process.is_none_or(|process| self.may_have_made(process, socket))
-            && self.holders(socket).0.iter().any(|holder| holder.pid == pid)
+        self.of(socket).any(|owner| owner.holder.pid == pid)
     }
 
     /// Whether a process must have this socket open, and none is known.

@@ -96,12 +96,13 @@ impl Listeners {
         // One that only a list or only events have told of so far. What begins after a list is none that this had.
         let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
         let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
-        match self.known(&key, same) {
+        let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
+        match sockets.iter_mut().find(|known| same(known)) {
             Some(known) => {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
                 *known = Listener { cookie, skaddr, ..listener };
             }
-            None => self.by_address.entry(key).or_insert_with(Vec::new).push(listener),
+            None => sockets.push(listener),
         }
     }
 
@@ -114,10 +115,6 @@ impl Listeners {
         if sockets.is_empty() {
             self.by_address.remove(key);
         }
-    }
-
-    fn known(&mut self, key: &Key, is_it: impl Fn(&Listener) -> bool) -> Option<&mut Listener> {
-        self.by_address.get_mut(key)?.iter_mut().find(|socket| is_it(socket))
     }
 
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to

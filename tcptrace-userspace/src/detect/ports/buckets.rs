@@ -1,10 +1,7 @@
 //! How many sockets a namespace lets wait.
 
 use crate::{
-    detect::{
-        Confidence, Finding, Limits, Sample, Severity, culprits::share, endpoint::in_namespace,
-        growth::Growth,
-    },
+    detect::{Confidence, Finding, Limits, Sample, Severity, culprits::share, growth::Growth},
     hash::HashMap,
     state::State,
 };
@@ -50,8 +47,7 @@ impl Buckets {
         }
         let summary = format!("{waiting} sockets are in TIME_WAIT, of {limit} that the host allows");
         let finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
-            .about(in_namespace(netns, "tcp_max_tw_buckets"))
-            .within(netns)
+            .about_in(netns, "tcp_max_tw_buckets")
             .because("in TIME_WAIT", waiting)
             .because("net.ipv4.tcp_max_tw_buckets", limit)
             .because("ended early (TCPTimeWaitOverflow), grown by", ended_early)

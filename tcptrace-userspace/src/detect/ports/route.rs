@@ -6,7 +6,6 @@ use crate::{
     detect::{
         Confidence, Finding, Limits, Peer, Seen, Severity,
         culprits::{Culprits, many, ss_host},
-        endpoint::in_namespace,
         rank::Rank,
     },
     snapshot::Socket,
@@ -79,7 +78,7 @@ impl Ports<'_> {
         let finding = if wait { self.waiting(route) } else { self.open(route) };
         let what = format_args!("ports from {} to {}", route.laddr, route.destination());
         let peers = vec![Peer { address: route.raddr, port: Some(route.rport), count: all }];
-        Finding { peers, ..finding.about(in_namespace(route.netns, what)).within(route.netns) }
+        Finding { peers, ..finding.about_in(route.netns, what) }
     }
 
     /// Closed connections have the ports, and nobody has these open.

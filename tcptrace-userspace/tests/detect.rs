@@ -6,14 +6,17 @@ mod common;
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
-use common::looks::{INFO, SECOND, ended, findings, look, socket};
+use common::{
+    half_open,
+    looks::{INFO, SECOND, ended, findings, look, socket},
+};
 use proptest::prelude::*;
 use tcptrace::{
     close::{Cause, Closing},
     detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
     diagnose::{Report, Sight, Totals, Verdict},
     event::Event,
-    half_open::{Change, Connection, Source, What},
+    half_open::{Change, Source, What},
     record::{Record, Transition},
     sink::findings::{Format, render},
     snapshot::Info,
@@ -116,8 +119,9 @@ fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
     let mut detectors = Detectors::new(Options::default());
     let mut flood = |from: u8, peers: std::ops::Range<u8>| {
         for peer in peers {
-            detectors.record(&half_open(peer, What::Begin(Source::Syn), from.into()));
-            detectors.record(&half_open(peer, What::Retransmit, from.into()));
+            for what in [What::Begin(Source::Syn), What::Retransmit] {
+                detectors.record(&Record::HalfOpen(half_open([203, 0, 113, peer], what, from.into())));
+            }
         }
         let found = detectors.findings();
         assert_eq!(found.len(), 1);
@@ -126,29 +130,6 @@ fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
     let (first, peers) = (flood(64, 40..80), flood(90, 1..39));
     assert_ne!(first.1, peers.1, "others come first by now");
     assert_eq!(first.0, peers.0);
-}
-
-/// What happens to a half-open connection of 203.0.113.`peer` with 192.0.2.1:80, while so many are open.
-fn half_open(peer: u8, what: What, open: u64) -> Record {
-    let connection = Connection {
-        cookie: 0,
-        netns: Some(1),
-        laddr: Ipv4Addr::new(192, 0, 2, 1).into(),
-        lport: 80,
-        raddr: Ipv4Addr::new(203, 0, 113, peer).into(),
-        rport: 9,
-    };
-    let (ktime_ns, age_ns, owner) = (1, None, None);
-    Record::HalfOpen(Change {
-        ktime_ns,
-        what,
-        connection,
-        age_ns,
-        retransmits: 0,
-        open,
-        owner,
-        recorded: true,
-    })
 }
 
 /// Whoever chooses addresses does not choose how much memory it takes; what is left out is counted.
@@ -180,7 +161,7 @@ fn tables_by_addresses_have_room_for_so_many() {
     let twice = [many(State::ESTABLISHED), many(State::ESTABLISHED)].concat();
     assert_eq!(left_out(vec![Record::Sample(Box::new(look(1, twice)))], "port-exhaustion"), 4);
     let syn = |number: u32| {
-        let Record::HalfOpen(mut change) = half_open(1, What::Begin(Source::Syn), 1) else { unreachable!() };
+        let mut change = half_open([203, 0, 113, 1], What::Begin(Source::Syn), 1);
         change.connection.laddr = Ipv4Addr::from(0x0a00_0000 + number).into();
         [change.clone(), Change { what: What::Retransmit, ..change }].map(Record::HalfOpen)
     };

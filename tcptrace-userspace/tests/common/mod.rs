@@ -8,12 +8,28 @@ pub(crate) mod closing;
 pub(crate) mod looks;
 pub(crate) mod story;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use tcptrace::{
     event::{Context, Event, Verdict},
+    half_open::{Change, Connection, What},
     state::State,
 };
+
+/// What happens to a half-open connection of this address with 192.0.2.1:80, while so many are open.
+pub(crate) fn half_open(raddr: impl Into<IpAddr>, what: What, open: u64) -> Change {
+    let (laddr, raddr) = (Ipv4Addr::new(192, 0, 2, 1).into(), raddr.into());
+    Change {
+        ktime_ns: 1,
+        what,
+        connection: Connection { cookie: 0, netns: Some(1), laddr, lport: 80, raddr, rport: 9 },
+        age_ns: None,
+        retransmits: 0,
+        open,
+        owner: None,
+        recorded: true,
+    }
+}
 
 /// A name as the kernel pads it.
 pub(crate) fn comm(name: &[u8]) -> [u8; 16] {

@@ -7,7 +7,7 @@ use tcptrace::{
     close::{Cause, Closing, Role},
     detect::{Limits, NamespaceSample, Sample, Seen, Who},
     event::Event,
-    half_open::{Change, Connection, End, Source, What},
+    half_open::{Change, End, Source, What},
     process::Process,
     record::Record,
     snapshot::{Kind, Timer, TimerKind},
@@ -15,7 +15,7 @@ use tcptrace::{
 };
 
 use super::{seen, transition};
-use crate::common::{comm, event};
+use crate::common::{comm, event, half_open};
 
 /// What each finding rests on by the kernel's counters.
 const COUNTERS: [&str; 6] = [
@@ -91,19 +91,8 @@ fn hostile_half_open() -> impl Strategy<Value = Record> {
             1 => What::Retransmit,
             end => What::End(ends[end - 2]),
         };
-        let (laddr, raddr) = ([192, 0, 2, 1].into(), [198, 51, 100, peer].into());
-        let connection = Connection { cookie: 0, netns: Some(1), laddr, lport: 80, raddr, rport: 9 };
-        let age_ns = Some(ktime_ns);
-        Record::HalfOpen(Change {
-            ktime_ns,
-            what,
-            connection,
-            age_ns,
-            retransmits: 0,
-            open,
-            owner: None,
-            recorded: true,
-        })
+        let change = half_open([198, 51, 100, peer], what, open);
+        Record::HalfOpen(Change { ktime_ns, age_ns: Some(ktime_ns), ..change })
     })
 }
 

@@ -9,13 +9,13 @@ use tcptrace::{
     close::{Cause, Closing, Role},
     detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Thresholds, Who},
     event::Event,
-    half_open::{Change, Connection, End, Source, What},
+    half_open::{End, Source, What},
     record::{Origin, Owner, Provenance, Record, Transition},
     snapshot::{Info, Kind, Socket, Timer, TimerKind},
     state::State,
 };
 
-use crate::common::{by_process, comm, event};
+use crate::common::{by_process, comm, event, half_open};
 
 /// Thresholds under which one is too many; those of a scan; the usual ones; and the greatest.
 const THRESHOLDS: [&str; 4] = [
@@ -142,23 +142,7 @@ fn connection_of(kind: usize, end: u8, pid: u32, cause: Cause) -> Vec<Record> {
         }
         _ => {
             let end = if cause == Cause::PassiveClose { End::Completed } else { End::TimedOut };
-            let change = |what| {
-                let netns = Some(1);
-                let (laddr, raddr) = (Ipv4Addr::new(192, 0, 2, 1).into(), remote.into());
-                let connection = Connection { cookie: 0, netns, laddr, lport: 80, raddr, rport: 9 };
-                let (ktime_ns, age_ns, open) = (1, None, u64::from(pid));
-                let change = Change {
-                    ktime_ns,
-                    what,
-                    connection,
-                    age_ns,
-                    retransmits: 0,
-                    open,
-                    owner: None,
-                    recorded: true,
-                };
-                Record::HalfOpen(change)
-            };
+            let change = |what| Record::HalfOpen(half_open(remote, what, pid.into()));
             vec![change(What::Begin(Source::Syn)), change(What::Retransmit), change(What::End(end))]
         }
     }

@@ -9,7 +9,7 @@ use tcptrace_tests::{
     netns::sysctl,
     process::{output, tool},
     syn,
-    tracer::Tracer,
+    tracer::{Report, Tracer},
 };
 
 use crate::lab::Lab;
@@ -47,23 +47,29 @@ fn the_first_finding_may_end_it() {
     assert!(diagnosis.json["duration_s"].as_f64().is_some_and(|s| s < 20.0), "{:#}", diagnosis.json);
 }
 
+/// A trace in which five attempts are refused, with its findings in this format.
+fn traced_refusals(lab: &Lab, format: &str) -> Report {
+    let nobody = lab.slot.ports_to_bind().connect(Family::V4);
+    let mut command = Command::new(tcptrace());
+    command.args(["--findings", "--duration", "7s", "-o", format, "--netns", lab.namespace.path()]);
+    let mut tracer = Tracer::spawn(&mut command);
+    tracer.read();
+    lab.namespace.run(move || {
+        assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
+    });
+    let report = tracer.join();
+    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    report
+}
+
 /// In a trace, a finding is told once, among the transitions that it follows from.
 #[test]
 fn findings_in_a_trace() {
     let Some(lab) = Lab::new("findings_in_a_trace") else { return };
-    let nobody = lab.slot.ports_to_bind().connect(Family::V4);
     for (format, mark) in
         [("json", "\"id\":\"connection-refused\""), ("text", "WARNING connection-refused: ")]
     {
-        let mut command = Command::new(tcptrace());
-        command.args(["--findings", "--duration", "7s", "-o", format, "--netns", lab.namespace.path()]);
-        let mut tracer = Tracer::spawn(&mut command);
-        tracer.read();
-        lab.namespace.run(move || {
-            assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
-        });
-        let report = tracer.join();
-        assert_eq!(report.code, Some(0), "{}", report.stderr);
+        let report = traced_refusals(&lab, format);
         assert_eq!(report.stdout.matches(mark).count(), 1, "{}", report.stdout);
     }
 }
@@ -72,16 +78,7 @@ fn findings_in_a_trace() {
 #[test]
 fn findings_beside_rows() {
     let Some(lab) = Lab::new("findings_beside_rows") else { return };
-    let nobody = lab.slot.ports_to_bind().connect(Family::V4);
-    let mut command = Command::new(tcptrace());
-    command.args(["--findings", "--duration", "7s", "-o", "csv", "--netns", lab.namespace.path()]);
-    let mut tracer = Tracer::spawn(&mut command);
-    tracer.read();
-    lab.namespace.run(move || {
-        assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
-    });
-    let report = tracer.join();
-    assert_eq!(report.code, Some(0), "{}", report.stderr);
+    let report = traced_refusals(&lab, "csv");
     let mark = "tcptrace: WARNING connection-refused: ";
     assert_eq!(report.stderr.matches(mark).count(), 1, "{}", report.stderr);
     let columns = |line: &str| line.matches(',').count();

@@ -19,26 +19,32 @@ const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 const BESIDE_SLEEP: &str =
     r#"echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid; sleep 60 & shift; "$@"; code=$?; kill $!; exit $code"#;
 
-/// `tcptrace` with these arguments, in the namespace.
-fn in_one(pid: u32, arguments: &[&str]) -> Command {
+/// What follows runs in a pid namespace of its own.
+pub(crate) fn in_one() -> Command {
     let mut command = Command::new("unshare");
-    command.args(["--pid", "--fork", "--mount-proc", "sh", "-c", BESIDE_SLEEP, "sh"]);
-    command.arg(pid.to_string()).arg(tcptrace()).args(arguments);
+    command.args(["--pid", "--fork", "--mount-proc"]);
+    command
+}
+
+/// `tcptrace` with these arguments in one where `sleep` has this process's id.
+fn beside_sleep(arguments: &[&str]) -> Command {
+    let mut command = in_one();
+    command.args(["sh", "-c", BESIDE_SLEEP, "sh"]).arg(std::process::id().to_string());
+    command.arg(tcptrace()).args(arguments);
     command
 }
 
 /// Whose sockets are is not known there: that is no clean bill.
 #[test]
 fn a_diagnosis_says_what_it_lacks() {
-    let test = "a_diagnosis_says_what_it_lacks";
-    if !is_root(test) || !has_last_pid(test) {
+    if !may_choose_ids("a_diagnosis_says_what_it_lacks") {
         return;
     }
     let _host = host::share();
     let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let diagnosis = ["diagnose", "-o", "json", "--duration", "1s", "--netns", &netns];
-    let output = output(&mut in_one(std::process::id(), &diagnosis));
+    let output = output(&mut beside_sleep(&diagnosis));
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["verdict"], "insufficient", "{report}");
@@ -46,26 +52,25 @@ fn a_diagnosis_says_what_it_lacks() {
     assert!(missing.contains("a container's process ids"), "{missing}");
 }
 
-fn has_last_pid(test: &str) -> bool {
+/// Whether process ids can be chosen here; tells that `test` is skipped when not.
+fn may_choose_ids(test: &str) -> bool {
     let has = Path::new(LAST_PID).exists();
     if !has {
         skip(test, "the kernel has no /proc/sys/kernel/ns_last_pid");
     }
-    has
+    has && is_root(test)
 }
 
 /// Whoever has the same process id there is not taken for the process that acts.
 #[test]
 fn who_has_the_same_id_there() {
-    let test = "who_has_the_same_id_there";
-    if !is_root(test) || !has_last_pid(test) {
+    if !may_choose_ids("who_has_the_same_id_there") {
         return;
     }
     let _host = host::share();
     let namespace = Namespace::usual();
-    let pid = std::process::id();
     let netns = namespace.inode().to_string();
-    let mut tracer = Tracer::spawn(&mut in_one(pid, &["-o", "json", "--count", "2", "--netns", &netns]));
+    let mut tracer = Tracer::spawn(&mut beside_sleep(&["-o", "json", "--count", "2", "--netns", &netns]));
     tracer.read();
     namespace.run(|| drop(listen(Family::V4.listen(40_000))));
     let report = tracer.join();
@@ -75,7 +80,7 @@ fn who_has_the_same_id_there() {
     assert_eq!(transitions.len(), 2, "{}", report.stdout);
     for transition in transitions {
         let owner = &transition["owner"];
-        assert_eq!(owner["pid"], pid, "the host's id: {transition}");
+        assert_eq!(owner["pid"], std::process::id(), "the host's id: {transition}");
         assert!(owner["exe"].is_null(), "of another process: {transition}");
     }
 }

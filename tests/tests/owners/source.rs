@@ -10,6 +10,8 @@ use tcptrace_tests::{
     process::output,
 };
 
+use crate::pid_namespace::in_one;
+
 /// The row `holders` of a command that ends up as `tcptrace`.
 fn row(mut command: Command) -> Value {
     let output = output(command.args(["doctor", "-o", "json"]));
@@ -35,8 +37,8 @@ fn where_the_program_does_not_work_it_says_why() {
         return;
     }
     let _host = host::share();
-    let mut elsewhere = Command::new("unshare");
-    elsewhere.args(["--pid", "--fork", "--mount-proc"]).arg(tcptrace());
+    let mut elsewhere = in_one();
+    elsewhere.arg(tcptrace());
     let powerless = under("true", "setpriv --inh-caps=-all --bounding-set=-all");
     for (command, reason) in
         [(under(NO_BTF, ""), "type information"), (elsewhere, "pid namespace"), (powerless, "CAP_PERFMON")]

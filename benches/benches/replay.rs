@@ -13,8 +13,8 @@ use tcptrace::{
     decode::{decode, records},
     detect::{self, Detectors},
     event::{Event, Observed},
-    record::Transition,
     tracker::{Options, Tracker},
+    transition::Transition,
 };
 use tcptrace_synthetic::{PER_LIFE, lives};
 

@@ -5,7 +5,9 @@ use std::{io, path::Path};
 
 use crate::{
     capture::{Reader, encode},
-    diagnose, sink, sockets, trace,
+    diagnose,
+    report::Report,
+    sink, sockets, trace,
 };
 
 /// What errors call the capture.
@@ -36,7 +38,7 @@ pub fn trace(
 ///
 /// # Errors
 /// [`enum@trace::Error`].
-pub fn diagnose(capture: &[u8], settings: &diagnose::Settings) -> Result<diagnose::Report, trace::Error> {
+pub fn diagnose(capture: &[u8], settings: &diagnose::Settings) -> Result<Report, trace::Error> {
     diagnose::replay_from(Reader::new(capture, Path::new(NAME))?, settings)
 }
 

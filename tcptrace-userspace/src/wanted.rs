@@ -7,8 +7,8 @@ use tcptrace_common::{Address, Filter, Subject};
 use crate::{
     bpf::{self, PortSet},
     event::{Event, Verdict},
-    record::{Origin, Transition},
     state::State,
+    transition::{Origin, Transition},
 };
 
 /// Which sockets the user wants.

@@ -14,13 +14,14 @@ use proptest::prelude::*;
 use tcptrace::{
     close::{Cause, Closing},
     detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
-    diagnose::{Report, Sight, Totals, Verdict},
     event::Event,
     half_open::{Change, Source, What},
-    record::{Record, Transition},
+    record::Record,
+    report::{Report, Sight, Totals, Verdict},
     sink::findings::{Format, render},
     snapshot::Info,
     state::State,
+    transition::Transition,
 };
 
 fn leaked(count: u16) -> Vec<Seen> {

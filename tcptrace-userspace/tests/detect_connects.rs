@@ -11,9 +11,10 @@ use tcptrace::{
     close::{Cause, Closing},
     detect::{Detectors, Finding, Level, NamespaceSample, Options, Sample, Seen, Severity},
     event::Event,
-    record::{Record, Transition},
+    record::Record,
     snapshot::{Timer, TimerKind},
     state::State,
+    transition::Transition,
 };
 
 /// Each destination has its own culprits, whoever found no port for another one.

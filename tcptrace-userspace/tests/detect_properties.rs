@@ -11,8 +11,9 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 use tcptrace::{
     detect::{Ages, Finding, Severity},
-    diagnose::{Report, Sight, Totals, Verdict},
-    record::{Loss, Lost, Record},
+    loss::Lost,
+    record::{Loss, Record},
+    report::{Report, Sight, Totals, Verdict},
     sink::findings::{Format, headline, one, render},
 };
 use watched::{Interval, LOW, detectors, found, hostile, intervals};

@@ -12,7 +12,9 @@ use common::{
 };
 use tcptrace::{
     half_open::{Change, Connection, Counts, End, Lost, NamespaceCounters, Netstat, Source, Summary, What},
-    record::{self, HalfOpenLoss, Owner, Provenance, Record},
+    loss,
+    owner::{Owner, Provenance},
+    record::{self, HalfOpenLoss, Record},
     sink::{Format, Style},
     tracker::Reconciled,
 };
@@ -74,7 +76,7 @@ fn story() -> Vec<Record> {
             counters: Counters::ZERO,
             delivered: 0,
             filtered: 0,
-            lost: record::Lost::default(),
+            lost: loss::Lost::default(),
             missed_runs_known: true,
             evicted: 0,
             connections: None,

@@ -10,9 +10,9 @@ use common::{by_process, event, listens};
 use tcptrace::{
     close::Role,
     event::Event,
-    record::{Origin, Transition},
     state::State,
     tracker::{Options, Tracker},
+    transition::{Origin, Transition},
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 

@@ -13,7 +13,7 @@ use machine::{
     steps,
 };
 use proptest::prelude::*;
-use tcptrace::{record::Origin, tracker::Tracker};
+use tcptrace::{tracker::Tracker, transition::Origin};
 
 /// Kernels that differ in what they show.
 fn kernels() -> impl Strategy<Value = Kernel> {

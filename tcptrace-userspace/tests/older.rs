@@ -10,9 +10,10 @@ use common::{by_process, comm, event, listens};
 use tcptrace::{
     close::Role,
     event::Event,
-    record::{Owner, Provenance, Transition},
+    owner::{Owner, Provenance},
     state::State,
     tracker::{Ends, Older, OlderTimewait, Options, Reconciled, Since, Span, Tracker},
+    transition::Transition,
 };
 
 const NETNS: Option<u32> = Some(4_026_531_833);

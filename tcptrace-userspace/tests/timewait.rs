@@ -8,9 +8,9 @@ use common::{
 };
 use tcptrace::{
     event::Event,
-    record::{Origin, Transition},
     state::State,
     tracker::{Ends, OlderTimewait, Options, Span, Tracker},
+    transition::{Origin, Transition},
     wanted::Wanted,
 };
 use tcptrace_common::Filter;

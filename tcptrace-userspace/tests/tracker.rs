@@ -12,9 +12,10 @@ use proptest::prelude::*;
 use tcptrace::{
     bpf::PortSet,
     event::{Event, Verdict},
-    record::{Provenance, Transition},
+    owner::Provenance,
     state::State,
     tracker::{Hidden, Options, Tracker},
+    transition::Transition,
     wanted::Wanted,
 };
 use tcptrace_common::Filter;

@@ -71,8 +71,8 @@ mod tests {
     use tcptrace::{
         decode::{decode, ktime_ns, records},
         event::Observed,
-        record::Transition,
         tracker::{Options, Tracker},
+        transition::Transition,
     };
 
     use super::*;

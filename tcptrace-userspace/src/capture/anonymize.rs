@@ -18,8 +18,8 @@ use super::Header;
 use crate::{
     decode::records,
     event::BYSTANDERS,
+    owner::Owner,
     process::{Container, Process},
-    record::Owner,
     sockets::Look,
     trace::{Answer, Input, Listing},
     tracker::Ends,

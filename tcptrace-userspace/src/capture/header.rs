@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bpf::{HalfOpenHooks, Hook, ResetReasons},
     clock::Clock,
-    record::Lost,
+    loss::Lost,
     text::distrusted,
     trace::Counted,
     tracker::Hidden,

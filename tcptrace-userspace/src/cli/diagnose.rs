@@ -16,7 +16,8 @@ use super::{
 use crate::{
     bpf,
     detect::{self, Expected, Finding, REGISTRY, Severity, Thresholds},
-    diagnose::{self, Settings, Verdict},
+    diagnose::{self, Settings},
+    report::Verdict,
     sink::{
         self,
         findings::{self, Format},

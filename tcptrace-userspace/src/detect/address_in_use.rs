@@ -13,7 +13,7 @@ use super::{
     bounded::Bounded,
     culprits::{add_owners, many},
 };
-use crate::{close::Cause, record::Transition, state::State};
+use crate::{close::Cause, state::State, transition::Transition};
 
 const ID: &str = "address-in-use";
 

@@ -18,8 +18,8 @@ use super::{
 };
 use crate::{
     hash::{HashMap, HashSet},
-    record::Transition,
     state::State,
+    transition::Transition,
 };
 use findings::{Attempts, scan};
 use outcomes::Outcomes;

@@ -1,7 +1,8 @@
 //! The detectors together.
 
 use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds};
-use crate::record::{Record, Transition};
+use crate::record::Record;
+use crate::transition::Transition;
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]

@@ -38,7 +38,7 @@ pub use sample::{NamespaceSample, Sample, Seen};
 pub use thresholds::Thresholds;
 pub use who::Who;
 
-use crate::{half_open::Change, record::Transition};
+use crate::{half_open::Change, transition::Transition};
 
 /// Looks for one kind of fault. What it does not rest on, it need not take.
 pub trait Detector: Send {

@@ -15,8 +15,8 @@ use crate::{
     close::Cause,
     event::Event,
     hash::{HashMap, HashSet},
-    record::Transition,
     state::State,
+    transition::Transition,
 };
 use buckets::Buckets;
 use route::{Failed, Holders, Ports, Route, Used};

@@ -13,8 +13,8 @@ use super::{
 };
 use crate::{
     close::{Cause, Role},
-    record::Transition,
     text::Escaped,
+    transition::Transition,
 };
 
 const ID: &str = "reset-storm";

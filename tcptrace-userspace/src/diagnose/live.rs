@@ -6,11 +6,13 @@ use std::{
     time::Duration,
 };
 
-use super::{sight::left_out, watch::Watched};
+use super::watch::Watched;
 use crate::{
     detect::Options,
-    record::{Found, Record, Transition},
+    record::{Found, Record},
+    report::left_out,
     sink::{Sink, findings::headline},
+    transition::Transition,
 };
 
 /// From one look at the host to the next.

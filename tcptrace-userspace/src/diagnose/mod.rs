@@ -4,8 +4,6 @@
 //! sockets, counters and settings. What they find, and how much of the host could be seen, becomes a [`Report`].
 
 mod live;
-mod report;
-mod sight;
 mod watch;
 
 use std::{io, path::Path, rc::Rc, sync::mpsc::sync_channel, thread, time::Duration};
@@ -13,8 +11,6 @@ use std::{io, path::Path, rc::Rc, sync::mpsc::sync_channel, thread, time::Durati
 use tokio::sync::Notify;
 
 pub use live::{PERIOD, tell_findings};
-pub use report::{Report, Totals};
-pub use sight::{Sight, Verdict};
 
 use crate::{
     bpf,
@@ -22,6 +18,7 @@ use crate::{
     detect::{self, Finding, Severity},
     host,
     record::Summary,
+    report::{Report, Sight, Totals, Verdict},
     trace,
 };
 use watch::{Shared, Watch};

@@ -4,49 +4,16 @@ use std::{cell::RefCell, io, rc::Rc};
 
 use crate::{
     detect::{Detectors, Finding, Options},
-    record::{Record, Transition},
+    record::Record,
+    report::Looks,
     sink::Sink,
+    transition::Transition,
 };
 
 /// The detectors, and what they have been shown of the host.
 pub(super) struct Watched {
     pub(super) detectors: Detectors,
     pub(super) looks: Looks,
-}
-
-/// What the looks were like.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Looks {
-    /// How many there were.
-    pub(super) count: u64,
-    /// What some could not see.
-    pub(super) unseen: Trouble,
-    /// Why some failed altogether.
-    pub(super) failed: Trouble,
-}
-
-/// What went wrong with some of the looks.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Trouble {
-    count: u64,
-    /// As the last of them says.
-    why: String,
-}
-
-impl Trouble {
-    fn note(&mut self, why: &str) {
-        self.count += 1;
-        why.clone_into(&mut self.why);
-    }
-
-    /// It, and at how many of `all` looks; `None` where it never was.
-    pub(super) fn of(&self, all: u64) -> Option<String> {
-        match self.count {
-            0 => None,
-            count if count == all => Some(self.why.clone()),
-            count => Some(format!("{} (at {count} of {all} looks)", self.why)),
-        }
-    }
 }
 
 impl Watched {
@@ -58,11 +25,10 @@ impl Watched {
     pub(super) fn take(&mut self, record: &Record) -> Option<Vec<Finding>> {
         self.detectors.record(record);
         match record {
-            Record::Sample(sample) => sample.unseen.iter().for_each(|what| self.looks.unseen.note(what)),
-            Record::Unsampled(why) => self.looks.failed.note(why),
+            Record::Sample(sample) => self.looks.looked(sample.unseen.as_deref()),
+            Record::Unsampled(why) => self.looks.failed(why),
             _ => return None,
         }
-        self.looks.count += 1;
         Some(self.detectors.findings())
     }
 }

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use tcptrace_common::{Filter, HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPEN};
 
 use super::*;
-use crate::{bpf::PortSet, event::Context, event::Verdict, record::Provenance, state::State, wanted::Wanted};
+use crate::{bpf::PortSet, event::Context, event::Verdict, owner::Provenance, state::State, wanted::Wanted};
 
 const SECOND: u64 = 1_000_000_000;
 const NETNS: u32 = 4_026_532_177;

@@ -14,7 +14,7 @@ use super::{
 use crate::{
     event,
     hash::{HashMap, HashSet},
-    record::Owner,
+    owner::Owner,
     state::State,
     wanted::Wanted,
 };

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use crate::{event::Event, record::Owner, tracker::Ends};
+use crate::{event::Event, owner::Owner, tracker::Ends};
 
 /// How many are remembered.
 const PLACES: usize = 64;

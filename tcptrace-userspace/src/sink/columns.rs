@@ -10,7 +10,7 @@ use tcptrace_common::STATE_NAMES;
 use super::{Style, TimeColumn, put};
 use crate::{
     clock::TimeFormat,
-    record::{Owner, Provenance},
+    owner::{Owner, Provenance},
     state::State,
 };
 

@@ -18,8 +18,10 @@ use crate::{
     clock::{Clock, TimeFormat},
     event::Context,
     half_open::Change,
-    record::{Origin, Owner, Record, Transition},
+    owner::Owner,
+    record::Record,
     state::State,
+    transition::{Origin, Transition},
 };
 
 const COLUMNS: [&str; 42] = [

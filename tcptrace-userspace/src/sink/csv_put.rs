@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use super::put;
 use crate::{
     close::{Cause, Closing, Role},
+    owner::Owner,
     process::Process,
-    record::{Owner, Transition},
+    transition::Transition,
 };
 
 /// A field that `put` appends.

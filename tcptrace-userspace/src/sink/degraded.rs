@@ -5,10 +5,7 @@ use std::io::{self, Write as _};
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::columns::Time;
-use crate::{
-    record::{Degraded, SampledOut},
-    state::State,
-};
+use crate::{loss::SampledOut, record::Degraded, state::State};
 
 /// The most frequent transitions that are named.
 const NAMED: usize = 3;

@@ -6,7 +6,7 @@ mod text;
 
 use crate::{
     detect::{Finding, Severity},
-    diagnose::{Report, Verdict},
+    report::{Report, Verdict},
     text::Span,
 };
 

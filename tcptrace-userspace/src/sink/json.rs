@@ -8,9 +8,11 @@ use super::{Sink, findings, json_degraded, json_half_open, json_transition::Tran
 use crate::{
     clock::{Clock, TimeFormat},
     half_open,
-    record::{HalfOpenLoss, Loss, Lost, Record, Summary, Transition},
+    loss::Lost,
+    record::{HalfOpenLoss, Loss, Record, Summary},
     state::State,
     tracker::Reconciled,
+    transition::Transition,
 };
 
 /// Raised when a consumer could stumble over a change; new fields do not raise it.

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use super::json::{MatrixRow, SCHEMA};
-use crate::record::{Degraded, SampledOut};
+use crate::loss::SampledOut;
+use crate::record::Degraded;
 
 #[derive(Serialize)]
 pub(super) struct Line<'a> {

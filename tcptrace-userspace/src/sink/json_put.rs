@@ -4,8 +4,8 @@ use std::{io, net::IpAddr};
 
 use super::{json::SCHEMA, put};
 use crate::{
-    record::Transition,
     text::{Escaped, plain},
+    transition::Transition,
 };
 
 /// A key that is not an object's first. In its place it is a copy of known length, of which a line has thirty.

@@ -14,8 +14,9 @@ use super::{
 use crate::{
     close::{Cause, Role},
     event::{Context, Event},
-    record::{Origin, Owner, Transition},
+    owner::Owner,
     state::State,
+    transition::{Origin, Transition},
 };
 
 /// Writes transitions.

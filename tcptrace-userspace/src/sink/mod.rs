@@ -21,10 +21,7 @@ mod wide;
 
 use std::io;
 
-use crate::{
-    clock::Clock,
-    record::{Record, Transition},
-};
+use crate::{clock::Clock, record::Record, transition::Transition};
 
 /// Formats that `-o` offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -15,9 +15,11 @@ use super::{
 };
 use crate::{
     close::Cause,
-    record::{Found, Loss, Origin, Owner, Record, Transition},
+    owner::Owner,
+    record::{Found, Loss, Record},
     state::State,
     text::errno_name,
+    transition::{Origin, Transition},
 };
 
 pub(super) struct Text {

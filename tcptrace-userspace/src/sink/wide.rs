@@ -7,8 +7,8 @@ use crate::{
     close::Closing,
     event::Context,
     process::Process,
-    record::{Origin, Transition},
     text::{Escaped, Span},
+    transition::{Origin, Transition},
 };
 
 /// Appends the details of a transition.

@@ -5,8 +5,8 @@ use std::{net::IpAddr, sync::Arc};
 use crate::{
     hash::HashMap,
     listening,
+    owner::Provenance,
     process::{Holder, Holders, Process, Processes},
-    record::Provenance,
     snapshot::{Kind, Socket},
     state::State,
 };

@@ -20,7 +20,8 @@ use super::{
 use crate::{
     capture::Header,
     detect::Ages,
-    record::{Loss, Lost, Record, Summary},
+    loss::Lost,
+    record::{Loss, Record, Summary},
     sink::{Sink, View},
     tracker::{self, Spent, Tracker},
     wanted::Wanted,

@@ -3,10 +3,7 @@
 use tcptrace_common::{Level, STATE_SLOTS};
 
 use super::input::Counted;
-use crate::{
-    record::{Degraded, SampledOut},
-    state::State,
-};
+use crate::{loss::SampledOut, record::Degraded, state::State};
 
 /// While something is left out, it is told this often, nanoseconds.
 const EVERY_NS: u64 = 1_000_000_000;

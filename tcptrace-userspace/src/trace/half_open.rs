@@ -10,7 +10,8 @@ use super::{
 use crate::{
     event,
     half_open::{Change, Connection, HalfOpens, Lost, Poll, Summary, decode},
-    record::{HalfOpenLoss, Owner, Record},
+    owner::Owner,
+    record::{HalfOpenLoss, Record},
     tracker::Tracker,
     wanted::Wanted,
 };

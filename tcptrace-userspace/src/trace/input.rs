@@ -8,8 +8,8 @@ use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
 use super::{listing::Listing, looks::Looked};
 use crate::{
     half_open::{NamespaceCounters, Poll},
+    loss::Lost,
     process::Process,
-    record::Lost,
     text::distrusted,
 };
 

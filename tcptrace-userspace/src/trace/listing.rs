@@ -11,8 +11,8 @@ use std::{
 use crate::{
     close::Role,
     listening,
+    owner::{Owner, Provenance},
     process::{HolderReader, Holders, Process, Processes},
-    record::{Owner, Provenance},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     state::State,
     tracker::{Ends, Older, OlderTimewait, Since},

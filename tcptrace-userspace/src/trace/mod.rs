@@ -37,8 +37,9 @@ use tokio::sync::Notify;
 use crate::{
     bpf,
     capture::{self, Header, Reader},
-    record::{Record, Summary, Transition},
+    record::{Record, Summary},
     sink::{self, Sink, Style},
+    transition::Transition,
 };
 
 pub(crate) use input::{Answer, Counted, Input};

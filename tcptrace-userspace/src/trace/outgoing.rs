@@ -4,9 +4,10 @@ use std::io;
 
 use super::account::Account;
 use crate::{
-    record::{Origin, Record, Transition},
+    record::Record,
     sink::{Sink, View},
     tracker::Hidden,
+    transition::{Origin, Transition},
     wanted::Wanted,
 };
 

@@ -10,9 +10,9 @@ use crate::{
     decode::{decode, is_half_open, is_signal, records},
     event::Observed,
     half_open::Poll,
-    record::Transition,
     snapshot::Namespace,
     tracker::{Span, Tracker},
+    transition::Transition,
 };
 
 /// Apart from what orders the records, so that one of them can be borrowed beside it.

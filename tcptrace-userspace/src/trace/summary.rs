@@ -6,11 +6,7 @@ use std::{
 };
 
 use super::half_open_summary;
-use crate::{
-    record::{Lost, Summary},
-    state::State,
-    text::Span,
-};
+use crate::{loss::Lost, record::Summary, state::State, text::Span};
 
 /// States in the order in which a connection goes through them.
 const LIFE: [State; 10] = [

@@ -8,7 +8,7 @@ use super::{Span, older::Older};
 use crate::{
     event::Event,
     listening,
-    record::{Owner, Provenance},
+    owner::{Owner, Provenance},
     state::State,
 };
 

@@ -27,8 +27,9 @@ use tcptrace_common::Filter;
 use crate::{
     event::{Event, Signal, Verdict},
     hash::HashSet,
-    record::{Owner, Provenance, Transition},
+    owner::{Owner, Provenance},
     state::State,
+    transition::Transition,
 };
 
 use confirm::Confirming;

@@ -1,7 +1,7 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
 use super::{Socket, ends::Ends, history::History, owners::Owners, starts_as_child};
-use crate::{close::Role, event::Event, hash::HashMap, record::Owner, state::State};
+use crate::{close::Role, event::Event, hash::HashMap, owner::Owner, state::State};
 
 /// A full socket that the kernel listed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

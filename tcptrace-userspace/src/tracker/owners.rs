@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::record::Owner;
+use crate::owner::Owner;
 
 /// How many are remembered.
 const PLACES: usize = 256;
@@ -32,7 +32,7 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::record::Provenance;
+    use crate::owner::Provenance;
 
     #[test]
     fn the_same_is_shared_until_another_one_takes_its_place() {

@@ -3,7 +3,7 @@
 use super::{Older, Since, Tracker, older::OlderSockets};
 use crate::{
     hash::{HashMap, HashSet},
-    record::{Owner, Provenance},
+    owner::{Owner, Provenance},
 };
 
 /// What lists have put right so far. All of it follows from events that were lost or never came.

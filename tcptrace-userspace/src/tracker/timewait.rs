@@ -14,8 +14,9 @@ use crate::{
     close::Cause,
     event::{Context, Event, Verdict},
     hash::HashMap,
-    record::{Origin, Owner, Transition},
+    owner::Owner,
     state::State,
+    transition::{Origin, Transition},
 };
 
 /// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.

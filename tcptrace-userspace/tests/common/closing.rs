@@ -2,9 +2,9 @@
 
 use tcptrace::{
     event::Event,
-    record::Transition,
     state::State,
     tracker::{Options, Tracker},
+    transition::Transition,
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 

@@ -7,10 +7,11 @@ use tcptrace::{
     detect::{Ages, Detectors, Finding, Options, Sample, Seen, Who},
     event::Event,
     process::Process,
-    record::{Record, Transition},
+    record::Record,
     snapshot::{Info, Kind, Socket},
     state::State,
     tracker::{self, Tracker},
+    transition::Transition,
 };
 
 use super::{by_process, event};

@@ -6,10 +6,13 @@ use tcptrace::{
     clock::Clock,
     close::{Cause, Closing, Role},
     event::Event,
-    record::{Degraded, Loss, Lost, Origin, Owner, Provenance, Record, SampledOut, Summary, Transition},
+    loss::{Lost, SampledOut},
+    owner::{Owner, Provenance},
+    record::{Degraded, Loss, Record, Summary},
     sink::{Format, Style, TimeColumn, View, sink},
     state::State,
     tracker::{Options, Reconciled, Tracker},
+    transition::{Origin, Transition},
 };
 use tcptrace_common::{CloseMetrics, Counters, Level};
 

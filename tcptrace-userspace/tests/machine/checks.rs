@@ -3,9 +3,10 @@
 use proptest::prelude::*;
 use tcptrace::{
     event::Event,
-    record::{Origin, Provenance, Transition},
+    owner::Provenance,
     state::State,
     tracker::Tracker,
+    transition::{Origin, Transition},
 };
 
 use super::{

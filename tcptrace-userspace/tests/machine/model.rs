@@ -7,8 +7,9 @@ use std::{
 
 use tcptrace::{
     event::{Event, Verdict},
-    record::{Provenance, Transition},
+    owner::Provenance,
     state::State,
+    transition::Transition,
 };
 
 use super::{Happening, kernel::Kernel};

@@ -10,9 +10,11 @@ use tcptrace::{
     detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Thresholds, Who},
     event::Event,
     half_open::{End, Source, What},
-    record::{Origin, Owner, Provenance, Record, Transition},
+    owner::{Owner, Provenance},
+    record::Record,
     snapshot::{Info, Kind, Socket, Timer, TimerKind},
     state::State,
+    transition::{Origin, Transition},
 };
 
 use crate::common::{by_process, comm, event, half_open};

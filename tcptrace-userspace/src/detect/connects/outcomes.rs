@@ -1,6 +1,6 @@
 //! How attempts to connect ended, counted.
 
-use crate::{close::Cause, record::Transition, state::State};
+use crate::{close::Cause, state::State, transition::Transition};
 
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
 const SYN_AGAIN_NS: u64 = 1_000_000_000;

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{
     detect::{Finding, Who},
-    diagnose::Report,
+    report::Report,
     text::Escaped,
 };
 

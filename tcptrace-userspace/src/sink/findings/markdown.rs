@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{counted, more, not_seen, verdict};
-use crate::{detect::Finding, diagnose::Report};
+use crate::{detect::Finding, report::Report};
 
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();

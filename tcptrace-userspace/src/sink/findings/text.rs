@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use super::{more, not_seen, verdict};
 use crate::{
     detect::{Finding, Level, Severity},
-    diagnose::Report,
+    report::Report,
 };
 
 pub(super) fn render(report: &Report, colour: bool) -> String {

@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
-    record::{Record, Transition},
+    record::Record,
     sink::{
         Sink,
         csv_put::{
@@ -14,6 +14,7 @@ use crate::{
         put,
     },
     state::State,
+    transition::Transition,
 };
 
 const COLUMNS: [&str; 37] = [

@@ -5,13 +5,14 @@ use std::io;
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
-    record::{Record, Transition},
+    record::Record,
     sink::{
         Sink, json,
         json_put::{figures, head, key, optional, optional_name, optional_word, quoted},
         json_transition::{ends, owner},
         put,
     },
+    transition::Transition,
 };
 
 pub(in crate::sink) struct Json {

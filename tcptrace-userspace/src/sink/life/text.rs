@@ -9,13 +9,14 @@ use anstyle::Style as Ansi;
 
 use crate::{
     close::Role,
-    record::{Record, Transition},
+    record::Record,
     sink::{
         Sink, Style,
         columns::{self, ADDRESS, OWNER, SPAN, Time},
         degraded, put, text, wide,
     },
     text::{Bytes, Span},
+    transition::Transition,
 };
 
 /// Width of a role, of a number of bytes, of retransmits.

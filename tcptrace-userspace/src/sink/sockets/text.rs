@@ -6,8 +6,8 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::columns::{AtLeast, Running};
 use crate::{
+    owner::Provenance,
     process::Process,
-    record::Provenance,
     sink::{
         columns::{self, ADDRESS, STATE, Side},
         put,

@@ -1,9 +1,17 @@
-//! The diagnosis as a whole.
+//! What a diagnosis says as a whole: what was found, and how much could be seen.
+
+mod looks;
+mod sight;
+mod verdict;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Sight, Verdict};
+pub(crate) use looks::Looks;
+pub use sight::Sight;
+pub(crate) use sight::left_out;
+pub use verdict::Verdict;
+
 use crate::{detect::Finding, record::Summary};
 
 /// What was found, on which host, and how much could be seen.
@@ -39,7 +47,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn of(summary: &Summary, looks: u64) -> Self {
+    pub(crate) fn of(summary: &Summary, looks: u64) -> Self {
         let followed = summary.half_open.as_ref().and_then(|half_open| half_open.followed);
         Self { transitions: summary.seen(), half_open: followed.map_or(0, |counts| counts.begun), looks }
     }

@@ -4,14 +4,13 @@ use std::collections::HashMap;
 
 use tcptrace_common::Counters;
 
-use super::*;
+use super::{super::Verdict, *};
 use crate::{
     bpf::{Hook, Syns},
     capture::Before,
     clock::Clock,
-    detect::{Confidence, Sample},
-    diagnose::watch::Watched,
-    record::{Lost, Record},
+    detect::{Confidence, Finding, Severity},
+    loss::Lost,
     tracker::{Hidden, Reconciled},
 };
 
@@ -60,17 +59,14 @@ fn complete() -> (Summary, Header) {
 
 /// What looks saw, each with what it could not, or why it failed.
 fn looks(all: &[Result<Option<&str>, &str>]) -> Looks {
-    let mut watched = Watched::new(crate::detect::Options::default());
+    let mut looks = Looks::default();
     for look in all {
-        let record = match look {
-            Ok(unseen) => {
-                Record::Sample(Box::new(Sample { unseen: unseen.map(str::to_owned), ..Sample::default() }))
-            }
-            Err(why) => Record::Unsampled((*why).to_owned()),
-        };
-        watched.take(&record);
+        match look {
+            Ok(unseen) => looks.looked(*unseen),
+            Err(why) => looks.failed(why),
+        }
     }
-    watched.looks
+    looks
 }
 
 /// Also what only the first of several looks lacked: growth is counted from there.

@@ -1,12 +1,12 @@
-//! How much of the host could be seen, and what may be said then.
+//! How much of the host could be seen.
 
 use serde::Serialize;
 
-use super::watch::Looks;
+use super::Looks;
 use crate::{
     bpf::HalfOpenHooks,
     capture::{Damage, Header},
-    detect::{Finding, Severity, Source},
+    detect::Source,
     record::Summary,
 };
 
@@ -29,7 +29,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    pub(super) fn of(summary: &Summary, header: &Header, looks: &Looks, damage: Option<&Damage>) -> Self {
+    pub(crate) fn of(summary: &Summary, header: &Header, looks: &Looks, damage: Option<&Damage>) -> Self {
         let mut sight = Self::default();
         sight.hooks.push(format!("sock:inet_sock_set_state by {}", header.hook));
         match &header.half_open {
@@ -92,7 +92,7 @@ impl Sight {
     }
 
     /// Detectors had no room to tell so many things apart.
-    pub(super) fn crowded(&mut self, ids: &[&str], count: u64) -> String {
+    pub(crate) fn crowded(&mut self, ids: &[&str], count: u64) -> String {
         let what = left_out(ids, count);
         self.missing.push(what.clone());
         what
@@ -129,7 +129,7 @@ impl Sight {
     }
 
     /// What could not be seen of any of these.
-    pub(super) fn missing_of(&self, sources: &[Source]) -> Vec<String> {
+    pub(crate) fn missing_of(&self, sources: &[Source]) -> Vec<String> {
         let mut missing = Vec::new();
         for (_, what) in self.of_source.iter().filter(|(source, _)| sources.contains(source)) {
             if !missing.contains(what) {
@@ -146,43 +146,9 @@ impl Sight {
 }
 
 /// What was not seen since detectors of these kinds had no room for it, so many times.
-pub(super) fn left_out(ids: &[&str], count: u64) -> String {
+pub(crate) fn left_out(ids: &[&str], count: u64) -> String {
     let times = if count == 1 { "time" } else { "times" };
     format!("some of what {} would tell apart ({count} {times} no room in the tables)", ids.join(", "))
-}
-
-/// The outcome. What is below `--fail-on` does not count as found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Verdict {
-    /// Nothing was found, and everything was seen.
-    Healthy,
-    /// Something was found.
-    Findings,
-    /// Nothing was found, but not everything was seen: that is no clean bill.
-    Insufficient,
-}
-
-impl Verdict {
-    /// Of these findings; those from `fail_on` on count.
-    pub fn of(findings: &[Finding], fail_on: Severity, sight: &Sight) -> Self {
-        if findings.iter().any(|finding| finding.severity >= fail_on) {
-            Self::Findings
-        } else if sight.is_complete() {
-            Self::Healthy
-        } else {
-            Self::Insufficient
-        }
-    }
-
-    /// As all outputs have it.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Healthy => "healthy",
-            Self::Findings => "findings",
-            Self::Insufficient => "insufficient",
-        }
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,70 @@
+//! A change of a socket's state, as all that come after the tracker know it.
+
+use std::sync::Arc;
+
+use crate::{close::Closing, event::Event, owner::Owner, state::State};
+
+/// A transition with what only the socket's history tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// What the kernel said.
+    pub event: Event,
+    /// Nanoseconds in the old state; `None` when its beginning was not seen.
+    pub in_old_state_ns: Option<u64>,
+    /// Nanoseconds in the old state at least, where its beginning was not seen: it was in it when the trace first
+    /// looked, or what the kernel keeps of it tells more.
+    pub at_least_ns: Option<u64>,
+    /// The process that owns the socket, if certain.
+    pub owner: Option<Arc<Owner>>,
+    /// Who says that it happened.
+    pub origin: Origin,
+    /// How the connection ended, at CLOSE.
+    pub closing: Option<Box<Closing>>,
+}
+
+impl Transition {
+    /// What the kernel said, before a tracker has completed it.
+    pub const fn of(event: Event) -> Self {
+        Self {
+            event,
+            in_old_state_ns: None,
+            at_least_ns: None,
+            owner: None,
+            origin: Origin::Observed,
+            closing: None,
+        }
+    }
+
+    /// Whether a connection ends with it. What goes on afterwards as a timewait socket, in TIME_WAIT for instance, is
+    /// no part of the connection's life; a listener is no connection.
+    pub fn ends_connection(&self) -> bool {
+        self.event.new_state == State::CLOSE
+            && self.event.old_state != State::LISTEN
+            && self.origin == Origin::Observed
+    }
+
+    /// Segments sent again over the connection's life, by the socket or as counted one by one; `None` when neither tells.
+    pub fn retransmits(&self) -> Option<u32> {
+        let counted = self.closing.as_ref().and_then(|closing| closing.retransmits);
+        self.event.metrics.map(|metrics| metrics.retransmits).or(counted)
+    }
+}
+
+/// Who says that a transition happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The kernel's event.
+    Observed,
+    /// It follows from what was observed: of timewait sockets, such as those in TIME_WAIT, the kernel reports nothing.
+    Inferred,
+}
+
+impl Origin {
+    /// As JSON and CSV have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Observed => "observed",
+            Self::Inferred => "inferred",
+        }
+    }
+}

@@ -98,6 +98,11 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
+/// As many threads as make the most connections.
+pub(crate) fn threads() -> Result<u8> {
+    Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
+}
+
 /// Connections before those whose rate counts.
 pub(crate) const WARM_UP: u32 = 1_500;
 

@@ -6,7 +6,6 @@ use anyhow::Result;
 
 use crate::{
     churn::{self, Cores, Load},
-    measured::cores,
     plan::Plan,
     proc::{self, Programs},
     tool::Tool,
@@ -75,7 +74,7 @@ fn slice(plan: Plan) -> Result<Slice> {
     let rate = |load, connections: u32| -> Result<f64> {
         Ok(f64::from(connections) / churn::run(plan.connections, load)?.as_secs_f64())
     };
-    let threads = cores()?;
+    let threads = churn::threads()?;
     Ok([
         rate(Load::Exchange(Cores::All), plan.connections)?,
         rate(Load::Churn { threads: 1 }, plan.connections)?,
@@ -93,7 +92,7 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
         // What is still in its buffers belongs to it.
         thread::sleep(Duration::from_millis(200));
         let used = proc::cpu_time(pid)?.saturating_sub(before);
-        let connections = churn::WARM_UP + plan.connections * (2 + u32::from(cores()?));
+        let connections = churn::WARM_UP + plan.connections * (2 + u32::from(churn::threads()?));
         let transitions = connections * TRANSITIONS;
         costs.cpu_us.push(used.as_secs_f64() * 1e6 / f64::from(transitions));
         #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]

@@ -1,6 +1,6 @@
 //! Everything that is measured, in its order.
 
-use std::{path::Path, thread, time::Instant};
+use std::{path::Path, time::Instant};
 
 use anyhow::Result;
 
@@ -54,7 +54,7 @@ impl Measured {
         let start = Instant::now();
         let directory = tempfile::Builder::new().prefix("tcptrace-bench-").tempdir()?;
         let folder = directory.path();
-        let threads = cores()?;
+        let threads = churn::threads()?;
         let stages = criterion.map(stages).transpose()?;
         // First: later, sockets of the load are in TIME_WAIT, and looked at.
         step("an idle trace");
@@ -87,9 +87,4 @@ fn stages(folder: &Path) -> Result<[f64; STAGES.len()]> {
 
 fn step(what: &str) {
     eprintln!("measuring: {what}");
-}
-
-/// As many threads as make the most connections.
-pub(crate) fn cores() -> Result<u8> {
-    Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
 }

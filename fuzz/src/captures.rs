@@ -8,8 +8,9 @@ use tcptrace::{
     detect,
     detect::Severity,
     diagnose, fuzzing,
+    look::By,
     sink::{Format, View, findings},
-    sockets::{self, By},
+    sockets,
     trace::{self, HalfOpenBy},
     wanted::Wanted,
 };

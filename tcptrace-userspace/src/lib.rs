@@ -5,8 +5,8 @@
 //! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
 //! its settings. [`doctor`] says what of this works on a host. `docs/architecture.md` tells the whole road.
 //!
-//! [`snapshot`] is apart from that road: it asks the kernel for the TCP sockets of this moment, which [`sockets`]
-//! filters, orders, counts and shows.
+//! [`snapshot`] is apart from that road: it asks the kernel for the TCP sockets of this moment. A [`look`] has those that
+//! are wanted, in order, with their owners; [`sockets`] shows it.
 
 pub mod bpf;
 pub mod capture;
@@ -26,6 +26,7 @@ pub mod half_open;
 mod hash;
 mod host;
 mod listening;
+pub mod look;
 pub mod loss;
 mod mountinfo;
 mod netstat;

@@ -18,9 +18,9 @@ use super::Header;
 use crate::{
     decode::records,
     event::BYSTANDERS,
+    look::Look,
     owner::Owner,
     process::{Container, Process},
-    sockets::Look,
     trace::{Answer, Input, Listing},
     tracker::Ends,
 };

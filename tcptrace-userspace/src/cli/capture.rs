@@ -5,10 +5,10 @@ use std::{
     time::Duration,
 };
 
-use super::{args::SourceArgs, values};
+use super::{LOSSY, logger, misused, source::SourceArgs, values};
 use crate::{
     capture::Target,
-    trace::{HalfOpenBy, Settings},
+    trace::{self, HalfOpenBy, Settings},
 };
 
 /// How to record.
@@ -88,4 +88,16 @@ impl RecordArgs {
         settings.record = Some(self.target.target(&self.write));
         Ok(settings)
     }
+}
+
+/// Records.
+pub(super) fn run(args: &RecordArgs) -> anyhow::Result<u8> {
+    let settings = match args.settings() {
+        Ok(settings) => settings,
+        Err(error) => return Ok(misused(&error)),
+    };
+    if settings.bpf.verbose {
+        logger::install();
+    }
+    Ok(if trace::record(&settings)?.is_lossy() { LOSSY } else { 0 })
 }

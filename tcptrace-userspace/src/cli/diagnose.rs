@@ -10,8 +10,8 @@ use std::{
 use anyhow::Context as _;
 
 use super::{
-    LOSSY, args::LimitArgs, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused,
-    on_finding::OnFinding, print, progress::Progress, values,
+    LOSSY, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused, on_finding::OnFinding, print,
+    progress::Progress, source::LimitArgs, values,
 };
 use crate::{
     bpf,

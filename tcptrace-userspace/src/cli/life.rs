@@ -1,6 +1,6 @@
 //! `tcptrace life`.
 
-use super::args::StreamArgs;
+use super::{show::show, stream::StreamArgs};
 use crate::{sink::View, trace::Settings};
 
 const COLUMNS: &str = "\
@@ -31,4 +31,9 @@ impl LifeArgs {
     pub fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings { view: View::Connections, ..self.stream.settings()? })
     }
+}
+
+/// Runs it.
+pub(super) fn run(args: &LifeArgs) -> anyhow::Result<u8> {
+    show(args.settings(), args.stream.from.as_deref(), None, None)
 }

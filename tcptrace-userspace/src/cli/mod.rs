@@ -12,19 +12,22 @@ mod logger;
 mod netns;
 mod on_finding;
 mod progress;
+mod show;
 mod sockets;
+mod source;
+mod stream;
+mod trace;
 mod values;
 
 use std::{
     io::{self, Write as _},
-    path::Path,
     process::ExitCode,
 };
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
 
-pub use args::{Args, Command, LimitArgs, SourceArgs, StreamArgs, TraceArgs};
+pub use args::{Args, Command};
 pub use capture::{RecordArgs, TargetArgs, WriteArgs};
 pub use colour::Colour;
 pub use diagnose::DiagnoseArgs;
@@ -33,8 +36,11 @@ pub use explain::ExplainArgs;
 pub use filter::FilterArgs;
 pub use life::LifeArgs;
 pub use sockets::SocketsArgs;
+pub use source::{LimitArgs, SourceArgs};
+pub use stream::StreamArgs;
+pub use trace::TraceArgs;
 
-use crate::{bpf::keep_little_memory, detect, diagnose::tell_findings, sink::Format, trace};
+use crate::bpf::keep_little_memory;
 
 /// Exit code of a run-time error.
 const FAILED: u8 = 1;
@@ -51,16 +57,14 @@ pub fn main() -> ExitCode {
     let outcome = match args.command {
         Some(Command::Completions { shell }) => completions(shell),
         Some(Command::Man { command }) => man(command.as_deref()),
-        Some(Command::Trace(trace_args)) => run_trace(&trace_args),
+        Some(Command::Trace(trace_args)) => trace::run(&trace_args),
         Some(Command::Sockets(sockets_args)) => sockets::run(&sockets_args),
-        Some(Command::Life(life_args)) => {
-            run(life_args.settings(), life_args.stream.from.as_deref(), None, None)
-        }
-        Some(Command::Record(record_args)) => record(&record_args),
+        Some(Command::Life(life_args)) => life::run(&life_args),
+        Some(Command::Record(record_args)) => capture::run(&record_args),
         Some(Command::Diagnose(diagnose_args)) => diagnose::run(&diagnose_args),
         Some(Command::Explain(explain_args)) => explain::run(&explain_args),
         Some(Command::Doctor(doctor_args)) => doctor::run(&doctor_args),
-        None => run_trace(&args.trace),
+        None => trace::run(&args.trace),
     };
     match outcome {
         Ok(code) => ExitCode::from(code),
@@ -69,68 +73,6 @@ pub fn main() -> ExitCode {
             ExitCode::from(FAILED)
         }
     }
-}
-
-fn run_trace(args: &TraceArgs) -> anyhow::Result<u8> {
-    run(
-        args.settings(),
-        args.stream.from.as_deref(),
-        args.note(),
-        args.findings.then_some(args.half_open.is_some()),
-    )
-}
-
-/// Traces, or replays the capture `from`; `note` is for the user's eyes before that. `findings`: tell them, and whether
-/// half-open connections are shown beside them.
-fn run(
-    settings: anyhow::Result<trace::Settings>,
-    from: Option<&Path>,
-    note: Option<&str>,
-    findings: Option<bool>,
-) -> anyhow::Result<u8> {
-    let settings = match settings {
-        Ok(settings) => settings,
-        Err(error) => return Ok(misused(&error)),
-    };
-    if let Some(note) = note {
-        let _ = writeln!(io::stderr(), "tcptrace: {note}");
-    }
-    if settings.bpf.verbose {
-        logger::install();
-    }
-    let wrap = |own_netns, sink| match findings {
-        Some(half_open) => {
-            let aside = aside(settings.format);
-            let options = detect::Options { own_netns, ..detect::Options::default() };
-            tell_findings(sink, options, half_open, aside)
-        }
-        None => sink,
-    };
-    let outcome = match from {
-        Some(file) => trace::replay(file, &settings, wrap)?,
-        None => trace::run(&settings, wrap)?,
-    };
-    Ok(match outcome {
-        trace::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
-        trace::Outcome::Damaged => LOSSY,
-        trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,
-    })
-}
-
-/// Where findings are told that do not fit into the rows of a format.
-fn aside(format: Format) -> Option<Box<dyn io::Write>> {
-    (format == Format::Csv).then(|| Box::new(io::stderr()) as Box<dyn io::Write>)
-}
-
-fn record(args: &RecordArgs) -> anyhow::Result<u8> {
-    let settings = match args.settings() {
-        Ok(settings) => settings,
-        Err(error) => return Ok(misused(&error)),
-    };
-    if settings.bpf.verbose {
-        logger::install();
-    }
-    Ok(if trace::record(&settings)?.is_lossy() { LOSSY } else { 0 })
 }
 
 /// Tells what is wrong with the command line.

@@ -11,8 +11,9 @@ use super::{
     misused, values,
 };
 use crate::{
+    look::By,
     sink::Format,
-    sockets::{self, By, Outcome, Settings},
+    sockets::{self, Outcome, Settings},
     state::State,
     wanted::Wanted,
 };

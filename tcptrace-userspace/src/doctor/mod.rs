@@ -10,7 +10,6 @@ mod half_open;
 mod holders;
 mod hooks;
 mod measure;
-mod others;
 mod row;
 mod text;
 

@@ -39,7 +39,7 @@ pub fn one(finding: &Finding) -> String {
 /// The line of a finding among transitions, as JSON.
 pub(super) fn line(time: &str, ktime_ns: u64, finding: &Finding) -> serde_json::Value {
     serde_json::json!({
-        "schema": super::json::SCHEMA,
+        "schema": super::schema::SCHEMA,
         "type": "finding",
         "time": time,
         "ktime_ns": ktime_ns,

@@ -1,24 +1,17 @@
 //! `tcptrace sockets`: the TCP sockets of this moment, filtered, with their owners, as a table or counted by group.
 
-mod groups;
-mod look;
-mod order;
-mod owners;
 mod replay;
 mod round;
-mod wanted;
 
 use std::{io, path::Path, time::Duration};
 
 use thiserror::Error;
 
-pub use groups::{By, Group, Key};
-pub use look::{Gaps, Look, Looker};
-pub use owners::{Owner, Owners};
 pub(crate) use replay::last_look;
 
 use crate::{
     capture,
+    look::By,
     sink::Format,
     snapshot::{Netns, SnapshotError},
     wanted::Wanted,

@@ -5,10 +5,11 @@ use std::{
     path::Path,
 };
 
-use super::{Error, Look, Outcome, Settings, round};
+use super::{Error, Outcome, Settings, round};
 use crate::{
     capture::{Damage, Reader},
     clock::Clock,
+    look::Look,
     sink::sockets::Seen,
     trace::{Input, Looked},
 };

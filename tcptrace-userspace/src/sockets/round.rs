@@ -7,9 +7,10 @@ use std::{
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Error, Looker, Outcome, Settings};
+use super::{Error, Outcome, Settings};
 use crate::{
     clock::{Clock, monotonic_ns},
+    look::Looker,
     signals::Ending,
     sink::sockets::{self, Seen, Style},
 };

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::summary;
+use super::terms::{causes, sampled_out};
 use crate::half_open::Summary;
 
 /// Appends it.
@@ -31,11 +31,11 @@ pub(super) fn render(summary: &Summary, text: &mut String) {
         summary.delivered,
         if summary.followed.is_some() { "delivered" } else { "counted" },
         summary.filtered,
-        summary::sampled_out(counters.sampled_out),
+        sampled_out(counters.sampled_out),
         summary.lost.total() - summary.lost.missed_runs,
     );
     let lost = &summary.lost;
-    summary::causes(text, [lost.ring_full, lost.output, lost.undecodable], lost.missed_runs);
+    causes(text, [lost.ring_full, lost.output, lost.undecodable], lost.missed_runs);
     text.push('\n');
     for namespace in summary.namespaces.iter().filter(|namespace| namespace.grown.is_any()) {
         text.push_str("Not seen by any event, in network namespace ");

@@ -13,9 +13,10 @@ use serde::{Deserialize, Serialize};
 use crate::{
     clock::monotonic_ns,
     detect::{Limits, NamespaceSample, Sample, Seen, Who},
-    host, netstat,
+    host,
+    look::{Look, Looker},
+    netstat,
     snapshot::{Netns, visit},
-    sockets::{Look, Looker},
     wanted::Wanted,
 };
 

@@ -27,6 +27,7 @@ mod session;
 mod settings;
 mod stage;
 mod summary;
+mod terms;
 mod writer;
 
 use std::{io, path::Path};

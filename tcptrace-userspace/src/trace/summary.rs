@@ -5,7 +5,10 @@ use std::{
     io::{self, Write as _},
 };
 
-use super::half_open_summary;
+use super::{
+    half_open_summary,
+    terms::{causes, sampled_out},
+};
 use crate::{loss::Lost, record::Summary, state::State, text::Span};
 
 /// States in the order in which a connection goes through them.
@@ -82,24 +85,6 @@ fn render(summary: &Summary, counted: bool) -> String {
         let _ = writeln!(text, "{advice}");
     }
     text
-}
-
-/// The term of the account for what was only counted, where there is any.
-pub(super) fn sampled_out(count: u64) -> String {
-    if count == 0 { String::new() } else { format!(" + {count} sampled out") }
-}
-
-/// Appends why records were lost: no room in the ring, not written, not understood; and runs that the kernel skipped.
-pub(super) fn causes(text: &mut String, [ring_full, output, undecodable]: [u64; 3], missed_runs: u64) {
-    let causes = [("ring full", ring_full), ("output", output), ("undecodable", undecodable)];
-    let causes: Vec<String> =
-        causes.iter().filter(|(_, n)| *n > 0).map(|(cause, n)| format!("{cause} {n}")).collect();
-    if !causes.is_empty() {
-        let _ = write!(text, " ({})", causes.join(", "));
-    }
-    if missed_runs > 0 {
-        let _ = write!(text, ", and {missed_runs} missed by the kernel");
-    }
 }
 
 fn matrix(summary: &Summary, text: &mut String) {

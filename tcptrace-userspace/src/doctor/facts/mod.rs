@@ -2,6 +2,7 @@
 //! it can be tried on recorded trees.
 
 mod cgroup;
+mod others;
 mod tracefs;
 
 use std::{fs, path::Path};
@@ -11,8 +12,8 @@ use tcptrace_common::Config;
 pub(super) use cgroup::Cgroup;
 pub(super) use tracefs::Tracefs;
 
-use super::others::Others;
 use crate::bpf::{Btf, Capabilities, Features, Hook, sock_layout};
+use others::Others;
 
 /// Everything that is read; `None` is what could not be read.
 pub(super) struct Facts {

@@ -8,8 +8,10 @@ use crate::{
     record::Record,
     sink::{
         Sink, json,
-        json_put::{figures, head, key, optional, optional_name, optional_word, quoted},
-        json_transition::{ends, owner},
+        json::{
+            put::{figures, head, key, optional, optional_name, optional_word, quoted},
+            transition::{ends, owner},
+        },
         put,
     },
     transition::Transition,

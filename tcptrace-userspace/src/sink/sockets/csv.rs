@@ -3,12 +3,12 @@
 use std::io::Write as _;
 
 use crate::{
+    look::Owners,
     sink::{
         csv_put::{next, next_name, next_number, next_process, next_word},
         put,
     },
     snapshot::Socket,
-    sockets::Owners,
 };
 
 const COLUMNS: [&str; 40] = [

@@ -6,12 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Seen, summary::states};
 use crate::{
+    look::{By, Group, Key},
     sink::{
         csv_put::{next, next_name, next_number},
-        json::SCHEMA,
         put,
+        schema::SCHEMA,
     },
-    sockets::{By, Group, Key},
     state::State,
     text::Escaped,
 };

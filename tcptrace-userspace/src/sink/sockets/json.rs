@@ -3,14 +3,16 @@
 use std::io;
 
 use crate::{
+    look::{Owner, Owners},
     sink::{
-        json::SCHEMA,
-        json_process,
-        json_put::{addresses, key, number, number_or_null, optional, optional_name, quoted, word},
+        json::{
+            process,
+            put::{addresses, key, number, number_or_null, optional, optional_name, quoted, word},
+        },
         put,
+        schema::SCHEMA,
     },
     snapshot::{Info, Socket, Timer},
-    sockets::{Owner, Owners},
 };
 
 /// Appends a line.
@@ -82,7 +84,7 @@ fn owner(owner: &Owner<'_>, out: &mut Vec<u8>) -> io::Result<()> {
     word(out, "provenance", owner.provenance.name());
     optional_name(out, "comm", process.map(|process| &process.comm[..]))?;
     optional(out, "uid", process.map(|process| process.uid));
-    json_process::put(out, process)?;
+    process::put(out, process)?;
     out.push(b'}');
     Ok(())
 }

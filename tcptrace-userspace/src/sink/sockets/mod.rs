@@ -12,7 +12,7 @@ use std::io;
 use super::Format;
 use crate::{
     clock::Clock,
-    sockets::{By, Look},
+    look::{By, Look},
 };
 
 pub use summary::sentence;

@@ -8,8 +8,8 @@ use serde_json::{Map, Value, json};
 use super::Seen;
 use crate::{
     clock::TimeFormat,
-    sink::json::SCHEMA,
-    sockets::{Gaps, Look},
+    look::{Gaps, Look},
+    sink::schema::SCHEMA,
     state::State,
     text::Escaped,
 };

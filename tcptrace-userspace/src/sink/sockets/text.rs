@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::columns::{AtLeast, Running};
 use crate::{
+    look::{Look, Owner, Owners},
     owner::Provenance,
     process::Process,
     sink::{
@@ -13,7 +14,6 @@ use crate::{
         put,
     },
     snapshot::Socket,
-    sockets::{Look, Owner, Owners},
     state::State,
     text::{Escaped, Span},
 };

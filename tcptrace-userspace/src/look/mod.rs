@@ -1,8 +1,15 @@
-//! One look at the host.
+//! One look at the host: its TCP sockets of this moment, those that are wanted, with their owners.
+
+mod groups;
+mod order;
+mod owners;
+mod wanted;
 
 use std::{fmt, panic::resume_unwind, thread};
 
-use super::{Owners, order};
+pub use groups::{By, Group, Key};
+pub use owners::{Owner, Owners};
+
 use crate::{
     clock::boottime_ns,
     process::{HolderReader, Holders, Processes},

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::json::{MatrixRow, SCHEMA};
-use crate::loss::SampledOut;
-use crate::record::Degraded;
+use super::matrix::MatrixRow;
+use crate::{loss::SampledOut, record::Degraded, sink::schema::SCHEMA};
 
 #[derive(Serialize)]
 pub(super) struct Line<'a> {

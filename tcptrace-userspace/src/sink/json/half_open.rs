@@ -3,8 +3,8 @@
 use std::io;
 
 use super::{
-    json_put::{addresses, head, number, optional, optional_word, word},
-    json_transition::owner,
+    put::{addresses, head, number, optional, optional_word, word},
+    transition::owner,
 };
 use crate::half_open::Change;
 

@@ -2,11 +2,11 @@
 
 use std::io;
 
-use super::json_put::{key, name, optional_name, quoted};
+use super::put::{key, name, optional_name, quoted};
 use crate::process::Process;
 
 /// Appends program, whether its file is gone, unit and container; each null when not known, or when there is none.
-pub(super) fn put(out: &mut Vec<u8>, process: Option<&Process>) -> io::Result<()> {
+pub(in crate::sink) fn put(out: &mut Vec<u8>, process: Option<&Process>) -> io::Result<()> {
     optional_name(out, "exe", process.and_then(|process| process.exe.as_deref()))?;
     key(out, "exe_deleted");
     out.extend_from_slice(match process.filter(|process| process.exe.is_some()) {

@@ -3,18 +3,20 @@
 use std::{io, sync::Arc};
 
 use super::{
-    cached::{Cached, Whose},
-    json_process,
-    json_put::{
+    process,
+    put::{
         addresses, figures, head, key, name, number, number_or_null, optional, optional_name, optional_word,
         quoted, word,
     },
-    put,
 };
 use crate::{
     close::{Cause, Role},
     event::{Context, Event},
     owner::Owner,
+    sink::{
+        cached::{Cached, Whose},
+        put,
+    },
     state::State,
     transition::{Origin, Transition},
 };
@@ -68,14 +70,14 @@ impl Transitions {
 }
 
 /// Appends whose transition it is: cookie, namespace, addresses and ports.
-pub(super) fn ends(out: &mut Vec<u8>, event: &Event) {
+pub(in crate::sink) fn ends(out: &mut Vec<u8>, event: &Event) {
     number(out, "cookie", event.cookie);
     optional(out, "netns", event.netns);
     addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
 }
 
 /// Appends the owner, null when not known.
-pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> {
+pub(in crate::sink) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> {
     key(out, "owner");
     let Some(owner) = owner else {
         out.extend_from_slice(b"null");
@@ -86,7 +88,7 @@ pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Result<()> 
     name(out, "comm", &owner.comm)?;
     number(out, "uid", owner.uid);
     word(out, "provenance", owner.provenance.name());
-    json_process::put(out, owner.process.as_deref())?;
+    process::put(out, owner.process.as_deref())?;
     key(out, "others");
     out.push(b'[');
     for (index, pid) in owner.others.iter().flat_map(|others| others.iter()).enumerate() {

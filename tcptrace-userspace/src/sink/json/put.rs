@@ -2,33 +2,33 @@
 
 use std::{io, net::IpAddr};
 
-use super::{json::SCHEMA, put};
 use crate::{
+    sink::{put, schema::SCHEMA},
     text::{Escaped, plain},
     transition::Transition,
 };
 
 /// A key that is not an object's first. In its place it is a copy of known length, of which a line has thirty.
 #[inline(always)]
-pub(super) fn key(out: &mut Vec<u8>, key: &str) {
+pub(in crate::sink) fn key(out: &mut Vec<u8>, key: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(key.as_bytes());
     out.extend_from_slice(b"\":");
 }
 
 #[inline(always)]
-pub(super) fn number(out: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
+pub(in crate::sink) fn number(out: &mut Vec<u8>, name: &str, value: impl itoa::Integer) {
     key(out, name);
     put::number(out, value);
 }
 
 #[inline(always)]
-pub(super) fn optional(out: &mut Vec<u8>, name: &str, value: Option<impl itoa::Integer>) {
+pub(in crate::sink) fn optional(out: &mut Vec<u8>, name: &str, value: Option<impl itoa::Integer>) {
     key(out, name);
     number_or_null(out, value);
 }
 
-pub(super) fn number_or_null(out: &mut Vec<u8>, value: Option<impl itoa::Integer>) {
+pub(in crate::sink) fn number_or_null(out: &mut Vec<u8>, value: Option<impl itoa::Integer>) {
     match value {
         None => out.extend_from_slice(b"null"),
         Some(value) => put::number(out, value),
@@ -36,14 +36,14 @@ pub(super) fn number_or_null(out: &mut Vec<u8>, value: Option<impl itoa::Integer
 }
 
 /// What needs no escaping.
-pub(super) fn quoted(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
+pub(in crate::sink) fn quoted(out: &mut Vec<u8>, value: impl FnOnce(&mut Vec<u8>)) {
     out.push(b'"');
     value(out);
     out.push(b'"');
 }
 
 /// A name from the kernel: escaped as everywhere, and then as JSON wants it.
-pub(super) fn name(out: &mut Vec<u8>, name: &str, value: &[u8]) -> io::Result<()> {
+pub(in crate::sink) fn name(out: &mut Vec<u8>, name: &str, value: &[u8]) -> io::Result<()> {
     key(out, name);
     match plain(value) {
         Some(plain) if !plain.contains('"') => {
@@ -55,7 +55,7 @@ pub(super) fn name(out: &mut Vec<u8>, name: &str, value: &[u8]) -> io::Result<()
 }
 
 /// A name that is null when not known.
-pub(super) fn optional_name(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
+pub(in crate::sink) fn optional_name(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) -> io::Result<()> {
     match value {
         None => null(out, key),
         Some(value) => name(out, key, value)?,
@@ -65,13 +65,13 @@ pub(super) fn optional_name(out: &mut Vec<u8>, key: &str, value: Option<&[u8]>) 
 
 /// One of our own words, which need no escaping.
 #[inline(always)]
-pub(super) fn word(out: &mut Vec<u8>, name: &str, value: &str) {
+pub(in crate::sink) fn word(out: &mut Vec<u8>, name: &str, value: &str) {
     key(out, name);
     quoted(out, |out| out.extend_from_slice(value.as_bytes()));
 }
 
 /// The same, null when not known.
-pub(super) fn optional_word(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
+pub(in crate::sink) fn optional_word(out: &mut Vec<u8>, name: &str, value: Option<&str>) {
     match value {
         None => null(out, name),
         Some(value) => word(out, name, value),
@@ -80,7 +80,7 @@ pub(super) fn optional_word(out: &mut Vec<u8>, name: &str, value: Option<&str>) 
 
 /// The head of an object: what it is, and when that was. `time` is RFC 3339.
 #[inline(always)]
-pub(super) fn head(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64) {
+pub(in crate::sink) fn head(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64) {
     out.extend_from_slice(b"{\"schema\":");
     put::number(out, SCHEMA);
     word(out, "type", kind);
@@ -89,7 +89,7 @@ pub(super) fn head(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64) {
 }
 
 /// The final figures of the end of a connection; null where the kernel's layout did not give them.
-pub(super) fn figures(out: &mut Vec<u8>, end: &Transition) {
+pub(in crate::sink) fn figures(out: &mut Vec<u8>, end: &Transition) {
     let metrics = end.event.metrics;
     optional(out, "bytes_acked", metrics.map(|metrics| metrics.bytes_acked));
     optional(out, "bytes_received", metrics.map(|metrics| metrics.bytes_received));
@@ -98,7 +98,11 @@ pub(super) fn figures(out: &mut Vec<u8>, end: &Transition) {
 }
 
 /// Family, addresses and ports of the two ends, the local one first.
-pub(super) fn addresses(out: &mut Vec<u8>, (laddr, lport): (IpAddr, u16), (raddr, rport): (IpAddr, u16)) {
+pub(in crate::sink) fn addresses(
+    out: &mut Vec<u8>,
+    (laddr, lport): (IpAddr, u16),
+    (raddr, rport): (IpAddr, u16),
+) {
     number(out, "family", if laddr.is_ipv4() { 4 } else { 6 });
     key(out, "laddr");
     quoted(out, |out| put::address(out, laddr));

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::facts::Tracefs;
+use super::Tracefs;
 
 /// Name of the event.
 const EVENT: &str = "inet_sock_set_state";
@@ -19,20 +19,20 @@ const PROG_TYPE_TRACEPOINT: &str = "5";
 
 /// What could be found out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Others {
+pub(in crate::doctor) struct Others {
     /// Processes with a program on the event.
-    pub(super) certain: Vec<String>,
+    pub(in crate::doctor) certain: Vec<String>,
     /// Processes with a classic tracepoint program whose event the kernel does not tell.
-    pub(super) possible: Vec<String>,
+    pub(in crate::doctor) possible: Vec<String>,
     /// Instances of tracefs in which the event is switched on; the top one is `tracefs`.
-    pub(super) ftrace: Vec<String>,
+    pub(in crate::doctor) ftrace: Vec<String>,
     /// Whether descriptors of other users' processes, or tracefs, could not be read.
-    pub(super) incomplete: bool,
+    pub(in crate::doctor) incomplete: bool,
 }
 
 impl Others {
     /// Looks below `root`. Before this process has programs of its own.
-    pub(super) fn find(root: &Path) -> Self {
+    pub(in crate::doctor) fn find(root: &Path) -> Self {
         let mut others = Self::default();
         others.processes(&root.join("proc"));
         others.instances(root);

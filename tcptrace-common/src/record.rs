@@ -134,7 +134,8 @@ impl RecordFlags {
     pub const ERROR: u16 = 1 << 3;
     /// It is a [`ClosingRecord`] whose `metrics` are known.
     pub const METRICS: u16 = 1 << 4;
-    /// The filters want this record only if the local port, still 0 here, turns out to match.
+    /// The filters want this record only if what is still 0 here turns out to match: the local port, or of a listener's
+    /// child the peer.
     pub const UNDECIDED: u16 = 1 << 5;
     /// The filters hide this record; it is sent since later ones cannot be understood without it.
     pub const HIDDEN: u16 = 1 << 6;

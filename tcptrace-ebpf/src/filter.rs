@@ -115,9 +115,32 @@ fn belongs(filter: &Filter, candidate: &Candidate<'_>) -> bool {
         let _ = OWNED.remove(key);
     }
     if belongs && candidate.new == TCP_LISTEN {
-        let _ = OWNED_PORTS.insert(port, 1, 0);
+        listens(port);
     } else if belongs && candidate.old == TCP_LISTEN && candidate.new == TCP_CLOSE {
-        let _ = OWNED_PORTS.remove(port);
+        listens_no_more(port);
     }
     belongs
+}
+
+/// One more socket listens there: on another address, or sharing it.
+#[inline(always)]
+fn listens(port: u64) {
+    match OWNED_PORTS.get_ptr_mut(port) {
+        // SAFETY: a map value.
+        Some(sockets) => unsafe { *sockets += 1 },
+        None => {
+            let _ = OWNED_PORTS.insert(port, 1, 0);
+        }
+    }
+}
+
+#[inline(always)]
+fn listens_no_more(port: u64) {
+    match OWNED_PORTS.get_ptr_mut(port) {
+        // SAFETY: a map value.
+        Some(sockets) if unsafe { *sockets } > 1 => unsafe { *sockets -= 1 },
+        _ => {
+            let _ = OWNED_PORTS.remove(port);
+        }
+    }
 }

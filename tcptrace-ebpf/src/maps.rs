@@ -39,10 +39,10 @@ pub(crate) static SINCE: LruHashMap<u64, Since> = LruHashMap::with_max_entries(1
 #[map]
 pub(crate) static OWNED: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1, 0);
 
-/// Where that process listens: network namespace in the upper, port in the lower half. Its children start
-/// here, in softirq context, where no process is to be seen.
+/// Where that process listens, and with how many sockets: network namespace in the upper, port in the lower half. Its
+/// children start here, in softirq context, where no process is to be seen.
 #[map]
-pub(crate) static OWNED_PORTS: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1, 0);
+pub(crate) static OWNED_PORTS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 
 /// Value of [`SINCE`].
 #[repr(C)]

@@ -211,6 +211,9 @@ fn pid_filter(hook: Hook, name: &str) {
         let (server, client) = (trace(std::process::id()), trace(actor.pid()));
 
         let listener = listen(ports.listen(Family::V4));
+        // Another one by its side, on the same port.
+        let elsewhere = SocketAddr::from(([192, 0, 2, 77], ports.listen(Family::V4).port()));
+        drop(listen(elsewhere));
         let mut stdin = actor.child().stdin.take().expect("a pipe");
         stdin.write_all(b"\n").expect("the actor reads");
         let mut line = String::new();
@@ -227,7 +230,7 @@ fn pid_filter(hook: Hook, name: &str) {
         (server.stop(), client.stop(), port)
     });
     let all = with_ports(&world.tracefs.transitions());
-    for (report, of_client, count) in [(server, false, 7), (client, true, 5)] {
+    for (report, of_client, count) in [(server, false, 9), (client, true, 5)] {
         report.assert_lossless();
         let wanted = all.iter().filter(|(known, _)| (known.tuple.lport == port) == of_client);
         let wanted: Vec<_> = wanted.map(|(_, seen)| seen.clone()).collect();

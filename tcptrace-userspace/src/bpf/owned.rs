@@ -1,6 +1,8 @@
 //! The sockets that the process asked for has already. The kernel side knows whose a socket is from what the process does;
 //! of those that it had before the trace nothing would be seen until it acts on them.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use aya::{
     Ebpf,
     maps::{HashMap, MapData},
@@ -17,8 +19,8 @@ pub(super) struct Owned {
     pid: u32,
     /// By socket address.
     sockets: HashMap<MapData, u64, u8>,
-    /// By network namespace and port.
-    ports: HashMap<MapData, u64, u8>,
+    /// By network namespace and port: how many.
+    ports: HashMap<MapData, u64, u32>,
     files: Result<SocketFiles, HoldersError>,
 }
 
@@ -47,13 +49,20 @@ impl Owned {
                 return;
             }
         };
+        let mut listening: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         for held in held.iter().filter(|held| held.pid == self.pid) {
             // A table that is full forgets its oldest entry.
             let _ = self.sockets.insert(held.skaddr, 1, 0);
             if held.state == State::LISTEN {
                 let key = (u64::from(held.netns.unwrap_or(0)) << 32) | u64::from(held.lport);
-                let _ = self.ports.insert(key, 1, 0);
+                listening.entry(key).or_default().insert(held.skaddr);
             }
+        }
+        for (key, sockets) in listening {
+            // Some may have begun under the eyes of the kernel side.
+            let noted = self.ports.get(&key, 0).unwrap_or(0);
+            let found = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
+            let _ = self.ports.insert(key, noted.max(found), 0);
         }
     }
 

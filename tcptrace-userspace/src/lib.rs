@@ -31,6 +31,7 @@ pub mod loss;
 mod mountinfo;
 mod netstat;
 pub mod owner;
+mod patience;
 mod priority;
 pub mod process;
 pub mod record;

@@ -11,6 +11,7 @@
 //! - `tests/causes/`: every way in which a connection can end, and what `life` says of it.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/coexist/`: beside other programs, killed, with an output that takes nothing.
+//! - `tests/captures.rs`, `tests/recording.rs`: what is recorded, and what becomes of that when it cannot be written.
 //! - `tests/filters.rs`, `tests/durations.rs`: what is shown, and for how long a state lasted.
 //! - `tests/cli.rs`, `tests/output.rs`: the command line, and what is printed.
 //! - `tests/lacking.rs`: kernels and privileges that lack something.
@@ -45,6 +46,7 @@ pub mod machine;
 pub mod net;
 pub mod netns;
 pub mod process;
+pub mod recording;
 pub mod resets;
 pub mod slot;
 pub mod syn;

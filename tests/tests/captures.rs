@@ -2,25 +2,22 @@
 
 use std::{
     fs,
-    os::unix::fs::{PermissionsExt as _, symlink},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    sync::mpsc::Receiver,
     thread::sleep,
     time::Duration,
 };
 
-use nix::{
-    sys::{signal::Signal, stat::Mode},
-    unistd::mkfifo,
-};
+use nix::sys::signal::Signal;
 use tcptrace_tests::{
     acts, both_hooks, host,
-    machine::{Hook, helper, is_root, public_copy, tcptrace},
+    machine::{Hook, helper, is_root, public_copy},
     net::{Family, abort, connect_error, listen, pair, read_error},
     netns::Namespace,
-    process::{Running, lines, output},
-    tracer::{Report, Tracer},
+    process::{Running, output},
+    recording::{Recording, folder, replay},
+    tracer::Tracer,
     world::{Ports, World, compare},
 };
 
@@ -39,50 +36,12 @@ fn traffic(ports: Ports) {
     connect_error(Family::V4.connect(ports.port(2)));
 }
 
-/// `tcptrace record`, recording.
-struct Recording {
-    process: Running,
-    stderr: Receiver<String>,
-}
-
-impl Recording {
-    fn start(file: &Path, arguments: &[&str]) -> Self {
-        let mut command = Command::new(tcptrace());
-        command.arg("record").arg("-w").arg(file).args(arguments);
-        let mut process =
-            Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
-        let stderr = lines(process.child().stderr.take().expect("a pipe"));
-        while !stderr.recv_timeout(Duration::from_mins(1)).expect("it begins").starts_with("Recording to ") {}
-        Self { process, stderr }
-    }
-
-    /// Ends it by a signal; its exit code, and what it said.
-    fn end(mut self, signal: Signal) -> (Option<i32>, String) {
-        self.process.signal(signal);
-        let code = self.process.wait(Duration::from_secs(30)).code();
-        (code, self.stderr.into_iter().collect::<Vec<_>>().join("\n"))
-    }
-}
-
-/// A command with a capture.
-fn replay(command: &str, file: &Path, arguments: &[&str]) -> Report {
-    let output = output(Command::new(tcptrace()).arg(command).arg("--from").arg(file).args(arguments));
-    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Report { stdout: text(output.stdout), stderr: text(output.stderr), code: output.status.code() }
-}
-
 fn load(namespace: &Namespace, connections: u32) {
     namespace.run(move || {
         let mut command = Command::new(helper(env!("CARGO_BIN_EXE_load")));
         command.args(["--connections", &connections.to_string()]).stdout(Stdio::null());
         assert!(Running::spawn(&mut command).wait(Duration::from_mins(1)).success());
     });
-}
-
-fn folder() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("capture");
-    (folder, file)
 }
 
 /// In every format: the same standard output, and on standard error the same account.
@@ -238,7 +197,8 @@ fn files_follow_each_other() {
         part.assert_lossless();
         transitions.extend(part.bare_transitions());
         let look = replay("sockets", &numbered(&all, number), &[]);
-        assert!(matches!(look.code, Some(0 | 1)), "{}", look.stderr);
+        let has_none = look.code == Some(1) && look.stderr.contains("no look at the host's sockets");
+        assert!(look.code == Some(0) || has_none, "{}", look.stderr);
     }
     assert_eq!(transitions.len(), 6 * (300 * 10 + 2), "nothing is lost between two files");
     assert!(transitions.is_sorted_by_key(|transition| transition.ktime_ns));
@@ -321,37 +281,4 @@ fn an_ordinary_user_replays() {
         assert_eq!(String::from_utf8_lossy(&user.stdout), root.stdout, "{command}");
         assert_eq!(user.status.code(), root.code, "{}", String::from_utf8_lossy(&user.stderr));
     }
-}
-
-/// A disk that is full ends the recording with an error; what is no file of its own is not touched.
-#[test]
-fn what_cannot_be_written_is_an_error() {
-    if !is_root("what_cannot_be_written_is_an_error") {
-        return;
-    }
-    let world = World::new();
-    let netns = world.namespace.path().to_owned();
-    let (folder, file) = folder();
-    let link = folder.path().join("link");
-    fs::write(&file, "precious").expect("a file");
-    symlink(&file, &link).expect("a link");
-    let nowhere = folder.path().join("missing/capture");
-    let pipe = folder.path().join("pipe");
-    mkfifo(&pipe, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
-    let _reader = fs::File::options().read(true).write(true).open(&pipe).expect("both ends of it");
-    for (path, arguments, why) in [
-        (Path::new("/dev/full"), &[][..], "No space left on device"),
-        (&link, &[], "symbolic link"),
-        (&nowhere, &[], "No such file or directory"),
-        (&pipe, &["--max-size", "1M"], "no regular file"),
-    ] {
-        let mut command = Command::new(tcptrace());
-        command.args(["record", "--netns", &netns, "-w"]).arg(path).args(arguments);
-        let output = output(&mut command);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{said}");
-        assert!(said.contains(why) && said.contains(&path.display().to_string()), "{said}");
-    }
-    assert_eq!(fs::read_to_string(&file).expect("a file"), "precious");
-    assert!(!pipe.is_file() && !folder.path().join("pipe.1").exists(), "it is what it was");
 }

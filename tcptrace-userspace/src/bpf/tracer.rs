@@ -129,9 +129,10 @@ impl Tracer {
         self.bundles.as_ref().is_none_or(|bundles| bundles.flush(&self.ebpf))
     }
 
-    /// Hands the entries of the ring to `take`, one record or several each, until that returns `false`.
-    pub fn drain(&mut self, take: impl FnMut(&[u8]) -> bool) {
-        self.events.drain(take);
+    /// Hands the entries that are on the ring now to `take`, one record or several each, until that returns `false`;
+    /// `false` when it did not get all of them.
+    pub fn drain(&mut self, take: impl FnMut(&[u8]) -> bool) -> bool {
+        self.events.drain(take)
     }
 
     /// Passes the kernel side's diagnostics to the `log` crate.

@@ -56,7 +56,7 @@ impl<R: Read> Reader<R> {
         let start = at;
         let header = match frame::decode(&mut input, &mut at, &mut body, &mut raw) {
             Ok(true) => rmp_serde::from_slice::<Header>(&raw)
-                .map_err(|error| Damage::Content { at: start, why: error.to_string() }),
+                .map_err(|error| Damage::Content { at: start, why: distrusted(error.to_string()) }),
             Ok(false) => Err(Damage::Truncated(start)),
             Err(damage) => Err(damage),
         };

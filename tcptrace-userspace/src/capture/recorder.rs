@@ -3,22 +3,27 @@
 use std::{
     collections::VecDeque,
     io,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
-    thread::JoinHandle,
+    thread::{JoinHandle, sleep},
+    time::Duration,
 };
 
 use super::{Error, Header, Target, anonymize::Anonymizer, frame, rotate::Files};
-use crate::trace::Input;
+use crate::{patience::Patience, trace::Input};
 
 /// A frame is full with so many bytes.
 const FULL: usize = 256 << 10;
 
 /// Frames that may wait to be written.
 const QUEUE: usize = 32;
+
+/// At the end, a disk that takes nothing for so long is given up.
+const GRACE: Duration = Duration::from_secs(5);
 
 /// What the thread is to do.
 enum Order {
@@ -48,8 +53,16 @@ struct Progress {
     rotations: AtomicU64,
 }
 
+impl Progress {
+    /// Bytes and files: whether it goes on.
+    fn so_far(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.rotations.load(Ordering::Relaxed))
+    }
+}
+
 /// Records a trace.
 pub(crate) struct Recorder {
+    path: PathBuf,
     frame: Vec<u8>,
     anonymizer: Option<Anonymizer>,
     orders: SyncSender<Order>,
@@ -84,12 +97,20 @@ impl Recorder {
         let thread = std::thread::Builder::new()
             .name("recorder".to_owned())
             .spawn(move || write(&mut files, &queue, &theirs))
-            .map_err(|source| Error::Io { path, source })?;
-        let max_bytes = target.max_bytes;
-        let frame = Vec::with_capacity(FULL);
-        let (waiting, rotations) = (VecDeque::new(), 0);
-        let gone = false;
-        Ok(Self { frame, anonymizer, orders, waiting, gone, progress, rotations, max_bytes, hurry, thread })
+            .map_err(|source| Error::Io { path: path.clone(), source })?;
+        Ok(Self {
+            path,
+            frame: Vec::with_capacity(FULL),
+            anonymizer,
+            orders,
+            waiting: VecDeque::new(),
+            gone: false,
+            progress,
+            rotations: 0,
+            max_bytes: target.max_bytes,
+            hurry,
+            thread,
+        })
     }
 
     /// Whether there is room for more.
@@ -165,16 +186,38 @@ impl Recorder {
     /// Why something could not be written.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         self.hurry.store(true, Ordering::Relaxed);
-        let rest = Order::Frame(std::mem::take(&mut self.frame));
-        for order in std::mem::take(&mut self.waiting).into_iter().chain([rest]) {
-            // An end that failed is told below.
-            let _ = self.orders.send(order);
+        let mut patience = Patience::new(GRACE);
+        self.send();
+        while self.room() == Room::Full {
+            wait(&mut patience, &self.progress).map_err(|source| self.failed(source))?;
         }
-        drop(self.orders);
-        self.thread.join().unwrap_or_else(|_| {
-            Err(Error::Io { path: "recorder".into(), source: io::Error::other("the recorder panicked") })
-        })
+        let Self { path, orders, progress, thread, .. } = self;
+        drop(orders);
+        let failed = |source| Error::Io { path: path.clone(), source };
+        while !thread.is_finished() {
+            wait(&mut patience, &progress).map_err(failed)?;
+        }
+        thread.join().unwrap_or_else(|_| Err(failed(io::Error::other("the recorder panicked"))))
     }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
+    }
+}
+
+/// Waits a moment for the thread.
+///
+/// # Errors
+/// It has not come any further for too long.
+fn wait(patience: &mut Patience<(u64, u64)>, progress: &Progress) -> io::Result<()> {
+    if patience.is_over(progress.so_far()) {
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "it takes nothing; the end of the capture is missing",
+        ));
+    }
+    sleep(Duration::from_millis(1));
+    Ok(())
 }
 
 fn write(files: &mut Files, orders: &Receiver<Order>, progress: &Progress) -> Result<(), Error> {

@@ -11,6 +11,11 @@ use std::{
     },
 };
 
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+};
+
 use super::{Error, Header, MAGIC, Target, VERSION, frame};
 use crate::disk;
 
@@ -60,7 +65,10 @@ impl Files {
 
     /// Puts the current one beside, as `FILE.1`, what was there before as `FILE.2`, and so on, and begins another.
     pub(super) fn rotate(&mut self, header: &Header) -> Result<(), Error> {
-        for number in (1..self.keep).rev() {
+        // Those behind a gap stay where they are.
+        let is_free = |number: &u32| fs::symlink_metadata(self.numbered(*number)).is_err();
+        let free = (1..self.keep).find(is_free).unwrap_or(self.keep);
+        for number in (1..free).rev() {
             self.rename(number, number + 1)?;
         }
         if self.keep > 0 {
@@ -115,8 +123,20 @@ fn open(path: &PathBuf) -> io::Result<File> {
         Ok(metadata) if metadata.is_symlink() => {
             return Err(io::Error::other("it is a symbolic link; name the file itself"));
         }
-        Ok(_) => return OpenOptions::new().write(true).open(path),
+        Ok(_) => return open_device(path),
         Err(_) => {}
     }
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
+}
+
+/// What is no regular file. A pipe that nobody reads would keep whoever opens it waiting, deaf to signals.
+fn open_device(path: &PathBuf) -> io::Result<File> {
+    let flags = OFlag::O_NONBLOCK.bits();
+    let file = OpenOptions::new().write(true).custom_flags(flags).open(path).map_err(|error| {
+        let is_unread = error.raw_os_error() == Some(Errno::ENXIO as i32);
+        if is_unread { io::Error::other("nobody reads from it; start its reader first") } else { error }
+    })?;
+    let now = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+    fcntl(&file, FcntlArg::F_SETFL(now & !OFlag::O_NONBLOCK))?;
+    Ok(file)
 }

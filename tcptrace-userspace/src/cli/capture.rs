@@ -19,7 +19,7 @@ pub struct TargetArgs {
     #[arg(long, value_name = "SIZE", value_parser = values::size, requires = "write")]
     pub max_size: Option<u64>,
     /// Full files to keep beside the current one, as FILE.1 (the newest), FILE.2, and so on
-    #[arg(long, value_name = "N", default_value_t = 4, requires = "max_size")]
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(..=9_999), requires = "max_size")]
     pub keep: u32,
     /// Put others in the place of addresses and names, the same ones throughout the capture
     #[arg(long, requires = "write")]

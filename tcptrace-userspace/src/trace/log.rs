@@ -8,7 +8,11 @@ use super::{
 use crate::capture::{self, Before, Header, Recorder, Room};
 
 /// What records.
-pub(super) struct Log(Option<Recording>);
+pub(super) struct Log {
+    recording: Option<Recording>,
+    /// Why it records no more.
+    failed: Option<capture::Error>,
+}
 
 struct Recording {
     recorder: Recorder,
@@ -36,22 +40,22 @@ impl Log {
                 lacks_list: false,
             })
         });
-        recording.transpose().map(Self)
+        Ok(Self { recording: recording.transpose()?, failed: None })
     }
 
     /// Whether anything is recorded.
     pub(super) fn is_on(&self) -> bool {
-        self.0.is_some()
+        self.recording.is_some()
     }
 
     /// Whether more can be recorded now.
     pub(super) fn has_room(&mut self) -> bool {
-        self.0.as_mut().is_none_or(|recording| recording.recorder.room() != Room::Full)
+        self.recording.as_mut().is_none_or(|recording| recording.recorder.room() != Room::Full)
     }
 
     /// Records an input.
     pub(super) fn put(&mut self, input: &Input<'_>) {
-        if let Some(recording) = &mut self.0 {
+        if let Some(recording) = &mut self.recording {
             recording.recorder.put(input);
         }
     }
@@ -59,7 +63,9 @@ impl Log {
     /// Records that everything up to this time has been taken, and before it what was asked for on the way; unless that
     /// was nothing.
     pub(super) fn released(&mut self, released_ns: u64, taken: u64, answers: &mut Answers) {
-        let Some(recording) = self.0.as_mut().filter(|recording| recording.taken != taken) else { return };
+        let Some(recording) = self.recording.as_mut().filter(|recording| recording.taken != taken) else {
+            return;
+        };
         recording.taken = taken;
         for news in answers.news() {
             recording.recorder.put(&news);
@@ -69,7 +75,7 @@ impl Log {
 
     /// Records the counters, if they are others than the last time.
     pub(super) fn counted(&mut self, counted: &Counted) {
-        if let Some(recording) = self.0.as_mut().filter(|recording| recording.counted != *counted) {
+        if let Some(recording) = self.recording.as_mut().filter(|recording| recording.counted != *counted) {
             recording.counted = counted.clone();
             recording.recorder.put(&Input::Counted(Box::new(counted.clone())));
         }
@@ -77,13 +83,13 @@ impl Log {
 
     /// Whether it is time for another file.
     pub(super) fn is_full(&self) -> bool {
-        self.0.as_ref().is_some_and(|recording| recording.recorder.is_full())
+        self.recording.as_ref().is_some_and(|recording| recording.recorder.is_full())
     }
 
     /// Goes on in another file, which has to be understood without those before it. This one has every record that was
     /// counted.
     pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut Answers) {
-        let Some(recording) = &mut self.0 else { return };
+        let Some(recording) = &mut self.recording else { return };
         for news in answers.news() {
             recording.recorder.put(&news);
         }
@@ -107,34 +113,34 @@ impl Log {
 
     /// Whether a list of this kind is the first one of its file.
     pub(super) fn begins_with(&mut self, scope: Scope) -> bool {
-        let lacking = self.0.as_mut().filter(|recording| recording.lacks_list && scope == Scope::All);
+        let lacking = self.recording.as_mut().filter(|recording| recording.lacks_list && scope == Scope::All);
         lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_list))
     }
 
     /// Has what was recorded so far written.
     pub(super) fn flush(&mut self) {
-        if let Some(recording) = &mut self.0 {
+        if let Some(recording) = &mut self.recording {
             recording.recorder.flush();
         }
     }
 
-    /// Whether the recorder still works.
-    ///
-    /// # Errors
-    /// Why it does not.
-    pub(super) fn check(&mut self) -> Result<(), capture::Error> {
-        match self.0.take_if(|recording| recording.recorder.room() == Room::Gone) {
-            Some(recording) => recording.recorder.finish(),
-            None => Ok(()),
+    /// Whether the recorder still works, if there is one; [`Self::end`] tells why not.
+    pub(super) fn check(&mut self) -> bool {
+        if let Some(recording) = self.recording.take_if(|recording| recording.recorder.room() == Room::Gone) {
+            self.failed = recording.recorder.finish().err();
         }
+        self.failed.is_none()
     }
 
-    /// Records the end, and waits until everything is written.
+    /// Records the end, and waits until everything is written, as long as that goes on.
     ///
     /// # Errors
-    /// Something cannot be written.
+    /// Something cannot be written, or could not be.
     pub(super) fn end(&mut self, ended: &Ended) -> Result<(), capture::Error> {
-        let Some(mut recording) = self.0.take() else { return Ok(()) };
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let Some(mut recording) = self.recording.take() else { return Ok(()) };
         recording.recorder.put(&Input::Ended(Box::new(ended.clone())));
         recording.recorder.finish()
     }

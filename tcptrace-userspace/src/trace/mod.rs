@@ -93,8 +93,9 @@ pub fn run(
 ) -> Result<Outcome, Error> {
     let destination = |header: &Header| {
         let sink = wrap(header.own_netns, sink::sink(&style(settings, header)));
-        // Nothing follows the header when transitions are only counted.
-        Destination { sink, output: Box::new(io::stdout()), header: !settings.bpf.count_only }
+        // Nothing is printed when transitions are only counted.
+        let prints = !settings.bpf.count_only;
+        Destination { sink, output: Box::new(io::stdout()), header: prints, ends_with_reader: prints }
     };
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::begun(settings, tracer);
     let (end, finished) = session(settings, destination, begun, &Notify::new())?;
@@ -120,7 +121,7 @@ pub fn run(
 /// [`enum@Error`].
 pub fn record(settings: &Settings) -> Result<Summary, Error> {
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::recording(settings, tracer);
-    let destination = |_: &Header| Destination::inside(Box::new(Nowhere));
+    let destination = |_: &Header| Destination::inside(Box::new(Nowhere), false);
     let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, &Notify::new())?;
     summary::print(&summary, false);
     recording?;
@@ -173,7 +174,8 @@ pub(crate) fn run_into(
     begun: impl FnOnce(&bpf::Tracer, &Header),
     stop: &Notify,
 ) -> Result<Summary, Error> {
-    let destination = |_: &Header| Destination::inside(sink);
+    // What becomes of it is to go to standard output.
+    let destination = |_: &Header| Destination::inside(sink, true);
     let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, stop)?;
     recording?;
     Ok(summary)
@@ -226,11 +228,13 @@ struct Destination {
     output: Box<dyn io::Write + Send>,
     /// What comes before the first record is wanted.
     header: bool,
+    /// When nobody reads standard output any more, the trace has no use.
+    ends_with_reader: bool,
 }
 
 impl Destination {
     /// A sink that keeps what it needs.
-    fn inside(sink: Box<dyn Sink>) -> Self {
-        Self { sink, output: Box::new(io::sink()), header: false }
+    fn inside(sink: Box<dyn Sink>, ends_with_reader: bool) -> Self {
+        Self { sink, output: Box::new(io::sink()), header: false, ends_with_reader }
     }
 }

@@ -28,13 +28,18 @@ pub(super) enum End {
     OutputClosed,
 }
 
+/// What ends the loop, beside the trace itself.
+pub(super) struct Asked<'a> {
+    pub(super) signals: Ending,
+    pub(super) duration: Option<Duration>,
+    /// Nobody reads standard output any more.
+    pub(super) ends_with_reader: bool,
+    pub(super) stop: &'a Notify,
+}
+
 /// Drains on a timer, and earlier when the kernel side says that the ring fills up.
-pub(super) async fn pump(
-    reader: &mut Reader,
-    mut signals: Ending,
-    duration: Option<Duration>,
-    stop: &Notify,
-) -> Result<End, Error> {
+pub(super) async fn pump(reader: &mut Reader, asked: Asked<'_>) -> Result<End, Error> {
+    let Asked { mut signals, duration, ends_with_reader, stop } = asked;
     let ring = reader.wakeups().map_err(Error::Setup)?;
     // Not given means never.
     let end = sleep(duration.unwrap_or(Duration::MAX));
@@ -47,7 +52,7 @@ pub(super) async fn pump(
             () = signals.any() => return Ok(End::Asked),
             () = stop.notified() => return Ok(End::Asked),
             () = &mut end => return Ok(End::Asked),
-            () = &mut closed => return Ok(End::OutputClosed),
+            () = &mut closed, if ends_with_reader => return Ok(End::OutputClosed),
             () = sleep_until(checked + reader.check_every()) => {
                 checked = Instant::now();
                 reader.check()?

@@ -114,7 +114,10 @@ impl Reader {
             if self.waits_for_list() {
                 return Step::Continue;
             }
-            self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
+            // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
+            if self.log.has_room() {
+                self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
+            }
         }
         for _ in 0..CHUNKS {
             let comparing = self.core.is_comparing();
@@ -224,28 +227,24 @@ impl Reader {
         }
     }
 
-    /// Takes over everything that had been recorded when it was called; `false` if some of that still waits on
-    /// its CPU.
+    /// Takes over everything that had been recorded when it was called; `false` if some of that still waits, on its CPU or
+    /// in the ring.
     fn gather(&mut self) -> bool {
-        let complete = self.tracer.flush();
-        // What the ring holds now is no more than this; newer records can wait.
-        let mut left = u64::from(self.tracer.ring_bytes());
+        let flushed = self.tracer.flush();
         let Self { tracer, core, log, .. } = self;
-        tracer.drain(|entry| {
+        let taken = tracer.drain(|entry| {
             log.put(&Input::Entry(entry));
             core.apply(Input::Entry(entry));
-            left = left.saturating_sub(entry.len() as u64);
-            left > 0 && log.has_room()
+            log.has_room()
         });
-        complete
+        flushed && taken
     }
 
     /// Looks for losses, and at the host, once what was released has been taken.
     pub(super) fn check(&mut self) -> Result<Step, Error> {
-        if self.writer.is_gone() {
+        if self.writer.is_gone() || !self.log.check() {
             return Ok(Step::Stop);
         }
-        self.log.check()?;
         if self.core.is_drained() {
             self.look_around()?;
         }

@@ -15,7 +15,7 @@ use super::{
     looks::Looks,
     overload::Overload,
     polls::Polls,
-    pump::{self, End},
+    pump::{self, Asked, End},
     reader::{Beside, Finished, Reader},
     writer::Writer,
 };
@@ -48,13 +48,15 @@ pub(super) fn session(
     let tracer = bpf::load(&settings.bpf)?;
     let header = header(settings, &tracer, clock, monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header)?;
-    let Destination { sink, output, header: is_headed } = destination(&header);
+    let Destination { sink, output, header: is_headed, ends_with_reader } = destination(&header);
     let writer = Writer::start(output).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
     let live = Live {
-        // People's short format has no room for it; and events' process ids are others' where `/proc` has its own.
-        identities: ((settings.format != Format::Text || log.is_on()) && !host::has_own_pids())
-            .then(Identities::new),
+        // People's short format has no room for it, findings have; and events' process ids are others' where `/proc` has
+        // its own.
+        identities: ((settings.format != Format::Text || settings.samples || log.is_on())
+            && !host::has_own_pids())
+        .then(Identities::new),
         namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
     };
     let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
@@ -73,9 +75,10 @@ pub(super) fn session(
     let looks = looks.transpose().map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
     let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
-    // Now that all threads run, which would inherit it.
+    // Now that all threads run which go on beside it, and would inherit it.
     let _first = priority::raise();
-    let end = runtime.block_on(pump::pump(&mut reader, signals, settings.duration, stop))?;
+    let asked = Asked { signals, duration: settings.duration, ends_with_reader, stop };
+    let end = runtime.block_on(pump::pump(&mut reader, asked))?;
     Ok((end, reader.finish(header.start_ns, GRACE)?))
 }
 

@@ -9,11 +9,11 @@ use std::{
         mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
     },
     thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::outgoing::{Chunk, Written};
-use crate::disk;
+use crate::{disk, patience::Patience};
 
 /// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;
@@ -124,7 +124,7 @@ impl Writer {
     }
 
     /// Waits for the queue to be written, as long as `patience` lasts; returns what was.
-    pub(super) fn finish(mut self, patience: &mut Patience) -> (Written, Ending) {
+    pub(super) fn finish(mut self, patience: &mut Patience<Written>) -> (Written, Ending) {
         self.queue = None;
         while !self.thread.is_finished() {
             if patience.is_over(self.written()) {
@@ -139,28 +139,6 @@ impl Writer {
             Err(_) => Ending::Failed(io::Error::other("the writer panicked")),
         };
         (self.progress.all(), ending)
-    }
-}
-
-/// How long to wait for an output at the end: as long as it takes something within the grace.
-pub(super) struct Patience {
-    grace: Duration,
-    deadline: Instant,
-    written: Written,
-}
-
-impl Patience {
-    pub(super) fn new(grace: Duration) -> Self {
-        Self { grace, deadline: Instant::now() + grace, written: Written::default() }
-    }
-
-    /// Whether the grace has passed since `written` last grew.
-    pub(super) fn is_over(&mut self, written: Written) -> bool {
-        if written != self.written {
-            self.written = written;
-            self.deadline = Instant::now() + self.grace;
-        }
-        Instant::now() >= self.deadline
     }
 }
 

@@ -51,25 +51,28 @@ impl Entries {
         Ok(Self { map, reader, writers, page, size, joined: Vec::new() })
     }
 
-    /// Hands the entries to `take`, until that returns `false` or there are no more.
-    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8]) -> bool) {
+    /// Hands the entries that are there now to `take`, until that returns `false`; those that come meanwhile can wait.
+    /// Returns whether it got all of them: one that is still being written keeps those behind it back.
+    pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> bool {
         // Nobody else moves it.
         let mut at = self.reader.position().load(Ordering::Relaxed);
+        let end = self.writers.position().load(Ordering::Acquire);
         // Positions only grow, and may wrap.
-        while at != self.writers.position().load(Ordering::Acquire) {
+        while at != end {
             let header = self.header(at).load(Ordering::Acquire);
             let length = (header & !(BUSY | DISCARD)) as usize;
             if header & BUSY != 0 || length > self.size - HEADER {
-                return;
+                return false;
             }
             let more = header & DISCARD != 0 || take(self.entry(at, length));
             at = at.wrapping_add((HEADER + length).next_multiple_of(8));
             // Now it may be written over.
             self.reader.position().store(at, Ordering::Release);
             if !more {
-                return;
+                return at == end;
             }
         }
+        true
     }
 
     /// The header of the entry at this position.

@@ -7,8 +7,9 @@ use super::{
         Error,
         input::{Counted, Ended, Input},
         looks::Looks,
+        outgoing::Written,
         polls::Polls,
-        writer::{Ending, Offer, Patience},
+        writer::{Ending, Offer},
     },
     Reader,
 };
@@ -16,6 +17,7 @@ use crate::{
     capture,
     clock::monotonic_ns,
     half_open::Namespaces,
+    patience::Patience,
     record::{Record, Summary},
 };
 
@@ -74,24 +76,24 @@ impl Reader {
 
     /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
     /// another CPU while we detached may still add its record, so look until all that was counted is read.
-    fn read_rest(&mut self, patience: &mut Patience) -> Result<Counted, Error> {
+    fn read_rest(&mut self, patience: &mut Patience<Written>) -> Result<Counted, Error> {
         loop {
-            if self.core.is_drained() && self.log.has_room() {
-                self.gather();
+            let before = self.core.taken();
+            if self.core.is_drained() && self.log.has_room() && self.gather() {
                 self.core.release(u64::MAX);
             }
             self.core.fill_on();
             self.record_release();
             self.tracer.flush_log();
-            self.log.check()?;
-            let gone = self.core.out().is_full() && self.offer() == Offer::Gone;
+            let gone = !self.log.check() || (self.core.out().is_full() && self.offer() == Offer::Gone);
             let counted = self.counted()?;
             let complete = self.core.is_drained() && self.core.has_all(&counted);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counted);
             }
-            if self.core.out().is_full() || !self.log.has_room() {
-                std::thread::sleep(Duration::from_millis(2));
+            if self.core.taken() == before {
+                // For room, or for a program on another CPU.
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
     }

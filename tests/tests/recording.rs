@@ -1,0 +1,162 @@
+//! Recordings whose output takes nothing, or not at once: what they say, and what is in them all the same.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::symlink,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
+
+use nix::{
+    sys::{signal::Signal, stat::Mode},
+    unistd::mkfifo,
+};
+use tcptrace_tests::{
+    host,
+    load::{self, Made},
+    machine::{Hook, helper, is_root, tcptrace},
+    netns::Namespace,
+    process::{Running, output},
+    recording::{Recording, folder, replay},
+    tracer::Tracer,
+    world::World,
+};
+
+/// As many as a recorder has no room for at once: there are ten records of each.
+const MANY: u64 = 15_000;
+
+fn load(namespace: &Namespace, connections: u64) -> Made {
+    load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections)
+}
+
+/// A named pipe, and both ends of it: as long as they are there, it can be opened for writing.
+fn named_pipe(path: &Path) -> File {
+    mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
+    File::options().read(true).write(true).open(path).expect("both ends of it")
+}
+
+/// What cannot be taken at once waits in the ring, and comes in its order.
+#[test]
+fn a_reader_that_is_late() {
+    if !is_root("a_reader_that_is_late") {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = Namespace::usual();
+    let (folder, file) = folder();
+    let pipe = folder.path().join("pipe");
+    let ends = named_pipe(&pipe);
+    let recording = Recording::start(&pipe, &["--netns", namespace.path()]);
+    let made = load(&namespace, MANY);
+    let mut late = Command::new("cat");
+    let mut late = Running::spawn(late.arg(&pipe).stdout(File::create(&file).expect("a file")));
+    let (code, said) = recording.end(Signal::SIGINT);
+    drop(ends);
+    assert!(late.wait(Duration::from_secs(20)).success());
+    assert!(matches!(code, Some(0 | 4)), "{said}");
+
+    let again = replay("trace", &file, &["-o", "json"]);
+    assert_eq!(again.code, code, "{}", again.stderr);
+    let account = again.account();
+    made.assert_seen(account.delivered + account.sampled_out + account.lost, &account);
+    assert!(again.bare_transitions().is_sorted_by_key(|transition| transition.ktime_ns));
+    assert!(!again.stderr.contains("unseen"), "{}", again.stderr);
+}
+
+/// The one who waits for the end is not kept waiting for ever.
+#[test]
+fn a_reader_that_never_reads() {
+    if !is_root("a_reader_that_never_reads") {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = Namespace::usual();
+    let (folder, _) = folder();
+    let pipe = folder.path().join("pipe");
+    let _ends = named_pipe(&pipe);
+    let recording = Recording::start(&pipe, &["--netns", namespace.path()]);
+    load(&namespace, 3_000);
+    let (code, said) = recording.end(Signal::SIGINT);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the end of the capture is missing") && said.contains("seen = "), "{said}");
+}
+
+/// A recording that fails ends the trace, with all that it has to say.
+#[test]
+fn a_recording_that_fails() {
+    if !is_root("a_recording_that_fails") {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = Namespace::usual();
+    let (_folder, file) = folder();
+    // Where the full file is to go, there is something else.
+    fs::create_dir(format!("{}.1", file.display())).expect("a folder");
+    let write = ["--write", file.to_str().expect("UTF-8"), "--max-size", "16K", "--keep", "1"];
+    let all = [&["-o", "json", "--netns", namespace.path()], &write[..]].concat();
+    let tracer = Tracer::start(Hook::Tracepoint, &all);
+    load(&namespace, 600);
+    let report = tracer.join();
+    assert_eq!(report.code, Some(1), "{}", report.stderr);
+    assert!(report.stderr.contains(&file.display().to_string()), "{}", report.stderr);
+    let account = report.account();
+    let transitions = report.transitions().len() as u64;
+    assert_eq!((account.delivered, account.lost), (transitions, 0), "{}", report.stderr);
+}
+
+/// It prints nothing, so it needs nobody who reads that.
+#[test]
+fn a_recording_without_standard_output() {
+    if !is_root("a_recording_without_standard_output") {
+        return;
+    }
+    let _host = host::alone();
+    let namespace = Namespace::usual();
+    let (_folder, file) = folder();
+    let mut recording = Recording::start(&file, &["--netns", namespace.path()]);
+    recording.leave_stdout();
+    let mut made = load(&namespace, 10);
+    made += load(&namespace, 10);
+    let (code, said) = recording.end(Signal::SIGINT);
+    assert_eq!(code, Some(0), "{said}");
+    made.assert_seen(replay("trace", &file, &["-o", "json"]).assert_lossless().delivered, &said);
+}
+
+/// A disk that is full ends the recording with an error; what is no file of its own is not touched.
+#[test]
+fn what_cannot_be_written_is_an_error() {
+    if !is_root("what_cannot_be_written_is_an_error") {
+        return;
+    }
+    let world = World::new();
+    let netns = world.namespace.path().to_owned();
+    let (folder, file) = folder();
+    let link = folder.path().join("link");
+    fs::write(&file, "precious").expect("a file");
+    symlink(&file, &link).expect("a link");
+    let nowhere = folder.path().join("missing/capture");
+    let pipe = folder.path().join("pipe");
+    let _reader = named_pipe(&pipe);
+    let unread = folder.path().join("unread");
+    drop(named_pipe(&unread));
+    for (path, arguments, why) in [
+        (Path::new("/dev/full"), &[][..], "No space left on device"),
+        (&link, &[], "symbolic link"),
+        (&nowhere, &[], "No such file or directory"),
+        (&pipe, &["--max-size", "1M"], "no regular file"),
+        (&unread, &[], "nobody reads from it"),
+    ] {
+        let mut command = Command::new(tcptrace());
+        command.args(["record", "--netns", &netns, "-w"]).arg(path).args(arguments);
+        let output = output(&mut command);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains(why) && said.contains(&path.display().to_string()), "{said}");
+    }
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "precious");
+    assert!(
+        !pipe.is_file() && !unread.is_file() && !folder.path().join("pipe.1").exists(),
+        "it is what it was"
+    );
+}

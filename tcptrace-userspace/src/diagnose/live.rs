@@ -8,7 +8,7 @@ use std::{
 
 use super::watch::Watched;
 use crate::{
-    detect::Options,
+    detect::{Finding, Options},
     record::{Found, Record},
     report::left_out,
     sink::{Sink, findings::headline},
@@ -17,6 +17,10 @@ use crate::{
 
 /// From one look at the host to the next.
 pub const PERIOD: Duration = Duration::from_secs(5);
+
+/// After so many looks, the detectors give way to others that have watched as long as that: five minutes. Of a day's
+/// connections that went well, those that fail now would be too small a share.
+const GENERATION: u64 = 60;
 
 /// Puts the detectors before a sink: each finding is told once, when a look at the host first shows it. `half_open`: the
 /// sink is to have half-open connections as well, not only the detectors. `aside`: where findings are told instead, of which
@@ -27,11 +31,16 @@ pub fn tell_findings(
     half_open: bool,
     aside: Option<Box<dyn io::Write>>,
 ) -> Box<dyn Sink> {
-    Box::new(Teller { watched: Watched::new(options), told: HashSet::new(), half_open, aside, sink })
+    let (watched, next) = (Watched::new(options.clone()), Watched::new(options.clone()));
+    Box::new(Teller { options, watched, next, told: HashSet::new(), half_open, aside, sink })
 }
 
 struct Teller {
+    options: Options,
     watched: Watched,
+    /// Those that come after.
+    next: Watched,
+    /// What need not be told again, as long as it is found.
     told: HashSet<String>,
     half_open: bool,
     aside: Option<Box<dyn io::Write>>,
@@ -51,6 +60,18 @@ impl Teller {
         }
     }
 
+    /// Lets the next detectors take over, if it is time. What these do not find is news when it comes again.
+    fn take_turns(&mut self) {
+        if self.next.looks.count < GENERATION {
+            return;
+        }
+        self.admit();
+        let next = Watched::new(self.options.clone());
+        self.watched = std::mem::replace(&mut self.next, next);
+        let found: HashSet<_> = self.watched.detectors.findings().iter().map(Finding::key).collect();
+        self.told.retain(|key| found.contains(key));
+    }
+
     /// What was not told since there was no room to tell it apart.
     fn admit(&mut self) {
         for (ids, count) in self.watched.detectors.left_out() {
@@ -66,17 +87,20 @@ impl Sink for Teller {
 
     fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
         self.watched.detectors.transition(transition);
+        self.next.detectors.transition(transition);
         self.sink.transition(transition, out)
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         let findings = self.watched.take(record).unwrap_or_default();
+        self.next.note(record);
         if let Record::Sample(sample) = record {
             for finding in findings {
                 if self.told.insert(finding.key()) {
                     self.tell(Found { ktime_ns: sample.ktime_ns, finding }, out)?;
                 }
             }
+            self.take_turns();
         }
         if let Record::Summary(_) = record {
             self.admit();

@@ -21,15 +21,20 @@ impl Watched {
         Self { detectors: Detectors::new(options), looks: Looks::default() }
     }
 
-    /// Takes a record; what was found by now, if it was a look.
-    pub(super) fn take(&mut self, record: &Record) -> Option<Vec<Finding>> {
+    /// Takes a record; whether it was a look.
+    pub(super) fn note(&mut self, record: &Record) -> bool {
         self.detectors.record(record);
         match record {
             Record::Sample(sample) => self.looks.looked(sample.unseen.as_deref()),
             Record::Unsampled(why) => self.looks.failed(why),
-            _ => return None,
+            _ => return false,
         }
-        Some(self.detectors.findings())
+        true
+    }
+
+    /// Takes a record; what was found by now, if it was a look.
+    pub(super) fn take(&mut self, record: &Record) -> Option<Vec<Finding>> {
+        self.note(record).then(|| self.detectors.findings())
     }
 }
 

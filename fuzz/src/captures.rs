@@ -26,11 +26,14 @@ pub fn captures(data: &[u8]) {
     let format = [Format::Text, Format::Wide, Format::Json, Format::Csv][usize::from(how & 3)];
     let trace = settings(*how, format);
     let mut out = Vec::new();
-    if let Ok(replayed) = fuzzing::trace(&capture, &trace, &mut out) {
-        let (before, mut again) = (replayed.summary, Vec::new());
-        let after = fuzzing::trace(&capture, &trace, &mut again).map(|replayed| replayed.summary);
-        assert_eq!(after.ok(), Some(before), "the same capture has the same account");
-        assert!(out == again, "and the same output");
+    match fuzzing::trace(&capture, &trace, &mut out) {
+        Ok(replayed) => {
+            let (before, mut again) = (replayed.summary, Vec::new());
+            let after = fuzzing::trace(&capture, &trace, &mut again).map(|replayed| replayed.summary);
+            assert_eq!(after.ok(), Some(before), "the same capture has the same account");
+            assert!(out == again, "and the same output");
+        }
+        Err(error) => assert!(is_printable(error.to_string().as_bytes(), Format::Text), "{error:?}"),
     }
     assert!(is_printable(&out, format), "{}", String::from_utf8_lossy(&out));
     diagnosed(&capture, trace, how & 0x10 != 0);

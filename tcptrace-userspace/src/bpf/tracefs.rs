@@ -20,7 +20,8 @@ const EVENT: &str = "events/sock/inet_sock_set_state";
 /// The directory of the tracepoint `sock:inet_sock_set_state`.
 ///
 /// Where tracefs is not mounted, this process gets a mount namespace of its own and mounts it there: the host
-/// does not change, and it ends with the process, however that ends. Must run before there are other threads.
+/// does not change, and it ends with the process, however that ends. What the host mounts and unmounts later shows there as
+/// well, or it would be held here. Must run before there are other threads.
 ///
 /// # Errors
 /// [`Error::NoTracefs`] when it cannot be mounted either, or lacks the event.
@@ -52,7 +53,7 @@ fn is_closed(place: &Path) -> bool {
 fn mount_privately() -> nix::Result<()> {
     const NONE: Option<&str> = None;
     unshare(CloneFlags::CLONE_NEWNS)?;
-    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_PRIVATE, NONE)?;
+    mount(NONE, "/", NONE, MsFlags::MS_REC | MsFlags::MS_SLAVE, NONE)?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     mount(Some("tracefs"), PLACES[0], Some("tracefs"), flags, NONE)
 }

@@ -52,7 +52,7 @@ impl Lost {
 }
 
 /// The account of a whole trace. `begun = completed + timed_out + dropped + unknown + evicted + open`; of the kernel
-/// side's records `seen = delivered + filtered + lost`.
+/// side's records `seen = delivered + filtered + sampled out + lost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
     /// What became of them; `None` when they were only counted.

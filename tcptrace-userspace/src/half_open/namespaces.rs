@@ -17,7 +17,7 @@ use crate::{
 pub struct Namespaces {
     wanted: Option<Netns>,
     by_cookie: HashMap<u64, u32>,
-    /// Cookies that were looked for in vain, until the next look.
+    /// Cookies that were looked for in vain.
     in_vain: HashSet<u64>,
     retries: HashMap<Option<u32>, u32>,
     /// Counters when a namespace was first seen.
@@ -61,16 +61,12 @@ impl Namespaces {
         if is_another || (self.in_vain.contains(&cookie) && !again) {
             return None;
         }
-        if again {
-            self.in_vain.clear();
-        }
         self.looked_ns = now_ns;
         self.look();
-        let inode = self.by_cookie.get(&cookie).copied();
-        if inode.is_none() {
-            self.in_vain.insert(cookie);
-        }
-        inode
+        // One look serves all of them.
+        self.in_vain.insert(cookie);
+        self.in_vain.retain(|cookie| !self.by_cookie.contains_key(cookie));
+        self.by_cookie.get(&cookie).copied()
     }
 
     /// How often the kernel sends a SYN-ACK again, by namespace, where it is known.

@@ -2,7 +2,7 @@
 //! of which the kernel reports nothing more.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -75,11 +75,12 @@ impl Listing {
             unreadable: holders.as_ref().map_or(0, Holders::unreadable),
             took: Duration::ZERO,
         };
+        let places: HashMap<_, _> =
+            (0..).zip(&listing.namespaces).map(|(place, namespace)| (namespace.inode, place)).collect();
         let listening = listeners(&sockets);
         let mut owners = Owners { holders, processes: Processes::new() };
         for socket in sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
-            let Some(namespace) = listing.namespaces.iter().find(|namespace| namespace.inode == socket.netns)
-            else {
+            let Some(namespace) = places.get(&socket.netns).map(|place| &listing.namespaces[*place]) else {
                 continue;
             };
             match socket.kind {

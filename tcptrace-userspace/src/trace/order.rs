@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use crate::decode::{is_half_open, is_signal, ktime_ns, records};
 
-/// Records between the ring and the tracker, as bytes. No more of them than the ring holds are added at a time.
+/// Records between the ring and the tracker, as bytes. Of a trace, no more
+/// than the ring holds are added at a time; a capture may have any number.
 #[derive(Default)]
 pub(super) struct Order {
     /// What was added from one release to the next, each in its own memory: it is forgotten as a whole, and what waits
@@ -105,9 +106,9 @@ impl Order {
         self.places.len() - self.taken
     }
 
-    /// How many bytes are kept for them.
+    /// How many bytes are kept for them: a record may be smaller than what tells its place.
     pub(super) fn bytes(&self) -> usize {
-        self.len
+        self.len + self.places.len() * size_of::<Place>()
     }
 
     /// The next record that is ready.

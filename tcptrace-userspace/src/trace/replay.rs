@@ -21,8 +21,9 @@ use crate::{
     wanted::Wanted,
 };
 
-/// Bytes of records that wait for their turn, at most: who recorded them had a ring full. Tests have less memory.
-const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { bpf::MAX_BUFFER };
+/// Bytes of records that wait for their turn, and of what tells their places, at most: who recorded them had a ring full,
+/// and no record of a kernel is smaller than its place. Tests have less memory.
+const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { 2 * bpf::MAX_BUFFER };
 
 /// How a replay ended.
 #[derive(Debug)]

@@ -36,6 +36,9 @@ impl Listener {
     }
 }
 
+/// Sockets that share a key are gone through one by one; no server has so many.
+const MOST_SHARING: usize = 4_096;
+
 /// Listening sockets that were seen to start or are listed, bounded like the table of connections.
 pub(super) struct Listeners {
     /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
@@ -97,11 +100,13 @@ impl Listeners {
         let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
         let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
         let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
+        let is_full = sockets.len() >= MOST_SHARING;
         match sockets.iter_mut().find(|known| same(known)) {
             Some(known) => {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
                 *known = Listener { cookie, skaddr, ..listener };
             }
+            None if is_full => {}
             None => sockets.push(listener),
         }
     }

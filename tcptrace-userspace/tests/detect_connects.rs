@@ -188,6 +188,21 @@ fn a_scanner_hides_nobody_elses_refusals() {
     assert_eq!(refused.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [10]);
 }
 
+/// Destinations that connect make no scan, however often another one is tried that is gone.
+#[test]
+fn one_dead_service_of_many_is_no_scan() {
+    let mut detectors = Detectors::new(Options::default());
+    for end in 1..=40 {
+        let Record::Transition(mut connected) = tried(Cause::Refused, end, 443, 10) else { unreachable!() };
+        (connected.event.new_state, connected.closing) = (State::ESTABLISHED, None);
+        detectors.transition(&connected);
+    }
+    (0..200).for_each(|_| detectors.record(&tried(Cause::Refused, 41, 6379, 10)));
+    let [found] = &detectors.findings()[..] else { panic!("one: {:#?}", detectors.findings()) };
+    assert_eq!(found.id, "connection-refused");
+    assert!(found.summary.contains("198.51.100.41:6379 refuses: 200 of 200 attempts"), "{}", found.summary);
+}
+
 /// The same of those that wait for an answer.
 #[test]
 fn a_scanner_hides_nobody_else_who_waits() {

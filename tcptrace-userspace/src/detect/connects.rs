@@ -79,11 +79,11 @@ impl Connects {
         pids.into_iter().filter_map(scanner).collect()
     }
 
+    /// By destinations: one that is gone is tried again and again, and is one all the same.
     fn is_scan(&self, process: &Process) -> bool {
-        let total = process.total();
-        let failed = total.failed() + process.waiting;
-        process.destinations.len() as u64 >= self.scan.destinations
-            && share(failed, failed + total.connected) >= self.scan.failed
+        let never_connected = process.never_connected();
+        never_connected >= self.scan.destinations
+            && share(never_connected, process.destinations.len() as u64) >= self.scan.failed
     }
 
     /// Destinations where others than the scanners fail too often.

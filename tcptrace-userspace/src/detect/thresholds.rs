@@ -129,10 +129,10 @@ impl Default for FailedConnects {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundScan {
-    /// Different destinations (address and port) of a process from which it may be a scan.
+    /// Destinations (address and port) that a process got no connection to from which it may be a scan.
     #[serde(deserialize_with = "at_least_one")]
     pub destinations: u64,
-    /// Share of its attempts that fail from which it is one.
+    /// Their share of all its destinations from which it is one.
     #[serde(deserialize_with = "amount")]
     pub failed: f64,
 }

@@ -37,6 +37,7 @@ pub(super) fn scan(scanner: &Process) -> Finding {
     let finding = Finding::new("outbound-scan", Severity::Critical, confidence, summary)
         .about(format!("process {}", who.pid))
         .because("different destinations", destinations.len())
+        .because("of these never connected", scanner.never_connected())
         .because("hosts", addresses.distinct())
         .because("ports", ports.distinct())
         .because("failed", failed)

@@ -29,6 +29,11 @@ impl Process {
         self.destinations.values().for_each(|outcomes| total.add(outcomes));
         total
     }
+
+    /// Destinations that it got no connection to.
+    pub(super) fn never_connected(&self) -> u64 {
+        self.destinations.values().filter(|outcomes| outcomes.connected == 0).count() as u64
+    }
 }
 
 /// By their ids. There is room for so many pairs; when it is needed, those with few destinations are forgotten.

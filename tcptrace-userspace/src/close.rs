@@ -72,7 +72,8 @@ pub enum Cause {
     Refused,
     /// No answer to the SYN.
     ConnectTimeout,
-    /// No route to the host, or no neighbour with its address (`EHOSTUNREACH`).
+    /// No route to the host, no neighbour with its address, or a filter that prohibits it (`EHOSTUNREACH`; `EACCES` by
+    /// ICMPv6).
     HostUnreachable,
     /// No route to the network (`ENETUNREACH`).
     NetUnreachable,

@@ -34,6 +34,8 @@ fn errors() {
         (State::SYN_SENT, 113, NONE, Some(Cause::HostUnreachable)),
         (State::SYN_SENT, 101, NONE, Some(Cause::NetUnreachable)),
         (State::ESTABLISHED, 113, retransmits, Some(Cause::HostUnreachable)),
+        (State::SYN_SENT, 13, NONE, Some(Cause::HostUnreachable)),
+        (State::ESTABLISHED, 13, retransmits, Some(Cause::HostUnreachable)),
         (State::ESTABLISHED, 104, NONE, Some(Cause::ResetByPeer)),
         (State::FIN_WAIT2, 104, DONE, Some(Cause::ResetByPeer)),
         (State::CLOSE_WAIT, 32, NONE, Some(Cause::ResetByPeer)),

@@ -35,14 +35,16 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
         return without_error(ending);
     }
     match Errno::from_raw(error) {
-        // tcp_reset(), or tcp_v4_err() by an ICMP port unreachable
+        // tcp_reset(), or tcp_v4_err() or tcp_v6_err() by an ICMP port unreachable
         Errno::ECONNREFUSED if ending.event.old_state == State::SYN_SENT => Some(Cause::Refused),
         Errno::EPIPE if ending.event.old_state == State::CLOSE_WAIT => Some(Cause::ResetByPeer),
         Errno::ECONNRESET => reset(ending),
         // tcp_abort()
         Errno::ECONNABORTED => Some(Cause::Killed),
-        // tcp_v4_err(), or tcp_write_err() with an error that came before
-        Errno::EHOSTUNREACH => Some(Cause::HostUnreachable),
+        // tcp_v4_err() or tcp_v6_err(), or tcp_write_err() with an error that came before. What is "administratively
+        // prohibited" is EHOSTUNREACH by ICMP, and EACCES by ICMPv6 (tab_unreach). What denies connect() on this host does
+        // so before SYN_SENT, and leaves no error at the socket.
+        Errno::EHOSTUNREACH | Errno::EACCES => Some(Cause::HostUnreachable),
         Errno::ENETUNREACH => Some(Cause::NetUnreachable),
         Errno::ETIMEDOUT => timeout(ending),
         _ => None,

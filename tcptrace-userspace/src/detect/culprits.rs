@@ -70,8 +70,14 @@ impl Culprits {
     }
 
     pub(super) fn owner(&mut self, owner: &Who) {
-        self.owners.add(owner.pid);
-        self.known.entry(owner.pid).or_insert_with(|| owner.clone());
+        if !self.owners.add(owner.pid) {
+            return;
+        }
+        let known = self.known.entry(owner.pid).or_insert_with(|| owner.clone());
+        // The kernel gives the id of a process that has ended to another one.
+        if owner.started().is_some() && owner.started() != known.started() {
+            known.clone_from(owner);
+        }
     }
 
     pub(super) fn peer(&mut self, address: IpAddr, port: Option<u16>) {
@@ -174,4 +180,45 @@ pub(super) fn the_oldest(count: u64, ns: u64) -> String {
 /// A number of things: `1 socket`, `2 sockets`.
 pub(super) fn many(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::process::Process;
+
+    fn who(pid: u32, comm: &str, start_ticks: u64) -> Who {
+        let comm = comm.as_bytes().to_vec();
+        let process = Process {
+            pid,
+            start_ticks,
+            comm,
+            exe: None,
+            exe_deleted: false,
+            uid: 0,
+            unit: None,
+            container: None,
+            netns: None,
+        };
+        Who::of_holder(pid, Some(&Arc::new(process)))
+    }
+
+    #[test]
+    fn a_process_id_is_that_of_the_last_who_had_it() {
+        let mut culprits = Culprits::default();
+        for who in [who(7, "old", 1), who(7, "new", 2), Who { pid: 7, comm: b"new".to_vec(), process: None }]
+        {
+            culprits.owner(&who);
+        }
+        assert_eq!(culprits.first_owner(), Some(&who(7, "new", 2)), "what is known of it is not forgotten");
+    }
+
+    #[test]
+    fn who_is_not_counted_is_not_kept() {
+        let mut culprits = Culprits::default();
+        (0..65_540).for_each(|pid| culprits.owner(&Who { pid, comm: Vec::new(), process: None }));
+        assert_eq!((culprits.owners.distinct(), culprits.known.len()), (65_536, 65_536));
+    }
 }

@@ -20,10 +20,13 @@ impl<K> Default for Rank<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> Rank<K> {
-    pub(super) fn add(&mut self, key: K) {
-        if self.counts.len() < LIMIT || self.counts.contains_key(&key) {
+    /// Whether there was room to count it.
+    pub(super) fn add(&mut self, key: K) -> bool {
+        let is_counted = self.counts.len() < LIMIT || self.counts.contains_key(&key);
+        if is_counted {
             *self.counts.entry(key).or_default() += 1;
         }
+        is_counted
     }
 
     /// Forgets the others.

@@ -26,6 +26,11 @@ impl Who {
     pub fn of_owner(owner: &Owner) -> Self {
         Self { pid: owner.pid, comm: owner.comm.to_vec(), process: owner.process.clone() }
     }
+
+    /// When it started, in clock ticks since boot, where that is known.
+    pub(super) fn started(&self) -> Option<u64> {
+        self.process.as_ref().map(|process| process.start_ticks)
+    }
 }
 
 /// `nginx[812]`, and behind it the container or else the unit.

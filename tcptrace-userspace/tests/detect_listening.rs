@@ -1,0 +1,85 @@
+//! Detectors on made-up listeners: who has an address that another wants, and who listens that nobody expects.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::net::IpAddr;
+
+use common::looks::{ended, look, socket};
+use tcptrace::{
+    close::Cause,
+    detect::{Detectors, Finding, Level, Options, Seen, Who},
+    record::Record,
+    state::State,
+};
+
+/// A socket at this address, port 53, of these processes.
+fn at(state: State, address: &str, owners: &[(u32, &str)]) -> Seen {
+    let mut seen = socket(state, 0, 0);
+    (seen.socket.laddr, seen.socket.lport) = (address.parse().unwrap(), 53);
+    let who = |(pid, comm): &(u32, &str)| Who { pid: *pid, comm: comm.as_bytes().to_vec(), process: None };
+    seen.owners = owners.iter().map(who).collect();
+    seen
+}
+
+/// What is said of process 30, which cannot listen on this address, port 53.
+fn cannot_listen(address: &str, sockets: Vec<Seen>) -> Finding {
+    let mut detectors =
+        Detectors::new(Options { only: vec!["address-in-use".to_owned()], ..Options::default() });
+    let Record::Transition(mut failed) = ended(Cause::AddressInUse, 1, 30, None) else { unreachable!() };
+    let address: IpAddr = address.parse().unwrap();
+    (failed.event.laddr, failed.event.lport) = (address, 53);
+    (failed.event.old_state, failed.event.new_state) = (State::LISTEN, State::CLOSE);
+    detectors.transition(&failed);
+    detectors.sample(&look(1, sockets));
+    detectors.findings().remove(0)
+}
+
+#[test]
+fn who_listens_on_another_address_has_not_taken_this_one() {
+    let others = || {
+        ["10.0.0.6", "127.0.0.53", "::1"]
+            .map(|address| at(State::LISTEN, address, &[(2, "resolved")]))
+            .into_iter()
+    };
+    for (wanted, taken) in [
+        ("10.0.0.5", "10.0.0.5"),
+        ("10.0.0.5", "0.0.0.0"),
+        ("10.0.0.5", "::"),
+        ("fd00::5", "fd00::5"),
+        ("fd00::5", "::"),
+    ] {
+        let holder = at(State::LISTEN, taken, &[(7, "named")]);
+        let found = cannot_listen(wanted, others().chain([holder]).collect());
+        assert!(found.summary.ends_with(":53: named[7] listens there"), "{}", found.summary);
+        assert_eq!(found.confidence.level, Level::High);
+        assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [7, 30]);
+    }
+    for (wanted, elsewhere) in [("10.0.0.5", "10.0.0.7"), ("fd00::5", "0.0.0.0")] {
+        let holder = at(State::LISTEN, elsewhere, &[(7, "named")]);
+        let found = cannot_listen(wanted, others().chain([holder]).collect());
+        assert!(found.summary.ends_with("who had it is gone by now"), "{}", found.summary);
+    }
+    let found = cannot_listen("0.0.0.0", vec![at(State::LISTEN, "127.0.0.53", &[(7, "named")])]);
+    assert!(found.summary.ends_with("named[7] listens there"), "any is that one as well: {}", found.summary);
+}
+
+/// Whoever tries again until it succeeds did not stand in its own way.
+#[test]
+fn who_listens_at_last_has_not_taken_it_from_itself() {
+    let found = cannot_listen("10.0.0.5", vec![at(State::LISTEN, "10.0.0.5", &[(30, "dns"), (31, "dns")])]);
+    assert!(found.summary.ends_with("by now it listens there itself"), "{}", found.summary);
+    assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [30], "once");
+    assert_eq!(found.confidence.level, Level::Medium, "who had it is not known");
+}
+
+/// `bind()` would have failed by these.
+#[test]
+fn what_waits_is_hardly_what_has_it() {
+    let waits = |address| at(State::TIME_WAIT, address, &[]);
+    let found = cannot_listen("10.0.0.5", vec![waits("10.0.0.5"), waits("10.0.0.5"), waits("10.0.0.6")]);
+    let said = "nobody listens there by now, 2 connections in TIME_WAIT";
+    assert!(found.summary.ends_with(said), "{}", found.summary);
+    assert_eq!(found.confidence.level, Level::Medium);
+}

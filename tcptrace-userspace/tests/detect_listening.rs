@@ -83,3 +83,39 @@ fn what_waits_is_hardly_what_has_it() {
     assert!(found.summary.ends_with(said), "{}", found.summary);
     assert_eq!(found.confidence.level, Level::Medium);
 }
+
+/// Whom of those that listen on port 53 nobody expects.
+fn unexpected(expected: &str, sockets: Vec<Seen>) -> Vec<u32> {
+    let only = vec!["unexpected-listener".to_owned()];
+    let expected = Some(vec![expected.parse().unwrap()]);
+    let mut detectors = Detectors::new(Options { only, expected, ..Options::default() });
+    detectors.sample(&look(1, sockets));
+    detectors.findings().iter().flat_map(|found| &found.owners).map(|who| who.pid).collect()
+}
+
+/// The kernel keeps fifteen bytes of it.
+#[test]
+fn a_long_name_is_expected_by_what_the_kernel_keeps() {
+    let listens = |comm| vec![at(State::LISTEN, "127.0.0.53", &[(7, comm)])];
+    for (expected, comm, is_it) in [
+        ("systemd-resolved:53", "systemd-resolve", true),
+        ("systemd-resolve:53", "systemd-resolve", true),
+        ("systemd-resolv:53", "systemd-resolve", false),
+        ("systemd-resolved:53", "systemd-resolv", false),
+        ("nginx:53", "nginx\0\0", true),
+    ] {
+        let found = unexpected(expected, listens(comm));
+        assert_eq!(found.is_empty(), is_it, "{expected} {comm:?}");
+    }
+}
+
+/// `SO_REUSEPORT` lets another program have a part of what comes.
+#[test]
+fn who_listens_beside_the_expected_one_is_not_expected() {
+    let socket = |owners: &[(u32, &str)]| at(State::LISTEN, "0.0.0.0", owners);
+    let nginx = || vec![socket(&[(7, "nginx"), (8, "nginx")]), socket(&[(1, "systemd"), (9, "nginx")])];
+    assert_eq!(unexpected("nginx:53", nginx()), [0; 0]);
+    assert_eq!(unexpected("nginx:53", [nginx(), vec![socket(&[(5, "thief")])]].concat()), [5]);
+    assert_eq!(unexpected("53", [nginx(), vec![socket(&[(5, "thief")])]].concat()), [0; 0]);
+    assert_eq!(unexpected("nginx:53", [nginx(), vec![socket(&[])]].concat()), [0; 0], "it has just begun");
+}

@@ -13,10 +13,13 @@ use crate::{state::State, text::Escaped};
 
 const ID: &str = "unexpected-listener";
 
+/// Bytes that the kernel keeps of a program's name (`TASK_COMM_LEN`, with a NUL behind them).
+const COMM_LEN: usize = 15;
+
 /// A listener that is expected: `22`, or `nginx:80`, by that program only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The name of the program; any when `None`.
+    /// The name of the program, of which the first 15 bytes count; any when `None`.
     pub comm: Option<String>,
     /// The port.
     pub port: u16,
@@ -46,7 +49,8 @@ pub(super) struct Listeners {
     first: Option<HashSet<LocalEnd>>,
     /// At the last look and the one before: what comes and goes in between is no listener to speak of.
     before: HashSet<LocalEnd>,
-    last: BTreeMap<LocalEnd, Vec<Who>>,
+    /// Of each socket there, the processes that have it open.
+    last: BTreeMap<LocalEnd, Vec<Vec<Who>>>,
 }
 
 impl Listeners {
@@ -59,22 +63,37 @@ impl Listeners {
         }
     }
 
+    /// Whether a socket of these processes is.
     fn is_expected(&self, end: &LocalEnd, owners: &[Who]) -> bool {
         let fits = |expected: &Expected| {
             let by = |comm: &String| {
-                owners.iter().any(|who| who.comm.split(|byte| *byte == 0).next() == Some(comm.as_bytes()))
+                let comm = comm.as_bytes().iter().take(COMM_LEN);
+                owners.iter().any(|who| who.comm.iter().take_while(|byte| **byte != 0).eq(comm.clone()))
             };
             expected.port == end.2 && expected.comm.as_ref().is_none_or(by)
         };
         self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
     }
 
-    fn finding(&self, end: &LocalEnd, owners: &[Who]) -> Option<Finding> {
+    /// Whose sockets nobody expects there; `None` when all are expected. Beside one that is, a socket whose process is
+    /// not known does not count: it may have begun while the host was looked at.
+    fn unexpected(&self, end: &LocalEnd, sockets: &[Vec<Who>]) -> Option<Vec<Who>> {
+        let mut owners = Vec::new();
+        let mut count = 0;
+        for socket in sockets.iter().filter(|socket| !self.is_expected(end, socket)) {
+            add_owners(&mut owners, socket);
+            count += 1;
+        }
+        (count == sockets.len() || !owners.is_empty()).then_some(owners)
+    }
+
+    fn finding(&self, end: &LocalEnd, sockets: &[Vec<Who>]) -> Option<Finding> {
+        let owners = self.unexpected(end, sockets)?;
         let appeared = self.first.as_ref().is_some_and(|first| !first.contains(end));
         let deleted =
             owners.iter().any(|who| who.process.as_ref().is_some_and(|process| process.exe_deleted));
         let unlisted = self.expected.is_some();
-        if self.is_expected(end, owners) || (appeared && !self.before.contains(end)) {
+        if appeared && !self.before.contains(end) {
             return None;
         }
         let severity = match (unlisted, deleted, appeared) {
@@ -98,7 +117,7 @@ impl Listeners {
             .about_in(end.0, address)
             .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
             .because("there when the watch began", if appeared { "no" } else { "yes" });
-        for who in owners {
+        for who in &owners {
             if let Some(process) = &who.process {
                 let exe =
                     process.exe.as_deref().map_or_else(|| "-".to_owned(), |exe| Escaped(exe).to_string());
@@ -116,7 +135,7 @@ impl Listeners {
             )
             .not("a listener that comes and goes between two looks")
             .not("an update, after which the file of a program that still runs is gone as well");
-        Some(Finding { owners: owners.to_vec(), ..finding })
+        Some(Finding { owners, ..finding })
     }
 }
 
@@ -126,7 +145,7 @@ impl Detector for Listeners {
         let listening = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
         self.last.clear();
         for seen in listening {
-            add_owners(self.last.entry(seen.local_end()).or_default(), &seen.owners);
+            self.last.entry(seen.local_end()).or_default().push(seen.owners.clone());
         }
         if self.first.is_none() {
             self.first = Some(self.last.keys().copied().collect());
@@ -134,6 +153,6 @@ impl Detector for Listeners {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        self.last.iter().filter_map(|(end, owners)| self.finding(end, owners)).collect()
+        self.last.iter().filter_map(|(end, sockets)| self.finding(end, sockets)).collect()
     }
 }

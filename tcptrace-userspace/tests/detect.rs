@@ -12,7 +12,7 @@ use common::{
 };
 use proptest::prelude::*;
 use tcptrace::{
-    close::{Cause, Closing},
+    close::{Cause, Closing, Role},
     detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
     event::Event,
     half_open::{Change, Source, What},
@@ -99,6 +99,47 @@ fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
     };
     assert_eq!(found(Ipv4Addr::LOCALHOST), ["reset-storm"]);
     assert_eq!(found(Ipv4Addr::new(198, 51, 100, 1)), [""; 0]);
+}
+
+/// Within the host both ends of a connection are seen; it is one, and one of them sent the reset.
+#[test]
+fn a_connection_within_the_host_is_reset_once() {
+    let ends = |detectors: &mut Detectors, at_server: Cause, at_client: Cause| {
+        let Record::Transition(client) = ended(at_client, 1, 10, None) else { unreachable!() };
+        let mut server = client.clone();
+        let Event { laddr, lport, raddr, rport, .. } = client.event;
+        (server.event.laddr, server.event.lport) = (raddr, rport);
+        (server.event.raddr, server.event.rport) = (laddr, lport);
+        let closing = Closing { cause: Some(at_server), role: Some(Role::Server), ..Closing::default() };
+        server.closing = Some(Box::new(closing));
+        detectors.transition(&client);
+        detectors.transition(&server);
+    };
+    for (at_server, at_client) in
+        [(Cause::ResetLinger, Cause::ResetByPeer), (Cause::ResetByPeer, Cause::ResetUnread)]
+    {
+        let mut detectors = Detectors::new(Options::default());
+        (0..19).for_each(|_| ends(&mut detectors, at_server, at_client));
+        assert_eq!(detectors.findings(), [], "19 are no storm");
+        (0..6).for_each(|_| ends(&mut detectors, at_server, at_client));
+        let [found] = &detectors.findings()[..] else { panic!("one") };
+        assert_eq!(found.summary, "25 of 25 connections at 198.51.100.1:443 ended by a reset, by this host");
+    }
+}
+
+/// What to do follows from who sent most of them.
+#[test]
+fn one_reset_of_this_host_does_not_make_it_the_cause() {
+    for (here, step) in [(1, "Reset by the peer"), (19, "Reset by the peer"), (20, "Reset here")] {
+        let mut detectors = Detectors::new(Options::default());
+        for number in 0..40 {
+            let cause = if number < here { Cause::ResetLinger } else { Cause::ResetByPeer };
+            detectors.record(&ended(cause, 1, 10, None));
+        }
+        let [found] = &detectors.findings()[..] else { panic!("one") };
+        assert!(found.summary.ends_with("by both sides"), "{}", found.summary);
+        assert!(found.next_steps.iter().any(|next| next.what.starts_with(step)), "{here}: {found:#?}");
+    }
 }
 
 /// A process may have several faults of a kind, and each stays the same while it grows.

@@ -27,11 +27,27 @@ pub(super) struct Resets {
 
 #[derive(Default)]
 struct Endings {
-    all: u64,
-    reset: u64,
+    /// As the ends at the server, and those at the clients, tell it.
+    at_server: Told,
+    at_clients: Told,
+    /// Resets that this host sent, by either end.
     here: u64,
     causes: Rank<String>,
     culprits: Culprits,
+}
+
+/// Connections that have ended, and of these those that were reset.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Told {
+    all: u64,
+    reset: u64,
+}
+
+impl Endings {
+    /// Each connection once. One within this host has both its ends here: whoever has seen more has seen these as well.
+    fn connections(&self) -> Told {
+        self.at_server.max(self.at_clients)
+    }
 }
 
 /// Whether a connection that ended so was reset, and whether by this side.
@@ -54,28 +70,27 @@ impl Resets {
 
     fn finding(endpoint: Endpoint, endings: &Endings) -> Finding {
         let (end, port) = (endpoint.address_and_port(), endpoint.port);
-        let by = match endings.here {
+        let Told { all, reset } = endings.connections();
+        // Both ends of a connection may have sent one.
+        let here = endings.here.min(reset);
+        let by = match here {
             0 => "by the peer",
-            here if here == endings.reset => "by this host",
+            here if here == reset => "by this host",
             _ => "by both sides",
         };
-        let summary = format!(
-            "{} of {} at {end} ended by a reset, {by}",
-            endings.reset,
-            many(endings.all, "connection")
-        );
+        let summary = format!("{reset} of {} at {end} ended by a reset, {by}", many(all, "connection"));
         let mut finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
             .about(endpoint.subject())
-            .because("ended", endings.all)
-            .because("by a reset", endings.reset)
-            .because("of these sent by this host", endings.here);
+            .because("ended", all)
+            .because("by a reset", reset)
+            .because("of these sent by this host", here);
         for (cause, count) in endings.causes.top(5) {
             finding = finding.because(&cause, count);
         }
         let finding = finding
             .then("See them with who and why", Some(format!("tcptrace life --duration 30s -o json | jq -c 'select(.lport == {port} or .rport == {port}) | [.owner.comm, .cause, .reset_reason]'")))
             .then(
-                if endings.here > 0 {
+                if here * 2 >= reset {
                     "Reset here: the program closes with SO_LINGER 0, or without reading all that came"
                 } else {
                     "Reset by the peer: ask there, or look for a time limit of a load balancer or firewall between"
@@ -98,11 +113,12 @@ impl Detector for Resets {
         let (address, port) = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
         let endpoint = Endpoint::new(event.netns, address, port);
         let Some(endings) = self.endpoints.entry(endpoint) else { return };
-        endings.all += 1;
+        let told = if is_server { &mut endings.at_server } else { &mut endings.at_clients };
+        told.all += 1;
         let Some((cause, here)) = closing.cause.and_then(|cause| Some((cause, reset_here(cause)?))) else {
             return;
         };
-        endings.reset += 1;
+        told.reset += 1;
         endings.here += u64::from(here);
         let reason =
             closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
@@ -120,7 +136,7 @@ impl Detector for Resets {
     }
 
     fn sample(&mut self, _sample: &Sample) {
-        self.endpoints.make_room(|_, endings| endings.reset > 0);
+        self.endpoints.make_room(|_, endings| endings.connections().reset > 0);
     }
 
     fn left_out(&self) -> u64 {
@@ -129,8 +145,8 @@ impl Detector for Resets {
 
     fn findings(&self) -> Vec<Finding> {
         let is_storm = |endings: &Endings| {
-            endings.reset >= self.thresholds.count
-                && share(endings.reset, endings.all) >= self.thresholds.share
+            let Told { all, reset } = endings.connections();
+            reset >= self.thresholds.count && share(reset, all) >= self.thresholds.share
         };
         let storms = self.endpoints.iter().filter(|(_, endings)| is_storm(endings));
         let findings = storms.map(|(endpoint, endings)| Self::finding(*endpoint, endings));

@@ -282,8 +282,8 @@ fn a_server_that_resets() {
         listener
     });
     let finding = diagnosis.one("reset-storm");
-    // Each has two ends on this host: one that resets, and one that is reset.
-    assert_eq!(evidence(finding, "by a reset"), 50, "{finding:#}");
+    // Each has two ends on this host, one that resets and one that is reset, and is one connection.
+    assert_eq!(evidence(finding, "by a reset"), 25, "{finding:#}");
     assert_eq!(evidence(finding, "of these sent by this host"), 25, "{finding:#}");
     assert_owned_here(finding);
 }

@@ -14,7 +14,8 @@ pub struct TraceArgs {
     #[arg(short, long, conflicts_with_all = ["from", "write"])]
     pub quiet: bool,
     /// Tell what is found to be wrong among the transitions, as `diagnose` does at its end
-    #[arg(long, conflicts_with = "quiet")]
+    // They rest on all states, and would be false behind a filter on some.
+    #[arg(long, conflicts_with_all = ["quiet", "state", "from_state", "to_state"])]
     pub findings: bool,
     /// Show only what the kernel reports, not what follows from it (into and out of TIME_WAIT)
     #[arg(long)]
@@ -78,4 +79,27 @@ pub(super) fn run(args: &TraceArgs) -> anyhow::Result<u8> {
         args.note(),
         args.findings.then_some(args.half_open.is_some()),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::super::Args;
+
+    /// A detector that is not shown all states finds what is not there.
+    #[test]
+    fn findings_take_no_filter_on_states() {
+        let error = |arguments: &[&str]| {
+            Args::try_parse_from([&["tcptrace", "--findings"], arguments].concat())
+                .err()
+                .map(|error| error.to_string())
+        };
+        assert_eq!(error(&["-L", "80"]), None);
+        for filter in ["--state", "--from-state", "--to-state"] {
+            let text = error(&[filter, "CLOSE_WAIT"]).unwrap_or_default();
+            let words = format!("'--findings' cannot be used with '{filter} <STATES>'");
+            assert!(text.contains(&words), "{text}");
+        }
+    }
 }

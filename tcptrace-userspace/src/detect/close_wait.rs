@@ -16,15 +16,10 @@ const ID: &str = "close-wait-leak";
 
 pub(super) struct CloseWait {
     thresholds: CloseWaitLeak,
-    /// By process: how many it had at the first look, and what it has at the last.
-    processes: HashMap<u32, Process>,
-    looks: u64,
-}
-
-struct Process {
-    who: Who,
-    first: u64,
-    last: Last,
+    /// By process: how many it had at the first look; `None` before that.
+    first: Option<HashMap<u32, u64>>,
+    /// What each has at the last look.
+    last: HashMap<u32, (Who, Last)>,
 }
 
 #[derive(Default)]
@@ -39,12 +34,12 @@ struct Last {
 impl CloseWait {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.close_wait_leak;
-        Self { thresholds, processes: HashMap::new(), looks: 0 }
+        Self { thresholds, first: None, last: HashMap::new() }
     }
 
-    fn finding(&self, process: &Process) -> Finding {
-        let Process { who, first, last } = process;
-        let grows = last.all > *first;
+    fn finding(&self, who: &Who, last: &Last) -> Finding {
+        let first = self.first.as_ref().and_then(|first| first.get(&who.pid)).copied().unwrap_or(0);
+        let grows = last.all > first;
         let severity = if last.forgotten >= self.thresholds.critical_count {
             Severity::Critical
         } else {
@@ -82,7 +77,9 @@ impl CloseWait {
 impl Detector for CloseWait {
     fn sample(&mut self, sample: &Sample) {
         let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
-        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
+        // What was never accepted has no inode, and nobody could close it: a full accept queue is another finding.
+        let accepted = sample.sockets.iter().filter(|seen| seen.socket.inode.is_some());
+        for seen in accepted.filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
             let age_ns = seen.socket.age_at_least_ns.unwrap_or(0);
             for owner in &seen.owners {
                 let (_, last) = now.entry(owner.pid).or_insert_with(|| (owner.clone(), Last::default()));
@@ -95,19 +92,12 @@ impl Detector for CloseWait {
                 }
             }
         }
-        self.processes.retain(|pid, _| now.contains_key(pid));
-        let first_look = self.looks == 0;
-        for (pid, (who, last)) in now {
-            let first = if first_look { last.all } else { 0 };
-            let process =
-                self.processes.entry(pid).or_insert_with(|| Process { who, first, last: Last::default() });
-            process.last = last;
-        }
-        self.looks += 1;
+        self.first.get_or_insert_with(|| now.iter().map(|(pid, (_, last))| (*pid, last.all)).collect());
+        self.last = now;
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let leaks = self.processes.values().filter(|process| process.last.forgotten >= self.thresholds.count);
-        leaks.map(|process| self.finding(process)).collect()
+        let leaks = self.last.values().filter(|(_, last)| last.forgotten >= self.thresholds.count);
+        leaks.map(|(who, last)| self.finding(who, last)).collect()
     }
 }

@@ -4,9 +4,12 @@
 
 mod common;
 
-use common::looks::{SECOND, findings, look, socket, who};
+use std::net::Ipv4Addr;
+
+use common::looks::{INFO, SECOND, findings, look, socket, who};
 use tcptrace::{
     detect::{Finding, Level, Sample, Seen},
+    snapshot::Info,
     state::State,
 };
 
@@ -53,4 +56,64 @@ fn a_leak_tells_what_there_was_at_the_first_look_of_all() {
     let again = vec![leaked(0, 10), leaked(1, 0), leaked(2, 10)];
     assert_eq!(first(again), ("10".to_owned(), Level::Medium), "it does not grow");
     assert_eq!(first(vec![leaked(0, 0), leaked(1, 10)]), ("0".to_owned(), Level::High));
+}
+
+/// A connection of the listener 192.0.2.1:80, on which nothing came for so long.
+fn silent(number: u16, ms: u32) -> Seen {
+    let mut seen = socket(State::ESTABLISHED, number, 812);
+    seen.socket.info =
+        Some(Info { last_data_sent_ms: ms, last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO });
+    seen
+}
+
+/// Four connections that are silent, and one in use.
+fn server() -> Vec<Seen> {
+    let silent_ones = (0..4).map(|number| silent(number, 90_000));
+    silent_ones.chain([silent(9, 5), socket(State::LISTEN, 99, 812)]).collect()
+}
+
+fn phantoms(sockets: Vec<Seen>) -> Vec<Finding> {
+    of_kind("phantom-established", [look(0, sockets)])
+}
+
+/// The other ends of connections: in namespace `netns`, in `state`.
+fn other_ends(of: &[Seen], netns: u32, state: State) -> Vec<Seen> {
+    let other = |seen: &Seen| {
+        let mut other = socket(state, 0, 900);
+        other.socket.netns = Some(netns);
+        (other.socket.laddr, other.socket.lport) = (seen.socket.raddr, seen.socket.rport);
+        (other.socket.raddr, other.socket.rport) = (seen.socket.laddr, seen.socket.lport);
+        other
+    };
+    of.iter().filter(|seen| seen.socket.state == State::ESTABLISHED).map(other).collect()
+}
+
+/// A client of this host is seen for itself: what is still there has not gone.
+#[test]
+fn a_client_that_is_there_is_no_phantom() {
+    let with = |others: Vec<Seen>| phantoms(server().into_iter().chain(others).collect()).len();
+    assert_eq!(with(vec![]), 1);
+    assert_eq!(with(other_ends(&server(), 1, State::ESTABLISHED)), 0, "in the same namespace");
+    assert_eq!(with(other_ends(&server(), 2, State::ESTABLISHED)), 0, "in another one, such as a pod's");
+    assert_eq!(with(other_ends(&server(), 2, State::FIN_WAIT1)), 1, "it has closed, and nobody heard it");
+    let mut translated = other_ends(&server(), 2, State::ESTABLISHED);
+    for other in &mut translated {
+        (other.socket.raddr, other.socket.rport) = (Ipv4Addr::new(203, 0, 113, 1).into(), 8_080);
+    }
+    assert_eq!(with(translated), 0, "it knows the service by another address");
+}
+
+/// 127.0.0.1 is another host in each namespace.
+#[test]
+fn a_loopback_client_of_another_namespace_is_another_one() {
+    let mut server = server();
+    for seen in &mut server {
+        (seen.socket.laddr, seen.socket.raddr) =
+            (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(127, 0, 0, 6).into());
+    }
+    let with = |netns| {
+        let others = other_ends(&server, netns, State::ESTABLISHED);
+        phantoms(server.iter().cloned().chain(others).collect()).len()
+    };
+    assert_eq!((with(1), with(2)), (0, 1));
 }

@@ -2,7 +2,8 @@
 //!
 //! A client that loses its power, its address or its NAT's memory sends no FIN, and without data to send the server never
 //! finds out (RFC 9293, 3.8.4: keep-alives are off unless the program asks). The client comes back on another port; the
-//! old connection stays ESTABLISHED.
+//! old connection stays ESTABLISHED. Of a client on this host the other end is seen: it has not gone while that is
+//! ESTABLISHED.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -12,6 +13,7 @@ use std::{
 use super::{
     Confidence, Detector, Finding, Options, Sample, Seen, Severity,
     culprits::{Culprits, many, nanoseconds, seconds, ss_host},
+    endpoint::Endpoint,
     thresholds,
 };
 use crate::{snapshot::TimerKind, state::State};
@@ -104,16 +106,23 @@ impl Detector for Phantom {
             .collect();
         let cookies = || sample.sockets.iter().map(|seen| seen.socket.cookie).collect();
         let first = &*self.first.get_or_insert_with(cookies);
+        let established = || sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED);
+        // By the client's end alone: it may know the service by an address that is translated.
+        let here: HashSet<Endpoint> = established()
+            .map(|seen| Endpoint::new(seen.socket.netns, seen.socket.laddr, seen.socket.lport))
+            .collect();
         // In an order, so that the same look names the same examples again.
         let mut peers: BTreeMap<(Listener, IpAddr), OfPeer<'_>> = BTreeMap::new();
-        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
+        for seen in established() {
             let listener = (seen.socket.netns, seen.socket.lport);
             if !listening.contains(&listener) {
                 continue;
             }
             let of_peer = peers.entry((listener, seen.socket.raddr)).or_default();
             if let Some(silent_ns) = silent_ns(self.thresholds.idle_s, seen) {
-                of_peer.idle.push((seen, silent_ns));
+                if !here.contains(&Endpoint::new(seen.socket.netns, seen.socket.raddr, seen.socket.rport)) {
+                    of_peer.idle.push((seen, silent_ns));
+                }
             } else {
                 of_peer.used = true;
                 of_peer.begun |= !first.contains(&seen.socket.cookie);

@@ -160,16 +160,14 @@ fn both_close_at_once_and_one_hears_nothing() {
     assert_eq!(evidence(finding, "stuck"), MANY as u64, "{finding:#}");
 }
 
-/// Clients whose connections fall silent, and which come back on new ones, in use until the end.
-fn silence(ports: Ports, keepalive: Option<&TcpKeepalive>) -> impl Sized + use<> {
+/// Connections that fall silent, whose client comes back on another one, in use until the end. `leave` says what stays of
+/// the silent ones.
+fn silence<T>(ports: Ports, leave: impl Fn((Socket, Socket)) -> T) -> (Vec<T>, (Socket, Socket), Socket) {
     let (silent, listener) = pairs(ports, MANY);
-    for (_, server) in &silent {
-        if let Some(probes) = keepalive {
-            server.set_tcp_keepalive(probes).expect("SO_KEEPALIVE");
-        }
-    }
     sleep(Duration::from_secs(2));
+    // Before the others leave, so that it has no port of theirs.
     let newer = pair(&listener, ports.connect(Family::V4));
+    let silent = silent.into_iter().map(leave).collect();
     for _ in 0..20 {
         newer.0.send(b"I am back").expect("send");
         sleep(Duration::from_millis(200));
@@ -177,15 +175,30 @@ fn silence(ports: Ports, keepalive: Option<&TcpKeepalive>) -> impl Sized + use<>
     (silent, newer, listener)
 }
 
+/// Ends a client so that its server does not hear of it.
+fn vanish((client, server): (Socket, Socket)) -> Socket {
+    deafen(&server);
+    abort(client);
+    server
+}
+
 #[test]
 fn clients_that_are_gone() {
     let Some(lab) = Lab::new("clients_that_are_gone") else { return };
     let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(5, &[], move || silence(ports, None));
+    let diagnosis = lab.watch(5, &[], move || silence(ports, vanish));
     let finding = diagnosis.one("phantom-established");
     assert_eq!(evidence(finding, "silent, without keepalive"), MANY as u64, "{finding:#}");
     assert_eq!(finding["confidence"]["level"], "medium", "nothing proves it: {finding:#}");
     assert_owned_here(finding);
+}
+
+/// As silent, and both ends are there to be seen: a pool of which one connection is in use.
+#[test]
+fn clients_that_stay() {
+    let Some(lab) = Lab::new("clients_that_stay") else { return };
+    let ports = lab.slot.ports_to_bind();
+    lab.watch(5, &[], move || silence(ports, |pair| pair)).assert_healthy();
 }
 
 /// Hosts whose link goes down lose everything, and come back with the same address. Nobody tells the server.
@@ -259,13 +272,17 @@ fn a_busy_server_with_keep_alive() {
     diagnosis.assert_healthy();
 }
 
-/// Connections as idle, of a server that would find out.
+/// Clients as silent and gone, of a server that would find out.
 #[test]
 fn idle_and_kept_alive() {
     let Some(lab) = Lab::new("idle_and_kept_alive") else { return };
     let ports = lab.slot.ports_to_bind();
     let probes = TcpKeepalive::new().with_time(Duration::from_secs(30));
-    lab.watch(5, &[], move || silence(ports, Some(&probes))).assert_healthy();
+    let vanish = move |(client, server): (Socket, Socket)| {
+        server.set_tcp_keepalive(&probes).expect("SO_KEEPALIVE");
+        vanish((client, server))
+    };
+    lab.watch(5, &[], move || silence(ports, vanish)).assert_healthy();
 }
 
 #[test]

@@ -4,12 +4,12 @@
 
 mod common;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 use common::looks::{INFO, SECOND, findings, look, socket, who};
 use tcptrace::{
     detect::{Finding, Level, Sample, Seen},
-    snapshot::Info,
+    snapshot::{Info, Timer, TimerKind},
     state::State,
 };
 
@@ -21,6 +21,11 @@ fn of_kind(id: &str, looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
 fn evidence<'a>(finding: &'a Finding, name: &str) -> &'a str {
     let one = finding.evidence.iter().find(|evidence| evidence.name == name);
     one.map_or_else(|| panic!("no {name} in {finding:#?}"), |evidence| evidence.value.as_str())
+}
+
+fn commands(finding: &Finding) -> String {
+    let commands: Vec<&str> = finding.next_steps.iter().filter_map(|step| step.command.as_deref()).collect();
+    commands.join("\n")
 }
 
 fn for_seconds(mut seen: Seen, seconds: u64) -> Seen {
@@ -116,4 +121,40 @@ fn a_loopback_client_of_another_namespace_is_another_one() {
         phantoms(server.iter().cloned().chain(others).collect()).len()
     };
     assert_eq!((with(1), with(2)), (0, 1));
+}
+
+/// That the client has others in use is measured, not concluded from what is not known to be silent.
+#[test]
+fn only_connections_in_use_make_phantoms_of_the_others() {
+    let beside = |other: Seen| {
+        let silent_ones = (0..4).map(|number| silent(number, 90_000));
+        phantoms(silent_ones.chain([other, socket(State::LISTEN, 99, 812)]).collect())
+    };
+    let found = beside(silent(9, 5)).remove(0);
+    assert!(found.summary.ends_with("while the same client has others in use"), "{}", found.summary);
+    let mut kept_alive = silent(9, 90_000);
+    kept_alive.socket.timer = Some(Timer { kind: TimerKind::Keepalive, expires_ms: 1, retransmits: 0 });
+    assert_eq!(beside(kept_alive.clone()), [], "idle as well");
+    kept_alive.socket.info.as_mut().unwrap().last_ack_recv_ms = 5;
+    assert_eq!(beside(kept_alive), [], "the answer to a probe");
+    let mut answered = silent(9, 5);
+    answered.socket.info.as_mut().unwrap().last_data_recv_ms = 90_000;
+    assert_eq!(beside(answered).len(), 1, "what this side sends is acknowledged");
+    let mut unknown = silent(9, 5);
+    unknown.socket.info = None;
+    assert_eq!(beside(unknown), [], "nothing is known of it");
+}
+
+/// What it says to end is one phantom, neither connections in use nor UDP.
+#[test]
+fn one_phantom_is_ended_by_both_its_ends() {
+    let mut server = server();
+    server[2] = silent(2, 95_000);
+    let found = phantoms(server.clone()).remove(0);
+    assert!(commands(&found).contains("ss -tK dst 198.51.100.7 dport = :10002 sport = :80"), "{found:#?}");
+    for seen in &mut server {
+        seen.socket.raddr = "2001:db8::7".parse::<IpAddr>().unwrap();
+    }
+    let found = phantoms(server).remove(0);
+    assert!(commands(&found).contains("ss -tK dst [2001:db8::7] dport = :10002 sport = :80"), "{found:#?}");
 }

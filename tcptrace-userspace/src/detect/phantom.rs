@@ -6,6 +6,7 @@
 //! ESTABLISHED.
 
 use std::{
+    cmp::Reverse,
     collections::{BTreeMap, HashMap, HashSet},
     net::{IpAddr, SocketAddr},
 };
@@ -16,7 +17,10 @@ use super::{
     endpoint::Endpoint,
     thresholds,
 };
-use crate::{snapshot::TimerKind, state::State};
+use crate::{
+    snapshot::{Info, TimerKind},
+    state::State,
+};
 
 const ID: &str = "phantom-established";
 
@@ -34,7 +38,8 @@ pub(super) struct Phantom {
 struct Pile {
     address: Option<IpAddr>,
     idle: u64,
-    quietest_ns: u64,
+    /// Nanoseconds of silence on the quietest, and its remote end; of equal ones the least end.
+    quietest: Option<(u64, Reverse<SocketAddr>)>,
     retransmitting: u64,
     peers: HashSet<IpAddr>,
     /// New ones came from a client meanwhile, which a pool of idle ones would have had no need for.
@@ -47,7 +52,7 @@ struct Pile {
 struct OfPeer<'a> {
     /// Each with its silence in nanoseconds.
     idle: Vec<(&'a Seen, u64)>,
-    /// One is in use.
+    /// Another one is in use.
     used: bool,
     /// One has begun during the watch, although these are there.
     begun: bool,
@@ -60,20 +65,26 @@ impl Phantom {
 }
 
 /// Nanoseconds without anything from the peer, where no keepalive will find out.
-fn silent_ns(idle_s: u64, seen: &Seen) -> Option<u64> {
-    let info = seen.socket.info?;
+fn silent_ns(idle_s: u64, seen: &Seen, info: &Info) -> Option<u64> {
     let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
     let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
     (!kept_alive && silent_ns >= nanoseconds(idle_s)).then_some(silent_ns)
 }
 
+/// Whether data came, or was sent and something answered. An acknowledgement alone may be the answer to a keepalive probe.
+fn is_in_use(idle_s: u64, info: &Info) -> bool {
+    let lately = |ms: u32| u64::from(ms) * 1_000_000 < nanoseconds(idle_s);
+    lately(info.last_data_recv_ms) || (lately(info.last_data_sent_ms) && lately(info.last_ack_recv_ms))
+}
+
 fn finding((netns, lport): Listener, pile: &Pile) -> Finding {
     let address = SocketAddr::new(pile.address.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED)), lport);
+    let quietest_ns = pile.quietest.map_or(0, |(silent_ns, _)| silent_ns);
     let summary = format!(
-        "{} to {address} may be phantoms: nothing came on {} for {}, while the same {} newer ones",
+        "{} to {address} may be phantoms: nothing came on {} for {}, while the same {} others in use",
         many(pile.idle, "connection"),
         if pile.idle == 1 { "it" } else { "them, on the quietest" },
-        seconds(pile.quietest_ns),
+        seconds(quietest_ns),
         if pile.peers.len() == 1 { "client has" } else { "clients have" },
     );
     let confidence = if pile.retransmitting > 0 {
@@ -82,16 +93,20 @@ fn finding((netns, lport): Listener, pile: &Pile) -> Finding {
         Confidence::medium("data that the server sends and nobody acknowledges, or asking the client")
     };
     let severity = if pile.begun || pile.retransmitting > 0 { Severity::Warning } else { Severity::Info };
+    // By less than both ends it would end those in use, too.
+    let end_it = pile.quietest.map(|(_, Reverse(peer))| {
+        format!("ss -tK dst {} dport = :{} sport = :{lport}", ss_host(peer.ip()), peer.port())
+    });
     let finding = Finding::new(ID, severity, confidence, summary)
         .about_in(netns, format_args!("port {lport}"))
         .because("silent, without keepalive", pile.idle)
-        .because("longest silence", seconds(pile.quietest_ns))
-        .because("clients with newer connections", pile.peers.len())
+        .because("longest silence", seconds(quietest_ns))
+        .because("clients with others in use", pile.peers.len())
         .because("new connections of these clients during the watch", if pile.begun { "yes" } else { "no" })
         .because("sending without an answer", pile.retransmitting)
         .then("See them: lastrcv is the silence in milliseconds", Some(format!("ss -tinpo state established sport = :{lport}")))
         .then("Let the program set SO_KEEPALIVE (TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT) or TCP_USER_TIMEOUT", None)
-        .then("End those of one client", pile.culprits.first_peer().map(|peer| format!("ss -K dst {} sport = :{lport}", ss_host(peer))))
+        .then("End the quietest, by both its ends; repeat it for the others", end_it)
         .not("idle connections that are kept alive, and clients with a pool, none of whose connections is in use");
     pile.culprits.name(finding)
 }
@@ -114,18 +129,17 @@ impl Detector for Phantom {
         // In an order, so that the same look names the same examples again.
         let mut peers: BTreeMap<(Listener, IpAddr), OfPeer<'_>> = BTreeMap::new();
         for seen in established() {
-            let listener = (seen.socket.netns, seen.socket.lport);
-            if !listening.contains(&listener) {
-                continue;
-            }
-            let of_peer = peers.entry((listener, seen.socket.raddr)).or_default();
-            if let Some(silent_ns) = silent_ns(self.thresholds.idle_s, seen) {
-                if !here.contains(&Endpoint::new(seen.socket.netns, seen.socket.raddr, seen.socket.rport)) {
-                    of_peer.idle.push((seen, silent_ns));
-                }
-            } else {
+            let socket = &seen.socket;
+            let listener = (socket.netns, socket.lport);
+            let Some(info) = socket.info.filter(|_| listening.contains(&listener)) else { continue };
+            let of_peer = peers.entry((listener, socket.raddr)).or_default();
+            if is_in_use(self.thresholds.idle_s, &info) {
                 of_peer.used = true;
-                of_peer.begun |= !first.contains(&seen.socket.cookie);
+                of_peer.begun |= !first.contains(&socket.cookie);
+            } else if let Some(silent_ns) = silent_ns(self.thresholds.idle_s, seen, &info)
+                && !here.contains(&Endpoint::new(socket.netns, socket.raddr, socket.rport))
+            {
+                of_peer.idle.push((seen, silent_ns));
             }
         }
         self.last.clear();
@@ -138,7 +152,8 @@ impl Detector for Phantom {
                 let laddr = seen.socket.laddr;
                 pile.address = Some(pile.address.map_or(laddr, |address| address.min(laddr)));
                 pile.idle += 1;
-                pile.quietest_ns = pile.quietest_ns.max(silent_ns);
+                let end = SocketAddr::new(peer, seen.socket.rport);
+                pile.quietest = pile.quietest.max(Some((silent_ns, Reverse(end))));
                 pile.retransmitting += u64::from(
                     seen.socket
                         .timer

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use common::looks::{INFO, SECOND, findings, look, socket, who};
 use tcptrace::{
-    detect::{Finding, Level, Sample, Seen},
+    detect::{Finding, Level, Limits, NamespaceSample, Sample, Seen, Severity},
     snapshot::{Info, Timer, TimerKind},
     state::State,
 };
@@ -31,6 +31,12 @@ fn commands(finding: &Finding) -> String {
 fn for_seconds(mut seen: Seen, seconds: u64) -> Seen {
     seen.socket.age_at_least_ns = Some(seconds * SECOND);
     seen
+}
+
+/// A look at namespace 1 with these counters and settings.
+fn with_counters(look: Sample, counters: &[(&str, u64)], limits: Limits) -> Sample {
+    let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    Sample { namespaces: [(Some(1), NamespaceSample { counters, limits })].into(), ..look }
 }
 
 /// Of a hung server with several workers: none of them has what was never accepted.
@@ -157,4 +163,40 @@ fn one_phantom_is_ended_by_both_its_ends() {
     }
     let found = phantoms(server).remove(0);
     assert!(commands(&found).contains("ss -tK dst [2001:db8::7] dport = :10002 sport = :80"), "{found:#?}");
+}
+
+/// A queue of five that was full at one look, in a namespace that turned away 1000, some of it at this listener.
+fn full_once(drops: [Option<u32>; 2]) -> Finding {
+    let queue = |at_s, waiting, drops| {
+        let mut seen = socket(State::LISTEN, 0, 812);
+        (seen.socket.recv_queue, seen.socket.send_queue, seen.socket.drops) = (waiting, 5, drops);
+        with_counters(look(at_s, vec![seen]), &[("ListenOverflows", 1_000 * at_s)], Limits::default())
+    };
+    of_kind("accept-queue-overflow", [queue(0, 0, drops[0]), queue(1, 6, drops[1])]).remove(0)
+}
+
+/// `ListenOverflows` is that of all listeners of a namespace; each counts its own drops.
+#[test]
+fn overflows_of_another_listener_are_not_its() {
+    let severity = |drops| full_once(drops).severity;
+    assert_eq!(severity([Some(40), Some(40)]), Severity::Info, "it dropped nothing");
+    assert_eq!(severity([None, None]), Severity::Warning, "nobody knows");
+    let found = full_once([Some(40), Some(43)]);
+    assert_eq!(found.severity, Severity::Warning);
+    assert!(found.summary.ends_with("turned away 3 times"), "{}", found.summary);
+    assert_eq!(evidence(&found, "dropped at this listener"), "3");
+    let found = full_once([Some(40), Some(4)]);
+    assert!(found.summary.ends_with("turned away 4 times"), "another one in its place: {}", found.summary);
+}
+
+/// What a listener dropped before it was seen for the first time belongs to the watch where it began in it.
+#[test]
+fn a_listener_that_begins_in_the_watch_has_dropped_all_of_it_there() {
+    let mut seen = socket(State::LISTEN, 0, 812);
+    (seen.socket.recv_queue, seen.socket.send_queue, seen.socket.drops) = (6, 5, Some(3));
+    let looks = [(0, vec![]), (1, vec![seen])].map(|(at_s, sockets)| {
+        with_counters(look(at_s, sockets), &[("ListenOverflows", 20 * at_s)], Limits::default())
+    });
+    let found = of_kind("accept-queue-overflow", looks).remove(0);
+    assert!(found.summary.ends_with("turned away 3 times"), "{}", found.summary);
 }

@@ -93,7 +93,8 @@ impl Default for SynFlood {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcceptQueue {
-    /// SYNs and ACKs that the namespace turned away for full queues from which it is a warning.
+    /// SYNs and ACKs that a listener turned away for its full queue, or, where it is not known whose they are, the namespace,
+    /// from which it is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub overflows: u64,
     /// Share of a listener's queue in use from which it is worth knowing.

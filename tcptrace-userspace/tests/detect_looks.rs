@@ -200,3 +200,60 @@ fn a_listener_that_begins_in_the_watch_has_dropped_all_of_it_there() {
     let found = of_kind("accept-queue-overflow", looks).remove(0);
     assert!(found.summary.ends_with("turned away 3 times"), "{}", found.summary);
 }
+
+/// Five connections in a state for 100 seconds, with the last signs of life so many milliseconds ago.
+fn closing(
+    state: State,
+    netns: u32,
+    [sent, received, acknowledged]: [u32; 3],
+    (timer, retransmits): (TimerKind, u8),
+) -> Vec<Seen> {
+    let one = |number| {
+        let mut seen = for_seconds(socket(state, number, 812), 100);
+        seen.socket.netns = Some(netns);
+        seen.socket.timer = Some(Timer { kind: timer, expires_ms: 1, retransmits });
+        seen.socket.info = Some(Info {
+            last_data_sent_ms: sent,
+            last_data_recv_ms: received,
+            last_ack_recv_ms: acknowledged,
+            ..INFO
+        });
+        seen
+    };
+    (0..5).map(one).collect()
+}
+
+/// `close()` begins FIN_WAIT1 while megabytes are still to be sent, and a half-closed connection may be in use.
+#[test]
+fn what_is_still_acknowledged_is_not_stuck() {
+    const LONG: u32 = 90_000;
+    let found = |state, times, timer, retransmits| {
+        findings([look(0, closing(state, 1, times, (timer, retransmits)))]).len()
+    };
+    for state in [State::FIN_WAIT1, State::LAST_ACK, State::CLOSING] {
+        assert_eq!(found(state, [LONG, LONG, LONG], TimerKind::On, 0), 1);
+        assert_eq!(found(state, [5, LONG, LONG], TimerKind::On, 2), 1, "sent, and not acknowledged");
+        assert_eq!(found(state, [LONG, LONG, 5], TimerKind::On, 0), 0, "{state} goes on");
+        assert_eq!(found(state, [LONG, LONG, 5], TimerKind::On, 4), 1, "the peer's FIN, sent again");
+        assert_eq!(
+            found(state, [LONG, LONG, 5], TimerKind::Persist, 4),
+            1,
+            "an answer to a probe of its window"
+        );
+        assert_eq!(found(state, [5, LONG, 5], TimerKind::Persist, 0), 0, "its window was open just now");
+    }
+    assert_eq!(found(State::FIN_WAIT2, [LONG, LONG, LONG], TimerKind::Keepalive, 0), 1);
+    assert_eq!(found(State::FIN_WAIT2, [LONG, 5, LONG], TimerKind::Keepalive, 0), 0, "the peer still sends");
+}
+
+/// One in each of five pods is no pile, and five in each of two are two.
+#[test]
+fn each_namespace_has_a_pile_of_its_own() {
+    let stuck = |netns| closing(State::LAST_ACK, netns, [90_000; 3], (TimerKind::On, 4));
+    let one_each = (1..=5).map(|netns| stuck(netns).remove(0)).collect();
+    assert_eq!(findings([look(0, one_each)]), []);
+    let found = findings([look(0, [stuck(1), stuck(2)].concat())]);
+    let namespaces: Vec<Option<u32>> = found.iter().map(|finding| finding.netns).collect();
+    assert_eq!(namespaces, [Some(1), Some(2)]);
+    assert_ne!(found[0].key(), found[1].key());
+}

@@ -1,8 +1,11 @@
 //! `fin-wait1-stuck`, `fin-wait2-stuck`, `last-ack-stuck`, `closing-pileup`: connections that have begun to close and do
 //! not end.
 //!
-//! FIN_WAIT1, CLOSING and LAST_ACK wait for an acknowledgement, which takes a round trip (RFC 9293, 3.6). FIN_WAIT2 waits
-//! for the peer's FIN; the kernel ends it after `tcp_fin_timeout`, but only once no process has the socket open.
+//! FIN_WAIT1, CLOSING and LAST_ACK wait for an acknowledgement, which takes a round trip (RFC 9293, 3.6) once all data has
+//! left: they begin at `close()`, however much of it is still to be sent. FIN_WAIT2 waits for the peer's FIN; the kernel ends
+//! it after `tcp_fin_timeout`, but only once no process has the socket open.
+
+use std::collections::BTreeMap;
 
 use super::{
     Confidence, Detector, Finding, NamespaceSample, Options, Sample, Seen, Severity,
@@ -23,8 +26,8 @@ const KINDS: [(State, &str); 4] = [
 
 pub(super) struct Stuck {
     thresholds: thresholds::Stuck,
-    /// At the last look, in the order of [`KINDS`].
-    last: [Pile; KINDS.len()],
+    /// At the last look, by namespace and place in [`KINDS`].
+    last: BTreeMap<(Option<u32>, usize), Pile>,
 }
 
 #[derive(Default)]
@@ -40,12 +43,12 @@ struct Pile {
 
 impl Stuck {
     pub(super) fn new(options: &Options) -> Self {
-        Self { thresholds: options.thresholds.stuck, last: Default::default() }
+        Self { thresholds: options.thresholds.stuck, last: BTreeMap::new() }
     }
 
     fn is_stuck(&self, seen: &Seen, namespace: Option<&NamespaceSample>) -> bool {
         let socket = &seen.socket;
-        let age_ns = socket.age_at_least_ns.unwrap_or(0);
+        let age_ns = socket.age_at_least_ns.unwrap_or(0).min(standstill_ns(seen));
         if socket.kind != Kind::Full {
             return false;
         }
@@ -58,7 +61,22 @@ impl Stuck {
     }
 }
 
-fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
+/// Nanoseconds since the connection last got on; the most that there are where nothing tells.
+fn standstill_ns(seen: &Seen) -> u64 {
+    let Some(info) = seen.socket.info else { return u64::MAX };
+    let timer = seen.socket.timer.map(|timer| (timer.kind, timer.retransmits));
+    let ms = match (seen.socket.state, timer) {
+        (State::FIN_WAIT2, _) => info.last_data_recv_ms,
+        // Probes of the window are acknowledged, too, and carry no data.
+        (_, Some((TimerKind::Persist, _))) => info.last_data_sent_ms,
+        // The peer's own FIN, sent again, is an acknowledgement that gets on with nothing.
+        (_, Some((TimerKind::On, 3..))) => return u64::MAX,
+        _ => info.last_ack_recv_ms,
+    };
+    u64::from(ms) * 1_000_000
+}
+
+fn finding(netns: Option<u32>, state: State, id: &'static str, pile: &Pile) -> Finding {
     let name = state.name().unwrap_or_default();
     let filter = name.to_lowercase().replace('_', "-").replace("wait1", "wait-1").replace("wait2", "wait-2");
     let held_by_peer = state == State::FIN_WAIT2;
@@ -80,7 +98,7 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
         Confidence::medium("a longer watch: retransmissions without an answer")
     };
     let finding = Finding::new(id, Severity::Warning, confidence, summary)
-        .about("this host")
+        .about_in(netns, "closing connections")
         .because("stuck", pile.count)
         .because("oldest, at least", seconds(pile.oldest_ns))
         .because("remote ends", pile.culprits.peer_count())
@@ -91,7 +109,7 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
         finding
             .then("On the peer, look for CLOSE_WAIT: its program does not close", Some("ss -tanp state close-wait".to_owned()))
             .then("Here, let the program close the socket rather than only shut it down; then net.ipv4.tcp_fin_timeout ends it", None)
-            .not("a half-closed connection that is still read, whose age stays below tcp_fin_timeout")
+            .not("a half-closed connection on which the peer still sends")
     } else {
         finding
             .then(
@@ -103,13 +121,14 @@ fn finding(state: State, id: &'static str, pile: &Pile) -> Finding {
                 Some("sysctl net.ipv4.tcp_orphan_retries".to_owned()),
             )
             .not("closing as usual, which takes a round trip")
+            .not("data that is still sent after close(), and acknowledged")
     };
     pile.culprits.name(finding)
 }
 
 impl Detector for Stuck {
     fn sample(&mut self, sample: &Sample) {
-        let mut last: [Pile; KINDS.len()] = Default::default();
+        self.last.clear();
         for seen in &sample.sockets {
             let Some(kind) = KINDS.iter().position(|(state, _)| *state == seen.socket.state) else {
                 continue;
@@ -117,7 +136,7 @@ impl Detector for Stuck {
             if !self.is_stuck(seen, sample.namespaces.get(&seen.socket.netns)) {
                 continue;
             }
-            let pile = &mut last[kind];
+            let pile = self.last.entry((seen.socket.netns, kind)).or_default();
             pile.count += 1;
             pile.oldest_ns = pile.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
             let timer = seen.socket.timer;
@@ -126,11 +145,14 @@ impl Detector for Stuck {
             pile.closed_window += u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::Persist));
             pile.culprits.add(seen, false);
         }
-        self.last = last;
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let piles = KINDS.iter().zip(&self.last).filter(|(_, pile)| pile.count >= self.thresholds.count);
-        piles.map(|((state, id), pile)| finding(*state, id, pile)).collect()
+        let piles = self.last.iter().filter(|(_, pile)| pile.count >= self.thresholds.count);
+        let of = |(&(netns, kind), pile): (&(Option<u32>, usize), &Pile)| {
+            let (state, id) = KINDS[kind];
+            finding(netns, state, id, pile)
+        };
+        piles.map(of).collect()
     }
 }

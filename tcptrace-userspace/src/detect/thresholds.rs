@@ -52,12 +52,13 @@ impl Default for CloseWaitLeak {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stuck {
-    /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING from which a socket counts as stuck.
+    /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING, with nothing acknowledged, from which a socket counts as stuck.
     pub age_s: u64,
-    /// Times `tcp_fin_timeout` in FIN_WAIT2, with the socket still open, from which it counts as stuck.
+    /// Times `tcp_fin_timeout` in FIN_WAIT2, with the socket still open and nothing received, from which it counts as
+    /// stuck.
     #[serde(deserialize_with = "amount")]
     pub fin_timeouts: f64,
-    /// Stuck sockets in a state from which it is a warning.
+    /// Stuck sockets in a state and a network namespace from which it is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
 }

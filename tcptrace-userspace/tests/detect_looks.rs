@@ -6,9 +6,14 @@ mod common;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use common::looks::{INFO, SECOND, findings, look, socket, who};
+use common::{
+    half_open,
+    looks::{INFO, SECOND, findings, look, socket, who},
+};
 use tcptrace::{
-    detect::{Finding, Level, Limits, NamespaceSample, Sample, Seen, Severity},
+    detect::{Detectors, Finding, Level, Limits, NamespaceSample, Options, Sample, Seen, Severity},
+    half_open::{Source, What},
+    record::Record,
     snapshot::{Info, Timer, TimerKind},
     state::State,
 };
@@ -256,4 +261,42 @@ fn each_namespace_has_a_pile_of_its_own() {
     let namespaces: Vec<Option<u32>> = found.iter().map(|finding| finding.netns).collect();
     assert_eq!(namespaces, [Some(1), Some(2)]);
     assert_ne!(found[0].key(), found[1].key());
+}
+
+/// A flood of a listener, while counters grow by these numbers.
+fn flood(counters: &[(&str, u64)]) -> Finding {
+    let mut detectors = Detectors::new(Options::default());
+    let none: Vec<(&str, u64)> = counters.iter().map(|(name, _)| (*name, 0)).collect();
+    detectors.sample(&with_counters(look(0, vec![]), &none, Limits::default()));
+    for peer in 0..80 {
+        for what in [What::Begin(Source::Syn), What::Retransmit] {
+            detectors.record(&Record::HalfOpen(half_open([203, 0, 113, peer], what, 80)));
+        }
+    }
+    detectors.sample(&with_counters(look(1, vec![]), counters, Limits::default()));
+    detectors.findings().into_iter().find(|finding| finding.id == "syn-flood").unwrap()
+}
+
+/// A SYN raises several counters: each is told as `nstat` tells it.
+#[test]
+fn a_flood_counts_each_syn_once() {
+    let found = flood(&[("SyncookiesSent", 50), ("TCPReqQFullDoCookies", 50)]);
+    assert_eq!(found.severity, Severity::Critical);
+    assert_eq!(evidence(&found, "SyncookiesSent, grown by"), "50 (from 0 to 50)");
+    let found = flood(&[("TCPReqQFullDrop", 40), ("ListenDrops", 47), ("ListenOverflows", 7)]);
+    assert_eq!(found.severity, Severity::Critical);
+    assert_eq!(evidence(&found, "TCPReqQFullDrop, grown by"), "40 (from 0 to 40)");
+    assert_eq!(evidence(&found, "ListenDrops, grown by"), "47 (from 0 to 47)");
+    assert_eq!(
+        evidence(&found, "of these ListenOverflows (full accept queues), grown by"),
+        "7 (from 0 to 7)"
+    );
+}
+
+/// Without cookies the last quarter of `tcp_max_syn_backlog` is kept, and what is dropped for that is in `ListenDrops` only.
+#[test]
+fn a_full_accept_queue_does_not_make_a_flood_critical() {
+    assert_eq!(flood(&[("ListenDrops", 30), ("ListenOverflows", 30)]).severity, Severity::Warning);
+    assert_eq!(flood(&[("ListenDrops", 30), ("ListenOverflows", 29)]).severity, Severity::Critical);
+    assert_eq!(flood(&[("ListenDrops", 0)]).severity, Severity::Warning);
 }

@@ -1,6 +1,6 @@
 //! By how much a namespace's counters grow while one watches.
 
-use std::{collections::HashMap, fmt, ops::Add};
+use std::{collections::HashMap, fmt};
 
 use super::Sample;
 
@@ -44,18 +44,6 @@ impl Grown {
     }
 }
 
-/// Of two counters together.
-impl Add for Grown {
-    type Output = Self;
-
-    fn add(self, other: Self) -> Self {
-        Self {
-            before: self.before.saturating_add(other.before),
-            after: self.after.saturating_add(other.after),
-        }
-    }
-}
-
 /// `32 (from 10 to 42)`.
 impl fmt::Display for Grown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,9 +80,6 @@ mod tests {
         }
         let drops = growth.of(Some(7), "ListenDrops");
         assert_eq!((drops.by(), drops.to_string()), (2, "2 (from 40 to 42)".to_owned()));
-        assert_eq!((drops + drops).to_string(), "4 (from 80 to 84)");
-        let most = Grown { before: u64::MAX, after: u64::MAX };
-        assert_eq!(most + drops, most, "a capture may say anything");
         let unknown = [growth.of(Some(7), "SyncookiesSent"), growth.of(None, "ListenDrops")];
         assert_eq!(unknown, [Grown::default(); 2]);
     }

@@ -25,8 +25,9 @@ const ID: &str = "syn-flood";
 /// Local ends that are told apart: each may have very many sources.
 const ENDS: usize = 4_096;
 
-/// Of a namespace, what grows when its listeners cannot keep up.
-const COUNTERS: [&str; 4] = ["SyncookiesSent", "TCPReqQFullDoCookies", "TCPReqQFullDrop", "ListenDrops"];
+/// Of a namespace, what grows when its listeners cannot keep up. One SYN may raise several: a SYN that is dropped for a full
+/// queue is in `TCPReqQFullDrop` and in `ListenDrops`, which has those of full accept queues (`ListenOverflows`) as well.
+const COUNTERS: [&str; 4] = ["SyncookiesSent", "TCPReqQFullDrop", "ListenDrops", "ListenOverflows"];
 
 pub(super) struct SynFlood {
     thresholds: thresholds::SynFlood,
@@ -75,9 +76,10 @@ impl SynFlood {
         if !is_flood {
             return None;
         }
-        let [cookies, full_cookies, full_drops, drops] = COUNTERS.map(|name| self.growth.of(netns, name));
-        let turned_away = full_drops + drops;
-        let severity = if (turned_away + cookies).by() > 0 { Severity::Critical } else { Severity::Warning };
+        let [cookies, full_drops, drops, overflows] = COUNTERS.map(|name| self.growth.of(netns, name));
+        // Without cookies, the quarter of `tcp_max_syn_backlog` that is kept for known clients makes drops of its own.
+        let is_turned_away = cookies.by() > 0 || full_drops.by() > 0 || drops.by() > overflows.by();
+        let severity = if is_turned_away { Severity::Critical } else { Severity::Warning };
         let address = SocketAddr::new(laddr, lport);
         let at_least = if pile.culprits.has_more_peers() { "at least " } else { "" };
         let summary = format!(
@@ -103,8 +105,10 @@ impl SynFlood {
             .because("given up by the kernel", pile.given_up)
             .because("SYN-ACKs sent again", pile.retransmits)
             .because("different sources", format_args!("{at_least}{sources}"))
-            .because("SyncookiesSent, grown by", cookies + full_cookies)
-            .because("SYNs dropped (TCPReqQFullDrop, ListenDrops)", turned_away)
+            .because("SyncookiesSent, grown by", cookies)
+            .because("TCPReqQFullDrop, grown by", full_drops)
+            .because("ListenDrops, grown by", drops)
+            .because("of these ListenOverflows (full accept queues), grown by", overflows)
             .then("See them", Some(format!("ss -tan state syn-recv sport = :{lport}")));
         let finding = match limits.syncookies {
             0 => finding.then(

@@ -300,3 +300,50 @@ fn a_full_accept_queue_does_not_make_a_flood_critical() {
     assert_eq!(flood(&[("ListenDrops", 30), ("ListenOverflows", 29)]).severity, Severity::Critical);
     assert_eq!(flood(&[("ListenDrops", 0)]).severity, Severity::Warning);
 }
+
+/// As many in TIME_WAIT as these, one look after the other; the kernel ended `early` before the second look.
+fn waiting(counts: &[u16], early: u64) -> Vec<Finding> {
+    let at = |(at_s, count): (u64, &u16)| {
+        let sockets = (0..*count).map(|number| socket(State::TIME_WAIT, number, 812));
+        let early = if at_s == 0 { 0 } else { early };
+        let limits = Limits { max_tw_buckets: 100, ..Limits::default() };
+        let listener = socket(State::LISTEN, 999, 812);
+        let sockets = sockets.chain([listener]).collect();
+        with_counters(look(at_s, sockets), &[("TCPTimeWaitOverflow", early)], limits)
+    };
+    of_kind("time-wait-exhaustion", (0..).zip(counts).map(at))
+}
+
+/// Most of them at once, which need not be at the last look.
+#[test]
+fn most_in_time_wait_count() {
+    assert_eq!(waiting(&[5, 12], 0), []);
+    let found = waiting(&[5, 95, 12], 0).remove(0);
+    assert_eq!(found.summary, "up to 95 sockets were in TIME_WAIT, of 100 that are allowed");
+    assert_eq!(evidence(&found, "in TIME_WAIT at most"), "95");
+    let found = waiting(&[5, 12, 3], 8).remove(0);
+    assert_eq!(
+        found.summary,
+        "the kernel ended 8 connections without TIME_WAIT, in which 100 are allowed; up to 12 were seen there"
+    );
+}
+
+/// Ports that services listen on come first, and nobody is told to widen what is wide.
+#[test]
+fn a_wider_range_leaves_out_what_services_have() {
+    let commands = |ports: (u16, u16), range: (u16, u16)| {
+        let one = |port: u16| {
+            let mut seen = socket(State::TIME_WAIT, 0, 812);
+            (seen.socket.lport, seen.socket.rport) = (port, 443);
+            seen
+        };
+        let limits = Limits { ports: range, ..Limits::default() };
+        let looks = [with_counters(look(0, (ports.0..=ports.1).map(one).collect()), &[], limits)];
+        commands(&of_kind("time-wait-exhaustion", looks)[0])
+    };
+    let (reserved, wider) = ("net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_local_port_range='1024 65535'");
+    let narrow = commands((40_000, 40_019), (40_000, 40_019));
+    assert!(narrow.find(reserved).unwrap() < narrow.find(wider).unwrap(), "{narrow}");
+    let wide = commands((1_024, 60_000), (1_024, 65_535));
+    assert!(!wide.contains(reserved) && !wide.contains(wider), "{wide}");
+}

@@ -1,7 +1,11 @@
 //! How many sockets a namespace lets wait.
 
 use crate::{
-    detect::{Confidence, Finding, Limits, Sample, Severity, culprits::share, growth::Growth},
+    detect::{
+        Confidence, Finding, Limits, Sample, Severity,
+        culprits::{many, share},
+        growth::Growth,
+    },
     hash::HashMap,
     state::State,
 };
@@ -12,43 +16,55 @@ const OVERFLOWS: &str = "TCPTimeWaitOverflow";
 
 #[derive(Default)]
 pub(super) struct Buckets {
-    /// In TIME_WAIT at the last look, by namespace.
-    waiting: HashMap<Option<u32>, u64>,
+    /// In TIME_WAIT at the look with most of them, by namespace.
+    most: HashMap<Option<u32>, u64>,
     growth: Growth,
 }
 
 impl Buckets {
     pub(super) fn sample(&mut self, sample: &Sample) {
         self.growth.note(sample, OVERFLOWS);
-        self.waiting.clear();
+        let mut now: HashMap<Option<u32>, u64> = HashMap::default();
         for seen in &sample.sockets {
             let waits = u64::from(seen.socket.state == State::TIME_WAIT);
-            *self.waiting.entry(seen.socket.netns).or_default() += waits;
+            *now.entry(seen.socket.netns).or_default() += waits;
+        }
+        for (netns, waiting) in now {
+            let most = self.most.entry(netns).or_default();
+            *most = waiting.max(*most);
         }
     }
 
     /// The namespaces in which at least this share of what there may be waits.
     pub(super) fn findings(&self, least: f64, limits: &HashMap<Option<u32>, Limits>) -> Vec<Finding> {
-        let of = |(netns, waiting): (&Option<u32>, &u64)| self.finding(*netns, *waiting, least, limits);
-        self.waiting.iter().filter_map(of).collect()
+        let of = |(netns, most): (&Option<u32>, &u64)| self.finding(*netns, *most, least, limits);
+        self.most.iter().filter_map(of).collect()
     }
 
     fn finding(
         &self,
         netns: Option<u32>,
-        waiting: u64,
+        most: u64,
         least: f64,
         limits: &HashMap<Option<u32>, Limits>,
     ) -> Option<Finding> {
         let limit = limits.get(&netns)?.max_tw_buckets;
         let ended_early = self.growth.of(netns, OVERFLOWS);
-        if ended_early.by() == 0 && share(waiting, limit) < least {
+        if ended_early.by() == 0 && share(most, limit) < least {
             return None;
         }
-        let summary = format!("{waiting} sockets are in TIME_WAIT, of {limit} that the host allows");
+        let summary = if ended_early.by() == 0 {
+            format!("up to {} were in TIME_WAIT, of {limit} that are allowed", many(most, "socket"))
+        } else {
+            // Between two looks there were more.
+            format!(
+                "the kernel ended {} without TIME_WAIT, in which {limit} are allowed; up to {most} were seen there",
+                many(ended_early.by(), "connection")
+            )
+        };
         let finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
             .about_in(netns, "tcp_max_tw_buckets")
-            .because("in TIME_WAIT", waiting)
+            .because("in TIME_WAIT at most", most)
             .because("net.ipv4.tcp_max_tw_buckets", limit)
             .because("ended early (TCPTimeWaitOverflow), grown by", ended_early)
             .then(

@@ -92,7 +92,7 @@ impl Ports<'_> {
                 Some(format!("ss -tanH state time-wait dst {host} dport = :{rport} | wc -l")),
             )
             .then("Keep connections open and use them again (keep-alive, a pool): the remedy", None);
-        let finding = more_ports(finding)
+        let finding = more_ports(finding, self.limits)
             .then(
                 "Take ports over that wait for over a second (needs timestamps)",
                 Some("sysctl -w net.ipv4.tcp_tw_reuse=1".to_owned()),
@@ -123,7 +123,7 @@ impl Ports<'_> {
                 Some(format!("ss -tanp 'sport >= :{first} and sport <= :{last}'")),
             )
             .then("Let the program close what it does not need, and share fewer connections (a pool with a limit)", None);
-        let finding = more_ports(finding)
+        let finding = more_ports(finding, self.limits)
             .then("More addresses, here or there: each pair of them has ports of its own", None)
             .not("ports that wait in TIME_WAIT, after connections that are closed")
             .not("many connections to different destinations, which share ports");
@@ -169,7 +169,23 @@ impl Ports<'_> {
     }
 }
 
-fn more_ports(finding: Finding) -> Finding {
-    let command = "sysctl -w net.ipv4.ip_local_port_range='1024 65535'".to_owned();
-    finding.then("More ports", Some(command))
+/// All ports that need no privilege.
+const WIDEST: (u16, u16) = (1_024, 65_535);
+
+/// The way to more ports, where there are more. A service that begins to listen on one of them finds it taken, unless it is
+/// reserved.
+fn more_ports(finding: Finding, limits: Limits) -> Finding {
+    let (first, last) = limits.ports;
+    if first <= WIDEST.0 && last == WIDEST.1 {
+        return finding;
+    }
+    finding
+        .then(
+            "First, for more ports: reserve those that services listen on, such as NodePorts (30000-32767)",
+            Some("sysctl net.ipv4.ip_local_reserved_ports".to_owned()),
+        )
+        .then(
+            "More ports",
+            Some(format!("sysctl -w net.ipv4.ip_local_port_range='{} {}'", WIDEST.0, WIDEST.1)),
+        )
 }

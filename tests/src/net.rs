@@ -149,6 +149,12 @@ pub fn wait_for_established(port: u16) {
     eventually(&format!("a connection to port {port} is established"), is_established);
 }
 
+/// Waits until the peer has acknowledged the FIN of this namespace's IPv4 socket with this local port, and sent none itself;
+/// it may take its time, though it has read the end.
+pub fn wait_for_fin_wait2(port: u16) {
+    eventually(&format!("the FIN of port {port} is acknowledged"), || states(port) == ["05"]);
+}
+
 /// Waits until this namespace has no IPv4 socket with this local port any more.
 pub fn wait_until_gone(port: u16) {
     eventually(&format!("port {port} is free"), || states(port).is_empty());

@@ -5,7 +5,7 @@ use std::{fs, net::SocketAddr, process::Command};
 use tcptrace_tests::{
     host,
     machine::{is_root, public_copy, skip},
-    net::{Family, accept, bound_to, connect, listen, mptcp_socket, read_end},
+    net::{Family, accept, bound_to, connect, listen, mptcp_socket, read_end, wait_for_fin_wait2},
     netns::Namespace,
     slot::Slot,
 };
@@ -98,6 +98,7 @@ fn a_process_that_was_killed() {
         }
         client.kill();
         read_end(&server);
+        wait_for_fin_wait2(local.port());
         for report in reports(netns) {
             assert!(report.owners(local, "FIN_WAIT2").is_empty());
         }

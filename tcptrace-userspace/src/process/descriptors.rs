@@ -44,13 +44,16 @@ pub(super) fn read(root: &Path) -> Found {
 
 /// One process. Its threads share one table, unless one of them has taken leave of it (`unshare(CLONE_FILES)`).
 fn process(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Result<()> {
+    let mut outcome = Ok(());
     for tid in numbers(&directory.join("task"))? {
         if tid == pid || !shares_descriptors(pid, tid) {
-            let outcome = table(&directory.join(format!("task/{tid}/fd")), pid, sockets);
-            outcome.or_else(|error| if is_gone(&error) { Ok(()) } else { Err(error) })?;
+            match table(&directory.join(format!("task/{tid}/fd")), pid, sockets) {
+                Err(error) if !is_gone(&error) => outcome = Err(error),
+                _ => {}
+            }
         }
     }
-    Ok(())
+    outcome
 }
 
 /// One table of descriptors.
@@ -64,6 +67,8 @@ fn table(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Re
             }
             // Closed meanwhile.
             Err(Errno::ENOENT) => {}
+            // What the kernel says of a task that has ended as well (`proc_pid_readlink()`).
+            Err(Errno::EACCES) if !directory.exists() => return Ok(()),
             Err(errno) => return Err(errno.into()),
         }
     }

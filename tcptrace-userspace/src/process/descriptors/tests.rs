@@ -78,3 +78,20 @@ fn what_is_gone_is_no_gap() {
     fs::create_dir_all(tree.path().join(format!("proc/{0}/task/{0}", PID + 1))).unwrap();
     assert_eq!(sockets(tree.path()), []);
 }
+
+/// One thread whose table cannot be read does not hide those of the others.
+#[test]
+fn the_other_threads_are_read() {
+    let tree = tempfile::tempdir().unwrap();
+    thread(tree.path(), 1, 1, &[]);
+    // In whatever order they come, one that can be read follows one that cannot.
+    for tid in [PID, PID + 4] {
+        fs::create_dir_all(tree.path().join(format!("proc/{PID}/task/{tid}/fd/9"))).unwrap();
+    }
+    for tid in [PID + 2, PID + 3] {
+        thread(tree.path(), PID, tid, &[(4, "socket:[44]")]);
+    }
+    let found = read(tree.path());
+    assert_eq!(found.unreadable, 1, "it is one process");
+    assert_eq!(found.sockets, [(44, Holder { pid: PID, fd: 4 }); 2]);
+}

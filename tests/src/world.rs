@@ -95,7 +95,7 @@ impl World {
 
     /// Whether the kernel has not run these tracers' programs for something: in the time of process 1 (see [`crate::init`]),
     /// or where it counts that it did not.
-    pub(crate) fn is_hidden_from(&self, reports: &[&Report]) -> bool {
+    pub fn is_hidden_from(&self, reports: &[&Report]) -> bool {
         self.tracefs.during_init() > 0 || reports.iter().any(|report| report.summary().missed_runs > 0)
     }
 
@@ -152,7 +152,7 @@ const PLAYS: usize = 3;
 
 /// Plays something until the kernel has hidden nothing of it, as [`World::is_hidden_from`] knows: `play` returns `None`
 /// then.
-pub(crate) fn play_until_seen<T>(mut play: impl FnMut() -> Option<T>) -> T {
+pub fn play_until_seen<T>(mut play: impl FnMut() -> Option<T>) -> T {
     let seen = (0..PLAYS).find_map(|number| {
         if number > 0 {
             println!("played again: the kernel has hidden something from tcptrace");

@@ -14,7 +14,8 @@ pub fn plain(name: &[u8]) -> Option<&str> {
     if harmless { str::from_utf8(bytes).ok() } else { None }
 }
 
-fn until_nul(name: &[u8]) -> &[u8] {
+/// What comes before the padding of a name that the kernel gives.
+pub(crate) fn until_nul(name: &[u8]) -> &[u8] {
     name.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 

@@ -4,18 +4,18 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::Command,
     thread::sleep,
     time::Duration,
 };
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
-    acts, both_hooks, host,
+    acts, both_hooks, host, load,
     machine::{Hook, helper, is_root, public_copy},
     net::{Family, abort, connect_error, listen, pair, read_error},
     netns::Namespace,
-    process::{Running, output},
+    process::output,
     recording::{Recording, folder, replay},
     tracer::Tracer,
     world::{Ports, World, compare},
@@ -36,12 +36,8 @@ fn traffic(ports: Ports) {
     connect_error(Family::V4.connect(ports.port(2)));
 }
 
-fn load(namespace: &Namespace, connections: u32) {
-    namespace.run(move || {
-        let mut command = Command::new(helper(env!("CARGO_BIN_EXE_load")));
-        command.args(["--connections", &connections.to_string()]).stdout(Stdio::null());
-        assert!(Running::spawn(&mut command).wait(Duration::from_mins(1)).success());
-    });
+fn load(namespace: &Namespace, connections: u64) {
+    load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections);
 }
 
 /// In every format: the same standard output, and on standard error the same account.

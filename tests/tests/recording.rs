@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     os::unix::fs::symlink,
-    path::Path,
+    path::{Path, PathBuf},
     process::Command,
     time::Duration,
 };
@@ -23,12 +23,19 @@ use tcptrace_tests::{
     tracer::Tracer,
     world::World,
 };
+use tempfile::TempDir;
 
 /// As many as a recorder has no room for at once: there are ten records of each.
 const MANY: u64 = 15_000;
 
 fn load(namespace: &Namespace, connections: u64) -> Made {
     load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections)
+}
+
+/// The host alone, a namespace, a folder and in it a place for a capture, for a test that can run here.
+fn stage(test: &str) -> Option<(host::Guard, Namespace, TempDir, PathBuf)> {
+    let (folder, file) = folder();
+    is_root(test).then(|| (host::alone(), Namespace::usual(), folder, file))
 }
 
 /// A named pipe, and both ends of it: as long as they are there, it can be opened for writing.
@@ -40,12 +47,7 @@ fn named_pipe(path: &Path) -> File {
 /// What cannot be taken at once waits in the ring, and comes in its order.
 #[test]
 fn a_reader_that_is_late() {
-    if !is_root("a_reader_that_is_late") {
-        return;
-    }
-    let _host = host::alone();
-    let namespace = Namespace::usual();
-    let (folder, file) = folder();
+    let Some((_host, namespace, folder, file)) = stage("a_reader_that_is_late") else { return };
     let pipe = folder.path().join("pipe");
     let ends = named_pipe(&pipe);
     let recording = Recording::start(&pipe, &["--netns", namespace.path()]);
@@ -78,12 +80,7 @@ fn a_reader_that_is_late() {
 /// The one who waits for the end is not kept waiting for ever.
 #[test]
 fn a_reader_that_never_reads() {
-    if !is_root("a_reader_that_never_reads") {
-        return;
-    }
-    let _host = host::alone();
-    let namespace = Namespace::usual();
-    let (folder, _) = folder();
+    let Some((_host, namespace, folder, _)) = stage("a_reader_that_never_reads") else { return };
     let pipe = folder.path().join("pipe");
     let _ends = named_pipe(&pipe);
     let recording = Recording::start(&pipe, &["--netns", namespace.path()]);
@@ -96,12 +93,7 @@ fn a_reader_that_never_reads() {
 /// A recording that fails ends the trace, with all that it has to say.
 #[test]
 fn a_recording_that_fails() {
-    if !is_root("a_recording_that_fails") {
-        return;
-    }
-    let _host = host::alone();
-    let namespace = Namespace::usual();
-    let (_folder, file) = folder();
+    let Some((_host, namespace, _folder, file)) = stage("a_recording_that_fails") else { return };
     // Where the full file is to go, there is something else.
     fs::create_dir(format!("{}.1", file.display())).expect("a folder");
     let write = ["--write", file.to_str().expect("UTF-8"), "--max-size", "16K", "--keep", "1"];
@@ -119,12 +111,9 @@ fn a_recording_that_fails() {
 /// It prints nothing, so it needs nobody who reads that.
 #[test]
 fn a_recording_without_standard_output() {
-    if !is_root("a_recording_without_standard_output") {
+    let Some((_host, namespace, _folder, file)) = stage("a_recording_without_standard_output") else {
         return;
-    }
-    let _host = host::alone();
-    let namespace = Namespace::usual();
-    let (_folder, file) = folder();
+    };
     let mut recording = Recording::start(&file, &["--netns", namespace.path()]);
     recording.leave_stdout();
     let mut made = load(&namespace, 10);

@@ -21,6 +21,7 @@ use crate::{
     look::Look,
     owner::Owner,
     process::{Container, Process},
+    text::until_nul,
     trace::{Answer, Input, Listing},
     tracker::Ends,
 };
@@ -164,8 +165,7 @@ impl Anonymizer {
     /// NUL-padded, as the kernel has it; what is not used of it tells nothing either.
     fn comm(&self, comm: &[u8]) -> [u8; 16] {
         let mut out = [0; 16];
-        let end = comm.iter().position(|byte| *byte == 0).unwrap_or(comm.len());
-        let name = &comm[..end];
+        let name = until_nul(comm);
         if let Some(known) = BYSTANDERS.into_iter().find(|known| name.starts_with(known)) {
             out[..known.len()].copy_from_slice(known);
         } else if !name.is_empty() {

@@ -14,7 +14,7 @@ use super::{
     culprits::{add_owners, many},
     sample::LocalEnd,
 };
-use crate::{close::Cause, state::State, transition::Transition};
+use crate::{close::Cause, listening, state::State, transition::Transition};
 
 const ID: &str = "address-in-use";
 
@@ -43,8 +43,8 @@ struct There {
 /// Whether a socket of one address keeps another from listening on the other (`inet_rcv_saddr_equal()`). That of IPv6
 /// for any takes IPv4 as well, unless it has `IPV6_V6ONLY`, which is not known.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
-    let covers = |any: IpAddr, one: IpAddr| any.is_unspecified() && (any.is_ipv6() || one.is_ipv4());
-    one == other || covers(one, other) || covers(other, one)
+    let covers = |one, other| listening::addresses(other).any(|address| address == one);
+    covers(one, other) || covers(other, one)
 }
 
 impl AddressInUse {

@@ -9,7 +9,10 @@ use std::{
 use super::{
     Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners, sample::LocalEnd,
 };
-use crate::{state::State, text::Escaped};
+use crate::{
+    state::State,
+    text::{Escaped, until_nul},
+};
 
 const ID: &str = "unexpected-listener";
 
@@ -67,8 +70,8 @@ impl Listeners {
     fn is_expected(&self, end: &LocalEnd, owners: &[Who]) -> bool {
         let fits = |expected: &Expected| {
             let by = |comm: &String| {
-                let comm = comm.as_bytes().iter().take(COMM_LEN);
-                owners.iter().any(|who| who.comm.iter().take_while(|byte| **byte != 0).eq(comm.clone()))
+                let kept = &comm.as_bytes()[..comm.len().min(COMM_LEN)];
+                owners.iter().any(|who| until_nul(&who.comm) == kept)
             };
             expected.port == end.2 && expected.comm.as_ref().is_none_or(by)
         };

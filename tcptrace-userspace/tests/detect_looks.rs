@@ -41,7 +41,10 @@ fn for_seconds(mut seen: Seen, seconds: u64) -> Seen {
 /// A look at namespace 1 with these counters and settings.
 fn with_counters(look: Sample, counters: &[(&str, u64)], limits: Limits) -> Sample {
     let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
-    Sample { namespaces: [(Some(1), NamespaceSample { counters, limits })].into(), ..look }
+    Sample {
+        namespaces: [(Some(1), NamespaceSample { counters, limits, ..NamespaceSample::default() })].into(),
+        ..look
+    }
 }
 
 /// Of a hung server with several workers: none of them has what was never accepted.

@@ -17,6 +17,7 @@ use tcptrace_common::{
 use super::Header;
 use crate::{
     decode::records,
+    detect::NamespaceSample,
     event::BYSTANDERS,
     look::Look,
     owner::Owner,
@@ -66,6 +67,9 @@ impl Anonymizer {
                 let mut looked = looked.clone();
                 if let Ok(look) = &mut looked.look {
                     self.look(look);
+                }
+                for (_, namespace) in &mut looked.namespaces {
+                    self.namespace(namespace);
                 }
                 take(&Input::Looked(looked))
             }
@@ -139,6 +143,16 @@ impl Anonymizer {
             self.both(&mut socket.laddr, &mut socket.raddr);
         }
         look.owners.rename(|address| self.address(address), |process| self.process(process));
+    }
+
+    fn namespace(&self, namespace: &mut NamespaceSample) {
+        namespace.name = namespace.name.take().map(|name| self.word("netns", name.as_bytes()));
+        for local in &mut namespace.addresses {
+            local.address = self.address(local.address);
+            if local.interface != "lo" {
+                local.interface = self.word("if", local.interface.as_bytes());
+            }
+        }
     }
 
     fn owner(&self, owner: Owner) -> Owner {

@@ -122,14 +122,16 @@ fn complain(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detect::Confidence;
+    use crate::detect::{Confidence, Harm};
 
     /// More than the pipe takes, to one that does not read it.
     #[test]
     fn one_that_does_not_read_holds_nothing_up() {
         let much = "x".repeat(1 << 20);
         let seconds = "5";
-        let finding = Finding::new(seconds, Severity::Warning, Confidence::HIGH, much).about("a test");
+        let finding = Finding::new(seconds, Confidence::HIGH, much)
+            .harms(Severity::Warning, Harm::new(1, "tests", "nobody"))
+            .about("a test");
         let mut on_finding = OnFinding::new("sleep".into(), Severity::Warning);
         let begun = Instant::now();
         on_finding.tell(&[finding]);

@@ -9,7 +9,7 @@
 use std::{collections::HashMap, net::SocketAddr};
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{add_owners, many, share},
     growth::Growth,
@@ -107,7 +107,15 @@ impl AcceptQueue {
             ),
             (false, false) => (Severity::Info, Confidence::medium("a longer watch: the queue stays full")),
         };
-        let finding = Finding::new(ID, severity, confidence, summary)
+        let finding = Finding::new(ID, confidence, summary);
+        let finding = match severity {
+            Severity::Info => finding,
+            _ => finding.harms(
+                severity,
+                Harm::new(turned_away, "SYNs and ACKs turned away", format!("clients of {address}")),
+            ),
+        };
+        let finding = finding
             .about_in(netns, address)
             .because("queue at its longest", listener.longest)
             .because("backlog of listen()", listener.backlog)

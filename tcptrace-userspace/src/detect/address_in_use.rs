@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Sample, Severity, Who,
+    Confidence, Detector, Finding, Harm, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{add_owners, many},
     sample::LocalEnd,
@@ -80,7 +80,11 @@ impl AddressInUse {
         let summary = format!("{program} cannot listen on {address}: {holder}");
         let confidence =
             if holders.is_empty() { Confidence::medium("a look while it happens") } else { Confidence::HIGH };
-        let finding = Finding::new(ID, Severity::Warning, confidence, summary)
+        let finding = Finding::new(ID, confidence, summary)
+            .harms(
+                Severity::Warning,
+                Harm::new(failed.count, "calls of listen() that failed", program.clone()),
+            )
             .about_in(netns, address)
             .because("failed listen()", failed.count)
             .because("in TIME_WAIT there", waiting)

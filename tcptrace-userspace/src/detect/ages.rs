@@ -1,29 +1,98 @@
-//! How long sockets are in their states, as far as several looks tell.
+//! What only several scans tell of a socket: how long it is in its state, whether data moves on it, and whether its program
+//! reads.
 
-use super::Sample;
-use crate::{hash::HashMap, state::State};
+use super::{Sample, Seen};
+use crate::{
+    hash::HashMap,
+    snapshot::{Info, Socket},
+    state::State,
+};
 
-/// What the last look said: state, and since when at the latest, by cookie.
+/// What the last scan said, by cookie.
 #[derive(Default)]
-pub struct Ages(HashMap<u64, (State, u64)>);
+pub struct Ages(HashMap<u64, Past>);
+
+/// A socket at the last scan. Times are nanoseconds of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy)]
+struct Past {
+    state: State,
+    /// It has been in its state since then at the latest.
+    since_ns: u64,
+    /// Bytes that the peer acknowledged, and that came.
+    moved: (u64, u64),
+    /// No data has moved since then at the latest; `None` where nothing tells.
+    still_since_ns: Option<u64>,
+    /// Bytes that the program has read.
+    read: u64,
+    /// Data waits, and none was read, since then at the latest.
+    unread_since_ns: Option<u64>,
+}
 
 impl Ages {
     /// Raises the ages in a sample to what earlier ones tell.
     pub fn apply(&mut self, sample: &mut Sample) {
         let mut now: HashMap<_, _> = HashMap::default();
         now.reserve(sample.sockets.len());
+        let now_ns = sample.ktime_ns;
         for seen in &mut sample.sockets {
-            let socket = &mut seen.socket;
-            let told = sample.ktime_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0));
-            let since_ns = match self.0.get(&socket.cookie) {
-                Some((state, since_ns)) if *state == socket.state => told.min(*since_ns),
-                _ => told,
-            };
-            if since_ns < sample.ktime_ns {
-                socket.age_at_least_ns = Some(sample.ktime_ns - since_ns);
-            }
-            now.insert(socket.cookie, (socket.state, since_ns));
+            let past = Past::of(&seen.socket, now_ns, self.0.get(&seen.socket.cookie));
+            past.tell(seen, now_ns);
+            now.insert(seen.socket.cookie, past);
         }
         self.0 = now;
     }
+}
+
+impl Past {
+    fn of(socket: &Socket, now_ns: u64, before: Option<&Self>) -> Self {
+        let told = now_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0));
+        let since_ns = match before {
+            Some(before) if before.state == socket.state => told.min(before.since_ns),
+            _ => told,
+        };
+        let info = socket.info.as_ref().filter(|_| socket.state != State::LISTEN);
+        let moved = info.map_or((0, 0), |info| (info.bytes_acked, info.bytes_received));
+        // The kernel's own times hold whatever was seen before.
+        let told = info.and_then(still_ns).map(|ns| now_ns.saturating_sub(ns));
+        let same = before.filter(|before| info.is_some() && before.moved == moved);
+        let still_since_ns = match (same, info) {
+            (_, None) => None,
+            (Some(before), _) => [before.still_since_ns, told].into_iter().flatten().min(),
+            (None, _) => Some(told.unwrap_or(now_ns)),
+        };
+        let unread = info.filter(|_| is_unread(socket));
+        let read = moved.1.saturating_sub(socket.recv_queue.into());
+        let same = before.filter(|before| before.read == read);
+        let unread_since_ns = unread.map(|info| {
+            // The last that came is the last to be read, so that it waits for as long.
+            let told = now_ns.saturating_sub(u64::from(info.last_data_recv_ms) * 1_000_000);
+            match (before, same) {
+                (Some(_), None) => now_ns,
+                (_, same) => {
+                    same.and_then(|before| before.unread_since_ns).map_or(told, |since| since.min(told))
+                }
+            }
+        });
+        Self { state: socket.state, since_ns, moved, still_since_ns, read, unread_since_ns }
+    }
+
+    fn tell(self, seen: &mut Seen, now_ns: u64) {
+        if self.since_ns < now_ns {
+            seen.socket.age_at_least_ns = Some(now_ns - self.since_ns);
+        }
+        seen.still_ns = self.still_since_ns.map(|since| now_ns.saturating_sub(since));
+        seen.unread_ns = self.unread_since_ns.map(|since| now_ns.saturating_sub(since));
+    }
+}
+
+/// Whether data waits for the program: the peer's FIN counts as a byte (`rcv_nxt - copied_seq`).
+fn is_unread(socket: &Socket) -> bool {
+    let fin = matches!(socket.state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING | State::TIME_WAIT);
+    socket.recv_queue > u32::from(fin)
+}
+
+/// Nanoseconds for which no data has moved, as one scan tells: none came, and none was sent.
+fn still_ns(info: &Info) -> Option<u64> {
+    let ms = info.last_data_recv_ms.min(info.last_data_sent_ms);
+    Some(u64::from(ms) * 1_000_000)
 }

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who,
     culprits::{Culprits, many, nanoseconds, seconds, the_oldest},
     thresholds::CloseWaitLeak,
 };
@@ -56,7 +56,11 @@ impl CloseWait {
             the_oldest(last.forgotten, last.oldest_ns),
             if last.forgotten == 1 { "it" } else { "them" },
         );
-        let finding = Finding::new(ID, severity, confidence, summary)
+        let finding = Finding::new(ID, confidence, summary)
+            .harms(
+                severity,
+                Harm::new(last.forgotten, "descriptors held by connections that are over", who.to_string()),
+            )
             .about(format!("process {}", who.pid))
             .because("in CLOSE_WAIT", last.all)
             .because("of these forgotten", last.forgotten)

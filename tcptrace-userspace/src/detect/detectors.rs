@@ -1,6 +1,8 @@
 //! The detectors together.
 
-use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds};
+use std::collections::HashMap;
+
+use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds, roots};
 use crate::record::Record;
 use crate::transition::Transition;
 
@@ -36,6 +38,8 @@ pub struct Detectors {
     /// Which of them take transitions, of which there are many; and half-open connections.
     of_transitions: Vec<usize>,
     of_half_open: Vec<usize>,
+    /// Names of namespaces, as the last scan has them.
+    names: HashMap<u32, String>,
 }
 
 impl Detectors {
@@ -50,7 +54,7 @@ impl Detectors {
         let (of_transitions, of_half_open) = (resting_on(Source::Transitions), resting_on(Source::HalfOpen));
         let all = wanted.iter().map(|entry| (entry.make)(&options)).collect();
         let ids = wanted.iter().map(|entry| entry.ids).collect();
-        Self { options, all, ids, of_transitions, of_half_open }
+        Self { options, all, ids, of_transitions, of_half_open, names: HashMap::new() }
     }
 
     /// Takes what happened, or how the host was.
@@ -72,6 +76,9 @@ impl Detectors {
 
     /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.
     pub fn sample(&mut self, sample: &Sample) {
+        let named = sample.namespaces.iter();
+        self.names =
+            named.filter_map(|(netns, namespace)| Some(((*netns)?, namespace.name.clone()?))).collect();
         self.all.iter_mut().for_each(|detector| detector.sample(sample));
     }
 
@@ -81,11 +88,16 @@ impl Detectors {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// What was found by now, the worst first.
+    /// What was found by now, the worst first; what one finding explains is inside of it.
     pub fn findings(&self) -> Vec<Finding> {
         let all = self.all.iter().flat_map(|detector| detector.findings());
-        let wanted = all.filter(|finding| self.options.wants(finding.id));
-        let mut all: Vec<Finding> = wanted.map(|finding| finding.seen_from(self.options.own_netns)).collect();
+        let wanted = all.filter(|finding| self.options.wants(finding.id)).collect();
+        let own = self.options.own_netns;
+        let seen_from = |finding: Finding| {
+            let name = finding.netns.and_then(|netns| self.names.get(&netns)).map(String::as_str);
+            finding.seen_from(own, name)
+        };
+        let mut all: Vec<Finding> = roots::merge(wanted).into_iter().map(seen_from).collect();
         all.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.id.cmp(b.id)).then(a.summary.cmp(&b.summary)));
         all
     }

@@ -5,6 +5,8 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
+use super::index::is_of_one_namespace;
+
 /// An endpoint that many connections have in common. Loopback and link-local addresses mean another one in each network
 /// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -17,11 +19,7 @@ pub(super) struct Endpoint {
 
 impl Endpoint {
     pub(super) fn new(netns: Option<u32>, address: IpAddr, port: u16) -> Self {
-        let is_local = match address {
-            IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
-            IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
-        };
-        Self { netns: netns.filter(|_| is_local), address, port }
+        Self { netns: netns.filter(|_| is_of_one_namespace(address)), address, port }
     }
 
     /// What findings about it have in common: it, and its namespace where that matters.

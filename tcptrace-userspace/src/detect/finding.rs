@@ -4,17 +4,17 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-use super::{Who, endpoint::in_namespace};
+use super::{Who, endpoint::in_namespace, roots::Part};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub enum Severity {
-    /// Worth knowing.
+    /// A pattern that is worth knowing; nobody is harmed.
     Info,
-    /// Something is wrong, and gets worse or costs something.
+    /// Data or connections were lost, somebody waits with work pending, or a limit will be reached.
     Warning,
-    /// Users are turned away, or soon will be.
+    /// Somebody is turned away, or fails, now.
     Critical,
 }
 
@@ -78,6 +78,44 @@ pub struct Peer {
     pub count: u64,
 }
 
+/// Who is harmed by a fault, how, and how many.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Harm {
+    /// What happens to them, with the unit that is counted, in the plural: `connections turned away`.
+    pub what: String,
+    /// How many of these.
+    pub count: u64,
+    /// To whom: `clients of 192.0.2.1:80`.
+    pub whom: String,
+}
+
+impl Harm {
+    /// `count` of `what` happen to `whom`.
+    pub fn new(count: u64, what: impl Into<String>, whom: impl Into<String>) -> Self {
+        Self { what: what.into(), count, whom: whom.into() }
+    }
+}
+
+/// `3 connections turned away, to clients of 192.0.2.1:80`.
+impl fmt::Display for Harm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}, to {}", self.count, self.what, self.whom)
+    }
+}
+
+/// A fault that another one explains, and that is no root of its own.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Consequence {
+    /// Which kind.
+    pub id: &'static str,
+    /// What it is about.
+    pub subject: String,
+    /// One sentence with the numbers.
+    pub summary: String,
+    /// Who is harmed by it.
+    pub harm: Option<Harm>,
+}
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Step {
@@ -97,8 +135,10 @@ pub struct Finding {
     pub subject: String,
     /// The network namespace in which it is, by its inode; `None` when it is not known, or in several.
     pub netns: Option<u32>,
-    /// How bad it is.
+    /// How bad it is: from a warning on, there is a harm.
     pub severity: Severity,
+    /// Who is harmed; `None` where nobody is.
+    pub harm: Option<Harm>,
     /// How sure it is.
     pub confidence: Confidence,
     /// One sentence with the numbers.
@@ -115,18 +155,23 @@ pub struct Finding {
     pub next_steps: Vec<Step>,
     /// What it looks like and was told from.
     pub look_alikes: Vec<String>,
+    /// What it explains.
+    pub consequences: Vec<Consequence>,
     /// What could not be seen of that on which it rests, so that there may be more.
     pub not_seen: Vec<String>,
+    /// By what it is told whether another finding explains it.
+    pub(super) part: Part,
 }
 
 impl Finding {
-    /// One with these, and nothing else yet.
-    pub fn new(id: &'static str, severity: Severity, confidence: Confidence, summary: String) -> Self {
+    /// One that harms nobody, and has nothing else yet.
+    pub fn new(id: &'static str, confidence: Confidence, summary: String) -> Self {
         Self {
             id,
             subject: String::new(),
             netns: None,
-            severity,
+            severity: Severity::Info,
+            harm: None,
             confidence,
             summary,
             evidence: Vec::new(),
@@ -135,8 +180,16 @@ impl Finding {
             peers: Vec::new(),
             next_steps: Vec::new(),
             look_alikes: Vec::new(),
+            consequences: Vec::new(),
             not_seen: Vec::new(),
+            part: Part::default(),
         }
+    }
+
+    /// Says how bad it is, and whom it harms.
+    #[must_use]
+    pub fn harms(self, severity: Severity, harm: Harm) -> Self {
+        Self { severity, harm: Some(harm), ..self }
     }
 
     /// What makes it the same as before: kind and subject.
@@ -165,17 +218,20 @@ impl Finding {
     }
 
     /// Where it is in another network namespace than `own`, says first how to get there: commands tell of the one that they
-    /// run in.
+    /// run in. `name`: of that namespace, for `ip netns`.
     #[must_use]
-    pub(super) fn seen_from(mut self, own: Option<u32>) -> Self {
+    pub(super) fn seen_from(mut self, own: Option<u32>, name: Option<&str>) -> Self {
         let Some(netns) = self.netns.filter(|netns| own.is_some_and(|own| own != *netns)) else {
             return self;
         };
         // Of a process that nobody looked at, nobody knows where it is.
         let is_there = |who: &&Who| who.process.as_ref().is_some_and(|process| process.netns == Some(netns));
-        let (what, command) = match self.owners.iter().find(is_there) {
-            Some(who) => ("enter it", format!("nsenter -t {} -n", who.pid)),
-            None => ("find a process PID of it, and enter it by nsenter -t PID -n", "lsns -t net".to_owned()),
+        let (what, command) = match (name, self.owners.iter().find(is_there)) {
+            (Some(name), _) => ("enter it", format!("ip netns exec {name} sh")),
+            (None, Some(who)) => ("enter it", format!("nsenter -t {} -n", who.pid)),
+            (None, None) => {
+                ("find a process PID of it, and enter it by nsenter -t PID -n", "lsns -t net".to_owned())
+            }
         };
         let what = format!("It is in network namespace {netns}, not in that of tcptrace: {what}");
         self.next_steps.insert(0, Step { what, command: Some(command) });

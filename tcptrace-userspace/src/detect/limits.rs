@@ -1,6 +1,6 @@
 //! Settings of a network namespace that say how much is too much.
 
-/// Sysctls below `net.ipv4`; where one could not be read, the kernel's default.
+/// Sysctls below `net.ipv4` unless said otherwise; where one could not be read, the kernel's default, or `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Limits {
     /// `ip_local_port_range`: the ports for connections of this host, first and last.
@@ -13,6 +13,24 @@ pub struct Limits {
     pub max_syn_backlog: u64,
     /// `tcp_syncookies`: 0 never, 1 when a queue is full, 2 always.
     pub syncookies: u64,
+    /// `tcp_tw_reuse`: 0 never, 1 always, 2 on loopback.
+    #[serde(default)]
+    pub tw_reuse: Option<u64>,
+    /// `tcp_timestamps`: 0 none; without, nothing in TIME_WAIT is reused.
+    #[serde(default)]
+    pub timestamps: Option<u64>,
+    /// `tcp_abort_on_overflow`: a client whose ACK finds the accept queue full is reset.
+    #[serde(default)]
+    pub abort_on_overflow: Option<bool>,
+    /// `tcp_max_orphans`.
+    #[serde(default)]
+    pub max_orphans: Option<u64>,
+    /// `net.core.somaxconn`: the most that `listen()` is given for its backlog.
+    #[serde(default)]
+    pub somaxconn: Option<u64>,
+    /// `ip_local_reserved_ports`: how many of the ports for connections are left out.
+    #[serde(default)]
+    pub reserved_ports: u64,
 }
 
 impl Default for Limits {
@@ -23,6 +41,12 @@ impl Default for Limits {
             fin_timeout_s: 60,
             max_syn_backlog: 1_024,
             syncookies: 1,
+            tw_reuse: None,
+            timestamps: None,
+            abort_on_overflow: None,
+            max_orphans: None,
+            somaxconn: None,
+            reserved_ports: 0,
         }
     }
 }
@@ -40,7 +64,14 @@ impl Limits {
     /// How many connections there can be to one remote end from one address.
     pub fn port_count(&self) -> u64 {
         let (first, last) = self.ports;
-        u64::from(last.saturating_sub(first)) + 1
+        (u64::from(last.saturating_sub(first)) + 1).saturating_sub(self.reserved_ports)
+    }
+
+    /// Whether the kernel takes ports over that wait in TIME_WAIT for more than a second, towards such an address; `None`
+    /// where it is not known (`tcp_twsk_unique()`).
+    pub fn reuses_time_wait(&self, is_loopback: bool) -> Option<bool> {
+        let reuse = self.tw_reuse?;
+        Some((reuse == 1 || (reuse == 2 && is_loopback)) && self.timestamps? != 0)
     }
 }
 

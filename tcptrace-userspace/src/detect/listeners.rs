@@ -7,7 +7,8 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who, culprits::add_owners, sample::LocalEnd,
+    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who, culprits::add_owners,
+    sample::LocalEnd,
 };
 use crate::{
     state::State,
@@ -99,11 +100,9 @@ impl Listeners {
         if appeared && !self.before.contains(end) {
             return None;
         }
-        let severity = match (unlisted, deleted, appeared) {
-            (true, ..) | (_, true, _) => Severity::Warning,
-            (false, false, true) => Severity::Info,
-            (false, false, false) => return None,
-        };
+        if !(unlisted || deleted || appeared) {
+            return None;
+        }
         let address = SocketAddr::new(end.1, end.2);
         let program = owners.first().map_or_else(|| "somebody".to_owned(), ToString::to_string);
         let mut why = Vec::new();
@@ -116,10 +115,15 @@ impl Listeners {
         } else {
             Confidence::medium("--expect-listen, with the ports that should be")
         };
-        let mut finding = Finding::new(ID, severity, confidence, summary)
+        let mut finding = Finding::new(ID, confidence, summary)
             .about_in(end.0, address)
             .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
             .because("there when the watch began", if appeared { "no" } else { "yes" });
+        if unlisted {
+            // Who has said what should listen takes anything else for a harm.
+            finding =
+                finding.harms(Severity::Warning, Harm::new(1, "ports open that should not be", "this host"));
+        }
         for who in &owners {
             if let Some(process) = &who.process {
                 let exe =

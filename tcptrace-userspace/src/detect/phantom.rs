@@ -12,7 +12,7 @@ use std::{
 };
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Seen, Severity,
+    Confidence, Detector, Finding, Harm, Options, Sample, Seen, Severity,
     culprits::{Culprits, many, nanoseconds, seconds, ss_host},
     endpoint::Endpoint,
     thresholds,
@@ -97,7 +97,19 @@ fn finding((netns, lport): Listener, pile: &Pile) -> Finding {
     let end_it = pile.quietest.map(|(_, Reverse(peer))| {
         format!("ss -tK dst {} dport = :{} sport = :{lport}", ss_host(peer.ip()), peer.port())
     });
-    let finding = Finding::new(ID, severity, confidence, summary)
+    let finding = Finding::new(ID, confidence, summary);
+    let finding = match severity {
+        Severity::Info => finding,
+        _ => finding.harms(
+            severity,
+            Harm::new(
+                pile.idle,
+                "connections held for clients that are gone",
+                format!("the server on {address}"),
+            ),
+        ),
+    };
+    let finding = finding
         .about_in(netns, format_args!("port {lport}"))
         .because("silent, without keepalive", pile.idle)
         .because("longest silence", seconds(quietest_ns))

@@ -4,7 +4,7 @@
 //! this side's program, or of something between (RFC 9293, 3.5.2).
 
 use super::{
-    Confidence, Detector, Finding, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{Culprits, many, share},
     endpoint::Endpoint,
@@ -79,7 +79,8 @@ impl Resets {
             _ => "by both sides",
         };
         let summary = format!("{reset} of {} at {end} ended by a reset, {by}", many(all, "connection"));
-        let mut finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
+        let mut finding = Finding::new(ID, Confidence::HIGH, summary)
+            .harms(Severity::Warning, Harm::new(reset, "connections reset", format!("both ends at {end}")))
             .about(endpoint.subject())
             .because("ended", all)
             .because("by a reset", reset)

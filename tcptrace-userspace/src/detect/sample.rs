@@ -1,21 +1,28 @@
 //! How the host was at one moment.
 
-use std::{collections::BTreeMap, net::IpAddr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
 
-use super::{Limits, Who};
-use crate::snapshot::Socket;
+use super::{Limits, Who, index::Lookup};
+use crate::{process, snapshot::Socket};
 
-/// A look at the host.
+/// A scan of the host.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
     /// When it was complete, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// All sockets that are wanted, as old as earlier looks tell.
+    /// All sockets that pass the filter, as old as earlier scans tell.
     pub sockets: Vec<Seen>,
     /// The network namespaces that were read, by their inode numbers.
     pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
     /// What could not be seen, in words.
     pub unseen: Option<String>,
+    /// Processes with which connections wait, by their ids.
+    pub processes: HashMap<u32, process::Condition>,
+    /// What detectors look up in it.
+    pub lookup: Lookup,
 }
 
 /// Namespace, local address and port.
@@ -28,9 +35,19 @@ pub struct Seen {
     pub socket: Socket,
     /// The processes that have it open, or the listener that it came from.
     pub owners: Vec<Who>,
+    /// Nanoseconds for which no data has moved, at least: none was received, and none acknowledged. `None` where nothing
+    /// tells.
+    pub still_ns: Option<u64>,
+    /// Nanoseconds for which data has waited to be read, and none was read, at least; `None` where none waits.
+    pub unread_ns: Option<u64>,
 }
 
 impl Seen {
+    /// A socket of which no earlier scan tells.
+    pub fn new(socket: Socket, owners: Vec<Who>) -> Self {
+        Self { socket, owners, still_ns: None, unread_ns: None }
+    }
+
     /// Where it is bound.
     pub(super) fn local_end(&self) -> LocalEnd {
         (self.socket.netns, self.socket.laddr, self.socket.lport)
@@ -44,4 +61,27 @@ pub struct NamespaceSample {
     pub counters: BTreeMap<String, u64>,
     /// Its settings.
     pub limits: Limits,
+    /// Its name, by which `ip netns exec` enters it.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// The addresses of its interfaces.
+    #[serde(default)]
+    pub addresses: Vec<LocalAddress>,
+    /// Connections that its connection tracking knows, and may know; `None` where there is none.
+    #[serde(default)]
+    pub conntrack: Option<(u64, u64)>,
+    /// Sockets that no process has open, of the whole host (`orphan` in `/proc/net/sockstat`).
+    #[serde(default)]
+    pub orphans: Option<u64>,
+}
+
+/// An address of an interface.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LocalAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface's name.
+    pub interface: String,
+    /// The interface is up and has a carrier (`IFF_UP`, `IFF_RUNNING`).
+    pub running: bool,
 }

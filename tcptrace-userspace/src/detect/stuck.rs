@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Confidence, Detector, Finding, NamespaceSample, Options, Sample, Seen, Severity,
+    Confidence, Detector, Finding, Harm, NamespaceSample, Options, Sample, Seen, Severity,
     culprits::{Culprits, many, nanoseconds, seconds, share, the_oldest},
     thresholds,
 };
@@ -97,7 +97,8 @@ fn finding(netns: Option<u32>, state: State, id: &'static str, pile: &Pile) -> F
     } else {
         Confidence::medium("a longer watch: retransmissions without an answer")
     };
-    let finding = Finding::new(id, Severity::Warning, confidence, summary)
+    let finding = Finding::new(id, confidence, summary)
+        .harms(Severity::Warning, Harm::new(pile.count, "connections that do not end", "this host"))
         .about_in(netns, "closing connections")
         .because("stuck", pile.count)
         .because("oldest, at least", seconds(pile.oldest_ns))

@@ -6,7 +6,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    Confidence, Detector, Finding, Limits, Options, Sample, Severity, Who,
+    Confidence, Detector, Finding, Harm, Limits, Options, Sample, Severity, Who,
     bounded::Bounded,
     culprits::{Culprits, add_owners, many, share},
     growth::Growth,
@@ -94,7 +94,11 @@ impl SynFlood {
         } else {
             Confidence::medium("a longer watch: SYN-ACKs that are sent again to the same sources")
         };
-        let finding = Finding::new(ID, severity, confidence, summary)
+        let finding = Finding::new(ID, confidence, summary)
+            .harms(
+                severity,
+                Harm::new(never, "half-open connections that take room", format!("clients of {address}")),
+            )
             .about_in(netns, address)
             .because("half-open at once", pile.most)
             .because("backlog of listen()", backlog)

@@ -4,12 +4,14 @@
 //! systemd unit and container. All of it is read, nothing is kept beyond what the caller keeps.
 
 mod cgroup;
+mod condition;
 mod container;
 mod descriptors;
 mod holders;
 mod identity;
 mod processes;
 
+pub use condition::Condition;
 pub use container::{Container, Runtime};
 pub use holders::{Holder, HolderReader, Holders, Source};
 pub use identity::Process;

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 pub use answer::{AnswerError, decode};
 pub use gaps::{Gaps, Obstacle, Unseen};
+pub(crate) use namespaces::{is_netns_name, namespace_names};
 pub use socket::{Info, Kind, Socket, Timer, TimerKind};
 pub(crate) use visit::visit;
 

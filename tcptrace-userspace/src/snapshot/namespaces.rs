@@ -1,7 +1,7 @@
 //! Finding network namespaces: those of processes, those that are mounted, and our own.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs::{self, File},
     io,
     os::unix::fs::MetadataExt as _,
@@ -76,12 +76,8 @@ impl Search {
 
     /// Those that are kept by a mount, without any process: `ip netns add`, container runtimes.
     fn mounts(&mut self) {
-        // Not all of it needs to be UTF-8.
-        let Ok(mounts) = fs::read("/proc/thread-self/mountinfo") else { return };
-        for line in mounts.split(|byte| *byte == b'\n') {
-            if let Some((inode, path)) = mounted_namespace(line) {
-                self.look_at(&path, inode);
-            }
+        for (inode, path) in mounted_namespaces() {
+            self.look_at(&path, inode);
         }
     }
 
@@ -120,6 +116,32 @@ fn errno(error: &io::Error) -> Errno {
     error.raw_os_error().map_or(Errno::UnknownErrno, Errno::from_raw)
 }
 
+fn mounted_namespaces() -> Vec<(u32, PathBuf)> {
+    // Not all of it needs to be UTF-8.
+    let mounts = fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
+    mounts.split(|byte| *byte == b'\n').filter_map(mounted_namespace).collect()
+}
+
+/// The names by which `ip netns exec` enters namespaces, by their inode numbers.
+pub(crate) fn namespace_names() -> HashMap<u32, String> {
+    let mounted = mounted_namespaces().into_iter();
+    mounted.filter_map(|(inode, path)| Some((inode, netns_name(&path)?))).collect()
+}
+
+/// The name of a namespace that `ip netns` has mounted there, if a shell takes it as it is.
+fn netns_name(path: &Path) -> Option<String> {
+    let directory = path.parent()?;
+    let name = path.file_name()?.to_str()?;
+    let is_there = directory == Path::new("/run/netns") || directory == Path::new("/var/run/netns");
+    (is_there && is_netns_name(name)).then(|| name.to_owned())
+}
+
+/// Whether a shell and `ip netns exec` take this for a name, and for nothing else.
+pub(crate) fn is_netns_name(name: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
+}
+
 /// A line of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`) if it is of a network namespace: root `net:[INODE]`, and
 /// where it is mounted.
 fn mounted_namespace(line: &[u8]) -> Option<(u32, PathBuf)> {
@@ -132,6 +154,16 @@ fn mounted_namespace(line: &[u8]) -> Option<(u32, PathBuf)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_that_a_shell_takes() {
+        let name = |path: &str| netns_name(Path::new(path));
+        assert_eq!(name("/run/netns/blue-1.a_b").as_deref(), Some("blue-1.a_b"));
+        assert_eq!(name("/var/run/netns/blue").as_deref(), Some("blue"));
+        for path in ["/run/netns/a b", "/run/netns/$(x)", "/run/netns/-n", "/run/docker/netns/blue", "/"] {
+            assert_eq!(name(path), None, "{path}");
+        }
+    }
 
     #[test]
     fn mounts_of_network_namespaces() {

@@ -10,6 +10,7 @@ use crate::{
     half_open::{NamespaceCounters, Poll},
     loss::Lost,
     process::Process,
+    snapshot::is_netns_name,
     text::distrusted,
 };
 
@@ -62,6 +63,13 @@ impl Input<'_> {
             Self::Looked(looked) => {
                 if let Err(why) = &mut looked.look {
                     *why = distrusted(std::mem::take(why));
+                }
+                for (_, namespace) in &mut looked.namespaces {
+                    // It becomes part of a command.
+                    namespace.name = namespace.name.take().filter(|name| is_netns_name(name));
+                    for local in &mut namespace.addresses {
+                        local.interface = distrusted(std::mem::take(&mut local.interface));
+                    }
                 }
             }
             _ => {}

@@ -1,8 +1,8 @@
 //! Looks at all sockets beside a trace, again and again, on a thread of their own.
 
 use std::{
-    collections::BTreeMap,
-    fs, io,
+    collections::{BTreeMap, HashMap},
+    io,
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -12,13 +12,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     clock::monotonic_ns,
-    detect::{Limits, NamespaceSample, Sample, Seen, Who},
+    detect::{NamespaceSample, Sample, Seen, Who},
     host,
     look::{Look, Looker},
-    netstat,
-    snapshot::{Netns, visit},
+    process::Condition,
+    snapshot::{Netns, namespace_names, visit},
     wanted::Wanted,
 };
+
+use super::facts::{conditions, namespace_here};
 
 /// Looks that may wait to be taken. One that finds no room waits, and with it the next one.
 const QUEUE: usize = 4;
@@ -34,6 +36,9 @@ pub(crate) struct Looked {
     pub(crate) look: Result<Look, String>,
     /// What the network namespaces say of themselves.
     pub(crate) namespaces: Vec<(Option<u32>, NamespaceSample)>,
+    /// Processes with which connections wait.
+    #[serde(default)]
+    pub(crate) processes: Vec<(u32, Condition)>,
 }
 
 /// The thread that looks.
@@ -79,6 +84,7 @@ impl Looks {
                 end_ns: monotonic_ns(),
                 look: Err("a look panicked".to_owned()),
                 namespaces: Vec::new(),
+                processes: Vec::new(),
             })
         })
     }
@@ -96,9 +102,14 @@ fn look_on(
         let is_last = stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
         let start = Instant::now();
         let start_ns = monotonic_ns();
-        let namespaces = visit(netns, namespace_here).into_iter().collect();
+        let mut namespaces = visit(netns, namespace_here);
+        let mut names = namespace_names();
+        for (inode, namespace) in &mut namespaces {
+            namespace.name = inode.and_then(|inode| names.remove(&inode));
+        }
         let look = looker.look().map_err(|error| error.to_string());
-        let looked = Looked { start_ns, end_ns: monotonic_ns(), look, namespaces };
+        let processes = look.as_ref().map(conditions).unwrap_or_default();
+        let looked = Looked { start_ns, end_ns: monotonic_ns(), look, namespaces, processes };
         if give.send(looked).is_err() || is_last {
             return;
         }
@@ -113,35 +124,16 @@ impl Looked {
         let Look { sockets, owners, gaps, .. } = self.look?;
         let seen = sockets.into_iter().map(|socket| {
             let pids = owners.of(&socket).map(|owner| owner.holder.pid);
-            Seen { owners: pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect(), socket }
+            let owners = pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect();
+            Seen::new(socket, owners)
         });
         Ok(Sample {
             ktime_ns: self.end_ns,
             sockets: seen.collect(),
             namespaces: self.namespaces.into_iter().collect::<BTreeMap<_, _>>(),
             unseen: (!gaps.is_empty()).then(|| gaps.to_string()),
+            processes: self.processes.into_iter().collect::<HashMap<_, _>>(),
+            ..Sample::default()
         })
     }
-}
-
-/// Of the namespace that the calling thread is in.
-fn namespace_here() -> NamespaceSample {
-    let sysctl = |name: &str| fs::read_to_string(format!("/proc/sys/net/{name}")).ok();
-    let number = |name: &str| sysctl(name)?.trim().parse::<u64>().ok();
-    let ports = || {
-        let text = sysctl("ipv4/ip_local_port_range")?;
-        let mut words = text.split_whitespace().map(str::parse);
-        Some((words.next()?.ok()?, words.next()?.ok()?))
-    };
-    let default = Limits::default();
-    let limits = Limits {
-        ports: ports().unwrap_or(default.ports),
-        max_tw_buckets: number("ipv4/tcp_max_tw_buckets").unwrap_or(default.max_tw_buckets),
-        fin_timeout_s: number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
-        max_syn_backlog: number("ipv4/tcp_max_syn_backlog").unwrap_or(default.max_syn_backlog),
-        syncookies: number("ipv4/tcp_syncookies").unwrap_or(default.syncookies),
-    };
-    let text = fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default();
-    let counters = netstat::counters(&text).map(|(name, count)| (name.to_owned(), count)).collect();
-    NamespaceSample { counters, limits }
 }

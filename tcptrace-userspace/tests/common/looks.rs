@@ -58,7 +58,7 @@ pub(crate) fn socket(state: State, number: u16, pid: u32) -> Seen {
         info: None,
         age_at_least_ns: None,
     };
-    Seen { socket, owners: vec![who(pid)] }
+    Seen::new(socket, vec![who(pid)])
 }
 
 pub(crate) const INFO: Info = Info {

@@ -108,7 +108,7 @@ fn hostile_seen() -> impl Strategy<Value = Seen> {
             (socket.age_at_least_ns, socket.timer) = (age_ns, Some(timer));
             (socket.recv_queue, socket.send_queue, socket.drops) = (recv_queue, send_queue, drops);
             socket.kind = [Kind::Full, Kind::Request, Kind::TimeWait][usize::from(number % 3)];
-            Seen { socket, owners: vec![who(pid, name)] }
+            Seen::new(socket, vec![who(pid, name)])
         },
     )
 }
@@ -117,14 +117,27 @@ fn hostile_sample() -> impl Strategy<Value = Record> {
     let limits = (any::<(u16, u16)>(), number(), number(), number(), number());
     let namespace = (limits, prop::collection::vec(number(), COUNTERS.len())).prop_map(|(limits, counts)| {
         let (ports, max_tw_buckets, fin_timeout_s, max_syn_backlog, syncookies) = limits;
-        let limits = Limits { ports, max_tw_buckets, fin_timeout_s, max_syn_backlog, syncookies };
+        let some = Some(max_tw_buckets);
+        let limits = Limits {
+            ports,
+            max_tw_buckets,
+            fin_timeout_s,
+            max_syn_backlog,
+            syncookies,
+            tw_reuse: some,
+            timestamps: some,
+            abort_on_overflow: None,
+            max_orphans: some,
+            somaxconn: some,
+            reserved_ports: max_syn_backlog,
+        };
         let counters = COUNTERS.iter().map(|name| (*name).to_owned()).zip(counts).collect();
-        NamespaceSample { counters, limits }
+        NamespaceSample { counters, limits, ..NamespaceSample::default() }
     });
     let sockets = prop::collection::vec(hostile_seen(), 0..20);
     (number(), sockets, namespace).prop_map(|(ktime_ns, sockets, namespace)| {
         let namespaces = [(Some(1), namespace)].into();
-        Record::Sample(Box::new(Sample { ktime_ns, sockets, namespaces, unseen: None }))
+        Record::Sample(Box::new(Sample { ktime_ns, sockets, namespaces, unseen: None, ..Sample::default() }))
     })
 }
 

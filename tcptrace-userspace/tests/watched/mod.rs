@@ -89,7 +89,8 @@ pub(crate) fn intervals() -> impl Strategy<Value = Vec<Interval>> {
     intervals.prop_map(|intervals| {
         let look = |(ktime_s, (connections, sockets))| {
             let namespaces = [(Some(1), NamespaceSample::default())].into();
-            let look = Sample { ktime_ns: ktime_s * SECOND, sockets, namespaces, unseen: None };
+            let look =
+                Sample { ktime_ns: ktime_s * SECOND, sockets, namespaces, unseen: None, ..Sample::default() };
             Interval { connections, look }
         };
         (1..).zip(intervals).map(look).collect()
@@ -208,5 +209,5 @@ pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
         age_at_least_ns: Some(age_s * SECOND),
     };
     let owner = Who { pid, comm: b"client".to_vec(), process: None };
-    Seen { socket, owners: vec![owner] }
+    Seen::new(socket, vec![owner])
 }

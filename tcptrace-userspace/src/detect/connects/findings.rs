@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::{outcomes::Outcomes, processes::Process};
 use crate::{
     detect::{
-        Confidence, Finding, Peer, Seen, Severity,
+        Confidence, Finding, Harm, Peer, Seen, Severity,
         culprits::{Culprits, many},
         endpoint::Endpoint,
         rank::Rank,
@@ -34,7 +34,11 @@ pub(super) fn scan(scanner: &Process) -> Finding {
         failed + waiting + connected
     );
     let confidence = Confidence::medium("what the program is for");
-    let finding = Finding::new("outbound-scan", Severity::Critical, confidence, summary)
+    let finding = Finding::new("outbound-scan", confidence, summary)
+        .harms(
+            Severity::Critical,
+            Harm::new(scanner.never_connected(), "destinations probed", "whoever is there"),
+        )
         .about(format!("process {}", who.pid))
         .because("different destinations", destinations.len())
         .because("of these never connected", scanner.never_connected())
@@ -79,11 +83,14 @@ impl Attempts<'_> {
         let (failed, all) = (self.unanswered(), self.all());
         let summary =
             format!("{destination} cannot be reached: {failed} of {} get no answer", many(all, "attempt"));
-        let mut finding =
-            Finding::new("unreachable-destination", Severity::Warning, Confidence::HIGH, summary)
-                .because("attempts", all)
-                .because("connected", self.outcomes.connected)
-                .because("still waiting, with the SYN sent again", self.waiting.len());
+        let mut finding = Finding::new("unreachable-destination", Confidence::HIGH, summary)
+            .harms(
+                Severity::Warning,
+                Harm::new(failed, "attempts to connect without an answer", "programs of this host"),
+            )
+            .because("attempts", all)
+            .because("connected", self.outcomes.connected)
+            .because("still waiting, with the SYN sent again", self.waiting.len());
         for (cause, count) in self.outcomes.causes() {
             finding = finding.because(cause.name(), count);
         }
@@ -106,7 +113,11 @@ impl Attempts<'_> {
         let (count, all) = (self.outcomes.refused(), self.all());
         let summary =
             format!("{} refuses: {count} of {}", self.destination.address_and_port(), many(all, "attempt"));
-        let finding = Finding::new("connection-refused", Severity::Warning, Confidence::HIGH, summary)
+        let finding = Finding::new("connection-refused", Confidence::HIGH, summary)
+            .harms(
+                Severity::Warning,
+                Harm::new(count, "attempts to connect refused", "programs of this host"),
+            )
             .because("attempts", all)
             .because("refused", count)
             .because("connected", self.outcomes.connected)

@@ -2,7 +2,7 @@
 
 use crate::{
     detect::{
-        Confidence, Finding, Limits, Sample, Severity,
+        Confidence, Finding, Harm, Limits, Sample, Severity,
         culprits::{many, share},
         growth::Growth,
     },
@@ -62,7 +62,11 @@ impl Buckets {
                 many(ended_early.by(), "connection")
             )
         };
-        let finding = Finding::new(ID, Severity::Warning, Confidence::HIGH, summary)
+        let finding = Finding::new(ID, Confidence::HIGH, summary)
+            .harms(
+                Severity::Warning,
+                Harm::new(ended_early.by(), "connections ended without TIME_WAIT", "this host"),
+            )
             .about_in(netns, "tcp_max_tw_buckets")
             .because("in TIME_WAIT at most", most)
             .because("net.ipv4.tcp_max_tw_buckets", limit)

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     detect::{
-        Confidence, Finding, Limits, Peer, Seen, Severity,
+        Confidence, Finding, Harm, Limits, Peer, Seen, Severity,
         culprits::{Culprits, many, ss_host},
         rank::Rank,
     },
@@ -157,7 +157,8 @@ impl Ports<'_> {
         } else {
             Confidence::medium("a look at all sockets, without filters, while it lasts")
         };
-        let finding = Finding::new(id, severity, confidence, summary)
+        let finding = Finding::new(id, confidence, summary)
+            .harms(severity, Harm::new(failed, "calls of connect() that failed", "programs of this host"))
             .because("ports in use at most", all)
             .because("of these in TIME_WAIT", waiting)
             .because("ports that there are (ip_local_port_range)", ports)

@@ -9,7 +9,7 @@ use crate::{
     bpf::{Hook, Syns},
     capture::Before,
     clock::Clock,
-    detect::{Confidence, Finding, Severity},
+    detect::{Confidence, Finding, Harm, Severity},
     loss::Lost,
     tracker::{Hidden, Reconciled},
 };
@@ -109,7 +109,10 @@ fn what_the_kernel_does_not_count_is_not_known() {
 
 #[test]
 fn no_clean_bill_on_incomplete_sight() {
-    let finding = |severity| vec![Finding::new("close-wait-leak", severity, Confidence::HIGH, String::new())];
+    let finding = |severity| {
+        let finding = Finding::new("close-wait-leak", Confidence::HIGH, String::new());
+        vec![finding.harms(severity, Harm::new(1, "tests", "nobody"))]
+    };
     let all = Sight::default();
     let lost = Sight { lost: 1, ..Sight::default() };
     let blind = Sight { missing: vec!["SYNs".to_owned()], ..Sight::default() };

@@ -42,6 +42,7 @@ pub(super) fn finding(finding: &Finding) -> Value {
         "subject": finding.subject,
         "netns": finding.netns,
         "severity": finding.severity,
+        "harm": finding.harm,
         "confidence": finding.confidence,
         "summary": finding.summary,
         "evidence": finding.evidence,
@@ -50,6 +51,7 @@ pub(super) fn finding(finding: &Finding) -> Value {
         "peers": finding.peers,
         "next_steps": finding.next_steps,
         "look_alikes": finding.look_alikes,
+        "consequences": finding.consequences,
         "not_seen": finding.not_seen,
         "doc": format!("docs/findings/{}.md", finding.id),
     })

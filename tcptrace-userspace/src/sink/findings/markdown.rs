@@ -25,6 +25,12 @@ pub(super) fn render(report: &Report) -> String {
 fn one(finding: &Finding, text: &mut String) {
     let _ = writeln!(text, "\n### {}: {}\n", finding.severity.name(), finding.id);
     let _ = writeln!(text, "{}\n", escaped(&finding.summary));
+    if let Some(harm) = &finding.harm {
+        let _ = writeln!(text, "- harm: {}", escaped(&harm.to_string()));
+    }
+    for consequence in &finding.consequences {
+        let _ = writeln!(text, "- so that: {}: {}", consequence.id, escaped(&consequence.summary));
+    }
     for evidence in &finding.evidence {
         let _ = writeln!(text, "- {}: {}", escaped(&evidence.name), escaped(&evidence.value));
     }

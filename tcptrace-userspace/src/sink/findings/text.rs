@@ -32,7 +32,8 @@ pub(super) fn headline(finding: &Finding, colour: bool) -> String {
         Severity::Info => Style::new().bold(),
     };
     let severity = finding.severity.name().to_uppercase();
-    format!("{style}{severity} {}{style:#}: {}", finding.id, finding.summary)
+    let harm = finding.harm.as_ref().map(|harm| format!(". Harm: {harm}")).unwrap_or_default();
+    format!("{style}{severity} {}{style:#}: {}{harm}", finding.id, finding.summary)
 }
 
 fn one(finding: &Finding, colour: bool, text: &mut String) {
@@ -56,6 +57,9 @@ fn one(finding: &Finding, colour: bool, text: &mut String) {
     }
     for sample in &finding.samples {
         line("example", sample, text);
+    }
+    for consequence in &finding.consequences {
+        line("so that", &format!("{}: {}", consequence.id, consequence.summary), text);
     }
     for (number, step) in finding.next_steps.iter().enumerate() {
         let command = step.command.as_ref().map(|command| format!(":  {command}")).unwrap_or_default();

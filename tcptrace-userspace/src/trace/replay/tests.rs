@@ -257,7 +257,13 @@ fn texts_are_not_believed() {
     (header.host, header.kernel) = (evil.clone(), evil.clone());
     header.half_open = Some(bpf::HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
     let ended = Ended { unlisted: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
-    let looked = crate::trace::Looked { start_ns: 0, end_ns: 0, look: Err(evil), namespaces: Vec::new() };
+    let looked = crate::trace::Looked {
+        start_ns: 0,
+        end_ns: 0,
+        look: Err(evil),
+        namespaces: Vec::new(),
+        processes: Vec::new(),
+    };
     let more = [Input::Looked(Box::new(looked)), Input::Ended(Box::new(ended))];
     let more = more.map(|input| Message::Other(rmp_serde::to_vec(&input).expect("bytes")));
     let all: Vec<Message> = messages.into_iter().chain(more).collect();

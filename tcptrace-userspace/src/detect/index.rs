@@ -1,0 +1,150 @@
+//! What several detectors look up in a scan, made once for all of them.
+
+use std::{
+    hash::BuildHasher as _,
+    net::{IpAddr, SocketAddr},
+    sync::OnceLock,
+};
+
+use hashlink::DefaultHashBuilder;
+
+use super::{Sample, Seen, sample::LocalEnd};
+use crate::{
+    hash::{HashMap, HashSet},
+    listening,
+    snapshot::{Kind, Socket},
+    state::State,
+};
+
+/// The index of a sample, made by the first who asks. A copy of the sample makes its own, since it may be changed.
+#[derive(Debug, Default)]
+pub struct Lookup(OnceLock<Index>);
+
+impl Clone for Lookup {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+/// Places in [`Sample::sockets`].
+#[derive(Debug, Default)]
+struct Index {
+    hasher: DefaultHashBuilder,
+    /// Connections by a hash of their ends, sorted: there may be a million.
+    by_ends: Vec<(u64, u32)>,
+    listeners: HashMap<LocalEnd, Vec<u32>>,
+    /// The addresses of all namespaces that were seen, and of each.
+    addresses: HashSet<IpAddr>,
+    by_namespace: HashSet<(Option<u32>, IpAddr)>,
+}
+
+impl Index {
+    fn of(sample: &Sample) -> Self {
+        let mut index = Self::default();
+        for (place, seen) in (0..).zip(&sample.sockets) {
+            let socket = &seen.socket;
+            if socket.state == State::LISTEN {
+                index.listeners.entry(seen.local_end()).or_default().push(place);
+            } else if socket.kind != Kind::Request && socket.rport != 0 {
+                index.by_ends.push((index.hash(local(socket), remote(socket)), place));
+            }
+        }
+        index.by_ends.sort_unstable();
+        for (netns, namespace) in &sample.namespaces {
+            for local in &namespace.addresses {
+                index.addresses.insert(local.address);
+                index.by_namespace.insert((*netns, local.address));
+            }
+        }
+        index
+    }
+
+    fn hash(&self, local: SocketAddr, remote: SocketAddr) -> u64 {
+        self.hasher.hash_one((local, remote))
+    }
+}
+
+fn local(socket: &Socket) -> SocketAddr {
+    SocketAddr::new(socket.laddr, socket.lport)
+}
+
+fn remote(socket: &Socket) -> SocketAddr {
+    SocketAddr::new(socket.raddr, socket.rport)
+}
+
+/// Whether an address means something in one namespace only.
+pub(super) fn is_of_one_namespace(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unicast_link_local(),
+    }
+}
+
+impl Sample {
+    fn index(&self) -> &Index {
+        self.lookup.0.get_or_init(|| Index::of(self))
+    }
+
+    fn at(&self, place: u32) -> &Seen {
+        &self.sockets[place as usize]
+    }
+
+    /// The other end of a connection within this host, where it was seen: in the same namespace, or, of addresses that are
+    /// not of one namespace only, in another one.
+    pub(super) fn other_end(&self, socket: &Socket) -> Option<&Seen> {
+        let (there, here) = (remote(socket), local(socket));
+        let index = self.index();
+        let (key, by_ends) = (index.hash(there, here), &index.by_ends);
+        let start = by_ends.partition_point(|(hash, _)| *hash < key);
+        let same = by_ends[start..].iter().take_while(|(hash, _)| *hash == key);
+        let others = same.map(|(_, place)| self.at(*place)).filter(|seen| {
+            let other = &seen.socket;
+            (local(other), remote(other)) == (there, here)
+                && (other.netns == socket.netns || !is_of_one_namespace(socket.raddr))
+        });
+        // The other end of a connection to itself is itself.
+        others.min_by_key(|seen| (seen.socket.netns != socket.netns, seen.socket.cookie == socket.cookie))
+    }
+
+    /// The listeners that a connection to this end can come from: those with the most exact address.
+    pub(super) fn listeners(
+        &self,
+        netns: Option<u32>,
+        laddr: IpAddr,
+        lport: u16,
+    ) -> impl Iterator<Item = &Seen> {
+        let listeners = &self.index().listeners;
+        let places = listening::addresses(laddr).find_map(|address| listeners.get(&(netns, address, lport)));
+        places.into_iter().flatten().map(|place| self.at(*place))
+    }
+
+    /// The same of the namespace that has this address as its own: `netns`, or else the one that was seen to have it.
+    pub(super) fn listeners_of_destination(
+        &self,
+        netns: Option<u32>,
+        address: IpAddr,
+        port: u16,
+    ) -> Vec<&Seen> {
+        if self.is_of_namespace(netns, address) {
+            return self.listeners(netns, address, port).collect();
+        }
+        let owner = |(netns, namespace): (&Option<u32>, &super::NamespaceSample)| {
+            namespace.addresses.iter().any(|local| local.address == address).then_some(*netns)
+        };
+        match self.namespaces.iter().find_map(owner).filter(|_| !is_of_one_namespace(address)) {
+            Some(netns) => self.listeners(netns, address, port).collect(),
+            None => Vec::new(),
+        }
+    }
+
+    /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
+    pub(super) fn is_of_namespace(&self, netns: Option<u32>, address: IpAddr) -> bool {
+        address.is_loopback() || self.index().by_namespace.contains(&(netns, address))
+    }
+
+    /// Whether an address belongs to this host, in any namespace that was seen.
+    pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
+        self.is_of_namespace(netns, address)
+            || (!is_of_one_namespace(address) && self.index().addresses.contains(&address))
+    }
+}

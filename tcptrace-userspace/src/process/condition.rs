@@ -1,0 +1,87 @@
+//! What keeps a process from its work, as `/proc` tells.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+
+/// How a process is, for whom connections wait. What is not known is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// Descriptors that it has open.
+    pub descriptors: Option<u64>,
+    /// How many it may have (`RLIMIT_NOFILE`, the soft limit).
+    pub descriptor_limit: Option<u64>,
+    /// A signal or a debugger has stopped it (state `T` or `t`).
+    pub stopped: Option<bool>,
+}
+
+impl Condition {
+    /// Reads that of a process; all unknown where it has ended.
+    pub fn read(pid: u32) -> Self {
+        Self::below(Path::new("/proc"), pid)
+    }
+
+    fn below(proc: &Path, pid: u32) -> Self {
+        let directory = proc.join(pid.to_string());
+        let text = |name: &str| fs::read_to_string(directory.join(name)).ok();
+        Self {
+            descriptors: descriptors(&directory.join("fd")),
+            descriptor_limit: text("limits").and_then(|limits| soft_limit(&limits)),
+            stopped: text("status").and_then(|status| is_stopped(&status)),
+        }
+    }
+
+    /// Whether it can open no other descriptor; `None` where that is not known.
+    pub fn is_out_of_descriptors(&self) -> Option<bool> {
+        Some(self.descriptors? >= self.descriptor_limit?)
+    }
+}
+
+/// The size of the directory is their number since Linux 6.2; before, it is 0, and they are counted.
+fn descriptors(directory: &Path) -> Option<u64> {
+    match fs::metadata(directory).ok()?.size() {
+        0 => Some(fs::read_dir(directory).ok()?.count() as u64),
+        count => Some(count),
+    }
+}
+
+/// In `/proc/PID/limits`; `unlimited` is no limit.
+fn soft_limit(limits: &str) -> Option<u64> {
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+/// In `/proc/PID/status`.
+fn is_stopped(status: &str) -> Option<bool> {
+    let state = status.lines().find_map(|line| line.strip_prefix("State:"))?;
+    Some(matches!(state.trim_start().chars().next()?, 'T' | 't'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_is_at_work() {
+        let Condition { descriptors, descriptor_limit, stopped } = Condition::read(std::process::id());
+        let counted = fs::read_dir("/proc/self/fd").expect("descriptors").count() as u64;
+        let descriptors = descriptors.expect("descriptors");
+        assert!(descriptors.abs_diff(counted) < 64, "{descriptors} and {counted}, while other tests run");
+        assert!(descriptor_limit.is_some_and(|limit| limit >= descriptors));
+        assert_eq!(stopped, Some(false));
+        assert_eq!(Condition::read(u32::MAX), Condition::default(), "there is no such process");
+    }
+
+    #[test]
+    fn limits_and_states() {
+        let limits = |soft| format!("Max open files            {soft}        524288       files\n");
+        assert_eq!(soft_limit(&limits("1024")), Some(1_024));
+        assert_eq!(soft_limit(&limits("unlimited")), None);
+        assert_eq!(soft_limit(""), None);
+        for (state, stopped) in [("T (stopped)", true), ("t (tracing stop)", true), ("S (sleeping)", false)] {
+            assert_eq!(is_stopped(&format!("Name:\tx\nState:\t{state}\n")), Some(stopped), "{state}");
+        }
+        let full = |descriptors| Condition { descriptors, descriptor_limit: Some(16), stopped: None };
+        assert_eq!(full(Some(16)).is_out_of_descriptors(), Some(true));
+        assert_eq!(full(Some(15)).is_out_of_descriptors(), Some(false));
+        assert_eq!(full(None).is_out_of_descriptors(), None);
+    }
+}

@@ -148,3 +148,126 @@ impl Sample {
             || (!is_of_one_namespace(address) && self.index().addresses.contains(&address))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::{LocalAddress, NamespaceSample};
+
+    fn seen(cookie: u64, netns: u32, state: State, local: &str, remote: &str) -> Seen {
+        let (local, remote): (SocketAddr, SocketAddr) =
+            (local.parse().expect("ends"), remote.parse().expect("ends"));
+        let socket = Socket {
+            netns: Some(netns),
+            cookie,
+            kind: Kind::Full,
+            state,
+            laddr: local.ip(),
+            lport: local.port(),
+            raddr: remote.ip(),
+            rport: remote.port(),
+            uid: None,
+            inode: None,
+            recv_queue: 0,
+            send_queue: 0,
+            timer: None,
+            cgroup_id: None,
+            mptcp: false,
+            drops: None,
+            info: None,
+            age_at_least_ns: None,
+        };
+        Seen::new(socket, Vec::new())
+    }
+
+    fn established(cookie: u64, netns: u32, local: &str, remote: &str) -> Seen {
+        seen(cookie, netns, State::ESTABLISHED, local, remote)
+    }
+
+    fn listens(cookie: u64, netns: u32, local: &str) -> Seen {
+        let remote = if local.starts_with('[') { "[::]:0" } else { "0.0.0.0:0" };
+        seen(cookie, netns, State::LISTEN, local, remote)
+    }
+
+    fn sample(sockets: Vec<Seen>) -> Sample {
+        let with = |address: &str, running| {
+            let address = address.parse().expect("an address");
+            let local = LocalAddress { address, interface: "eth0".to_owned(), running };
+            NamespaceSample { addresses: vec![local], ..NamespaceSample::default() }
+        };
+        let namespaces = [(Some(1), with("192.0.2.1", true)), (Some(2), with("192.0.2.2", true))];
+        Sample { sockets, namespaces: namespaces.into(), ..Sample::default() }
+    }
+
+    const NOBODY: [u64; 0] = [];
+
+    fn cookies<'a>(found: impl IntoIterator<Item = &'a Seen>) -> Vec<u64> {
+        found.into_iter().map(|seen| seen.socket.cookie).collect()
+    }
+
+    #[test]
+    fn the_other_end_is_the_one_with_the_ends_turned_round() {
+        let sample = sample(vec![
+            established(1, 1, "127.0.0.1:80", "127.0.0.1:40000"),
+            established(2, 2, "127.0.0.1:40000", "127.0.0.1:80"),
+            established(3, 1, "192.0.2.1:40000", "192.0.2.2:80"),
+            established(4, 2, "192.0.2.2:80", "192.0.2.1:40000"),
+            established(5, 1, "127.0.0.1:80", "127.0.0.1:40001"),
+            established(6, 1, "127.0.0.1:40001", "127.0.0.1:80"),
+            established(7, 1, "127.0.0.1:50000", "127.0.0.1:50000"),
+        ]);
+        let other = |place: usize| cookies(sample.other_end(&sample.sockets[place].socket));
+        assert_eq!(other(0), NOBODY, "127.0.0.1 of another namespace is another address");
+        assert_eq!((other(2), other(3)), (vec![4], vec![3]), "across namespaces");
+        assert_eq!((other(4), other(5)), (vec![6], vec![5]));
+        assert_eq!(other(6), [7], "a connection to itself");
+    }
+
+    #[test]
+    fn a_changed_copy_has_an_index_of_its_own() {
+        let mut changed = sample(vec![
+            established(1, 1, "192.0.2.1:80", "192.0.2.2:40000"),
+            established(2, 2, "192.0.2.2:40000", "192.0.2.1:80"),
+        ]);
+        assert_eq!(cookies(changed.other_end(&changed.sockets[0].socket)), [2]);
+        changed = changed.clone();
+        changed.sockets.remove(1);
+        assert_eq!(cookies(changed.other_end(&changed.sockets[0].socket)), NOBODY);
+    }
+
+    #[test]
+    fn the_listener_with_the_most_exact_address() {
+        let sample = sample(vec![
+            listens(1, 1, "0.0.0.0:80"),
+            listens(2, 1, "127.0.0.1:80"),
+            listens(3, 1, "[::]:81"),
+            listens(4, 2, "192.0.2.2:80"),
+            listens(5, 2, "192.0.2.2:80"),
+        ]);
+        let at = |netns, address: &str, port| {
+            cookies(sample.listeners(Some(netns), address.parse().expect("an address"), port))
+        };
+        assert_eq!(at(1, "127.0.0.1", 80), [2]);
+        assert_eq!((at(1, "192.0.2.1", 80), at(1, "192.0.2.1", 81)), (vec![1], vec![3]));
+        assert_eq!(at(1, "192.0.2.1", 82), NOBODY);
+        let towards = |netns, address: &str| {
+            cookies(sample.listeners_of_destination(Some(netns), address.parse().expect("an address"), 80))
+        };
+        assert_eq!(towards(1, "192.0.2.2"), [4, 5], "in the namespace whose address it is");
+        assert_eq!(towards(1, "198.51.100.1"), NOBODY, "not on this host");
+        assert_eq!(towards(2, "127.0.0.1"), NOBODY, "nobody listens there");
+    }
+
+    #[test]
+    fn whose_address_it_is() {
+        let sample = sample(Vec::new());
+        let here = |netns, address: &str| {
+            let address = address.parse().expect("an address");
+            (sample.is_of_namespace(Some(netns), address), sample.is_here(Some(netns), address))
+        };
+        assert_eq!(here(1, "192.0.2.1"), (true, true));
+        assert_eq!(here(2, "192.0.2.1"), (false, true));
+        assert_eq!(here(1, "127.9.9.9"), (true, true));
+        assert_eq!(here(1, "198.51.100.1"), (false, false));
+    }
+}

@@ -156,6 +156,11 @@ proptest! {
         let keys: HashSet<String> = found.iter().map(Finding::key).collect();
         prop_assert_eq!(keys.len(), found.len(), "{:?}", keys);
         prop_assert!(found.iter().all(|finding| !finding.subject.is_empty()));
+        for finding in &found {
+            let harm = finding.harm.as_ref().map(|harm| harm.count > 0 && !harm.whom.is_empty());
+            let wanted = (finding.severity > Severity::Info).then_some(true);
+            prop_assert_eq!(harm, wanted, "{:#?}", finding);
+        }
     }
 
     /// What is damaged or forged neither ends the watch nor does harm where it is shown.

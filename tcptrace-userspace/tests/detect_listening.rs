@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use common::looks::{ended, look, socket};
 use tcptrace::{
     close::Cause,
-    detect::{Detectors, Finding, Level, Options, Seen, Who},
+    detect::{Detectors, Expected, Finding, Level, Options, Seen, Who},
     record::Record,
     state::State,
 };
@@ -84,10 +84,16 @@ fn what_waits_is_hardly_what_has_it() {
     assert_eq!(found.confidence.level, Level::Medium);
 }
 
-/// Whom of those that listen on port 53 nobody expects.
+/// Whom of those that listen on port 53 nobody expects, by a name and a port, or a port.
 fn unexpected(expected: &str, sockets: Vec<Seen>) -> Vec<u32> {
+    let (comm, port) = expected.rsplit_once(':').map_or((None, expected), |(comm, port)| (Some(comm), port));
+    let port = port.parse().unwrap();
+    unexpected_by(Expected { comm: comm.map(str::to_owned), ports: port..=port }, sockets)
+}
+
+fn unexpected_by(expected: Expected, sockets: Vec<Seen>) -> Vec<u32> {
     let only = vec!["unexpected-listener".to_owned()];
-    let expected = Some(vec![expected.parse().unwrap()]);
+    let expected = Some(vec![expected]);
     let mut detectors = Detectors::new(Options { only, expected, ..Options::default() });
     detectors.sample(&look(1, sockets));
     detectors.findings().iter().flat_map(|found| &found.owners).map(|who| who.pid).collect()
@@ -106,6 +112,20 @@ fn a_long_name_is_expected_by_what_the_kernel_keeps() {
     ] {
         let found = unexpected(expected, listens(comm));
         assert_eq!(found.is_empty(), is_it, "{expected} {comm:?}");
+    }
+}
+
+#[test]
+fn a_range_of_ports_is_expected_with_its_ends() {
+    let listens = || vec![at(State::LISTEN, "127.0.0.53", &[(7, "nginx")])];
+    for (ports, is_it) in
+        [(50..=53, true), (53..=60, true), (1..=65_535, true), (54..=60, false), (1..=52, false)]
+    {
+        for (comm, is_his) in [(None, true), (Some("nginx"), true), (Some("sshd"), false)] {
+            let expected = Expected { comm: comm.map(str::to_owned), ports: ports.clone() };
+            let found = unexpected_by(expected, listens());
+            assert_eq!(found.is_empty(), is_it && is_his, "{comm:?} {ports:?}");
+        }
     }
 }
 

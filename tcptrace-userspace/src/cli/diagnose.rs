@@ -57,8 +57,9 @@ pub struct DiagnoseArgs {
     /// Findings from this severity on make the exit code 3
     #[arg(long, value_enum, default_value_t = Severity::Warning, value_name = "SEVERITY")]
     pub fail_on: Severity,
-    /// The only listeners that there should be: ports, or programs with their ports, such as 22,nginx:80
-    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    /// The only listeners that there should be: ports and ranges of them, of any program or of one, such as
+    /// 22,8000-8003,nginx:80,nginx:8200-8203
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = values::expected)]
     pub expect_listen: Vec<Expected>,
     /// Start this program, without a shell, for each finding at or above --fail-on, as soon as it shows: its kind is the
     /// argument, the finding is on standard input as JSON. At most one a second, and twenty

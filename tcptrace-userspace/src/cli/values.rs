@@ -5,7 +5,7 @@ use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
 use ipnet::IpNet;
 use tcptrace_common::{Address, Prefix};
 
-use crate::bpf::MAX_BUFFER;
+use crate::{bpf::MAX_BUFFER, detect::Expected};
 
 /// Ports from the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,19 @@ pub(super) fn ports(text: &str) -> Result<PortRange, String> {
         return Err(format!("'{text}' is an empty range; {last}-{first} is not"));
     }
     Ok(PortRange(first..=last))
+}
+
+/// `22`, `8000-8003`, or of one program only `nginx:80`, `nginx:8200-8203`.
+pub(super) fn expected(text: &str) -> Result<Expected, String> {
+    let (comm, range) = match text.rsplit_once(':') {
+        Some((comm, range)) => (Some(comm.trim().to_owned()), range),
+        None => (None, text),
+    };
+    if comm.as_ref().is_some_and(String::is_empty) {
+        return Err(format!("'{text}' names no program; nginx:80 does, and a port alone is any program's"));
+    }
+    let PortRange(ports) = ports(range)?;
+    Ok(Expected { comm, ports })
 }
 
 /// `192.0.2.0/24`, `2001:db8::/32`, or a single address.
@@ -83,6 +96,21 @@ mod tests {
         for wrong in ["", "0", "65536", "80-", "-80", "90-80", "http"] {
             assert!(ports(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn expected_listeners() {
+        let of = |comm: Option<&str>, ports| Ok(Expected { comm: comm.map(str::to_owned), ports });
+        assert_eq!(expected("22"), of(None, 22..=22));
+        assert_eq!(expected("8000-8003"), of(None, 8000..=8003));
+        assert_eq!(expected("nginx:80"), of(Some("nginx"), 80..=80));
+        assert_eq!(expected("nginx: worker:8200-8203"), of(Some("nginx: worker"), 8200..=8203));
+        for wrong in
+            ["", "0", "0-3", "8003-8000", "nginx:", "nginx:0", "nginx:90-80", ":80", ":80-90", "nginx"]
+        {
+            assert!(expected(wrong).is_err(), "{wrong}");
+        }
+        assert!(expected("nginx:90-80").is_err_and(|error| error.contains("80-90")), "says what is right");
     }
 
     #[test]

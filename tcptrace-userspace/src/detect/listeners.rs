@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     net::SocketAddr,
-    str::FromStr,
+    ops::RangeInclusive,
 };
 
 use super::{
@@ -20,31 +20,13 @@ const ID: &str = "unexpected-listener";
 /// Bytes that the kernel keeps of a program's name (`TASK_COMM_LEN`, with a NUL behind them).
 const COMM_LEN: usize = 15;
 
-/// A listener that is expected: `22`, or `nginx:80`, by that program only.
+/// Listeners that are expected: on these ports, of any program or of one only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
     /// The name of the program, of which the first 15 bytes count; any when `None`.
     pub comm: Option<String>,
-    /// The port.
-    pub port: u16,
-}
-
-impl FromStr for Expected {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let (comm, port) = match text.rsplit_once(':') {
-            Some((comm, port)) => (Some(comm), port),
-            None => (None, text),
-        };
-        let port = port.parse::<u16>().ok().filter(|port| *port > 0);
-        match (comm, port) {
-            (Some(""), _) | (_, None) => {
-                Err("a port, or a program and a port, such as 22 or nginx:80".to_owned())
-            }
-            (comm, Some(port)) => Ok(Self { comm: comm.map(str::to_owned), port }),
-        }
-    }
+    /// The ports, without 0.
+    pub ports: RangeInclusive<u16>,
 }
 
 pub(super) struct Listeners {
@@ -74,7 +56,7 @@ impl Listeners {
                 let kept = &comm.as_bytes()[..comm.len().min(COMM_LEN)];
                 owners.iter().any(|who| until_nul(&who.comm) == kept)
             };
-            expected.port == end.2 && expected.comm.as_ref().is_none_or(by)
+            expected.ports.contains(&end.2) && expected.comm.as_ref().is_none_or(by)
         };
         self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
     }

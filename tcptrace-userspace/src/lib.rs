@@ -32,6 +32,7 @@ mod mountinfo;
 mod netstat;
 pub mod owner;
 mod patience;
+pub mod payload;
 mod priority;
 pub mod process;
 pub mod record;

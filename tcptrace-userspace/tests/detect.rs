@@ -268,7 +268,7 @@ fn phantoms_are_told_alike_each_time() {
         let mut seen = socket(State::ESTABLISHED, number.into(), 812);
         seen.socket.laddr = Ipv4Addr::new(192, 0, 2, number % 4).into();
         seen.socket.raddr = Ipv4Addr::new(198, 51, 100, number / 2 % 9).into();
-        let info = Info { last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO };
+        let info = Info { last_data_recv_ms: Some(ms), last_ack_recv_ms: Some(ms), ..INFO };
         seen.socket.info = Some(info);
         seen
     };

@@ -28,8 +28,8 @@ fn seen(state: State, at: At) -> Seen {
     seen.socket.info = Some(Info {
         bytes_acked: at.acked,
         bytes_received: at.received,
-        last_data_sent_ms: silent_ms,
-        last_data_recv_ms: silent_ms,
+        last_data_sent_ms: Some(silent_ms),
+        last_data_recv_ms: Some(silent_ms),
         ..INFO
     });
     seen

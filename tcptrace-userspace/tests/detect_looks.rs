@@ -80,8 +80,12 @@ fn a_leak_tells_what_there_was_at_the_first_look_of_all() {
 /// A connection of the listener 192.0.2.1:80, on which nothing came for so long.
 fn silent(number: u16, ms: u32) -> Seen {
     let mut seen = socket(State::ESTABLISHED, number, 812);
-    seen.socket.info =
-        Some(Info { last_data_sent_ms: ms, last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO });
+    seen.socket.info = Some(Info {
+        last_data_sent_ms: Some(ms),
+        last_data_recv_ms: Some(ms),
+        last_ack_recv_ms: Some(ms),
+        ..INFO
+    });
     seen
 }
 
@@ -149,10 +153,10 @@ fn only_connections_in_use_make_phantoms_of_the_others() {
     let mut kept_alive = silent(9, 90_000);
     kept_alive.socket.timer = Some(Timer { kind: TimerKind::Keepalive, expires_ms: 1, retransmits: 0 });
     assert_eq!(beside(kept_alive.clone()), [], "idle as well");
-    kept_alive.socket.info.as_mut().unwrap().last_ack_recv_ms = 5;
+    kept_alive.socket.info.as_mut().unwrap().last_ack_recv_ms = Some(5);
     assert_eq!(beside(kept_alive), [], "the answer to a probe");
     let mut answered = silent(9, 5);
-    answered.socket.info.as_mut().unwrap().last_data_recv_ms = 90_000;
+    answered.socket.info.as_mut().unwrap().last_data_recv_ms = Some(90_000);
     assert_eq!(beside(answered).len(), 1, "what this side sends is acknowledged");
     let mut unknown = silent(9, 5);
     unknown.socket.info = None;
@@ -221,9 +225,9 @@ fn closing(
         seen.socket.netns = Some(netns);
         seen.socket.timer = Some(Timer { kind: timer, expires_ms: 1, retransmits });
         seen.socket.info = Some(Info {
-            last_data_sent_ms: sent,
-            last_data_recv_ms: received,
-            last_ack_recv_ms: acknowledged,
+            last_data_sent_ms: Some(sent),
+            last_data_recv_ms: Some(received),
+            last_ack_recv_ms: Some(acknowledged),
             ..INFO
         });
         seen

@@ -141,6 +141,7 @@ impl Anonymizer {
     fn look(&self, look: &mut Look) {
         for socket in &mut look.sockets {
             self.both(&mut socket.laddr, &mut socket.raddr);
+            socket.device = socket.device.as_ref().map(|name| self.word("device", name.as_bytes()).into());
         }
         look.owners.rename(|address| self.address(address), |process| self.process(process));
     }

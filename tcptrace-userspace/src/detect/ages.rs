@@ -65,7 +65,8 @@ impl Past {
         let same = before.filter(|before| before.read == read);
         let unread_since_ns = unread.map(|info| {
             // The last that came is the last to be read, so that it waits for as long.
-            let told = now_ns.saturating_sub(u64::from(info.last_data_recv_ms) * 1_000_000);
+            let told_ns = info.last_data_recv_ms.map_or(0, |ms| u64::from(ms) * 1_000_000);
+            let told = now_ns.saturating_sub(told_ns);
             match (before, same) {
                 (Some(_), None) => now_ns,
                 (_, same) => {
@@ -93,6 +94,10 @@ fn is_unread(socket: &Socket) -> bool {
 
 /// Nanoseconds for which no data has moved, as one scan tells: none came, and none was sent.
 fn still_ns(info: &Info) -> Option<u64> {
-    let ms = info.last_data_recv_ms.min(info.last_data_sent_ms);
+    let ms = match (info.last_data_recv_ms, info.last_data_sent_ms) {
+        (Some(received_ms), Some(sent_ms)) => received_ms.min(sent_ms),
+        // One of them never was.
+        (one, other) => one.or(other)?,
+    };
     Some(u64::from(ms) * 1_000_000)
 }

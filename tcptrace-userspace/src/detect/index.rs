@@ -176,6 +176,9 @@ mod tests {
             drops: None,
             info: None,
             age_at_least_ns: None,
+            ifindex: None,
+            device: None,
+            transparent: None,
         };
         Seen::new(socket, Vec::new())
     }

@@ -67,13 +67,18 @@ impl Phantom {
 /// Nanoseconds without anything from the peer, where no keepalive will find out.
 fn silent_ns(idle_s: u64, seen: &Seen, info: &Info) -> Option<u64> {
     let kept_alive = seen.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive);
-    let silent_ns = u64::from(info.last_data_recv_ms.min(info.last_ack_recv_ms)) * 1_000_000;
+    let silent_ms = match (info.last_data_recv_ms, info.last_ack_recv_ms) {
+        (Some(data_ms), Some(ack_ms)) => data_ms.min(ack_ms),
+        // One of them never came; how long ago that is, nobody knows.
+        (one, other) => one.or(other)?,
+    };
+    let silent_ns = u64::from(silent_ms) * 1_000_000;
     (!kept_alive && silent_ns >= nanoseconds(idle_s)).then_some(silent_ns)
 }
 
 /// Whether data came, or was sent and something answered. An acknowledgement alone may be the answer to a keepalive probe.
 fn is_in_use(idle_s: u64, info: &Info) -> bool {
-    let lately = |ms: u32| u64::from(ms) * 1_000_000 < nanoseconds(idle_s);
+    let lately = |ms: Option<u32>| ms.is_some_and(|ms| u64::from(ms) * 1_000_000 < nanoseconds(idle_s));
     lately(info.last_data_recv_ms) || (lately(info.last_data_sent_ms) && lately(info.last_ack_recv_ms))
 }
 

@@ -65,7 +65,7 @@ impl Stuck {
 fn standstill_ns(seen: &Seen) -> u64 {
     let Some(info) = seen.socket.info else { return u64::MAX };
     let timer = seen.socket.timer.map(|timer| (timer.kind, timer.retransmits));
-    let ms = match (seen.socket.state, timer) {
+    let since = match (seen.socket.state, timer) {
         (State::FIN_WAIT2, _) => info.last_data_recv_ms,
         // Probes of the window are acknowledged, too, and carry no data.
         (_, Some((TimerKind::Persist, _))) => info.last_data_sent_ms,
@@ -73,7 +73,7 @@ fn standstill_ns(seen: &Seen) -> u64 {
         (_, Some((TimerKind::On, 3..))) => return u64::MAX,
         _ => info.last_ack_recv_ms,
     };
-    u64::from(ms) * 1_000_000
+    since.map_or(u64::MAX, |ms| u64::from(ms) * 1_000_000)
 }
 
 fn finding(netns: Option<u32>, state: State, id: &'static str, pile: &Pile) -> Finding {

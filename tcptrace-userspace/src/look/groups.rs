@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, HashMap},
     net::IpAddr,
+    sync::Arc,
 };
 
-use super::{Look, order};
+use super::{Look, Owner, order};
 use crate::{
+    owner::Provenance,
     process::{Container, Process},
     snapshot::Socket,
     state::State,
@@ -17,7 +19,8 @@ use crate::{
 pub enum By {
     /// Their state.
     State,
-    /// The process that has them; of several, each.
+    /// The process that has them open; of several, each. Of those that nobody has open, the one process that has their
+    /// listener open.
     Process,
     /// The local address and port that they were made to, if something listens there.
     Listener,
@@ -47,8 +50,8 @@ pub enum Key {
     State(State),
     /// A process: its id, and its name if it still was there to be asked.
     Process(u32, Option<Vec<u8>>),
-    /// Namespace, address and port of a listener.
-    Listener(Option<u32>, IpAddr, u16),
+    /// Where something listens.
+    Listener(Listening),
     /// An address.
     Peer(IpAddr),
     /// A container.
@@ -57,6 +60,21 @@ pub enum Key {
     Unit(String),
     /// Nothing: no process is known, nothing listens there, no container, no peer.
     None,
+}
+
+/// Where something listens.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listening {
+    /// Its network namespace.
+    pub netns: Option<u32>,
+    /// Its address.
+    pub laddr: IpAddr,
+    /// Its port.
+    pub lport: u16,
+    /// Index of the network device that it is bound to.
+    pub ifindex: Option<u32>,
+    /// That device's name.
+    pub device: Option<Arc<str>>,
 }
 
 /// How many sockets have a key, by state.
@@ -103,24 +121,37 @@ impl Look {
             By::Peer if socket.rport == 0 => count(Key::None),
             By::Peer => count(Key::Peer(socket.raddr)),
             By::Listener => {
-                count(
-                    self.owners
-                        .listener(socket)
-                        .map_or(Key::None, |(netns, laddr, lport)| Key::Listener(netns, laddr, lport)),
-                );
+                count(self.owners.listener(socket).map_or(Key::None, |place| {
+                    let (netns, laddr, lport) = place.end;
+                    let ifindex = place.ifindex;
+                    // It is on the same one.
+                    let device = ifindex.and(socket.device.clone());
+                    Key::Listener(Listening { netns, laddr, lport, ifindex, device })
+                }));
             }
             By::Container => count(owners.find_map(|owner| home(owner.process?)).unwrap_or(Key::None)),
-            By::Process => {
-                let mut owners = owners.peekable();
-                if owners.peek().is_none() {
+            By::Process => match (owners.next(), owners.next()) {
+                // Nobody has it, and which of several would is not known.
+                (None, _) | (Some(Owner { provenance: Provenance::Inherited, .. }), Some(_)) => {
                     count(Key::None);
                 }
-                owners.for_each(|owner| {
-                    let name = owner.process.map(|process| process.comm.clone());
-                    count(Key::Process(owner.holder.pid, name));
-                });
-            }
+                (first, second) => {
+                    for owner in first.into_iter().chain(second).chain(owners) {
+                        let name = owner.process.map(|process| process.comm.clone());
+                        count(Key::Process(owner.holder.pid, name));
+                    }
+                }
+            },
         }
+    }
+
+    /// How many sockets several processes have open, each of which they count for.
+    pub fn shared(&self) -> usize {
+        let shared = |socket: &&Socket| {
+            let mut owners = self.owners.of(socket).filter(|owner| owner.provenance != Provenance::Inherited);
+            owners.nth(1).is_some()
+        };
+        self.sockets.iter().filter(shared).count()
     }
 
     /// How many sockets are in each state, in the order of the table.

@@ -1,13 +1,14 @@
 //! One look at the host: its TCP sockets of this moment, those that are wanted, with their owners.
 
 mod groups;
+mod listeners;
 mod order;
 mod owners;
 mod wanted;
 
 use std::{fmt, panic::resume_unwind, thread};
 
-pub use groups::{By, Group, Key};
+pub use groups::{By, Group, Key, Listening};
 pub use owners::{Owner, Owners};
 
 use crate::{
@@ -104,7 +105,8 @@ impl Looker {
         });
         let Snapshot { mut sockets, namespaces, gaps } = snapshot?;
         let all = sockets.len();
-        let mut owners = Owners::new(holders, &sockets, seen_ns);
+        // The order of the kernel's tables tells what was read later than what.
+        let mut owners = Owners::new(holders, &sockets, &namespaces, seen_ns);
         owners.look_at(wanted.filter.tgid, processes);
         sockets.retain(|socket| wanted.passes(socket, &owners));
         order::sort(&mut sockets);

@@ -31,7 +31,14 @@ pub(super) fn sort(sockets: &mut [Socket]) {
     // The key is made once of each: moving the sockets themselves about would cost more.
     sockets.sort_by_cached_key(|socket| {
         let remote = (bits(socket.raddr), socket.rport);
-        (rank(socket.state), socket.lport, socket.netns, bits(socket.laddr), remote, socket.cookie)
+        (
+            rank(socket.state),
+            socket.lport,
+            socket.netns,
+            bits(socket.laddr),
+            remote,
+            (socket.ifindex, socket.cookie),
+        )
     });
 }
 

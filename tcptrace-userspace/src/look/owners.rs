@@ -4,12 +4,12 @@ use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     hash::HashMap,
-    listening,
     owner::Provenance,
     process::{Holder, Holders, Process, Processes},
-    snapshot::{Kind, Socket},
-    state::State,
+    snapshot::{Kind, Namespace, Socket},
 };
+
+use super::listeners::{End, Listener, Listeners, OnDevice, Place};
 
 /// A process that a socket belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -33,29 +33,17 @@ pub struct Owners {
     /// not known.
     #[serde(default)]
     seen_ns: u64,
-}
-
-/// A local address and port in a network namespace.
-type End = (Option<u32>, IpAddr, u16);
-
-/// The one listener at an end, by its inode; of several, nobody knows which one a connection came from.
-#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-enum Listener {
-    One(u64),
-    Several,
+    /// The listeners that are bound to a device, which are not among the others.
+    #[serde(default)]
+    on_devices: HashMap<OnDevice, Listener>,
 }
 
 impl Owners {
-    /// By what the host says of descriptors, and the listeners among all its sockets, asked for at `seen_ns`.
-    pub(super) fn new(holders: Holders, sockets: &[Socket], seen_ns: u64) -> Self {
-        let mut listeners = HashMap::default();
-        for socket in sockets.iter().filter(|socket| socket.state == State::LISTEN) {
-            listeners
-                .entry((socket.netns, socket.laddr, socket.lport))
-                .and_modify(|listener| *listener = Listener::Several)
-                .or_insert(Listener::One(socket.inode.unwrap_or(0)));
-        }
-        Self { holders, listeners, processes: HashMap::default(), seen_ns }
+    /// By what the host says of descriptors, and the listeners among all its sockets, which are in the order of the
+    /// kernel's tables and were asked for at `seen_ns`.
+    pub(super) fn new(holders: Holders, sockets: &[Socket], namespaces: &[Namespace], seen_ns: u64) -> Self {
+        let Listeners { anywhere, on_devices } = Listeners::new(sockets, namespaces);
+        Self { holders, listeners: anywhere, processes: HashMap::default(), seen_ns, on_devices }
     }
 
     /// Looks at a process of which it is to be said what it owns; 0 is none.
@@ -83,6 +71,12 @@ impl Owners {
         let listeners = std::mem::take(&mut self.listeners).into_iter();
         self.listeners = listeners
             .map(|((netns, laddr, lport), listener)| ((netns, address(laddr), lport), listener))
+            .collect();
+        let on_devices = std::mem::take(&mut self.on_devices).into_iter();
+        self.on_devices = on_devices
+            .map(|((netns, laddr, lport, ifindex), listener)| {
+                ((netns, address(laddr), lport, ifindex), listener)
+            })
             .collect();
         for known in self.processes.values_mut() {
             *known = known.as_ref().map(&process);
@@ -128,18 +122,16 @@ impl Owners {
     }
 
     /// The end that a connection was made to, if something listens there.
-    pub(super) fn listener(&self, socket: &Socket) -> Option<End> {
-        listening::addresses(socket.laddr)
-            .map(|address| (socket.netns, address, socket.lport))
-            .find(|end| self.listeners.contains_key(end))
+    pub(super) fn listener(&self, socket: &Socket) -> Option<Place> {
+        Place::of(socket, &self.listeners, &self.on_devices)
     }
 
     fn holders(&self, socket: &Socket) -> (&[Holder], Provenance) {
         match socket.inode {
             Some(inode) => (self.holders.of(inode), Provenance::Exact),
-            None => match self.listener(socket).and_then(|end| self.listeners.get(&end)) {
-                Some(Listener::One(inode)) => (self.holders.of(*inode), Provenance::Inherited),
-                Some(Listener::Several) | None => (&[], Provenance::Inherited),
+            None => match self.listener(socket).map(|place| place.listener) {
+                Some(Listener::One(inode)) => (self.holders.of(inode), Provenance::Inherited),
+                Some(Listener::Unknown) | None => (&[], Provenance::Inherited),
             },
         }
     }

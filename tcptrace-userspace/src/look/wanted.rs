@@ -71,6 +71,9 @@ mod tests {
             drops: None,
             info: None,
             age_at_least_ns: None,
+            ifindex: None,
+            device: None,
+            transparent: None,
         }
     }
 

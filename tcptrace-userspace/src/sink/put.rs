@@ -43,6 +43,27 @@ pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
     }
 }
 
+/// The same with the network device that a socket is bound to, as `ss` has it: `[fe80::1]%eth0:80`; by its number where it
+/// has no name any more.
+pub(super) fn endpoint_on(
+    out: &mut Vec<u8>,
+    address: IpAddr,
+    port: u16,
+    (ifindex, device): (Option<u32>, Option<&str>),
+) {
+    let Some(ifindex) = ifindex else { return endpoint(out, address, port) };
+    let start = out.len();
+    endpoint(out, address, port);
+    let colon = out[start..].iter().rposition(|byte| *byte == b':').map_or(out.len(), |place| start + place);
+    let tail = out.split_off(colon);
+    out.push(b'%');
+    match device {
+        Some(device) => name(out, device.as_bytes()),
+        None => number(out, ifindex),
+    }
+    out.extend(tail);
+}
+
 fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
     let (mut text, mut len) = ([0; 16], 0);
     for octet in address.octets() {
@@ -141,6 +162,19 @@ pub(super) fn align_right(out: &mut Vec<u8>, start: usize, width: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ends_on_devices() {
+        let told = |address: &str, ifindex, device| {
+            let mut out = b"x".to_vec();
+            endpoint_on(&mut out, address.parse().expect("an address"), 80, (ifindex, device));
+            String::from_utf8(out).expect("text")
+        };
+        assert_eq!(told("fe80::1", Some(2), Some("eth0")), "x[fe80::1]%eth0:80");
+        assert_eq!(told("192.0.2.1", Some(2), Some("red\n")), "x192.0.2.1%red\\x0a:80");
+        assert_eq!(told("fe80::1", Some(2), None), "x[fe80::1]%2:80");
+        assert_eq!(told("fe80::1", None, None), "x[fe80::1]:80");
+    }
 
     #[test]
     fn addresses_of_any_length() {

@@ -35,10 +35,11 @@ pub(super) fn at_least_ns(
     let ms = match (kind, state) {
         (Kind::TimeWait, State::TIME_WAIT) => elapsed_of(TIMEWAIT_MS)?,
         (Kind::TimeWait, State::FIN_WAIT2) => elapsed_of(fin_timeout_ms?)?,
-        (Kind::Full, State::FIN_WAIT2 | State::CLOSE_WAIT) => info?.last_ack_recv_ms,
+        (Kind::Full, State::FIN_WAIT2 | State::CLOSE_WAIT) => info?.last_ack_recv_ms?,
         (Kind::Full, State::ESTABLISHED) => {
             let info = info?;
-            info.last_data_sent_ms.max(info.last_data_recv_ms).max(info.last_ack_recv_ms)
+            // What never was, as data after a simultaneous open, is less than any number.
+            info.last_data_sent_ms.max(info.last_data_recv_ms).max(info.last_ack_recv_ms)?
         }
         _ => return None,
     };

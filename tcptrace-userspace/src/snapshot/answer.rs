@@ -10,12 +10,15 @@ use netlink_packet_sock_diag::constants::{INET_DIAG_INFO, INET_DIAG_SKMEMINFO};
 use tcptrace_common::{AF_INET, Address};
 use thiserror::Error;
 
-use super::{Info, Kind, Socket, Timer, TimerKind, age};
+use super::{Info, Kind, Socket, Timer, TimerKind, age, never::is_never};
 use crate::{decode::addresses, state::State};
 
 /// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.
 const INET_DIAG_ULP_INFO: u16 = 19;
 const INET_DIAG_CGROUP_ID: u16 = 21;
+const INET_DIAG_SOCKOPT: u16 = 22;
+/// In the first byte of `struct inet_diag_sockopt`, whose bits begin with the lowest on little-endian machines.
+const SOCKOPT_TRANSPARENT: u8 = if cfg!(target_endian = "little") { 1 << 5 } else { 1 << 2 };
 /// Inside of `INET_DIAG_ULP_INFO`.
 const INET_ULP_INFO_NAME: u16 = 1;
 /// Index into the numbers of `INET_DIAG_SKMEMINFO`, `linux/sock_diag.h`.
@@ -39,19 +42,30 @@ pub enum AnswerError {
     Attribute,
 }
 
-/// Decodes one answer, without its netlink header. `fin_timeout_ms` is `net.ipv4.tcp_fin_timeout` of the namespace.
+/// What is known before the answers, and needed to understand them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts {
+    /// Inode number of the namespace.
+    pub netns: Option<u32>,
+    /// `net.ipv4.tcp_fin_timeout` of the namespace.
+    pub fin_timeout_ms: Option<u32>,
+    /// `CLOCK_MONOTONIC` when they are given; 0 where it is not known.
+    pub now_ns: u64,
+}
+
+/// Decodes one answer, without its netlink header. The name of a device is not in it.
 ///
 /// # Errors
 /// [`AnswerError`]; never panics, whatever the bytes.
-pub fn decode(answer: &[u8], netns: Option<u32>, fin_timeout_ms: Option<u32>) -> Result<Socket, AnswerError> {
+pub fn decode(answer: &[u8], facts: &Facts) -> Result<Socket, AnswerError> {
     let (mut header, attributes) = answer.split_at_checked(HEADER).ok_or(AnswerError::Short(answer.len()))?;
-    let attributes = Attributes::read(attributes)?;
+    let attributes = Attributes::read(attributes, facts.now_ns)?;
     let (family, state) = (header.get_u8(), header.get_u8());
     let (timer, retransmits) = (header.get_u8(), header.get_u8());
     let (lport, rport) = (header.get_u16(), header.get_u16());
     let laddr = address(family, &mut header);
     let raddr = address(family, &mut header);
-    let _interface = header.get_u32_ne();
+    let ifindex = header.get_u32_ne();
     let (low, high) = (header.get_u32_ne(), header.get_u32_ne());
     let expires_ms = header.get_u32_ne();
     let (recv_queue, send_queue) = (header.get_u32_ne(), header.get_u32_ne());
@@ -69,7 +83,7 @@ pub fn decode(answer: &[u8], netns: Option<u32>, fin_timeout_ms: Option<u32>) ->
     let info = attributes.info.filter(|_| state != State::LISTEN && state != State::CLOSE);
     let (laddr, raddr) = addresses(family, laddr, raddr);
     Ok(Socket {
-        netns,
+        netns: facts.netns,
         cookie: u64::from(high) << 32 | u64::from(low),
         kind,
         state,
@@ -86,8 +100,11 @@ pub fn decode(answer: &[u8], netns: Option<u32>, fin_timeout_ms: Option<u32>) ->
         cgroup_id: attributes.cgroup_id,
         mptcp: attributes.mptcp,
         drops: attributes.drops,
-        age_at_least_ns: age::at_least_ns(kind, state, timer, info.as_ref(), fin_timeout_ms),
+        age_at_least_ns: age::at_least_ns(kind, state, timer, info.as_ref(), facts.fin_timeout_ms),
         info,
+        ifindex: (ifindex != 0).then_some(ifindex),
+        device: None,
+        transparent: attributes.transparent,
     })
 }
 
@@ -117,18 +134,23 @@ struct Attributes {
     drops: Option<u32>,
     cgroup_id: Option<u64>,
     mptcp: bool,
+    transparent: Option<bool>,
 }
 
 impl Attributes {
-    fn read(bytes: &[u8]) -> Result<Self, AnswerError> {
+    fn read(bytes: &[u8], now_ns: u64) -> Result<Self, AnswerError> {
         let mut read = Self::default();
         for attribute in NlasIterator::new(bytes) {
             let attribute = attribute.map_err(|_| AnswerError::Attribute)?;
             let value = attribute.value();
             match attribute.kind() {
-                INET_DIAG_INFO => read.info = Some(info(value)?),
+                INET_DIAG_INFO => read.info = Some(info(value, now_ns)?),
                 INET_DIAG_SKMEMINFO => read.drops = Some(word(value, 4 * SK_MEMINFO_DROPS)?),
                 INET_DIAG_CGROUP_ID => read.cgroup_id = Some(long(value, 0)?),
+                INET_DIAG_SOCKOPT => {
+                    let options = value.first().ok_or(AnswerError::Attribute)?;
+                    read.transparent = Some(options & SOCKOPT_TRANSPARENT != 0);
+                }
                 INET_DIAG_ULP_INFO => read.mptcp = ulp_is_mptcp(value)?,
                 _ => {}
             }
@@ -159,22 +181,33 @@ mod tcp_info {
     pub(super) const BYTES_ACKED: usize = 120;
     pub(super) const BYTES_RECEIVED: usize = 128;
     pub(super) const NOTSENT_BYTES: usize = 144;
+    pub(super) const DATA_SEGS_OUT: usize = 156;
+    pub(super) const BYTES_SENT: usize = 200;
+    pub(super) const BYTES_RETRANS: usize = 208;
     pub(super) const SND_WND: usize = 228;
 }
 
-fn info(bytes: &[u8]) -> Result<Info, AnswerError> {
+fn info(bytes: &[u8], now_ns: u64) -> Result<Info, AnswerError> {
     let word = |offset| word(bytes, offset);
+    let (bytes_acked, bytes_received) =
+        (long(bytes, tcp_info::BYTES_ACKED)?, long(bytes, tcp_info::BYTES_RECEIVED)?);
+    // What has been there was at some time, whatever the clock says; one byte received may be the peer's FIN.
+    let since = |offset, has_been: bool| {
+        word(offset).map(|ms| Some(ms).filter(|ms| has_been || !is_never(*ms, now_ns)))
+    };
     Ok(Info {
         srtt_us: Some(word(tcp_info::RTT)?).filter(|us| *us != 0),
         unacked: word(tcp_info::UNACKED)?,
         total_retrans: word(tcp_info::TOTAL_RETRANS)?,
-        last_data_sent_ms: word(tcp_info::LAST_DATA_SENT)?,
-        last_data_recv_ms: word(tcp_info::LAST_DATA_RECV)?,
-        last_ack_recv_ms: word(tcp_info::LAST_ACK_RECV)?,
-        bytes_acked: long(bytes, tcp_info::BYTES_ACKED)?,
-        bytes_received: long(bytes, tcp_info::BYTES_RECEIVED)?,
+        last_data_sent_ms: since(tcp_info::LAST_DATA_SENT, word(tcp_info::DATA_SEGS_OUT)? > 0)?,
+        last_data_recv_ms: since(tcp_info::LAST_DATA_RECV, bytes_received > 1)?,
+        last_ack_recv_ms: since(tcp_info::LAST_ACK_RECV, bytes_acked > 0)?,
+        bytes_acked,
+        bytes_received,
         notsent_bytes: word(tcp_info::NOTSENT_BYTES)?,
         snd_wnd: word(tcp_info::SND_WND)?,
+        bytes_sent: Some(long(bytes, tcp_info::BYTES_SENT)?),
+        bytes_retrans: Some(long(bytes, tcp_info::BYTES_RETRANS)?),
     })
 }
 

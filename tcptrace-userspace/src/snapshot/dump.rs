@@ -20,7 +20,8 @@ use tcptrace_common::{TCP_CLOSE, TCP_SYN_RECV};
 
 use super::{
     Socket,
-    answer::{self, TCP_BOUND_INACTIVE},
+    answer::{self, Facts, TCP_BOUND_INACTIVE},
+    devices::Devices,
     gaps::Faults,
 };
 
@@ -33,14 +34,8 @@ pub(super) const BUFFER: usize = 64 << 10;
 /// How often a walk is begun anew that the kernel calls interrupted.
 const TRIES: usize = 4;
 
-/// What is known of the namespace before it is asked.
-#[derive(Clone, Copy)]
-pub(super) struct Facts {
-    pub(super) netns: Option<u32>,
-    pub(super) fin_timeout_ms: Option<u32>,
-}
-
-/// All sockets of both families, each once, and what went wrong. `states`: a bit each, 0 is all.
+/// All sockets of both families, each once, in the order in which the kernel walks its tables: listeners before the
+/// connections of the same family; and what went wrong. `states`: a bit each, 0 is all.
 pub(super) fn dump(facts: Facts, states: u32, buffer: &mut [u8]) -> Result<(Vec<Socket>, Faults), Errno> {
     let kernel = socket(
         AddressFamily::Netlink,
@@ -65,6 +60,7 @@ pub(super) fn dump(facts: Facts, states: u32, buffer: &mut [u8]) -> Result<(Vec<
         }
     }
     drop_doubles(&mut sockets);
+    Devices::default().name(&mut sockets);
     Ok((sockets, faults))
 }
 
@@ -136,12 +132,10 @@ impl Walk {
             datagram = datagram.get(length..).unwrap_or_default();
             self.interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
             match message.message_type() {
-                SOCK_DIAG_BY_FAMILY => {
-                    match answer::decode(message.payload(), facts.netns, facts.fin_timeout_ms) {
-                        Ok(socket) => sockets.push(socket),
-                        Err(_) => self.undecodable += 1,
-                    }
-                }
+                SOCK_DIAG_BY_FAMILY => match answer::decode(message.payload(), &facts) {
+                    Ok(socket) => sockets.push(socket),
+                    Err(_) => self.undecodable += 1,
+                },
                 NLMSG_DONE | NLMSG_ERROR => return outcome(message.payload()).map(|()| true),
                 NLMSG_NOOP => {}
                 _ => self.undecodable += 1,

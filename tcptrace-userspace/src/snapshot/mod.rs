@@ -7,9 +7,11 @@
 
 mod age;
 mod answer;
+mod devices;
 mod dump;
 mod gaps;
 mod namespaces;
+mod never;
 mod socket;
 mod visit;
 mod work;
@@ -18,7 +20,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-pub use answer::{AnswerError, decode};
+pub use answer::{AnswerError, Facts, decode};
 pub use gaps::{Gaps, Obstacle, Unseen};
 pub(crate) use namespaces::{is_netns_name, namespace_names};
 pub use socket::{Info, Kind, Socket, Timer, TimerKind};

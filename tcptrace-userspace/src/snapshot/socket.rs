@@ -1,6 +1,6 @@
 //! A socket as the kernel describes it.
 
-use std::{fmt, net::IpAddr};
+use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::state::State;
 
@@ -45,6 +45,16 @@ pub struct Socket {
     /// Nanoseconds that it has been in its state at least; `None` where nothing tells. The kernel keeps no time of the
     /// last change of state; `snapshot/age.rs` says what this is made of.
     pub age_at_least_ns: Option<u64>,
+    /// Index of the network device that it is bound to, by a program or by a link-local address; `None` without one. Two
+    /// sockets with the same ends on two devices are two connections.
+    #[serde(default)]
+    pub ifindex: Option<u32>,
+    /// The name of that device in its namespace; `None` where the device is gone.
+    #[serde(default)]
+    pub device: Option<Arc<str>>,
+    /// `IP_TRANSPARENT`, which a child has from its listener; `None` where the kernel does not tell (before Linux 5.10).
+    #[serde(default)]
+    pub transparent: Option<bool>,
 }
 
 /// How much of a socket the kernel keeps.
@@ -117,18 +127,24 @@ pub struct Info {
     pub unacked: u32,
     /// Segments sent again, in all.
     pub total_retrans: u32,
-    /// Since data was last sent.
-    pub last_data_sent_ms: u32,
-    /// Since data was last received.
-    pub last_data_recv_ms: u32,
-    /// Since an acknowledgement was last received.
-    pub last_ack_recv_ms: u32,
-    /// Bytes acknowledged by the peer.
+    /// Since data was last sent, or the connection was made; `None` when neither ever was.
+    pub last_data_sent_ms: Option<u32>,
+    /// Since data was last received, or the connection was made; `None` when that never was, as after a simultaneous open.
+    pub last_data_recv_ms: Option<u32>,
+    /// Since an acknowledgement was last received; `None` when none ever was.
+    pub last_ack_recv_ms: Option<u32>,
+    /// Bytes acknowledged by the peer, in sequence space ([`crate::payload`]).
     pub bytes_acked: u64,
-    /// Bytes received.
+    /// Bytes received, in sequence space.
     pub bytes_received: u64,
     /// Bytes that the program has written and TCP has not sent.
     pub notsent_bytes: u32,
     /// The peer's window in bytes: 0 forbids to send.
     pub snd_wnd: u32,
+    /// Bytes of data that were sent, those sent again counted again.
+    #[serde(default)]
+    pub bytes_sent: Option<u64>,
+    /// Bytes of data that were sent again.
+    #[serde(default)]
+    pub bytes_retrans: Option<u64>,
 }

@@ -14,8 +14,8 @@ use nix::{
 };
 
 use super::{
-    Namespace, Obstacle, Socket,
-    dump::{self, BUFFER, Facts},
+    Facts, Namespace, Obstacle, Socket,
+    dump::{self, BUFFER},
     gaps::Faults,
     namespaces::Candidate,
 };
@@ -71,9 +71,9 @@ fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, O
         setns(file, CloneFlags::CLONE_NEWNET).map_err(Obstacle::Enter)?;
     }
     let fin_timeout_ms = sysctl::<u32>("tcp_fin_timeout").and_then(|s| s.checked_mul(1_000));
-    let facts = Facts { netns: candidate.inode, fin_timeout_ms };
     let most_timewait = sysctl("tcp_max_tw_buckets");
     let begin_ns = monotonic_ns();
+    let facts = Facts { netns: candidate.inode, fin_timeout_ms, now_ns: begin_ns };
     let (sockets, faults) = dump::dump(facts, states, buffer).map_err(Obstacle::Dump)?;
     let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns(), most_timewait };
     Ok(Read { namespace, sockets, faults })

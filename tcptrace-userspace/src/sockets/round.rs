@@ -73,7 +73,7 @@ pub(super) fn tell(settings: &Settings, seen: &Seen<'_>, before: &[u8]) -> Resul
         written => written.map_err(Error::Output)?,
     }
     let look = seen.look;
-    let _ = writeln!(io::stderr(), "{}", sockets::sentence(look));
+    let _ = writeln!(io::stderr(), "{}", sockets::sentence(look, settings.by));
     if look.gaps.is_empty() {
         return Ok(Outcome::Complete);
     }

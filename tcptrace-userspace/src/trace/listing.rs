@@ -12,6 +12,7 @@ use crate::{
     close::Role,
     listening,
     owner::{Owner, Provenance},
+    payload,
     process::{HolderReader, Holders, Process, Processes},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     state::State,
@@ -181,9 +182,8 @@ fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: O
         .any(|laddr| listening.contains(&(socket.netns, laddr, socket.lport)));
     let role = match socket.state {
         State::LISTEN => Some(Role::Listener),
-        _ if from_listener => Some(Role::Server),
-        // Its listener may have ended before it.
-        _ => None,
+        // Its listener may have ended before it, or listen where a client is bound.
+        _ => payload::role(socket).or_else(|| from_listener.then_some(Role::Server)),
     };
     Older {
         cookie: socket.cookie,

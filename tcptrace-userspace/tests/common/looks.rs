@@ -57,6 +57,9 @@ pub(crate) fn socket(state: State, number: u16, pid: u32) -> Seen {
         drops: None,
         info: None,
         age_at_least_ns: None,
+        ifindex: None,
+        device: None,
+        transparent: None,
     };
     Seen::new(socket, vec![who(pid)])
 }
@@ -65,13 +68,15 @@ pub(crate) const INFO: Info = Info {
     srtt_us: None,
     unacked: 0,
     total_retrans: 0,
-    last_data_sent_ms: 0,
-    last_data_recv_ms: 0,
-    last_ack_recv_ms: 0,
+    last_data_sent_ms: Some(0),
+    last_data_recv_ms: Some(0),
+    last_ack_recv_ms: Some(0),
     bytes_acked: 0,
     bytes_received: 0,
     notsent_bytes: 0,
     snd_wnd: 0,
+    bytes_sent: None,
+    bytes_retrans: None,
 };
 
 pub(crate) fn look(at_s: u64, sockets: Vec<Seen>) -> Sample {

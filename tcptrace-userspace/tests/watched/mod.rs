@@ -180,13 +180,15 @@ pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
         srtt_us: None,
         unacked: 0,
         total_retrans: 0,
-        last_data_sent_ms: silent_ms,
-        last_data_recv_ms: silent_ms,
-        last_ack_recv_ms: silent_ms,
+        last_data_sent_ms: Some(silent_ms),
+        last_data_recv_ms: Some(silent_ms),
+        last_ack_recv_ms: Some(silent_ms),
         bytes_acked: 0,
         bytes_received: 0,
         notsent_bytes: 0,
         snd_wnd: 0,
+        bytes_sent: None,
+        bytes_retrans: None,
     };
     let socket = Socket {
         netns: Some(1),
@@ -207,6 +209,9 @@ pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
         drops: None,
         info: Some(info),
         age_at_least_ns: Some(age_s * SECOND),
+        ifindex: None,
+        device: None,
+        transparent: None,
     };
     let owner = Who { pid, comm: b"client".to_vec(), process: None };
     Seen::new(socket, vec![owner])

@@ -5,6 +5,7 @@ mod close;
 mod connect;
 mod life;
 mod listener;
+mod payload;
 mod process;
 mod reset;
 mod timeout;

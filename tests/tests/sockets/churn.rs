@@ -1,11 +1,19 @@
 //! While many sockets come and go, what stays is always seen, and nothing twice.
 
-use std::{collections::HashSet, process::Stdio};
+use std::{
+    collections::HashSet,
+    process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use serde_json::Value;
 use tcptrace_tests::{
     machine::{helper, is_root},
-    net::{Family, listen, pair},
+    net::{Family, accept, connect, listen, pair},
     process::Running,
 };
 
@@ -54,4 +62,48 @@ fn nothing_that_stays_is_missing_or_double() {
 
 fn cookies<'a>(sockets: impl Iterator<Item = &'a Value>) -> HashSet<u64> {
     sockets.map(|socket| socket["cookie"].as_u64().expect("a cookie")).collect()
+}
+
+/// What waits for a server that is slow to accept is that server's, however many come and go.
+#[test]
+fn what_waits_for_a_slow_server_has_an_owner() {
+    if !is_root("what_waits_for_a_slow_server_has_an_owner") {
+        return;
+    }
+    let stage = Stage::new();
+    let address = Family::V4.listen(stage.slot.port(0));
+    let stop = Arc::new(AtomicBool::new(false));
+    let served = {
+        let stop = Arc::clone(&stop);
+        stage.namespace.begin(move || {
+            tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "20000 60999");
+            let listener = listen(address);
+            // Ten come for each one that is accepted, as long as there is room.
+            let mut clients = std::collections::VecDeque::new();
+            while !stop.load(Ordering::Relaxed) {
+                while clients.len() < 100 {
+                    clients.push_back(connect(address));
+                }
+                for _ in 0..10 {
+                    drop(accept(&listener));
+                    drop(clients.pop_front());
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        })
+    };
+    let port = address.port().to_string();
+    let mut waiting = 0;
+    for look in 0..40 {
+        let sockets = stage.look(&["-o", "json", "-L", &port, "--state", "ESTABLISHED"]).sockets();
+        for child in sockets.iter().filter(|socket| socket["inode"].is_null()) {
+            let owner = &child["owners"][0];
+            let told = (&owner["pid"], &owner["provenance"]);
+            assert_eq!(told, (&std::process::id().into(), &"inherited".into()), "look {look}: {child}");
+            waiting += 1;
+        }
+    }
+    stop.store(true, Ordering::Relaxed);
+    served.wait();
+    assert!(waiting > 40, "{waiting} waited");
 }

@@ -87,7 +87,7 @@ fn rows() {
     }
     let csv = stage().look(&["-o", "csv"]).stdout;
     let fields: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();
-    assert_eq!(fields, [40; 7], "{csv}");
+    assert_eq!(fields, [44; 7], "{csv}");
 }
 
 #[test]

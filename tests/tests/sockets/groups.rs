@@ -1,11 +1,16 @@
 //! Counts are those of the sockets that they are of.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    io::{BufRead as _, BufReader, Write as _},
+    process::Stdio,
+};
 
 use serde_json::Value;
 use tcptrace_tests::{
-    machine::is_root,
+    machine::{helper, is_root},
     net::{Family, connect, listen, pair},
+    process::Running,
 };
 
 use crate::stage::Stage;
@@ -84,4 +89,67 @@ fn groups() {
             && csv.contains("\nsockets_group,state,LISTEN,,3,0,"),
         "{csv}"
     );
+}
+
+/// A listener that four processes have counts for each; what nobody has counts for none of them, since nobody knows whose
+/// it would be. A listener of one process has what waits for it.
+#[test]
+fn sockets_that_nobody_has() {
+    if !is_root("sockets_that_nobody_has") {
+        return;
+    }
+    let stage = Stage::new();
+    let [many, one] = [0, 1].map(|index| Family::V4.listen(stage.slot.port(index)));
+    let pids = serve(&stage, "serve 3", many);
+    let _alone = serve(&stage, "listen", one);
+    stage.play(move |kept| {
+        for address in [many, many, one] {
+            kept.push(connect(address));
+        }
+    });
+    let at = |address: std::net::SocketAddr, extra: &[&str]| {
+        let port = address.port().to_string();
+        stage.look(&[&["-o", "json", "--by", "process", "-L", &port], extra].concat())
+    };
+    let shared = at(many, &[]);
+    let counted = counts(&shared.of_type("sockets_group"));
+    assert_eq!((counted.len(), counted["-"]), (5, 2), "{counted:?}");
+    for pid in pids.pids() {
+        let (_, count) =
+            counted.iter().find(|(key, _)| key.ends_with(&format!("[{pid}]"))).expect("a holder");
+        assert_eq!(*count, 1, "the listener: {counted:?}");
+    }
+    assert_eq!(shared.summary()["sockets"], 3, "each once");
+    assert!(
+        shared.stderr.contains("; 1 held by several processes and counted for each"),
+        "{}",
+        shared.stderr
+    );
+    let own = at(one, &[]);
+    let counted = counts(&own.of_type("sockets_group"));
+    assert_eq!(counted.into_values().collect::<Vec<_>>(), [2], "the listener, and what waits there");
+    assert!(!own.stderr.contains("several processes"), "{}", own.stderr);
+}
+
+/// `actor WHAT ADDRESS` in the namespace.
+fn serve(stage: &Stage, what: &str, address: std::net::SocketAddr) -> Actors {
+    let program = helper(env!("CARGO_BIN_EXE_actor"));
+    let mut command = stage.command(program);
+    command.args(what.split(' ')).arg(address.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut actor = Running::spawn(&mut command);
+    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("a line");
+    let mut line = String::new();
+    let stdout = actor.child().stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let children = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    Actors(actor, children)
+}
+
+/// A process that listens, and the others that have its listener.
+struct Actors(Running, Vec<u32>);
+
+impl Actors {
+    fn pids(&self) -> Vec<u32> {
+        std::iter::once(self.0.pid()).chain(self.1.iter().copied()).collect()
+    }
 }

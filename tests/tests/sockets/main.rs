@@ -4,11 +4,13 @@
 mod agreement;
 mod churn;
 mod command;
+mod devices;
 mod filters;
 mod groups;
 mod look;
 mod namespaces;
 mod owners;
+mod payload;
 #[cfg(feature = "schemas")]
 mod schema;
 mod ss;

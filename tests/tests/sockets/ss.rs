@@ -31,10 +31,19 @@ pub(crate) fn lines_with_users() -> Vec<Line> {
     run("-Htanoep")
 }
 
+/// What `ss` prints.
+pub(crate) fn raw() -> String {
+    print("-Htan")
+}
+
 fn run(options: &str) -> Vec<Line> {
+    print(options).lines().map(parse).collect()
+}
+
+fn print(options: &str) -> String {
     let output = output(Command::new("ss").arg(options));
     assert!(output.status.success(), "ss: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).expect("UTF-8").lines().map(parse).collect()
+    String::from_utf8(output.stdout).expect("UTF-8")
 }
 
 fn parse(line: &str) -> Line {
@@ -73,6 +82,7 @@ fn state_name(name: &str) -> String {
 
 fn end(text: &str) -> (IpAddr, u16) {
     let (address, port) = text.rsplit_once(':').expect("an address and a port");
+    let address = address.split_once('%').map_or(address, |(address, _device)| address);
     let address = address.trim_start_matches('[').trim_end_matches(']');
     let ip = if address == "*" { "::" } else { address };
     let ip: IpAddr = ip.parse().unwrap_or_else(|_| panic!("no address: {text}"));

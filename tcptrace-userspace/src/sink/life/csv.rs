@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
+    payload::Payload,
     record::Record,
     sink::{
         Sink,
@@ -17,7 +18,7 @@ use crate::{
     transition::Transition,
 };
 
-const COLUMNS: [&str; 37] = [
+const COLUMNS: [&str; 39] = [
     "type",
     "time",
     "ktime_ns",
@@ -55,6 +56,8 @@ const COLUMNS: [&str; 37] = [
     "srtt_us",
     "retransmits",
     "lost",
+    "tx_bytes",
+    "rx_bytes",
 ];
 
 /// In the order of their columns: all that a connection can leave.
@@ -141,16 +144,22 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_name(out, closing.and_then(|closing| closing.reset_reason.as_deref()).map(str::as_bytes));
     next_figures(out, end);
     // Nothing is lost here.
-    out.extend_from_slice(b",\n");
+    out.push(b',');
+    let payload = Payload::of_end(end);
+    next_number(out, payload.and_then(|payload| payload.sent.if_exact()));
+    next_number(out, payload.and_then(|payload| payload.received.if_exact()));
+    out.push(b'\n');
 }
 
-/// Appends a row for what is not there: when, and in the last column how many transitions.
+/// Appends a row for what is not there: when, and in the column `lost` how many transitions.
 fn loss_row(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64, count: u64) {
     out.extend_from_slice(kind.as_bytes());
     next_word(out, Some(time));
     next_number(out, Some(ktime_ns));
-    let filled = 3;
-    out.resize(out.len() + COLUMNS.len() - 1 - filled, b',');
+    // Those between, and those behind, stay empty.
+    let (filled, behind) = (3, 2);
+    out.resize(out.len() + COLUMNS.len() - 1 - filled - behind, b',');
     next_number(out, Some(count));
+    out.resize(out.len() + behind, b',');
     out.push(b'\n');
 }

@@ -5,6 +5,7 @@ use std::io;
 use crate::{
     clock::{Clock, TimeFormat},
     close::{Cause, Role},
+    payload::Payload,
     record::Record,
     sink::{
         Sink, json,
@@ -82,6 +83,9 @@ fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()>
     let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());
     optional_name(out, "reset_reason", reset_reason.map(str::as_bytes))?;
     figures(out, end);
+    let payload = Payload::of_end(end);
+    optional(out, "tx_bytes", payload.and_then(|payload| payload.sent.if_exact()));
+    optional(out, "rx_bytes", payload.and_then(|payload| payload.received.if_exact()));
     out.extend_from_slice(b"}\n");
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Connections in columns for people; `wide` adds the time in each state, and what few look for.
 
 use std::{
-    fmt::Display,
+    fmt::{self, Display},
     io::{self, Write as _},
 };
 
@@ -9,6 +9,7 @@ use anstyle::Style as Ansi;
 
 use crate::{
     close::Role,
+    payload::{Count, Payload},
     record::Record,
     sink::{
         Sink, Style,
@@ -46,9 +47,9 @@ impl Text {
         columns::end(out, start, ROLE);
         columns::endpoint(out, event.laddr, event.lport);
         columns::endpoint(out, event.raddr, event.rport);
-        let metrics = event.metrics;
-        right(out, BYTES, metrics.map(|metrics| Bytes(metrics.bytes_acked)))?;
-        right(out, BYTES, metrics.map(|metrics| Bytes(metrics.bytes_received)))?;
+        let (metrics, payload) = (event.metrics, Payload::of_end(end));
+        right(out, BYTES, payload.map(|payload| Shown(payload.sent)))?;
+        right(out, BYTES, payload.map(|payload| Shown(payload.received)))?;
         columns::span(out, closing.and_then(|closing| closing.life_ns), None);
         out.push(b' ');
         let srtt = metrics.filter(|metrics| metrics.srtt_us != 0);
@@ -117,6 +118,18 @@ impl Sink for Text {
             | Record::Sample(_)
             | Record::Unsampled(_) => Ok(()),
         }
+    }
+}
+
+/// A number of bytes; `~` before one that may have a SYN or a FIN in it.
+struct Shown(Count);
+
+impl Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.0.exact {
+            f.write_str("~")?;
+        }
+        Bytes(self.0.bytes).fmt(f)
     }
 }
 

@@ -4,6 +4,7 @@ use std::io::Write as _;
 
 use crate::{
     look::Owners,
+    payload::Payload,
     sink::{
         csv_put::{next, next_name, next_number, next_process, next_word},
         put,
@@ -11,7 +12,7 @@ use crate::{
     snapshot::Socket,
 };
 
-const COLUMNS: [&str; 40] = [
+const COLUMNS: [&str; 44] = [
     "type",
     "netns",
     "cookie",
@@ -52,6 +53,10 @@ const COLUMNS: [&str; 40] = [
     "owner_exe",
     "owner_unit",
     "owner_container",
+    "tx_bytes",
+    "rx_bytes",
+    "ifindex",
+    "device",
 ];
 
 pub(super) fn header(out: &mut Vec<u8>) {
@@ -86,9 +91,9 @@ pub(super) fn row(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) {
     next_number(out, info.and_then(|info| info.srtt_us));
     next_number(out, info.map(|info| info.unacked));
     next_number(out, info.map(|info| info.total_retrans));
-    next_number(out, info.map(|info| info.last_data_sent_ms));
-    next_number(out, info.map(|info| info.last_data_recv_ms));
-    next_number(out, info.map(|info| info.last_ack_recv_ms));
+    next_number(out, info.and_then(|info| info.last_data_sent_ms));
+    next_number(out, info.and_then(|info| info.last_data_recv_ms));
+    next_number(out, info.and_then(|info| info.last_ack_recv_ms));
     next_number(out, info.map(|info| info.bytes_acked));
     next_number(out, info.map(|info| info.bytes_received));
     next_number(out, info.map(|info| info.notsent_bytes));
@@ -102,5 +107,10 @@ pub(super) fn row(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) {
     next_name(out, process.map(|process| &process.comm[..]));
     next_number(out, process.map(|process| process.uid));
     next_process(out, process);
+    let payload = Payload::of_socket(socket);
+    next_number(out, payload.and_then(|payload| payload.sent.if_exact()));
+    next_number(out, payload.and_then(|payload| payload.received.if_exact()));
+    next_number(out, socket.ifindex);
+    next_name(out, socket.device.as_deref().map(str::as_bytes));
     out.push(b'\n');
 }

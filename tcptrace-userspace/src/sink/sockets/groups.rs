@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{Seen, summary::states};
 use crate::{
-    look::{By, Group, Key},
+    look::{By, Group, Key, Listening},
     sink::{
         csv_put::{next, next_name, next_number},
         put,
@@ -51,7 +51,7 @@ pub(super) fn text(
         }
         out.push(b' ');
         out.extend_from_slice(&title(&group.key));
-        if let (Key::Listener(Some(inode), ..), true) = (&group.key, netns) {
+        if let (Key::Listener(Listening { netns: Some(inode), .. }), true) = (&group.key, netns) {
             write!(out, " netns={inode}")?;
         }
         out.push(b'\n');
@@ -74,7 +74,9 @@ fn title(key: &Key) -> Vec<u8> {
             put::number(&mut out, *pid);
             out.push(b']');
         }
-        Key::Listener(_, address, port) => put::endpoint(&mut out, *address, *port),
+        Key::Listener(Listening { laddr, lport, ifindex, device, .. }) => {
+            put::endpoint_on(&mut out, *laddr, *lport, (*ifindex, device.as_deref()));
+        }
         Key::Peer(address) => put::address(&mut out, *address),
         Key::Container(container) => {
             let runtime = container.runtime.to_string();
@@ -111,7 +113,13 @@ fn parts(key: &Key) -> Value {
     match key {
         Key::State(state) => json!({ "state": state.to_string() }),
         Key::Process(pid, comm) => json!({ "pid": pid, "comm": comm.as_deref().map(escaped) }),
-        Key::Listener(netns, address, port) => json!({ "netns": netns, "laddr": address, "lport": port }),
+        Key::Listener(Listening { netns, laddr, lport, ifindex, device }) => json!({
+            "netns": netns,
+            "laddr": laddr,
+            "lport": lport,
+            "ifindex": ifindex,
+            "device": device.as_deref().map(|device| escaped(device.as_bytes())),
+        }),
         Key::Peer(address) => json!({ "raddr": address }),
         Key::Container(container) => json!({
             "runtime": container.runtime.to_string(),
@@ -135,7 +143,7 @@ pub(super) fn csv(groups: &[Group], by: By, out: &mut Vec<u8>) {
         out.extend_from_slice(b"sockets_group,");
         out.extend_from_slice(by.name().as_bytes());
         next_key(out, &group.key);
-        next_number(out, if let Key::Listener(netns, ..) = group.key { netns } else { None });
+        next_number(out, if let Key::Listener(listening) = &group.key { listening.netns } else { None });
         next_number(out, Some(group.total));
         let mut other = group.total;
         for state in named() {

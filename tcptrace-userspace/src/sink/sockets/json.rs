@@ -4,6 +4,7 @@ use std::io;
 
 use crate::{
     look::{Owner, Owners},
+    payload::Payload,
     sink::{
         json::{
             process,
@@ -12,7 +13,7 @@ use crate::{
         put,
         schema::SCHEMA,
     },
-    snapshot::{Info, Socket, Timer},
+    snapshot::{Socket, Timer},
 };
 
 /// Appends a line.
@@ -26,6 +27,8 @@ pub(super) fn line(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) -> io::R
     key(out, "state");
     quoted(out, |out| put::state(out, socket.state));
     addresses(out, (socket.laddr, socket.lport), (socket.raddr, socket.rport));
+    optional(out, "ifindex", socket.ifindex);
+    optional_name(out, "device", socket.device.as_deref().map(str::as_bytes))?;
     optional(out, "age_at_least_us", socket.age_at_least_ns.map(|ns| ns / 1_000));
     optional(out, "uid", socket.uid);
     optional(out, "inode", socket.inode);
@@ -38,7 +41,7 @@ pub(super) fn line(owners: &Owners, socket: &Socket, out: &mut Vec<u8>) -> io::R
     out.extend_from_slice(if socket.mptcp { b"true" } else { b"false" });
     optional(out, "drops", socket.drops);
     key(out, "info");
-    info(socket.info.as_ref(), out);
+    info(socket, out);
     key(out, "owners");
     out.push(b'[');
     for (index, one) in owners.of(socket).enumerate() {
@@ -60,19 +63,24 @@ fn timer(timer: Option<Timer>, out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-fn info(info: Option<&Info>, out: &mut Vec<u8>) {
-    let Some(info) = info else { return out.extend_from_slice(b"null") };
+fn info(socket: &Socket, out: &mut Vec<u8>) {
+    let Some(info) = &socket.info else { return out.extend_from_slice(b"null") };
     out.extend_from_slice(b"{\"srtt_us\":");
     number_or_null(out, info.srtt_us);
     number(out, "unacked", info.unacked);
     number(out, "retransmits", info.total_retrans);
-    number(out, "last_data_sent_ms", info.last_data_sent_ms);
-    number(out, "last_data_recv_ms", info.last_data_recv_ms);
-    number(out, "last_ack_recv_ms", info.last_ack_recv_ms);
+    optional(out, "last_data_sent_ms", info.last_data_sent_ms);
+    optional(out, "last_data_recv_ms", info.last_data_recv_ms);
+    optional(out, "last_ack_recv_ms", info.last_ack_recv_ms);
     number(out, "bytes_acked", info.bytes_acked);
     number(out, "bytes_received", info.bytes_received);
     number(out, "notsent_bytes", info.notsent_bytes);
     number(out, "snd_wnd", info.snd_wnd);
+    let payload = Payload::of_socket(socket);
+    optional(out, "tx_bytes", payload.and_then(|payload| payload.sent.if_exact()));
+    optional(out, "rx_bytes", payload.and_then(|payload| payload.received.if_exact()));
+    optional(out, "bytes_sent", info.bytes_sent);
+    optional(out, "bytes_retrans", info.bytes_retrans);
     out.push(b'}');
 }
 

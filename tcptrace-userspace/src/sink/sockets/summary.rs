@@ -8,14 +8,15 @@ use serde_json::{Map, Value, json};
 use super::Seen;
 use crate::{
     clock::TimeFormat,
-    look::{Gaps, Look},
+    look::{By, Gaps, Look},
     sink::schema::SCHEMA,
     state::State,
     text::Escaped,
 };
 
-/// `8 sockets in 2 network namespaces: 3 LISTEN, 5 ESTABLISHED; 12 hidden by filters`.
-pub fn sentence(look: &Look) -> String {
+/// `8 sockets in 2 network namespaces: 3 LISTEN, 5 ESTABLISHED; 12 hidden by filters`. By process, where some are counted
+/// more than once, how many.
+pub fn sentence(look: &Look, by: Option<By>) -> String {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (sockets, namespaces) = (look.sockets.len(), look.namespaces.len());
     let mut text = format!(
@@ -29,6 +30,10 @@ pub fn sentence(look: &Look) -> String {
     }
     if look.hidden > 0 {
         let _ = write!(text, "; {} hidden by filters", look.hidden);
+    }
+    let shared = if by == Some(By::Process) { look.shared() } else { 0 };
+    if shared > 0 {
+        let _ = write!(text, "; {shared} held by several processes and counted for each");
     }
     text
 }

@@ -8,6 +8,7 @@ use super::columns::{AtLeast, Running};
 use crate::{
     look::{Look, Owner, Owners},
     owner::Provenance,
+    payload::{Count, Payload},
     process::Process,
     sink::{
         columns::{self, ADDRESS, STATE, Side},
@@ -37,15 +38,16 @@ impl<'a> Table<'a> {
     pub(super) fn new(look: &'a Look, colour: bool, wide: bool) -> Self {
         let mut scratch = Vec::new();
         let (mut local, mut remote) = (ADDRESS, ADDRESS);
-        // IPv4 fits anyway.
-        for socket in look.sockets.iter().filter(|socket| socket.laddr.is_ipv6()) {
-            let mut width = |address, port| {
+        // IPv4 without a device fits anyway.
+        let long = |socket: &&Socket| socket.laddr.is_ipv6() || socket.ifindex.is_some();
+        for socket in look.sockets.iter().filter(long) {
+            let mut width = |address, port, device| {
                 scratch.clear();
-                put::endpoint(&mut scratch, address, port);
+                put::endpoint_on(&mut scratch, address, port, device);
                 scratch.len()
             };
-            local = local.max(width(socket.laddr, socket.lport));
-            remote = remote.max(width(socket.raddr, socket.rport));
+            local = local.max(width(socket.laddr, socket.lport, device(socket)));
+            remote = remote.max(width(socket.raddr, socket.rport, (None, None)));
         }
         Self { owners: &look.owners, colour, wide, local, remote }
     }
@@ -91,11 +93,12 @@ impl<'a> Table<'a> {
         put::number(out, socket.send_queue);
         put::align_right(out, start, QUEUE);
         out.push(b' ');
-        for (address, port, width) in
-            [(socket.laddr, socket.lport, self.local), (socket.raddr, socket.rport, self.remote)]
-        {
+        for (address, port, device, width) in [
+            (socket.laddr, socket.lport, device(socket), self.local),
+            (socket.raddr, socket.rport, (None, None), self.remote),
+        ] {
             let start = out.len();
-            put::endpoint(out, address, port);
+            put::endpoint_on(out, address, port, device);
             put::pad(out, start, width);
             out.push(b' ');
         }
@@ -126,6 +129,11 @@ impl<'a> Table<'a> {
         cell(out)?;
         write!(out, "{style:#}")
     }
+}
+
+/// The device that it is bound to, which is shown with the local address.
+fn device(socket: &Socket) -> (Option<u32>, Option<&str>) {
+    (socket.ifindex, socket.device.as_deref())
 }
 
 /// `nginx[812]`, `nginx[812] +3` of several, `~nginx[812]` of the listener that it came from, `-` of nobody.
@@ -170,8 +178,12 @@ fn details(socket: &Socket, process: Option<&Process>, out: &mut Vec<u8>) -> io:
     if socket.mptcp {
         out.extend_from_slice(b" mptcp=yes");
     }
-    if let Some(info) = &socket.info {
-        write!(out, " acked={} received={} srtt=", info.bytes_acked, info.bytes_received)?;
+    if let Some((info, payload)) = socket.info.as_ref().zip(Payload::of_socket(socket)) {
+        // What may have a SYN in it is marked.
+        let mark = |count: Count| if count.exact { "" } else { "~" };
+        let Payload { sent, received } = payload;
+        write!(out, " tx={}{} rx={}{}", mark(sent), sent.bytes, mark(received), received.bytes)?;
+        out.extend_from_slice(b" srtt=");
         match info.srtt_us {
             None => out.push(b'-'),
             Some(srtt_us) => write!(out, "{}", Span(u64::from(srtt_us) * 1_000))?,

@@ -4,8 +4,12 @@ use proptest::prelude::*;
 
 use super::*;
 
+const NOTHING: Facts = Facts { netns: None, fin_timeout_ms: None, now_ns: 0 };
+
 /// An answer as the kernel writes it.
 struct Answer {
+    now_ns: u64,
+    ifindex: u32,
     family: u8,
     state: u8,
     timer: u8,
@@ -19,6 +23,8 @@ struct Answer {
 impl Default for Answer {
     fn default() -> Self {
         let mut this = Self {
+            now_ns: 0,
+            ifindex: 0,
             family: 2,
             state: State::ESTABLISHED.0,
             timer: 0,
@@ -44,13 +50,23 @@ impl Answer {
         bytes.extend(80_u16.to_be_bytes());
         bytes.extend(40_000_u16.to_be_bytes());
         bytes.extend(self.addresses.concat());
-        bytes.extend(words([0, 0x2222_2222, 0x1111_1111, self.expires_ms, 11, 12, self.uid, self.inode]));
+        bytes.extend(words([
+            self.ifindex,
+            0x2222_2222,
+            0x1111_1111,
+            self.expires_ms,
+            11,
+            12,
+            self.uid,
+            self.inode,
+        ]));
         bytes.extend(&self.attributes);
         bytes
     }
 
     fn decode(&self) -> Socket {
-        decode(&self.bytes(), Some(9), Some(30_000)).expect("a whole answer")
+        let facts = Facts { netns: Some(9), fin_timeout_ms: Some(30_000), now_ns: self.now_ns };
+        decode(&self.bytes(), &facts).expect("a whole answer")
     }
 }
 
@@ -98,7 +114,9 @@ fn a_connection() {
     assert_eq!(socket.cgroup_id, Some(0x1_0000_0007));
     let info = socket.info.expect("figures");
     assert_eq!((info.srtt_us, info.unacked, info.total_retrans), (Some(68), 24, 100));
-    assert_eq!((info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms), (44, 52, 56));
+    let since = (info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms);
+    assert_eq!(since, (Some(44), Some(52), Some(56)));
+    assert_eq!((info.bytes_sent, info.bytes_retrans), (Some(0xcc_0000_00c8), Some(0xd4_0000_00d0)));
     assert_eq!((info.notsent_bytes, info.snd_wnd), (144, 228));
     assert_eq!((info.bytes_acked, info.bytes_received), (0x7c_0000_0078, 0x84_0000_0080));
     assert_eq!(socket.age_at_least_ns, Some(56_000_000), "the latest of three");
@@ -143,6 +161,50 @@ fn ages_that_an_acknowledgement_bounds() {
     assert_eq!(with(State::LISTEN), None);
 }
 
+/// After a simultaneous open, no data has come: the kernel gives its clock of jiffies, which began five minutes before 0.
+#[test]
+fn what_never_was_has_no_age() {
+    let now_ms = 1_090_466;
+    let with = |received: u32, sent: u32, acked: u32, clock_ms: u32| {
+        let mut answer = Answer { now_ns: u64::from(now_ms) * 1_000_000, ..Answer::default() };
+        answer.attribute(
+            INET_DIAG_INFO,
+            &tcp_info(|offset| match offset {
+                tcp_info::LAST_DATA_SENT => 1_000,
+                tcp_info::LAST_DATA_RECV | tcp_info::LAST_ACK_RECV => clock_ms,
+                tcp_info::BYTES_RECEIVED => received,
+                tcp_info::DATA_SEGS_OUT => sent,
+                tcp_info::BYTES_ACKED => acked,
+                _ => 0,
+            }),
+        );
+        let socket = answer.decode();
+        let info = socket.info.expect("figures");
+        let age_ms = socket.age_at_least_ns.map(|ns| ns / 1_000_000);
+        ((info.last_data_sent_ms, info.last_data_recv_ms, info.last_ack_recv_ms), age_ms)
+    };
+    let clock_ms = now_ms - 300_000 - 254;
+    assert_eq!(with(0, 0, 0, clock_ms), ((Some(1_000), None, None), Some(1_000)));
+    assert_eq!(with(1, 0, 0, clock_ms), ((Some(1_000), None, None), Some(1_000)), "a FIN is no data");
+    // What has come came at some time, and if it was then.
+    let all = (Some(1_000), Some(clock_ms), Some(clock_ms));
+    assert_eq!(with(2, 1, 1, clock_ms), (all, Some(clock_ms.into())));
+    // A connection that has been silent for another time.
+    let idle = (Some(1_000), Some(600_000), Some(600_000));
+    assert_eq!(with(0, 0, 0, 600_000), (idle, Some(600_000)));
+}
+
+#[test]
+fn devices_and_transparent_sockets() {
+    let mut answer = Answer { ifindex: 7, ..Answer::default() };
+    assert_eq!((answer.decode().ifindex, answer.decode().transparent), (Some(7), None));
+    answer.attribute(INET_DIAG_SOCKOPT, &[SOCKOPT_TRANSPARENT, 0]);
+    assert_eq!(answer.decode().transparent, Some(true));
+    let mut answer = Answer::default();
+    answer.attribute(INET_DIAG_SOCKOPT, &[!SOCKOPT_TRANSPARENT, 0]);
+    assert_eq!((answer.decode().ifindex, answer.decode().transparent), (None, Some(false)));
+}
+
 #[test]
 fn addresses_in_the_family_that_they_talk() {
     let octets = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address").octets();
@@ -178,18 +240,19 @@ fn what_the_kernel_does_not_say_yet_stays_visible() {
 #[test]
 fn damaged_answers_are_refused() {
     let whole = Answer::default().bytes();
-    assert_eq!(decode(&whole[..71], None, None), Err(AnswerError::Short(71)));
-    assert_eq!(decode(&[], None, None), Err(AnswerError::Short(0)));
-    assert_eq!(decode(&whole[..whole.len() - 1], None, None), Err(AnswerError::Attribute));
+    assert_eq!(decode(&whole[..71], &NOTHING), Err(AnswerError::Short(71)));
+    assert_eq!(decode(&[], &NOTHING), Err(AnswerError::Short(0)));
+    assert_eq!(decode(&whole[..whole.len() - 1], &NOTHING), Err(AnswerError::Attribute));
     for (kind, value) in [
         (INET_DIAG_INFO, &[0; 100][..]),
         (INET_DIAG_SKMEMINFO, &[0; 32]),
         (INET_DIAG_CGROUP_ID, &[0; 4]),
+        (INET_DIAG_SOCKOPT, &[]),
         (INET_DIAG_ULP_INFO, &[9, 0, 1, 0]),
     ] {
         let mut answer = Answer::default();
         answer.attribute(kind, value);
-        assert_eq!(decode(&answer.bytes(), None, None), Err(AnswerError::Attribute), "{kind}");
+        assert_eq!(decode(&answer.bytes(), &NOTHING), Err(AnswerError::Attribute), "{kind}");
     }
 }
 
@@ -201,13 +264,16 @@ proptest! {
         damages in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
         end in any::<prop::sample::Index>(),
     ) {
-        let _ = decode(&noise, None, None);
+        let _ = decode(&noise, &NOTHING);
         let mut bytes = Answer::default().bytes();
         for (place, value) in damages {
             let place = place.index(bytes.len());
             bytes[place] = value;
         }
-        let _ = decode(&bytes, None, None);
-        let _ = decode(&bytes[..end.index(bytes.len())], None, Some(u32::MAX));
+        let _ = decode(&bytes, &NOTHING);
+        let _ = decode(
+            &bytes[..end.index(bytes.len())],
+            &Facts { netns: None, fin_timeout_ms: Some(u32::MAX), now_ns: u64::MAX },
+        );
     }
 }

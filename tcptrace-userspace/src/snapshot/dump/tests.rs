@@ -3,7 +3,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FACTS: Facts = Facts { netns: None, fin_timeout_ms: None };
+const FACTS: Facts = Facts { netns: None, fin_timeout_ms: None, now_ns: 0 };
 
 fn message(kind: u16, flags: u16, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(16 + payload.len()).expect("short");
@@ -67,7 +67,7 @@ fn the_last_message_tells_the_error() {
 
 #[test]
 fn of_doubles_the_last_stays() {
-    let socket = |cookie, rport| answer::decode(&answer(cookie, rport), None, None).expect("an answer");
+    let socket = |cookie, rport| answer::decode(&answer(cookie, rport), &FACTS).expect("an answer");
     let mut sockets = vec![socket(1, 1), socket(2, 2), socket(1, 3), socket(3, 4), socket(1, 5)];
     drop_doubles(&mut sockets);
     let left: Vec<_> = sockets.iter().map(|socket| (socket.cookie, socket.rport)).collect();

@@ -1,0 +1,28 @@
+//! The names of network devices, in the namespace that the calling thread is in.
+
+use std::sync::Arc;
+
+use nix::net::if_::if_indextoname;
+
+use super::Socket;
+use crate::hash::HashMap;
+
+/// Those that were asked for; most sockets have none, the others share a few.
+#[derive(Default)]
+pub(super) struct Devices(HashMap<u32, Option<Arc<str>>>);
+
+impl Devices {
+    /// Names the devices that sockets are bound to.
+    pub(super) fn name(&mut self, sockets: &mut [Socket]) {
+        for socket in sockets {
+            if let Some(ifindex) = socket.ifindex {
+                socket.device.clone_from(self.0.entry(ifindex).or_insert_with(|| name_of(ifindex)));
+            }
+        }
+    }
+}
+
+fn name_of(ifindex: u32) -> Option<Arc<str>> {
+    let name = if_indextoname(ifindex).ok()?;
+    Some(name.to_string_lossy().into())
+}

@@ -37,6 +37,10 @@ impl<K: Eq + Hash, V: Default, const ROOM: usize> Bounded<K, V, ROOM> {
         self.entries.iter()
     }
 
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.iter_mut()
+    }
+
     /// Whether another key finds no room.
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= ROOM

@@ -3,7 +3,7 @@
 use std::{
     hash::BuildHasher as _,
     net::{IpAddr, SocketAddr},
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use hashlink::DefaultHashBuilder;
@@ -33,9 +33,43 @@ struct Index {
     /// Connections by a hash of their ends, sorted: there may be a million.
     by_ends: Vec<(u64, u32)>,
     listeners: HashMap<LocalEnd, Vec<u32>>,
-    /// The addresses of all namespaces that were seen, and of each.
-    addresses: HashSet<IpAddr>,
+    addresses: Arc<Addresses>,
+}
+
+/// The addresses of all namespaces that a scan has seen, and of each.
+#[derive(Debug, Default)]
+pub(super) struct Addresses {
+    all: HashSet<IpAddr>,
     by_namespace: HashSet<(Option<u32>, IpAddr)>,
+}
+
+impl Addresses {
+    fn of(sample: &Sample) -> Self {
+        let mut addresses = Self::default();
+        for (netns, namespace) in &sample.namespaces {
+            for local in &namespace.addresses {
+                addresses.all.insert(local.address);
+                addresses.by_namespace.insert((*netns, local.address));
+            }
+        }
+        addresses
+    }
+
+    /// Whether no address is known, as of a capture that has none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
+    pub(super) fn is_of_namespace(&self, netns: Option<u32>, address: IpAddr) -> bool {
+        address.is_loopback() || self.by_namespace.contains(&(netns, address))
+    }
+
+    /// Whether an address belongs to this host, in any namespace that was seen.
+    pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
+        self.is_of_namespace(netns, address)
+            || (!is_of_one_namespace(address) && self.all.contains(&address))
+    }
 }
 
 impl Index {
@@ -50,12 +84,7 @@ impl Index {
             }
         }
         index.by_ends.sort_unstable();
-        for (netns, namespace) in &sample.namespaces {
-            for local in &namespace.addresses {
-                index.addresses.insert(local.address);
-                index.by_namespace.insert((*netns, local.address));
-            }
-        }
+        index.addresses = Arc::new(Addresses::of(sample));
         index
     }
 
@@ -139,13 +168,17 @@ impl Sample {
 
     /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
     pub(super) fn is_of_namespace(&self, netns: Option<u32>, address: IpAddr) -> bool {
-        address.is_loopback() || self.index().by_namespace.contains(&(netns, address))
+        self.index().addresses.is_of_namespace(netns, address)
     }
 
     /// Whether an address belongs to this host, in any namespace that was seen.
     pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
-        self.is_of_namespace(netns, address)
-            || (!is_of_one_namespace(address) && self.index().addresses.contains(&address))
+        self.index().addresses.is_here(netns, address)
+    }
+
+    /// The addresses of this host, to be kept until the next scan.
+    pub(super) fn addresses(&self) -> Arc<Addresses> {
+        Arc::clone(&self.index().addresses)
     }
 }
 

@@ -39,7 +39,6 @@ pub fn rests_on(id: &str) -> &'static [Source] {
     REGISTRY.iter().find(|entry| entry.ids.contains(&id)).map_or(&[], |entry| entry.rests_on)
 }
 
-const TRANSITIONS: &[Source] = &[Source::Transitions];
 const LOOKS: &[Source] = &[Source::Looks];
 const BOTH: &[Source] = &[Source::Transitions, Source::Looks];
 const HALF_OPEN: &[Source] = &[Source::HalfOpen, Source::Looks];
@@ -59,5 +58,5 @@ pub const REGISTRY: [Entry; 10] = [
     entry(&["port-exhaustion", "time-wait-exhaustion"], BOTH, |options| Box::new(LocalPorts::new(options))),
     entry(&["address-in-use"], BOTH, |_| Box::new(AddressInUse::default())),
     entry(&["unexpected-listener"], LOOKS, |options| Box::new(Listeners::new(options))),
-    entry(&["reset-storm"], TRANSITIONS, |options| Box::new(Resets::new(options))),
+    entry(&["reset-storm"], BOTH, |options| Box::new(Resets::new(options))),
 ];

@@ -1,105 +1,85 @@
 //! `reset-storm`: many connections end by a reset.
 //!
-//! One reset is a program that does not want to wait; a share of all connections to one end is a fault: of the peer, of
-//! this side's program, or of something between (RFC 9293, 3.5.2).
+//! A reset is not a loss: health checks, proxies and load generators reset what they have done with. What counts is what a
+//! reset takes with it: data, a request that waits for its answer, a client whom nobody has accepted (RFC 9293, 3.5.2).
+//! Where both ends are of this host, it is one connection, and one of them, or the kernel, has reset it.
+
+mod endings;
+mod ends;
+mod findings;
+mod loss;
+mod outcome;
+
+use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who,
+    Detector, Finding, Options, Sample, Who,
     bounded::Bounded,
-    culprits::{Culprits, many, share},
+    culprits::share,
     endpoint::Endpoint,
-    rank::Rank,
+    growth::Growth,
+    index::Addresses,
     thresholds,
 };
 use crate::{
-    close::{Cause, Role},
+    close::{Cause, Closing, Role},
+    event::Event,
+    state::State,
     text::Escaped,
     transition::Transition,
 };
-
-const ID: &str = "reset-storm";
+use endings::{Endings, Group, Overflow};
+use ends::{End, OpenEnds};
+use findings::{COUNTERS, EMBRYONIC, Storm};
+use outcome::{Outcome, Story};
 
 pub(super) struct Resets {
     thresholds: thresholds::ResetStorm,
     /// By the end that a server listens on, here or there.
     endpoints: Bounded<Endpoint, Endings>,
-}
-
-#[derive(Default)]
-struct Endings {
-    /// As the ends at the server, and those at the clients, tell it.
-    at_server: Told,
-    at_clients: Told,
-    /// Resets that this host sent, by either end.
-    here: u64,
-    causes: Rank<String>,
-    culprits: Culprits,
-}
-
-/// Connections that have ended, and of these those that were reset.
-#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Told {
-    all: u64,
-    reset: u64,
-}
-
-impl Endings {
-    /// Each connection once. One within this host has both its ends here: whoever has seen more has seen these as well.
-    fn connections(&self) -> Told {
-        self.at_server.max(self.at_clients)
-    }
-}
-
-/// Whether a connection that ended so was reset, and whether by this side.
-fn reset_here(cause: Cause) -> Option<bool> {
-    match cause {
-        Cause::ResetByPeer => Some(false),
-        Cause::ResetLinger
-        | Cause::ResetUnread
-        | Cause::ResetDisconnect
-        | Cause::ResetByKernel
-        | Cause::ListenerClosed => Some(true),
-        _ => None,
-    }
+    open_ends: OpenEnds,
+    growth: Growth,
+    /// Of this host, as the last scan has them.
+    addresses: Arc<Addresses>,
 }
 
 impl Resets {
     pub(super) fn new(options: &Options) -> Self {
-        Self { thresholds: options.thresholds.reset_storm, endpoints: Bounded::default() }
+        Self {
+            thresholds: options.thresholds.reset_storm,
+            endpoints: Bounded::default(),
+            open_ends: OpenEnds::default(),
+            growth: Growth::default(),
+            addresses: Arc::default(),
+        }
     }
 
-    fn finding(endpoint: Endpoint, endings: &Endings) -> Finding {
-        let (end, port) = (endpoint.address_and_port(), endpoint.port);
-        let Told { all, reset } = endings.connections();
-        // Both ends of a connection may have sent one.
-        let here = endings.here.min(reset);
-        let by = match here {
-            0 => "by the peer",
-            here if here == reset => "by this host",
-            _ => "by both sides",
-        };
-        let summary = format!("{reset} of {} at {end} ended by a reset, {by}", many(all, "connection"));
-        let mut finding = Finding::new(ID, Confidence::HIGH, summary)
-            .harms(Severity::Warning, Harm::new(reset, "connections reset", format!("both ends at {end}")))
-            .about(endpoint.subject())
-            .because("ended", all)
-            .because("by a reset", reset)
-            .because("of these sent by this host", here);
-        for (cause, count) in endings.causes.top(5) {
-            finding = finding.because(&cause, count);
+    fn is_many(&self, count: u64, all: u64) -> bool {
+        count >= self.thresholds.count && share(count, all) >= self.thresholds.share
+    }
+
+    fn finding(&self, endpoint: Endpoint, endings: &Endings) -> Option<Finding> {
+        let refusals =
+            endings.overflow.as_ref().map_or(0, |overflow| self.growth.of(overflow.netns, EMBRYONIC).by());
+        let counts = endings.counts(refusals);
+        let storm = Storm { endpoint, endings, counts };
+        if self.is_many(counts.lost(), counts.all) {
+            return Some(storm.with_losses(self));
         }
-        let finding = finding
-            .then("See them with who and why", Some(format!("tcptrace life --duration 30s -o json | jq -c 'select(.lport == {port} or .rport == {port}) | [.owner.comm, .cause, .reset_reason]'")))
-            .then(
-                if here * 2 >= reset {
-                    "Reset here: the program closes with SO_LINGER 0, or without reading all that came"
-                } else {
-                    "Reset by the peer: ask there, or look for a time limit of a load balancer or firewall between"
-                },
-                None,
-            )
-            .not("single resets of clients that do not want to wait");
-        endings.culprits.name(finding)
+        self.is_many(counts.reset, counts.all).then(|| storm.without_losses(self))
+    }
+}
+
+/// What one end tells of how its connection ended.
+fn end_of(transition: &Transition, closing: &Closing, peer_is_here: bool) -> End {
+    let reason = closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
+    let name = closing.cause.map_or("unknown", Cause::name);
+    End {
+        at_server: closing.role == Some(Role::Server),
+        outcome: Outcome::of(transition, closing, peer_is_here),
+        cause: closing.cause,
+        text: format!("{name} in {}{}", transition.event.old_state, reason.unwrap_or_default()),
+        owner: transition.owner.as_deref().map(Who::of_owner),
     }
 }
 
@@ -109,35 +89,79 @@ impl Detector for Resets {
             return;
         }
         let Some(closing) = &transition.closing else { return };
-        let event = &transition.event;
-        let is_server = closing.role == Some(Role::Server);
-        let (address, port) = if is_server { (event.laddr, event.lport) } else { (event.raddr, event.rport) };
-        let endpoint = Endpoint::new(event.netns, address, port);
-        let Some(endings) = self.endpoints.entry(endpoint) else { return };
-        let told = if is_server { &mut endings.at_server } else { &mut endings.at_clients };
-        told.all += 1;
-        let Some((cause, here)) = closing.cause.and_then(|cause| Some((cause, reset_here(cause)?))) else {
+        let Event { netns, laddr, lport, raddr, rport, old_state, .. } = transition.event;
+        let peer_is_here = self.addresses.is_here(netns, raddr);
+        let end = end_of(transition, closing, peer_is_here);
+        // What was refused has never begun.
+        if old_state == State::SYN_SENT && end.outcome.story.is_none() {
             return;
-        };
-        told.reset += 1;
-        endings.here += u64::from(here);
-        let reason =
-            closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
-        let reason = reason.unwrap_or_default();
-        endings.culprits.within(event.netns);
-        endings.causes.add(format!("{} in {}{reason}", cause.name(), event.old_state));
-        if is_server {
-            endings.culprits.peer(event.raddr, None);
-        } else {
-            endings.culprits.peer(event.raddr, Some(event.rport));
         }
-        if let Some(owner) = &transition.owner {
-            endings.culprits.owner(&Who::of_owner(owner));
+        let (server, client) =
+            if end.at_server { ((laddr, lport), (raddr, rport)) } else { ((raddr, rport), (laddr, lport)) };
+        let endpoint = Endpoint::new(netns, server.0, server.1);
+        let Some(endings) = self.endpoints.entry(endpoint) else { return };
+        let may_be_pair = peer_is_here || self.addresses.is_empty();
+        let other = if may_be_pair {
+            self.open_ends.other((endpoint, SocketAddr::new(client.0, client.1)), &end)
+        } else {
+            None
+        };
+        let outcome = match &other {
+            Some(other) => {
+                endings.take_back(other.outcome);
+                end.outcome.with(other.outcome, [end.cause, other.cause])
+            }
+            None => end.outcome,
+        };
+        endings.add(outcome);
+        if outcome.story.is_none() {
+            return;
+        }
+        if outcome.may_be_refused {
+            endings.client_netns = netns;
+        }
+        let peers = [(raddr, rport), (laddr, lport)];
+        let lost = outcome.lost(false).map(Group::Lost);
+        let had = other.as_ref().and_then(|other| other.outcome.lost(false)).map(Group::Lost);
+        let may_be_refused = outcome.may_be_refused.then_some(Group::MayBeRefused);
+        for group in [Some(Group::Any), lost, may_be_refused].into_iter().flatten() {
+            endings.note(group, |part| {
+                part.add(&end, netns, peers[0]);
+                let Some(other) = &other else { return };
+                if group != Group::Any && had != Some(group) {
+                    part.add(other, netns, peers[1]);
+                }
+                // Who had closed before has not sent it itself.
+                if outcome.story == Some(Story::ClosedFirst) {
+                    let closed = if end.outcome.story.is_none() { &end } else { other };
+                    if let Some(owner) = closed.owner.as_ref().filter(|_| closed.outcome.story.is_none()) {
+                        part.senders.within(netns);
+                        part.senders.owner(owner);
+                    }
+                }
+            });
         }
     }
 
-    fn sample(&mut self, _sample: &Sample) {
-        self.endpoints.make_room(|_, endings| endings.connections().reset > 0);
+    fn sample(&mut self, sample: &Sample) {
+        self.addresses = sample.addresses();
+        COUNTERS.into_iter().for_each(|name| self.growth.note(sample, name));
+        self.endpoints.make_room(|_, endings| endings.has_resets());
+        self.open_ends.make_room();
+        for (endpoint, endings) in self.endpoints.iter_mut() {
+            if endings.may_be_refused() == 0 {
+                continue;
+            }
+            let (address, port) = (endpoint.address, endpoint.port);
+            let listeners = sample.listeners_of_destination(endings.client_netns, address, port);
+            let Some(netns) = listeners.first().map(|seen| seen.socket.netns) else { continue };
+            let limits = sample.namespaces.get(&netns).map(|namespace| namespace.limits);
+            if limits.and_then(|limits| limits.abort_on_overflow) == Some(true) {
+                let cookies = listeners.iter().map(|seen| seen.socket.cookie).collect();
+                let owners = listeners.iter().flat_map(|seen| seen.owners.clone()).collect();
+                endings.overflow = Some(Overflow { netns, cookies, owners });
+            }
+        }
     }
 
     fn left_out(&self) -> u64 {
@@ -145,12 +169,8 @@ impl Detector for Resets {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let is_storm = |endings: &Endings| {
-            let Told { all, reset } = endings.connections();
-            reset >= self.thresholds.count && share(reset, all) >= self.thresholds.share
-        };
-        let storms = self.endpoints.iter().filter(|(_, endings)| is_storm(endings));
-        let findings = storms.map(|(endpoint, endings)| Self::finding(*endpoint, endings));
-        findings.map(|finding| finding.left_out(self.left_out())).collect()
+        let storms =
+            self.endpoints.iter().filter_map(|(endpoint, endings)| self.finding(*endpoint, endings));
+        storms.map(|finding| finding.left_out(self.left_out())).collect()
     }
 }

@@ -1,0 +1,136 @@
+//! How a connection ended, with what both of its ends tell, where both are of this host.
+
+use super::loss::{Loss, Talk, loss, talk};
+use crate::{
+    close::{Cause, Closing, Role},
+    transition::Transition,
+};
+
+/// Who reset a connection. Where both ends tell of one, the greater is what happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Story {
+    /// The other end, which is not of this host.
+    Peer,
+    /// This host, which has the other end's address; that end was not seen.
+    ThisHost,
+    /// The kernel, for want of memory, or for what it does not tell.
+    Kernel,
+    /// A program of this host had closed, and the kernel resets what comes after.
+    ClosedFirst,
+    /// `ss -K`, or what else destroys sockets.
+    Killed,
+    /// A program, by `connect()` to `AF_UNSPEC`.
+    Disconnect,
+    /// A program that has closed with unread data.
+    Unread,
+    /// A program, by `SO_LINGER`.
+    Linger,
+    /// A listener was closed before anybody accepted.
+    ListenerClosed,
+}
+
+impl Story {
+    /// Who reset the connection that ended so at one end; `None` where nobody did.
+    fn of(cause: Cause, closing: &Closing, peer_is_here: bool) -> Option<Self> {
+        let reason = closing.reset_reason.as_deref().unwrap_or_default();
+        Some(match cause {
+            Cause::ResetByKernel if reason.contains("on_data") => Self::ClosedFirst,
+            Cause::ResetByPeer if peer_is_here => Self::ThisHost,
+            Cause::ResetByPeer => Self::Peer,
+            Cause::ResetLinger => Self::Linger,
+            Cause::ResetUnread => Self::Unread,
+            Cause::ResetDisconnect => Self::Disconnect,
+            Cause::ResetByKernel => Self::Kernel,
+            Cause::ListenerClosed => Self::ListenerClosed,
+            _ => return None,
+        })
+    }
+
+    /// Whether the end that says so has sent it.
+    pub(super) fn is_sent(self) -> bool {
+        !matches!(self, Self::Peer | Self::ThisHost)
+    }
+
+    /// Whether a program of this host is behind it.
+    pub(super) fn has_culprit(self) -> bool {
+        self > Self::Kernel
+    }
+}
+
+/// How a connection ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Outcome {
+    /// `None` where it ended without a reset.
+    pub(super) story: Option<Story>,
+    pub(super) loss: Loss,
+    pub(super) talk: Talk,
+    /// Only the client knows the connection, at the address of this host: the kernel may not have taken it.
+    pub(super) may_be_refused: bool,
+    /// The server's end tells of it.
+    pub(super) at_server: bool,
+}
+
+/// What is lost with a connection that is reset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    /// A request that had no answer.
+    Unanswered,
+    /// Data.
+    Data,
+    /// A client, whom nobody accepted.
+    Refused,
+}
+
+impl Outcome {
+    /// As one end tells it.
+    pub(super) fn of(transition: &Transition, closing: &Closing, peer_is_here: bool) -> Self {
+        let story = closing.cause.and_then(|cause| Story::of(cause, closing, peer_is_here));
+        let talk = talk(transition, closing);
+        let is_client = closing.role == Some(Role::Client);
+        Self {
+            story,
+            loss: story.map_or(Loss::Nothing, |story| loss(transition, closing, story.is_sent())),
+            talk,
+            may_be_refused: is_client && story == Some(Story::ThisHost) && talk != Talk::Answered,
+            at_server: closing.role == Some(Role::Server),
+        }
+    }
+
+    /// As both ends tell it; `causes` are why each ended.
+    pub(super) fn with(self, other: Self, causes: [Option<Cause>; 2]) -> Self {
+        let story = match (self.story, other.story) {
+            (None, None) => None,
+            (Some(one), Some(two)) => Some(one.max(two)),
+            (Some(one), None) | (None, Some(one)) if one.is_sent() => Some(one),
+            _ if causes.contains(&Some(Cause::Killed)) => Some(Story::Killed),
+            _ => Some(Story::ClosedFirst),
+        };
+        // Both ends are of this host.
+        let story = story.map(|story| if story == Story::Peer { Story::ThisHost } else { story });
+        Self {
+            story,
+            loss: self.loss.max(other.loss),
+            talk: self.talk.max(other.talk),
+            may_be_refused: false,
+            at_server: true,
+        }
+    }
+
+    /// What was lost. `one_way`: nobody awaits an answer there.
+    pub(super) fn lost(&self, one_way: bool) -> Option<Kind> {
+        self.story?;
+        match (self.loss, self.talk) {
+            (Loss::Client, _) => Some(Kind::Refused),
+            (Loss::Data, _) => Some(Kind::Data),
+            (_, Talk::Unanswered) if !one_way => Some(Kind::Unanswered),
+            _ => None,
+        }
+    }
+
+    /// Whether nothing tells of what was lost.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.story.is_some()
+            && self.loss <= Loss::Unknown
+            && (self.loss == Loss::Unknown || self.talk == Talk::Unknown)
+    }
+}

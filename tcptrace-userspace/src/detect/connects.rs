@@ -5,14 +5,17 @@
 //! 3.5.2). Few destinations again and again are a service that is gone; many destinations of one process are a scan, whose
 //! attempts say nothing of the services that it happens to knock at.
 
+mod attempts;
+mod destination;
 mod findings;
 mod outcomes;
+mod place;
 mod processes;
 
 use super::{
     Detector, Finding, Options, Sample, Seen, Who,
     bounded::Bounded,
-    culprits::{Culprits, share},
+    culprits::share,
     endpoint::Endpoint,
     thresholds,
 };
@@ -21,18 +24,22 @@ use crate::{
     state::State,
     transition::Transition,
 };
-use findings::{Attempts, scan};
+use attempts::Attempts;
+use destination::Destination;
+use findings::scan;
 use outcomes::Outcomes;
+use place::Place;
 use processes::{Process, Processes};
 
 pub(super) struct Connects {
     failed: thresholds::FailedConnects,
     scan: thresholds::OutboundScan,
-    /// By how they ended, and whose they were.
-    destinations: Bounded<Endpoint, (Outcomes, Culprits)>,
+    destinations: Bounded<Endpoint, Destination>,
     processes: Processes,
     /// Of the last look: attempts whose SYN was sent again.
     waiting: Vec<Seen>,
+    /// Of the last look: what the host tells of destinations of which nothing has ended yet.
+    places: HashMap<Endpoint, Place>,
 }
 
 /// Where a socket wants to connect to.
@@ -48,6 +55,7 @@ impl Connects {
             destinations: Bounded::default(),
             processes: Processes::default(),
             waiting: Vec::new(),
+            places: HashMap::default(),
         }
     }
 
@@ -120,14 +128,22 @@ impl Connects {
         scanners: &'a HashMap<u32, Process>,
         waiting: &'a [&'a Seen],
     ) -> Attempts<'a> {
-        let (mut outcomes, culprits) = self
-            .destinations
-            .get(&destination)
-            .map_or((Outcomes::default(), None), |(all, culprits)| (*all, Some(culprits)));
+        let known = self.destinations.get(&destination);
+        let mut outcomes = known.map(|known| known.outcomes).unwrap_or_default();
         for scanned in scanners.values().filter_map(|scanner| scanner.destinations.get(&destination)) {
             outcomes = outcomes.without(scanned);
         }
-        Attempts { destination, outcomes, culprits, scanners, waiting }
+        let place = known.and_then(Destination::place).or_else(|| self.places.get(&destination));
+        Attempts {
+            destination,
+            outcomes,
+            culprits: known.map(|known| &known.culprits),
+            scanners,
+            waiting,
+            processes: self.processes.all(),
+            place: place.cloned().unwrap_or_else(|| Place::of_address(destination.address)),
+            is_settled: known.is_some_and(Destination::is_settled),
+        }
     }
 }
 
@@ -137,12 +153,8 @@ impl Detector for Connects {
         let event = &transition.event;
         let destination = Endpoint::new(event.netns, event.raddr, event.rport);
         let who = transition.owner.as_deref().map(Who::of_owner);
-        if let Some((outcomes, culprits)) = self.destinations.entry(destination) {
-            outcomes.add(&outcome);
-            culprits.within(event.netns);
-            if let Some(who) = &who {
-                culprits.owner(who);
-            }
+        if let Some(known) = self.destinations.entry(destination) {
+            known.add(event, &outcome, who.as_ref());
         }
         if let Some(who) = who {
             self.processes.note(who, destination, &outcome);
@@ -154,9 +166,23 @@ impl Detector for Connects {
             let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
             seen.socket.state == State::SYN_SENT && again
         };
-        self.destinations.make_room(|_, (outcomes, _)| outcomes.failed() > 0);
+        self.destinations.make_room(|_, known| known.outcomes.failed() > 0);
         self.processes.make_room(usize::try_from(self.scan.destinations).unwrap_or(usize::MAX));
         self.waiting = sample.sockets.iter().filter(waits).cloned().collect();
+        let mut waiting: HashMap<Endpoint, Vec<&Seen>> = HashMap::default();
+        for seen in &self.waiting {
+            waiting.entry(destination(seen)).or_default().push(seen);
+        }
+        for (to, known) in self.destinations.iter_mut() {
+            let waiting = waiting.remove(to).unwrap_or_default();
+            known.note(sample, *to, &waiting, self.failed.count);
+        }
+        let many = waiting.into_iter().filter(|(_, waiting)| waiting.len() as u64 >= self.failed.count);
+        let place = |(to, waiting): (Endpoint, Vec<&Seen>)| {
+            let least = waiting.iter().map(|seen| (seen.socket.netns, seen.socket.laddr)).max()?;
+            Some((to, Place::of(sample, least.0, Some(least.1), to)))
+        };
+        self.places = many.filter_map(place).collect();
     }
 
     fn left_out(&self) -> u64 {

@@ -1,5 +1,7 @@
 //! How attempts to connect ended, counted.
 
+use nix::errno::Errno;
+
 use crate::{close::Cause, state::State, transition::Transition};
 
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
@@ -20,6 +22,8 @@ pub(super) struct Outcomes {
     pub(super) connected: u64,
     /// In the order of [`FAILURES`].
     failures: [u64; FAILURES.len()],
+    /// Of these, those that a filter prohibits in its own name (`EACCES`, by ICMPv6).
+    pub(super) prohibited: u64,
 }
 
 impl Outcomes {
@@ -38,6 +42,7 @@ impl Outcomes {
                     return None;
                 }
                 outcomes.failures[failure] = 1;
+                outcomes.prohibited = u64::from(event.error == Some(Errno::EACCES as i32));
             }
             _ => return None,
         }
@@ -64,12 +69,14 @@ impl Outcomes {
 
     pub(super) fn add(&mut self, more: &Self) {
         self.connected += more.connected;
+        self.prohibited += more.prohibited;
         self.failures.iter_mut().zip(more.failures).for_each(|(count, more)| *count += more);
     }
 
     /// Leaves out those that are counted elsewhere.
     pub(super) fn without(mut self, others: &Self) -> Self {
         self.connected = self.connected.saturating_sub(others.connected);
+        self.prohibited = self.prohibited.saturating_sub(others.prohibited);
         for (count, others) in self.failures.iter_mut().zip(others.failures) {
             *count = count.saturating_sub(others);
         }

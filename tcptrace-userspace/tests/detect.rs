@@ -92,7 +92,7 @@ fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
         let reset = Transition { event: Event { raddr: raddr.into(), ..reset.event }, ..reset };
         let closing = Closing { cause: Some(Cause::ActiveClose), ..Closing::default() };
         let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
-        closed.event.netns = Some(2);
+        (closed.event.netns, closed.event.old_state) = (Some(2), State::FIN_WAIT2);
         (0..20).for_each(|_| detectors.record(&Record::Transition(reset.clone())));
         (0..400).for_each(|_| detectors.record(&Record::Transition(closed.clone())));
         detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
@@ -123,7 +123,10 @@ fn a_connection_within_the_host_is_reset_once() {
         assert_eq!(detectors.findings(), [], "19 are no storm");
         (0..6).for_each(|_| ends(&mut detectors, at_server, at_client));
         let [found] = &detectors.findings()[..] else { panic!("one") };
-        assert_eq!(found.summary, "25 of 25 connections at 198.51.100.1:443 ended by a reset, by this host");
+        assert_eq!(
+            found.summary,
+            "25 of 25 connections at 198.51.100.1:443 ended by a reset, by this host; what they lost is not known"
+        );
     }
 }
 
@@ -137,7 +140,7 @@ fn one_reset_of_this_host_does_not_make_it_the_cause() {
             detectors.record(&ended(cause, 1, 10, None));
         }
         let [found] = &detectors.findings()[..] else { panic!("one") };
-        assert!(found.summary.ends_with("by both sides"), "{}", found.summary);
+        assert!(found.summary.contains("by both sides"), "{}", found.summary);
         assert!(found.next_steps.iter().any(|next| next.what.starts_with(step)), "{here}: {found:#?}");
     }
 }

@@ -13,10 +13,7 @@ mod place;
 mod processes;
 
 use super::{
-    Detector, Finding, Options, Sample, Seen, Who,
-    bounded::Bounded,
-    culprits::share,
-    endpoint::Endpoint,
+    Detector, Finding, Options, Sample, Seen, Who, bounded::Bounded, culprits::share, endpoint::Endpoint,
     thresholds,
 };
 use crate::{

@@ -67,8 +67,7 @@ impl Addresses {
 
     /// Whether an address belongs to this host, in any namespace that was seen.
     pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
-        self.is_of_namespace(netns, address)
-            || (!is_of_one_namespace(address) && self.all.contains(&address))
+        self.is_of_namespace(netns, address) || (!is_of_one_namespace(address) && self.all.contains(&address))
     }
 }
 

@@ -13,13 +13,8 @@ mod outcome;
 use std::{net::SocketAddr, sync::Arc};
 
 use super::{
-    Detector, Finding, Options, Sample, Who,
-    bounded::Bounded,
-    culprits::share,
-    endpoint::Endpoint,
-    growth::Growth,
-    index::Addresses,
-    thresholds,
+    Detector, Finding, Options, Sample, Who, bounded::Bounded, culprits::share, endpoint::Endpoint,
+    growth::Growth, index::Addresses, thresholds,
 };
 use crate::{
     close::{Cause, Closing, Role},
@@ -169,8 +164,7 @@ impl Detector for Resets {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let storms =
-            self.endpoints.iter().filter_map(|(endpoint, endings)| self.finding(*endpoint, endings));
+        let storms = self.endpoints.iter().filter_map(|(endpoint, endings)| self.finding(*endpoint, endings));
         storms.map(|finding| finding.left_out(self.left_out())).collect()
     }
 }

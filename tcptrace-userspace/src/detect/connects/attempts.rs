@@ -122,8 +122,10 @@ impl Attempts<'_> {
                 Some("nft list ruleset; iptables-save".to_owned()),
             ),
             (None, true) => {
-                let whose = if self.place.is_own { "this namespace" } else { "another namespace of this host" };
-                let nothing = format!("No listener was seen on {destination}, which is an address of {whose}");
+                let whose =
+                    if self.place.is_own { "this namespace" } else { "another namespace of this host" };
+                let nothing =
+                    format!("No listener was seen on {destination}, which is an address of {whose}");
                 let finding = finding.because("listeners seen there", 0);
                 let command = Some(format!("ss -tlnp sport = :{port}"));
                 match self.place.elsewhere() {
@@ -135,10 +137,15 @@ impl Attempts<'_> {
                 }
             }
             (None, false) => finding
-                .then("On that host, look whether anything listens there", Some(format!("ss -tlnp sport = :{port}")))
+                .then(
+                    "On that host, look whether anything listens there",
+                    Some(format!("ss -tlnp sport = :{port}")),
+                )
                 .then(
                     "Where it listens, look who refuses: a RST is the host, an ICMP reject is a firewall",
-                    Some(format!("tcpdump -ni any -c 10 'host {address} and tcp port {port} or icmp or icmp6'")),
+                    Some(format!(
+                        "tcpdump -ni any -c 10 'host {address} and tcp port {port} or icmp or icmp6'"
+                    )),
                 ),
         };
         let finding = finding.then("Start the service, or correct the address that the program has", None);

@@ -61,7 +61,9 @@ impl Place {
             listeners,
             elsewhere,
             down: namespace.and_then(|namespace| down(namespace, laddr?)),
-            conntrack: namespace.and_then(|namespace| namespace.conntrack).filter(|full| is_nearly_full(*full)),
+            conntrack: namespace
+                .and_then(|namespace| namespace.conntrack)
+                .filter(|full| is_nearly_full(*full)),
         }
     }
 
@@ -91,12 +93,12 @@ impl Place {
     /// Says first what is in the way.
     pub(super) fn in_the_way(&self, finding: Finding) -> Finding {
         let finding = match &self.down {
-            Some(interface) => finding
-                .because("interface of the local address", format!("{interface} has no carrier"))
-                .then(
+            Some(interface) => {
+                finding.because("interface of the local address", format!("{interface} has no carrier")).then(
                     &format!("{interface} has no carrier: look at its link"),
                     Some(format!("ip -s link show dev {interface}")),
-                ),
+                )
+            }
             None => finding,
         };
         match self.conntrack {

@@ -5,11 +5,7 @@ use super::{
     endings::{Counts, Endings, Group, Overflow, Part},
     outcome::{Kind, Story},
 };
-use crate::detect::{
-    Confidence, Finding, Harm, Severity, Who,
-    culprits::many,
-    endpoint::Endpoint,
-};
+use crate::detect::{Confidence, Finding, Harm, Severity, Who, culprits::many, endpoint::Endpoint};
 
 const ID: &str = "reset-storm";
 

@@ -117,8 +117,7 @@ fn is_left_by_choice(
     evidence: CloseEvidence,
     unread: u32,
 ) -> bool {
-    let is_greeting = bytes(transition, closing)
-        .is_some_and(|(sent, received)| sent == 0 && received == u64::from(unread));
-    closing.role == Some(Role::Client)
-        && (evidence.flags & EvidenceFlags::LINGER_ZERO != 0 || is_greeting)
+    let is_greeting =
+        bytes(transition, closing).is_some_and(|(sent, received)| sent == 0 && received == u64::from(unread));
+    closing.role == Some(Role::Client) && (evidence.flags & EvidenceFlags::LINGER_ZERO != 0 || is_greeting)
 }

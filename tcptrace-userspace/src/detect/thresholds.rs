@@ -113,7 +113,7 @@ impl Default for AcceptQueue {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FailedConnects {
-    /// Failures at one destination from which it is a warning.
+    /// Failures at one destination from which they are told of.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
     /// Share of the attempts there that fail from which it is one.
@@ -185,7 +185,7 @@ impl Default for TimeWait {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetStorm {
-    /// Resets at one end from which it is a warning.
+    /// Resets at one end that lost something from which it is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
     /// Share of the connections there that end so from which it is one.

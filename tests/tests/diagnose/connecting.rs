@@ -44,6 +44,7 @@ fn a_destination_that_is_gone() {
         (&"203.0.113.7".into(), &443.into())
     );
     assert_eq!(evidence(finding, "still waiting, with the SYN sent again"), 4, "{finding:#}");
+    assert_eq!(finding["severity"], "critical", "nothing connects: {finding:#}");
     assert_owned_here(finding);
     assert!(diagnosis.all("outbound-scan").is_empty() && diagnosis.all("connection-refused").is_empty());
 }
@@ -60,9 +61,84 @@ fn a_service_that_is_stopped() {
     });
     let finding = diagnosis.one("connection-refused");
     assert_eq!(evidence(finding, "refused"), 5, "{finding:#}");
+    assert_eq!(evidence(finding, "listeners seen there"), 0, "it is of this host: {finding:#}");
+    assert_eq!(finding["severity"], "critical", "nothing connects: {finding:#}");
     assert_eq!(finding["peers"][0]["port"], nobody.port());
     assert_owned_here(finding);
     assert!(diagnosis.all("unreachable-destination").is_empty());
+}
+
+/// The service listens, at another address than its clients try.
+#[test]
+fn a_service_at_another_address() {
+    let Some(lab) = Lab::new("a_service_at_another_address") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(3, &[], move || {
+        let port = ports.connect(Family::V4).port();
+        let listener = listen(([127, 0, 0, 1], port).into());
+        for _ in 0..5 {
+            assert_eq!(connect_error(([192, 0, 2, 1], port).into()), Errno::ECONNREFUSED as i32);
+        }
+        listener
+    });
+    let finding = diagnosis.one("connection-refused");
+    let summary = finding["summary"].as_str().expect("text");
+    assert!(summary.contains("listens on 127.0.0.1:") && summary.ends_with(" instead"), "{summary}");
+}
+
+/// One of two backends is down, and the other serves: a part of the attempts fails.
+#[test]
+fn a_backend_that_is_down() {
+    let Some(lab) = Lab::new("a_backend_that_is_down") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(4, &[], move || {
+        let listener = listen(ports.listen(Family::V4));
+        for _ in 0..5 {
+            assert_eq!(connect_error(([192, 0, 2, 1], ports.port(1)).into()), Errno::ECONNREFUSED as i32);
+            let (client, server) = pair(&listener, ports.connect(Family::V4));
+            drop(client);
+            read_end(&server);
+        }
+        listener
+    });
+    let finding = diagnosis.one("connection-refused");
+    assert_eq!(finding["severity"], "warning", "it connects elsewhere: {finding:#}");
+    assert_eq!(evidence(finding, "connections of the same program to other destinations"), 5);
+}
+
+/// A link without a carrier: the address is there, and nothing leaves.
+#[test]
+fn a_link_that_is_down() {
+    let Some(lab) = Lab::new("a_link_that_is_down") else { return };
+    let diagnosis = lab.watch(5, &[], || {
+        black_hole();
+        tool("ip", ["link", "set", "hole1", "down"]);
+        (0..4).map(|_| begin(([203, 0, 113, 7], 443).into())).collect::<Vec<_>>()
+    });
+    let finding = diagnosis.one("unreachable-destination");
+    assert!(
+        finding["summary"].as_str().is_some_and(|text| text.ends_with("hole0 has no carrier")),
+        "{finding:#}"
+    );
+}
+
+/// A client whose listener does not accept gets no answer. Both are of this host, and have one cause.
+#[test]
+fn a_listener_here_that_does_not_accept() {
+    let Some(lab) = Lab::new("a_listener_here_that_does_not_accept") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(5, &["--only", "unreachable-destination"], move || {
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(0).expect("listen");
+        let address = ports.connect(Family::V4);
+        let served = connect(address);
+        let waiting: Vec<_> = (0..4).map(|_| begin(address)).collect();
+        (listener, served, waiting)
+    });
+    let finding = diagnosis.one("unreachable-destination");
+    assert!(finding["summary"].as_str().is_some_and(|text| text.ends_with(" listens there")), "{finding:#}");
+    let steps = finding["next_steps"].to_string();
+    assert!(steps.contains("does not accept") && !steps.contains("ping"), "{steps}");
 }
 
 /// A restart: refused for a moment, then served.
@@ -140,7 +216,7 @@ fn a_scan() {
         silent
     });
     let finding = diagnosis.one("outbound-scan");
-    assert_eq!(finding["severity"], "critical");
+    assert_eq!(finding["severity"], "warning", "others are harmed, if anybody: {finding:#}");
     assert_eq!(evidence(finding, "different destinations"), 80, "{finding:#}");
     assert_owned_here(finding);
     let others = ["unreachable-destination", "connection-refused"];

@@ -365,6 +365,21 @@ fn thresholds_are_of_those_that_lost_something() {
     assert_eq!(evidence(&finding, "without a loss"), "80");
 }
 
+/// Checks that a port is open are no work, and do not hide what the work loses; other connections count.
+#[test]
+fn checks_do_not_hide_what_is_lost() {
+    let severity = |others: Told| {
+        let mut detectors = detectors();
+        detectors.sample(&scan(&[SERVER], |_| ()));
+        let loss = server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6);
+        (0..30).for_each(|number| detectors.transition(&loss.transition(number)));
+        (100..1_000).for_each(|number| detectors.transition(&others.transition(number)));
+        detectors.findings().first().map(|finding| finding.severity)
+    };
+    assert_eq!(severity(server(State::ESTABLISHED, Cause::ResetByPeer, 0, 0)), Some(Severity::Warning));
+    assert_eq!(severity(server(State::LAST_ACK, Cause::PassiveClose, 201, 31)), None);
+}
+
 /// Figures that the kernel side does not have are no zeros.
 #[test]
 fn what_is_not_known_is_not_lost() {

@@ -58,7 +58,8 @@ impl Resets {
             endings.overflow.as_ref().map_or(0, |overflow| self.growth.of(overflow.netns, EMBRYONIC).by());
         let counts = endings.counts(refusals);
         let storm = Storm { endpoint, endings, counts };
-        if self.is_many(counts.lost(), counts.all) {
+        // Of those on which anything was said: checks that a port is open hide nothing.
+        if self.is_many(counts.lost(), counts.all - counts.mute) {
             return Some(storm.with_losses(self));
         }
         self.is_many(counts.reset, counts.all).then(|| storm.without_losses(self))
@@ -67,14 +68,23 @@ impl Resets {
 
 /// What one end tells of how its connection ended.
 fn end_of(transition: &Transition, closing: &Closing, peer_is_here: bool) -> End {
-    let reason = closing.reset_reason.as_deref().map(|reason| format!(", {}", Escaped(reason.as_bytes())));
-    let name = closing.cause.map_or("unknown", Cause::name);
+    let outcome = Outcome::of(transition, closing, peer_is_here);
     End {
         at_server: closing.role == Some(Role::Server),
-        outcome: Outcome::of(transition, closing, peer_is_here),
+        outcome,
         cause: closing.cause,
-        text: format!("{name} in {}{}", transition.event.old_state, reason.unwrap_or_default()),
-        owner: transition.owner.as_deref().map(Who::of_owner),
+        // Most connections end without one, and need no words.
+        text: outcome.story.map(|_| why(closing, transition.event.old_state)).unwrap_or_default(),
+        owner: transition.owner.clone(),
+    }
+}
+
+/// Cause, state and reason of a reset.
+fn why(closing: &Closing, state: State) -> String {
+    let name = closing.cause.map_or("unknown", Cause::name);
+    match closing.reset_reason.as_deref() {
+        Some(reason) => format!("{name} in {state}, {}", Escaped(reason.as_bytes())),
+        None => format!("{name} in {state}"),
     }
 }
 
@@ -131,7 +141,7 @@ impl Detector for Resets {
                     let closed = if end.outcome.story.is_none() { &end } else { other };
                     if let Some(owner) = closed.owner.as_ref().filter(|_| closed.outcome.story.is_none()) {
                         part.senders.within(netns);
-                        part.senders.owner(owner);
+                        part.senders.owner(&Who::of_owner(owner));
                     }
                 }
             });
@@ -140,7 +150,9 @@ impl Detector for Resets {
 
     fn sample(&mut self, sample: &Sample) {
         self.addresses = sample.addresses();
-        COUNTERS.into_iter().for_each(|name| self.growth.note(sample, name));
+        for name in COUNTERS {
+            self.growth.note(sample, name);
+        }
         self.endpoints.make_room(|_, endings| endings.has_resets());
         self.open_ends.make_room();
         for (endpoint, endings) in self.endpoints.iter_mut() {

@@ -1,5 +1,7 @@
 //! What is to be said of attempts at one destination that fail.
 
+use std::fmt::Write as _;
+
 use super::{outcomes::Outcomes, place::Place, processes::Process};
 use crate::{
     detect::{
@@ -46,9 +48,9 @@ impl Attempts<'_> {
             format!("{failed} of {attempts} at {destination} get no answer")
         };
         if let Some(listener) = self.place.listener() {
-            summary += &format!("; {listener} listens there");
+            let _ = write!(summary, "; {listener} listens there");
         } else if let Some(interface) = &self.place.down {
-            summary += &format!("; {interface} has no carrier");
+            let _ = write!(summary, "; {interface} has no carrier");
         }
         let finding = self
             .begin("unreachable-destination", summary, "attempts to connect without an answer", failed)
@@ -105,9 +107,9 @@ impl Attempts<'_> {
             (None, _) => format!("{count} of {attempts} at {destination} are refused"),
         };
         if let Some(listener) = &listener {
-            summary += &format!(", though {listener} listens there");
+            let _ = write!(summary, ", though {listener} listens there");
         } else if let Some(elsewhere) = self.place.elsewhere() {
-            summary += &format!("; {elsewhere} instead");
+            let _ = write!(summary, "; {elsewhere} instead");
         }
         let finding = self
             .begin("connection-refused", summary, "attempts to connect refused", count)

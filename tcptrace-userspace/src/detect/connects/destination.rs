@@ -50,7 +50,9 @@ impl Destination {
             self.settled = self.recent.connected > 0 && self.recent.failed() == 0;
         }
         self.recent = Outcomes::default();
-        waiting.iter().for_each(|seen| self.is_tried_from(seen.socket.netns, seen.socket.laddr));
+        for seen in waiting {
+            self.is_tried_from(seen.socket.netns, seen.socket.laddr);
+        }
         let failed = self.outcomes.failed() + waiting.len() as u64;
         if failed >= many {
             self.place = Some(Place::of(sample, self.netns, self.laddr, to));

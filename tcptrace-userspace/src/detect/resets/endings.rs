@@ -55,6 +55,8 @@ pub(super) struct Part {
 pub(super) struct Counts {
     /// Connections that have ended.
     pub(super) all: u64,
+    /// Of these, those on which nothing was said, and nothing lost.
+    pub(super) mute: u64,
     pub(super) reset: u64,
     pub(super) here: u64,
     /// Of these that lost something.
@@ -129,6 +131,7 @@ impl Endings {
         outcomes.sort_by_key(|(outcome, _)| std::cmp::Reverse((outcome.talk, outcome.loss)));
         for (outcome, &count) in outcomes {
             counts.all += count;
+            counts.mute += if outcome.is_mute() { count } else { 0 };
             let Some(story) = outcome.story else { continue };
             let by_this_host = if story == Story::Peer { 0 } else { count };
             counts.reset += count;
@@ -136,6 +139,7 @@ impl Endings {
             let refused = if outcome.may_be_refused { count.min(refusals) } else { 0 };
             refusals -= refused;
             counts.refused += refused;
+            counts.mute -= if outcome.is_mute() { refused } else { 0 };
             counts.lost_here += refused;
             let left = count - refused;
             let lost = match outcome.lost(one_way) {
@@ -180,7 +184,7 @@ impl Part {
         culprits.within(netns);
         culprits.peer(peer.0, (!end.at_server).then_some(peer.1));
         if let Some(owner) = &end.owner {
-            culprits.owner(owner);
+            culprits.owner(&Who::of_owner(owner));
         }
     }
 }

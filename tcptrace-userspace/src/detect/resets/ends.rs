@@ -1,13 +1,9 @@
 //! Both ends of a connection within this host, which is one connection.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use super::outcome::Outcome;
-use crate::{
-    close::Cause,
-    detect::{Who, endpoint::Endpoint},
-    hash::HashMap,
-};
+use crate::{close::Cause, detect::endpoint::Endpoint, hash::HashMap, owner::Owner};
 
 /// Ends that wait for the other one, at most.
 const ROOM: usize = 65_536;
@@ -18,9 +14,9 @@ pub(super) struct End {
     pub(super) at_server: bool,
     pub(super) outcome: Outcome,
     pub(super) cause: Option<Cause>,
-    /// Cause, state and reason, in words.
+    /// Of a reset: cause, state and reason, in words.
     pub(super) text: String,
-    pub(super) owner: Option<Who>,
+    pub(super) owner: Option<Arc<Owner>>,
 }
 
 /// The end that a server has, and that of its client.

@@ -61,7 +61,7 @@ impl Storm<'_> {
             many(all, "connection"),
             by_whom(lost_here, lost)
         );
-        let mut finding = Finding::new(ID, self.confidence(overflow), summary)
+        let mut finding = Finding::new(ID, confidence(overflow), summary)
             .harms(Severity::Warning, Harm::new(lost, what, self.whom(part)));
         if let Some(overflow) = overflow {
             overflow.cookies.iter().for_each(|cookie| finding.part.rests_on(*cookie));
@@ -84,13 +84,6 @@ impl Storm<'_> {
             by_whom(here, reset)
         );
         self.complete(Finding::new(ID, Confidence::HIGH, summary), None, resets)
-    }
-
-    fn confidence(&self, overflow: Option<&Overflow>) -> Confidence {
-        match overflow {
-            Some(_) => Confidence::medium("which clients the kernel has refused (EmbryonicRsts counts them)"),
-            None => Confidence::HIGH,
-        }
     }
 
     fn part(&self, kind: Option<Kind>) -> Option<&Part> {
@@ -206,6 +199,14 @@ impl Storm<'_> {
             }
         };
         finding.then(&step, None).not("resets after all was said, as of health checks, which lose nothing")
+    }
+}
+
+/// Only the sum of refused clients is known, not which of those that were reset they are.
+fn confidence(overflow: Option<&Overflow>) -> Confidence {
+    match overflow {
+        Some(_) => Confidence::medium("which clients the kernel has refused (EmbryonicRsts counts them)"),
+        None => Confidence::HIGH,
     }
 }
 

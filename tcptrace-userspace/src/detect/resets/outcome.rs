@@ -117,7 +117,7 @@ impl Outcome {
     }
 
     /// What was lost. `one_way`: nobody awaits an answer there.
-    pub(super) fn lost(&self, one_way: bool) -> Option<Kind> {
+    pub(super) fn lost(self, one_way: bool) -> Option<Kind> {
         self.story?;
         match (self.loss, self.talk) {
             (Loss::Client, _) => Some(Kind::Refused),
@@ -127,8 +127,13 @@ impl Outcome {
         }
     }
 
+    /// Whether nothing was said, and nothing lost.
+    pub(super) fn is_mute(self) -> bool {
+        self.talk == Talk::Mute && self.loss <= Loss::Unknown
+    }
+
     /// Whether nothing tells of what was lost.
-    pub(super) fn is_unknown(&self) -> bool {
+    pub(super) fn is_unknown(self) -> bool {
         self.story.is_some()
             && self.loss <= Loss::Unknown
             && (self.loss == Loss::Unknown || self.talk == Talk::Unknown)

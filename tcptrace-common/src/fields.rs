@@ -72,6 +72,8 @@ fields! {
         state,
         /// `sk_type`, u16: a raw socket may have TCP's protocol.
         kind,
+        /// `bpf.run_array[NETNS_BPF_SK_LOOKUP]` in `struct net`, pointer.
+        net_lookup,
     }
 
     /// Byte offsets in `struct task_struct`, and what hangs from it: the context of a transition without a helper
@@ -129,6 +131,12 @@ fields! {
         rcv_nxt,
         /// `copied_seq`, u32.
         copied_seq,
+        /// The byte that has `repair`, by [`Masks::repair`](crate::Masks::repair).
+        repair,
+        /// The byte that has `defer_connect`, or that bit of `inet_flags`.
+        deferred,
+        /// The byte that has `transparent`, or that bit of `inet_flags`.
+        transparent,
     }
 
     /// Byte offsets in `struct file`, and on the way from there to the socket.

@@ -96,6 +96,25 @@ impl EndsLayout {
     pub const NONE: Self = Self { sport: 0, dport: 0, saddr_v6: 0, daddr_v6: 0 };
 }
 
+/// Bits inside of fields, where those of [`Fields`] are whole bytes or words.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Masks {
+    /// Of the byte `repair` in [`TcpLayout`](crate::TcpLayout).
+    pub repair: u32,
+    /// Of `deferred`.
+    pub deferred: u32,
+    /// Of `transparent`.
+    pub transparent: u32,
+    /// The number of `SOCK_RCU_FREE` in `enum sock_flags`: a bit of `flags` in [`SockLayout`](crate::SockLayout).
+    pub rcu_free: u32,
+}
+
+impl Masks {
+    /// None is known.
+    pub const NONE: Self = Self { repair: 0, deferred: 0, transparent: 0, rcu_free: 0 };
+}
+
 /// Bits of [`Config::known`].
 pub struct Known;
 
@@ -124,6 +143,18 @@ impl Known {
     pub const FILE: u32 = 1 << 10;
     /// An interrupt may have the kernel run a program of this type inside itself (tracing programs before Linux 6.1).
     pub const NESTS: u32 = 1 << 11;
+    /// `repair`, and its mask.
+    pub const REPAIR: u32 = 1 << 12;
+    /// `deferred`, and its mask.
+    pub const DEFERRED: u32 = 1 << 13;
+    /// `flags` of [`SockLayout`](crate::SockLayout), and the number of `SOCK_RCU_FREE` in it.
+    pub const LISTENED: u32 = 1 << 14;
+    /// `net_lookup`.
+    pub const LOOKUP: u32 = 1 << 15;
+    /// `transparent`, and its mask.
+    pub const TRANSPARENT: u32 = 1 << 16;
+    /// What tracing can do without, and no kernel before had to take.
+    pub const FACTS: u32 = Self::REPAIR | Self::DEFERRED | Self::LISTENED | Self::LOOKUP | Self::TRANSPARENT;
 }
 
 /// [`Config::mode`]: every transition that passes is sent as a record.
@@ -146,6 +177,8 @@ pub struct Config {
     pub bundle: u32,
     /// Fields of the kernel's structures, for programs that copy them.
     pub fields: Fields,
+    /// Bits inside of these.
+    pub masks: Masks,
     /// The classic tracepoint's record.
     pub record: RecordLayout,
     /// Those of the classic tracepoints that signals come from.
@@ -161,7 +194,8 @@ const _: () = assert!(size_of::<Config>().is_multiple_of(8));
 
 impl Config {
     /// Words before the filters.
-    const WORDS: usize = 4 + Fields::COUNT + (size_of::<RecordLayout>() + size_of::<SignalLayout>()) / 4;
+    const WORDS: usize =
+        4 + Fields::COUNT + (size_of::<Masks>() + size_of::<RecordLayout>() + size_of::<SignalLayout>()) / 4;
     const GAP: usize = Self::WORDS % 2;
     /// Nothing known, nothing filtered, streaming.
     pub const EMPTY: Self = Self {
@@ -170,6 +204,7 @@ impl Config {
         watermark: 0,
         bundle: 0,
         fields: Fields::NONE,
+        masks: Masks::NONE,
         record: RecordLayout {
             size: 0,
             skaddr: 0,

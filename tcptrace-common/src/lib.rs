@@ -27,13 +27,17 @@ pub use fields::{Fields, FileLayout, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
 pub use half_open::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, HalfOpenCounters, HalfOpenRecord, KIND_HALF_OPEN};
 pub use holder::HolderRecord;
-pub use layout::{Config, EndsLayout, Known, MODE_COUNT, MODE_STREAM, RecordLayout, SignalLayout};
+pub use layout::{Config, EndsLayout, Known, MODE_COUNT, MODE_STREAM, Masks, RecordLayout, SignalLayout};
 pub use owner::context_owns;
 pub use record::{
-    CloseEvidence, CloseMetrics, ClosingRecord, EvidenceFlags, KIND_TRANSITION, RecordFlags, TransitionRecord,
+    CloseEvidence, CloseMetrics, ClosingRecord, EvidenceFlags, Fact, KIND_TRANSITION, RecordFlags,
+    TransitionRecord,
 };
 pub use sampling::Level;
-pub use signal::{ErrorRecord, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT, ResetRecord, RetransmitRecord};
+pub use signal::{
+    AbortRecord, ErrorRecord, KIND_ABORT, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT, ResetRecord,
+    RetransmitRecord,
+};
 pub use state::{STATE_NAMES, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT};
 
 /// `AF_INET`, `include/linux/socket.h`.

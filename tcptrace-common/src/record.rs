@@ -100,8 +100,52 @@ pub struct CloseEvidence {
     pub retransmits: u8,
     /// `icsk_probes_out`: keepalive or window probes since the last acknowledgement.
     pub probes_out: u8,
-    /// Always 0.
-    pub reserved: u32,
+    /// Bits of [`Fact`]; 0 of what an older version recorded.
+    pub facts: u32,
+}
+
+impl CloseEvidence {
+    /// What the socket says of this; `None` where that was not read.
+    pub const fn fact(&self, fact: Fact) -> Option<bool> {
+        if self.facts & fact.known() == 0 { None } else { Some(self.facts & fact.value() != 0) }
+    }
+}
+
+/// What a socket says of itself at CLOSE by a single bit, in [`CloseEvidence::facts`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fact {
+    /// `tp->repair`: `TCP_REPAIR` is on, and whatever ends the socket sends nothing (`tcp_disconnect()`).
+    Repair = 0,
+    /// `defer_connect`: `connect()` with `TCP_FASTOPEN_CONNECT` has left the SYN to the first `write()`, which has not
+    /// come.
+    Deferred = 1,
+    /// `SOCK_RCU_FREE`: it has been in the table of listeners (`__inet_hash()`), so that a `listen()` has succeeded.
+    Listened = 2,
+    /// `skc_num` is not 0: it still has its port. `tcp_set_state()` gives back those that `bind()` did not choose, so it was
+    /// bound, or its state was set past that function (`inet_ehash_nolisten()`, `inet_csk_listen_start()`).
+    Bound = 3,
+    /// `write_seq` is not 0: it has had an initial sequence number, which `connect()` chooses once the ends are free.
+    Sequenced = 4,
+}
+
+impl Fact {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Repair, Self::Deferred, Self::Listened, Self::Bound, Self::Sequenced];
+
+    /// The bits that say so, or that it is not so.
+    #[inline(always)]
+    pub const fn said(self, so: bool) -> u32 {
+        self.known() | if so { self.value() } else { 0 }
+    }
+
+    const fn value(self) -> u32 {
+        1 << self as u32
+    }
+
+    const fn known(self) -> u32 {
+        1 << (16 + self as u32)
+    }
 }
 
 /// Bits of [`CloseEvidence::flags`].
@@ -143,6 +187,31 @@ impl RecordFlags {
     pub const EVIDENCE: u16 = 1 << 7;
     /// The context is a process that ends (`PF_EXITING`).
     pub const EXITING: u16 = 1 << 8;
+    /// At CLOSE -> LISTEN: the socket has listened before (`SOCK_RCU_FREE`), so that [`Fact::Listened`] says nothing of this
+    /// `listen()`.
+    pub const LISTENED: u16 = 1 << 9;
+    /// At LISTEN -> SYN_RECV: a program at the hook `sk_lookup`, or a rule for transparent proxying, may have chosen the
+    /// listener, so that it need not be the one at the child's address and port.
+    pub const STEERED: u16 = 1 << 10;
     /// It is a [`ClosingRecord`].
     pub const CLOSING: u16 = Self::METRICS | Self::EVIDENCE;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fact_has_its_own_bits_and_what_was_not_read_is_not_known() {
+        let nothing = CloseEvidence::default();
+        for fact in Fact::ALL {
+            assert_eq!(nothing.fact(fact), None);
+            for so in [false, true] {
+                let evidence = CloseEvidence { facts: fact.said(so), ..nothing };
+                assert_eq!(evidence.fact(fact), Some(so));
+                let others = Fact::ALL.into_iter().filter(|other| *other != fact);
+                assert!(others.into_iter().all(|other| evidence.fact(other).is_none()), "{fact:?}");
+            }
+        }
+    }
 }

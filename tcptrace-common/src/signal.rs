@@ -11,6 +11,9 @@ pub const KIND_RETRANSMIT: u16 = 4;
 /// [`ErrorRecord::kind`].
 pub const KIND_ERROR: u16 = 5;
 
+/// [`AbortRecord::kind`].
+pub const KIND_ABORT: u16 = 6;
+
 /// A reset that was sent or received for a socket.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +78,27 @@ pub struct ErrorRecord {
     pub padding: u32,
 }
 
+/// A socket that was destroyed from outside (`tcp_abort()`) when it was closed already: a listener, whose LISTEN -> CLOSE
+/// comes before its error is set.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AbortRecord {
+    /// What kind of record this is: [`KIND_ABORT`].
+    pub kind: u16,
+    /// Always 0.
+    pub reserved: u16,
+    /// Always 0.
+    pub padding: u32,
+    /// `bpf_ktime_get_ns()`.
+    pub ktime_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
+}
+
+const _: () = assert!(size_of::<AbortRecord>() == 32);
+const _: () = assert!(offset_of!(AbortRecord, ktime_ns) == offset_of!(TransitionRecord, ktime_ns));
 const _: () = assert!(size_of::<ResetRecord>() == 40);
 const _: () = assert!(size_of::<RetransmitRecord>() == 24);
 const _: () = assert!(size_of::<ErrorRecord>() == 56);

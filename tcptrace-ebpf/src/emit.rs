@@ -1,7 +1,8 @@
 //! Writing a record.
 
 use tcptrace_common::{
-    ClosingRecord, IPPROTO_TCP, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TransitionRecord,
+    ClosingRecord, IPPROTO_TCP, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV,
+    TransitionRecord,
 };
 
 use crate::{
@@ -70,9 +71,19 @@ pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -
                 flags |= RecordFlags::EVIDENCE;
             }
         }
+        if facts.new == TCP_LISTEN && sock.has_listened() {
+            flags |= RecordFlags::LISTENED;
+        }
+        if facts.old == TCP_LISTEN && facts.new == TCP_SYN_RECV && sock.may_be_steered() {
+            flags |= RecordFlags::STEERED;
+        }
         fill(room.record().cast(), sock, task, view, facts, flags);
     }
-    let size = if flags == 0 { size_of::<TransitionRecord>() } else { size_of::<ClosingRecord>() };
+    let size = if flags & RecordFlags::CLOSING == 0 {
+        size_of::<TransitionRecord>()
+    } else {
+        size_of::<ClosingRecord>()
+    };
     room.add(size, Class::Transition)
 }
 

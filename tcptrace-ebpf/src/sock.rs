@@ -1,6 +1,8 @@
 //! What every probe must be able to tell of the socket whose state changes.
 
-use tcptrace_common::{Address, CloseEvidence, CloseMetrics, EvidenceFlags};
+use tcptrace_common::{Address, CloseEvidence, CloseMetrics, EvidenceFlags, Fact, Known};
+
+use crate::config::{config, known};
 
 /// Addresses and ports of a connection.
 #[derive(Clone, Copy)]
@@ -37,6 +39,49 @@ pub(crate) trait Sock {
     /// # Safety
     /// There is room for it.
     unsafe fn close_evidence(&self, to: *mut CloseEvidence) -> bool;
+    /// Whether it has been in the table of listeners; `false` also where that is not known.
+    fn has_listened(&self) -> bool;
+    /// Whether another listener than the one at its address may have made it: a program at `sk_lookup` is there, or it is
+    /// transparent; `false` also where that is not known.
+    fn may_be_steered(&self) -> bool;
+}
+
+/// Fields that hold the bits of [`Fact`].
+pub(crate) struct Bits {
+    /// The byte that has `repair`.
+    pub(crate) repair: u8,
+    /// The byte that has `defer_connect`.
+    pub(crate) deferred: u8,
+    /// `skc_flags`.
+    pub(crate) flags: u64,
+    /// `skc_num`.
+    pub(crate) num: u16,
+    pub(crate) write_seq: u32,
+}
+
+impl Bits {
+    /// [`CloseEvidence::facts`].
+    #[inline(always)]
+    pub(crate) fn facts(&self) -> u32 {
+        let masks = &config().masks;
+        let mut facts = Fact::Bound.said(self.num != 0) | Fact::Sequenced.said(self.write_seq != 0);
+        if known(Known::REPAIR) {
+            facts |= Fact::Repair.said(u32::from(self.repair) & masks.repair != 0);
+        }
+        if known(Known::DEFERRED) {
+            facts |= Fact::Deferred.said(u32::from(self.deferred) & masks.deferred != 0);
+        }
+        if known(Known::LISTENED) {
+            facts |= Fact::Listened.said(has_listened(self.flags));
+        }
+        facts
+    }
+}
+
+/// Whether `skc_flags` has `SOCK_RCU_FREE`.
+#[inline(always)]
+pub(crate) fn has_listened(flags: u64) -> bool {
+    flags >> (config().masks.rcu_free & 63) & 1 != 0
 }
 
 /// `SOCK_DONE` in `enum sock_flags`, `include/net/sock.h`: a bit of `skc_flags`.

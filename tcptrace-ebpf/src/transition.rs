@@ -2,8 +2,8 @@
 
 use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns};
 use tcptrace_common::{
-    AF_INET, Counters, IPPROTO_TCP, Known, MODE_COUNT, MODE_STREAM, RecordFlags, STATE_SLOTS, Subject,
-    TCP_CLOSE, TCP_LISTEN, context_owns, state_slot,
+    AF_INET, AbortRecord, Counters, ECONNABORTED, IPPROTO_TCP, KIND_ABORT, Known, MODE_COUNT, MODE_STREAM,
+    RecordFlags, STATE_SLOTS, Subject, TCP_CLOSE, TCP_LISTEN, context_owns, state_slot,
 };
 
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     emit::{self, Facts, View},
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
-    sampling,
+    sampling, signal,
     sock::Sock,
     task::Task,
 };
@@ -49,6 +49,23 @@ pub(crate) fn count<C: EbpfContext>(ctx: &C, protocol: u16, old: i32, new: i32) 
         return None;
     }
     Some(Transition { counters, old, new })
+}
+
+/// An event that changes no state tells only one thing: `tcp_abort()` closes a listener, then whatever waits in its queue,
+/// and sets its error and closes it once more.
+#[inline(always)]
+pub(crate) fn repeated<C: EbpfContext, S: Sock>(ctx: &C, state: i32, sock: &S) {
+    let is_closed = state == i32::from(TCP_CLOSE) && config().mode == MODE_STREAM;
+    if is_closed && sock.error() == Some(ECONNABORTED) {
+        signal::send(ctx, sampling::leaves_out_all(), |ktime_ns| AbortRecord {
+            kind: KIND_ABORT,
+            reserved: 0,
+            padding: 0,
+            ktime_ns,
+            skaddr: sock.address(),
+            cookie: sock.cookie(),
+        });
+    }
 }
 
 /// Filters a transition, and reports it.

@@ -13,6 +13,12 @@ pub struct Closing {
     pub cause: Option<Cause>,
     /// The kernel's reason for the reset that this side sent, `sk_rst_reason` in lower case (Linux 6.10).
     pub reset_reason: Option<Arc<str>>,
+    /// Whether a reset of that moment was sent by this side, rather than received; `None` when there was none, or resets are
+    /// not seen.
+    pub reset_sent: Option<bool>,
+    /// Of a reset that was received: the peer that sent it is a socket of this host, so that its end tells the same story.
+    /// `None` where that is not known.
+    pub peer_is_here: Option<bool>,
     /// Which part the socket had; `None` when its beginning was not seen.
     pub role: Option<Role>,
     /// Segments that were sent again, as counted one by one; `None` when they were not, or not from the beginning.
@@ -58,7 +64,7 @@ pub enum Cause {
     ProcessExited,
     /// The peer sent a reset.
     ResetByPeer,
-    /// `close()` with `SO_LINGER` and a time of 0, which resets.
+    /// `close()` with `SO_LINGER` and a time of 0, which resets; in FIN_WAIT2 also with a `TCP_LINGER2` below 0.
     ResetLinger,
     /// `close()` while received data was unread, which resets.
     ResetUnread,
@@ -66,6 +72,8 @@ pub enum Cause {
     ResetDisconnect,
     /// Reset by the kernel: data for a closed socket, or want of memory.
     ResetByKernel,
+    /// Closed under `TCP_REPAIR`, as a checkpoint does: nothing is sent, and the peer learns nothing.
+    RepairClose,
     /// Destroyed from outside, as `ss -K` does.
     Killed,
     /// The SYN was answered with a reset, or with an ICMP port unreachable, as a firewall may reject.
@@ -81,6 +89,8 @@ pub enum Cause {
     ConnectCancelled,
     /// `connect()` found no free local port (`EADDRNOTAVAIL`).
     NoLocalPort,
+    /// `connect()` of a socket that was bound to its port found that another one has these four ends (`EADDRNOTAVAIL`).
+    EndsInUse,
     /// The peer answered no keepalive probe.
     KeepaliveTimeout,
     /// The time of `TCP_USER_TIMEOUT` passed without an acknowledgement.
@@ -89,6 +99,8 @@ pub enum Cause {
     RetransmissionTimeout,
     /// The listener was closed before anyone accepted the connection.
     ListenerClosed,
+    /// No connection: a child of a request that had one already, made by another CPU at the same moment and thrown away.
+    SecondChild,
     /// A listener, closed by its program.
     StoppedListening,
     /// `listen()` found the address in use (`EADDRINUSE`).
@@ -97,7 +109,7 @@ pub enum Cause {
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 25] = [
         Self::ActiveClose,
         Self::PassiveClose,
         Self::SimultaneousClose,
@@ -107,6 +119,7 @@ impl Cause {
         Self::ResetUnread,
         Self::ResetDisconnect,
         Self::ResetByKernel,
+        Self::RepairClose,
         Self::Killed,
         Self::Refused,
         Self::ConnectTimeout,
@@ -114,10 +127,12 @@ impl Cause {
         Self::NetUnreachable,
         Self::ConnectCancelled,
         Self::NoLocalPort,
+        Self::EndsInUse,
         Self::KeepaliveTimeout,
         Self::UserTimeout,
         Self::RetransmissionTimeout,
         Self::ListenerClosed,
+        Self::SecondChild,
         Self::StoppedListening,
         Self::AddressInUse,
     ];
@@ -134,6 +149,7 @@ impl Cause {
             Self::ResetUnread => "reset_unread",
             Self::ResetDisconnect => "reset_disconnect",
             Self::ResetByKernel => "reset_by_kernel",
+            Self::RepairClose => "repair_close",
             Self::Killed => "killed",
             Self::Refused => "refused",
             Self::ConnectTimeout => "connect_timeout",
@@ -141,10 +157,12 @@ impl Cause {
             Self::NetUnreachable => "net_unreachable",
             Self::ConnectCancelled => "connect_cancelled",
             Self::NoLocalPort => "no_local_port",
+            Self::EndsInUse => "ends_in_use",
             Self::KeepaliveTimeout => "keepalive_timeout",
             Self::UserTimeout => "user_timeout",
             Self::RetransmissionTimeout => "retransmission_timeout",
             Self::ListenerClosed => "listener_closed",
+            Self::SecondChild => "second_child",
             Self::StoppedListening => "stopped_listening",
             Self::AddressInUse => "address_in_use",
         }
@@ -162,6 +180,7 @@ impl Cause {
             Self::ResetUnread => "reset here: unread data",
             Self::ResetDisconnect => "reset here: disconnected",
             Self::ResetByKernel => "reset here: by kernel",
+            Self::RepairClose => "closed under TCP_REPAIR",
             Self::Killed => "killed from outside",
             Self::Refused => "refused",
             Self::ConnectTimeout => "no answer",
@@ -169,10 +188,12 @@ impl Cause {
             Self::NetUnreachable => "network unreachable",
             Self::ConnectCancelled => "gave up connecting",
             Self::NoLocalPort => "no free local port",
+            Self::EndsInUse => "these ends in use",
             Self::KeepaliveTimeout => "keepalive unanswered",
             Self::UserTimeout => "user timeout",
             Self::RetransmissionTimeout => "data unanswered",
             Self::ListenerClosed => "never accepted",
+            Self::SecondChild => "second child, dropped",
             Self::StoppedListening => "stopped listening",
             Self::AddressInUse => "address in use",
         }
@@ -186,6 +207,8 @@ impl Cause {
                 | Self::PassiveClose
                 | Self::SimultaneousClose
                 | Self::ProcessExited
+                | Self::RepairClose
+                | Self::SecondChild
                 | Self::StoppedListening
         )
     }

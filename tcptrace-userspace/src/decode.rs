@@ -7,14 +7,14 @@ use std::{
 
 use bytes::Buf;
 use tcptrace_common::{
-    Address, CloseEvidence, CloseMetrics, ClosingRecord, ErrorRecord, HalfOpenRecord, KIND_ERROR,
-    KIND_HALF_OPEN, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION, RecordFlags, ResetRecord, RetransmitRecord,
-    TransitionRecord, context_owns,
+    AbortRecord, Address, CloseEvidence, CloseMetrics, ClosingRecord, ErrorRecord, HalfOpenRecord,
+    KIND_ABORT, KIND_ERROR, KIND_HALF_OPEN, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION, RecordFlags,
+    ResetRecord, RetransmitRecord, TransitionRecord, context_owns,
 };
 use thiserror::Error;
 
 use crate::{
-    event::{Context, ErrorReport, Event, Observed, Reset, Signal, Verdict},
+    event::{Abort, Context, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
 
@@ -47,6 +47,7 @@ fn record_len(entry: &[u8]) -> usize {
         (Ok(KIND_RESET), Ok(_)) => size_of::<ResetRecord>(),
         (Ok(KIND_RETRANSMIT), Ok(_)) => size_of::<RetransmitRecord>(),
         (Ok(KIND_ERROR), Ok(_)) => size_of::<ErrorRecord>(),
+        (Ok(KIND_ABORT), Ok(_)) => size_of::<AbortRecord>(),
         (Ok(KIND_HALF_OPEN), Ok(_)) => size_of::<HalfOpenRecord>(),
         _ => entry.len(),
     };
@@ -55,7 +56,7 @@ fn record_len(entry: &[u8]) -> usize {
 
 /// Whether a record is a signal.
 pub fn is_signal(mut record: &[u8]) -> bool {
-    matches!(record.try_get_u16_ne(), Ok(KIND_RESET | KIND_RETRANSMIT | KIND_ERROR))
+    matches!(record.try_get_u16_ne(), Ok(KIND_RESET | KIND_RETRANSMIT | KIND_ERROR | KIND_ABORT))
 }
 
 /// Whether a record is of a half-open connection; its decoder is [`crate::half_open::decode`].
@@ -88,6 +89,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Observed, DecodeError> {
         KIND_RESET => reset(bytes).map(Observed::Signal),
         KIND_RETRANSMIT => retransmit(bytes).map(Observed::Signal),
         KIND_ERROR => error(bytes).map(Observed::Signal),
+        KIND_ABORT => abort(bytes).map(Observed::Signal),
         kind => return Err(DecodeError::Kind(kind)),
     }
     .ok_or(DecodeError::Short(len))
@@ -109,6 +111,14 @@ fn retransmit(mut bytes: &[u8]) -> Option<Signal> {
     bytes.try_get_uint_ne(6).ok()?;
     bytes.try_get_u64_ne().ok()?;
     Some(Signal::Retransmit { skaddr: bytes.try_get_u64_ne().ok()? })
+}
+
+/// An [`AbortRecord`] behind its kind; `None` when it is too short.
+fn abort(mut bytes: &[u8]) -> Option<Signal> {
+    bytes.try_get_uint_ne(6).ok()?;
+    let ktime_ns = bytes.try_get_u64_ne().ok()?;
+    let skaddr = bytes.try_get_u64_ne().ok()?;
+    Some(Signal::Abort(Abort { ktime_ns, skaddr, cookie: bytes.try_get_u64_ne().ok()? }))
 }
 
 /// An [`ErrorRecord`] behind its kind; `None` when it is too short.
@@ -179,6 +189,8 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         error: (flags & RecordFlags::ERROR != 0).then_some(sk_err),
         metrics,
         evidence,
+        has_listened: flags & RecordFlags::LISTENED != 0,
+        steered: flags & RecordFlags::STEERED != 0,
         verdict: match flags {
             f if f & RecordFlags::HIDDEN != 0 => Verdict::Hidden,
             f if f & RecordFlags::UNDECIDED != 0 => Verdict::Undecided,
@@ -207,7 +219,7 @@ fn closing(mut bytes: &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option
         shutdown: bytes.get_u8(),
         retransmits: bytes.get_u8(),
         probes_out: bytes.get_u8(),
-        reserved: bytes.get_u32_ne(),
+        facts: bytes.get_u32_ne(),
     };
     Some((
         (flags & RecordFlags::METRICS != 0).then_some(metrics),

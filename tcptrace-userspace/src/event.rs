@@ -27,6 +27,19 @@ pub enum Signal {
     },
     /// The kernel reported an error to the socket's program.
     Error(ErrorReport),
+    /// A socket that had just closed was destroyed from outside.
+    Abort(Abort),
+}
+
+/// The end of a listener by somebody who does not have it (`ss -K`): its transition to CLOSE says nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
 }
 
 /// A reset (RST) of a socket's connection.
@@ -96,6 +109,10 @@ pub struct Event {
     pub metrics: Option<CloseMetrics>,
     /// What the socket tells of why it closes, at CLOSE, where known.
     pub evidence: Option<CloseEvidence>,
+    /// At CLOSE -> LISTEN: the socket has listened before. `false` also where that is not known.
+    pub has_listened: bool,
+    /// At LISTEN -> SYN_RECV: the listener may be another than the one at this address. `false` also where that is not known.
+    pub steered: bool,
     /// What the kernel side's filters said.
     pub verdict: Verdict,
 }

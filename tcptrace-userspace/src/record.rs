@@ -102,6 +102,9 @@ pub struct Summary {
     pub missed_runs_known: bool,
     /// Sockets forgotten since the table was full.
     pub evicted: u64,
+    /// Children that the kernel made of a request that had one already, and threw away: two CPUs had a packet of it each.
+    /// Their transitions are in the account; they are no connections.
+    pub second_children: u64,
     /// Connections that were printed, when these become lines and not the transitions.
     pub connections: Option<u64>,
     /// Inferred transitions, which are not among those delivered.

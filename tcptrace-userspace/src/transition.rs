@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::{close::Closing, event::Event, owner::Owner, state::State};
+use crate::{
+    close::{Cause, Closing},
+    event::Event,
+    owner::Owner,
+    state::State,
+};
 
 /// A transition with what only the socket's history tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +46,7 @@ impl Transition {
         self.event.new_state == State::CLOSE
             && self.event.old_state != State::LISTEN
             && self.origin == Origin::Observed
+            && self.closing.as_ref().and_then(|closing| closing.cause) != Some(Cause::SecondChild)
     }
 
     /// Segments sent again over the connection's life, by the socket or as counted one by one; `None` when neither tells.

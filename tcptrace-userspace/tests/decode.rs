@@ -4,13 +4,13 @@
 
 use proptest::prelude::*;
 use tcptrace::{
-    decode::{DecodeError, decode, records},
-    event::{ErrorReport, Event, Observed, Reset, Signal, Verdict},
+    decode::{DecodeError, decode, is_signal, records},
+    event::{Abort, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
 use tcptrace_common::{
-    Address, CloseEvidence, CloseMetrics, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION,
-    RecordFlags,
+    Address, CloseEvidence, CloseMetrics, KIND_ABORT, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT,
+    KIND_TRANSITION, RecordFlags,
 };
 
 /// The bytes of a record, field by field in the order of `TransitionRecord`.
@@ -107,7 +107,7 @@ fn what_a_close_brings_follows_when_announced_and_must() {
         shutdown: 3,
         retransmits: 8,
         probes_out: 9,
-        reserved: 0,
+        facts: 0,
     };
     for (flags, expected) in [
         (RecordFlags::METRICS, (Some(metrics), None)),
@@ -147,6 +147,30 @@ fn a_segment_sent_again_tells_whose_it_is() {
     assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [24, 120]);
     bytes.pop();
     assert_eq!(decode(&bytes), Err(DecodeError::Short(23)));
+}
+
+#[test]
+fn a_listener_that_was_destroyed_is_told_by_address_and_cookie() {
+    let mut bytes = [KIND_ABORT, 0, 0, 0].map(u16::to_ne_bytes).concat();
+    bytes.extend([11_u64, 22, 33].map(u64::to_ne_bytes).concat());
+    let abort = Abort { ktime_ns: 11, skaddr: 22, cookie: 33 };
+    assert_eq!(decode(&bytes), Ok(Observed::Signal(Signal::Abort(abort))));
+    assert!(is_signal(&bytes));
+    let two = [bytes.clone(), Bytes::new().encode()].concat();
+    assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [32, 120]);
+    bytes.pop();
+    assert_eq!(decode(&bytes), Err(DecodeError::Short(31)));
+}
+
+#[test]
+fn flags_of_listeners_and_their_children() {
+    for (flags, expected) in
+        [(0, (false, false)), (RecordFlags::LISTENED, (true, false)), (RecordFlags::STEERED, (false, true))]
+    {
+        let bytes = Bytes { flags, ..Bytes::new() }.encode();
+        let Ok(Observed::Transition(event)) = decode(&bytes) else { panic!("a transition") };
+        assert_eq!((event.has_listened, event.steered), expected);
+    }
 }
 
 #[test]

@@ -79,6 +79,7 @@ fn story() -> Vec<Record> {
             lost: loss::Lost::default(),
             missed_runs_known: true,
             evicted: 0,
+            second_children: 0,
             connections: None,
             inferred: 0,
             reconciled: Reconciled::default(),

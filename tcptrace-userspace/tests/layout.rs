@@ -12,7 +12,8 @@ use proptest::prelude::*;
 use tcptrace::bpf::{Btf, BtfError, LayoutError, sock_layout};
 use tcptrace_common::{Config, Known};
 
-/// What tcptrace reads, a structure a line, `member:type@offset`. A type is a size or another structure.
+/// What tcptrace reads, a structure a line, `member:type@offset`. A type is a size or another structure; `member:bit@17.3` is
+/// a bit field. An enumeration is `enum name A=1 B=2`, where `-` is no name.
 const KERNEL: &str = "
 possible_net { net:8@0 }
 sock_common { skc_daddr:4@0 skc_rcv_saddr:4@4 skc_dport:2@12 skc_num:2@14 skc_family:2@16 skc_state:1@18 skc_net:possible_net@48 \
@@ -56,16 +57,33 @@ fn btf(text: &str) -> Vec<u8> {
     blob.array(1, 16);
     types.insert("16".to_owned(), (5, 16));
     for (id, line) in (6..).zip(text.lines().filter(|line| !line.trim().is_empty())) {
+        if let Some(line) = line.strip_prefix("enum ") {
+            let mut words = line.split_whitespace();
+            let name = words.next().unwrap().replace('-', "");
+            let enumerators = words.map(|word| word.split_once('=').unwrap());
+            let enumerators: Vec<_> =
+                enumerators.map(|(name, value)| (name, value.parse().unwrap())).collect();
+            blob.enumeration(&name, &enumerators);
+            continue;
+        }
+        let bit_fields = line.contains(":bit@");
         let (name, body) = line.split_once('{').unwrap();
         let (mut members, mut size) = (Vec::new(), 0);
         for member in body.trim_end_matches(['}', ' ']).split_whitespace() {
             let (name, place) = member.split_once(':').unwrap();
             let (kind, offset) = place.split_once('@').unwrap();
+            if kind == "bit" {
+                let (byte, bit) = offset.split_once('.').unwrap();
+                let (byte, bit) = (byte.parse::<u32>().unwrap(), bit.parse::<u32>().unwrap());
+                members.push((name, 1, 1 << 24 | (byte * 8 + bit)));
+                size = size.max(byte + 1);
+                continue;
+            }
             let ((ty, width), offset) = (types[kind], offset.parse::<u32>().unwrap());
             members.push((name, ty, offset * 8));
             size = size.max(offset + width);
         }
-        blob.composite(4, name.trim(), size, false, &members);
+        blob.composite(4, name.trim(), size, bit_fields, &members);
         types.insert(name.trim().to_owned(), (id, size));
     }
     blob.finish()
@@ -100,6 +118,68 @@ fn everything_is_found() {
     assert_eq!((fields.task.comm, fields.task.cred_uid, fields.task.kn_id), (3040, 8, 96));
     assert_eq!((fields.file.inode, fields.file.ino, fields.file.sk), (32, 64, 24));
     assert_eq!((fields.sock.state, fields.sock.kind), (18, 530));
+}
+
+/// What says why a connection ended, and how `facts` and `masks` have it: `inet` and `tcp_sock` with more in them.
+const EVIDENCE: [(&str, &str); 6] = [
+    ("skc_cookie:8@88 }", "skc_cookie:8@88 skc_flags:8@96 }"),
+    ("sk_err:4@604 }", "sk_err:4@604 sk_lingertime:8@640 sk_shutdown:1@650 }"),
+    (
+        "connection { icsk_inet:inet@0 }",
+        "connection { icsk_inet:inet@0 icsk_user_timeout:4@900 icsk_retransmits:1@904 icsk_probes_out:1@905 }",
+    ),
+    (
+        "total_retrans:4@1600 }",
+        "total_retrans:4@1600 segs_out:4@1604 write_seq:4@1608 snd_nxt:4@1612 rcv_nxt:4@1616 copied_seq:4@1620 \
+    repair:bit@1624.5 }",
+    ),
+    ("net { ns:ns@100 }", "netns_bpf { run_array:16@8 }\nnet { ns:ns@100 bpf:netns_bpf@200 }"),
+    (
+        "\npossible_net",
+        "\nenum sock_flags SOCK_DONE=1 SOCK_RCU_FREE=23\nenum netns_bpf_attach_type NETNS_BPF_SK_LOOKUP=1\npossible_net",
+    ),
+];
+
+fn with_evidence(more: &[(&str, &str)]) -> Config {
+    let text = EVIDENCE.iter().chain(more).fold(KERNEL.to_owned(), |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replacen(from, to, 1)
+    });
+    layout_of(&text).unwrap()
+}
+
+#[test]
+fn single_bits_are_found_as_bit_fields_or_by_their_numbers() {
+    let common = ALL | Known::EVIDENCE | Known::REPAIR | Known::LISTENED | Known::LOOKUP;
+    let bare = with_evidence(&[]);
+    assert_eq!(bare.known, common);
+    assert_eq!((bare.fields.tcp.repair, bare.masks.repair, bare.masks.rcu_free), (1624, 1 << 5, 23));
+    assert_eq!(bare.fields.sock.net_lookup, 200 + 8 + 8);
+    // Linux up to 6.5.
+    let fields = [("inet_sport:2@806 }", "inet_sport:2@806 transparent:bit@820.6 defer_connect:bit@821.2 }")];
+    let (fields, both) = (with_evidence(&fields), common | Known::DEFERRED | Known::TRANSPARENT);
+    assert_eq!(fields.known, both);
+    assert_eq!((fields.fields.tcp.transparent, fields.masks.transparent), (820, 1 << 6));
+    assert_eq!((fields.fields.tcp.deferred, fields.masks.deferred), (821, 1 << 2));
+    // From 6.6 on.
+    let numbers = [
+        ("inet_sport:2@806 }", "inet_sport:2@806 inet_flags:8@824 }"),
+        ("\npossible_net", "\nenum - INET_FLAGS_TRANSPARENT=15 INET_FLAGS_DEFER_CONNECT=19\npossible_net"),
+    ];
+    let numbers = with_evidence(&numbers);
+    assert_eq!(numbers.known, both);
+    assert_eq!((numbers.fields.tcp.transparent, numbers.masks.transparent), (825, 1 << 7));
+    assert_eq!((numbers.fields.tcp.deferred, numbers.masks.deferred), (826, 1 << 3));
+    // Each alone.
+    for (from, to, lacks) in [
+        ("repair:bit@1624.5", "repair:1@1624", Known::REPAIR),
+        ("SOCK_RCU_FREE=23", "SOCK_RCU_FREE=64", Known::LISTENED),
+        ("SK_LOOKUP=1", "SK_LOOKUP=2", Known::LOOKUP),
+        ("run_array:16@8", "progs:16@8", Known::LOOKUP),
+        ("netns_bpf@200", "netns_bpf@32760", Known::LOOKUP),
+    ] {
+        assert_eq!(with_evidence(&[(from, to)]).known, common & !lacks, "{to}");
+    }
 }
 
 #[test]

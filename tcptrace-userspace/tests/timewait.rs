@@ -1,5 +1,7 @@
 //! What goes on after CLOSE: inferred from the evidence of the last transition, and from lists of the kernel's.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod common;
 
 use common::{
@@ -41,6 +43,43 @@ fn a_new_connection_takes_the_place_of_one_in_time_wait() {
     let told = track(&mut tracker, [event(2, SECOND, State::SYN_SENT, State::ESTABLISHED)]);
     assert_eq!(inferred(&told), [(State::TIME_WAIT, State::CLOSE, SECOND, Some(SECOND - 8))]);
     assert_eq!(told[0].origin, Origin::Inferred, "it ends before the new one begins");
+}
+
+/// Over two devices, or in two VRFs, two connections have the same ends.
+#[test]
+fn two_with_the_same_ends_stay_two() {
+    let mut tracker = tracker();
+    let second = Event { skaddr: 2, cookie: 2, ktime_ns: 9, ..last(DONE) };
+    let told = track(&mut tracker, [last(DONE), second.clone()]);
+    let waits = |told: &[Transition]| inferred(told).iter().filter(|told| told.1 == State::TIME_WAIT).count();
+    assert_eq!((waits(&told), inferred(&told).len()), (2, 2), "neither has taken the other's place");
+    let Event { netns, laddr, lport, raddr, rport, cookie, .. } = second;
+    let ends = Ends { netns, laddr, lport, raddr, rport };
+    let third = event(3, SECOND / 2, State::SYN_SENT, State::ESTABLISHED);
+    assert_eq!(inferred(&track(&mut tracker, [third])), [], "which one's place it takes is not to be seen");
+    let listed = OlderTimewait { cookie, ends, state: State::TIME_WAIT, since_ns: 9, listed_ns: SECOND };
+    let mut told = Vec::new();
+    tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
+    while tracker.is_confirming() {
+        tracker.confirm_part(|transition| told.push(transition.clone()));
+    }
+    assert_eq!(told.len(), 1);
+    assert_eq!(told[0].event.cookie, last(DONE).cookie, "the one that is not listed is gone");
+    tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
+    assert_eq!((told.len(), told[1].event.cookie), (2, 2));
+}
+
+/// An address of a link is the same on each device.
+#[test]
+fn on_a_link_a_new_connection_need_not_take_the_place_of_the_old_one() {
+    let on_link = |event: Event| {
+        let [laddr, raddr] = ["fe80::1", "fe80::2"].map(|address| address.parse().unwrap());
+        Event { laddr, raddr, ..event }
+    };
+    let mut tracker = tracker();
+    track(&mut tracker, [on_link(last(DONE))]);
+    let new = on_link(event(2, SECOND, State::SYN_SENT, State::ESTABLISHED));
+    assert_eq!(inferred(&track(&mut tracker, [new])), []);
 }
 
 #[test]
@@ -115,7 +154,7 @@ fn none_follows_where_the_kernel_makes_none() {
     // One that a list told of before its end was tracked.
     let listed = OlderTimewait {
         ends: Ends::of(&ends(9, 8)),
-        cookie: 1,
+        cookie: last(DONE).cookie,
         state: State::TIME_WAIT,
         since_ns: 8,
         listed_ns: 9,

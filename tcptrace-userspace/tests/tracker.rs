@@ -5,9 +5,9 @@
 
 mod common;
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::collections::HashMap;
 
-use common::{by_process, event, listens};
+use common::{by_process, event, listens, nameless_child};
 use proptest::prelude::*;
 use tcptrace::{
     bpf::PortSet,
@@ -253,14 +253,6 @@ fn what_never_gets_the_right_port_is_counted_as_filtered() {
     assert_eq!((out.len(), tracker.filtered()), (1, 2));
     tracker.finish(|transition| panic!("{transition:?}"));
     assert_eq!(tracker.filtered(), 4);
-}
-
-/// A child as kernels up to 6.12 show it: with the listener's addresses and cookie.
-fn nameless_child(skaddr: u64) -> Event {
-    let mut event = event(skaddr, 10, State::LISTEN, State::SYN_RECV);
-    (event.laddr, event.raddr) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into());
-    (event.rport, event.cookie) = (0, 4_711);
-    event
 }
 
 #[test]

@@ -114,7 +114,7 @@ fn closing(bytes: &mut Vec<u8>) {
         bytes.extend(word.to_ne_bytes());
     }
     bytes.extend([evidence.flags, evidence.shutdown, evidence.retransmits, evidence.probes_out]);
-    bytes.extend(evidence.reserved.to_ne_bytes());
+    bytes.extend(evidence.facts.to_ne_bytes());
 }
 
 #[cfg(test)]

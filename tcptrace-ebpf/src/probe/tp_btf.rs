@@ -8,11 +8,11 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, Known, TCP_CLOSE};
+use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, IPPROTO_TCP, Known, TCP_CLOSE};
 
 use crate::{
-    config::known,
-    sock::{Sock, Tuple, evidence_flags},
+    config::{config, known},
+    sock::{Bits, Sock, Tuple, evidence_flags, has_listened},
     task::Task,
     transition,
     typed::load,
@@ -28,6 +28,8 @@ pub(crate) fn set_state_btf(ctx: BtfTracePointContext) -> i32 {
     let protocol = unsafe { load!(sk, sock.protocol) };
     if let Some(transition) = transition::count(&ctx, protocol, old, new) {
         transition::report(&ctx, transition, &BtfSock::new(sk, new), &Task::current(true));
+    } else if old == new && protocol == IPPROTO_TCP {
+        transition::repeated(&ctx, new, &BtfSock::common(sk));
     }
     0
 }
@@ -167,7 +169,15 @@ impl Sock for BtfSock {
                 (load!(self.tcp, tcp.write_seq), load!(self.tcp, tcp.snd_nxt));
             let (rcv_nxt, copied_seq): (u32, u32) =
                 (load!(self.tcp, tcp.rcv_nxt), load!(self.tcp, tcp.copied_seq));
-            let flags = evidence_flags(load!(self.sk, sock.flags), load!(self.sk, sock.lingertime));
+            let flags: u64 = load!(self.sk, sock.flags);
+            let bits = Bits {
+                repair: if known(Known::REPAIR) { load!(self.tcp, tcp.repair) } else { 0 },
+                deferred: if known(Known::DEFERRED) { load!(self.tcp, tcp.deferred) } else { 0 },
+                flags,
+                num: load!(self.sk, sock.num),
+                write_seq,
+            };
+            let flags = evidence_flags(flags, load!(self.sk, sock.lingertime));
             (&raw mut (*to).user_timeout_ms).write(load!(self.tcp, tcp.user_timeout));
             (&raw mut (*to).segs_out).write(load!(self.tcp, tcp.segs_out));
             (&raw mut (*to).unsent).write(write_seq.wrapping_sub(snd_nxt));
@@ -176,8 +186,40 @@ impl Sock for BtfSock {
             (&raw mut (*to).shutdown).write(load!(self.sk, sock.shutdown));
             (&raw mut (*to).retransmits).write(load!(self.tcp, tcp.retransmits));
             (&raw mut (*to).probes_out).write(load!(self.tcp, tcp.probes_out));
-            (&raw mut (*to).reserved).write(0);
+            (&raw mut (*to).facts).write(bits.facts());
         }
         true
+    }
+
+    #[inline(always)]
+    fn has_listened(&self) -> bool {
+        // SAFETY: an unsigned long of struct sock_common.
+        known(Known::LISTENED) && has_listened(unsafe { load!(self.sk, sock.flags) })
+    }
+
+    #[inline(always)]
+    fn may_be_steered(&self) -> bool {
+        if known(Known::LOOKUP) {
+            // SAFETY: the pointer to struct net is typed as well; what it points to there is not followed.
+            let programs: *const u8 = unsafe {
+                let net: *const u8 = load!(self.sk, sock.net);
+                load!(net, sock.net_lookup)
+            };
+            if !programs.is_null() {
+                return true;
+            }
+        }
+        if !known(Known::TRANSPARENT) {
+            return false;
+        }
+        // SAFETY: the helper takes the typed pointer that the context holds, and checks what it points to.
+        let tcp: *const u8 =
+            unsafe { bpf_skc_to_tcp_sock(self.sk.cast_mut().cast::<c_void>()) }.cast_const().cast();
+        if tcp.is_null() {
+            return false;
+        }
+        // SAFETY: a byte of struct tcp_sock, which is not null.
+        let byte: u8 = unsafe { load!(tcp, tcp.transparent) };
+        u32::from(byte) & config().masks.transparent != 0
     }
 }

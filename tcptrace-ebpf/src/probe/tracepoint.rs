@@ -9,11 +9,13 @@ use aya_ebpf::{
     macros::tracepoint,
     programs::TracePointContext,
 };
-use tcptrace_common::{AF_INET, Address, CloseEvidence, CloseMetrics, Known, RecordLayout, TCP_SYN_SENT};
+use tcptrace_common::{
+    AF_INET, Address, CloseEvidence, CloseMetrics, IPPROTO_TCP, Known, RecordLayout, TCP_SYN_SENT,
+};
 
 use crate::{
     config::{config, known},
-    sock::{Sock, Tuple, evidence_flags},
+    sock::{Bits, Sock, Tuple, evidence_flags, has_listened},
     task::Task,
     transition,
 };
@@ -39,6 +41,8 @@ pub(crate) fn set_state_tp(ctx: TracePointContext) -> u32 {
     let (old, new) = unsafe { (sock.field(layout.oldstate), sock.field(layout.newstate)) };
     if let Some(transition) = transition::count(&ctx, sock.protocol(), old, new) {
         transition::report(&ctx, transition, &sock, &Task::current(false));
+    } else if old == new && sock.protocol() == IPPROTO_TCP {
+        transition::repeated(&ctx, new, &sock);
     }
     0
 }
@@ -177,10 +181,15 @@ impl Sock for RecordSock {
             let (from, to) = (self.sock_field::<u32>(from), self.sock_field::<u32>(to));
             to.unwrap_or(0).wrapping_sub(from.unwrap_or(0))
         };
-        let flags = evidence_flags(
-            self.sock_field(sock.flags).unwrap_or(0),
-            self.sock_field(sock.lingertime).unwrap_or(0),
-        );
+        let flags = self.sock_field(sock.flags).unwrap_or(0);
+        let bits = Bits {
+            repair: if known(Known::REPAIR) { self.sock_field(tcp.repair).unwrap_or(0) } else { 0 },
+            deferred: if known(Known::DEFERRED) { self.sock_field(tcp.deferred).unwrap_or(0) } else { 0 },
+            flags,
+            num: self.sock_field(sock.num).unwrap_or(0),
+            write_seq: self.sock_field(tcp.write_seq).unwrap_or(0),
+        };
+        let flags = evidence_flags(flags, self.sock_field(sock.lingertime).unwrap_or(0));
         // SAFETY: the caller's promise.
         unsafe {
             (&raw mut (*to).user_timeout_ms).write(self.sock_field(tcp.user_timeout).unwrap_or(0));
@@ -191,8 +200,30 @@ impl Sock for RecordSock {
             (&raw mut (*to).shutdown).write(self.sock_field(sock.shutdown).unwrap_or(0));
             (&raw mut (*to).retransmits).write(self.sock_field(tcp.retransmits).unwrap_or(0));
             (&raw mut (*to).probes_out).write(self.sock_field(tcp.probes_out).unwrap_or(0));
-            (&raw mut (*to).reserved).write(0);
+            (&raw mut (*to).facts).write(bits.facts());
         }
         true
+    }
+
+    #[inline(always)]
+    fn has_listened(&self) -> bool {
+        known(Known::LISTENED) && has_listened(self.sock_field(config().fields.sock.flags).unwrap_or(0))
+    }
+
+    #[inline(always)]
+    fn may_be_steered(&self) -> bool {
+        if known(Known::LOOKUP) {
+            let Some(net) = self.sock_field::<u64>(config().fields.sock.net) else { return false };
+            let programs = (net + u64::from(config().fields.sock.net_lookup)) as *const u64;
+            // SAFETY: as in `sock_field`.
+            if unsafe { bpf_probe_read_kernel(programs) }.unwrap_or(0) != 0 {
+                return true;
+            }
+        }
+        if !known(Known::TRANSPARENT) {
+            return false;
+        }
+        let byte: u8 = self.sock_field(config().fields.tcp.transparent).unwrap_or(0);
+        u32::from(byte) & config().masks.transparent != 0
     }
 }

@@ -51,6 +51,22 @@ pub enum BtfError {
     BitField(String),
 }
 
+/// A single bit of a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bit {
+    /// Bytes from the start of the outermost structure to the byte that it is in.
+    pub offset: u32,
+    /// That byte with only this bit set.
+    pub mask: u8,
+}
+
+impl Bit {
+    /// This bit of those behind that byte, of a machine that has its least significant byte first.
+    pub const fn of(offset: u32, number: u32) -> Self {
+        Self { offset: offset + number / 8, mask: 1 << (number % 8) }
+    }
+}
+
 /// Parsed type information.
 #[derive(Debug)]
 pub struct Btf<'a> {
@@ -60,6 +76,18 @@ pub struct Btf<'a> {
     starts: Vec<u32>,
     /// The structure that was last looked up: fields are asked for one structure after the other.
     last: Cell<Option<u32>>,
+}
+
+/// Where a path leads.
+struct Place {
+    /// The structure that it begins with.
+    outer: u32,
+    /// The type of what is there.
+    id: u32,
+    /// From the beginning of that structure.
+    bits: u32,
+    /// Bits of a bit field; 0 of anything else.
+    width: u32,
 }
 
 #[derive(Clone, Copy)]
@@ -109,25 +137,52 @@ impl<'a> Btf<'a> {
     /// # Errors
     /// [`BtfError::NoField`], [`BtfError::BitField`], [`BtfError::Outside`], or what is damaged.
     pub fn field(&self, path: &str) -> Result<Field, BtfError> {
-        let missing = || BtfError::NoField(path.to_owned());
-        let mut names = path.split('.');
-        let outer = self.structure(names.next().unwrap_or_default())?.ok_or_else(missing)?;
-        let mut id = outer;
-        let mut bits = 0_u32;
-        for name in names {
-            let (member, offset) = self.member(id, name, path, 0, &mut 0)?.ok_or_else(missing)?;
-            bits = bits.checked_add(offset).ok_or_else(missing)?;
-            id = member;
-        }
-        if !bits.is_multiple_of(8) {
+        let Place { outer, id, bits, width } = self.place(path)?;
+        if width != 0 || !bits.is_multiple_of(8) {
             return Err(BtfError::BitField(path.to_owned()));
         }
         let field = Field { offset: bits / 8, size: self.size(id, 0)? };
+        self.inside(outer, field, path)?;
+        Ok(field)
+    }
+
+    /// Looks up a bit field of a single bit by such a path.
+    ///
+    /// # Errors
+    /// [`BtfError::NoField`], also where it is none; [`BtfError::Outside`], or what is damaged.
+    pub fn bit(&self, path: &str) -> Result<Bit, BtfError> {
+        let Place { outer, bits, width, .. } = self.place(path)?;
+        if width != 1 {
+            return Err(BtfError::NoField(path.to_owned()));
+        }
+        let bit = Bit::of(0, bits);
+        self.inside(outer, Field { offset: bit.offset, size: 1 }, path)?;
+        Ok(bit)
+    }
+
+    fn place(&self, path: &str) -> Result<Place, BtfError> {
+        let missing = || BtfError::NoField(path.to_owned());
+        let mut names = path.split('.');
+        let outer = self.structure(names.next().unwrap_or_default())?.ok_or_else(missing)?;
+        let mut place = Place { outer, id: outer, bits: 0, width: 0 };
+        for name in names {
+            // Nothing lies inside of a bit field.
+            if place.width != 0 {
+                return Err(missing());
+            }
+            let (id, offset, width) = self.member(place.id, name, 0, &mut 0)?.ok_or_else(missing)?;
+            let bits = place.bits.checked_add(offset).ok_or_else(missing)?;
+            place = Place { outer, id, bits, width };
+        }
+        Ok(place)
+    }
+
+    fn inside(&self, outer: u32, field: Field, path: &str) -> Result<(), BtfError> {
         let room = self.size(outer, 0)?;
         if field.offset.checked_add(field.size).is_none_or(|end| end > room) {
             return Err(BtfError::Outside(path.to_owned()));
         }
-        Ok(field)
+        Ok(())
     }
 
     /// The id of the structure `name`.
@@ -158,15 +213,15 @@ impl<'a> Btf<'a> {
         Ok(None)
     }
 
-    /// Type and bit offset of the member `name` of type `id`; adds to `seen` how many were looked at.
+    /// Type, bit offset and, of a bit field, width in bits of the member `name` of type `id`; adds to `seen` how many were
+    /// looked at.
     fn member(
         &self,
         id: u32,
         name: &str,
-        path: &str,
         depth: u32,
         seen: &mut u32,
-    ) -> Result<Option<(u32, u32)>, BtfError> {
+    ) -> Result<Option<(u32, u32, u32)>, BtfError> {
         let ty = self.resolve(id)?;
         if depth > 16 || !matches!(ty.kind, KIND_STRUCT | KIND_UNION) {
             return Ok(None);
@@ -179,17 +234,15 @@ impl<'a> Btf<'a> {
             }
             let (name_at, member, offset) =
                 (word(self.types, at)?, word(self.types, at + 4)?, word(self.types, at + 8)?);
-            let bits = if ty.bit_fields { offset & 0x00ff_ffff } else { offset };
+            let (bits, width) =
+                if ty.bit_fields { (offset & 0x00ff_ffff, offset >> 24) } else { (offset, 0) };
             if self.name_is(name_at, name) {
-                if ty.bit_fields && offset >> 24 != 0 {
-                    return Err(BtfError::BitField(path.to_owned()));
-                }
-                return Ok(Some((member, bits)));
+                return Ok(Some((member, bits, width)));
             }
             if self.name_is(name_at, "")
-                && let Some((found, inner)) = self.member(member, name, path, depth + 1, seen)?
+                && let Some((found, inner, width)) = self.member(member, name, depth + 1, seen)?
             {
-                return Ok(Some((found, bits.saturating_add(inner))));
+                return Ok(Some((found, bits.saturating_add(inner), width)));
             }
         }
         Ok(None)

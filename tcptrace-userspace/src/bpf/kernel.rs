@@ -51,8 +51,9 @@ impl Kernel {
     /// # Errors
     /// [`LayoutError`]: something is not known without which nothing works.
     pub(super) fn describe(&self, config: &mut Config) -> Result<(), LayoutError> {
-        let Config { fields, known, .. } = self.layout.as_ref().map_err(Clone::clone)?;
-        (config.fields, config.known) = (*fields, config.known | *known);
+        let Config { fields, masks, known, .. } = self.layout.as_ref().map_err(Clone::clone)?;
+        (config.fields, config.masks) = (*fields, *masks);
+        config.known |= *known;
         Ok(())
     }
 

@@ -3,7 +3,10 @@
 use tcptrace_common::{Config, Fields, FileLayout, Known, TaskLayout};
 use thiserror::Error;
 
-use super::btf::{Btf, BtfError};
+use super::{
+    btf::{Btf, BtfError},
+    facts,
+};
 
 /// A kernel whose structures this version of tcptrace cannot read.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -32,7 +35,7 @@ pub enum LayoutError {
 }
 
 /// Where a field has to end at the latest: offsets of instructions have sixteen bits, one of them the sign.
-const REACH: u32 = 1 << 15;
+pub(super) const REACH: u32 = 1 << 15;
 
 /// Sets the offsets of `struct sock` and `struct tcp_sock`. Fields that tracing cannot do without are
 /// required; each of the others is left out where the kernel does not have it.
@@ -102,6 +105,7 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     }
     if evidence_layout(field, &mut config.fields).is_ok() {
         config.known |= Known::EVIDENCE;
+        facts::layout(btf, config);
     }
     Ok(())
 }

@@ -97,7 +97,10 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
     // cannot run a program on a CPU, which bundles need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
-    let (mut tracer, config) = first_accepted(&[config, fields, Config { bundle: 0, ..fields }], |config| {
+    // What came last has been tried on the fewest kernels.
+    let bare = |config: Config| Config { known: config.known & !Known::FACTS, ..config };
+    let settings = [config, bare(config), fields, bare(fields), Config { bundle: 0, ..bare(fields) }];
+    let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::TpBtf, config, |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
         })
@@ -145,7 +148,7 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
 /// Opens with the first of these settings with which the kernel does not refuse the program, best first. The last
 /// refusal is told, also when the next settings know too little for the user's filters.
 fn first_accepted(
-    settings: &[Config; 3],
+    settings: &[Config],
     open: impl Fn(&Config) -> Result<Tracer, Error>,
 ) -> Result<(Tracer, Config), Error> {
     let mut refusal = Error::NetnsUnknown;

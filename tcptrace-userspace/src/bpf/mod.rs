@@ -5,6 +5,7 @@ mod btf;
 mod bundles;
 mod cgroup;
 mod error;
+mod facts;
 mod fdinfo;
 mod features;
 mod format;

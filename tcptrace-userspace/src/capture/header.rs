@@ -54,6 +54,13 @@ pub(crate) struct Header {
     /// It was in a pid namespace of its own.
     #[serde(default)]
     pub(crate) own_pids: bool,
+    /// Resets are signals; of what an older version recorded, they were wherever the kernel has them.
+    #[serde(default = "yes")]
+    pub(crate) resets: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 impl Header {

@@ -49,6 +49,8 @@ fn child(ktime_ns: u64, connection: Connection) -> crate::event::Event {
         error: None,
         metrics: None,
         evidence: None,
+        has_listened: false,
+        steered: false,
         process: None,
         verdict: Verdict::Pass,
     }

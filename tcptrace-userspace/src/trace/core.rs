@@ -68,6 +68,7 @@ impl Core {
             hidden: header.hidden,
             reset_reasons: header.reset_reasons.clone(),
             retransmits: header.retransmits,
+            resets: header.resets,
             spent: match settings.view {
                 View::Connections => Spent::Told,
                 View::Transitions => Spent::Untold,
@@ -266,6 +267,7 @@ impl Core {
             lost,
             missed_runs_known: ended.missed_runs.is_some(),
             evicted: tracker.evicted(),
+            second_children: tracker.second_children(),
             inferred: account.inferred,
             reconciled: tracker.reconciled(),
             unlisted: ended.unlisted.clone(),

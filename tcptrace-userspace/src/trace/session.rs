@@ -104,5 +104,6 @@ fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64
         before: Before::default(),
         own_netns: host::own_netns(),
         own_pids: host::has_own_pids(),
+        resets: features.has(Feature::Resets),
     }
 }

@@ -59,6 +59,10 @@ fn render(summary: &Summary, counted: bool) -> String {
         (summary.inferred, "transitions were inferred from these (~>), into and out of TIME_WAIT"),
         (summary.evicted, "sockets were forgotten for want of room (--max-connections)"),
         (
+            summary.second_children,
+            "second children of one request were thrown away by the kernel, and are no connections",
+        ),
+        (
             summary.counters.other_protocol,
             "events of sockets that are not TCP (MPTCP's parents) are left out",
         ),
@@ -143,6 +147,7 @@ mod tests {
             lost,
             missed_runs_known: true,
             evicted: 0,
+            second_children: 0,
             connections: None,
             inferred: 3,
             reconciled: Reconciled::default(),

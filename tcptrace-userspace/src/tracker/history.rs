@@ -4,18 +4,19 @@ use std::num::NonZeroU64;
 
 use crate::{
     close::{Closing, Role},
-    event::{Event, Reset},
+    event::Event,
     state::State,
 };
 
-use super::cause::{Ending, cause};
+use super::cause::{Beside, Ending, cause};
 
 /// A socket's past.
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     role: Option<Role>,
-    /// The process that sent the first FIN was ending.
-    exited: bool,
+    /// Of a connection: the process that sent the first FIN was ending. Of a listener: when it began to listen it had done so
+    /// before. One bit for both, since there may be a million.
+    noted: bool,
     /// Segments sent again.
     retransmits: u32,
     /// When its first transition was.
@@ -54,14 +55,19 @@ impl History {
             _ => None,
         };
         if begins.is_some() {
-            *self = Self { role: begins, born_ns: NonZeroU64::new(event.ktime_ns), ..Self::default() };
+            *self = Self {
+                role: begins,
+                noted: begins == Some(Role::Listener) && event.has_listened,
+                born_ns: NonZeroU64::new(event.ktime_ns),
+                ..Self::default()
+            };
             return;
         }
         if event.old_state == State::LISTEN {
             self.role = Some(Role::Listener);
         }
         if event.new_state == State::FIN_WAIT1 {
-            self.exited = event.context_owns && event.context.exiting;
+            self.noted = event.context_owns && event.context.exiting;
         }
         if let Some(ns) = in_old_state_ns {
             self.spend(event.old_state, ns);
@@ -89,19 +95,18 @@ impl History {
         self.retransmits = self.retransmits.saturating_add(1);
     }
 
-    /// How it ended, by its transition to CLOSE, which has been added.
-    pub(super) fn close(
-        &self,
-        event: &Event,
-        in_old_state_ns: Option<u64>,
-        reset: Option<&Reset>,
-    ) -> Closing {
-        let reset_sent = reset.map(|reset| reset.sent);
-        let ending = Ending { event, in_old_state_ns, role: self.role, exited: self.exited, reset_sent };
+    /// How it ended, by its transition to CLOSE, which has been added, and by what was seen beside it.
+    pub(super) fn close(&self, event: &Event, beside: Beside<'_>) -> Closing {
+        let Self { role, noted, .. } = *self;
+        let listens = event.old_state == State::LISTEN;
+        let (exited, listens_again) = (noted && !listens, noted && listens);
+        let ending = Ending { event, role, exited, listens_again, beside };
         let spent = LIFE.iter().map(|state| (*state, self.spent_ns(*state)));
         Closing {
             cause: cause(&ending),
             reset_reason: None,
+            reset_sent: beside.reset_sent,
+            peer_is_here: None,
             retransmits: self.born_ns.filter(|_| self.role != Some(Role::Listener)).map(|_| self.retransmits),
             role: self.role,
             life_ns: self.born_ns.and_then(|born_ns| event.ktime_ns.checked_sub(born_ns.get())),

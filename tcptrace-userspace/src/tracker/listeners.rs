@@ -1,10 +1,10 @@
 //! Who listens where, so that a child socket can name its listener's owner.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{collections::HashSet, net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
-use super::{Span, older::Older};
+use super::{Span, lacks_identity, older::Older};
 use crate::{
     event::Event,
     listening,
@@ -43,12 +43,14 @@ const MOST_SHARING: usize = 4_096;
 pub(super) struct Listeners {
     /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
     by_address: LinkedHashMap<Key, Vec<Listener>>,
+    /// Namespaces in which the kernel was seen to give connections to listeners of other addresses.
+    steered: HashSet<Option<u32>>,
     limit: usize,
 }
 
 impl Listeners {
     pub(super) fn new(limit: usize) -> Self {
-        Self { by_address: LinkedHashMap::new(), limit }
+        Self { by_address: LinkedHashMap::new(), steered: HashSet::new(), limit }
     }
 
     /// Notes a listener that starts or ends.
@@ -122,9 +124,34 @@ impl Listeners {
         }
     }
 
+    /// The owner of the listener that made a child, by the child's first event.
+    pub(super) fn owner_of_child(&mut self, event: &Event) -> Option<Arc<Owner>> {
+        let Event { netns, laddr, lport, cookie, .. } = *event;
+        if event.steered && self.steered.len() < self.limit {
+            self.steered.insert(netns);
+        }
+        // Kernels up to 6.12 report it with what is still the listener's own: which one it is, then, is known exactly.
+        if lacks_identity(event) && cookie != 0 {
+            let sockets = self.by_address.get(&(netns, laddr, lport))?;
+            if let Some(listener) = sockets.iter().find(|socket| socket.is(cookie, 0) == Some(true)) {
+                return Some(Arc::clone(&listener.owner));
+            }
+            if sockets.iter().all(|socket| socket.is(cookie, 0).is_some()) {
+                return None;
+            }
+        }
+        if event.steered { None } else { self.at(netns, laddr, lport) }
+    }
+
+    /// The owner of the listener that a connection to this address and port comes from, where only these are known; nobody
+    /// where connections have been seen to go elsewhere.
+    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
+        if self.steered.contains(&netns) { None } else { self.at(netns, laddr, lport) }
+    }
+
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
     /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen.
-    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
+    fn at(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
         let sockets =
             listening::addresses(laddr).find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
         let first = &sockets.first()?.owner;

@@ -17,14 +17,16 @@ mod reconcile;
 mod rooms;
 mod signals;
 mod socket;
+mod stopping;
 mod timewait;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{mem, net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
 
 use crate::{
+    close::Cause,
     event::{Event, Signal, Verdict},
     hash::HashSet,
     owner::{Owner, Provenance},
@@ -32,6 +34,7 @@ use crate::{
     transition::Transition,
 };
 
+use cause::{Beside, SHUTDOWN_MASK};
 use confirm::Confirming;
 pub use ends::Ends;
 use history::History;
@@ -43,6 +46,7 @@ use owners::Owners;
 pub use reconcile::{Reconciled, Span};
 use signals::Signals;
 use socket::Socket;
+use stopping::Stopping;
 use timewait::TimewaitSockets;
 
 /// Live sockets, by address; bounded.
@@ -51,6 +55,7 @@ pub struct Tracker {
     listeners: Listeners,
     owners: Owners,
     signals: Signals,
+    stopping: Stopping,
     timewait: TimewaitSockets,
     confirming: Option<Confirming>,
     older: OlderSockets,
@@ -62,6 +67,7 @@ pub struct Tracker {
     gap_ns: u64,
     evicted: u64,
     filtered: u64,
+    second_children: u64,
 }
 
 impl Tracker {
@@ -73,6 +79,7 @@ impl Tracker {
             listeners: Listeners::new(limit),
             owners: Owners::default(),
             signals: Signals::new(&options.reset_reasons),
+            stopping: Stopping::default(),
             timewait: TimewaitSockets::new(limit),
             confirming: None,
             older: OlderSockets::default(),
@@ -82,6 +89,7 @@ impl Tracker {
             gap_ns: 0,
             evicted: 0,
             filtered: 0,
+            second_children: 0,
         }
     }
 
@@ -110,6 +118,7 @@ impl Tracker {
         match signal {
             Signal::Reset(reset) => self.signals.add_reset(reset),
             Signal::Error(report) => self.signals.add_error(report),
+            Signal::Abort(abort) => self.signals.add_abort(abort),
             Signal::Retransmit { .. } => {}
         }
     }
@@ -145,12 +154,15 @@ impl Tracker {
         // What is known now tells nothing about what was before.
         let (mut later, mut known) = if out_of_order { (recalled, None) } else { (None, recalled) };
         let (in_old_state_ns, at_least_ns) = self.in_old_state(event, known.as_ref());
+        let holder = known.as_ref().and_then(|socket| socket.owner.as_deref());
+        let by_holder = holder.is_some_and(|holder| holds(holder, event.context.pid));
+        self.spare_owner(event, by_holder);
         let owner = self.owner(event, known.as_ref());
         let begun_unseen = known.as_ref().is_some_and(|socket| self.may_have_begun(socket, event));
         let waiting = known.as_mut().or(later.as_mut()).and_then(|socket| socket.waiting.take());
         let mut socket = known.unwrap_or_default();
         if begun_unseen {
-            socket.history = std::mem::take(&mut socket.history).of_another_life(event);
+            socket.history = mem::take(&mut socket.history).of_another_life(event);
         }
         socket.history.add(event, in_old_state_ns.filter(|_| self.options.spent == Spent::Told));
         if let Some(waiting) = waiting {
@@ -169,7 +181,7 @@ impl Tracker {
         (transition.in_old_state_ns, transition.at_least_ns) = (in_old_state_ns, at_least_ns);
         transition.owner = owner;
         let is_over = socket.state == State::CLOSE;
-        let follows = if is_over { self.close(&socket.history, transition) } else { None };
+        let follows = if is_over { self.close(&socket.history, by_holder, transition) } else { None };
         match transition.event.verdict {
             Verdict::Pass if has_identity => emit(transition),
             Verdict::Pass | Verdict::Undecided => socket.waiting = Some(Box::new(transition.clone())),
@@ -195,20 +207,60 @@ impl Tracker {
         }
     }
 
-    /// Tells how the connection ended, and returns what follows from that.
-    fn close(&mut self, history: &History, transition: &mut Transition) -> Option<Transition> {
+    /// Tells how the connection ended, and returns what follows from that. `by_holder`: the process that acts was known to
+    /// have the socket open.
+    fn close(
+        &mut self,
+        history: &History,
+        by_holder: bool,
+        transition: &mut Transition,
+    ) -> Option<Transition> {
         let event = &mut transition.event;
-        if let Some(closed) = &mut self.closed {
-            closed.insert(event.cookie);
-        }
         event.error = event.error.or_else(|| self.signals.take_error(event));
         let reset = self.signals.take_reset(event);
-        let mut closing = history.close(event, transition.in_old_state_ns, reset.as_ref());
-        closing.reset_reason = reset.and_then(|reset| self.signals.reason(&reset));
+        let reset_reason = reset.and_then(|reset| self.signals.reason(&reset));
+        let beside = Beside {
+            reset_sent: reset.map(|reset| reset.sent),
+            reset_reason: reset_reason.as_deref(),
+            resets_are_seen: self.options.resets,
+            by_holder: by_holder && event.context_owns,
+            aborted: self.signals.was_aborted(event),
+            listener_closed: self.stopping.close(event),
+        };
+        let was_received = beside.reset_sent == Some(false);
+        let mut closing = history.close(event, beside);
+        closing.reset_reason = reset_reason;
         closing.retransmits = closing.retransmits.filter(|_| self.options.retransmits);
+        closing.peer_is_here = (was_received && self.peer_is_here(event)).then_some(true);
         let cause = closing.cause;
+        let was_sent = reset.is_some_and(|reset| reset.sent);
+        if cause == Some(Cause::SecondChild) {
+            self.second_children += 1;
+        } else if let Some(closed) = &mut self.closed {
+            // The other child may have the same cookie, which is that of the request.
+            closed.insert(event.cookie);
+        }
         transition.closing = Some(Box::new(closing));
-        if self.options.infer { self.timewait.close(transition, cause) } else { None }
+        if self.options.infer && !was_sent { self.timewait.close(transition, cause) } else { None }
+    }
+
+    /// Whether the reset that ended a connection came from this host for certain.
+    fn peer_is_here(&self, event: &Event) -> bool {
+        event.laddr == event.raddr
+            || (event.laddr.is_loopback() && event.raddr.is_loopback())
+            || self.signals.peer_has_sent(event)
+    }
+
+    /// Whoever ends a listener without closing it, and is not known to have it, may be `ss -K`: that is not who it belongs
+    /// to.
+    fn spare_owner(&self, event: &mut Event, by_holder: bool) {
+        if (event.old_state, event.new_state) != (State::LISTEN, State::CLOSE) {
+            return;
+        }
+        let is_closed = event.evidence.is_none_or(|evidence| evidence.shutdown == SHUTDOWN_MASK);
+        if (!is_closed && !by_holder) || self.signals.was_aborted(event) {
+            event.context_owns = false;
+        }
     }
 
     /// Emits what is inferred, unless the filters on states hide it.
@@ -229,7 +281,7 @@ impl Tracker {
     /// Forgets everything at the end of a trace. What still waits for its port is counted as filtered, for its peer
     /// is passed to `emit` as it is.
     pub fn finish(&mut self, mut emit: impl FnMut(&Transition)) {
-        for (_, socket) in std::mem::take(&mut self.sockets) {
+        for (_, socket) in mem::take(&mut self.sockets) {
             self.give_up(socket.waiting, &mut emit);
         }
     }
@@ -247,6 +299,11 @@ impl Tracker {
     /// Events that the user's filters hid here.
     pub fn filtered(&self) -> u64 {
         self.filtered
+    }
+
+    /// Children that the kernel made of a request that had one already, on another CPU, and threw away: no connections.
+    pub fn second_children(&self) -> u64 {
+        self.second_children
     }
 
     /// Sockets remembered now.
@@ -315,7 +372,7 @@ impl Tracker {
                 process: event.process.take(),
             }))
         } else if starts_as_child(event) {
-            self.listeners.owner(event.netns, event.laddr, event.lport)
+            self.listeners.owner_of_child(event)
         } else {
             socket.and_then(|socket| socket.owner.clone())
         };
@@ -357,6 +414,11 @@ impl Tracker {
             None => {}
         }
     }
+}
+
+/// Whether this process is known to have the owner's socket open.
+fn holds(owner: &Owner, pid: u32) -> bool {
+    owner.pid == pid || owner.others.as_ref().is_some_and(|others| others.contains(&pid))
 }
 
 /// Whether what was left of an earlier connection with the event's ends has been looked for, when its socket began.

@@ -4,6 +4,7 @@ use crate::{bpf::ResetReasons, wanted::Wanted};
 
 /// What a tracker needs to know.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Options {
     /// Sockets to remember at most (at least one).
     pub limit: usize,
@@ -19,6 +20,8 @@ pub struct Options {
     pub cookies: bool,
     /// Every segment that is sent again comes as a signal.
     pub retransmits: bool,
+    /// Resets come as signals: where none came, none was sent.
+    pub resets: bool,
     /// Whether the end of a connection tells how long each of its states lasted.
     pub spent: Spent,
 }
@@ -42,6 +45,7 @@ impl Default for Options {
             infer: false,
             cookies: true,
             retransmits: false,
+            resets: true,
             spent: Spent::Told,
         }
     }

@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use crate::{
     bpf::ResetReasons,
-    event::{ErrorReport, Event, Reset},
+    event::{Abort, ErrorReport, Event, Reset},
     hash::HashMap,
 };
 
 /// A signal and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold
 /// up.
-const HELD_UP_NS: u64 = 100_000_000;
+pub(super) const HELD_UP_NS: u64 = 100_000_000;
 
 /// As long as that call usually takes: all that tells whose a reset is when neither cookie nor ports do.
 const SAME_CALL_NS: u64 = 1_000_000;
@@ -23,6 +23,9 @@ const MOST: usize = 1 << 20;
 #[derive(Default)]
 pub(super) struct Signals {
     resets: BTreeMap<(u64, u64), Reset>,
+    /// When one was last sent, by its local and remote port.
+    sent: HashMap<(u16, u16), u64>,
+    aborts: HashMap<u64, Abort>,
     errors: HashMap<Ends, ErrorReport>,
     reasons: BTreeMap<u32, Arc<str>>,
 }
@@ -37,9 +40,33 @@ impl Signals {
     }
 
     pub(super) fn add_reset(&mut self, reset: Reset) {
+        if reset.sent && reset.ports != (0, 0) && self.sent.len() < MOST {
+            self.sent.insert(reset.ports, reset.ktime_ns);
+        }
         if self.resets.len() < MOST {
             self.resets.insert((reset.skaddr, reset.ktime_ns), reset);
         }
+    }
+
+    pub(super) fn add_abort(&mut self, abort: Abort) {
+        if self.aborts.len() < MOST {
+            self.aborts.insert(abort.skaddr, abort);
+        }
+    }
+
+    /// Whether the socket that went to CLOSE was destroyed from outside in that call.
+    pub(super) fn was_aborted(&self, event: &Event) -> bool {
+        self.aborts.get(&event.skaddr).is_some_and(|abort| {
+            abort.ktime_ns.abs_diff(event.ktime_ns) < HELD_UP_NS
+                && (abort.cookie == event.cookie || abort.cookie == 0 || event.cookie == 0)
+        })
+    }
+
+    /// Whether a socket of this host with the ports of the event's peer has sent a reset just then: on its way it passes no
+    /// wire.
+    pub(super) fn peer_has_sent(&self, event: &Event) -> bool {
+        let sent = self.sent.get(&(event.rport, event.lport));
+        sent.is_some_and(|ktime_ns| ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS)
     }
 
     pub(super) fn add_error(&mut self, report: ErrorReport) {
@@ -74,6 +101,8 @@ impl Signals {
     pub(super) fn forget(&mut self, ktime_ns: u64) {
         let first = ktime_ns.saturating_sub(HELD_UP_NS);
         self.resets.retain(|(_, reset_ns), _| *reset_ns >= first);
+        self.sent.retain(|_, sent_ns| *sent_ns >= first);
+        self.aborts.retain(|_, abort| abort.ktime_ns >= first);
         self.errors.retain(|_, report| report.ktime_ns >= first);
     }
 

@@ -4,7 +4,7 @@
 //! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
 //! same addresses and ports takes its place.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
@@ -22,10 +22,16 @@ use crate::{
 /// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 
+/// Mostly the ends are enough. Over two devices, or in two VRFs, there may be two with the same ones: the later one has its
+/// cookie here, too, all others 0.
+type Key = (Ends, u64);
+
 /// Timewait sockets, bounded; each table with the oldest one first.
 pub(super) struct TimewaitSockets {
-    fin_wait2: LinkedHashMap<Ends, Timewait>,
-    time_wait: LinkedHashMap<Ends, Timewait>,
+    fin_wait2: LinkedHashMap<Key, Timewait>,
+    time_wait: LinkedHashMap<Key, Timewait>,
+    /// How many have a cookie in their key, by their ends.
+    twins: HashMap<Ends, usize>,
     rooms: Rooms,
     limit: usize,
     evicted: u64,
@@ -45,7 +51,7 @@ struct Timewait {
 /// One that was not listed where it would have been.
 pub(super) struct Gone {
     state: State,
-    ends: Ends,
+    key: Key,
     /// When it was gone at the latest.
     ktime_ns: u64,
 }
@@ -54,7 +60,7 @@ impl TimewaitSockets {
     /// Remembers at most `limit` in each state.
     pub(super) fn new(limit: usize) -> Self {
         let (fin_wait2, time_wait) = (LinkedHashMap::new(), LinkedHashMap::new());
-        Self { fin_wait2, time_wait, rooms: Rooms::default(), limit, evicted: 0 }
+        Self { fin_wait2, time_wait, twins: HashMap::default(), rooms: Rooms::default(), limit, evicted: 0 }
     }
 
     /// Takes in how many there may be in each namespace.
@@ -78,7 +84,7 @@ impl TimewaitSockets {
         let goes_on =
             matches!(cause, Some(Cause::ActiveClose | Cause::SimultaneousClose | Cause::ProcessExited))
                 && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
-        let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event)))?;
+        let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event), event.cookie))?;
         let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
         let timewait = Timewait { skaddr, cookie, owner: closed.owner.clone(), since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
@@ -105,7 +111,14 @@ impl TimewaitSockets {
         if !(is_new || event.old_state == State::SYN_RECV) {
             return None;
         }
-        let key = Ends::of(event);
+        let ends = Ends::of(event);
+        // Which one's place it has taken is not to be seen, and perhaps none's: it may be on another device. An address of a
+        // link is of each of them.
+        let is_of_link = matches!(ends.laddr, IpAddr::V6(laddr) if laddr.is_unicast_link_local());
+        if is_of_link || self.twins.contains_key(&ends) {
+            return None;
+        }
+        let key = (ends, 0);
         [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
             let table = self.table(state);
             if table.is_empty() {
@@ -117,7 +130,7 @@ impl TimewaitSockets {
             };
             table.get(&key).filter(|timewait| is_other(timewait))?;
             self.forget(state, &key)
-                .map(|timewait| inferred(key, timewait, (state, State::CLOSE), event.ktime_ns))
+                .map(|timewait| inferred(ends, timewait, (state, State::CLOSE), event.ktime_ns))
         })
     }
 
@@ -129,21 +142,24 @@ impl TimewaitSockets {
             return None;
         }
         let (key, timewait) = self.time_wait.pop_front()?;
-        self.rooms.leave(key.netns);
-        Some(inferred(key, timewait, (State::TIME_WAIT, State::CLOSE), ends_ns))
+        self.left(&key);
+        Some(inferred(key.0, timewait, (State::TIME_WAIT, State::CLOSE), ends_ns))
     }
 
     /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
     pub(super) fn listed(&mut self, listed: &OlderTimewait) -> Option<Transition> {
-        let OlderTimewait { ends, state, since_ns, listed_ns, .. } = *listed;
-        if let Some(timewait) = self.table(state).get_mut(&ends) {
+        let OlderTimewait { ends, cookie, state, since_ns, listed_ns } = *listed;
+        if let Some(key) = self.find(state, &ends, cookie)
+            && let Some(timewait) = self.table(state).get_mut(&key)
+        {
             timewait.seen_ns = timewait.seen_ns.max(listed_ns);
             return None;
         }
         // Not one that is younger than the list: that shows its predecessor.
         let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < listed_ns;
-        self.fin_wait2.get(&ends).filter(|timewait| waited(timewait))?;
-        let timewait = self.forget(State::FIN_WAIT2, &ends)?;
+        let key = self.find(State::FIN_WAIT2, &ends, cookie)?;
+        self.fin_wait2.get(&key).filter(|timewait| waited(timewait))?;
+        let timewait = self.forget(State::FIN_WAIT2, &key)?;
         let since_ns = since_ns.max(timewait.since_ns);
         self.remember(State::TIME_WAIT, ends, Timewait { since_ns, seen_ns: listed_ns, ..timewait.clone() });
         Some(inferred(ends, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
@@ -154,10 +170,10 @@ impl TimewaitSockets {
         let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
         let mut gone = Vec::new();
         for (state, table) in [(State::FIN_WAIT2, &self.fin_wait2), (State::TIME_WAIT, &self.time_wait)] {
-            gone.extend(table.iter().filter_map(|(ends, timewait)| {
-                let span = spans.get(&ends.netns)?;
+            gone.extend(table.iter().filter_map(|(key, timewait)| {
+                let span = spans.get(&key.0.netns)?;
                 let is_gone = timewait.since_ns < span.begin_ns && timewait.seen_ns < span.begin_ns;
-                is_gone.then_some(Gone { state, ends: *ends, ktime_ns: span.end_ns })
+                is_gone.then_some(Gone { state, key: *key, ktime_ns: span.end_ns })
             }));
         }
         gone
@@ -165,43 +181,78 @@ impl TimewaitSockets {
 
     /// Forgets one that is gone.
     pub(super) fn end(&mut self, gone: &Gone) -> Option<Transition> {
-        let Gone { state, ends, ktime_ns } = *gone;
-        let timewait = self.forget(state, &ends)?;
-        Some(inferred(ends, timewait, (state, State::CLOSE), ktime_ns))
+        let Gone { state, key, ktime_ns } = *gone;
+        let timewait = self.forget(state, &key)?;
+        Some(inferred(key.0, timewait, (state, State::CLOSE), ktime_ns))
     }
 
-    fn remember(&mut self, state: State, key: Ends, timewait: Timewait) {
-        let other = if state == State::TIME_WAIT { State::FIN_WAIT2 } else { State::TIME_WAIT };
-        self.forget(other, &key);
+    fn remember(&mut self, state: State, ends: Ends, timewait: Timewait) {
+        let cookie = timewait.cookie;
+        for state in [State::FIN_WAIT2, State::TIME_WAIT] {
+            if let Some(key) = self.find(state, &ends, cookie) {
+                self.forget(state, &key);
+            }
+        }
+        let first = (ends, 0);
+        let has_twin = self.fin_wait2.contains_key(&first) || self.time_wait.contains_key(&first);
+        let key = if has_twin { (ends, cookie) } else { first };
+        if has_twin {
+            *self.twins.entry(ends).or_default() += 1;
+        }
         let limit = self.limit;
         let table = self.table(state);
-        // As the youngest, also where there was one before.
-        let before = table.insert(key, timewait);
+        table.insert(key, timewait);
         let evicted = if table.len() > limit { table.pop_front() } else { None };
-        if before.is_none() {
-            self.rooms.enter(key.netns);
-        }
+        self.rooms.enter(ends.netns);
         if let Some((evicted, _)) = evicted {
-            self.rooms.leave(evicted.netns);
+            self.left(&evicted);
             self.evicted += 1;
         }
     }
 
-    /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
-    fn has_room(&self, ends: &Ends) -> bool {
-        !self.rooms.is_full(ends.netns)
-            || self.time_wait.contains_key(ends)
-            || self.fin_wait2.contains_key(ends)
-    }
-
-    fn forget(&mut self, state: State, key: &Ends) -> Option<Timewait> {
-        let table = self.table(state);
+    /// The key of the one with these ends, and with this cookie as far as both are known.
+    fn find(&self, state: State, ends: &Ends, cookie: u64) -> Option<Key> {
+        let table = if state == State::TIME_WAIT { &self.time_wait } else { &self.fin_wait2 };
         // The one for FIN_WAIT2 mostly is; that is seen without a look for the key.
-        let timewait = if table.is_empty() { None } else { table.remove(key) };
-        timewait.inspect(|_| self.rooms.leave(key.netns))
+        if table.is_empty() {
+            return None;
+        }
+        let first = (*ends, 0);
+        let is_it = |timewait: &Timewait| timewait.cookie == cookie || timewait.cookie == 0 || cookie == 0;
+        if table.get(&first).is_some_and(is_it) {
+            return Some(first);
+        }
+        let twin = (*ends, cookie);
+        (self.twins.contains_key(ends) && table.contains_key(&twin)).then_some(twin)
     }
 
-    fn table(&mut self, state: State) -> &mut LinkedHashMap<Ends, Timewait> {
+    /// Takes note that there is one less.
+    fn left(&mut self, key: &Key) {
+        let (ends, cookie) = key;
+        self.rooms.leave(ends.netns);
+        if *cookie != 0
+            && let Some(twins) = self.twins.get_mut(ends)
+        {
+            *twins -= 1;
+            if *twins == 0 {
+                self.twins.remove(ends);
+            }
+        }
+    }
+
+    /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
+    fn has_room(&self, ends: &Ends, cookie: u64) -> bool {
+        !self.rooms.is_full(ends.netns)
+            || self.find(State::TIME_WAIT, ends, cookie).is_some()
+            || self.find(State::FIN_WAIT2, ends, cookie).is_some()
+    }
+
+    fn forget(&mut self, state: State, key: &Key) -> Option<Timewait> {
+        let timewait = self.table(state).remove(key);
+        timewait.inspect(|_| self.left(key))
+    }
+
+    fn table(&mut self, state: State) -> &mut LinkedHashMap<Key, Timewait> {
         if state == State::TIME_WAIT { &mut self.time_wait } else { &mut self.fin_wait2 }
     }
 }
@@ -233,6 +284,8 @@ fn inferred(
         error: None,
         metrics: None,
         evidence: None,
+        has_listened: false,
+        steered: false,
         verdict: Verdict::Pass,
     };
     Transition {

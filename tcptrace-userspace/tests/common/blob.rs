@@ -61,6 +61,16 @@ impl Blob {
         self.words(&[0, 3 << 24, 0, element, 1, count]);
     }
 
+    /// Enumerators: name, value.
+    pub(crate) fn enumeration(&mut self, name: &str, enumerators: &[(&str, u32)]) {
+        let enumerators: Vec<_> = enumerators.iter().map(|(name, value)| (self.name(name), *value)).collect();
+        let name = self.name(name);
+        self.words(&[name, 6 << 24 | u32::try_from(enumerators.len()).unwrap(), 4]);
+        for (name, value) in enumerators {
+            self.words(&[name, value]);
+        }
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
         let types = u32::try_from(self.types.len()).unwrap();
         let strings = u32::try_from(self.strings.len()).unwrap();

@@ -37,7 +37,7 @@ pub(crate) const NONE: CloseEvidence = CloseEvidence {
     shutdown: 0,
     retransmits: 0,
     probes_out: 0,
-    reserved: 0,
+    facts: 0,
 };
 pub(crate) const CLOSED: CloseEvidence = CloseEvidence { shutdown: 3, ..NONE };
 pub(crate) const LINGER: CloseEvidence = CloseEvidence { flags: EvidenceFlags::LINGER_ZERO, ..CLOSED };

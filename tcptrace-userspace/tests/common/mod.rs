@@ -66,6 +66,8 @@ pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event
         error: Some(0),
         metrics: None,
         evidence: None,
+        has_listened: false,
+        steered: false,
         verdict: Verdict::Pass,
     }
 }
@@ -93,5 +95,13 @@ pub(crate) fn listens(skaddr: u64, ktime_ns: u64, pid: u32) -> Event {
     event.laddr = Ipv4Addr::UNSPECIFIED.into();
     event.raddr = Ipv4Addr::UNSPECIFIED.into();
     event.rport = 0;
+    event
+}
+
+/// A child as kernels up to 6.12 show it: with the listener's addresses and cookie.
+pub(crate) fn nameless_child(skaddr: u64) -> Event {
+    let mut event = event(skaddr, 10, State::LISTEN, State::SYN_RECV);
+    (event.laddr, event.raddr) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into());
+    (event.rport, event.cookie) = (0, 4_711);
     event
 }

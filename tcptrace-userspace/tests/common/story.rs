@@ -53,8 +53,6 @@ fn ends() -> Vec<Transition> {
     let figures = CloseMetrics { bytes_acked: 1_234_567, bytes_received: 78, srtt_us: 412, retransmits: 2 };
     let active = Closing {
         cause: Some(Cause::ActiveClose),
-        reset_reason: None,
-        retransmits: None,
         role: Some(Role::Client),
         life_ns: Some(1_200_115_000),
         states: vec![
@@ -63,15 +61,15 @@ fn ends() -> Vec<Transition> {
             (State::FIN_WAIT1, 36_000),
             (State::FIN_WAIT2, 4_000),
         ],
+        ..Closing::default()
     };
     let closed = Event { metrics: Some(figures), ..event(6, 93_100_000_000, State::FIN_WAIT2, State::CLOSE) };
     let reset = Closing {
         cause: Some(Cause::ResetUnread),
         reset_reason: Some("tcp_\x1b[2Jabort\"".into()),
-        retransmits: None,
-        role: None,
-        life_ns: None,
+        reset_sent: Some(true),
         states: vec![(State::ESTABLISHED, 5_000_000_000)],
+        ..Closing::default()
     };
     let killed = Closing { cause: Some(Cause::Killed), role: Some(Role::Server), ..Closing::default() };
     let listener = Closing {
@@ -163,6 +161,7 @@ pub(crate) fn story() -> Vec<Record> {
         lost,
         missed_runs_known: true,
         evicted: 0,
+        second_children: 0,
         connections: None,
         inferred: 2,
         half_open: None,

@@ -40,6 +40,8 @@ struct Known {
 
 struct Listener {
     socket: usize,
+    /// 0: it has none.
+    cookie: u64,
     at: (Option<u32>, IpAddr, u16),
     pid: u32,
 }
@@ -149,12 +151,17 @@ impl Model {
             self.listeners.retain(|listener| listener.socket != socket);
         }
         if let (State::LISTEN, Some((pid, _))) = (event.new_state, owner) {
-            self.listeners.push(Listener { socket, at: (event.netns, event.laddr, event.lport), pid });
+            let at = (event.netns, event.laddr, event.lport);
+            self.listeners.push(Listener { socket, cookie: event.cookie, at, pid });
         }
     }
 
-    /// The process that listens where a child comes from, when it is the only one.
+    /// The process whose listener a child shows the cookie of; else who listens where it comes from, when it is the only one.
     fn listener(&self, event: &Event) -> Option<u32> {
+        if event.rport == 0 && event.cookie != 0 {
+            let its = self.listeners.iter().find(|listener| listener.cookie == event.cookie);
+            return its.map(|listener| listener.pid);
+        }
         let v4 = if event.laddr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { event.laddr };
         let any = [event.laddr, v4, Ipv6Addr::UNSPECIFIED.into()];
         let pids = any.into_iter().map(|laddr| {

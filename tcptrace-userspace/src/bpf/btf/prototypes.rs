@@ -28,6 +28,30 @@ impl Btf<'_> {
     /// What is damaged.
     pub fn enumerators(&self, name: &str) -> Result<Vec<(u32, String)>, BtfError> {
         let Some(id) = self.named(KIND_ENUM, name)? else { return Ok(Vec::new()) };
+        self.enumerators_of(id)
+    }
+
+    /// The values of the first enumeration, which may have no name, that has an enumerator of the name `name`; none when
+    /// there is none.
+    ///
+    /// # Errors
+    /// What is damaged.
+    pub fn enumerators_with(&self, name: &str) -> Result<Vec<(u32, String)>, BtfError> {
+        for (id, start) in (1..).zip(&self.starts) {
+            let ty = self.read(*start as usize)?;
+            if ty.kind != KIND_ENUM {
+                continue;
+            }
+            for i in 0..ty.members as usize {
+                if self.name_is(word(self.types, ty.body + 8 * i)?, name) {
+                    return self.enumerators_of(id);
+                }
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn enumerators_of(&self, id: u32) -> Result<Vec<(u32, String)>, BtfError> {
         let ty = self.resolve(id)?;
         (0..ty.members as usize)
             .map(|i| {

@@ -25,6 +25,7 @@ fn complete() -> (Summary, Header) {
         lost: Lost::default(),
         missed_runs_known: true,
         evicted: 0,
+        second_children: 0,
         connections: None,
         inferred: 0,
         reconciled: Reconciled::default(),
@@ -53,6 +54,7 @@ fn complete() -> (Summary, Header) {
         before: Before::default(),
         own_netns: None,
         own_pids: false,
+        resets: true,
     };
     (summary, header)
 }

@@ -63,6 +63,7 @@ pub(super) struct Line<'a> {
     lost: Lost,
     missed_runs_known: bool,
     evicted: u64,
+    second_children: u64,
     inferred: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<u64>,
@@ -90,6 +91,7 @@ pub(super) fn line<'a>(time: &'a str, summary: &'a Summary) -> Line<'a> {
         lost: summary.lost,
         missed_runs_known: summary.missed_runs_known,
         evicted: summary.evicted,
+        second_children: summary.second_children,
         inferred: summary.inferred,
         connections: summary.connections,
         reconciled: summary.reconciled,

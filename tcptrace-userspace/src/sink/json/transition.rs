@@ -2,6 +2,8 @@
 
 use std::{io, sync::Arc};
 
+use tcptrace_common::{CloseEvidence, EvidenceFlags, Fact};
+
 use super::{
     process,
     put::{
@@ -108,13 +110,7 @@ fn context(out: &mut Vec<u8>, context: &Context) -> io::Result<()> {
     name(out, "comm", &context.comm)?;
     number(out, "uid", context.uid);
     number(out, "cgroup_id", context.cgroup_id);
-    key(out, "in_process");
-    let in_process = match context.in_process {
-        None => "null",
-        Some(false) => "false",
-        Some(true) => "true",
-    };
-    out.extend_from_slice(in_process.as_bytes());
+    known(out, "in_process", context.in_process);
     out.push(b'}');
     Ok(())
 }
@@ -130,6 +126,44 @@ fn close(out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
     optional_name(out, "reset_reason", reset_reason.map(str::as_bytes))?;
     optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
     optional(out, "life_us", closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
+    let reset = closing.and_then(|closing| closing.reset_sent);
+    optional_word(out, "reset", reset.map(|sent| if sent { "sent" } else { "received" }));
+    key(out, "evidence");
+    match &transition.event.evidence {
+        Some(of_socket) => evidence(out, of_socket),
+        None => out.extend_from_slice(b"null"),
+    }
     out.push(b'}');
     Ok(())
+}
+
+/// What a cause is concluded from.
+fn evidence(out: &mut Vec<u8>, evidence: &CloseEvidence) {
+    out.extend_from_slice(b"{\"segs_out\":");
+    put::number(out, evidence.segs_out);
+    number(out, "unsent", evidence.unsent);
+    number(out, "unread", evidence.unread);
+    number(out, "shutdown", evidence.shutdown);
+    for (name, bit) in [("fin_received", EvidenceFlags::DONE), ("linger_zero", EvidenceFlags::LINGER_ZERO)] {
+        known(out, name, Some(evidence.flags & bit != 0));
+    }
+    for (name, fact) in [
+        ("repair", Fact::Repair),
+        ("deferred", Fact::Deferred),
+        ("listened", Fact::Listened),
+        ("bound", Fact::Bound),
+        ("sequenced", Fact::Sequenced),
+    ] {
+        known(out, name, evidence.fact(fact));
+    }
+    out.push(b'}');
+}
+
+fn known(out: &mut Vec<u8>, name: &str, so: Option<bool>) {
+    key(out, name);
+    out.extend_from_slice(match so {
+        None => b"null",
+        Some(false) => b"false",
+        Some(true) => b"true",
+    });
 }

@@ -1,0 +1,78 @@
+//! Which listener a child comes from, and children that are no connections.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use std::net::Ipv4Addr;
+
+use common::{closing::track, event, listens, nameless_child};
+use tcptrace::{
+    event::Event,
+    state::State,
+    tracker::{Options, Tracker},
+};
+use tcptrace_common::{CloseEvidence, Fact};
+
+/// Its first event has the listener's cookie, so that nothing else is needed, not even where several share the address.
+#[test]
+fn a_child_that_shows_its_listeners_cookie_is_that_listeners() {
+    let listener = |skaddr, cookie, pid| Event {
+        cookie,
+        laddr: Ipv4Addr::UNSPECIFIED.into(),
+        ..listens(skaddr, 1, pid)
+    };
+    let owner = |listeners: &[Event], child: Event| {
+        let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
+        track(&mut tracker, listeners.iter().cloned());
+        let next = event(child.skaddr, 20, State::SYN_RECV, State::ESTABLISHED);
+        track(&mut tracker, [child, next])[1].owner.as_ref().map(|owner| owner.pid)
+    };
+    let (first, second) = (listener(8, 4_711, 7), listener(9, 4_712, 8));
+    let both = [first.clone(), second.clone()];
+    assert_eq!(owner(&both, nameless_child(1)), Some(7));
+    assert_eq!(owner(&both, Event { cookie: 4_712, ..nameless_child(1) }), Some(8));
+    assert_eq!(
+        owner(&both, Event { steered: true, ..nameless_child(1) }),
+        Some(7),
+        "it is that one all the same"
+    );
+    assert_eq!(owner(&[second], nameless_child(1)), None, "another one is at that address");
+    assert_eq!(owner(&[Event { cookie: 0, ..first }], nameless_child(1)), Some(7), "which may be it");
+}
+
+/// A program at `sk_lookup`, or a rule for transparent proxying, chooses the listener.
+#[test]
+fn a_child_that_may_have_been_steered_inherits_from_nobody() {
+    let owner = |child: Event| {
+        let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
+        let netns = child.netns;
+        let out = track(&mut tracker, [listens(8, 1, 7), child]);
+        let half_open = tracker.listener_owner(netns, out[0].event.laddr, out[0].event.lport);
+        (out[1].owner.as_ref().map(|owner| owner.pid), half_open.map(|owner| owner.pid))
+    };
+    let child = event(1, 10, State::LISTEN, State::SYN_RECV);
+    assert_eq!(owner(child.clone()), (Some(7), Some(7)));
+    assert_eq!(owner(Event { steered: true, ..child }), (None, None), "nor do half-open ones");
+}
+
+/// Both have the cookie of the request, where somebody has asked for it.
+#[test]
+fn a_second_child_does_not_disturb_the_first() {
+    let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
+    track(&mut tracker, [listens(8, 1, 7)]);
+    let child =
+        |skaddr, ktime_ns| Event { cookie: 5, ..event(skaddr, ktime_ns, State::LISTEN, State::SYN_RECV) };
+    let facts = Fact::Bound.said(true);
+    let evidence = Some(CloseEvidence { facts, ..CloseEvidence::default() });
+    let dropped = Event { cookie: 5, evidence, ..event(2, 12, State::SYN_RECV, State::CLOSE) };
+    let goes_on = Event { cookie: 5, ..event(1, 30, State::SYN_RECV, State::ESTABLISHED) };
+    tracker.expect_list();
+    let out = track(&mut tracker, [child(1, 10), child(2, 11), dropped, goes_on]);
+    assert_eq!(out[3].in_old_state_ns, Some(20));
+    assert_eq!(out[3].owner.as_ref().map(|owner| owner.pid), Some(7));
+    assert_eq!((tracker.second_children(), tracker.len()), (1, 2), "the listener and one connection");
+    let out =
+        track(&mut tracker, [Event { cookie: 5, ..event(1, 50, State::ESTABLISHED, State::CLOSE_WAIT) }]);
+    assert_eq!(out[0].in_old_state_ns, Some(20));
+}

@@ -2,6 +2,10 @@
 //! `NAME.capture` is what `cargo xtask lab NAME --record DIRECTORY` has recorded of a fault, or of what looks like one,
 //! and `NAME.json` beside it what `tcptrace diagnose --from` says.
 
+#[path = "../../tests/src/contradictions.rs"]
+#[allow(unreachable_pub, reason = "it belongs to the tests on the real kernel, which have it in a library")]
+mod contradictions;
+
 use std::{collections::HashSet, fs, path::PathBuf, process::Command};
 
 use serde::Deserialize;
@@ -64,6 +68,26 @@ fn captures_replay_to_the_same_verdict() {
         let code = if report.verdict == "findings" { 3 } else { 0 };
         assert_eq!(output.status.code(), Some(code), "{name}");
     }
+}
+
+/// Whatever an older version has recorded: no cause that its own record speaks against.
+#[test]
+fn no_cause_contradicts_its_record() {
+    let mut causes = 0;
+    for (capture, _) in scenarios() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
+        let output = command.args(["trace", "-o", "json", "--from"]).arg(&capture).output().expect("it runs");
+        for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            let record: serde_json::Value = serde_json::from_slice(line).expect("JSON");
+            if record["type"] != "transition" || record["new_state"] != "CLOSE" {
+                continue;
+            }
+            let contradiction = contradictions::contradiction(&record);
+            assert_eq!(contradiction, None, "{}: {record}", capture.display());
+            causes += usize::from(record["close"]["cause"].is_string());
+        }
+    }
+    assert!(causes > 1_000, "{causes} causes");
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     chain::{Chain, chains},
+    contradictions::contradiction,
     machine::{self, Hook, is_root, tolerance_us},
     resets::{SentReset, SentResets},
     tracer::{Report, Tracer},
@@ -115,6 +116,9 @@ fn play<R: Send + 'static>(
         witnessed: chains(&world.tracefs.transitions()),
     };
     assert_ends(hook, &told.ends, &expected);
+    for end in &told.ends {
+        assert_eq!(contradiction(&end.json), None, "{}", end.json);
+    }
     told.assert_lives();
     told.assert_connections();
     match resets {

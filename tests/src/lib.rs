@@ -35,6 +35,7 @@
 pub mod actor;
 pub mod acts;
 pub mod chain;
+pub mod contradictions;
 pub mod ends;
 pub mod expect;
 pub mod host;

@@ -1,4 +1,5 @@
-//! SYNs of senders that there are not: whole packets, made here, with documentation addresses as their source.
+//! Whole packets, made here: SYNs of senders that there are not, with documentation addresses as their source, and other
+//! segments.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -9,7 +10,12 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 const TCP: u8 = 6;
-const SYN: u8 = 0x02;
+/// Flags of a segment.
+pub const SYN: u8 = 0x02;
+/// Data that is to be read at once.
+pub const PSH: u8 = 0x08;
+/// Of all but the first.
+pub const ACK: u8 = 0x10;
 /// `IPPROTO_RAW`: a packet with its own IP header.
 const RAW: i32 = 255;
 
@@ -38,27 +44,58 @@ pub fn flood(target: SocketAddr, count: u16) {
 
 /// Sends one SYN.
 pub fn send(from: SocketAddr, to: SocketAddr) {
-    let segment = segment(from, to);
-    let (domain, packet) = match (from.ip(), to.ip()) {
-        (IpAddr::V4(source), IpAddr::V4(target)) => (Domain::IPV4, v4(source, target, &segment)),
-        (IpAddr::V6(source), IpAddr::V6(target)) => (Domain::IPV6, v6(source, target, &segment)),
-        _ => panic!("two families: {from} and {to}"),
-    };
-    let socket = Socket::new(domain, Type::RAW, Some(Protocol::from(RAW))).expect("a raw socket");
+    let syn = Segment { flags: SYN, seq: 0x0102_0304, ack: 0, data: &[] };
+    send_packet(&raw_socket(to), &packet(from, to, &syn), to);
+}
+
+/// A socket for [`send_packet`].
+pub fn raw_socket(to: SocketAddr) -> Socket {
+    let domain = if to.is_ipv4() { Domain::IPV4 } else { Domain::IPV6 };
+    Socket::new(domain, Type::RAW, Some(Protocol::from(RAW))).expect("a raw socket")
+}
+
+/// Sends a packet.
+pub fn send_packet(socket: &Socket, packet: &[u8], to: SocketAddr) {
     let place = SocketAddr::new(to.ip(), 0);
-    let sent = socket.send_to(&packet, &place.into()).unwrap_or_else(|error| panic!("SYN to {to}: {error}"));
+    let sent =
+        socket.send_to(packet, &place.into()).unwrap_or_else(|error| panic!("a packet to {to}: {error}"));
     assert_eq!(sent, packet.len());
 }
 
-/// A TCP header (RFC 9293, 3.1) without options.
-fn segment(from: SocketAddr, to: SocketAddr) -> Vec<u8> {
+/// What differs between segments without options.
+#[derive(Clone, Copy, Debug)]
+pub struct Segment<'a> {
+    /// [`SYN`] and others.
+    pub flags: u8,
+    /// Of the first byte.
+    pub seq: u32,
+    /// The byte that is expected next.
+    pub ack: u32,
+    /// An even number of bytes.
+    pub data: &'a [u8],
+}
+
+/// A packet with this segment.
+pub fn packet(from: SocketAddr, to: SocketAddr, segment: &Segment<'_>) -> Vec<u8> {
+    let segment = header(from, to, segment);
+    match (from.ip(), to.ip()) {
+        (IpAddr::V4(source), IpAddr::V4(target)) => v4(source, target, &segment),
+        (IpAddr::V6(source), IpAddr::V6(target)) => v6(source, target, &segment),
+        _ => panic!("two families: {from} and {to}"),
+    }
+}
+
+/// A TCP header (RFC 9293, 3.1) without options, and the data.
+fn header(from: SocketAddr, to: SocketAddr, of: &Segment<'_>) -> Vec<u8> {
     let mut segment = Vec::new();
     segment.extend(from.port().to_be_bytes());
     segment.extend(to.port().to_be_bytes());
-    segment.extend([1, 2, 3, 4, 0, 0, 0, 0]);
-    segment.extend([5 << 4, SYN]);
+    segment.extend(of.seq.to_be_bytes());
+    segment.extend(of.ack.to_be_bytes());
+    segment.extend([5 << 4, of.flags]);
     segment.extend(1_024_u16.to_be_bytes());
     segment.extend([0; 4]);
+    segment.extend(of.data);
     let octets = |ip: IpAddr| match ip {
         IpAddr::V4(v4) => v4.octets().to_vec(),
         IpAddr::V6(v6) => v6.octets().to_vec(),

@@ -1,18 +1,22 @@
 //! By FIN.
 
-use std::{net::Shutdown, thread::sleep, time::Duration};
+use std::{mem::MaybeUninit, net::Shutdown, thread::sleep, time::Duration};
 
+use nix::{
+    errno::Errno,
+    sys::socket::{setsockopt, sockopt::TcpRepair},
+};
 use tcptrace_tests::{
     acts, both_hooks,
     ends::{end, ends},
     machine::Hook,
-    net::{Family, listen, pair, read_end},
+    net::{Family, abort, listen, pair, peek, read_end},
     world::Ports,
 };
 
 use super::LISTENER;
 
-both_hooks!(client_first, client_first_v6, server_first, half_closed, simultaneous);
+both_hooks!(client_first, client_first_v6, server_first, half_closed, simultaneous, under_repair);
 
 fn client_first_by(hook: Hook, name: &str, family: Family) {
     ends(hook, name, move |ports| {
@@ -66,4 +70,33 @@ fn simultaneous(hook: Hook, name: &str) {
         acts::simultaneous_close(ports);
         vec![end(LISTENER), end("client FIN_WAIT2 active_close"), end("server CLOSING simultaneous_close")]
     });
+}
+
+/// As a checkpoint closes what it has saved: without a segment, whatever is unread, so that the peer goes on.
+fn under_repair(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let (client, server) = pair(&listener, ports.connect(Family::V4));
+        server.send(b"x").expect("send");
+        peek(&client);
+        let before = resets_sent();
+        setsockopt(&client, TcpRepair, &1).expect("TCP_REPAIR");
+        drop(client);
+        assert_eq!(resets_sent(), before, "nothing was sent");
+        server.set_nonblocking(true).expect("nonblocking");
+        let waits = server.peek(&mut [MaybeUninit::uninit()]).expect_err("nothing came");
+        assert_eq!(waits.raw_os_error(), Some(Errno::EAGAIN as i32));
+        abort(server);
+        drop(listener);
+        vec![end(LISTENER), end("client ESTABLISHED repair_close"), end("server ESTABLISHED reset_linger")]
+    });
+}
+
+/// `TcpOutRsts` of this namespace.
+fn resets_sent() -> u64 {
+    let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("counters");
+    let mut tcp = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: ")).map(|line| line.split(' '));
+    let (mut names, mut values) = (tcp.next().expect("names"), tcp.next().expect("values"));
+    let at = names.position(|name| name == "OutRsts").expect("the counter");
+    values.nth(at).and_then(|value| value.parse().ok()).expect("a number")
 }

@@ -1,9 +1,13 @@
 //! Attempts that fail.
 
+use std::net::Shutdown;
+
 use nix::{
     errno::Errno,
     sys::socket::{setsockopt, sockopt::TcpFastOpenConnect},
 };
+use rustix::net::connect_unspec;
+use socket2::Socket;
 use tcptrace_tests::{
     acts, both_hooks,
     ends::{end, ends},
@@ -22,6 +26,7 @@ both_hooks!(
     net_unreachable,
     cancelled,
     nothing_to_send,
+    deferred_and_given_up,
     no_local_port,
     the_same_ends_twice,
 );
@@ -94,6 +99,28 @@ fn nothing_to_send(hook: Hook, name: &str) {
     });
 }
 
+/// The SYN was to come with the first data; what gives up before closes nothing. Such a socket has a port already, and the
+/// program learns of no error.
+fn deferred_and_given_up(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        sysctl("net/ipv4/tcp_fastopen", WITHOUT_COOKIE);
+        let address = ports.connect(Family::V4);
+        let give_up: [fn(&Socket); 3] = [
+            |client| client.shutdown(Shutdown::Both).expect("shutdown"),
+            |client| client.shutdown(Shutdown::Write).expect("shutdown"),
+            |client| connect_unspec(client).expect("disconnect"),
+        ];
+        for give_up in give_up {
+            let client = net::socket(address);
+            setsockopt(&client, TcpFastOpenConnect, &true).expect("TCP_FASTOPEN_CONNECT");
+            client.connect(&address.into()).expect("nothing is sent, so that nothing fails");
+            assert_ne!(net::bound_to(&client).port(), 0, "the kernel has chosen a port");
+            give_up(&client);
+        }
+        vec![end("client SYN_SENT connect_cancelled"); 3]
+    });
+}
+
 /// There is one port, and it has a connection to there already.
 fn no_local_port(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
@@ -135,7 +162,7 @@ fn the_same_ends_twice(hook: Hook, name: &str) {
         drop((server, listener));
         vec![
             end(LISTENER),
-            end("client SYN_SENT no_local_port"),
+            end("client SYN_SENT ends_in_use"),
             end("client FIN_WAIT2 active_close"),
             end("server LAST_ACK passive_close"),
         ]

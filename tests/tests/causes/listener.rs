@@ -5,14 +5,24 @@ use std::{net::Shutdown, thread::sleep, time::Duration};
 use nix::errno::Errno;
 use tcptrace_tests::{
     acts, both_hooks,
-    ends::{end, ends},
+    ends::{end, ends, told},
     machine::Hook,
     net::{Family, connect, listen, read_error, wait_for_child},
+    process::tool,
 };
 
 use super::LISTENER;
 
-both_hooks!(stopped, shut_down, address_in_use, never_accepted);
+both_hooks!(
+    stopped,
+    shut_down,
+    shut_down_at_once,
+    listened_again,
+    address_in_use,
+    never_accepted,
+    killed_by_ss,
+    under_many,
+);
 
 fn stopped(hook: Hook, name: &str) {
     ends(hook, name, |ports| {
@@ -32,6 +42,30 @@ fn shut_down(hook: Hook, name: &str) {
         sleep(Duration::from_millis(20));
         drop(listener);
         vec![end(LISTENER)]
+    });
+}
+
+/// As fast as a `listen()` that fails.
+fn shut_down_at_once(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        for _ in 0..3 {
+            let listener = listen(ports.listen(Family::V4));
+            listener.shutdown(Shutdown::Both).expect("shutdown");
+        }
+        vec![end(LISTENER); 3]
+    });
+}
+
+/// A socket that has listened before does not tell a `listen()` that fails from `shutdown()`.
+fn listened_again(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        listener.shutdown(Shutdown::Both).expect("shutdown");
+        listener.listen(1).expect("listen");
+        listener.shutdown(Shutdown::Both).expect("shutdown");
+        listener.listen(1).expect("listen");
+        drop(listener);
+        vec![end(LISTENER), end("listener LISTEN -"), end(LISTENER)]
     });
 }
 
@@ -57,5 +91,49 @@ fn never_accepted(hook: Hook, name: &str) {
             end("client ESTABLISHED reset_by_peer"),
             end("server ESTABLISHED listener_closed"),
         ]
+    });
+}
+
+/// Somebody else destroys a listener, and with it what waits there. Its program has it open and is still there.
+fn killed_by_ss(hook: Hook, name: &str) {
+    let told = told(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        let client = connect(ports.connect(Family::V4));
+        wait_for_child(&listener);
+        let port = format!(":{}", ports.port(0));
+        tool("ss", ["--kill", "--tcp", "state", "listening", "sport", "=", &port]);
+        assert_eq!(read_error(&client), Errno::ECONNRESET as i32);
+        assert_eq!(
+            listener.take_error().expect("SO_ERROR").and_then(|error| error.raw_os_error()),
+            Some(Errno::ECONNABORTED as i32)
+        );
+        drop((client, listener));
+        let ends = vec![
+            end("listener LISTEN killed"),
+            end("client ESTABLISHED reset_by_peer"),
+            end("server ESTABLISHED listener_closed"),
+        ];
+        (ends, ())
+    });
+    let Some((told, ())) = told else { return };
+    for end in told.ends {
+        assert_eq!(end.json["owner"]["pid"], std::process::id(), "not ss: {}", end.json);
+    }
+}
+
+/// A queue that is long is thrown away with its listener, child by child.
+fn under_many(hook: Hook, name: &str) {
+    ends(hook, name, |ports| {
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(64).expect("a longer queue");
+        let clients: Vec<_> = (0..32).map(|_| connect(ports.connect(Family::V4))).collect();
+        wait_for_child(&listener);
+        drop(listener);
+        for client in &clients {
+            assert_eq!(read_error(client), Errno::ECONNRESET as i32);
+        }
+        drop(clients);
+        let each = [end("client ESTABLISHED reset_by_peer"), end("server ESTABLISHED listener_closed")];
+        std::iter::once(end(LISTENER)).chain(each.into_iter().cycle().take(64)).collect()
     });
 }

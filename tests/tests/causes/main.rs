@@ -8,6 +8,7 @@ mod listener;
 mod payload;
 mod process;
 mod reset;
+mod second_child;
 mod timeout;
 
 /// A listener that its program closes.

@@ -40,34 +40,47 @@ impl Process {
         self.start_ticks.saturating_mul(1_000_000_000 / USER_HZ)
     }
 
-    /// Reads all of it but what `head` has. `None` when the process ends meanwhile.
-    pub(super) fn read(proc: &Path, pid: u32, head: &Head) -> Option<Self> {
+    /// What its program is called now: an ending process loses that first.
+    pub(super) fn exe(proc: &Path, pid: u32) -> Option<Vec<u8>> {
+        link(&proc.join(pid.to_string()), "exe")
+    }
+
+    /// Reads all of it but what `head` has; `exe` is what [`Self::exe`] said before that. `None` when too little could be read
+    /// before the process ended.
+    pub(super) fn read(proc: &Path, pid: u32, head: &Head, exe: Option<Vec<u8>>) -> Option<Self> {
         let directory = proc.join(pid.to_string());
         let read = |name: &str| fs::read(directory.join(name)).ok();
-        let mut comm = read("comm")?;
-        comm.pop_if(|last| *last == b'\n');
-        let (exe, exe_deleted) = match link(&directory, "exe") {
+        // First what an ending process loses first. What its main thread has lost, its other threads may still have.
+        let of_threads = |name: &str| {
+            let threads = head.exiting.then(|| fs::read_dir(directory.join("task")).ok()).flatten();
+            threads.into_iter().flatten().flatten().find_map(|thread| link(&thread.path(), name))
+        };
+        let link = |name: &str| link(&directory, name).or_else(|| of_threads(name));
+        // One that has no program any more, had it a moment ago.
+        let (exe, exe_deleted) = match link("exe").or(exe) {
             Some(mut exe) if exe.ends_with(DELETED) => {
                 exe.truncate(exe.len() - DELETED.len());
                 (Some(exe), true)
             }
             exe => (exe, false),
         };
+        let uid = uid(&read("status")?)?;
         let (unit, container) = read("cgroup")
             .map_or((None, None), |cgroups| cgroup::identify(&String::from_utf8_lossy(&cgroups)));
         let process = Self {
             pid,
             start_ticks: head.start_ticks,
-            comm,
+            comm: head.comm.clone(),
             exe,
             exe_deleted,
-            uid: uid(&read("status")?)?,
+            uid,
             unit,
             container,
-            netns: link(&directory, "ns/net").and_then(|link| inode(&link, "net")),
+            netns: link("ns/net").and_then(|link| inode(&link, "net")),
         };
-        // Otherwise this was read of two processes, or of two programs.
-        Head::read(proc, pid).is_some_and(|now| now.is_program_of(head)).then_some(process)
+        // Otherwise this was read of two processes, or of two programs. One that has ended meanwhile was one of each: no id
+        // comes round so soon.
+        Head::read(proc, pid).is_none_or(|now| now.continues(head)).then_some(process)
     }
 }
 
@@ -91,12 +104,25 @@ pub(super) struct Head {
     /// Fields 26 to 28: where program and stack begin. They change with `execve()`, also to a program of the same
     /// name; who may not look into the process reads zeros.
     memory: [u64; 3],
+    /// Of field 9: its main thread is ending, or has ended. What it was before holds on, though its memory is gone.
+    exiting: bool,
+    /// All of its threads have ended, and its parent has not asked for it yet: fields 3 and 20.
+    pub(super) is_zombie: bool,
 }
 
+/// `PF_EXITING`, `include/linux/sched.h`.
+const PF_EXITING: u32 = 0x0000_0004;
+
 impl Head {
-    /// Whether it is the same process running the same program, though maybe under another name.
-    fn is_program_of(&self, other: &Self) -> bool {
-        (self.start_ticks, self.memory) == (other.start_ticks, other.memory)
+    /// Whether it is the same process running the same program as it did `before`, though maybe under another name; or that
+    /// one as it ends.
+    fn continues(&self, before: &Self) -> bool {
+        self.start_ticks == before.start_ticks && (self.exiting || self.memory == before.memory)
+    }
+
+    /// Whether what was read of it `before` still holds.
+    pub(super) fn changes_nothing(&self, before: &Self) -> bool {
+        self.continues(before) && (self.exiting || self.comm == before.comm)
     }
 
     /// `None` when there is no such process.
@@ -112,7 +138,16 @@ impl Head {
         // The first one is field 3.
         let fields: Vec<&str> = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse().ok();
-        Some(Self { start_ticks: field(22)?, comm, memory: [field(26)?, field(27)?, field(28)?] })
+        let flags: u32 = fields.get(9 - 3)?.parse().ok()?;
+        // Threads that live have the process of one that has ended still.
+        let is_alone = fields.get(20 - 3)?.parse::<i64>().is_ok_and(|threads| threads <= 1);
+        Some(Self {
+            start_ticks: field(22)?,
+            is_zombie: is_alone && matches!(fields.first(), Some(&("Z" | "X"))),
+            comm,
+            memory: [field(26)?, field(27)?, field(28)?],
+            exiting: flags & PF_EXITING != 0,
+        })
     }
 }
 

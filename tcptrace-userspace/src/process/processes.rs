@@ -3,34 +3,47 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use hashlink::LruCache;
 
 use super::identity::{Head, Process};
+use crate::clock::monotonic_ns;
 
 /// How many are remembered; one more, and the one that was asked for least recently is read again when needed.
 const REMEMBERED: usize = 4096;
 
-/// How long a process is believed to be the same one. For its id to come round to another, all other ids must have
-/// been used up meanwhile, which takes longer.
-const BELIEVED: Duration = Duration::from_millis(50);
+/// How long a process is believed to be the same one, nanoseconds. For its id to come round to another, all other ids must
+/// have been used up meanwhile, which takes longer.
+const BELIEVED_NS: u64 = 50_000_000;
+
+/// How long after it was last seen alive a process may have acted before it ended, nanoseconds: less than its id takes to come
+/// round to another one.
+const KEPT_NS: u64 = 1_000_000_000;
 
 /// What processes are, read when first asked for. An id that the kernel gives to another process is that other one's,
 /// and a process that runs another program is looked at again. User, unit, container and namespace are those of the
-/// first look, or of the first after the program was started.
+/// first look, or of the first after the program was started. One that ends stays what it was.
 #[derive(Debug)]
 pub struct Processes {
     proc: PathBuf,
     known: LruCache<u32, Known>,
 }
 
+/// A process that somebody has looked at.
 #[derive(Debug)]
+pub(crate) struct Seen(Known);
+
+#[derive(Clone, Debug)]
 struct Known {
     head: Head,
     process: Arc<Process>,
-    checked: Instant,
+    /// When it was last seen, nanoseconds of `CLOCK_MONOTONIC`.
+    seen_ns: u64,
+    /// There is no such process any more.
+    is_gone: bool,
+    /// There is nothing but its end of it.
+    is_zombie: bool,
 }
 
 impl Default for Processes {
@@ -52,27 +65,81 @@ impl Processes {
 
     /// The process with this id (thread group); `None` when there is none.
     pub fn get(&mut self, pid: u32) -> Option<Arc<Process>> {
-        self.at(pid, Instant::now())
+        self.at(pid, monotonic_ns())
     }
 
-    fn at(&mut self, pid: u32, now: Instant) -> Option<Arc<Process>> {
+    /// The process with this id; where there is none any more, the one that had it at `event_ns`, if that was known before it
+    /// ended. `comm`: its name then, where that is known.
+    pub(crate) fn of_event(&mut self, pid: u32, event_ns: u64, comm: Option<&[u8]>) -> Option<Arc<Process>> {
+        self.of_event_at(pid, event_ns, comm, monotonic_ns())
+    }
+
+    /// When the process with this id started that lives now, in clock ticks since boot; `None` where there is none, or only
+    /// what its parent has not asked for yet.
+    pub(crate) fn start_of_living(&mut self, pid: u32) -> Option<u64> {
+        self.start_of_living_at(pid, monotonic_ns())
+    }
+
+    fn start_of_living_at(&mut self, pid: u32, now_ns: u64) -> Option<u64> {
+        let process = self.at(pid, now_ns)?;
+        self.known.get(&pid).is_some_and(|known| !known.is_zombie).then_some(process.start_ticks)
+    }
+
+    fn of_event_at(
+        &mut self,
+        pid: u32,
+        event_ns: u64,
+        comm: Option<&[u8]>,
+        now_ns: u64,
+    ) -> Option<Arc<Process>> {
+        if let Some(process) = self.at(pid, now_ns) {
+            return Some(process);
+        }
+        let Known { process, seen_ns, .. } = self.known.get(&pid)?;
+        // Another name is another program's, which nobody has looked at.
+        let same_name = || comm.is_none_or(|comm| comm == process.comm);
+        (event_ns <= *seen_ns || (event_ns - seen_ns < KEPT_NS && same_name())).then(|| Arc::clone(process))
+    }
+
+    /// Looks at the process with this id for somebody else, who [learns](Self::learn) of it.
+    pub(crate) fn look(&mut self, pid: u32) -> Option<Seen> {
+        self.get(pid)?;
+        self.known.get(&pid).cloned().map(Seen)
+    }
+
+    /// Takes in what somebody else has seen.
+    pub(crate) fn learn(&mut self, Seen(seen): Seen) {
+        let pid = seen.process.pid;
+        if self.known.get(&pid).is_none_or(|known| known.seen_ns < seen.seen_ns) {
+            self.known.insert(pid, seen);
+        }
+    }
+
+    fn at(&mut self, pid: u32, now_ns: u64) -> Option<Arc<Process>> {
         if let Some(known) = self.known.get(&pid)
-            && now.saturating_duration_since(known.checked) < BELIEVED
+            && !known.is_gone
+            && now_ns.saturating_sub(known.seen_ns) < BELIEVED_NS
         {
             return Some(Arc::clone(&known.process));
         }
+        let exe = (!self.known.contains_key(&pid)).then(|| Process::exe(&self.proc, pid)).flatten();
         let Some(head) = Head::read(&self.proc, pid) else {
-            self.known.remove(&pid);
+            if let Some(known) = self.known.get_mut(&pid) {
+                known.is_gone = true;
+            }
             return None;
         };
         if let Some(known) = self.known.get_mut(&pid)
-            && known.head == head
+            && !known.is_gone
+            && head.changes_nothing(&known.head)
         {
-            known.checked = now;
+            (known.seen_ns, known.is_zombie) = (now_ns, head.is_zombie);
             return Some(Arc::clone(&known.process));
         }
-        let process = Arc::new(Process::read(&self.proc, pid, &head)?);
-        self.known.insert(pid, Known { head, process: Arc::clone(&process), checked: now });
+        let process = Arc::new(Process::read(&self.proc, pid, &head, exe)?);
+        let is_zombie = head.is_zombie;
+        let known = Known { head, process: Arc::clone(&process), seen_ns: now_ns, is_gone: false, is_zombie };
+        self.known.insert(pid, known);
         Some(process)
     }
 }

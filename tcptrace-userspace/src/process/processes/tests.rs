@@ -1,6 +1,6 @@
 //! Recorded trees of `/proc`, and processes that change.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use super::*;
 use crate::process::Runtime;
@@ -33,11 +33,20 @@ impl Recorded<'_> {
         let Self { comm, start, program, exe, cgroup } = self;
         let tail = "S 1 2 3 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0";
         write("stat", format!("{pid} ({comm}) {tail} {start} 9 10 11 {program} 13 14 15 0\n"));
-        write("comm", format!("{comm}\n"));
         write("status", "Name:\tx\nUid:\t33\t0\t0\t0\n".to_owned());
         write("cgroup", (*cgroup).to_owned());
         symlink(exe, directory.join("exe")).unwrap();
         symlink("net:[4026531840]", directory.join("ns/net")).unwrap();
+    }
+}
+
+/// The process has ended, and so far has `threads` others: with its program goes its memory.
+fn end(root: &Path, pid: u32, threads: u32) {
+    let directory = root.join(format!("proc/{pid}"));
+    let tail = format!("Z 1 2 3 0 -1 4194564 1 2 3 4 5 6 7 8 20 0 {} 0", threads + 1);
+    fs::write(directory.join("stat"), format!("{pid} (nginx) {tail} 4711 9 10 11 0 0 0 0 0\n")).unwrap();
+    for name in ["exe", "ns/net"] {
+        fs::remove_file(directory.join(name)).unwrap();
     }
 }
 
@@ -103,10 +112,10 @@ fn what_may_not_be_read_is_not_known() {
 #[test]
 fn an_id_that_is_used_again_inherits_nothing() {
     let (tree, mut processes) = tree(&NGINX);
-    let now = Instant::now();
+    let now = monotonic_ns();
     let first = processes.at(PID, now).unwrap();
     Recorded { comm: "other", start: 4712, cgroup: "0::/\n", ..NGINX }.write(tree.path(), PID);
-    let second = processes.at(PID, now + BELIEVED).unwrap();
+    let second = processes.at(PID, now + BELIEVED_NS).unwrap();
     assert_eq!((first.start_ticks, first.comm.as_slice()), (4711, b"nginx".as_slice()));
     assert_eq!(
         (second.start_ticks, second.comm.as_slice(), &second.unit),
@@ -114,35 +123,79 @@ fn an_id_that_is_used_again_inherits_nothing() {
     );
     // Even of the same name.
     Recorded { start: 4713, ..NGINX }.write(tree.path(), PID);
-    assert_eq!(processes.at(PID, now + 2 * BELIEVED).unwrap().start_ticks, 4713);
+    assert_eq!(processes.at(PID, now + 2 * BELIEVED_NS).unwrap().start_ticks, 4713);
 }
 
 #[test]
 fn another_program_is_looked_at_again() {
     let (tree, mut processes) = tree(&NGINX);
-    let now = Instant::now();
+    let now = monotonic_ns();
     assert_eq!(comm(processes.at(PID, now).as_ref()), Some(b"nginx".as_slice()));
     // execve() of the same file name, elsewhere.
     Recorded { program: 95_000, exe: "/opt/nginx", ..NGINX }.write(tree.path(), PID);
-    assert_eq!(processes.at(PID, now + BELIEVED).unwrap().exe.as_deref(), Some(b"/opt/nginx".as_slice()));
+    assert_eq!(processes.at(PID, now + BELIEVED_NS).unwrap().exe.as_deref(), Some(b"/opt/nginx".as_slice()));
 }
 
 #[test]
-fn one_that_ended_is_forgotten() {
+fn one_that_ends_stays_what_it_was() {
     let (tree, mut processes) = tree(&NGINX);
-    let now = Instant::now();
-    assert!(processes.at(PID, now).is_some());
+    let now = monotonic_ns();
+    let living = processes.at(PID, now).unwrap();
+    assert_eq!(processes.start_of_living_at(PID, now + BELIEVED_NS), Some(4711));
+    end(tree.path(), PID, 0);
+    assert!(
+        Arc::ptr_eq(&living, &processes.at(PID, now + 2 * BELIEVED_NS).unwrap()),
+        "its parent has not asked"
+    );
+    assert_eq!(processes.start_of_living_at(PID, now + 2 * BELIEVED_NS), None, "but nothing of it lives");
     fs::remove_dir_all(tree.path().join(format!("proc/{PID}"))).unwrap();
-    assert!(processes.at(PID, now + BELIEVED / 2).is_some(), "believed for a moment");
-    assert!(processes.at(PID, now + BELIEVED).is_none() && processes.known.is_empty());
+    let later = now + 4 * BELIEVED_NS;
+    assert!(processes.at(PID, now + 5 * BELIEVED_NS / 2).is_some(), "believed for a moment");
+    assert_eq!(processes.at(PID, later), None);
+    let mut of_event = |event_ns, comm| processes.of_event_at(PID, event_ns, comm, later);
+    assert!(of_event(now + BELIEVED_NS, Some(b"worker")).is_some(), "it lived then, whatever its name was");
+    assert!(of_event(later, Some(b"nginx")).is_some(), "it may have lived until then");
+    assert!(of_event(later, None).is_some());
+    assert!(of_event(later, Some(b"curl")).is_none(), "it ran another program at its end");
+    assert!(of_event(later + KEPT_NS, Some(b"nginx")).is_none(), "the id may have come round");
+}
+
+/// What has an id now is asked for, whoever had it before.
+#[test]
+fn the_next_process_with_an_id_is_not_the_one_that_ended() {
+    let (tree, mut processes) = tree(&NGINX);
+    let now = monotonic_ns();
+    assert!(processes.at(PID, now).is_some());
+    end(tree.path(), PID, 0);
+    let directory = tree.path().join(format!("proc/{PID}"));
+    fs::remove_dir_all(&directory).unwrap();
+    assert_eq!(processes.at(PID, now + BELIEVED_NS), None);
+    Recorded { comm: "sh", start: 5000, exe: "/bin/sh", ..NGINX }.write(tree.path(), PID);
+    let next = processes.of_event_at(PID, now, Some(b"nginx"), now + BELIEVED_NS).unwrap();
+    assert_eq!((next.start_ticks, next.exe.as_deref()), (5000, Some(b"/bin/sh".as_slice())));
+}
+
+/// Its main thread has ended, others go on: they still have its program.
+#[test]
+fn threads_that_live_have_the_program() {
+    let (tree, mut processes) = tree(&NGINX);
+    end(tree.path(), PID, 1);
+    let thread = tree.path().join(format!("proc/{PID}/task/{}", PID + 1));
+    fs::create_dir_all(thread.join("ns")).unwrap();
+    symlink(NGINX.exe, thread.join("exe")).unwrap();
+    symlink("net:[4026531840]", thread.join("ns/net")).unwrap();
+    let process = processes.at(PID, 1).unwrap();
+    assert_eq!(process.exe.as_deref(), Some(NGINX.exe.as_bytes()));
+    assert_eq!(process.netns, Some(4_026_531_840));
+    assert_eq!(processes.start_of_living_at(PID, 1), Some(4711));
 }
 
 #[test]
 fn an_unchanged_one_is_not_read_again_and_the_oldest_are_forgotten() {
     let (tree, mut processes) = tree(&NGINX);
-    let now = Instant::now();
+    let now = monotonic_ns();
     let first = processes.at(PID, now).unwrap();
-    assert!(Arc::ptr_eq(&first, &processes.at(PID, now + BELIEVED).unwrap()));
+    assert!(Arc::ptr_eq(&first, &processes.at(PID, now + BELIEVED_NS).unwrap()));
     processes.known.set_capacity(2);
     for pid in [PID + 1, PID + 2] {
         NGINX.write(tree.path(), pid);

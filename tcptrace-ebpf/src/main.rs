@@ -40,6 +40,8 @@ mod half_open;
 #[cfg(target_arch = "bpf")]
 mod maps;
 #[cfg(target_arch = "bpf")]
+mod newcomers;
+#[cfg(target_arch = "bpf")]
 mod probe;
 #[cfg(target_arch = "bpf")]
 mod sampling;

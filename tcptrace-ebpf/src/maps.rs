@@ -44,6 +44,14 @@ pub(crate) static OWNED: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1, 0
 #[map]
 pub(crate) static OWNED_PORTS: LruHashMap<u64, u32> = LruHashMap::with_max_entries(1, 0);
 
+/// Processes that have been seen to connect or listen, by [`Task::program`](crate::task::Task::program).
+#[map]
+pub(crate) static NEWCOMERS: LruHashMap<u64, u8> = LruHashMap::with_max_entries(1, 0);
+
+/// Ids of those that user space is to look at while they live.
+#[map]
+pub(crate) static ARRIVALS: RingBuf = RingBuf::with_byte_size(4096, 0);
+
 /// Value of [`SINCE`].
 #[repr(C)]
 #[derive(Clone, Copy)]

@@ -1,5 +1,7 @@
 //! The context of a transition: the task on this CPU.
 
+use core::mem::MaybeUninit;
+
 use aya_ebpf::helpers::generated::{
     bpf_get_current_cgroup_id, bpf_get_current_comm, bpf_get_current_pid_tgid, bpf_get_current_task_btf,
     bpf_get_current_uid_gid,
@@ -59,6 +61,26 @@ impl Task {
             }
             Self::Helpers => 0,
         }
+    }
+
+    /// The process and, in the lower half, what its name mixes to: the same until it runs another program.
+    #[inline(always)]
+    pub(crate) fn program(&self) -> u64 {
+        let words: [u64; 2] = match self {
+            // SAFETY: sixteen bytes of struct task_struct.
+            Self::Typed(task) => unsafe { [load!(*task, task.comm), load!(*task, task.comm + 8)] },
+            Self::Helpers => {
+                // Zeros would be a call to memset(), for which the object has no type information.
+                let mut words = MaybeUninit::<[u64; 2]>::uninit();
+                // SAFETY: room for a name, all of which the helper writes.
+                unsafe {
+                    bpf_get_current_comm(words.as_mut_ptr().cast(), 16);
+                    words.assume_init()
+                }
+            }
+        };
+        let mixed = (words[0] ^ words[1].rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (u64::from(self.tgid()) << 32) | (mixed >> 32)
     }
 
     /// Writes the context into a record.

@@ -13,7 +13,7 @@ use crate::{
     emit::{self, Facts, View},
     filter::{self, Candidate, Verdict},
     maps::{SINCE, Since, counters},
-    sampling, signal,
+    newcomers, sampling, signal,
     sock::Sock,
     task::Task,
 };
@@ -176,6 +176,7 @@ fn stream<C: EbpfContext, S: Sock>(
     facts: &Facts,
 ) {
     one_more(&mut counters.delivered);
+    newcomers::notice(task, view.flags, facts.old, facts.new, facts.ktime_ns);
     if let Err(lost) = emit::emit(sock, task, view, facts) {
         account::lost(ctx, &lost);
     }

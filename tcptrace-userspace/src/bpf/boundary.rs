@@ -63,6 +63,15 @@ pub(crate) fn shares_descriptors(pid: u32, tid: u32) -> bool {
     unsafe { nix::libc::syscall(nix::libc::SYS_kcmp, pid, tid, KCMP_FILES, 0_u64, 0_u64) == 0 }
 }
 
+/// Has the calling thread run before all ordinary ones whenever it is woken; whether it may. For one that sleeps nearly always:
+/// a nice value does not help who comes while others are within their time.
+pub(crate) fn run_at_once() -> bool {
+    let param = nix::libc::sched_param { sched_priority: 1 };
+    let policy = nix::libc::SCHED_FIFO | nix::libc::SCHED_RESET_ON_FORK;
+    // SAFETY: the kernel reads `param`. The C library's function does nothing in musl.
+    unsafe { nix::libc::syscall(nix::libc::SYS_sched_setscheduler, 0, policy, &raw const param) == 0 }
+}
+
 /// Has the allocator give back what is freed, if that is much. Left alone, glibc's keeps twice as much as the largest block
 /// that was ever freed, and the kernel's type information is large. Others keep little.
 pub(crate) fn keep_little_memory() {

@@ -23,6 +23,9 @@ use super::{
     privileges, release, ring, signals, tracefs,
 };
 
+/// Processes that are no newcomers any more.
+const NEWCOMERS: u32 = 4_096;
+
 /// How to trace.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -44,6 +47,8 @@ pub struct Options {
     pub max_connections: u32,
     /// Receive the kernel side's diagnostics.
     pub verbose: bool,
+    /// Be told at once of a process that connects or listens for the first time, so that it can be looked at while it lives.
+    pub newcomers: bool,
 }
 
 impl Default for Options {
@@ -60,6 +65,7 @@ impl Default for Options {
             // Only filters remember.
             max_connections: 1,
             verbose: false,
+            newcomers: false,
         }
     }
 }
@@ -201,6 +207,7 @@ fn settings(options: &Options) -> Config {
     let ring = ring::ring_size(options.buffer);
     config.bundle = if options.count_only { 0 } else { ring::bundle(ring, ring::cpus()) };
     config.watermark = ring::watermark(ring);
+    config.known = if options.newcomers { Known::NEWCOMERS } else { 0 };
     config.filter = options.filter;
     config.filter.by_lport = u32::from(options.lports.is_some());
     config.filter.by_rport = u32::from(options.rports.is_some());
@@ -228,6 +235,7 @@ fn open(
         log: if options.verbose { None } else { Sizes::least().log },
         since: if filter.by_state() { remembered } else { 1 },
         owned: if filter.tgid != 0 { remembered } else { 1 },
+        newcomers: if options.newcomers { NEWCOMERS } else { 1 },
     };
     let mut ebpf = load_object(config, log_level, sizes)?;
 

@@ -1,5 +1,6 @@
 //! The kernel side as user space sees it: the built object, loaded, attached and read.
 
+mod arrivals;
 mod boundary;
 mod btf;
 mod bundles;
@@ -27,8 +28,9 @@ mod signals;
 mod tracefs;
 mod tracer;
 
+pub use arrivals::Arrivals;
 pub use boundary::waitable;
-pub(crate) use boundary::{keep_little_memory, netns_cookie, shares_descriptors};
+pub(crate) use boundary::{keep_little_memory, netns_cookie, run_at_once, shares_descriptors};
 pub use btf::{Btf, BtfError, Excerpt, Field};
 pub use error::Error;
 pub use fdinfo::RunStats;

@@ -31,12 +31,14 @@ pub(super) struct Sizes {
     pub(super) since: u32,
     /// Sockets, and listening ports, of the process that is asked for.
     pub(super) owned: u32,
+    /// Processes that have been seen.
+    pub(super) newcomers: u32,
 }
 
 impl Sizes {
     /// As small as they can be.
     pub(super) fn least() -> Self {
-        Self { events: ring::ring_size(0), log: Some(ring::ring_size(0)), since: 1, owned: 1 }
+        Self { events: ring::ring_size(0), log: Some(ring::ring_size(0)), since: 1, owned: 1, newcomers: 1 }
     }
 }
 
@@ -53,8 +55,15 @@ pub(super) fn prepare() {
 pub(super) fn load_object(config: &Config, log_level: u8, sizes: Sizes) -> Result<Ebpf, Error> {
     let object = settled(super::OBJECT, config, log_level)?;
     let mut loader = LOADER.lock().unwrap_or_else(PoisonError::into_inner);
-    let Sizes { events, log, since, owned } = sizes;
-    for (map, entries) in [("EVENTS", events), ("SINCE", since), ("OWNED", owned), ("OWNED_PORTS", owned)] {
+    let Sizes { events, log, since, owned, newcomers } = sizes;
+    for (map, entries) in [
+        ("EVENTS", events),
+        ("SINCE", since),
+        ("OWNED", owned),
+        ("OWNED_PORTS", owned),
+        ("NEWCOMERS", newcomers),
+        ("ARRIVALS", ring::ring_size(0)),
+    ] {
         loader.map_max_entries(map, entries);
     }
     loader.map_max_entries("AYA_LOGS", log.unwrap_or(LOG_BYTES));

@@ -15,7 +15,7 @@ use tcptrace_common::{Config, Counters, HalfOpenCounters, Level};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    Error, Features, Hook, RunStats,
+    Arrivals, Error, Features, Hook, RunStats,
     boundary::{self, Entries, PodCounters},
     bundles::Bundles,
     fdinfo,
@@ -38,6 +38,7 @@ pub struct Tracer {
     counters: PerCpuArray<MapData, PodCounters>,
     half_open: Option<HalfOpen>,
     shared: Shared,
+    arrivals: Option<Arrivals>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
     program: ProgramFd,
@@ -58,6 +59,7 @@ impl Tracer {
         log: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> Result<Self, Error> {
         let shared = Shared::new(&mut ebpf)?;
+        let arrivals = Arrivals::open(&mut ebpf)?;
         let program = match ebpf.program_mut(hook.program()) {
             Some(Program::BtfTracePoint(program)) => program.fd(),
             Some(Program::TracePoint(program)) => program.fd(),
@@ -78,6 +80,7 @@ impl Tracer {
             counters,
             half_open,
             shared,
+            arrivals: Some(arrivals),
             log,
             program,
             keeps_missed_runs,
@@ -96,6 +99,11 @@ impl Tracer {
         let (signals, features) = Signals::attach(&mut self.ebpf, self.hook, config, types);
         self.features = self.features.with(&features);
         (self.signals, self.reasons) = (signals, reasons);
+    }
+
+    /// Processes that connect or listen for the first time; `None` when somebody else has taken it.
+    pub fn take_arrivals(&mut self) -> Option<Arrivals> {
+        self.arrivals.take()
     }
 
     /// The kernel's names of the reasons for resets.

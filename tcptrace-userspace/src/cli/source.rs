@@ -67,6 +67,7 @@ impl SourceArgs {
                 half_open: false,
                 max_connections: self.limits.max_connections,
                 verbose: self.verbose,
+                newcomers: false,
             },
             snapshot: !self.no_snapshot,
             netns: self.filter.netns()?,

@@ -1,0 +1,47 @@
+//! Processes that connect or listen for the first time, as they do.
+
+use std::{
+    io,
+    os::fd::{AsFd as _, OwnedFd},
+};
+
+use aya::{Ebpf, maps::Map};
+use bytes::Buf as _;
+use tokio::io::{Interest, unix::AsyncFd};
+
+use super::{
+    Error,
+    boundary::{self, Entries},
+    object::{map, object},
+    ring,
+};
+
+/// The ring on which the kernel side puts the ids of such processes.
+pub struct Arrivals(Entries);
+
+impl Arrivals {
+    pub(super) fn open(ebpf: &mut Ebpf) -> Result<Self, Error> {
+        let Map::RingBuf(ids) = map(ebpf, "ARRIVALS")? else {
+            return Err(object("ARRIVALS is no ring buffer"));
+        };
+        Entries::open(ids, ring::ring_size(0)).map(Self).map_err(object)
+    }
+
+    /// Readable whenever there is another one. Needs a runtime.
+    ///
+    /// # Errors
+    /// When it cannot be waited for.
+    pub fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        boundary::waitable(self.0.as_fd().try_clone_to_owned()?, Interest::READABLE)
+    }
+
+    /// Hands the ids of those that have come to `take`.
+    pub fn drain(&mut self, mut take: impl FnMut(u32)) {
+        self.0.drain(|mut entry| {
+            if let Ok(pid) = entry.try_get_u64_ne() {
+                take(u32::try_from(pid).unwrap_or(0));
+            }
+            true
+        });
+    }
+}

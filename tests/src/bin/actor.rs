@@ -5,17 +5,22 @@
 //! - `serve COUNT ADDRESS`: listens, together with so many children, and prints their process ids.
 //! - `send PATH ADDRESS`: listens, gives the listener away through the Unix socket at the path, and prints its address.
 //! - `receive PATH`: makes that Unix socket at once; takes what is sent there, and prints its local address.
+//! - `daemon ADDRESS`, `leave ADDRESS`: listens or connects, prints who has the socket as well, which waits in its place for
+//!   standard input to end, and the local address; and ends.
+//! - `thread ADDRESS`: connects in a thread of another name, and prints its local address.
+//! - `flash ADDRESS`: connects and ends.
 //! - `keep`: has what it inherits.
 
 use std::{
     env,
     io::{self, IoSlice, IoSliceMut, Read as _, Write as _},
-    net::{TcpListener, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream},
     os::{
-        fd::{AsRawFd as _, RawFd},
+        fd::{AsFd, AsRawFd as _, RawFd},
         unix::net::{UnixListener, UnixStream},
     },
     process::{self, Child, Command, Stdio},
+    thread,
 };
 
 use nix::{
@@ -40,6 +45,25 @@ fn main() -> io::Result<()> {
         ["listen", address] => {
             let listener = TcpListener::bind(address)?;
             (listener.local_addr()?.to_string(), Box::new(listener))
+        }
+        ["daemon", address] => {
+            let listener = TcpListener::bind(address)?;
+            return leave(&listener, listener.local_addr()?);
+        }
+        ["leave", address] => {
+            let stream = TcpStream::connect(address)?;
+            return leave(&stream, stream.local_addr()?);
+        }
+        ["thread", address] => {
+            let address = address.to_owned();
+            let thread = thread::Builder::new().name("pool-7".to_owned());
+            let stream = thread.spawn(|| TcpStream::connect(address))?.join();
+            let stream = stream.map_err(|_| io::Error::other("the thread failed"))??;
+            (stream.local_addr()?.to_string(), Box::new(stream))
+        }
+        ["flash", address] => {
+            std::mem::forget(TcpStream::connect(address)?);
+            process::exit(0)
         }
         ["serve", count, address] => {
             let listener = TcpListener::bind(address)?;
@@ -69,6 +93,15 @@ fn main() -> io::Result<()> {
     io::stdin().read_to_end(&mut Vec::new())?;
     // The kernel closes what exit() finds open; that is what this program is for.
     std::mem::forget(kept);
+    process::exit(0)
+}
+
+/// Ends, and leaves the socket to a copy of this program, which has the same standard input.
+fn leave(socket: impl AsFd, local: SocketAddr) -> io::Result<()> {
+    fcntl(socket, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    let child = Command::new(env::current_exe()?).arg("keep").stdout(Stdio::null()).spawn()?;
+    println!("{} {local}", child.id());
+    io::stdout().flush()?;
     process::exit(0)
 }
 

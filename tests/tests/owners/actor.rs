@@ -27,15 +27,26 @@ impl Actor {
         (actor, line)
     }
 
+    /// Has it act.
+    pub(crate) fn begin(&mut self) {
+        self.0.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+    }
+
     /// Has it act, and returns what it prints.
     pub(crate) fn act(&mut self) -> String {
+        self.begin();
         let child = self.0.child();
-        child.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
         let mut line = String::new();
         let stdout = child.stdout.take().expect("a pipe");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
         assert!(!line.is_empty(), "the actor failed");
         line.trim().to_owned()
+    }
+
+    /// Ends its standard input, and waits for its end.
+    pub(crate) fn end(mut self) {
+        drop(self.0.child().stdin.take());
+        self.0.wait(LIMIT);
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -2,6 +2,7 @@
 //! what the test knows.
 
 mod actor;
+mod agree;
 mod cgroup;
 mod pid_namespace;
 mod processes;

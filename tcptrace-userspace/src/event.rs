@@ -148,6 +148,17 @@ impl Context {
     pub const NONE: Self =
         Self { pid: 0, tid: 0, uid: 0, comm: [0; 16], cgroup_id: 0, in_process: None, exiting: false };
 
+    /// Whether it is the thread that began the process: only its name is the process's.
+    pub fn is_main_thread(&self) -> bool {
+        self.tid == self.pid
+    }
+
+    /// The thread's name, without the NULs behind it.
+    pub fn name(&self) -> &[u8] {
+        let end = self.comm.iter().position(|byte| *byte == 0).unwrap_or(self.comm.len());
+        &self.comm[..end]
+    }
+
     /// Whether the thread has the name of one that acts for others. Kernels and hooks that cannot tell kernel threads by
     /// their flags still tell them by these names. A program that takes such a name only hides itself.
     pub fn is_bystander(&self) -> bool {

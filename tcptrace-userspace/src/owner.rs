@@ -11,7 +11,7 @@ pub struct Owner {
     pub pid: u32,
     /// Real user id.
     pub uid: u32,
-    /// Name of the thread that acted, NUL-padded, any bytes.
+    /// Name of the process, NUL-padded, any bytes; [`Self::NAMELESS`] where only another of its threads was seen.
     pub comm: [u8; 16],
     /// How it is known.
     pub provenance: Provenance,
@@ -19,6 +19,43 @@ pub struct Owner {
     pub others: Option<Arc<[u32]>>,
     /// What the process is, if someone looked while it lived.
     pub process: Option<Arc<Process>>,
+}
+
+impl Owner {
+    /// [`Self::comm`] where it is not known.
+    pub const NAMELESS: [u8; 16] = [0; 16];
+
+    /// Its name; `None` where it is not known.
+    pub fn name(&self) -> Option<&[u8]> {
+        (self.comm[0] != 0).then_some(&self.comm[..])
+    }
+
+    /// Whether it is one of `holders`, the first one of which a list names.
+    pub(crate) fn is_among(&self, holders: &Self) -> bool {
+        let same_start = match (&self.process, &holders.process) {
+            (Some(this), Some(first)) => this.start_ticks == first.start_ticks,
+            _ => true,
+        };
+        (self.pid == holders.pid && same_start)
+            || holders.others.iter().any(|others| others.contains(&self.pid))
+    }
+
+    /// The same, with all other `holders` as the others; `None` when it is none of them.
+    pub(crate) fn among(&self, holders: &Self) -> Option<Self> {
+        let all = std::iter::once(holders.pid)
+            .chain(holders.others.iter().flat_map(|others| others.iter().copied()));
+        let others: Arc<[u32]> = all.filter(|pid| *pid != self.pid).collect();
+        let others = (!others.is_empty()).then_some(others);
+        self.is_among(holders).then(|| Self { others, ..self.clone() })
+    }
+}
+
+/// A name as the kernel keeps it.
+pub(crate) fn padded(name: &[u8]) -> [u8; 16] {
+    let mut comm = Owner::NAMELESS;
+    let known = name.len().min(comm.len() - 1);
+    comm[..known].copy_from_slice(&name[..known]);
+    comm
 }
 
 /// How an owner is known.

@@ -80,6 +80,7 @@ impl Anonymizer {
             | Input::PollBegins
             | Input::Checked(_)
             | Input::Counted(_)
+            | Input::Exited(_)
             | Input::Ended(_) => take(input),
         }
     }

@@ -24,7 +24,11 @@ impl Who {
 
     /// By a record of a trace.
     pub fn of_owner(owner: &Owner) -> Self {
-        Self { pid: owner.pid, comm: owner.comm.to_vec(), process: owner.process.clone() }
+        Self {
+            pid: owner.pid,
+            comm: owner.name().unwrap_or_default().to_vec(),
+            process: owner.process.clone(),
+        }
     }
 
     /// When it started, in clock ticks since boot, where that is known.

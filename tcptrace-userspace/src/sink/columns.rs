@@ -107,7 +107,7 @@ pub(super) fn end(out: &mut Vec<u8>, start: usize, width: usize) {
     out.push(b' ');
 }
 
-/// `nginx[812]`; `~nginx[812]` when inherited from the listener; `nginx[812] +3` when others hold it as well; `-` when
+/// `nginx[812]`; `?[812]` when its name is not known; `~nginx[812]` when inherited from the listener; `nginx[812] +3` when others hold it as well; `-` when
 /// not known.
 pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
     let start = out.len();
@@ -117,7 +117,10 @@ pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
             if owner.provenance == Provenance::Inherited {
                 out.push(b'~');
             }
-            put::name(out, &owner.comm);
+            match owner.name() {
+                Some(name) => put::name(out, name),
+                None => out.push(b'?'),
+            }
             out.push(b'[');
             put::number(out, owner.pid);
             out.push(b']');

@@ -47,7 +47,7 @@ pub(super) fn next_addresses(
 /// A process that owns a socket, or nothing.
 pub(super) fn next_owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
     next_number(out, owner.map(|owner| owner.pid));
-    next_name(out, owner.map(|owner| &owner.comm[..]));
+    next_name(out, owner.and_then(Owner::name));
     next_number(out, owner.map(|owner| owner.uid));
     next_word(out, owner.map(|owner| owner.provenance.name()));
 }

@@ -8,7 +8,12 @@ use super::{
     identities::Identities,
     input::{Answer, Input},
 };
-use crate::{event::Event, half_open::Namespaces, process::Process};
+use crate::{
+    event::Event,
+    half_open::Namespaces,
+    process::Process,
+    tracker::{self, Exit},
+};
 
 /// Answers to remember while they are recorded; what is forgotten is recorded again.
 const RECORDED: usize = 16_384;
@@ -62,19 +67,37 @@ impl Answers {
         if !event.context_owns {
             return;
         }
-        let (pid, from_ns) = (event.context.pid, event.ktime_ns);
+        let (context, from_ns) = (&event.context, event.ktime_ns);
         event.process = match &mut self.live {
-            None => self.processes.get(pid, from_ns),
+            None => self.processes.get(context.pid, from_ns),
             Some(live) => {
                 let process =
-                    live.identities.as_mut().and_then(|identities| identities.process(pid, from_ns));
+                    live.identities.as_mut().and_then(|identities| identities.process(context, from_ns));
                 if let Some(news) = &mut self.news {
-                    let answer = Answer { from_ns, key: pid, value: process.clone() };
+                    let answer = Answer { from_ns, key: context.pid, value: process.clone() };
                     news.extend(self.processes.differs(answer).map(Input::Process));
                 }
                 process
             }
         };
+    }
+
+    /// Whether anybody can be asked for processes.
+    pub(super) fn has_processes(&self) -> bool {
+        self.live.as_ref().is_some_and(|live| live.identities.is_some())
+    }
+
+    /// The end of a process, if it has ended by now, for what happened at `by_ns`. A capture says it by itself.
+    pub(super) fn exit(&mut self, process: tracker::Key, by_ns: u64) -> Option<Exit> {
+        let identities = self.live.as_mut()?.identities.as_mut()?;
+        identities.has_ended(process.0, process.1).then_some(Exit { process, by_ns })
+    }
+
+    /// Has an input recorded before the next release.
+    pub(super) fn record(&mut self, input: Input<'static>) {
+        if let Some(news) = &mut self.news {
+            news.push(input);
+        }
     }
 
     /// The inode number of the network namespace with this cookie.

@@ -126,8 +126,19 @@ impl Core {
             }
             Input::Checked(checked) => self.check(&checked),
             Input::Counted(counted) => self.counted = *counted,
+            Input::Exited(exit) => stage.tracker.exited(exit),
             Input::Ended(_) => {}
         }
+    }
+
+    /// The ends of some owners of sockets, found at `now_ns`, as inputs.
+    pub(super) fn exits(&mut self, now_ns: u64) -> impl Iterator<Item = Input<'static>> + use<> {
+        self.stage.exits(now_ns).into_iter().map(Input::Exited)
+    }
+
+    /// Whether a list of all sockets would tell who holds some whose owner has ended.
+    pub(super) fn lacks_holders(&self) -> bool {
+        self.stage.tracker.lacks_holders()
     }
 
     /// Makes everything up to this time ready to be taken.

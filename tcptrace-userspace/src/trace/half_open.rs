@@ -65,14 +65,15 @@ impl Side {
         if let (None, Some(cookie)) = (connection.netns, event.netns_cookie) {
             connection.netns = answers.inode(cookie, event.ktime_ns);
         }
-        let owner = tracker.listener_owner(connection.netns, connection.laddr, connection.lport);
+        let Connection { netns, laddr, lport, .. } = *connection;
+        let owner = tracker.listener_owner(netns, laddr, lport, event.ktime_ns);
         let account = &mut self.account;
         self.half_opens.event(&event, owner, |change| push(change, account, out));
     }
 
     /// Takes a transition, which may end one.
     pub(super) fn transition(&mut self, event: &event::Event, tracker: &Tracker, out: &mut Outgoing) {
-        let owner = || tracker.listener_owner(event.netns, event.laddr, event.lport);
+        let owner = || tracker.listener_owner(event.netns, event.laddr, event.lport, event.ktime_ns);
         let account = &mut self.account;
         self.half_opens.transition(event, owner, |change| push(change, account, out));
     }
@@ -170,8 +171,9 @@ impl Side {
     }
 }
 
+/// Whose a connection is after all that has been taken.
 fn owner(tracker: &Tracker) -> impl Fn(&Connection) -> Option<Arc<Owner>> {
-    |connection| tracker.listener_owner(connection.netns, connection.laddr, connection.lport)
+    |connection| tracker.listener_owner(connection.netns, connection.laddr, connection.lport, u64::MAX)
 }
 
 /// Adds a change, unless as many lines are there as are wanted.

@@ -12,6 +12,7 @@ use crate::{
     process::Process,
     snapshot::is_netns_name,
     text::distrusted,
+    tracker::Exit,
 };
 
 /// One of them. Lists and polls enter once every event up to their end has been taken.
@@ -48,6 +49,8 @@ pub(crate) enum Input<'a> {
     Counted(Box<Counted>),
     /// The end.
     Ended(Box<Ended>),
+    /// A process has ended that owned sockets. It comes before the release of the first record for which that matters.
+    Exited(Exit),
 }
 
 impl Input<'_> {

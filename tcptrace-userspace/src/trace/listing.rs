@@ -11,7 +11,7 @@ use std::{
 use crate::{
     close::Role,
     listening,
-    owner::{Owner, Provenance},
+    owner::{Owner, Provenance, padded},
     payload,
     process::{HolderReader, Holders, Process, Processes},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
@@ -154,13 +154,10 @@ impl Owners {
             pids.into_iter().filter_map(|pid| self.processes.get(pid)).collect();
         processes.sort_by_key(|process| (process.start_ticks, process.pid));
         let (first, others) = processes.split_first()?;
-        let mut comm = [0; 16];
-        let known = first.comm.len().min(comm.len() - 1);
-        comm[..known].copy_from_slice(&first.comm[..known]);
         Some(Owner {
             pid: first.pid,
             uid: first.uid,
-            comm,
+            comm: padded(&first.comm),
             provenance: Provenance::Snapshot,
             others: (!others.is_empty()).then(|| others.iter().map(|other| other.pid).collect()),
             process: Some(Arc::clone(first)),

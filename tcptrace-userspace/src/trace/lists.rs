@@ -16,6 +16,8 @@ const START_LIMIT: Duration = Duration::from_millis(300);
 
 /// How often timewait sockets are listed while one of them waits for its peer's FIN: so often that a reader does not mind.
 const TIMEWAIT_EVERY: Duration = Duration::from_secs(1);
+/// How soon all are listed again when it is to be found out who holds a socket.
+const SOON: Duration = Duration::from_secs(1);
 /// On a host with many sockets, lists take a hundredth of the time.
 const SHARE: u32 = 100;
 
@@ -131,6 +133,11 @@ impl Lists {
     pub(super) fn hurry(&mut self) {
         self.all.every = Duration::ZERO;
         self.all.took = Duration::ZERO;
+    }
+
+    /// Orders the next list of all sockets soon: somebody else holds some of them now.
+    pub(super) fn hasten(&mut self) {
+        self.all.every = self.all.every.min(SOON);
     }
 
     /// A later list, once everything up to its end has been released; and whether it is the first one all the same.

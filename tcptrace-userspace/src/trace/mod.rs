@@ -29,6 +29,7 @@ mod settings;
 mod stage;
 mod summary;
 mod terms;
+mod watch;
 mod writer;
 
 use std::{io, path::Path};

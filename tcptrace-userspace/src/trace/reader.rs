@@ -205,6 +205,9 @@ impl Reader {
     fn compare(&mut self) {
         let Some(lists) = self.beside.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
         let later = lists.later(self.core.released_ns());
+        if self.core.lacks_holders() {
+            lists.hasten();
+        }
         let ordered = lists.order(self.core.wants_list());
         if let Some((listing, is_first)) = later {
             let is_first = is_first || self.log.begins_with(listing.scope);
@@ -269,6 +272,9 @@ impl Reader {
         self.feed(Input::Checked(checked));
         while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
             self.feed(Input::Looked(Box::new(looked)));
+        }
+        for exit in self.core.exits(monotonic_ns()) {
+            self.feed(exit);
         }
         self.compare();
         // A poll comes after all that a list tells.

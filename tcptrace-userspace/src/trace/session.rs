@@ -9,7 +9,7 @@ use super::{
     announce::announce_processes,
     answers::{Answers, Live},
     core::Core,
-    identities::Identities,
+    identities::{Extent, Identities},
     lists::Lists,
     log::Log,
     looks::Looks,
@@ -17,6 +17,7 @@ use super::{
     polls::Polls,
     pump::{self, Asked, End},
     reader::{Beside, Finished, Reader},
+    watch::Watch,
     writer::Writer,
 };
 use crate::{
@@ -45,18 +46,26 @@ pub(super) fn session(
     // From here on, signals end the trace with its account, also one that comes while it begins.
     let signals = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
     let clock = Clock::calibrate();
-    let tracer = bpf::load(&settings.bpf)?;
+    // People's short format has no room for more than names, findings have.
+    let extent = if settings.format != Format::Text || settings.samples || settings.record.is_some() {
+        Extent::All
+    } else {
+        Extent::Names
+    };
+    // Events' process ids are others' where `/proc` has its own.
+    let mut identities = (!host::has_own_pids()).then(|| Identities::new(extent));
+    let newcomers = identities.is_some() && extent == Extent::All && !settings.bpf.count_only;
+    let mut tracer = bpf::load(&bpf::Options { newcomers, ..settings.bpf.clone() })?;
+    if newcomers && let (Some(identities), Some(arrivals)) = (&mut identities, tracer.take_arrivals()) {
+        identities.watch(Watch::start(arrivals).map_err(Error::Setup)?);
+    }
     let header = header(settings, &tracer, clock, monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header)?;
     let Destination { sink, output, header: is_headed, ends_with_reader } = destination(&header);
     let writer = Writer::start(output).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
     let live = Live {
-        // People's short format has no room for it, findings have; and events' process ids are others' where `/proc` has
-        // its own.
-        identities: ((settings.format != Format::Text || settings.samples || log.is_on())
-            && !host::has_own_pids())
-        .then(Identities::new),
+        identities,
         namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
     };
     let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();

@@ -3,6 +3,7 @@
 use super::{
     answers::Answers,
     half_open::Side,
+    input::Input,
     listing::{Listing, Scope},
     outgoing::Outgoing,
 };
@@ -11,9 +12,13 @@ use crate::{
     event::Observed,
     half_open::Poll,
     snapshot::Namespace,
-    tracker::{Span, Tracker},
+    tracker::{Exit, Key, Span, Tracker},
     transition::Transition,
 };
+
+/// How many owners of sockets are checked at once, of those that listen and of those that have acted: each takes some
+/// microseconds.
+const CHECKED: usize = 32;
 
 /// Apart from what orders the records, so that one of them can be borrowed beside it.
 pub(super) struct Stage {
@@ -41,6 +46,13 @@ impl Stage {
                     event.verdict = wanted.verdict(event);
                 }
                 answers.identify(event);
+                if answers.has_processes()
+                    && let Some(heir) = tracker.heir_of(event)
+                    && let Some(exit) = answers.exit(heir, event.ktime_ns)
+                {
+                    tracker.exited(exit);
+                    answers.record(Input::Exited(exit));
+                }
                 if let Some(side) = half_open {
                     side.transition(event, tracker, out);
                 }
@@ -54,6 +66,24 @@ impl Stage {
                 out.account.undecodable += 1;
             }
         }
+    }
+
+    /// The ends of some owners of sockets, found at `now_ns`.
+    pub(super) fn exits(&mut self, now_ns: u64) -> Vec<Exit> {
+        let Self { tracker, answers, .. } = self;
+        if !answers.has_processes() {
+            return Vec::new();
+        }
+        let (listening, acting) = tracker.owners_to_check(CHECKED);
+        let mut exits = |owners: Vec<Key>| -> Vec<Exit> {
+            owners.into_iter().filter_map(|owner| answers.exit(owner, now_ns)).collect()
+        };
+        let (mut all, acting) = (exits(listening), exits(acting));
+        if !all.is_empty() {
+            tracker.heirs_wanted();
+        }
+        all.extend(acting);
+        all
     }
 
     /// Takes the signals of a ring entry at once: those that tell of a connection's end come after its last transition.
@@ -85,6 +115,7 @@ impl Stage {
         });
         let spans: Vec<Span> = spans.collect();
         if listing.scope == Scope::All {
+            self.tracker.expect_holders(listing.unreadable == 0);
             self.tracker.reconcile(listing.older, &spans, is_first);
         }
         self.tracker.confirm(listing.timewait, spans);

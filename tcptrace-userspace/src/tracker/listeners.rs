@@ -46,11 +46,13 @@ pub(super) struct Listeners {
     /// Namespaces in which the kernel was seen to give connections to listeners of other addresses.
     steered: HashSet<Option<u32>>,
     limit: usize,
+    /// Where the next [`Self::some`] begins.
+    next: usize,
 }
 
 impl Listeners {
     pub(super) fn new(limit: usize) -> Self {
-        Self { by_address: LinkedHashMap::new(), steered: HashSet::new(), limit }
+        Self { by_address: LinkedHashMap::new(), steered: HashSet::new(), limit, next: 0 }
     }
 
     /// Notes a listener that starts or ends.
@@ -96,7 +98,7 @@ impl Listeners {
         if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
             self.by_address.pop_front();
         }
-        let pid = listener.owner.pid;
+        let (pid, is_listed) = (listener.owner.pid, listener.skaddr == 0);
         let (cookie, skaddr, seen_ns) = (listener.cookie, listener.skaddr, listener.seen_ns);
         // One that only a list or only events have told of so far. What begins after a list is none that this had.
         let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
@@ -106,7 +108,10 @@ impl Listeners {
         match sockets.iter_mut().find(|known| same(known)) {
             Some(known) => {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
-                *known = Listener { cookie, skaddr, ..listener };
+                // Who listens by a list is only who has had it open for the longest time.
+                let owner = if is_listed { known.owner.among(&listener.owner) } else { None };
+                let owner = owner.map_or(listener.owner, Arc::new);
+                *known = Listener { cookie, skaddr, owner, seen_ns };
             }
             None if is_full => {}
             None => sockets.push(listener),
@@ -124,12 +129,16 @@ impl Listeners {
         }
     }
 
-    /// The owner of the listener that made a child, by the child's first event.
-    pub(super) fn owner_of_child(&mut self, event: &Event) -> Option<Arc<Owner>> {
-        let Event { netns, laddr, lport, cookie, .. } = *event;
-        if event.steered && self.steered.len() < self.limit {
-            self.steered.insert(netns);
+    /// Notes where the kernel may have chosen a listener of another address for a child, by the child's first event.
+    pub(super) fn note_steering(&mut self, child: &Event) {
+        if child.steered && self.steered.len() < self.limit {
+            self.steered.insert(child.netns);
         }
+    }
+
+    /// The owner of the listener that made a child, by the child's first event.
+    pub(super) fn owner_of_child(&self, event: &Event) -> Option<Arc<Owner>> {
+        let Event { netns, laddr, lport, cookie, .. } = *event;
         // Kernels up to 6.12 report it with what is still the listener's own: which one it is, then, is known exactly.
         if lacks_identity(event) && cookie != 0 {
             let sockets = self.by_address.get(&(netns, laddr, lport))?;
@@ -147,6 +156,14 @@ impl Listeners {
     /// where connections have been seen to go elsewhere.
     pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
         if self.steered.contains(&netns) { None } else { self.at(netns, laddr, lport) }
+    }
+
+    /// The owners of those at the next `most` addresses, in turn.
+    pub(super) fn some(&mut self, most: usize) -> impl Iterator<Item = Arc<Owner>> {
+        let begin = if self.next < self.by_address.len() { self.next } else { 0 };
+        self.next = begin + most;
+        let sockets = self.by_address.values().skip(begin).take(most);
+        sockets.flat_map(move |sockets| sockets.iter().take(most)).map(|socket| Arc::clone(&socket.owner))
     }
 
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to

@@ -8,11 +8,13 @@
 mod cause;
 mod confirm;
 mod ends;
+mod exits;
 mod history;
 mod listeners;
 mod older;
 mod options;
 mod owners;
+mod ownership;
 mod reconcile;
 mod rooms;
 mod signals;
@@ -29,7 +31,7 @@ use crate::{
     close::Cause,
     event::{Event, Signal, Verdict},
     hash::HashSet,
-    owner::{Owner, Provenance},
+    owner::Owner,
     state::State,
     transition::Transition,
 };
@@ -37,6 +39,8 @@ use crate::{
 use cause::{Beside, SHUTDOWN_MASK};
 use confirm::Confirming;
 pub use ends::Ends;
+use exits::Exits;
+pub use exits::{Exit, Key};
 use history::History;
 use listeners::Listeners;
 use older::OlderSockets;
@@ -54,6 +58,10 @@ pub struct Tracker {
     sockets: LinkedHashMap<u64, Socket>,
     listeners: Listeners,
     owners: Owners,
+    exits: Exits,
+    /// A socket's owner had ended, and who has it now is not known.
+    lacks_holders: bool,
+    has_all_holders: bool,
     signals: Signals,
     stopping: Stopping,
     timewait: TimewaitSockets,
@@ -78,6 +86,9 @@ impl Tracker {
             sockets: LinkedHashMap::new(),
             listeners: Listeners::new(limit),
             owners: Owners::default(),
+            exits: Exits::default(),
+            lacks_holders: false,
+            has_all_holders: true,
             signals: Signals::new(&options.reset_reasons),
             stopping: Stopping::default(),
             timewait: TimewaitSockets::new(limit),
@@ -286,9 +297,16 @@ impl Tracker {
         }
     }
 
-    /// The owner of the listener that a connection to this address and port comes from, marked as inherited.
-    pub fn listener_owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
-        self.listeners.owner(netns, laddr, lport)
+    /// The owner of the listener that a connection to this address and port comes from, marked as inherited; nobody when it
+    /// had ended at that time.
+    pub fn listener_owner(
+        &self,
+        netns: Option<u32>,
+        laddr: IpAddr,
+        lport: u16,
+        ktime_ns: u64,
+    ) -> Option<Arc<Owner>> {
+        self.listeners.owner(netns, laddr, lport).filter(|owner| !self.exits.have(owner, ktime_ns))
     }
 
     /// Sockets forgotten for want of room, timewait ones included.
@@ -357,27 +375,6 @@ impl Tracker {
     fn may_have_begun(&self, socket: &Socket, event: &Event) -> bool {
         let can = !is_identified(socket, event) || matches!(socket.state, State::SYN_SENT | State::LISTEN);
         can && socket.since.is_some_and(|since| since.ns() < self.gap_ns)
-    }
-
-    /// Whose it is now; takes the process out of the event, where nobody else looks for it.
-    fn owner(&mut self, event: &mut Event, socket: Option<&Socket>) -> Option<Arc<Owner>> {
-        let owner = if event.context_owns {
-            let context = &event.context;
-            Some(self.owners.share(Owner {
-                pid: context.pid,
-                uid: context.uid,
-                comm: context.comm,
-                provenance: Provenance::Exact,
-                others: None,
-                process: event.process.take(),
-            }))
-        } else if starts_as_child(event) {
-            self.listeners.owner_of_child(event)
-        } else {
-            socket.and_then(|socket| socket.owner.clone())
-        };
-        self.listeners.observe(event, owner.as_deref());
-        owner
     }
 
     fn remember(&mut self, key: u64, socket: Socket, emit: &mut impl FnMut(&Transition)) {

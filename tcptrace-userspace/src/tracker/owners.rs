@@ -10,11 +10,13 @@ const PLACES: usize = 256;
 /// Who acted lately. Each has one place, by its process, which the next one takes over.
 pub(super) struct Owners {
     places: Vec<Option<Arc<Owner>>>,
+    /// Where the next [`Self::some`] begins.
+    next: usize,
 }
 
 impl Default for Owners {
     fn default() -> Self {
-        Self { places: vec![None; PLACES] }
+        Self { places: vec![None; PLACES], next: 0 }
     }
 }
 
@@ -26,6 +28,15 @@ impl Owners {
             Some(known) if **known == owner => Arc::clone(known),
             place => Arc::clone(place.insert(Arc::new(owner))),
         }
+    }
+
+    /// The next `most` of them, in turn.
+    pub(super) fn some(&mut self, most: usize) -> Vec<Arc<Owner>> {
+        let places = (self.next..self.next + PLACES).map(|place| place % PLACES);
+        let taken = places.filter_map(|place| Some((place, self.places[place].clone()?)));
+        let (places, owners): (Vec<usize>, Vec<Arc<Owner>>) = taken.take(most).unzip();
+        self.next = places.last().map_or(0, |place| place + 1);
+        owners
     }
 }
 
@@ -50,5 +61,10 @@ mod tests {
         let changed = owners.share(owner(7, 33));
         assert_eq!((first.uid, changed.uid), (0, 33));
         assert!(!Arc::ptr_eq(&first, &owners.share(owner(7, 0))));
+        for pid in [8, 9] {
+            owners.share(owner(pid, 0));
+        }
+        let mut some = |most| owners.some(most).iter().map(|owner| owner.pid).collect::<Vec<_>>();
+        assert_eq!((some(2), some(2), some(9).len()), (vec![7, 8], vec![9, 7], 3));
     }
 }

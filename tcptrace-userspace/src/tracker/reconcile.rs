@@ -41,10 +41,16 @@ impl Tracker {
         self.closed = Some(HashSet::default());
     }
 
+    /// Whether the next list has every holder of its sockets: then who is not among them has a socket no more.
+    pub fn expect_holders(&mut self, all: bool) {
+        self.has_all_holders = all;
+    }
+
     /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
     /// `is_first`: there was none before, so that what it has may be older than the trace.
     pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span], is_first: bool) {
         let closed = self.closed.take().unwrap_or_default();
+        self.lacks_holders = false;
         let mut tracked: HashMap<u64, u64> = self
             .sockets
             .iter()
@@ -80,12 +86,15 @@ impl Tracker {
     /// A socket that is both remembered and listed.
     fn compare(&mut self, skaddr: u64, older: Older) {
         let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
+        let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
         if let Some(owner) = older.owner
-            && holder_says_more(socket.owner.as_deref())
+            && (socket.owner.as_deref().is_none_or(is_told_by_list)
+                || (!is_newer
+                    && self.has_all_holders
+                    && !socket.owner.as_deref().is_some_and(|actor| actor.is_among(&owner))))
         {
             socket.owner = Some(self.owners.share(owner));
         }
-        let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
         // With a filter on states, transitions between those that are hidden are not even sent.
         if is_newer || socket.state == older.state || self.options.hidden.by_state {
             return;
@@ -109,7 +118,7 @@ impl Tracker {
     }
 }
 
-/// Whether who has a socket open is to be believed rather than this owner: one that acted on it itself is.
-fn holder_says_more(owner: Option<&Owner>) -> bool {
-    owner.is_none_or(|owner| owner.provenance != Provenance::Exact)
+/// Whether a list tells better whose a socket is: not of a process that has acted on it itself.
+fn is_told_by_list(owner: &Owner) -> bool {
+    owner.provenance != Provenance::Exact
 }

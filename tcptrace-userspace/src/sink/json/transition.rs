@@ -87,7 +87,7 @@ pub(in crate::sink) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) -> io::Re
     };
     out.extend_from_slice(b"{\"pid\":");
     put::number(out, owner.pid);
-    name(out, "comm", &owner.comm)?;
+    optional_name(out, "comm", owner.name())?;
     number(out, "uid", owner.uid);
     word(out, "provenance", owner.provenance.name());
     process::put(out, owner.process.as_deref())?;

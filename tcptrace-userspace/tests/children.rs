@@ -48,7 +48,7 @@ fn a_child_that_may_have_been_steered_inherits_from_nobody() {
         let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
         let netns = child.netns;
         let out = track(&mut tracker, [listens(8, 1, 7), child]);
-        let half_open = tracker.listener_owner(netns, out[0].event.laddr, out[0].event.lport);
+        let half_open = tracker.listener_owner(netns, out[0].event.laddr, out[0].event.lport, 2);
         (out[1].owner.as_ref().map(|owner| owner.pid), half_open.map(|owner| owner.pid))
     };
     let child = event(1, 10, State::LISTEN, State::SYN_RECV);

@@ -28,6 +28,7 @@ const NEWCOMERS: u32 = 4_096;
 
 /// How to trace.
 #[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is switched by itself")]
 pub struct Options {
     /// The hook to use; `None` takes the best that works.
     pub hook: Option<Hook>,

@@ -5,9 +5,11 @@ use std::{fmt::Write as _, str::FromStr as _};
 use crate::{close::Cause, detect::REGISTRY, state::State};
 
 /// The pages about findings, by their kinds.
-const PAGES: [(&str, &str); 16] = [
+const PAGES: [(&str, &str); 18] = [
     ("syn-flood", include_str!("../../docs/findings/syn-flood.md")),
     ("accept-queue-overflow", include_str!("../../docs/findings/accept-queue-overflow.md")),
+    ("nobody-accepts", include_str!("../../docs/findings/nobody-accepts.md")),
+    ("stalled", include_str!("../../docs/findings/stalled.md")),
     ("unreachable-destination", include_str!("../../docs/findings/unreachable-destination.md")),
     ("connection-refused", include_str!("../../docs/findings/connection-refused.md")),
     ("outbound-scan", include_str!("../../docs/findings/outbound-scan.md")),

@@ -1,181 +1,233 @@
-//! `accept-queue-overflow`: connections are complete, and the program does not accept them in time.
+//! `accept-queue-overflow` and `nobody-accepts`: connections are complete, and the program does not accept them in time.
 //!
 //! A listener's queue holds what `accept()` has not taken yet (`sk_ack_backlog`); once it is longer than `listen()` allowed
 //! (`sk_max_ack_backlog`; `sk_acceptq_is_full()`), which is one more than that, the kernel turns away each SYN
 //! (`tcp_conn_request()`) and each ACK that would complete a connection (`tcp_v4_syn_recv_sock()`), and counts them as
 //! `ListenOverflows`. These are no clients: one that sends its SYN again counts several times. That counter is the
-//! namespace's; each of them is also one of the listener's own `sk_drops` (`tcp_listendrop()`).
+//! namespace's; each of them is also one of its `ListenDrops`, and one of the listener's own `sk_drops`
+//! (`tcp_listendrop()`). Who waits in a queue that is not full waits all the same.
+//!
+//! Listeners are told apart by their cookies: of several at one address (`SO_REUSEPORT`) each has its own queue and drops.
 
-use std::{collections::HashMap, net::SocketAddr};
+mod children;
+mod listener;
+mod nobody;
+mod overflow;
+mod who_accepts;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::SocketAddr,
+};
+
+use children::Children;
+use listener::{Listener, Queue};
+use who_accepts::{Acceptors, Blocker};
 
 use super::{
-    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who,
-    bounded::Bounded,
-    culprits::{add_owners, many, share},
-    growth::Growth,
-    sample::LocalEnd,
-    thresholds,
+    Detector, Finding, Limits, Options, Sample, Who, bounded::Bounded, culprits::add_owners,
+    endpoint::in_namespace, growth::Growth, sample::LocalEnd, thresholds,
 };
-use crate::state::State;
-
-const ID: &str = "accept-queue-overflow";
+use crate::{snapshot::Kind, state::State, transition::Transition};
 
 const OVERFLOWS: &str = "ListenOverflows";
+const DROPS: &str = "ListenDrops";
 
 pub(super) struct AcceptQueue {
-    thresholds: thresholds::AcceptQueue,
-    listeners: Bounded<LocalEnd, Listener>,
+    overflow: thresholds::AcceptQueue,
+    nobody: thresholds::NobodyAccepts,
+    /// By cookie.
+    listeners: Bounded<u64, Listener>,
+    children: Children,
+    acceptors: Acceptors,
     growth: Growth,
-    /// There was a look: a listener that is new has begun during the watch.
-    looked: bool,
+    /// `ListenOverflows` of a namespace, and the last scan that found more than before.
+    overflowed: HashMap<Option<u32>, (u64, Option<u64>)>,
+    limits: BTreeMap<Option<u32>, Limits>,
+    /// The first scan and the last, nanoseconds.
+    scans: Option<(u64, u64)>,
 }
 
-/// The sockets at one end, at one look.
-#[derive(Default)]
-struct Queue {
+/// What the findings about a listener have in common.
+struct Place<'a> {
+    listener: &'a Listener,
+    cookie: u64,
+    netns: Option<u32>,
+    address: SocketAddr,
+    /// Sockets at the same end by now, and all that there were in the watch.
+    sockets: (usize, usize),
+    /// Who accepts first.
     owners: Vec<Who>,
-    /// How many wait, and how many may.
-    waiting: (u32, u32),
-    /// `sk_drops` of all of them; `None` where it is not known.
-    drops: Option<u32>,
+    blocker: Option<Blocker>,
+    limits: Option<&'a Limits>,
 }
 
-#[derive(Default)]
-struct Listener {
-    owners: Vec<Who>,
-    backlog: u32,
-    /// The longest queue that was seen, and how many looks found it full.
-    longest: u32,
-    full: u64,
-    looks: u64,
-    /// What the sockets themselves dropped, before the watch and until the last look; `None` where it is not known.
-    drops: Option<(u32, u32)>,
-}
-
-impl Listener {
-    /// What was dropped at it during the watch.
-    fn drops(&self) -> Option<u64> {
-        self.drops.map(|(before, after)| after.saturating_sub(before).into())
+impl Place<'_> {
+    /// The same as long as the fault is.
+    fn subject(&self) -> String {
+        let subject = in_namespace(self.netns, self.address);
+        // As `ss -e` has it.
+        if self.sockets.1 > 1 { format!("{subject}, socket sk:{:x}", self.cookie) } else { subject }
     }
 
-    /// Notes where `sk_drops` stands. Of a socket that is new it begins at zero, also in the place of another one.
-    fn note_drops(&mut self, drops: Option<u32>, is_new: bool) {
-        let Some(drops) = drops else { return };
-        let (before, after) = self.drops.unwrap_or(if is_new { (0, drops) } else { (drops, drops) });
-        self.drops = Some((if drops < after { 0 } else { before }, drops));
+    /// `192.0.2.1:80 (one of 4 sockets there)`.
+    fn told(&self) -> String {
+        match self.sockets.0 {
+            0 | 1 => self.address.to_string(),
+            count => format!("{} (one of {count} sockets there)", self.address),
+        }
+    }
+
+    fn program(&self) -> String {
+        self.owners.first().map_or_else(|| "its program".to_owned(), ToString::to_string)
+    }
+
+    /// Facts about who accepts, and what to do about that first.
+    fn about_who(&self, finding: Finding) -> Finding {
+        let Some(first) = self.owners.first() else { return finding };
+        let finding = match &self.owners[1..] {
+            [] => finding,
+            others => {
+                let others: Vec<String> = others.iter().take(4).map(ToString::to_string).collect();
+                finding.because("others that have this listener open", others.join(", "))
+            }
+        };
+        let pid = first.pid;
+        match self.blocker {
+            Some(Blocker::Stopped) => finding.because("stopped", format!("{first}, by a signal or a debugger")).then(
+                "It is stopped: let it go on, or end it",
+                Some(format!("kill -CONT {pid}")),
+            ),
+            Some(Blocker::Descriptors(used, limit)) => {
+                finding.because("descriptors open", format!("{used} of {limit} that {first} may have")).then(
+                    "accept() fails (EMFILE): raise LimitNOFILE= of its unit or ulimit -n, or find out what it does not close",
+                    Some(format!("prlimit --nofile --pid {pid}; ls -l /proc/{pid}/fd")),
+                )
+            }
+            None => finding.then(
+                "Find out what the program waits for; it is what is slow",
+                Some(format!("cat /proc/{pid}/wchan; ls /proc/{pid}/task")),
+            ),
+        }
     }
 }
 
 impl AcceptQueue {
     pub(super) fn new(options: &Options) -> Self {
-        let thresholds = options.thresholds.accept_queue_overflow;
-        Self { thresholds, listeners: Bounded::default(), growth: Growth::default(), looked: false }
+        Self {
+            overflow: options.thresholds.accept_queue_overflow,
+            nobody: options.thresholds.nobody_accepts,
+            listeners: Bounded::default(),
+            children: Children::default(),
+            acceptors: Acceptors::default(),
+            growth: Growth::default(),
+            overflowed: HashMap::new(),
+            limits: BTreeMap::new(),
+            scans: None,
+        }
     }
 
-    fn finding(&self, end: &LocalEnd, listener: &Listener) -> Option<Finding> {
-        let (netns, laddr, lport) = *end;
-        let address = SocketAddr::new(laddr, lport);
-        let of_namespace = self.growth.of(netns, OVERFLOWS);
-        // A listener has no more of them than it dropped.
-        let turned_away = of_namespace.by().min(listener.drops().unwrap_or(u64::MAX));
-        let fill = share(listener.longest.into(), room(listener.backlog));
-        let overflows = listener.full > 0 && turned_away >= self.thresholds.overflows;
-        if !overflows && fill < self.thresholds.fill {
-            return None;
+    fn now_ns(&self) -> u64 {
+        self.scans.map_or(0, |(_, last_ns)| last_ns)
+    }
+
+    /// The sockets at one end that were there at the last scan.
+    fn at(&self, end: LocalEnd) -> impl Iterator<Item = &Listener> {
+        let now_ns = self.now_ns();
+        let listeners = self.listeners.iter().map(|(_, listener)| listener);
+        listeners.filter(move |listener| listener.seen_ns == now_ns && listener.end == Some(end))
+    }
+
+    fn place<'a>(&'a self, cookie: u64, listener: &'a Listener, counts: &Counts) -> Option<Place<'a>> {
+        let end = listener.end?;
+        let (netns, address, port) = end;
+        let sockets = counts.get(&end).copied().unwrap_or_default();
+        let pids = |listener: &Listener| listener.owners.iter().map(|who| who.pid).collect::<Vec<_>>();
+        let own = pids(listener);
+        // Another socket there is open in the same processes, such as all those of nginx in all of its workers.
+        let is_shared = sockets.0 > 1
+            && self.at(end).filter(|other| pids(other).iter().any(|pid| own.contains(pid))).count() > 1;
+        let owners = self.acceptors.in_order(netns, port, &listener.owners, is_shared);
+        let blocker = owners.first().and_then(|who| self.acceptors.blocker(who.pid));
+        let (address, limits) = (SocketAddr::new(address, port), self.limits.get(&netns));
+        Some(Place { listener, cookie, netns, address, sockets, owners, blocker, limits })
+    }
+
+    /// How many sockets there are at each end by now, and have been.
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::new();
+        for (_, listener) in self.listeners.iter() {
+            if let Some(end) = listener.end {
+                let (now, all) = counts.entry(end).or_default();
+                *now += usize::from(listener.seen_ns == self.now_ns());
+                *all += 1;
+            }
         }
-        let program = listener.owners.first().map_or_else(|| "its program".to_owned(), ToString::to_string);
-        let summary = if overflows {
-            format!(
-                "{program} does not accept fast enough on {address}: its queue of {} was full, SYNs and ACKs turned away {}",
-                listener.backlog,
-                many(turned_away, "time"),
-            )
-        } else {
-            format!(
-                "{program} lets connections wait on {address}: up to {} of the {} that its queue takes",
-                listener.longest,
-                room(listener.backlog)
-            )
-        };
-        let (severity, confidence) = match (overflows, listener.looks >= 3 && listener.full == listener.looks)
-        {
-            (true, true) => (Severity::Critical, Confidence::HIGH),
-            (true, false) => (Severity::Warning, Confidence::HIGH),
-            (false, true) => (
-                Severity::Warning,
-                Confidence::medium("SYNs and ACKs that are turned away (ListenOverflows)"),
-            ),
-            (false, false) => (Severity::Info, Confidence::medium("a longer watch: the queue stays full")),
-        };
-        let finding = Finding::new(ID, confidence, summary);
-        let finding = match severity {
-            Severity::Info => finding,
-            _ => finding.harms(
-                severity,
-                Harm::new(turned_away, "SYNs and ACKs turned away", format!("clients of {address}")),
-            ),
-        };
-        let finding = finding
-            .about_in(netns, address)
-            .because("queue at its longest", listener.longest)
-            .because("backlog of listen()", listener.backlog)
-            .because("looks that found it full", format!("{} of {}", listener.full, listener.looks))
-            .because("ListenOverflows of the namespace, grown by", of_namespace);
-        let finding = match listener.drops() {
-            Some(drops) => finding.because("dropped at this listener", drops),
-            None => finding,
-        };
-        let finding = finding
-            .then(
-                "See the queue: Recv-Q waits, Send-Q is the backlog",
-                Some(format!("ss -tlnp sport = :{lport}")),
-            )
-            .then("Find out what the program waits for; it is what is slow", None)
-            .then(
-                "For bursts only: a longer backlog of listen(), and net.core.somaxconn as large",
-                Some("sysctl net.core.somaxconn".to_owned()),
-            )
-            .not("a SYN flood: there connections are half-open, here they are complete");
-        Some(Finding { owners: listener.owners.clone(), ..finding })
+        counts
     }
 }
 
-/// How many connections a queue takes: a backlog of none still takes one.
-fn room(backlog: u32) -> u64 {
-    u64::from(backlog) + 1
+type Counts = HashMap<LocalEnd, (usize, usize)>;
+
+/// The listeners of a scan, by cookie.
+fn queues(sample: &Sample) -> HashMap<u64, Queue> {
+    let mut queues: HashMap<u64, Queue> = HashMap::new();
+    for seen in &sample.sockets {
+        let socket = &seen.socket;
+        if (socket.state, socket.kind) != (State::LISTEN, Kind::Full) {
+            continue;
+        }
+        let queue = queues.entry(socket.cookie).or_insert_with(|| Queue {
+            end: seen.local_end(),
+            owners: Vec::new(),
+            waiting: (0, 0),
+            drops: None,
+        });
+        add_owners(&mut queue.owners, &seen.owners);
+        queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
+        queue.drops = queue.drops.max(socket.drops);
+    }
+    queues
 }
 
 impl Detector for AcceptQueue {
+    fn transition(&mut self, transition: &Transition) {
+        self.acceptors.transition(transition);
+    }
+
     fn sample(&mut self, sample: &Sample) {
-        self.growth.note(sample, OVERFLOWS);
-        // Of several sockets at one end (`SO_REUSEPORT`), the fullest.
-        let mut now: HashMap<LocalEnd, Queue> = HashMap::new();
-        for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN) {
-            let socket = &seen.socket;
-            let queue = now.entry(seen.local_end()).or_default();
-            add_owners(&mut queue.owners, &seen.owners);
-            queue.waiting = queue.waiting.max((socket.recv_queue, socket.send_queue));
-            if let Some(drops) = socket.drops {
-                queue.drops = Some(queue.drops.unwrap_or(0).saturating_add(drops));
+        let now_ns = sample.ktime_ns;
+        [OVERFLOWS, DROPS].into_iter().for_each(|name| self.growth.note(sample, name));
+        for netns in sample.namespaces.keys() {
+            let count = self.growth.of(*netns, OVERFLOWS).by();
+            let (before, scan_ns) = self.overflowed.entry(*netns).or_default();
+            if count > *before {
+                (*before, *scan_ns) = (count, Some(now_ns));
             }
         }
-        self.listeners.drop_idle(|end, listener| now.contains_key(end) || listener.full > 0);
-        for (end, Queue { owners, waiting: (length, backlog), drops }) in now {
-            let Some(listener) = self.listeners.entry(end) else { continue };
-            (listener.owners, listener.backlog) = (owners, backlog);
-            listener.note_drops(drops, self.looked);
-            listener.longest = listener.longest.max(length);
-            listener.full += u64::from(u64::from(length) >= room(backlog));
-            listener.looks += 1;
+        self.limits = sample.namespaces.iter().map(|(netns, namespace)| (*netns, namespace.limits)).collect();
+        self.acceptors.sample(sample);
+        self.children.sample(sample);
+        let queues = queues(sample);
+        self.listeners.retain(|cookie, listener| queues.contains_key(cookie) || listener.is_worth_keeping());
+        for (cookie, queue) in queues {
+            let Some(listener) = self.listeners.entry(cookie) else { continue };
+            let is_new = listener.scans == 0 && self.scans.is_some();
+            listener.note(now_ns, queue, is_new, &self.acceptors);
         }
-        self.looked = true;
+        self.scans = Some((self.scans.map_or(now_ns, |(first_ns, _)| first_ns), now_ns));
     }
 
     fn left_out(&self) -> u64 {
-        self.listeners.left_out()
+        self.listeners.left_out() + self.acceptors.left_out()
     }
 
     fn findings(&self) -> Vec<Finding> {
-        self.listeners.iter().filter_map(|(end, listener)| self.finding(end, listener)).collect()
+        let counts = self.counts();
+        let of = |(cookie, listener): (&u64, &Listener)| {
+            let Some(place) = self.place(*cookie, listener, &counts) else { return [None, None] };
+            [self.overflow(&place), self.nobody(&place)]
+        };
+        self.listeners.iter().flat_map(of).flatten().collect()
     }
 }

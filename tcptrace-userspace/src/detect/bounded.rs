@@ -46,6 +46,11 @@ impl<K: Eq + Hash, V: Default, const ROOM: usize> Bounded<K, V, ROOM> {
         self.entries.len() >= ROOM
     }
 
+    /// Forgets the others, which would never be told of.
+    pub(super) fn retain(&mut self, is_left: impl FnMut(&K, &mut V) -> bool) {
+        self.entries.retain(is_left);
+    }
+
     /// Where it is full, forgets the entries that are not worth keeping. It goes through all of them: once a look, not for
     /// each event. What is forgotten counts as left out.
     pub(super) fn make_room(&mut self, is_worth_keeping: impl FnMut(&K, &V) -> bool) {

@@ -1,103 +1,109 @@
 //! `close-wait-leak`: the peer has closed, and the program of this host never does.
 //!
-//! Nothing in the kernel ends CLOSE_WAIT (RFC 9293, 3.6): only `close()` does. A busy program has some for moments; one
-//! that forgets them has them for ever, and more of them all the time.
+//! Nothing in the kernel ends CLOSE_WAIT (RFC 9293, 3.6): only `close()` does. A busy program has some for moments, and one
+//! that still answers may take its time; one that forgets them has them for ever, and more of them all the time.
+
+mod told;
 
 use std::collections::HashMap;
 
 use super::{
-    Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who,
-    culprits::{Culprits, many, nanoseconds, seconds, the_oldest},
+    Detector, Finding, Options, Sample, Seen, Who,
+    culprits::{Culprits, nanoseconds},
+    holding::{self, Holders},
     thresholds::CloseWaitLeak,
 };
-use crate::state::State;
-
-const ID: &str = "close-wait-leak";
+use crate::{process::Condition, snapshot::Kind, state::State};
 
 pub(super) struct CloseWait {
     thresholds: CloseWaitLeak,
-    /// By process: how many it had at the first look; `None` before that.
-    first: Option<HashMap<u32, u64>>,
-    /// What each has at the last look.
+    /// When the first scan was, and by process how many it had then; `None` before that.
+    first: Option<(u64, HashMap<u32, u64>)>,
+    now_ns: u64,
+    /// What each has at the last scan.
     last: HashMap<u32, (Who, Last)>,
+    conditions: HashMap<u32, Condition>,
 }
 
+/// The sockets of a process, and of those that have inherited them.
 #[derive(Default)]
 struct Last {
     all: u64,
     forgotten: u64,
+    /// Nanoseconds of the oldest that is forgotten, and of the oldest that cannot owe an answer.
     oldest_ns: u64,
+    oldest_sure_ns: u64,
+    /// Of the forgotten ones those that cannot owe an answer.
+    sure: u64,
     unread: u64,
+    /// Of the forgotten ones those that other processes have open as well.
+    shared: u64,
+    holders: Holders,
     culprits: Culprits,
+    cookies: Vec<u64>,
+}
+
+impl Last {
+    fn forget(&mut self, seen: &Seen, age_ns: u64, is_sure: bool) {
+        self.forgotten += 1;
+        self.oldest_ns = self.oldest_ns.max(age_ns);
+        if is_sure {
+            self.sure += 1;
+            self.oldest_sure_ns = self.oldest_sure_ns.max(age_ns);
+        }
+        self.unread += u64::from(has_unread(seen));
+        self.shared += u64::from(seen.owners.len() > 1);
+        self.holders.add(seen);
+        self.culprits.add(seen, false);
+        self.cookies.push(seen.socket.cookie);
+    }
 }
 
 impl CloseWait {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.close_wait_leak;
-        Self { thresholds, first: None, last: HashMap::new() }
+        Self { thresholds, first: None, now_ns: 0, last: HashMap::new(), conditions: HashMap::new() }
     }
+}
 
-    fn finding(&self, who: &Who, last: &Last) -> Finding {
-        let first = self.first.as_ref().and_then(|first| first.get(&who.pid)).copied().unwrap_or(0);
-        let grows = last.all > first;
-        let severity = if last.forgotten >= self.thresholds.critical_count {
-            Severity::Critical
-        } else {
-            Severity::Warning
-        };
-        let confidence = if grows || last.oldest_ns >= 60_000_000_000 {
-            Confidence::HIGH
-        } else {
-            Confidence::medium("a longer watch: the number grows, or the same sockets stay")
-        };
-        let summary = format!(
-            "{who} has {} that the peer has closed, {}, and does not close {}",
-            many(last.forgotten, "connection"),
-            the_oldest(last.forgotten, last.oldest_ns),
-            if last.forgotten == 1 { "it" } else { "them" },
-        );
-        let finding = Finding::new(ID, confidence, summary)
-            .harms(
-                severity,
-                Harm::new(last.forgotten, "descriptors held by connections that are over", who.to_string()),
-            )
-            .about(format!("process {}", who.pid))
-            .because("in CLOSE_WAIT", last.all)
-            .because("of these forgotten", last.forgotten)
-            .because("oldest, at least", seconds(last.oldest_ns))
-            .because("at the first look", first)
-            .because("with data that was never read", last.unread)
-            .then("See them", Some(format!("ss -tanp state close-wait | grep pid={},", who.pid)))
-            .then(
-                "Compare with the limit of open files",
-                Some(format!("ls /proc/{0}/fd | wc -l; grep 'open files' /proc/{0}/limits", who.pid)),
-            )
-            .then("Restart the program to free them; look in it for a path that ends without close()", None)
-            .not("a busy program, which has connections in CLOSE_WAIT for moments only");
-        Finding { owners: vec![who.clone()], ..last.culprits.name(finding) }
-    }
+/// Whether data waits that the program has not read: the peer's FIN counts as a byte.
+fn has_unread(seen: &Seen) -> bool {
+    seen.socket.recv_queue > 1
+}
+
+/// Whether the peer may wait for an answer: the program has read what came last, and has sent nothing since. A peer that has
+/// closed for good waits for nothing.
+fn may_owe_an_answer(sample: &Sample, seen: &Seen) -> bool {
+    let Some(info) = seen.socket.info.filter(|_| !has_unread(seen)) else { return false };
+    // The peer's FIN counts as a byte.
+    let has_asked = info.bytes_received > 1 && info.last_data_recv_ms <= info.last_data_sent_ms;
+    let is_gone = |other: &Seen| other.socket.kind != Kind::Full || other.socket.inode.is_none();
+    has_asked && !sample.other_end(&seen.socket).is_some_and(is_gone)
 }
 
 impl Detector for CloseWait {
     fn sample(&mut self, sample: &Sample) {
         let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
-        // What was never accepted has no inode, and nobody could close it: a full accept queue is another finding.
+        // What was never accepted has no inode, and nobody could close it: that nobody accepts is another finding.
         let accepted = sample.sockets.iter().filter(|seen| seen.socket.inode.is_some());
         for seen in accepted.filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
-            let age_ns = seen.socket.age_at_least_ns.unwrap_or(0);
-            for owner in &seen.owners {
-                let (_, last) = now.entry(owner.pid).or_insert_with(|| (owner.clone(), Last::default()));
-                last.all += 1;
-                if age_ns >= nanoseconds(self.thresholds.age_s) {
-                    last.forgotten += 1;
-                    last.oldest_ns = last.oldest_ns.max(age_ns);
-                    last.unread += u64::from(seen.socket.recv_queue > 1);
-                    last.culprits.add(seen, false);
-                }
+            let Some(who) = holding::first(&seen.owners) else { continue };
+            let (_, last) = now.entry(who.pid).or_insert_with(|| (who.clone(), Last::default()));
+            last.all += 1;
+            // What still sends is no leak, however long the peer has closed its half.
+            let age_ns = seen.socket.age_at_least_ns.unwrap_or(0).min(seen.still_ns.unwrap_or(u64::MAX));
+            let is_sure = !may_owe_an_answer(sample, seen);
+            let limit_s = if is_sure { self.thresholds.age_s } else { self.thresholds.answer_s };
+            // What is sent already waits for the peer, not for this program.
+            if age_ns >= nanoseconds(limit_s) && seen.socket.send_queue == 0 {
+                last.forget(seen, age_ns, is_sure);
             }
         }
-        self.first.get_or_insert_with(|| now.iter().map(|(pid, (_, last))| (*pid, last.all)).collect());
+        self.now_ns = sample.ktime_ns;
+        let counts = || now.iter().map(|(pid, (_, last))| (*pid, last.all)).collect();
+        self.first.get_or_insert_with(|| (sample.ktime_ns, counts()));
         self.last = now;
+        self.conditions.clone_from(&sample.processes);
     }
 
     fn findings(&self) -> Vec<Finding> {

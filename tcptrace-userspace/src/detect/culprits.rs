@@ -93,6 +93,11 @@ impl Culprits {
         self.peers.is_full()
     }
 
+    /// Whether this process has a part in it.
+    pub(super) fn has_owner(&self, pid: u32) -> bool {
+        self.known.contains_key(&pid)
+    }
+
     /// The process with the greatest part.
     pub(super) fn first_owner(&self) -> Option<&Who> {
         self.known.get(&self.owners.top(1).first()?.0)

@@ -3,7 +3,7 @@
 use super::{
     Detector, Options, accept_queue::AcceptQueue, address_in_use::AddressInUse, close_wait::CloseWait,
     connects::Connects, listeners::Listeners, phantom::Phantom, ports::LocalPorts, resets::Resets,
-    stuck::Stuck, syn_flood::SynFlood,
+    stalled::Stalled, stuck::Stuck, syn_flood::SynFlood,
 };
 
 /// What a detector is shown. Each may be incomplete, and then its findings are.
@@ -44,9 +44,10 @@ const BOTH: &[Source] = &[Source::Transitions, Source::Looks];
 const HALF_OPEN: &[Source] = &[Source::HalfOpen, Source::Looks];
 
 /// Every detector, once.
-pub const REGISTRY: [Entry; 10] = [
+pub const REGISTRY: [Entry; 11] = [
     entry(&["syn-flood"], HALF_OPEN, |options| Box::new(SynFlood::new(options))),
-    entry(&["accept-queue-overflow"], LOOKS, |options| Box::new(AcceptQueue::new(options))),
+    entry(&["accept-queue-overflow", "nobody-accepts"], BOTH, |options| Box::new(AcceptQueue::new(options))),
+    entry(&["stalled"], LOOKS, |options| Box::new(Stalled::new(options))),
     entry(&["unreachable-destination", "connection-refused", "outbound-scan"], BOTH, |options| {
         Box::new(Connects::new(options))
     }),

@@ -5,11 +5,14 @@
 //! left: they begin at `close()`, however much of it is still to be sent. FIN_WAIT2 waits for the peer's FIN; the kernel ends
 //! it after `tcp_fin_timeout`, but only once no process has the socket open.
 
+mod told;
+
 use std::collections::BTreeMap;
 
 use super::{
-    Confidence, Detector, Finding, Harm, NamespaceSample, Options, Sample, Seen, Severity,
-    culprits::{Culprits, many, nanoseconds, seconds, share, the_oldest},
+    Detector, Finding, NamespaceSample, Options, Sample, Seen,
+    culprits::{Culprits, nanoseconds},
+    growth::Growth,
     thresholds,
 };
 use crate::{
@@ -24,14 +27,27 @@ const KINDS: [(State, &str); 4] = [
     (State::CLOSING, "closing-pileup"),
 ];
 
+/// The kernel gave up a connection that nobody acknowledged; and one for want of memory, such as one orphan too many.
+const ABORTS: [&str; 2] = ["TCPAbortOnTimeout", "TCPAbortOnMemory"];
+
 pub(super) struct Stuck {
     thresholds: thresholds::Stuck,
-    /// At the last look, by namespace and place in [`KINDS`].
-    last: BTreeMap<(Option<u32>, usize), Pile>,
+    growth: Growth,
+    /// At the last scan.
+    last: BTreeMap<Pile, Piled>,
+    orphans: BTreeMap<Option<u32>, Orphans>,
+}
+
+/// Of what a pile is: a namespace, a place in [`KINDS`], and whether the other ends are on this host.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Pile {
+    netns: Option<u32>,
+    kind: usize,
+    is_here: bool,
 }
 
 #[derive(Default)]
-struct Pile {
+struct Piled {
     count: u64,
     oldest_ns: u64,
     /// Whose segments are not acknowledged.
@@ -39,11 +55,23 @@ struct Pile {
     /// Whose peer's window is closed.
     closed_window: u64,
     culprits: Culprits,
+    /// The processes that have the other ends.
+    others: Culprits,
+    /// Cookies of the other ends.
+    rests_on: Vec<u64>,
+}
+
+/// Sockets that no process has open, and how many there may be.
+#[derive(Clone, Copy)]
+struct Orphans {
+    count: u64,
+    most: u64,
 }
 
 impl Stuck {
     pub(super) fn new(options: &Options) -> Self {
-        Self { thresholds: options.thresholds.stuck, last: BTreeMap::new() }
+        let thresholds = options.thresholds.stuck;
+        Self { thresholds, growth: Growth::default(), last: BTreeMap::new(), orphans: BTreeMap::new() }
     }
 
     fn is_stuck(&self, seen: &Seen, namespace: Option<&NamespaceSample>) -> bool {
@@ -56,8 +84,22 @@ impl Stuck {
             return age_ns >= nanoseconds(self.thresholds.age_s);
         }
         // One that nobody has open ends by itself.
+        socket.inode.is_some() && age_ns >= self.fin_wait2_ns(namespace)
+    }
+
+    /// A short `tcp_fin_timeout` is about sockets that nobody has open; a program that has one may wait for longer.
+    #[expect(clippy::cast_precision_loss, reason = "no threshold need be exact")]
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "more than there can be is never reached")]
+    fn fin_wait2_ns(&self, namespace: Option<&NamespaceSample>) -> u64 {
         let fin_timeout_s = namespace.map_or(60, |namespace| namespace.limits.fin_timeout_s);
-        socket.inode.is_some() && share(age_ns, nanoseconds(fin_timeout_s)) >= self.thresholds.fin_timeouts
+        let ns = nanoseconds(fin_timeout_s) as f64 * self.thresholds.fin_timeouts;
+        (ns as u64).max(nanoseconds(self.thresholds.fin_wait2_s))
+    }
+
+    /// Of all that are stuck alike in a namespace, here and elsewhere.
+    fn count(&self, pile: Pile) -> u64 {
+        let alike = self.last.iter().filter(|(other, _)| (other.netns, other.kind) == (pile.netns, pile.kind));
+        alike.map(|(_, piled)| piled.count).sum()
     }
 }
 
@@ -73,87 +115,45 @@ fn standstill_ns(seen: &Seen) -> u64 {
         (_, Some((TimerKind::On, 3..))) => return u64::MAX,
         _ => info.last_ack_recv_ms,
     };
-    since.map_or(u64::MAX, |ms| u64::from(ms) * 1_000_000)
-}
-
-fn finding(netns: Option<u32>, state: State, id: &'static str, pile: &Pile) -> Finding {
-    let name = state.name().unwrap_or_default();
-    let filter = name.to_lowercase().replace('_', "-").replace("wait1", "wait-1").replace("wait2", "wait-2");
-    let held_by_peer = state == State::FIN_WAIT2;
-    let why = if held_by_peer {
-        "this side has closed its half, the peer has not, and a program here keeps the socket open"
-    } else if pile.closed_window > pile.count / 2 {
-        "the peer's window is closed, so that the FIN cannot leave"
-    } else {
-        "the peer does not acknowledge the FIN"
-    };
-    let summary = format!(
-        "{} in {name}, {}: {why}",
-        many(pile.count, "connection"),
-        the_oldest(pile.count, pile.oldest_ns)
-    );
-    let confidence = if held_by_peer || pile.unanswered + pile.closed_window > pile.count / 2 {
-        Confidence::HIGH
-    } else {
-        Confidence::medium("a longer watch: retransmissions without an answer")
-    };
-    let finding = Finding::new(id, confidence, summary)
-        .harms(Severity::Warning, Harm::new(pile.count, "connections that do not end", "this host"))
-        .about_in(netns, "closing connections")
-        .because("stuck", pile.count)
-        .because("oldest, at least", seconds(pile.oldest_ns))
-        .because("remote ends", pile.culprits.peer_count())
-        .because("sent again without an answer", pile.unanswered)
-        .because("closed window of the peer", pile.closed_window)
-        .then("See them with their timers", Some(format!("ss -tanpo state {filter}")));
-    let finding = if held_by_peer {
-        finding
-            .then("On the peer, look for CLOSE_WAIT: its program does not close", Some("ss -tanp state close-wait".to_owned()))
-            .then("Here, let the program close the socket rather than only shut it down; then net.ipv4.tcp_fin_timeout ends it", None)
-            .not("a half-closed connection on which the peer still sends")
-    } else {
-        finding
-            .then(
-                "Look whether the peer is still there and the path is open",
-                pile.culprits.first_peer().map(|peer| format!("ping -c 3 {peer}")),
-            )
-            .then(
-                "They end by themselves after net.ipv4.tcp_orphan_retries retransmissions",
-                Some("sysctl net.ipv4.tcp_orphan_retries".to_owned()),
-            )
-            .not("closing as usual, which takes a round trip")
-            .not("data that is still sent after close(), and acknowledged")
-    };
-    pile.culprits.name(finding)
+    // Scans tell of data that moves; of what is sent again only that it is sent.
+    since.map_or(u64::MAX, |ms| u64::from(ms) * 1_000_000).max(seen.still_ns.unwrap_or(0))
 }
 
 impl Detector for Stuck {
     fn sample(&mut self, sample: &Sample) {
+        ABORTS.into_iter().for_each(|name| self.growth.note(sample, name));
+        let orphans = |(netns, namespace): (&Option<u32>, &NamespaceSample)| {
+            let orphans = Orphans { count: namespace.orphans?, most: namespace.limits.max_orphans? };
+            Some((*netns, orphans))
+        };
+        self.orphans = sample.namespaces.iter().filter_map(orphans).collect();
         self.last.clear();
         for seen in &sample.sockets {
             let Some(kind) = KINDS.iter().position(|(state, _)| *state == seen.socket.state) else {
                 continue;
             };
-            if !self.is_stuck(seen, sample.namespaces.get(&seen.socket.netns)) {
+            let netns = seen.socket.netns;
+            if !self.is_stuck(seen, sample.namespaces.get(&netns)) {
                 continue;
             }
-            let pile = self.last.entry((seen.socket.netns, kind)).or_default();
-            pile.count += 1;
-            pile.oldest_ns = pile.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
+            let other = sample.other_end(&seen.socket);
+            let piled = self.last.entry(Pile { netns, kind, is_here: other.is_some() }).or_default();
+            piled.count += 1;
+            piled.oldest_ns = piled.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
             let timer = seen.socket.timer;
-            pile.unanswered +=
+            piled.unanswered +=
                 u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 0));
-            pile.closed_window += u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::Persist));
-            pile.culprits.add(seen, false);
+            piled.closed_window += u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::Persist));
+            piled.culprits.add(seen, false);
+            if let Some(other) = other {
+                piled.others.add(other, false);
+                piled.rests_on.push(other.socket.cookie);
+            }
         }
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let piles = self.last.iter().filter(|(_, pile)| pile.count >= self.thresholds.count);
-        let of = |(&(netns, kind), pile): (&(Option<u32>, usize), &Pile)| {
-            let (state, id) = KINDS[kind];
-            finding(netns, state, id, pile)
-        };
-        piles.map(of).collect()
+        let piles = self.last.iter().filter(|(pile, _)| self.count(**pile) >= self.thresholds.count);
+        piles.map(|(pile, piled)| self.finding(*pile, piled)).collect()
     }
 }

@@ -16,6 +16,10 @@ pub struct Thresholds {
     pub syn_flood: SynFlood,
     /// Of `accept-queue-overflow`.
     pub accept_queue_overflow: AcceptQueue,
+    /// Of `nobody-accepts`.
+    pub nobody_accepts: NobodyAccepts,
+    /// Of `stalled`.
+    pub stalled: Stalled,
     /// Of `unreachable-destination` and `connection-refused`.
     pub failed_connects: FailedConnects,
     /// Of `outbound-scan`.
@@ -37,14 +41,16 @@ pub struct CloseWaitLeak {
     /// Forgotten sockets of a process from which it is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
-    /// Of these from which it is critical.
+    /// Of these from which it is critical, where it is not known how many descriptors the process may have.
     #[serde(deserialize_with = "at_least_one")]
     pub critical_count: u64,
+    /// Seconds in CLOSE_WAIT from which a socket counts as forgotten that may still owe its peer an answer.
+    pub answer_s: u64,
 }
 
 impl Default for CloseWaitLeak {
     fn default() -> Self {
-        Self { age_s: 10, count: 5, critical_count: 1_000 }
+        Self { age_s: 10, count: 5, critical_count: 1_000, answer_s: 60 }
     }
 }
 
@@ -58,6 +64,8 @@ pub struct Stuck {
     /// stuck.
     #[serde(deserialize_with = "amount")]
     pub fin_timeouts: f64,
+    /// Seconds in FIN_WAIT2 from which one counts as stuck, where `tcp_fin_timeout` is shorter.
+    pub fin_wait2_s: u64,
     /// Stuck sockets in a state and a network namespace from which it is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
@@ -65,7 +73,7 @@ pub struct Stuck {
 
 impl Default for Stuck {
     fn default() -> Self {
-        Self { age_s: 5, fin_timeouts: 1.0, count: 5 }
+        Self { age_s: 5, fin_timeouts: 1.0, fin_wait2_s: 60, count: 5 }
     }
 }
 
@@ -106,6 +114,37 @@ pub struct AcceptQueue {
 impl Default for AcceptQueue {
     fn default() -> Self {
         Self { overflows: 1, fill: 0.8 }
+    }
+}
+
+/// A program that does not accept.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct NobodyAccepts {
+    /// Seconds for which a client has waited to be accepted from which it is a warning.
+    pub age_s: u64,
+}
+
+impl Default for NobodyAccepts {
+    fn default() -> Self {
+        Self { age_s: 10 }
+    }
+}
+
+/// A program that does not read.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Stalled {
+    /// Seconds for which nothing was read, and no data has moved, from which a connection is stalled.
+    pub age_s: u64,
+    /// Connections of one client that does not read from which it is a warning; of a server one is enough.
+    #[serde(deserialize_with = "at_least_one")]
+    pub count: u64,
+}
+
+impl Default for Stalled {
+    fn default() -> Self {
+        Self { age_s: 10, count: 5 }
     }
 }
 
@@ -298,7 +337,7 @@ mod tests {
     /// Of none there is always enough. Ages may be 0, and shares of what is counted otherwise.
     #[test]
     fn what_is_always_reached_is_refused() {
-        let may_be_none = ["age_s", "fin_timeouts", "never_completed", "share", "failed"];
+        let may_be_none = ["age_s", "answer_s", "fin_wait2_s", "fin_timeouts", "never_completed", "share", "failed"];
         for (table, values) in toml::Table::try_from(Thresholds::default()).expect("a table") {
             for (key, value) in values.as_table().expect("a table") {
                 let none = if value.is_float() { "0.0" } else { "0" };

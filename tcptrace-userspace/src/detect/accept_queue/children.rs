@@ -1,0 +1,78 @@
+//! Connections that are complete and that nobody has accepted: no process has them, so that they have no inode.
+
+use super::super::{Sample, Seen, sample::LocalEnd};
+use crate::{
+    hash::HashMap,
+    snapshot::Kind,
+    state::State,
+};
+
+/// A connection that waits, nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Child {
+    /// It waits since then at the latest.
+    pub(super) since_ns: u64,
+    /// The scan that found it first.
+    pub(super) found_ns: u64,
+}
+
+/// Those at one end.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Waiting {
+    /// The oldest first, with their cookies.
+    pub(super) children: Vec<(Child, u64)>,
+    /// Bytes that they have sent, and nobody has read.
+    pub(super) bytes: u64,
+    /// Of these clients so many have given up: they have closed.
+    pub(super) gone: u64,
+    pub(super) samples: Vec<String>,
+}
+
+/// All of them.
+#[derive(Default)]
+pub(super) struct Children {
+    known: HashMap<u64, Child>,
+    pub(super) at: HashMap<LocalEnd, Waiting>,
+}
+
+/// Examples in a finding.
+const SAMPLES: usize = 5;
+
+fn waits(seen: &Seen) -> bool {
+    let socket = &seen.socket;
+    let is_complete = [State::ESTABLISHED, State::CLOSE_WAIT].contains(&socket.state);
+    is_complete && socket.kind == Kind::Full && socket.inode.is_none() && !socket.mptcp
+}
+
+impl Children {
+    pub(super) fn sample(&mut self, sample: &Sample) {
+        let mut known = HashMap::default();
+        let mut at: HashMap<LocalEnd, Waiting> = HashMap::default();
+        for seen in sample.sockets.iter().filter(|seen| waits(seen)) {
+            let socket = &seen.socket;
+            let Some(end) = sample.listeners(socket.netns, socket.laddr, socket.lport).next() else {
+                continue;
+            };
+            let since_ns = sample.ktime_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0));
+            let before = self.known.get(&socket.cookie);
+            let child = Child {
+                since_ns: before.map_or(since_ns, |before| before.since_ns.min(since_ns)),
+                found_ns: before.map_or(sample.ktime_ns, |before| before.found_ns),
+            };
+            known.insert(socket.cookie, child);
+            let waiting = at.entry(end.local_end()).or_default();
+            // The peer's FIN counts as a byte.
+            let has_closed = socket.state == State::CLOSE_WAIT;
+            waiting.children.push((child, socket.cookie));
+            waiting.bytes += u64::from(socket.recv_queue.saturating_sub(u32::from(has_closed)));
+            waiting.gone += u64::from(has_closed);
+            if waiting.samples.len() < SAMPLES {
+                waiting.samples.push(super::super::culprits::connection(socket));
+            }
+        }
+        at.values_mut().for_each(|waiting| {
+            waiting.children.sort_unstable_by_key(|(child, cookie)| (child.since_ns, child.found_ns, *cookie));
+        });
+        (self.known, self.at) = (known, at);
+    }
+}

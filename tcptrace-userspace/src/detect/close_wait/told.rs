@@ -1,0 +1,125 @@
+//! What is said of a leak.
+
+use super::{
+    super::{
+        Confidence, Finding, Harm, Severity, Who,
+        culprits::{many, nanoseconds, seconds, share, the_oldest},
+    },
+    CloseWait, Last,
+};
+
+const ID: &str = "close-wait-leak";
+
+/// Share of its descriptors from which a process is about to run out of them.
+const NEARLY_ALL: f64 = 0.9;
+
+/// The descriptors of a process.
+struct Descriptors {
+    used: u64,
+    limit: u64,
+}
+
+impl Descriptors {
+    fn run_out(&self) -> bool {
+        share(self.used, self.limit) >= NEARLY_ALL
+    }
+}
+
+impl CloseWait {
+    pub(super) fn finding(&self, who: &Who, last: &Last) -> Finding {
+        let first = self.first.as_ref().and_then(|(_, first)| first.get(&who.pid)).copied().unwrap_or(0);
+        let descriptors = self.descriptors(who.pid);
+        let confidence = if last.all > first || last.oldest_ns >= nanoseconds(60) {
+            Confidence::HIGH
+        } else {
+            Confidence::medium("a longer watch: the number grows, or the same sockets stay")
+        };
+        let mut summary = format!(
+            "{who} has {} that the peer has closed, {}, and does not close {}",
+            many(last.forgotten, "connection"),
+            the_oldest(last.forgotten, last.oldest_ns),
+            if last.forgotten == 1 { "it" } else { "them" },
+        );
+        if let Some(Descriptors { used, limit }) = descriptors.as_ref().filter(|all| all.run_out()) {
+            summary = format!("{summary}; {used} of {limit} descriptors are open");
+        }
+        let mut finding = Finding::new(ID, confidence, summary);
+        let severity = self.severity(last, first, descriptors.as_ref());
+        if severity > Severity::Info {
+            let what = "descriptors held by connections that are over";
+            finding = finding.harms(severity, Harm::new(last.forgotten, what, who.to_string()));
+        }
+        last.cookies.iter().for_each(|cookie| finding.part.explains(*cookie));
+        let finding = finding
+            .about(format!("process {}", who.pid))
+            .because("in CLOSE_WAIT", last.all)
+            .because("of these forgotten", last.forgotten)
+            .because("of these that owe the peer no answer", last.sure)
+            .because("oldest, at least", seconds(last.oldest_ns))
+            .because("at the first scan", first)
+            .because("with data that was never read", last.unread);
+        let finding = match &descriptors {
+            Some(Descriptors { used, limit }) => finding.because("descriptors open", format!("{used} of {limit}")),
+            None => finding,
+        };
+        let finding = match descriptors.as_ref().and_then(|all| self.minutes_left(last, first, all)) {
+            Some(minutes) => finding.because("at this rate the last descriptor is open in", many(minutes, "minute")),
+            None => finding,
+        };
+        let finding = inherited(last, finding)
+            .then("See them", Some(format!("ss -tanp state close-wait | grep pid={},", who.pid)))
+            .then(
+                "Compare with the limit of open files",
+                Some(format!("ls /proc/{0}/fd | wc -l; grep 'open files' /proc/{0}/limits", who.pid)),
+            )
+            .then("Restart the program to free them; look in it for a path that ends without close()", None)
+            .not("a busy program, which has connections in CLOSE_WAIT for moments only")
+            .not("a program that still sends, or has yet to answer");
+        Finding { owners: last.holders.in_order(), ..last.culprits.name(finding) }
+    }
+
+    /// Nobody is harmed by some that stay as they are, such as in a client's pool whose servers have closed. Those to which
+    /// nothing is owed are over for good.
+    fn severity(&self, last: &Last, first: u64, descriptors: Option<&Descriptors>) -> Severity {
+        let grows = last.all > first;
+        let are_over =
+            last.sure >= self.thresholds.count && last.oldest_sure_ns >= nanoseconds(self.thresholds.age_s).saturating_mul(2);
+        let runs_out = match descriptors {
+            Some(descriptors) => descriptors.run_out(),
+            None => last.forgotten >= self.thresholds.critical_count,
+        };
+        match (runs_out, grows || are_over) {
+            (true, _) => Severity::Critical,
+            (false, true) => Severity::Warning,
+            (false, false) => Severity::Info,
+        }
+    }
+
+    fn descriptors(&self, pid: u32) -> Option<Descriptors> {
+        let condition = self.conditions.get(&pid)?;
+        Some(Descriptors { used: condition.descriptors?, limit: condition.descriptor_limit? })
+    }
+
+    /// How long until the limit is reached, at the rate at which they became more in the watch.
+    fn minutes_left(&self, last: &Last, first: u64, descriptors: &Descriptors) -> Option<u64> {
+        let (first_ns, _) = self.first.as_ref()?;
+        let more = u128::from(last.all.checked_sub(first).filter(|more| *more > 0)?);
+        let left = u128::from(descriptors.limit.saturating_sub(descriptors.used));
+        let elapsed_ns = u128::from(self.now_ns.saturating_sub(*first_ns));
+        u64::try_from(left * elapsed_ns / more / 60_000_000_000).ok()
+    }
+}
+
+/// Descriptors that several processes have of the same sockets: one `close()` does not end the connection.
+fn inherited(last: &Last, finding: Finding) -> Finding {
+    if last.shared == 0 {
+        return finding;
+    }
+    let holders: Vec<String> = last.holders.in_order().iter().skip(1).take(4).map(ToString::to_string).collect();
+    finding
+        .because("of these open in other processes as well", format!("{} ({})", last.shared, holders.join(", ")))
+        .then(
+            "These processes have inherited the sockets across fork() and exec(): all have to close them; set FD_CLOEXEC (SOCK_CLOEXEC of accept4())",
+            None,
+        )
+}

@@ -1,0 +1,141 @@
+//! What is said of connections that do not end.
+
+use super::{
+    super::{
+        Confidence, Finding, Harm, Severity,
+        culprits::{many, seconds, share, the_oldest},
+    },
+    ABORTS, KINDS, Pile, Piled, Stuck,
+};
+use crate::state::State;
+
+/// Share of `tcp_max_orphans` from which the kernel is about to end orphans.
+const NEARLY_ALL: f64 = 0.8;
+
+impl Stuck {
+    pub(super) fn finding(&self, pile: Pile, piled: &Piled) -> Finding {
+        let (state, id) = KINDS[pile.kind];
+        let name = state.name().unwrap_or_default();
+        let is_unanswered = piled.unanswered + piled.closed_window > piled.count / 2;
+        let confidence = if state == State::FIN_WAIT2 || is_unanswered {
+            Confidence::HIGH
+        } else {
+            Confidence::medium("a longer watch: retransmissions without an answer")
+        };
+        let (count, oldest) = (many(piled.count, "connection"), the_oldest(piled.count, piled.oldest_ns));
+        let mut finding =
+            Finding::new(id, confidence, format!("{count} in {name}, {oldest}: {}", why(pile, piled)));
+        let subject =
+            if pile.is_here { "closing connections within this host" } else { "closing connections" };
+        piled.rests_on.iter().for_each(|cookie| finding.part.rests_on(*cookie));
+        let finding = finding
+            .about_in(pile.netns, subject)
+            .because("stuck", piled.count)
+            .because("oldest, at least", seconds(piled.oldest_ns))
+            .because("remote ends", piled.culprits.peer_count())
+            .because("sent again without an answer", piled.unanswered)
+            .because("closed window of the peer", piled.closed_window)
+            .then("See them with their timers", Some(format!("ss -tanpo state {}", filter(name))));
+        let finding = self.orphans(pile, piled, finding);
+        let finding = match (state, pile.is_here) {
+            (State::FIN_WAIT2, is_here) => of_fin_wait2(piled, is_here, finding),
+            (_, true) => unacknowledged(finding.then(
+                "The other ends are on this host: see who has them, and what drops packets between the two (firewall, traffic control)",
+                Some("ss -tanpo; nft list ruleset; tc -s qdisc".to_owned()),
+            )),
+            (_, false) => unacknowledged(finding.then(
+                "Look whether the peer is still there and the path is open",
+                piled.culprits.first_peer().map(|peer| format!("ping -c 3 {peer}")),
+            )),
+        };
+        let mut finding = piled.culprits.name(finding);
+        // Who has the other ends comes first: it is who does not close or read.
+        if pile.is_here && state == State::FIN_WAIT2 {
+            let others = piled.others.name(Finding::new(id, Confidence::HIGH, String::new())).owners;
+            let here = std::mem::take(&mut finding.owners);
+            let here = here.into_iter().filter(|who| others.iter().all(|other| other.pid != who.pid));
+            finding.owners = others.iter().cloned().chain(here).collect();
+        }
+        finding
+    }
+
+    /// How bad it is, and what the kernel's counters say: too many orphans are ended without a word.
+    fn orphans(&self, pile: Pile, piled: &Piled, finding: Finding) -> Finding {
+        let [timed_out, no_memory] = ABORTS.map(|name| self.growth.of(pile.netns, name));
+        let orphans = self.orphans.get(&pile.netns).filter(|orphans| share(orphans.count, orphans.most) >= NEARLY_ALL);
+        let ended = no_memory.by() > 0 && orphans.is_some();
+        let finding = if ended {
+            let harm = Harm::new(no_memory.by(), "connections ended with data unsent", "programs that have closed them");
+            finding.harms(Severity::Critical, harm)
+        } else {
+            finding.harms(Severity::Warning, Harm::new(piled.count, "connections that do not end", "this host"))
+        };
+        let finding = match timed_out.by() {
+            0 => finding,
+            _ => finding.because("given up by the kernel (TCPAbortOnTimeout), grown by", timed_out),
+        };
+        let finding = match no_memory.by() {
+            0 => finding,
+            _ => finding.because("ended for want of memory or orphans (TCPAbortOnMemory), grown by", no_memory),
+        };
+        match orphans {
+            None => finding,
+            Some(orphans) => finding
+                .because("orphans of the host", format!("{} of {} (tcp_max_orphans)", orphans.count, orphans.most))
+                .then(
+                    "The kernel ends orphans beyond net.ipv4.tcp_max_orphans: raise it where the memory allows that",
+                    Some("sysctl net.ipv4.tcp_max_orphans net.ipv4.tcp_orphan_retries".to_owned()),
+                ),
+        }
+    }
+}
+
+/// As `ss` names it.
+fn filter(name: &str) -> String {
+    name.to_lowercase().replace('_', "-").replace("wait1", "wait-1").replace("wait2", "wait-2")
+}
+
+fn why(pile: Pile, piled: &Piled) -> String {
+    let other = piled.others.first_owner().filter(|_| pile.is_here);
+    match (KINDS[pile.kind].0, other) {
+        (State::FIN_WAIT2, Some(other)) => {
+            format!("this side has closed its half, and {other}, which has the other ends on this host, has not")
+        }
+        (State::FIN_WAIT2, None) => {
+            "this side has closed its half, the peer has not, and a program here keeps the socket open".to_owned()
+        }
+        (_, Some(other)) if piled.closed_window > piled.count / 2 => {
+            format!("{other}, which has the other ends on this host, does not read, so that the FIN cannot leave")
+        }
+        _ if piled.closed_window > piled.count / 2 => {
+            "the peer's window is closed, so that the FIN cannot leave".to_owned()
+        }
+        _ => "the peer does not acknowledge the FIN".to_owned(),
+    }
+}
+
+fn of_fin_wait2(piled: &Piled, is_here: bool, finding: Finding) -> Finding {
+    let finding = if is_here {
+        let pids = piled.others.first_owner().map(|who| format!(" | grep pid={},", who.pid));
+        let command = format!("ss -tanp state close-wait{}", pids.unwrap_or_default());
+        finding.then("The other ends are on this host, in CLOSE_WAIT: their program does not close", Some(command))
+    } else {
+        finding.then(
+            "On the peer, look for CLOSE_WAIT: its program does not close",
+            Some("ss -tanp state close-wait".to_owned()),
+        )
+    };
+    finding
+        .then("Here, let the program close the socket rather than only shut it down; then net.ipv4.tcp_fin_timeout ends it", None)
+        .not("a half-closed connection on which the peer still sends")
+}
+
+fn unacknowledged(finding: Finding) -> Finding {
+    finding
+        .then(
+            "They end by themselves after net.ipv4.tcp_orphan_retries retransmissions",
+            Some("sysctl net.ipv4.tcp_orphan_retries".to_owned()),
+        )
+        .not("closing as usual, which takes a round trip")
+        .not("data that is still sent after close(), and acknowledged")
+}

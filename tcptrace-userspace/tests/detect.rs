@@ -32,7 +32,7 @@ fn leaked(count: u16) -> Vec<Seen> {
 #[test]
 fn ages_come_from_earlier_looks() {
     assert!(findings([look(0, leaked(9)), look(9, leaked(9))]).is_empty(), "nine seconds are not ten");
-    let found = findings([look(0, leaked(9)), look(12, leaked(9))]);
+    let found = findings([look(0, leaked(9)), look(22, leaked(9))]);
     let ids: Vec<_> = found.iter().map(|finding| finding.id).collect();
     assert_eq!(ids, ["close-wait-leak"]);
     assert_eq!((found[0].severity, found[0].owners[0].pid), (Severity::Warning, 812));
@@ -65,12 +65,12 @@ fn a_busy_program_is_no_leak() {
 
 #[test]
 fn one_that_has_closed_by_now_is_no_leak() {
-    assert!(findings([look(0, leaked(9)), look(12, leaked(9)), look(13, vec![])]).is_empty());
+    assert!(findings([look(0, leaked(9)), look(22, leaked(9)), look(13, vec![])]).is_empty());
 }
 
 #[test]
 fn many_are_critical_and_kinds_can_be_chosen() {
-    let looks = || [look(0, leaked(1_200)), look(12, leaked(1_200))];
+    let looks = || [look(0, leaked(1_200)), look(22, leaked(1_200))];
     assert_eq!(findings(looks())[0].severity, Severity::Critical);
     for options in [
         Options { skip: vec!["close-wait-leak".to_owned()], ..Options::default() },
@@ -228,7 +228,7 @@ fn what_is_elsewhere_says_how_to_get_there() {
         };
         let mut detectors = Detectors::new(Options { own_netns, ..Options::default() });
         let mut ages = Ages::default();
-        for mut look in [look(0, leaked()), look(12, leaked())] {
+        for mut look in [look(0, leaked()), look(22, leaked())] {
             ages.apply(&mut look);
             detectors.sample(&look);
         }
@@ -327,7 +327,7 @@ fn hostile_names_do_no_harm() {
     assert_eq!(reset.findings.len(), 1);
     let text = render(&reset, Format::Text, false);
     assert!(!text.contains('\x1b') && text.contains("x1b"), "{text}");
-    let report = report(findings([look(0, leaked(9)), look(12, leaked(9))]));
+    let report = report(findings([look(0, leaked(9)), look(22, leaked(9))]));
     for format in [Format::Text, Format::Json, Format::Markdown] {
         let text = render(&report, format, false);
         let raw = |c: char| c != '\n' && c.is_control();

@@ -23,11 +23,12 @@ use crate::common::{by_process, comm, event, half_open};
 const THRESHOLDS: [&str; 4] = [
     "[close-wait-leak]\ncount = 1\n[stuck]\ncount = 1\n[syn-flood]\nhalf_open = 1\nnever_completed = 0.0\nsources = 1\n\
      [failed-connects]\ncount = 1\nshare = 0.0\n[outbound-scan]\ndestinations = 1000\n[phantom-established]\ncount = 1\n\
-     [reset-storm]\ncount = 1\nshare = 0.0\n",
+     [reset-storm]\ncount = 1\nshare = 0.0\n[nobody-accepts]\nage_s = 0\n[stalled]\nage_s = 0\ncount = 1\n",
     "[outbound-scan]\ndestinations = 2\nfailed = 0.0\n",
     "",
     "[close-wait-leak]\nage_s = 9223372036854775807\n[stuck]\nage_s = 9223372036854775807\n\
-     [phantom-established]\nidle_s = 9223372036854775807\n",
+     [phantom-established]\nidle_s = 9223372036854775807\n[nobody-accepts]\nage_s = 9223372036854775807\n\
+     [stalled]\nage_s = 9223372036854775807\n",
 ];
 
 /// Those under which one is too many.
@@ -202,7 +203,7 @@ pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
         uid: Some(7),
         inode: Some(u64::from(number) + 1),
         recv_queue: u32::from(number),
-        send_queue: 5,
+        send_queue: if state == State::CLOSE_WAIT { 0 } else { 5 },
         timer: Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: number }),
         cgroup_id: None,
         mptcp: false,

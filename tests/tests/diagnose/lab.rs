@@ -28,6 +28,11 @@ const SOON: &str = "
 age_s = 1
 [stuck]
 age_s = 1
+fin_wait2_s = 1
+[nobody-accepts]
+age_s = 3
+[stalled]
+age_s = 3
 [phantom-established]
 idle_s = 1
 ";

@@ -1,11 +1,11 @@
 //! Listeners that cannot keep up, cannot listen, or should not be there.
 
-use std::{fs, time::Duration};
+use std::{collections::VecDeque, fs, time::Duration};
 
 use tcptrace_tests::{
     actor, acts,
     machine::helper,
-    net::{Family, begin_connect, connect, listen, pair, read_end, socket, wait_for_child},
+    net::{Family, accept, begin_connect, connect, listen, pair, read_end, socket, wait_for_child},
     netns::sysctl,
     process::tool,
     syn,
@@ -38,6 +38,106 @@ fn a_program_that_does_not_accept() {
     assert_eq!(evidence(finding, "backlog of listen()"), 2);
     assert!(evidence(finding, "ListenOverflows of the namespace, grown by") >= 4, "{finding:#}");
     assert_owned_here(finding);
+}
+
+/// Clients that are connected and have asked, in a queue with space for more.
+#[test]
+fn a_program_that_accepts_nobody() {
+    const CLIENTS: usize = 4;
+    let Some(lab) = Lab::new("a_program_that_accepts_nobody") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(6, &[], move || {
+        let listener = listen(ports.listen(Family::V4));
+        let clients: Vec<_> = (0..CLIENTS).map(|_| connect(ports.connect(Family::V4))).collect();
+        clients.iter().for_each(|client| assert_eq!(client.send(b"GET /").expect("send"), 5));
+        (listener, clients)
+    });
+    let finding = diagnosis.one("nobody-accepts");
+    assert_eq!(evidence(finding, "wait to be accepted"), CLIENTS as u64, "{finding:#}");
+    assert_eq!(evidence(finding, "bytes that they have sent, unread"), 5 * CLIENTS as u64, "{finding:#}");
+    assert_eq!(finding["harm"]["count"], CLIENTS, "{finding:#}");
+    assert_owned_here(finding);
+}
+
+/// Never empty for the whole watch, and nobody waits for long.
+#[test]
+fn a_queue_that_turns_over() {
+    let Some(lab) = Lab::new("a_queue_that_turns_over") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(6, &[], move || {
+        let listener = listen(ports.listen(Family::V4));
+        let mut waiting: VecDeque<_> = (0..3).map(|_| connect(ports.connect(Family::V4))).collect();
+        for _ in 0..14 {
+            std::thread::sleep(Duration::from_millis(400));
+            waiting.push_back(connect(ports.connect(Family::V4)));
+            let served = accept(&listener);
+            drop(waiting.pop_front());
+            read_end(&served);
+        }
+        // At the end nobody is left.
+        waiting.iter().for_each(|_| drop(accept(&listener)));
+        listener
+    });
+    diagnosis.assert_healthy();
+}
+
+/// By the next scan everyone is served.
+#[test]
+fn an_overflow_between_two_scans() {
+    let Some(lab) = Lab::new("an_overflow_between_two_scans") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(15, &["--only", "accept-queue-overflow"], move || {
+        let listener = listen(ports.listen(Family::V4));
+        listener.listen(2).expect("listen");
+        // The first scans see it empty; those of this watch are three seconds apart.
+        std::thread::sleep(Duration::from_millis(3_700));
+        let address = ports.connect(Family::V4);
+        let begin = || {
+            let client = socket(address);
+            begin_connect(&client, address);
+            client
+        };
+        let clients: Vec<_> = (0..20).map(|_| begin()).collect();
+        // What comes again finds a longer queue.
+        listener.listen(64).expect("listen");
+        let accepted: Vec<_> = (0..20).map(|_| accept(&listener)).collect();
+        (listener, clients, accepted)
+    });
+    let finding = diagnosis.one("accept-queue-overflow");
+    assert!(evidence(finding, "dropped at this listener") >= 10, "{finding:#}");
+    assert_owned_here(finding);
+}
+
+/// Of several sockets at one address only one is not served.
+#[test]
+fn one_of_several_sockets_overflows() {
+    let Some(lab) = Lab::new("one_of_several_sockets_overflows") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(5, &["--only", "accept-queue-overflow"], move || {
+        let address = ports.listen(Family::V4);
+        let group = || {
+            let listener = socket(address);
+            listener.set_reuse_port(true).expect("SO_REUSEPORT");
+            listener.bind(&address.into()).expect("bind");
+            listener.listen(2).expect("listen");
+            listener.set_nonblocking(true).expect("O_NONBLOCK");
+            listener
+        };
+        let group: Vec<_> = (0..3).map(|_| group()).collect();
+        let mut clients = Vec::new();
+        for _ in 0..60 {
+            let client = socket(ports.connect(Family::V4));
+            begin_connect(&client, ports.connect(Family::V4));
+            clients.push(client);
+            std::thread::sleep(Duration::from_millis(20));
+            // The last one is not served.
+            group[..2].iter().for_each(|listener| while listener.accept().is_ok() {});
+        }
+        (group, clients)
+    });
+    let finding = diagnosis.one("accept-queue-overflow");
+    let summary = finding["summary"].as_str().expect("text");
+    assert!(summary.contains("(one of 3 sockets there)"), "{summary}");
 }
 
 /// Slow, but faster than its clients.

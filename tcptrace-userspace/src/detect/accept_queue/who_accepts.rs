@@ -86,12 +86,6 @@ impl Acceptors {
         owners.iter().any(|who| self.grown.contains(&(netns, port, who.pid)))
     }
 
-    /// Whether anybody was seen who accepts there, of these.
-    pub(super) fn is_acceptor(&self, netns: Option<u32>, port: u16, pid: u32) -> bool {
-        let key = (netns, port, pid);
-        self.acts.get(&key).is_some() || self.held.contains_key(&key)
-    }
-
     /// The processes that have a listener open, who should accept first. `shared`: they have others at the same end open
     /// as well, so that what they accept need not be of this one; then it is rather who does not accept.
     pub(super) fn in_order(

@@ -185,7 +185,7 @@ fn tables_by_addresses_have_room_for_so_many() {
             let mut seen = socket(state, 0, 812);
             let address = Ipv4Addr::from(0x0a00_0000 + number).into();
             if state == State::LISTEN {
-                seen.socket.laddr = address;
+                (seen.socket.laddr, seen.socket.cookie) = (address, u64::from(number) + 1);
             } else {
                 (seen.socket.raddr, seen.socket.lport) = (address, 40_000);
             }

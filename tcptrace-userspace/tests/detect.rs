@@ -24,8 +24,14 @@ use tcptrace::{
     transition::Transition,
 };
 
+/// Of a server, and its listener.
 fn leaked(count: u16) -> Vec<Seen> {
-    (0..count).map(|number| socket(State::CLOSE_WAIT, number, 812)).collect()
+    let mut listener = socket(State::LISTEN, 50_000, 812);
+    listener.socket.rport = 0;
+    // Its file is gone, which would be another finding.
+    listener.owners.clear();
+    let leaked = (0..count).map(|number| socket(State::CLOSE_WAIT, number, 812));
+    leaked.chain([listener]).collect()
 }
 
 /// The kernel does not tell how long; that the same ones are there again does.
@@ -221,7 +227,7 @@ fn what_is_elsewhere_says_how_to_get_there() {
             let mut all = leaked(9);
             for seen in &mut all {
                 seen.socket.netns = Some(netns);
-                seen.owners[0].process.take_if(|_| !is_known);
+                seen.owners.iter_mut().for_each(|who| drop(who.process.take_if(|_| !is_known)));
             }
             all[8].socket.netns = Some(if elsewhere { netns + 1 } else { netns });
             all

@@ -176,7 +176,7 @@ fn half_closed(age_s: u64, [asked_s, answered_s]: [u32; 2], bytes: u64) -> Vec<S
         });
         seen
     };
-    (0..8).map(one).collect()
+    (0..8).map(one).chain([listener()]).collect()
 }
 
 fn leak(sockets: Vec<Seen>) -> Option<Severity> {
@@ -196,8 +196,27 @@ fn what_owes_no_answer_is_over() {
 fn who_has_yet_to_answer_is_no_leak() {
     assert_eq!(leak(half_closed(30, [31, 40], 100)), None);
     assert_eq!(leak(half_closed(90, [91, 95], 100)), Some(Severity::Info), "it stays so, and grows not");
-    let grows = [look(1_000, vec![]), look(1_090, half_closed(90, [91, 95], 100))];
-    assert_eq!(findings(grows)[0].severity, Severity::Warning);
+    let grows = |counts: [usize; 4]| {
+        let at = |(scan, count): (u64, usize)| {
+            let some = half_closed(90, [91, 95], 100).into_iter().take(count).chain([listener()]);
+            look(1_000 + scan, some.collect())
+        };
+        findings((0..).zip(counts).map(at))[0].severity
+    };
+    assert_eq!(grows([4, 5, 6, 7]), Severity::Warning);
+    assert_eq!((grows([5, 8, 8, 8]), grows([5, 7, 6, 8])), (Severity::Info, Severity::Info));
+}
+
+/// It finds out that its servers have closed when it takes one of them again.
+#[test]
+fn the_pool_of_a_client_is_no_leak() {
+    let pool: Vec<Seen> = half_closed(90, [95, 96], 100).into_iter().take(8).collect();
+    let others = pool.iter().map(|seen| {
+        let mut other = other_end(seen, State::FIN_WAIT2, 900);
+        other.socket.inode = None;
+        other
+    });
+    assert_eq!(leak(pool.iter().cloned().chain(others).collect()), Some(Severity::Info));
 }
 
 /// It sends, and its peer acknowledges.
@@ -218,7 +237,7 @@ fn a_half_close_that_streams_is_no_leak() {
 fn a_peer_that_has_closed_for_good_waits_for_nothing() {
     let with = |inode| {
         let all = half_closed(30, [31, 40], 100);
-        let others = all.iter().map(|seen| {
+        let others = all[..8].iter().map(|seen| {
             let mut other = other_end(seen, State::FIN_WAIT2, 900);
             other.socket.inode = inode;
             other
@@ -232,7 +251,7 @@ fn a_peer_that_has_closed_for_good_waits_for_nothing() {
 fn descriptors_say_how_bad_a_leak_is() {
     let with = |used, first: u16| {
         let condition = Condition { descriptors: Some(used), descriptor_limit: Some(100), stopped: None };
-        let before = half_closed(20, [40, 40], 1).into_iter().take(first.into()).collect();
+        let before = half_closed(20, [40, 40], 1).into_iter().take(first.into()).chain([listener()]).collect();
         let at = |at_s, sockets| Sample { processes: [(7, condition)].into(), ..look(at_s, sockets) };
         findings([at(1_000, before), at(1_060, half_closed(30, [40, 40], 1))]).remove(0)
     };
@@ -247,7 +266,7 @@ fn descriptors_say_how_bad_a_leak_is() {
 #[test]
 fn a_leak_explains_the_other_ends() {
     let leaked = half_closed(70, [80, 80], 1);
-    let waiting = leaked.iter().map(|seen| {
+    let waiting = leaked[..8].iter().map(|seen| {
         let mut other = other_end(seen, State::FIN_WAIT2, 900);
         (other.socket.age_at_least_ns, other.socket.info) = (Some(70 * SECOND), None);
         other
@@ -262,7 +281,7 @@ fn a_leak_explains_the_other_ends() {
 #[test]
 fn what_is_inherited_counts_once() {
     let mut all = half_closed(30, [40, 40], 1);
-    all.iter_mut().for_each(|seen| seen.owners = vec![who(5), who(7), who(8), who(9)]);
+    all[..8].iter_mut().for_each(|seen| seen.owners = vec![who(5), who(7), who(8), who(9)]);
     let found = findings([look(1_000, all)]);
     assert_eq!((found.len(), found[0].subject.as_str(), pids(&found[0])), (1, "process 5", vec![5, 7, 8, 9]));
     assert!(found[0].next_steps.iter().any(|step| step.what.contains("FD_CLOEXEC")), "{found:#?}");

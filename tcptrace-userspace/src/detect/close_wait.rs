@@ -20,9 +20,33 @@ pub(super) struct CloseWait {
     /// When the first scan was, and by process how many it had then; `None` before that.
     first: Option<(u64, HashMap<u32, u64>)>,
     now_ns: u64,
+    trends: HashMap<u32, Trend>,
     /// What each has at the last scan.
     last: HashMap<u32, (Who, Last)>,
     conditions: HashMap<u32, Condition>,
+}
+
+/// How the number of a process changes from scan to scan.
+#[derive(Clone, Copy, Default)]
+struct Trend {
+    last: u64,
+    rises: u32,
+    has_fallen: bool,
+}
+
+/// Scans that find more than the one before, without one that finds less, from which a number keeps growing.
+const KEEPS_GROWING: u32 = 3;
+
+impl Trend {
+    fn note(&mut self, count: u64) {
+        self.rises += u32::from(count > self.last);
+        self.has_fallen |= count < self.last;
+        self.last = count;
+    }
+
+    fn keeps_growing(self) -> bool {
+        self.rises >= KEEPS_GROWING && !self.has_fallen
+    }
 }
 
 /// The sockets of a process, and of those that have inherited them.
@@ -30,10 +54,10 @@ pub(super) struct CloseWait {
 struct Last {
     all: u64,
     forgotten: u64,
-    /// Nanoseconds of the oldest that is forgotten, and of the oldest that cannot owe an answer.
+    /// Nanoseconds of the oldest that is forgotten, and of the oldest of these that are over for sure.
     oldest_ns: u64,
     oldest_sure_ns: u64,
-    /// Of the forgotten ones those that cannot owe an answer.
+    /// Of the forgotten ones those that are over for sure: a server's, which owes its client no answer.
     sure: u64,
     unread: u64,
     /// Of the forgotten ones those that other processes have open as well.
@@ -62,13 +86,19 @@ impl Last {
 impl CloseWait {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.close_wait_leak;
-        Self { thresholds, first: None, now_ns: 0, last: HashMap::new(), conditions: HashMap::new() }
+        Self { thresholds, first: None, now_ns: 0, trends: HashMap::new(), last: HashMap::new(), conditions: HashMap::new() }
     }
 }
 
 /// Whether data waits that the program has not read: the peer's FIN counts as a byte.
 fn has_unread(seen: &Seen) -> bool {
     seen.socket.recv_queue > 1
+}
+
+/// Whether somebody listens there: a client may keep a connection in a pool, and find out later that its server has closed.
+fn is_server(sample: &Sample, seen: &Seen) -> bool {
+    let socket = &seen.socket;
+    sample.listeners(socket.netns, socket.laddr, socket.lport).next().is_some()
 }
 
 /// Whether the peer may wait for an answer: the program has read what came last, and has sent nothing since. A peer that has
@@ -92,16 +122,22 @@ impl Detector for CloseWait {
             last.all += 1;
             // What still sends is no leak, however long the peer has closed its half.
             let age_ns = seen.socket.age_at_least_ns.unwrap_or(0).min(seen.still_ns.unwrap_or(u64::MAX));
-            let is_sure = !may_owe_an_answer(sample, seen);
-            let limit_s = if is_sure { self.thresholds.age_s } else { self.thresholds.answer_s };
+            let is_server = is_server(sample, seen);
+            let owes = is_server && may_owe_an_answer(sample, seen);
+            let limit_s = if owes { self.thresholds.answer_s } else { self.thresholds.age_s };
             // What is sent already waits for the peer, not for this program.
             if age_ns >= nanoseconds(limit_s) && seen.socket.send_queue == 0 {
-                last.forget(seen, age_ns, is_sure);
+                last.forget(seen, age_ns, is_server && !owes);
             }
         }
         self.now_ns = sample.ktime_ns;
         let counts = || now.iter().map(|(pid, (_, last))| (*pid, last.all)).collect();
         self.first.get_or_insert_with(|| (sample.ktime_ns, counts()));
+        self.trends.retain(|pid, _| now.contains_key(pid));
+        for (pid, (_, last)) in &now {
+            let first = Trend { last: self.first.as_ref().and_then(|(_, first)| first.get(pid)).copied().unwrap_or(0), ..Trend::default() };
+            self.trends.entry(*pid).or_insert(first).note(last.all);
+        }
         self.last = now;
         self.conditions.clone_from(&sample.processes);
     }

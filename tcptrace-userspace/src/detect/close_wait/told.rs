@@ -44,7 +44,7 @@ impl CloseWait {
             summary = format!("{summary}; {used} of {limit} descriptors are open");
         }
         let mut finding = Finding::new(ID, confidence, summary);
-        let severity = self.severity(last, first, descriptors.as_ref());
+        let severity = self.severity(who, last, first, descriptors.as_ref());
         if severity > Severity::Info {
             let what = "descriptors held by connections that are over";
             finding = finding.harms(severity, Harm::new(last.forgotten, what, who.to_string()));
@@ -54,7 +54,7 @@ impl CloseWait {
             .about(format!("process {}", who.pid))
             .because("in CLOSE_WAIT", last.all)
             .because("of these forgotten", last.forgotten)
-            .because("of these that owe the peer no answer", last.sure)
+            .because("of these of a server that owes no answer", last.sure)
             .because("oldest, at least", seconds(last.oldest_ns))
             .because("at the first scan", first)
             .because("with data that was never read", last.unread);
@@ -78,12 +78,13 @@ impl CloseWait {
         Finding { owners: last.holders.in_order(), ..last.culprits.name(finding) }
     }
 
-    /// Nobody is harmed by some that stay as they are, such as in a client's pool whose servers have closed. Those to which
-    /// nothing is owed are over for good.
-    fn severity(&self, last: &Last, first: u64, descriptors: Option<&Descriptors>) -> Severity {
-        let grows = last.all > first;
+    /// Nobody is harmed by some that stay as they are, such as in a client's pool whose servers have closed. Those of a
+    /// server that owes nothing are over for good.
+    fn severity(&self, who: &Who, last: &Last, first: u64, descriptors: Option<&Descriptors>) -> Severity {
+        let is_sure = last.sure >= self.thresholds.count;
+        let grows = if is_sure { last.all > first } else { self.keeps_growing(who.pid) };
         let are_over =
-            last.sure >= self.thresholds.count && last.oldest_sure_ns >= nanoseconds(self.thresholds.age_s).saturating_mul(2);
+            is_sure && last.oldest_sure_ns >= nanoseconds(self.thresholds.age_s).saturating_mul(2);
         let runs_out = match descriptors {
             Some(descriptors) => descriptors.run_out(),
             None => last.forgotten >= self.thresholds.critical_count,
@@ -93,6 +94,10 @@ impl CloseWait {
             (false, true) => Severity::Warning,
             (false, false) => Severity::Info,
         }
+    }
+
+    fn keeps_growing(&self, pid: u32) -> bool {
+        self.trends.get(&pid).is_some_and(|trend| trend.keeps_growing())
     }
 
     fn descriptors(&self, pid: u32) -> Option<Descriptors> {

@@ -101,7 +101,10 @@ fn sample(sample: Sample) -> Record {
 #[test]
 fn overflows_between_scans_count() {
     let queue = |at_s, counts, drops| at(at_s, counts, vec![listener(1, &[7], 0, drops)]);
-    let found = of_kind("accept-queue-overflow", [queue(0, [0, 0], 3), queue(5, [20, 20], 23), queue(20, [20, 20], 23)]);
+    let found = of_kind(
+        "accept-queue-overflow",
+        [queue(0, [0, 0], 3), queue(5, [20, 20], 23), queue(20, [20, 20], 23)],
+    );
     assert_eq!((found[0].severity, found[0].harm.as_ref().unwrap().count), (Severity::Warning, 20));
     let found = of_kind("accept-queue-overflow", [queue(0, [0, 0], 3), queue(5, [20, 20], 23)]);
     assert_eq!(found[0].severity, Severity::Critical, "just now");
@@ -131,7 +134,11 @@ fn drops_of_a_flood_are_no_overflows() {
 fn only_the_worker_that_does_not_accept_is_blamed() {
     let sockets = |at_s, stuck_drops| {
         let good = (1..4).map(|worker| listener(worker, &[u32::try_from(worker).unwrap()], 0, 0));
-        at(at_s, [stuck_drops; 2], good.chain([listener(4, &[4], 5, u32::try_from(stuck_drops).unwrap())]).collect())
+        at(
+            at_s,
+            [stuck_drops; 2],
+            good.chain([listener(4, &[4], 5, u32::try_from(stuck_drops).unwrap())]).collect(),
+        )
     };
     let found = of_kind("accept-queue-overflow", [sockets(0, 0), sockets(5, 30), sockets(10, 60)]);
     assert_eq!(found.len(), 1);
@@ -150,7 +157,11 @@ fn who_accepts_comes_before_who_holds_the_listener() {
     let first = |records| pids(&diagnose(records)[0]);
     assert_eq!(first(vec![queue(0, vec![]), queue(5, vec![])]), [7, 8], "nobody knows");
     assert_eq!(first(vec![queue(0, vec![]), closes(8), queue(5, vec![])]), [8, 7], "it has acted");
-    assert_eq!(first(vec![queue(0, vec![]), queue(5, vec![accepted(50, 8)])]), [8, 7], "it has what was accepted");
+    assert_eq!(
+        first(vec![queue(0, vec![]), queue(5, vec![accepted(50, 8)])]),
+        [8, 7],
+        "it has what was accepted"
+    );
     let client = |mut seen: Seen| {
         seen.socket.lport = 40_000;
         seen
@@ -172,10 +183,14 @@ fn with_condition(condition: Condition) -> Finding {
 /// A longer backlog helps neither.
 #[test]
 fn what_keeps_a_program_from_accepting_comes_first() {
-    let descriptors = |used| Condition { descriptors: Some(used), descriptor_limit: Some(16), stopped: Some(false) };
+    let descriptors =
+        |used| Condition { descriptors: Some(used), descriptor_limit: Some(16), stopped: Some(false) };
     let found = with_condition(descriptors(16));
     assert!(found.summary.contains("16 of 16 descriptors are open"), "{}", found.summary);
-    assert!(found.next_steps[0].what.contains("EMFILE") && !steps(&found).contains("backlog of"), "{found:#?}");
+    assert!(
+        found.next_steps[0].what.contains("EMFILE") && !steps(&found).contains("backlog of"),
+        "{found:#?}"
+    );
     let found = with_condition(Condition { stopped: Some(true), ..descriptors(16) });
     assert!(found.summary.contains("is stopped"), "{}", found.summary);
     assert_eq!(found.next_steps[0].command.as_deref(), Some("kill -CONT 8"));

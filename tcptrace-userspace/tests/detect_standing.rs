@@ -31,7 +31,8 @@ fn other_end(of: &Seen, state: State, pid: u32) -> Seen {
 /// A connection of the server 192.0.2.1:80 on which nothing was sent or received for so long.
 fn still(number: u16, state: State, ms: u32) -> Seen {
     let mut seen = socket(state, number, 7);
-    seen.socket.info = Some(Info { last_data_sent_ms: ms, last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO });
+    seen.socket.info =
+        Some(Info { last_data_sent_ms: ms, last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO });
     seen
 }
 
@@ -251,7 +252,8 @@ fn a_peer_that_has_closed_for_good_waits_for_nothing() {
 fn descriptors_say_how_bad_a_leak_is() {
     let with = |used, first: u16| {
         let condition = Condition { descriptors: Some(used), descriptor_limit: Some(100), stopped: None };
-        let before = half_closed(20, [40, 40], 1).into_iter().take(first.into()).chain([listener()]).collect();
+        let before =
+            half_closed(20, [40, 40], 1).into_iter().take(first.into()).chain([listener()]).collect();
         let at = |at_s, sockets| Sample { processes: [(7, condition)].into(), ..look(at_s, sockets) };
         findings([at(1_000, before), at(1_060, half_closed(30, [40, 40], 1))]).remove(0)
     };
@@ -319,7 +321,8 @@ fn orphans_are_told_where_they_are_many() {
         };
         let limits = Limits { max_orphans: Some(100), ..Limits::default() };
         let counters = [("TCPAbortOnMemory".to_owned(), aborted)].into();
-        let namespace = NamespaceSample { limits, counters, orphans: Some(orphans), ..NamespaceSample::default() };
+        let namespace =
+            NamespaceSample { limits, counters, orphans: Some(orphans), ..NamespaceSample::default() };
         Sample { namespaces: [(Some(1), namespace)].into(), ..look(100, (0..8).map(one).collect()) }
     };
     let found = |orphans, aborted| {

@@ -86,7 +86,14 @@ impl Last {
 impl CloseWait {
     pub(super) fn new(options: &Options) -> Self {
         let thresholds = options.thresholds.close_wait_leak;
-        Self { thresholds, first: None, now_ns: 0, trends: HashMap::new(), last: HashMap::new(), conditions: HashMap::new() }
+        Self {
+            thresholds,
+            first: None,
+            now_ns: 0,
+            trends: HashMap::new(),
+            last: HashMap::new(),
+            conditions: HashMap::new(),
+        }
     }
 }
 
@@ -135,7 +142,10 @@ impl Detector for CloseWait {
         self.first.get_or_insert_with(|| (sample.ktime_ns, counts()));
         self.trends.retain(|pid, _| now.contains_key(pid));
         for (pid, (_, last)) in &now {
-            let first = Trend { last: self.first.as_ref().and_then(|(_, first)| first.get(pid)).copied().unwrap_or(0), ..Trend::default() };
+            let first = Trend {
+                last: self.first.as_ref().and_then(|(_, first)| first.get(pid)).copied().unwrap_or(0),
+                ..Trend::default()
+            };
             self.trends.entry(*pid).or_insert(first).note(last.all);
         }
         self.last = now;

@@ -181,7 +181,8 @@ fn is_server(sample: &Sample, seen: &Seen) -> bool {
 /// Whether data waits for the peer's window.
 fn has_closed_window(seen: &Seen) -> bool {
     let socket = &seen.socket;
-    let sends = [State::ESTABLISHED, State::CLOSE_WAIT, State::FIN_WAIT1, State::LAST_ACK].contains(&socket.state);
+    let sends =
+        [State::ESTABLISHED, State::CLOSE_WAIT, State::FIN_WAIT1, State::LAST_ACK].contains(&socket.state);
     let is_probing = socket.timer.is_some_and(|timer| timer.kind == TimerKind::Persist);
     let is_closed = socket.info.is_some_and(|info| info.snd_wnd == 0 && info.notsent_bytes > 0);
     sends && socket.kind == Kind::Full && (is_probing || is_closed)

@@ -89,7 +89,11 @@ impl Stuck {
 
     /// A short `tcp_fin_timeout` is about sockets that nobody has open; a program that has one may wait for longer.
     #[expect(clippy::cast_precision_loss, reason = "no threshold need be exact")]
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "more than there can be is never reached")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "more than there can be is never reached"
+    )]
     fn fin_wait2_ns(&self, namespace: Option<&NamespaceSample>) -> u64 {
         let fin_timeout_s = namespace.map_or(60, |namespace| namespace.limits.fin_timeout_s);
         let ns = nanoseconds(fin_timeout_s) as f64 * self.thresholds.fin_timeouts;
@@ -98,7 +102,8 @@ impl Stuck {
 
     /// Of all that are stuck alike in a namespace, here and elsewhere.
     fn count(&self, pile: Pile) -> u64 {
-        let alike = self.last.iter().filter(|(other, _)| (other.netns, other.kind) == (pile.netns, pile.kind));
+        let alike =
+            self.last.iter().filter(|(other, _)| (other.netns, other.kind) == (pile.netns, pile.kind));
         alike.map(|(_, piled)| piled.count).sum()
     }
 }

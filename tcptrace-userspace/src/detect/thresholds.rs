@@ -337,7 +337,8 @@ mod tests {
     /// Of none there is always enough. Ages may be 0, and shares of what is counted otherwise.
     #[test]
     fn what_is_always_reached_is_refused() {
-        let may_be_none = ["age_s", "answer_s", "fin_wait2_s", "fin_timeouts", "never_completed", "share", "failed"];
+        let may_be_none =
+            ["age_s", "answer_s", "fin_wait2_s", "fin_timeouts", "never_completed", "share", "failed"];
         for (table, values) in toml::Table::try_from(Thresholds::default()).expect("a table") {
             for (key, value) in values.as_table().expect("a table") {
                 let none = if value.is_float() { "0.0" } else { "0" };

@@ -125,7 +125,7 @@ fn one_of_several_sockets_overflows() {
         };
         let group: Vec<_> = (0..3).map(|_| group()).collect();
         let mut clients = Vec::new();
-        for _ in 0..60 {
+        for _ in 0..36 {
             let client = socket(ports.connect(Family::V4));
             begin_connect(&client, ports.connect(Family::V4));
             clients.push(client);

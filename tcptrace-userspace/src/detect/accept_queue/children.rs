@@ -1,11 +1,7 @@
 //! Connections that are complete and that nobody has accepted: no process has them, so that they have no inode.
 
 use super::super::{Sample, Seen, sample::LocalEnd};
-use crate::{
-    hash::HashMap,
-    snapshot::Kind,
-    state::State,
-};
+use crate::{hash::HashMap, snapshot::Kind, state::State};
 
 /// A connection that waits, nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +67,9 @@ impl Children {
             }
         }
         at.values_mut().for_each(|waiting| {
-            waiting.children.sort_unstable_by_key(|(child, cookie)| (child.since_ns, child.found_ns, *cookie));
+            waiting
+                .children
+                .sort_unstable_by_key(|(child, cookie)| (child.since_ns, child.found_ns, *cookie));
         });
         (self.known, self.at) = (known, at);
     }

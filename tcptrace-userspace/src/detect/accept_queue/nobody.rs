@@ -44,7 +44,8 @@ impl AcceptQueue {
         } else {
             Confidence::medium("a longer watch: of several sockets there, which one's queue does not move")
         };
-        let harm = Harm::new(queued.clients, "clients wait to be accepted", format!("clients of {}", place.address));
+        let harm =
+            Harm::new(queued.clients, "clients wait to be accepted", format!("clients of {}", place.address));
         let mut finding = Finding::new(ID, confidence, format!("{why}: {clients} {verb}, {since}"))
             .harms(Severity::Warning, harm)
             .about(place.subject())
@@ -80,7 +81,8 @@ impl AcceptQueue {
         }
         let waiting = self.children.at.get(&end);
         let is_old = |since_ns: u64| now_ns.saturating_sub(since_ns) >= limit_ns;
-        let oldest = waiting.and_then(|waiting| waiting.children.first()).filter(|(child, _)| is_old(child.since_ns));
+        let oldest =
+            waiting.and_then(|waiting| waiting.children.first()).filter(|(child, _)| is_old(child.since_ns));
         let is_steady = listener.steady_since_ns.filter(|since_ns| is_old(*since_ns) && *since_ns < now_ns);
         let length = u64::from(listener.length);
         let Some((oldest, _)) = oldest else {
@@ -94,11 +96,15 @@ impl AcceptQueue {
             return Some(Queued { clients, oldest_ns, waiting, is_sure: true });
         }
         // It waits in one of those that have not been empty since it came.
-        let may_have = |listener: &Listener| listener.nonempty_since_ns.is_some_and(|since_ns| since_ns <= oldest.found_ns);
-        let does_not_move =
-            |listener: &Listener| listener.steady_since_ns.is_some_and(|since_ns| since_ns <= oldest.found_ns);
+        let may_have = |listener: &Listener| {
+            listener.nonempty_since_ns.is_some_and(|since_ns| since_ns <= oldest.found_ns)
+        };
+        let does_not_move = |listener: &Listener| {
+            listener.steady_since_ns.is_some_and(|since_ns| since_ns <= oldest.found_ns)
+        };
         let candidates: Vec<&Listener> = self.at(end).filter(|listener| may_have(listener)).collect();
-        let still: Vec<&Listener> = candidates.iter().copied().filter(|listener| does_not_move(listener)).collect();
+        let still: Vec<&Listener> =
+            candidates.iter().copied().filter(|listener| does_not_move(listener)).collect();
         let is_this = match (&candidates[..], &still[..]) {
             ([_], _) => may_have(listener),
             (_, []) => {

@@ -53,10 +53,13 @@ impl AcceptQueue {
         }
         let confidence = match (overflows, turned_away.is_sure || listener.dropped().is_some()) {
             (true, true) => Confidence::HIGH,
-            (true, false) => Confidence::medium("the listener's own count of drops, which this kernel does not tell"),
+            (true, false) => {
+                Confidence::medium("the listener's own count of drops, which this kernel does not tell")
+            }
             (false, _) => Confidence::medium("SYNs and ACKs that are turned away (ListenOverflows)"),
         };
-        let mut finding = Finding::new(ID, confidence, summary(place, overflows.then_some(turned_away.count)));
+        let mut finding =
+            Finding::new(ID, confidence, summary(place, overflows.then_some(turned_away.count)));
         if overflows {
             let what = "SYNs and ACKs turned away";
             let harm = Harm::new(turned_away.count, what, format!("clients of {}", place.address));

@@ -59,11 +59,15 @@ impl CloseWait {
             .because("at the first scan", first)
             .because("with data that was never read", last.unread);
         let finding = match &descriptors {
-            Some(Descriptors { used, limit }) => finding.because("descriptors open", format!("{used} of {limit}")),
+            Some(Descriptors { used, limit }) => {
+                finding.because("descriptors open", format!("{used} of {limit}"))
+            }
             None => finding,
         };
         let finding = match descriptors.as_ref().and_then(|all| self.minutes_left(last, first, all)) {
-            Some(minutes) => finding.because("at this rate the last descriptor is open in", many(minutes, "minute")),
+            Some(minutes) => {
+                finding.because("at this rate the last descriptor is open in", many(minutes, "minute"))
+            }
             None => finding,
         };
         let finding = inherited(last, finding)
@@ -83,8 +87,7 @@ impl CloseWait {
     fn severity(&self, who: &Who, last: &Last, first: u64, descriptors: Option<&Descriptors>) -> Severity {
         let is_sure = last.sure >= self.thresholds.count;
         let grows = if is_sure { last.all > first } else { self.keeps_growing(who.pid) };
-        let are_over =
-            is_sure && last.oldest_sure_ns >= nanoseconds(self.thresholds.age_s).saturating_mul(2);
+        let are_over = is_sure && last.oldest_sure_ns >= nanoseconds(self.thresholds.age_s).saturating_mul(2);
         let runs_out = match descriptors {
             Some(descriptors) => descriptors.run_out(),
             None => last.forgotten >= self.thresholds.critical_count,
@@ -120,7 +123,8 @@ fn inherited(last: &Last, finding: Finding) -> Finding {
     if last.shared == 0 {
         return finding;
     }
-    let holders: Vec<String> = last.holders.in_order().iter().skip(1).take(4).map(ToString::to_string).collect();
+    let holders: Vec<String> =
+        last.holders.in_order().iter().skip(1).take(4).map(ToString::to_string).collect();
     finding
         .because("of these open in other processes as well", format!("{} ({})", last.shared, holders.join(", ")))
         .then(

@@ -51,7 +51,8 @@ impl Stalled {
             .because("oldest, at least", seconds(pile.oldest_ns))
             .because("bytes unread", pile.unread)
             .because("bytes that wait to be sent", pile.unsent);
-        let finding = if is_stopped { finding.because("stopped", "by a signal or a debugger") } else { finding };
+        let finding =
+            if is_stopped { finding.because("stopped", "by a signal or a debugger") } else { finding };
         let behind = self.behind(culprit);
         let finding = match behind {
             0 => finding,
@@ -137,5 +138,8 @@ fn of_peer(address: IpAddr, finding: Finding) -> Finding {
             Some(format!("ss -tano dst {}", ss_host(address))),
         )
         .then("Find out why the program at the other end does not read", None)
-        .then("Here, a time limit for sending (TCP_USER_TIMEOUT, or the program's own) ends such connections", None)
+        .then(
+            "Here, a time limit for sending (TCP_USER_TIMEOUT, or the program's own) ends such connections",
+            None,
+        )
 }

@@ -62,13 +62,19 @@ impl Stuck {
     /// How bad it is, and what the kernel's counters say: too many orphans are ended without a word.
     fn orphans(&self, pile: Pile, piled: &Piled, finding: Finding) -> Finding {
         let [timed_out, no_memory] = ABORTS.map(|name| self.growth.of(pile.netns, name));
-        let orphans = self.orphans.get(&pile.netns).filter(|orphans| share(orphans.count, orphans.most) >= NEARLY_ALL);
+        let orphans =
+            self.orphans.get(&pile.netns).filter(|orphans| share(orphans.count, orphans.most) >= NEARLY_ALL);
         let ended = no_memory.by() > 0 && orphans.is_some();
         let finding = if ended {
-            let harm = Harm::new(no_memory.by(), "connections ended with data unsent", "programs that have closed them");
+            let harm = Harm::new(
+                no_memory.by(),
+                "connections ended with data unsent",
+                "programs that have closed them",
+            );
             finding.harms(Severity::Critical, harm)
         } else {
-            finding.harms(Severity::Warning, Harm::new(piled.count, "connections that do not end", "this host"))
+            finding
+                .harms(Severity::Warning, Harm::new(piled.count, "connections that do not end", "this host"))
         };
         let finding = match timed_out.by() {
             0 => finding,
@@ -76,7 +82,9 @@ impl Stuck {
         };
         let finding = match no_memory.by() {
             0 => finding,
-            _ => finding.because("ended for want of memory or orphans (TCPAbortOnMemory), grown by", no_memory),
+            _ => {
+                finding.because("ended for want of memory or orphans (TCPAbortOnMemory), grown by", no_memory)
+            }
         };
         match orphans {
             None => finding,
@@ -99,13 +107,18 @@ fn why(pile: Pile, piled: &Piled) -> String {
     let other = piled.others.first_owner().filter(|_| pile.is_here);
     match (KINDS[pile.kind].0, other) {
         (State::FIN_WAIT2, Some(other)) => {
-            format!("this side has closed its half, and {other}, which has the other ends on this host, has not")
+            format!(
+                "this side has closed its half, and {other}, which has the other ends on this host, has not"
+            )
         }
         (State::FIN_WAIT2, None) => {
-            "this side has closed its half, the peer has not, and a program here keeps the socket open".to_owned()
+            "this side has closed its half, the peer has not, and a program here keeps the socket open"
+                .to_owned()
         }
         (_, Some(other)) if piled.closed_window > piled.count / 2 => {
-            format!("{other}, which has the other ends on this host, does not read, so that the FIN cannot leave")
+            format!(
+                "{other}, which has the other ends on this host, does not read, so that the FIN cannot leave"
+            )
         }
         _ if piled.closed_window > piled.count / 2 => {
             "the peer's window is closed, so that the FIN cannot leave".to_owned()
@@ -118,7 +131,10 @@ fn of_fin_wait2(piled: &Piled, is_here: bool, finding: Finding) -> Finding {
     let finding = if is_here {
         let pids = piled.others.first_owner().map(|who| format!(" | grep pid={},", who.pid));
         let command = format!("ss -tanp state close-wait{}", pids.unwrap_or_default());
-        finding.then("The other ends are on this host, in CLOSE_WAIT: their program does not close", Some(command))
+        finding.then(
+            "The other ends are on this host, in CLOSE_WAIT: their program does not close",
+            Some(command),
+        )
     } else {
         finding.then(
             "On the peer, look for CLOSE_WAIT: its program does not close",

@@ -143,6 +143,20 @@ fn a_request_that_is_not_read_lets_its_client_wait() {
     assert_eq!(found(vec![server(LONG + 5_000)], false), [], "a client that leaves a notice unread");
 }
 
+/// What hangs neither accepts nor reads.
+#[test]
+fn who_accepts_nobody_and_reads_nothing_is_one_finding() {
+    let mut read_never = unread(still(1, State::ESTABLISHED, LONG), 100);
+    read_never.socket.info.as_mut().unwrap().last_data_sent_ms = LONG + 5_000;
+    let mut waiting = still(2, State::ESTABLISHED, LONG);
+    (waiting.socket.inode, waiting.socket.age_at_least_ns) = (None, Some(30 * SECOND));
+    let mut listener = listener();
+    (listener.socket.recv_queue, listener.socket.send_queue) = (1, 511);
+    let found = findings([look(100, vec![read_never, waiting, listener])]);
+    assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), ["nobody-accepts"]);
+    assert_eq!(found[0].consequences[0].id, "stalled");
+}
+
 #[test]
 fn idle_connections_are_none() {
     let idle = (0..50).map(|number| still(number, State::ESTABLISHED, 3_600_000)).chain([listener()]);

@@ -7,7 +7,7 @@
 mod told;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     net::IpAddr,
 };
 
@@ -65,6 +65,8 @@ struct Pile {
     culprits: Culprits,
     /// Cookies of the sockets that are not read.
     cookies: Vec<u64>,
+    /// Those of the listeners that they came from, which the process has open: who does not even accept reads nothing.
+    listeners: BTreeSet<u64>,
 }
 
 /// A connection on which nothing moves.
@@ -161,6 +163,11 @@ impl Stalled {
             pile.unread += u64::from(reader.socket.recv_queue);
             pile.culprits.add(reader, false);
             pile.cookies.push(reader.socket.cookie);
+            let socket = &reader.socket;
+            let listeners = sample.listeners(socket.netns, socket.laddr, socket.lport);
+            let own = listeners
+                .filter(|seen| seen.owners.iter().any(|owner| who.is_some_and(|who| who.pid == owner.pid)));
+            pile.listeners.extend(own.map(|seen| seen.socket.cookie));
         }
         if let Some(sender) = stall.sender {
             pile.unsent += u64::from(sender.socket.send_queue);

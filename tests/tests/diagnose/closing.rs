@@ -2,7 +2,6 @@
 
 use std::{
     cell::RefCell,
-    io::Read as _,
     net::{Shutdown, SocketAddr},
     thread::{self, sleep},
     time::Duration,
@@ -22,10 +21,10 @@ use tcptrace_tests::{
 
 use crate::lab::{Lab, assert_owned_here, evidence};
 
-const MANY: usize = 8;
+pub(crate) const MANY: usize = 8;
 
 /// Connections to a listener: client, server, and the listener behind them.
-fn pairs(ports: Ports, count: usize) -> (Vec<(Socket, Socket)>, Socket) {
+pub(crate) fn pairs(ports: Ports, count: usize) -> (Vec<(Socket, Socket)>, Socket) {
     let listener = listen(ports.listen(Family::V4));
     let pairs = (0..count).map(|_| pair(&listener, ports.connect(Family::V4))).collect();
     (pairs, listener)
@@ -47,83 +46,6 @@ fn a_program_that_does_not_close() {
     assert_eq!(evidence(finding, "in CLOSE_WAIT"), MANY as u64, "{finding:#}");
     assert_eq!(evidence(finding, "at the first scan"), 0);
     assert_eq!(finding["peers"][0]["address"], "192.0.2.1");
-}
-
-/// Its clients have closed their halves, and it goes on to send.
-#[test]
-fn a_half_close_that_streams() {
-    let Some(lab) = Lab::new("a_half_close_that_streams") else { return };
-    let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(5, &[], move || {
-        let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).expect("shutdown"));
-        for _ in 0..25 {
-            for (mut client, server) in pairs.iter().map(|(client, server)| (client, server)) {
-                server.send(b"more").expect("send");
-                client.read_exact(&mut [0; 4]).expect("read");
-            }
-            sleep(Duration::from_millis(200));
-        }
-        (pairs, listener)
-    });
-    diagnosis.assert_healthy();
-}
-
-/// The other ends on this host wait for it: one finding, with that inside.
-#[test]
-fn a_leak_and_who_waits_for_it() {
-    let Some(lab) = Lab::new("a_leak_and_who_waits_for_it") else { return };
-    let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(5, &[], move || {
-        sysctl("net/ipv4/tcp_fin_timeout", "1");
-        let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).expect("shutdown"));
-        (pairs, listener)
-    });
-    let finding = diagnosis.one("close-wait-leak");
-    assert_eq!(finding["consequences"][0]["id"], "fin-wait2-stuck", "{finding:#}");
-    assert!(diagnosis.all("fin-wait2-stuck").is_empty(), "{:#}", diagnosis.json);
-}
-
-/// Fills a connection until no more can be sent.
-fn fill(sender: &Socket) {
-    sender.set_nonblocking(true).expect("O_NONBLOCK");
-    while sender.send(&[0; 65_536]).is_ok() {}
-}
-
-#[test]
-fn a_program_that_does_not_read() {
-    let Some(lab) = Lab::new("a_program_that_does_not_read") else { return };
-    let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(7, &[], move || {
-        let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| fill(client));
-        (pairs, listener)
-    });
-    let finding = diagnosis.one("stalled");
-    assert_eq!(evidence(finding, "connections"), MANY as u64, "{finding:#}");
-    assert_eq!(evidence(finding, "with a closed window"), MANY as u64, "{finding:#}");
-    assert_eq!(finding["harm"]["count"], MANY, "{finding:#}");
-    assert_owned_here(finding);
-}
-
-/// It reads little at once, so that its window opens late.
-#[test]
-fn a_program_that_reads_slowly() {
-    let Some(lab) = Lab::new("a_program_that_reads_slowly") else { return };
-    let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(7, &[], move || {
-        let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| fill(client));
-        for _ in 0..30 {
-            for mut server in pairs.iter().map(|(_, server)| server) {
-                server.read_exact(&mut [0; 100]).expect("read");
-            }
-            sleep(Duration::from_millis(200));
-        }
-        (pairs, listener)
-    });
-    diagnosis.assert_healthy();
 }
 
 /// The same load, by a program that closes.

@@ -7,3 +7,4 @@ mod lab;
 mod listening;
 mod report;
 mod scenario;
+mod standing;

@@ -5,9 +5,10 @@ use super::{
         Confidence, Finding, Harm, Severity,
         culprits::{many, nanoseconds, seconds, the_oldest},
     },
-    AcceptQueue, Blocker, Place,
+    AcceptQueue, Place,
     children::Waiting,
     listener::Listener,
+    who_accepts::Blocker,
 };
 
 const ID: &str = "nobody-accepts";

@@ -5,8 +5,9 @@ use super::{
         Confidence, Finding, Harm, Severity,
         culprits::{many, share},
     },
-    AcceptQueue, Blocker, DROPS, OVERFLOWS, Place,
+    AcceptQueue, DROPS, OVERFLOWS, Place,
     listener::{is_recent, room},
+    who_accepts::Blocker,
 };
 
 const ID: &str = "accept-queue-overflow";

@@ -43,6 +43,7 @@ impl Stalled {
             finding = finding.harms(Severity::Warning, harm);
         }
         pile.cookies.iter().for_each(|cookie| finding.part.explains(*cookie));
+        pile.listeners.iter().for_each(|cookie| finding.part.rests_on(*cookie));
         let finding = finding
             .about(subject)
             .because("connections", count)

@@ -49,7 +49,9 @@ fn a_program_that_accepts_nobody() {
     let diagnosis = lab.watch(6, &[], move || {
         let listener = listen(ports.listen(Family::V4));
         let clients: Vec<_> = (0..CLIENTS).map(|_| connect(ports.connect(Family::V4))).collect();
-        clients.iter().for_each(|client| assert_eq!(client.send(b"GET /").expect("send"), 5));
+        for client in &clients {
+            assert_eq!(client.send(b"GET /").expect("send"), 5);
+        }
         (listener, clients)
     });
     let finding = diagnosis.one("nobody-accepts");
@@ -75,7 +77,9 @@ fn a_queue_that_turns_over() {
             read_end(&served);
         }
         // At the end nobody is left.
-        waiting.iter().for_each(|_| drop(accept(&listener)));
+        for _ in &waiting {
+            drop(accept(&listener));
+        }
         listener
     });
     diagnosis.assert_healthy();

@@ -17,7 +17,9 @@ fn a_half_close_that_streams() {
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(5, &[], move || {
         let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).expect("shutdown"));
+        for (client, _) in &pairs {
+            client.shutdown(Shutdown::Write).expect("shutdown");
+        }
         for _ in 0..25 {
             for (mut client, server) in pairs.iter().map(|(client, server)| (client, server)) {
                 server.send(b"more").expect("send");
@@ -38,7 +40,9 @@ fn a_leak_and_who_waits_for_it() {
     let diagnosis = lab.watch(5, &[], move || {
         sysctl("net/ipv4/tcp_fin_timeout", "1");
         let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).expect("shutdown"));
+        for (client, _) in &pairs {
+            client.shutdown(Shutdown::Write).expect("shutdown");
+        }
         (pairs, listener)
     });
     let finding = diagnosis.one("close-wait-leak");
@@ -49,7 +53,7 @@ fn a_leak_and_who_waits_for_it() {
 /// Fills a connection until no more can be sent.
 fn fill(sender: &Socket) {
     sender.set_nonblocking(true).expect("O_NONBLOCK");
-    while sender.send(&[0; 65_536]).is_ok() {}
+    while sender.send(&[0; 16_384]).is_ok() {}
 }
 
 #[test]
@@ -58,7 +62,9 @@ fn a_program_that_does_not_read() {
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(7, &[], move || {
         let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| fill(client));
+        for (client, _) in &pairs {
+            fill(client);
+        }
         (pairs, listener)
     });
     let finding = diagnosis.one("stalled");
@@ -75,7 +81,9 @@ fn a_program_that_reads_slowly() {
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(7, &[], move || {
         let (pairs, listener) = pairs(ports, MANY);
-        pairs.iter().for_each(|(client, _)| fill(client));
+        for (client, _) in &pairs {
+            fill(client);
+        }
         for _ in 0..30 {
             for mut server in pairs.iter().map(|(_, server)| server) {
                 server.read_exact(&mut [0; 100]).expect("read");

@@ -31,8 +31,12 @@ fn other_end(of: &Seen, state: State, pid: u32) -> Seen {
 /// A connection of the server 192.0.2.1:80 on which nothing was sent or received for so long.
 fn still(number: u16, state: State, ms: u32) -> Seen {
     let mut seen = socket(state, number, 7);
-    seen.socket.info =
-        Some(Info { last_data_sent_ms: ms, last_data_recv_ms: ms, last_ack_recv_ms: ms, ..INFO });
+    seen.socket.info = Some(Info {
+        last_data_sent_ms: Some(ms),
+        last_data_recv_ms: Some(ms),
+        last_ack_recv_ms: Some(ms),
+        ..INFO
+    });
     seen
 }
 
@@ -128,7 +132,7 @@ fn a_remote_peer_that_does_not_read_is_named() {
 fn a_request_that_is_not_read_lets_its_client_wait() {
     let server = |sent_ms| {
         let mut seen = unread(still(1, State::ESTABLISHED, LONG), 100);
-        seen.socket.info.as_mut().unwrap().last_data_sent_ms = sent_ms;
+        seen.socket.info.as_mut().unwrap().last_data_sent_ms = Some(sent_ms);
         seen
     };
     let found = |sockets: Vec<Seen>, stopped| {
@@ -147,7 +151,7 @@ fn a_request_that_is_not_read_lets_its_client_wait() {
 #[test]
 fn who_accepts_nobody_and_reads_nothing_is_one_finding() {
     let mut read_never = unread(still(1, State::ESTABLISHED, LONG), 100);
-    read_never.socket.info.as_mut().unwrap().last_data_sent_ms = LONG + 5_000;
+    read_never.socket.info.as_mut().unwrap().last_data_sent_ms = Some(LONG + 5_000);
     let mut waiting = still(2, State::ESTABLISHED, LONG);
     (waiting.socket.inode, waiting.socket.age_at_least_ns) = (None, Some(30 * SECOND));
     let mut listener = listener();
@@ -184,8 +188,8 @@ fn half_closed(age_s: u64, [asked_s, answered_s]: [u32; 2], bytes: u64) -> Vec<S
         seen.socket.age_at_least_ns = Some(age_s * SECOND);
         seen.socket.recv_queue = 1;
         seen.socket.info = Some(Info {
-            last_data_recv_ms: asked_s * 1_000,
-            last_data_sent_ms: answered_s * 1_000,
+            last_data_recv_ms: Some(asked_s * 1_000),
+            last_data_sent_ms: Some(answered_s * 1_000),
             bytes_received: bytes,
             ..INFO
         });
@@ -240,7 +244,7 @@ fn a_half_close_that_streams_is_no_leak() {
     let at = |at_s: u64| {
         let mut all = half_closed(20 + at_s, [90, 90], 1);
         for info in all.iter_mut().filter_map(|seen| seen.socket.info.as_mut()) {
-            (info.bytes_acked, info.last_data_sent_ms) = (at_s, 100);
+            (info.bytes_acked, info.last_data_sent_ms) = (at_s, Some(100));
         }
         look(1_000 + at_s, all)
     };

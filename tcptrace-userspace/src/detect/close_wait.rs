@@ -113,7 +113,7 @@ fn is_server(sample: &Sample, seen: &Seen) -> bool {
 fn may_owe_an_answer(sample: &Sample, seen: &Seen) -> bool {
     let Some(info) = seen.socket.info.filter(|_| !has_unread(seen)) else { return false };
     // The peer's FIN counts as a byte.
-    let has_asked = info.bytes_received > 1 && info.last_data_recv_ms <= info.last_data_sent_ms;
+    let has_asked = info.bytes_received > 1 && seen.was_sent_to_last();
     let is_gone = |other: &Seen| other.socket.kind != Kind::Full || other.socket.inode.is_none();
     has_asked && !sample.other_end(&seen.socket).is_some_and(is_gone)
 }

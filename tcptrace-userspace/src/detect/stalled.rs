@@ -129,11 +129,10 @@ impl Stalled {
     /// leaves something unread, such as a notice on a connection of its pool, lets nobody wait.
     fn waits_for_an_answer(&self, sample: &Sample, reader: &Seen, client: Option<&Seen>) -> bool {
         let socket = &reader.socket;
-        let came_last = socket.info.is_some_and(|info| info.last_data_recv_ms <= info.last_data_sent_ms);
         let is_there =
             client.is_none_or(|client| client.socket.kind == Kind::Full && client.socket.inode.is_some());
         socket.state == State::ESTABLISHED
-            && came_last
+            && reader.was_sent_to_last()
             && is_there
             && self.is_old(reader.still_ns).is_some()
             && is_server(sample, reader)

@@ -178,7 +178,7 @@ fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
         assert_eq!(found.len(), 1);
         (found[0].key(), found[0].peers.clone())
     };
-    let (first, peers) = (flood(64, 40..80), flood(90, 1..39));
+    let (first, peers) = (flood(64, 100..180), flood(90, 1..79));
     assert_ne!(first.1, peers.1, "others come first by now");
     assert_eq!(first.0, peers.0);
 }

@@ -4,13 +4,16 @@
 
 mod common;
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
-use common::looks::{ended, look, socket};
+use common::looks::{ended, look, socket, who};
 use tcptrace::{
     close::Cause,
-    detect::{Detectors, Expected, Finding, Level, Options, Seen, Who},
+    detect::{Detectors, Expected, Finding, Level, Options, Seen, Severity, Who},
+    owner::Owner,
+    process::Process,
     record::Record,
+    snapshot::{Timer, TimerKind},
     state::State,
 };
 
@@ -25,12 +28,20 @@ fn at(state: State, address: &str, owners: &[(u32, &str)]) -> Seen {
 
 /// What is said of process 30, which cannot listen on this address, port 53.
 fn cannot_listen(address: &str, sockets: Vec<Seen>) -> Finding {
+    cannot_listen_by(None, address, sockets)
+}
+
+/// The same of what is known of it.
+fn cannot_listen_by(process: Option<Arc<Process>>, address: &str, sockets: Vec<Seen>) -> Finding {
     let mut detectors =
         Detectors::new(Options { only: vec!["address-in-use".to_owned()], ..Options::default() });
     let Record::Transition(mut failed) = ended(Cause::AddressInUse, 1, 30, None) else { unreachable!() };
     let address: IpAddr = address.parse().unwrap();
     (failed.event.laddr, failed.event.lport) = (address, 53);
     (failed.event.old_state, failed.event.new_state) = (State::LISTEN, State::CLOSE);
+    if let Some(owner) = &failed.owner {
+        failed.owner = Some(Owner { process, ..Owner::clone(owner) }.into());
+    }
     detectors.transition(&failed);
     detectors.sample(&look(1, sockets));
     detectors.findings().remove(0)
@@ -72,14 +83,50 @@ fn who_listens_at_last_has_not_taken_it_from_itself() {
     assert!(found.summary.ends_with("by now it listens there itself"), "{}", found.summary);
     assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [30], "once");
     assert_eq!(found.confidence.level, Level::Medium, "who had it is not known");
+    assert_eq!((found.severity, found.harm), (Severity::Info, None), "it listens");
+}
+
+/// A process that started at this time.
+fn started(pid: u32, comm: &str, start_ticks: u64) -> Who {
+    let comm = comm.as_bytes().to_vec();
+    let process = Process {
+        pid,
+        start_ticks,
+        comm,
+        exe: None,
+        exe_deleted: false,
+        uid: 0,
+        unit: None,
+        container: None,
+        netns: None,
+    };
+    Who::of_holder(pid, Some(&Arc::new(process)))
+}
+
+/// A service that is started again until it gets its port: one process after the other. An older one keeps it from it.
+#[test]
+fn a_restart_that_succeeds_at_last_harms_nobody() {
+    let severity = |comm: &str, start_ticks| {
+        let mut holder = at(State::LISTEN, "10.0.0.5", &[]);
+        holder.owners = vec![started(40, comm, start_ticks)];
+        let process = started(30, "dns", 1_000).process;
+        cannot_listen_by(process, "10.0.0.5", vec![holder]).severity
+    };
+    assert_eq!(severity("dns", 2_000), Severity::Info);
+    assert_eq!(severity("dns", 500), Severity::Warning, "an instance that was there before");
+    assert_eq!(severity("other", 2_000), Severity::Warning, "another program");
 }
 
 /// `bind()` would have failed by these.
 #[test]
 fn what_waits_is_hardly_what_has_it() {
-    let waits = |address| at(State::TIME_WAIT, address, &[]);
+    let waits = |address| {
+        let mut seen = at(State::TIME_WAIT, address, &[]);
+        seen.socket.timer = Some(Timer { kind: TimerKind::TimeWait, expires_ms: 41_000, retransmits: 0 });
+        seen
+    };
     let found = cannot_listen("10.0.0.5", vec![waits("10.0.0.5"), waits("10.0.0.5"), waits("10.0.0.6")]);
-    let said = "nobody listens there by now, 2 connections in TIME_WAIT";
+    let said = "nobody listens there by now, 2 connections in TIME_WAIT for up to 41 s more";
     assert!(found.summary.ends_with(said), "{}", found.summary);
     assert_eq!(found.confidence.level, Level::Medium);
 }
@@ -138,4 +185,23 @@ fn who_listens_beside_the_expected_one_is_not_expected() {
     assert_eq!(unexpected("nginx:53", [nginx(), vec![socket(&[(5, "thief")])]].concat()), [5]);
     assert_eq!(unexpected("53", [nginx(), vec![socket(&[(5, "thief")])]].concat()), [0; 0]);
     assert_eq!(unexpected("nginx:53", [nginx(), vec![socket(&[])]].concat()), [0; 0], "it has just begun");
+}
+
+/// A deleted file is that of an update as well: worth knowing, unless somebody has said what should listen.
+#[test]
+fn who_listens_is_a_warning_only_where_somebody_has_said_who_should() {
+    let severities = |expected: Option<u16>, owner: Vec<Who>| {
+        let mut seen = at(State::LISTEN, "0.0.0.0", &[]);
+        seen.owners = owner;
+        let only = vec!["unexpected-listener".to_owned()];
+        let expected = expected.map(|port| vec![Expected { comm: None, ports: port..=port }]);
+        let mut detectors = Detectors::new(Options { only, expected, ..Options::default() });
+        (0..2).for_each(|at_s| detectors.sample(&look(at_s, vec![seen.clone()])));
+        detectors.findings().iter().map(|found| found.severity).collect::<Vec<_>>()
+    };
+    let deleted = || vec![who(7)];
+    assert_eq!(severities(None, deleted()), [Severity::Info]);
+    assert_eq!(severities(Some(22), deleted()), [Severity::Warning]);
+    assert_eq!(severities(Some(53), deleted()), []);
+    assert_eq!(severities(None, vec![started(7, "dns", 1)]), [], "it was there before");
 }

@@ -127,7 +127,8 @@ impl DiagnoseArgs {
         };
         let expected = (!self.expect_listen.is_empty()).then(|| self.expect_listen.clone());
         let (only, skip) = (self.only.clone(), self.skip.clone());
-        let detect = detect::Options { thresholds, expected, only, skip, own_netns: None };
+        let of_one_process = self.filter.pid.is_some();
+        let detect = detect::Options { thresholds, expected, only, skip, own_netns: None, of_one_process };
         Ok(Settings { trace, detect, fail_on: self.fail_on, until_finding: self.until_finding })
     }
 }

@@ -29,7 +29,8 @@ pub(super) fn show(
     let wrap = |own_netns, sink| match findings {
         Some(half_open) => {
             let aside = aside(settings.format);
-            let options = detect::Options { own_netns, ..detect::Options::default() };
+            let of_one_process = settings.bpf.filter.tgid != 0;
+            let options = detect::Options { own_netns, of_one_process, ..detect::Options::default() };
             tell_findings(sink, options, half_open, aside)
         }
         None => sink,

@@ -11,7 +11,7 @@ use std::{
 use super::{
     Confidence, Detector, Finding, Harm, Sample, Severity, Who,
     bounded::Bounded,
-    culprits::{add_owners, many},
+    culprits::{add_owners, many, seconds},
     sample::LocalEnd,
 };
 use crate::{close::Cause, listening, state::State, transition::Transition};
@@ -21,7 +21,7 @@ const ID: &str = "address-in-use";
 #[derive(Default)]
 pub(super) struct AddressInUse {
     failed: Bounded<LocalEnd, Failed>,
-    /// By namespace and port, at the last look.
+    /// By namespace and port, at the last scan.
     there: HashMap<(Option<u32>, u16), There>,
 }
 
@@ -34,10 +34,28 @@ struct Failed {
 /// What is on a port.
 #[derive(Default)]
 struct There {
-    /// Sockets that listen: their addresses, and the processes that have them open.
-    listening: Vec<(IpAddr, Vec<Who>)>,
-    /// Addresses of connections in TIME_WAIT.
-    waiting: Vec<IpAddr>,
+    /// Sockets that listen.
+    listening: Vec<Listens>,
+    /// Connections in TIME_WAIT: addresses, and milliseconds that each has still to wait.
+    waiting: Vec<(IpAddr, u32)>,
+}
+
+/// A socket that listens.
+struct Listens {
+    laddr: IpAddr,
+    owners: Vec<Who>,
+}
+
+impl Listens {
+    /// Whether it is what the program that failed has got at last: of this process, or of the one that came after it.
+    fn is_of(&self, failed: &Failed) -> bool {
+        let Some(own) = &failed.who else { return false };
+        let is_later = |who: &Who| match (&who.process, &own.process) {
+            (Some(later), Some(own)) => later.comm == own.comm && later.start_ticks > own.start_ticks,
+            _ => false,
+        };
+        self.owners.iter().any(|who| who.pid == own.pid || is_later(who))
+    }
 }
 
 /// Whether a socket of one address keeps another from listening on the other (`inet_rcv_saddr_equal()`). That of IPv6
@@ -52,44 +70,52 @@ impl AddressInUse {
         let &(netns, laddr, lport) = end;
         let address = SocketAddr::new(laddr, lport);
         let there = self.there.get(&(netns, lport));
-        let is_own = |owners: &[Who]| {
-            failed.who.as_ref().is_some_and(|own| owners.iter().any(|who| who.pid == own.pid))
-        };
         let (mut holders, mut own) = (Vec::new(), false);
         let listening = there.iter().flat_map(|there| &there.listening);
-        for (_, owners) in listening.filter(|(other, _)| overlap(laddr, *other)) {
-            if is_own(owners) {
+        for listens in listening.filter(|listens| overlap(laddr, listens.laddr)) {
+            if listens.is_of(failed) {
                 own = true;
             } else {
-                add_owners(&mut holders, owners);
+                add_owners(&mut holders, &listens.owners);
             }
         }
         let waiting = there.iter().flat_map(|there| &there.waiting);
-        let waiting = waiting.filter(|other| overlap(laddr, **other)).count() as u64;
+        let waiting: Vec<u32> =
+            waiting.filter(|(other, _)| overlap(laddr, *other)).map(|(_, left_ms)| *left_ms).collect();
+        let longest = seconds(u64::from(waiting.iter().max().copied().unwrap_or(0)) * 1_000_000);
         let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
-        let holder = match (holders.first(), waiting) {
+        let holder = match (holders.first(), waiting.len() as u64) {
             (Some(who), _) => format!("{who} listens there"),
             // It had it already, or has tried until it got it.
             _ if own => "by now it listens there itself".to_owned(),
             // These would rather make bind() fail.
-            (None, 1..) => {
-                format!("nobody listens there by now, {} in TIME_WAIT", many(waiting, "connection"))
+            (None, count @ 1..) => {
+                format!(
+                    "nobody listens there by now, {} in TIME_WAIT for up to {longest} more",
+                    many(count, "connection")
+                )
             }
             (None, 0) => "who had it is gone by now".to_owned(),
         };
-        let summary = format!("{program} cannot listen on {address}: {holder}");
+        let could = if own && holders.is_empty() { "could not" } else { "cannot" };
+        let summary = format!("{program} {could} listen on {address}: {holder}");
         let confidence =
             if holders.is_empty() { Confidence::medium("a look while it happens") } else { Confidence::HIGH };
-        let finding = Finding::new(ID, confidence, summary)
-            .harms(
-                Severity::Warning,
-                Harm::new(failed.count, "calls of listen() that failed", program.clone()),
-            )
+        let finding = Finding::new(ID, confidence, summary);
+        let finding = if own && holders.is_empty() {
+            finding
+        } else {
+            let what = "calls of listen() that failed";
+            finding.harms(Severity::Warning, Harm::new(failed.count, what, program))
+        };
+        let finding = finding
             .about_in(netns, address)
             .because("failed listen()", failed.count)
-            .because("in TIME_WAIT there", waiting)
+            .because("in TIME_WAIT there", waiting.len())
+            .because("longest of these waits for another", longest)
             .then("See who has it", Some(format!("ss -tanp sport = :{lport}")))
             .then("Stop the other one, or let this one use another port", None)
+            .not("a program that tries again until it listens, as after a restart")
             .not("a listener that is closed again soon after, which takes longer than the system call");
         let owners = holders.into_iter().chain(failed.who.clone()).collect();
         Finding { owners, ..finding }
@@ -115,9 +141,10 @@ impl Detector for AddressInUse {
             }
             let there = self.there.entry((socket.netns, socket.lport)).or_default();
             if socket.state == State::LISTEN {
-                there.listening.push((socket.laddr, seen.owners.clone()));
+                there.listening.push(Listens { laddr: socket.laddr, owners: seen.owners.clone() });
             } else {
-                there.waiting.push(socket.laddr);
+                let left_ms = socket.timer.map_or(0, |timer| timer.expires_ms);
+                there.waiting.push((socket.laddr, left_ms));
             }
         }
     }

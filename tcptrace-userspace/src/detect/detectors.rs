@@ -19,6 +19,8 @@ pub struct Options {
     pub skip: Vec<String>,
     /// The network namespace of who reads the findings, by its inode; `None` when it is not known.
     pub own_netns: Option<u32>,
+    /// Only sockets of one process were seen: what is not there may be another's.
+    pub of_one_process: bool,
 }
 
 impl Options {

@@ -5,7 +5,9 @@
 //! ends for 60 seconds (RFC 9293, 3.6.1; `TCP_TIMEWAIT_LEN`). Beyond `net.ipv4.tcp_max_tw_buckets` the kernel ends these
 //! early.
 
+mod advice;
 mod buckets;
+mod pace;
 mod route;
 
 use std::cmp::Reverse;
@@ -49,6 +51,10 @@ impl LocalPorts {
         self.limits.get(&netns).copied().unwrap_or_default()
     }
 
+    fn is_reused(&self, route: &Route) -> bool {
+        self.limits(route.netns).reuses_time_wait(route.is_loopback()) == Some(true)
+    }
+
     /// Whether so many ports are worth a word.
     fn are_many(&self, route: &Route, used: &Used) -> bool {
         share(used.all, self.limits(route.netns).port_count()) >= self.thresholds.ports
@@ -60,7 +66,9 @@ impl LocalPorts {
         let are_many = self.are_many(route, &used);
         (are_many || failed.is_some()).then(|| {
             let limits = self.limits(route.netns);
-            Ports { limits, used, are_many, failed, holders: self.holders.get(route) }.finding(route)
+            let thresholds::TimeWait { ports: least, full, .. } = self.thresholds;
+            let holders = self.holders.get(route);
+            Ports { limits, used, are_many, full, least, failed, holders }.finding(route)
         })
     }
 
@@ -86,6 +94,7 @@ impl LocalPorts {
             used.drop_idle(|route, used| self.are_many(route, used) || self.failed.get(route).is_some());
             self.used = used;
         }
+        self.pace(sample.ktime_ns, &now);
         let mut named: HashMap<Route, Holders> = HashMap::default();
         let mut now: Vec<(Route, Used)> = now.into_iter().collect();
         now.sort_unstable_by_key(|(_, used)| Reverse(used.all));
@@ -96,16 +105,31 @@ impl LocalPorts {
                 continue;
             }
             let is_known = self.holders.get(&route).is_some();
+            let is_reused = self.is_reused(&route);
             let Some(most) = self.used.entry(route) else { continue };
-            let is_most = used.all > most.all;
+            let rank = |used: &Used| (used.taken(is_reused), used.all);
+            let is_most = rank(&used) > rank(most);
             if is_most {
-                *most = used;
+                (most.all, most.waiting) = (used.all, used.waiting);
+            }
+            if !most.pace.has_begun() {
+                most.pace.note(sample.ktime_ns, used.taken(is_reused));
             }
             if matters && (is_most || !is_known) {
                 named.insert(route, Holders::default());
             }
         }
         self.name(sample, named);
+    }
+
+    /// Notes how many are taken now, of routes that were seen before and have none any more as well.
+    fn pace(&mut self, ktime_ns: u64, now: &HashMap<Route, Used>) {
+        let limits = &self.limits;
+        for (route, used) in self.used.iter_mut() {
+            let limits = limits.get(&route.netns).copied().unwrap_or_default();
+            let is_reused = limits.reuses_time_wait(route.is_loopback()) == Some(true);
+            used.pace.note(ktime_ns, now.get(route).map_or(0, |now| now.taken(is_reused)));
+        }
     }
 
     /// Names who has the ports of these routes.
@@ -129,10 +153,11 @@ impl LocalPorts {
 impl Detector for LocalPorts {
     fn transition(&mut self, transition: &Transition) {
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
-        if cause != Some(Cause::NoLocalPort) {
+        let Event { netns, laddr, lport, raddr, rport, .. } = transition.event;
+        // Who has a port did not look for one.
+        if cause != Some(Cause::NoLocalPort) || lport != 0 {
             return;
         }
-        let Event { netns, laddr, raddr, rport, .. } = transition.event;
         if let Some(failed) = self.failed.entry(Route { netns, laddr, raddr, rport }) {
             failed.count += 1;
             if let Some(owner) = &transition.owner {

@@ -13,6 +13,8 @@ use crate::{process, snapshot::Socket};
 pub struct Sample {
     /// When it was complete, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
+    /// How long it took, nanoseconds: each socket was read at some moment of it.
+    pub took_ns: u64,
     /// All sockets that pass the filter, as old as earlier scans tell.
     pub sockets: Vec<Seen>,
     /// The network namespaces that were read, by their inode numbers.

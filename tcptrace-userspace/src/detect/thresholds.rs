@@ -81,20 +81,23 @@ impl Default for Stuck {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SynFlood {
-    /// Half-open connections at one local end at once from which it may be a flood.
+    /// Half-open connections without an answer at one local end at once from which it may be a flood.
     #[serde(deserialize_with = "at_least_one")]
     pub half_open: u64,
-    /// Share of those that began and were never completed from which it is a flood.
+    /// Share of those that did not answer in all that did or did not from which it is a flood.
     #[serde(deserialize_with = "amount")]
     pub never_completed: f64,
     /// Different sources from which it is a flood and not one client behind a bad path.
     #[serde(deserialize_with = "at_least_one")]
     pub sources: u64,
+    /// Share of a listener's room for half-open connections in use from which it is a warning.
+    #[serde(deserialize_with = "more_than_none")]
+    pub room: f64,
 }
 
 impl Default for SynFlood {
     fn default() -> Self {
-        Self { half_open: 64, never_completed: 0.5, sources: 16 }
+        Self { half_open: 64, never_completed: 0.5, sources: 16, room: 0.8 }
     }
 }
 
@@ -191,14 +194,23 @@ pub struct Phantom {
     /// Seconds without anything received from which a connection may be one.
     #[serde(deserialize_with = "at_least_one")]
     pub idle_s: u64,
-    /// Such connections at one listener, of peers that have others in use, from which it is a finding.
+    /// Seconds for which data of this host was sent again and again without an answer from which it is one.
+    #[serde(deserialize_with = "at_least_one")]
+    pub unanswered_s: u64,
+    /// Times that a client came back on another connection, after the last had fallen silent, from which those before are.
+    #[serde(deserialize_with = "at_least_one")]
+    pub returns: u64,
+    /// Such connections at one listener from which it is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
+    /// Share of the listener's connections with unanswered data from which it is a warning: some clients vanish every day.
+    #[serde(deserialize_with = "amount")]
+    pub share: f64,
 }
 
 impl Default for Phantom {
     fn default() -> Self {
-        Self { idle_s: 60, count: 2 }
+        Self { idle_s: 60, unanswered_s: 15, returns: 3, count: 2, share: 0.05 }
     }
 }
 
@@ -206,17 +218,20 @@ impl Default for Phantom {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeWait {
-    /// Share of the ports to one destination in use from which it is a warning.
+    /// Share of the ports to one destination in use from which it is worth knowing, and a warning where they grow.
     #[serde(deserialize_with = "more_than_none")]
     pub ports: f64,
-    /// Share of `tcp_max_tw_buckets` from which it is a warning.
+    /// The same from which it is a warning although they do not grow.
+    #[serde(deserialize_with = "more_than_none")]
+    pub full: f64,
+    /// Share of `tcp_max_tw_buckets` from which it is worth knowing.
     #[serde(deserialize_with = "more_than_none")]
     pub buckets: f64,
 }
 
 impl Default for TimeWait {
     fn default() -> Self {
-        Self { ports: 0.8, buckets: 0.9 }
+        Self { ports: 0.8, full: 0.9, buckets: 0.9 }
     }
 }
 

@@ -96,7 +96,9 @@ pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
 ) -> Result<Report, trace::Error> {
-    let shared = Shared::new(seen_from(settings, reader.header().own_netns));
+    let header = reader.header();
+    let of_one_process = settings.detect.of_one_process || header.tgid != 0;
+    let shared = Shared::new(detect::Options { of_one_process, ..seen_from(settings, header.own_netns) });
     let watch = Box::new(Watch { shared: shared.clone(), looked: |_: &[Finding]| {} });
     let trace::Replayed { summary, damage, header, .. } = trace::replay_into(reader, &settings.trace, watch)?;
     Ok(report(settings, &shared, &summary, &header, damage.as_ref()))

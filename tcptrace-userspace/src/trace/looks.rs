@@ -129,6 +129,7 @@ impl Looked {
         });
         Ok(Sample {
             ktime_ns: self.end_ns,
+            took_ns: self.end_ns.saturating_sub(self.start_ns),
             sockets: seen.collect(),
             namespaces: self.namespaces.into_iter().collect::<BTreeMap<_, _>>(),
             unseen: (!gaps.is_empty()).then(|| gaps.to_string()),

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use tcptrace::{
     close::{Cause, Closing},
-    detect::{Ages, Detectors, Finding, Options, Sample, Seen, Who},
+    detect::{Ages, Detectors, Finding, Limits, NamespaceSample, Options, Sample, Seen, Who},
     event::Event,
     process::Process,
     record::Record,
@@ -95,7 +95,10 @@ pub(crate) fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> 
 /// A connection to the end 198.51.100.`end`:443, of process `pid`, that ended so.
 pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Record {
     let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
-    let event = Event { netns: Some(1), raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
+    // Who found no port has none.
+    let lport = if cause == Cause::NoLocalPort { 0 } else { event.lport };
+    let event =
+        Event { netns: Some(1), lport, raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
     let mut tracker = Tracker::new(tracker::Options::default());
     let mut transitions = Vec::new();
     tracker.track(&mut Transition::of(by_process(pid, b"client", event)), |transition| {
@@ -104,4 +107,30 @@ pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>)
     let reset_reason = reset_reason.map(Arc::from);
     let closing = Closing { cause: Some(cause), reset_reason, ..Closing::default() };
     Record::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })
+}
+
+/// The findings of a kind.
+pub(crate) fn of_kind(id: &str, looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+    findings(looks).into_iter().filter(|finding| finding.id == id).collect()
+}
+
+/// A fact that a finding rests on.
+pub(crate) fn evidence<'a>(finding: &'a Finding, name: &str) -> &'a str {
+    let one = finding.evidence.iter().find(|evidence| evidence.name == name);
+    one.map_or_else(|| panic!("no {name} in {finding:#?}"), |evidence| evidence.value.as_str())
+}
+
+/// What a finding says to run.
+pub(crate) fn commands(finding: &Finding) -> String {
+    let commands: Vec<&str> = finding.next_steps.iter().filter_map(|step| step.command.as_deref()).collect();
+    commands.join("\n")
+}
+
+/// A scan of namespace 1 with these counters and settings.
+pub(crate) fn with_counters(look: Sample, counters: &[(&str, u64)], limits: Limits) -> Sample {
+    let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    Sample {
+        namespaces: [(Some(1), NamespaceSample { counters, limits, ..NamespaceSample::default() })].into(),
+        ..look
+    }
 }

@@ -24,7 +24,7 @@ pub(crate) fn half_open(raddr: impl Into<IpAddr>, what: What, open: u64) -> Chan
         what,
         connection: Connection { cookie: 0, netns: Some(1), laddr, lport: 80, raddr, rport: 9 },
         age_ns: None,
-        retransmits: 0,
+        retransmits: u32::from(!matches!(what, What::Begin(_))),
         open,
         owner: None,
         recorded: true,

@@ -2,7 +2,7 @@
 
 use crate::{
     detect::{
-        Confidence, Finding, Harm, Limits, Sample, Severity,
+        Confidence, Finding, Limits, Sample,
         culprits::{many, share},
         growth::Growth,
     },
@@ -62,11 +62,9 @@ impl Buckets {
                 many(ended_early.by(), "connection")
             )
         };
+        // Without TIME_WAIT, a FIN that is sent again is answered by a reset, after all data was acknowledged: nobody loses
+        // any. That old segments get into a new connection of the same ends is what it is for, and is not to be seen.
         let finding = Finding::new(ID, Confidence::HIGH, summary)
-            .harms(
-                Severity::Warning,
-                Harm::new(ended_early.by(), "connections ended without TIME_WAIT", "this host"),
-            )
             .about_in(netns, "tcp_max_tw_buckets")
             .because("in TIME_WAIT at most", most)
             .because("net.ipv4.tcp_max_tw_buckets", limit)

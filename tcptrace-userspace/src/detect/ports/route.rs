@@ -2,10 +2,14 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use super::{
+    advice::{more_ports, reuse},
+    pace::Pace,
+};
 use crate::{
     detect::{
         Confidence, Finding, Harm, Limits, Peer, Seen, Severity,
-        culprits::{Culprits, many, ss_host},
+        culprits::{Culprits, many, seconds, share, ss_host},
         rank::Rank,
     },
     snapshot::Socket,
@@ -26,17 +30,30 @@ impl Route {
         SocketAddr::new(self.raddr, self.rport)
     }
 
+    /// As the kernel sees it for `tcp_tw_reuse` (`tcp_twsk_unique()`).
+    pub(super) fn is_loopback(&self) -> bool {
+        self.laddr.is_loopback() || self.raddr.is_loopback()
+    }
+
     pub(super) fn of(socket: &Socket) -> Self {
         Self { netns: socket.netns, laddr: socket.laddr, raddr: socket.raddr, rport: socket.rport }
     }
 }
 
-/// Sockets with a port of the range, at one look.
+/// Sockets with a port of the range, at one scan.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     pub(super) all: u64,
     /// Of these in TIME_WAIT.
     pub(super) waiting: u64,
+    pub(super) pace: Pace,
+}
+
+impl Used {
+    /// Those that a new connection cannot have.
+    pub(super) fn taken(&self, is_reused: bool) -> u64 {
+        if is_reused { self.all - self.waiting } else { self.all }
+    }
 }
 
 /// Who uses them, and in which states.
@@ -66,13 +83,20 @@ pub(super) struct Ports<'a> {
     pub(super) used: Used,
     /// These are so many that they are worth a word.
     pub(super) are_many: bool,
+    /// Share of the ports from which it is a warning although they do not grow.
+    pub(super) full: f64,
+    /// Share from which it is worth a word.
+    pub(super) least: f64,
     pub(super) failed: Option<&'a Failed>,
     pub(super) holders: Option<&'a Holders>,
 }
 
+/// A limit that is reached later than that may never be.
+const SOON_NS: u64 = 3_600_000_000_000;
+
 impl Ports<'_> {
     pub(super) fn finding(&self, route: &Route) -> Finding {
-        let Used { all, waiting } = self.used;
+        let Used { all, waiting, .. } = self.used;
         // Few of them in TIME_WAIT say nothing of what has all the others.
         let wait = self.are_many && waiting * 2 >= all;
         let finding = if wait { self.waiting(route) } else { self.open(route) };
@@ -92,12 +116,9 @@ impl Ports<'_> {
                 Some(format!("ss -tanH state time-wait dst {host} dport = :{rport} | wc -l")),
             )
             .then("Keep connections open and use them again (keep-alive, a pool): the remedy", None);
-        let finding = more_ports(finding, self.limits)
-            .then(
-                "Take ports over that wait for over a second (needs timestamps)",
-                Some("sysctl -w net.ipv4.tcp_tw_reuse=1".to_owned()),
-            )
-            .not("many in TIME_WAIT to different destinations, which share no ports");
+        let finding = reuse(more_ports(finding, self.limits), self.limits, route.is_loopback())
+            .not("many in TIME_WAIT to different destinations, which share no ports")
+            .not("ports that the kernel takes over from TIME_WAIT after a second (tcp_tw_reuse, timestamps)");
         match self.failed {
             Some(failed) => failed.culprits.name(finding),
             None => finding,
@@ -116,17 +137,29 @@ impl Ports<'_> {
         for (state, count) in states.into_iter().filter(|(state, _)| *state != State::TIME_WAIT) {
             finding = finding.because(&format!("of these in {state}"), count);
         }
-        let finding = finding
-            .then("See whose they are", Some(format!("ss -tanp dst {host} dport = :{rport}")))
-            .then(
+        let finding =
+            finding.then("See whose they are", Some(format!("ss -tanp dst {host} dport = :{rport}"))).then(
                 "See what has ports at all: one that is bound, or listens, is nobody else's",
                 Some(format!("ss -tanp 'sport >= :{first} and sport <= :{last}'")),
+            );
+        let finding = if self.are_many {
+            let finding = finding.then(
+                "Let the program close what it does not need, and share fewer connections (a pool with a limit)",
+                None,
+            );
+            more_ports(finding, self.limits)
+                .then("More addresses, here or there: each pair of them has ports of its own", None)
+        } else {
+            // A wider range helps nobody who has one of his own.
+            finding.then(
+                "See whether the program has a range of its own, which may be short: IP_LOCAL_PORT_RANGE of setsockopt()",
+                None,
             )
-            .then("Let the program close what it does not need, and share fewer connections (a pool with a limit)", None);
-        let finding = more_ports(finding, self.limits)
-            .then("More addresses, here or there: each pair of them has ports of its own", None)
+        };
+        let finding = finding
             .not("ports that wait in TIME_WAIT, after connections that are closed")
-            .not("many connections to different destinations, which share ports");
+            .not("many connections to different destinations, which share ports")
+            .not("a socket that is bound to a port, which finds its own one taken");
         let mut culprits =
             [self.holders.map(|holders| &holders.culprits), self.failed.map(|failed| &failed.culprits)];
         if !self.are_many {
@@ -141,52 +174,56 @@ impl Ports<'_> {
 
     /// What both have in common.
     fn begin(&self, id: &'static str, route: &Route, held: &str) -> Finding {
-        let Used { all, waiting } = self.used;
+        let Used { all, waiting, pace } = self.used;
         let ports = self.limits.port_count();
         let failed = self.failed.map_or(0, |failed| failed.count);
-        let found_none =
-            if failed > 0 { format!("; {} found none", many(failed, "connect()")) } else { String::new() };
+        let ends_in_ns = pace.ends_in_ns(ports).filter(|ns| self.are_many && *ns <= SOON_NS);
+        let is_reused = self.limits.reuses_time_wait(route.is_loopback());
+        let taken = self.used.taken(is_reused == Some(true));
+        let more = match (failed, ends_in_ns) {
+            (0, _) if share(taken, ports) < self.least => {
+                "; the kernel takes those in TIME_WAIT over after a second".to_owned()
+            }
+            (0, Some(ns)) => format!("; as fast as they grow, none is left in {}", seconds(ns)),
+            (0, None) => String::new(),
+            (failed, _) => format!("; {} found none", many(failed, "connect()")),
+        };
         let summary = format!(
-            "{all} of the {ports} ports from {} to {} {held}{found_none}",
+            "{all} of the {ports} ports from {} to {} {held}{more}",
             route.laddr,
             route.destination()
         );
-        let severity = if failed > 0 { Severity::Critical } else { Severity::Warning };
         let confidence = if self.are_many {
             Confidence::HIGH
         } else {
             Confidence::medium("a look at all sockets, without filters, while it lasts")
         };
-        let finding = Finding::new(id, confidence, summary)
-            .harms(severity, Harm::new(failed, "calls of connect() that failed", "programs of this host"))
+        let finding = Finding::new(id, confidence, summary);
+        let will_fail = ends_in_ns.is_some() || share(taken, ports) >= self.full;
+        let who = self.failed.and_then(|failed| failed.culprits.first_owner());
+        let finding = if failed > 0 {
+            let whom = who.map_or_else(|| "programs of this host".to_owned(), ToString::to_string);
+            finding.harms(Severity::Critical, Harm::new(failed, "calls of connect() that failed", whom))
+        } else if share(taken, ports) >= self.least && will_fail {
+            let what = format!("ports that new connections cannot have, of {ports},");
+            let whom = format!("programs of this host that connect to {}", route.destination());
+            finding.harms(Severity::Warning, Harm::new(taken, what, whom))
+        } else {
+            finding
+        };
+        let known =
+            |value: Option<u64>| value.map_or_else(|| "not known".to_owned(), |value| value.to_string());
+        let finding = finding
             .because("ports in use at most", all)
             .because("of these in TIME_WAIT", waiting)
-            .because("ports that there are (ip_local_port_range)", ports)
+            .because("ports that there are (ip_local_port_range, without reserved ones)", ports)
+            .because("growth while watched", pace.in_words())
+            .because("net.ipv4.tcp_tw_reuse", known(self.limits.tw_reuse))
+            .because("net.ipv4.tcp_timestamps", known(self.limits.timestamps))
             .because("connect() without a port (EADDRNOTAVAIL)", failed);
-        match self.failed.and_then(|failed| failed.culprits.first_owner()) {
+        match who {
             Some(who) => finding.because("most often tried by", who),
             None => finding,
         }
     }
-}
-
-/// All ports that need no privilege.
-const WIDEST: (u16, u16) = (1_024, 65_535);
-
-/// The way to more ports, where there are more. A service that begins to listen on one of them finds it taken, unless it is
-/// reserved.
-fn more_ports(finding: Finding, limits: Limits) -> Finding {
-    let (first, last) = limits.ports;
-    if first <= WIDEST.0 && last == WIDEST.1 {
-        return finding;
-    }
-    finding
-        .then(
-            "First, for more ports: reserve those that services listen on, such as NodePorts (30000-32767)",
-            Some("sysctl net.ipv4.ip_local_reserved_ports".to_owned()),
-        )
-        .then(
-            "More ports",
-            Some(format!("sysctl -w net.ipv4.ip_local_port_range='{} {}'", WIDEST.0, WIDEST.1)),
-        )
 }

@@ -328,6 +328,31 @@ fn take_all_ports(ports: Ports) -> (Vec<(Socket, Socket)>, Socket) {
     (pairs, listener)
 }
 
+/// Twenty ports, all in TIME_WAIT: on loopback the kernel takes them over after a second.
+#[test]
+fn ports_that_are_taken_over() {
+    let Some(lab) = Lab::new("ports_that_are_taken_over") else { return };
+    let ports = lab.slot.ports_to_bind();
+    let diagnosis = lab.watch(5, &[], move || {
+        let first = ports.port(10);
+        sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
+        sysctl("net/ipv4/tcp_tw_reuse", "2");
+        let address = SocketAddr::from(([127, 0, 0, 1], ports.port(0)));
+        let listener = listen(address);
+        for _ in 0..2 {
+            for _ in 0..20 {
+                let (client, server) = pair(&listener, address);
+                drop(client);
+                read_end(&server);
+            }
+            sleep(Duration::from_millis(1_200));
+        }
+        listener
+    });
+    diagnosis.assert_healthy();
+    assert_eq!(diagnosis.all("time-wait-exhaustion").len(), 1, "worth knowing: {:#}", diagnosis.json);
+}
+
 /// As many in TIME_WAIT, of many ports that there are.
 #[test]
 fn ports_to_spare() {

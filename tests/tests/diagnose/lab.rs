@@ -35,6 +35,8 @@ age_s = 3
 age_s = 3
 [phantom-established]
 idle_s = 1
+unanswered_s = 1
+returns = 2
 ";
 
 /// A namespace, and the ports of it that are no other test's.

@@ -17,6 +17,8 @@
 //! - `tests/lacking.rs`: kernels and privileges that lack something.
 //! - `tests/doctor/`: the report on a host.
 //! - `tests/owners/`: whose sockets are.
+//! - `tests/diagnose/`: faults one at a time, with low thresholds; `tests/labs/`: honest look-alikes and faults all at once,
+//!   with the thresholds as they are shipped, see [`labs`].
 //! - `tests/docs.rs`: every command in the documents.
 //!
 //! # Isolation
@@ -28,6 +30,8 @@
 //! - `TCPTRACE_BIN`: the binary; without, the one that cargo built beside the tests.
 //! - `TCPTRACE_REQUIRE_ALL=1`: a test that cannot run here fails instead of being skipped.
 //! - `TCPTRACE_ALLOW_SKIP=a,b`: names of tests that may be skipped nevertheless.
+//! - `TCPTRACE_LABS=WORD`: of the labs, only the situations with this word in their name; `TCPTRACE_LABS_REPORT=FILE` keeps
+//!   what `tcptrace diagnose` reported of them.
 //! - `TCPTRACE_TOLERANCE_US=N`: how far times in state may differ from tracefs', on a machine that is slow.
 
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
@@ -41,6 +45,7 @@ pub mod expect;
 pub mod host;
 pub mod init;
 pub mod instance;
+pub mod labs;
 pub mod lacking;
 pub mod load;
 pub mod machine;

@@ -105,14 +105,19 @@ impl Namespace {
 
     /// Joins this namespace with `peer` by a pair of devices: 198.51.100.1/24 here, 198.51.100.2/24 there.
     pub fn join(&self, peer: &Self) {
-        let path = peer.path.clone();
+        self.join_as("198.51.100.1/24", peer, "198.51.100.2/24");
+    }
+
+    /// The same with these addresses, here and there.
+    pub fn join_as(&self, here: &str, peer: &Self, there: &str) {
+        let (path, here, there) = (peer.path.clone(), here.to_owned(), there.to_owned());
         self.run(move || {
             tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", &path]);
-            tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
+            tool("ip", ["address", "add", &here, "dev", "veth0"]);
             tool("ip", ["link", "set", "veth0", "up"]);
         });
-        peer.run(|| {
-            tool("ip", ["address", "add", "198.51.100.2/24", "dev", "veth1"]);
+        peer.run(move || {
+            tool("ip", ["address", "add", &there, "dev", "veth1"]);
             tool("ip", ["link", "set", "veth1", "up"]);
         });
     }

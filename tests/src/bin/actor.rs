@@ -10,6 +10,7 @@
 //! - `thread ADDRESS`: connects in a thread of another name, and prints its local address.
 //! - `flash ADDRESS`: connects and ends.
 //! - `keep`: has what it inherits.
+//! - `play SITUATION ROLE`: plays a role of a situation of the labs at once, until it is killed; see `tcptrace_tests::labs`.
 
 use std::{
     env,
@@ -34,6 +35,9 @@ use nix::{
 fn main() -> io::Result<()> {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    if let ["play", situation, role] = arguments[..] {
+        tcptrace_tests::labs::play(situation, role);
+    }
     // What is there before the line that it waits for.
     let inbox = if let ["receive", path] = arguments[..] { Some(UnixListener::bind(path)?) } else { None };
     io::stdin().read_line(&mut String::new())?;

@@ -1,0 +1,97 @@
+//! Connections whose client is gone, or whose requests are answered by a reset.
+
+use std::io::{Read as _, Write as _};
+
+use super::{
+    Situation, fault, fault_at, here,
+    options::{deafen, vanish},
+    there,
+    tools::{
+        answer_all, any, ask, connect, connect_many, every, listen, pause, read_to_end, ready, remote,
+        request, server,
+    },
+};
+
+pub(super) const ALL: &[Situation] = &[
+    fault_at(
+        "198.51.100.",
+        "clients_that_vanished_and_came_back",
+        "phantom-established",
+        "server",
+        &[here("server", answers), there("client", comes_back)],
+    ),
+    fault_at(
+        "198.51.100.",
+        "clients_that_hear_nothing",
+        "phantom-established",
+        "server",
+        &[here("server", pushes), there("client", hears_nothing)],
+    ),
+    fault(
+        "server_that_resets_instead_of_answering",
+        "reset-storm",
+        "server",
+        &[here("server", resets_unread), there("client", asks_in_vain)],
+    ),
+];
+
+/// Clients of a listener.
+const MANY: usize = 8;
+
+fn answers() {
+    server(answer_all);
+}
+
+/// A client that loses its connection without a word, again and again, and comes back with another one.
+fn comes_back() {
+    let come_and_vanish = || {
+        let mut stream = connect(remote());
+        ask(&mut stream);
+        // Until the answer is acknowledged.
+        pause(500);
+        vanish(stream);
+    };
+    come_and_vanish();
+    ready();
+    // The watch has begun by then, and has seen it with one connection.
+    pause(14_000);
+    // Slower than the host is scanned, so that each return is seen.
+    every(20_000, come_and_vanish);
+}
+
+/// Sends something every few seconds, whether it is heard or not.
+fn pushes() {
+    server(|mut stream| {
+        while stream.write_all(&[0; 100]).is_ok() {
+            pause(5_000);
+        }
+    });
+}
+
+/// As behind a path that is gone. One client is still there.
+fn hears_nothing() {
+    let all = connect_many(remote(), MANY);
+    all.iter().for_each(deafen);
+    let mut there = connect(remote());
+    ready();
+    read_to_end(&mut there);
+}
+
+/// It closes while the request is unread.
+fn resets_unread() {
+    let listener = listen(any(), 64);
+    ready();
+    loop {
+        let (stream, _) = listener.accept().expect("accept");
+        stream.peek(&mut [0]).expect("the request");
+    }
+}
+
+fn asks_in_vain() {
+    ready();
+    every(500, || {
+        let mut stream = connect(remote());
+        request(&mut stream);
+        assert!(stream.read(&mut [0]).is_err(), "a reset");
+    });
+}

@@ -1,0 +1,181 @@
+//! Situations for the two labs: honest look-alikes, of which a diagnosis must report nothing, and faults, of which it must
+//! report one finding each and name the culprit first.
+//!
+//! A situation is a few roles. Each role is a process of its own, `actor play SITUATION ROLE`, in a network namespace of the
+//! situation: the first one, or its peer behind a pair of devices. The role prepares, calls [`tools::ready`], and goes on
+//! until it is killed. The stage starts the roles in their order, each when the one before is ready. To add a situation is
+//! to write its roles and a row of the table at the end of its file.
+
+mod faults_closing;
+mod faults_connecting;
+mod faults_listening;
+mod faults_silent;
+mod faults_waiting;
+mod honest_bulk;
+mod honest_closing;
+mod honest_connecting;
+mod honest_idle;
+mod honest_listening;
+mod honest_load;
+mod honest_ports;
+mod honest_resets;
+mod honest_restarts;
+mod options;
+pub mod stage;
+mod tools;
+
+use std::net::Ipv4Addr;
+
+use nix::sys::{prctl, signal::Signal};
+
+/// A situation that is made for real.
+#[derive(Debug)]
+pub struct Situation {
+    /// Its name, as the labs print it.
+    pub name: &'static str,
+    /// What a diagnosis must report at warning or above.
+    pub expected: Expected,
+    /// Its processes, in the order in which they start.
+    roles: &'static [Role],
+    /// Why it cannot be made on this machine, if it cannot.
+    lacks: fn() -> Option<&'static str>,
+}
+
+/// What a diagnosis must report.
+#[derive(Clone, Copy, Debug)]
+pub enum Expected {
+    /// Nothing.
+    Nothing,
+    /// One finding.
+    Finding {
+        /// Of this kind.
+        id: &'static str,
+        /// With the process of this role as its first owner.
+        owner: &'static str,
+        /// Whose first line has these words; where there are none, the owner by its process id.
+        words: Option<&'static str>,
+    },
+}
+
+/// A process of a situation.
+#[derive(Debug)]
+struct Role {
+    name: &'static str,
+    place: Place,
+    play: fn(),
+}
+
+/// Where a role is played.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the namespace of the situation.
+    Here,
+    /// In the peer's namespace.
+    There,
+    /// Where another role starts it, with [`tools::child`].
+    Child,
+}
+
+const fn honest(name: &'static str, roles: &'static [Role]) -> Situation {
+    Situation { name, expected: Expected::Nothing, roles, lacks: || None }
+}
+
+/// A program of this role is the culprit of a finding of this kind, which names it.
+const fn fault(
+    name: &'static str,
+    id: &'static str,
+    owner: &'static str,
+    roles: &'static [Role],
+) -> Situation {
+    Situation { name, expected: Expected::Finding { id, owner, words: None }, roles, lacks: || None }
+}
+
+/// The fault is elsewhere, as these words say; a program of this role suffers from it.
+const fn fault_at(
+    words: &'static str,
+    name: &'static str,
+    id: &'static str,
+    owner: &'static str,
+    roles: &'static [Role],
+) -> Situation {
+    Situation { name, expected: Expected::Finding { id, owner, words: Some(words) }, roles, lacks: || None }
+}
+
+const fn here(name: &'static str, play: fn()) -> Role {
+    Role { name, place: Place::Here, play }
+}
+
+const fn there(name: &'static str, play: fn()) -> Role {
+    Role { name, place: Place::There, play }
+}
+
+const fn child(name: &'static str, play: fn()) -> Role {
+    Role { name, place: Place::Child, play }
+}
+
+/// Of the first situation.
+const FIRST_PORT: u16 = 8_000;
+
+/// The situations of both labs.
+pub fn all() -> impl Iterator<Item = &'static Situation> {
+    [
+        honest_idle::ALL,
+        honest_closing::ALL,
+        honest_resets::ALL,
+        honest_listening::ALL,
+        honest_restarts::ALL,
+        honest_connecting::ALL,
+        honest_ports::ALL,
+        honest_bulk::ALL,
+        honest_load::ALL,
+        faults_closing::ALL,
+        faults_connecting::ALL,
+        faults_listening::ALL,
+        faults_silent::ALL,
+        faults_waiting::ALL,
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Plays a role of a situation until this process is killed, which it is at the latest when its parent ends.
+pub fn play(situation: &str, role: &str) -> ! {
+    prctl::set_pdeathsig(Signal::SIGKILL).expect("PR_SET_PDEATHSIG");
+    let name = std::ffi::CString::new(role).expect("no zero in it");
+    prctl::set_name(&name).expect("PR_SET_NAME");
+    let situation = all().find(|one| one.name == situation).expect("a situation");
+    tools::begin(situation);
+    // A thread that fails, too, ends the situation.
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::exit(101);
+    }));
+    (situation.role(role).play)();
+    tools::forever()
+}
+
+impl Situation {
+    /// The two ports at which its servers listen, and no other situation's: a diagnosis takes an address with its port for
+    /// the same service on the whole host.
+    pub fn ports(&self) -> [u16; 2] {
+        let first = FIRST_PORT + 2 * u16::from(self.place());
+        [first, first + 1]
+    }
+
+    /// The addresses of the devices between its namespace and its peer's, and no other situation's.
+    fn addresses(&self) -> [Ipv4Addr; 2] {
+        let first = 2 * self.place();
+        [first, first + 1].map(|last| Ipv4Addr::new(198, 51, 100, last))
+    }
+
+    /// Which of all it is, from 0 on.
+    fn place(&self) -> u8 {
+        let place = all().position(|one| one.name == self.name).expect("one of them");
+        u8::try_from(place).ok().filter(|place| *place < 128).expect("fewer than there are addresses for")
+    }
+
+    fn role(&self, name: &str) -> &Role {
+        self.roles.iter().find(|role| role.name == name).expect("a role of the situation")
+    }
+}

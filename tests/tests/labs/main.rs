@@ -1,0 +1,50 @@
+//! The false-alarm lab and the fault lab: situations that are made for real, all at once, each in a network namespace of
+//! its own, and one `tcptrace diagnose` of the whole host with the thresholds as they are shipped.
+//!
+//! Of an honest look-alike nothing may be reported at warning or above; of a fault one finding, with the culprit first.
+//! `tcptrace_tests::labs` has the situations. `TCPTRACE_LABS=WORD` makes only those whose name has the word in it.
+
+mod judge;
+mod watch;
+
+use std::sync::OnceLock;
+
+use judge::Verdict;
+use tcptrace_tests::{
+    labs::{Expected, Situation},
+    machine::is_root,
+};
+
+/// Both tests judge one watch.
+static VERDICTS: OnceLock<Vec<Verdict>> = OnceLock::new();
+
+fn is_honest(situation: &Situation) -> bool {
+    matches!(situation.expected, Expected::Nothing)
+}
+
+fn lab(name: &str, least: usize, is_of_lab: fn(&Situation) -> bool) {
+    if !is_root(name) {
+        return;
+    }
+    let of_lab = || {
+        let all = VERDICTS.get_or_init(watch::watch).iter();
+        all.filter(|verdict| is_of_lab(verdict.situation))
+    };
+    for verdict in of_lab() {
+        println!("{verdict}");
+    }
+    let failed: Vec<String> = of_lab().filter(|verdict| verdict.failed()).map(ToString::to_string).collect();
+    assert!(failed.is_empty(), "{name}: {} of {}:\n{}", failed.len(), of_lab().count(), failed.join("\n"));
+    let made = of_lab().filter(|verdict| verdict.was_made()).count();
+    assert!(watch::only().is_some() || made >= least, "{name}: only {made} situations could be made");
+}
+
+#[test]
+fn nothing_is_reported_of_honest_look_alikes() {
+    lab("nothing_is_reported_of_honest_look_alikes", 40, is_honest);
+}
+
+#[test]
+fn every_fault_is_reported_once_with_its_culprit() {
+    lab("every_fault_is_reported_once_with_its_culprit", 20, |situation| !is_honest(situation));
+}

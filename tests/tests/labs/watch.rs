@@ -1,0 +1,61 @@
+//! One watch of all situations.
+
+use std::{
+    env,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    host,
+    labs::{self, Situation, stage},
+    machine::tcptrace,
+    process::{Running, collect},
+};
+
+use crate::judge::Verdict;
+
+/// Longer than the minute of silence after which a connection may be a phantom, by what begins with the watch.
+const SECONDS: u64 = 80;
+const LIMIT: Duration = Duration::from_secs(SECONDS + 40);
+
+/// Makes only situations with this word in their name.
+pub(crate) fn only() -> Option<String> {
+    env::var("TCPTRACE_LABS").ok()
+}
+
+/// Sets all situations up, watches the host, and judges.
+pub(crate) fn watch() -> Vec<Verdict> {
+    let _host = host::alone();
+    let is_chosen = |one: &&Situation| only().is_none_or(|word| one.name.contains(&word));
+    let situations: Vec<_> = labs::all().filter(is_chosen).collect();
+    let made = stage::set_up(env!("CARGO_BIN_EXE_actor"), &situations);
+    let json = diagnose();
+    let findings = json["findings"].as_array().expect("findings");
+    made.into_iter().map(|(situation, made)| Verdict::of(situation, made, findings)).collect()
+}
+
+/// The whole host, with the thresholds as they are shipped. Only an expectation has no value as shipped.
+fn diagnose() -> Value {
+    let ports: Vec<String> = labs::all().flat_map(Situation::ports).map(|port| port.to_string()).collect();
+    let mut command = Command::new(tcptrace());
+    command.args([
+        "diagnose",
+        "-o",
+        "json",
+        "--expect-listen",
+        &ports.join(","),
+        "--duration",
+        &format!("{SECONDS}s"),
+    ]);
+    let mut running =
+        Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit()));
+    let stdout = collect(running.child().stdout.take().expect("a pipe"));
+    running.wait(LIMIT);
+    let bytes = stdout.recv_timeout(Duration::from_secs(10)).expect("its output ends with it");
+    if let Some(path) = env::var_os("TCPTRACE_LABS_REPORT") {
+        std::fs::write(path, &bytes).expect("a file");
+    }
+    serde_json::from_slice(&bytes).expect("a report in JSON")
+}

@@ -59,11 +59,16 @@ pub fn is_root(name: &str) -> bool {
 /// # Panics
 /// Under `TCPTRACE_REQUIRE_ALL=1`, unless `TCPTRACE_ALLOW_SKIP` lists `name`.
 pub fn skip(name: &str, reason: &str) {
-    let required = env::var("TCPTRACE_REQUIRE_ALL").is_ok_and(|value| value == "1");
+    let required = requires_all();
     let allowed = env::var("TCPTRACE_ALLOW_SKIP").unwrap_or_default();
     let allowed = allowed.split(',').any(|allowed| allowed.trim() == name);
     assert!(!required || allowed, "{name} cannot run here: {reason}");
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {reason}");
+}
+
+/// Whether what cannot run here is a failure.
+pub fn requires_all() -> bool {
+    env::var("TCPTRACE_REQUIRE_ALL").is_ok_and(|value| value == "1")
 }
 
 /// How far times may differ that two programs take of one event: little lies between, but this machine may be busy

@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::signal::{SigSet, SigmaskHow, Signal, kill},
     unistd::Pid,
 };
 
@@ -21,9 +21,12 @@ use crate::machine::is_slow;
 pub struct Running(Child);
 
 impl Running {
-    /// Starts `command` as it is set up.
+    /// Starts `command` as it is set up, with no signal blocked, whatever this thread has blocked.
     pub fn spawn(command: &mut Command) -> Self {
-        Self(command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}")))
+        let own = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK).expect("a signal mask");
+        let child = command.spawn();
+        own.thread_set_mask().expect("the same as before");
+        Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
     /// Its process id.

@@ -7,6 +7,7 @@
 //! # Layout
 //! - `src/`: this support library, and programs. `load` makes many connections, `actor` is another process
 //!   with a socket; `guest` is the first process of a virtual machine.
+//! - `src/daemons/`: real daemons at work and at fault; the program `daemons` runs them, by `cargo xtask daemons`.
 //! - `tests/scenarios/`: one test a scenario and hook; every kind of transition that the kernel can produce.
 //! - `tests/causes/`: every way in which a connection can end, and what `life` says of it.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
@@ -40,6 +41,7 @@ pub mod actor;
 pub mod acts;
 pub mod chain;
 pub mod contradictions;
+pub mod daemons;
 pub mod ends;
 pub mod expect;
 pub mod host;

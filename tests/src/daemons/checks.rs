@@ -1,0 +1,121 @@
+//! What a situation compares, and what of it was not as it should be.
+
+use std::fmt::Display;
+
+use serde_json::Value;
+
+use super::{
+    ended::Ended,
+    watch::{Diagnosis, owner},
+};
+
+/// All comparisons of a situation; it goes on after one that fails.
+#[derive(Debug, Default)]
+pub struct Checks {
+    hidden: u64,
+    compared: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Checks {
+    /// Of what has ended so. Where the kernel has hidden transitions, of any namespace, so many of these may be missing.
+    pub fn of(ended: &Ended) -> Self {
+        Self { hidden: ended.hidden, ..Self::default() }
+    }
+
+    /// Notes whether something holds.
+    pub fn that(&mut self, what: impl Into<String>, holds: bool, why: impl Display) {
+        let what = what.into();
+        if !holds {
+            self.failed.push(format!("{what}: {why}"));
+        }
+        self.compared.push(what);
+    }
+
+    /// tcptrace counts as the daemon does.
+    pub fn equal(&mut self, what: &str, tcptrace: u64, daemon: u64) {
+        let holds = (daemon.saturating_sub(self.hidden)..=daemon).contains(&tcptrace);
+        let shown = match daemon - tcptrace.min(daemon) {
+            0 => format!("{what} {daemon}"),
+            missing => format!("{what} {daemon} ({missing} of them where the kernel runs no tracer)"),
+        };
+        self.that(shown, holds, format!("tcptrace has {tcptrace}, and {} were hidden", self.hidden));
+    }
+
+    /// All of these have this process' name for an owner. Nobody's may be one that the peer has reset before anything of the
+    /// process acted on it: such as one that was not even accepted.
+    pub fn owned_by(&mut self, what: &str, ended: &Ended, comm: &str) {
+        let is_nobodys = |line: &Value| line["owner"].is_null() && line["cause"] == "reset_by_peer";
+        let others = ended.with(|line| line["owner"]["comm"] != comm && !is_nobodys(line));
+        let whose = others.tally(|line| line["owner"]["comm"].as_str().unwrap_or("nobody"));
+        let example = others.lines.first().map_or(String::new(), Value::to_string);
+        let why = format_args!("{whose}; {example}");
+        self.that(format!("owner of {what} {comm}"), others.lines.is_empty(), why);
+    }
+
+    /// Nothing is wrong, and everything was seen.
+    pub fn honest(&mut self, diagnosis: &Diagnosis) {
+        let hidden = diagnosis.hidden();
+        let holds = (diagnosis.code == Some(0) || hidden.is_some()) && diagnosis.grave().is_empty();
+        let what = hidden
+            .map_or("no warning".to_owned(), |hidden| format!("no warning ({hidden} hidden by the kernel)"));
+        self.that(what, holds, diagnosis.shown());
+    }
+
+    /// One of these was found and nothing else that is as grave, it names this process first, and somebody who is harmed;
+    /// returns the finding.
+    pub fn found<'a>(&mut self, diagnosis: &'a Diagnosis, ids: &[&str], culprit: u32) -> Option<&'a Value> {
+        let grave = diagnosis.grave();
+        let is_it = |finding: &&&Value| {
+            let is_named = owner(finding).is_some_and(|(pid, _)| pid == u64::from(culprit));
+            is_named && ids.iter().any(|id| finding["id"] == *id)
+        };
+        let found = grave.iter().find(is_it).copied();
+        let what = format!("{} of process {culprit}", ids.join(" or "));
+        self.that(what, found.is_some(), diagnosis.shown());
+        if let Some(finding) = found {
+            self.that("who is harmed", finding["harm"].is_object(), finding);
+            self.that("one trouble, one finding", grave.len() == 1, diagnosis.shown());
+        }
+        found
+    }
+
+    /// No finding that is a warning or worse names one of these first.
+    pub fn blames_none_of(&mut self, diagnosis: &Diagnosis, innocent: &[u32]) {
+        let grave = diagnosis.grave();
+        let blamed = grave.iter().filter_map(|finding| owner(finding));
+        let wrong = blamed.filter(|(pid, _)| innocent.iter().any(|one| u64::from(*one) == *pid)).count();
+        self.that("nobody else blamed", wrong == 0, diagnosis.shown());
+    }
+
+    /// There is nothing of these kinds at warning or above.
+    pub fn not_found(&mut self, diagnosis: &Diagnosis, ids: &[&str]) {
+        let wrong = diagnosis.grave().iter().any(|finding| ids.iter().any(|id| finding["id"] == *id));
+        self.that(format!("no {}", ids.join(" or ")), !wrong, diagnosis.shown());
+    }
+
+    /// What was compared, or what was not as it should be.
+    ///
+    /// # Errors
+    /// Something was not as it should be.
+    pub fn verdict(self) -> Result<String, String> {
+        if self.failed.is_empty() { Ok(self.compared.join("; ")) } else { Err(self.failed.join("\n")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_hidden_may_be_missing_and_nothing_may_be_too_many() {
+        let verdict = |hidden, tcptrace, daemon| {
+            let mut checks = Checks::of(&Ended::new(Vec::new(), hidden));
+            checks.equal("accepted", tcptrace, daemon);
+            checks.verdict()
+        };
+        assert_eq!(verdict(0, 7, 7), Ok("accepted 7".to_owned()));
+        assert!(verdict(0, 6, 7).is_err() && verdict(2, 8, 7).is_err() && verdict(2, 4, 7).is_err());
+        assert!(verdict(2, 5, 7).is_ok_and(|said| said.starts_with("accepted 7 (2 of them")));
+    }
+}

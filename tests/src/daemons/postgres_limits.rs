@@ -1,0 +1,67 @@
+//! PostgreSQL with as many connections as it may have.
+
+use std::{process::Command, thread, time::Duration};
+
+use super::{
+    Situation,
+    checks::Checks,
+    client::Client,
+    place::{Place, at},
+    postgres::start,
+    program,
+    watch::Watch,
+};
+
+pub(super) const SITUATIONS: [Situation; 1] =
+    [Situation::fault("postgres/too many clients", &["postgres", "initdb", "psql"], too_many)];
+
+/// All connections are taken. More clients are let in by TCP, told so, and left: nothing is wrong with the network,
+/// and neither those who have a connection nor the server fail in it.
+fn too_many(place: &Place) -> Result<String, String> {
+    let server = start(place, 8);
+    let mut watch = Watch::servers(place);
+    let mut sleepers = Vec::new();
+    for _ in 0..7 {
+        let mut psql = Command::new(program("psql"));
+        psql.args(["-h", "198.51.100.1", "-U", "test", "-d", "postgres", "-c"]);
+        psql.arg(format!("select pg_sleep({})", place.seconds + 5));
+        sleepers.push(place.start_in(&place.clients, "sleeper", psql));
+    }
+    let mut turned_away = 0_u64;
+    let time = place.work();
+    let mut next = Duration::from_secs(2);
+    while next < time {
+        watch.wait(next);
+        let mut psql = Command::new(program("psql"));
+        // Not the one that is kept for whoever administers it: that is taken, too.
+        psql.args(["-h", "198.51.100.1", "-U", "test", "-d", "postgres", "-c", "select pg_sleep(60)"]);
+        let name = format!("turned-away-{}", next.as_millis());
+        let one = place.start_in(&place.clients, &name, psql);
+        thread::sleep(Duration::from_millis(400));
+        if one.said().contains("too many clients") {
+            turned_away += 1;
+        } else {
+            sleepers.push(one);
+        }
+        next += Duration::from_millis(600);
+    }
+    // Also some that only connect, and see the door closed.
+    place.clients.run(|| drop(Client::many(at(5432), 3)));
+    let diagnosis = watch.diagnosis();
+    let log = server.said();
+    let healthy: Vec<u32> = server.children();
+    drop(sleepers);
+    let mut checks = Checks::default();
+    let said = log.lines().filter(|line| line.contains("FATAL:") && line.contains("too many clients")).count()
+        as u64;
+    checks.that(
+        format!("{turned_away} clients turned away by PostgreSQL"),
+        turned_away >= 5 && said >= turned_away,
+        format!("{said} in its log"),
+    );
+    checks.blames_none_of(&diagnosis, &healthy);
+    checks
+        .not_found(&diagnosis, &["nobody-accepts", "accept-queue-overflow", "stalled", "connection-refused"]);
+    checks.not_found(&diagnosis, &["reset-storm", "close-wait-leak", "phantom-established"]);
+    checks.verdict()
+}

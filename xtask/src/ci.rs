@@ -7,13 +7,17 @@ use anyhow::{Context, Result};
 use crate::{process, workspace};
 
 /// The steps, each a command of its own that can be repeated by hand.
-const STEPS: [&[&str]; 5] = [&["lint"], &["check-ebpf", "--rebuild"], OLDEST, NEWEST, LAST];
+const STEPS: [&[&str]; 6] = [&["lint"], &["check-ebpf", "--rebuild"], OLDEST, NEWEST, DAEMONS, LAST];
 
 /// The oldest kernel of Debian's releases that is supported, and the newest, which differs from it in what programs may do.
 /// What a scenario looks like there is seen on this machine's own kernel as well. The others, and the other tests, take
 /// long: these are for the whole `vm-test`.
 const OLDEST: &[&str] = &["vm-test", "5.10", "--only", "capabilities,filters,scenarios"];
 const NEWEST: &[&str] = &["vm-test", "6.12", "--only", "capabilities,filters"];
+
+/// Real daemons, a quarter of a minute each; three minutes each are for a release. All are installed, and its tracer is the
+/// one that the virtual machines had.
+const DAEMONS: &[&str] = &["daemons", "--short", "--require-all", "--static"];
 
 /// Tells its duration itself, before the count that ends the output. Its tracer is the one that the virtual machines had.
 const LAST: &[&str] = &["test", "--static"];
@@ -32,7 +36,7 @@ pub(crate) fn main() -> Result<()> {
         let start = Instant::now();
         let mut command = Command::new(&xtask);
         command.args(step).current_dir(workspace::root());
-        if [OLDEST, NEWEST, LAST].contains(&step) {
+        if [OLDEST, NEWEST, DAEMONS, LAST].contains(&step) {
             command.envs(QUICK);
         }
         let outcome = process::run(&mut command);

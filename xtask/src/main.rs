@@ -7,6 +7,7 @@ mod bench;
 mod build_ebpf;
 mod check_ebpf;
 mod ci;
+mod daemons;
 mod deps;
 mod dist;
 mod ebpf;
@@ -39,6 +40,7 @@ enum Command {
     Bench(bench::Args),
     Soak(soak::Args),
     Lab(lab::Args),
+    Daemons(daemons::Args),
     Fuzz(fuzz::Args),
     Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
@@ -49,7 +51,7 @@ enum Command {
     Deny(deps::DenyArgs),
     /// Check dependencies, layout, lints and documentation, of the kernel side too.
     Lint,
-    /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, test.
+    /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, daemons, test.
     Ci,
 }
 
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::main(&args),
         Command::Soak(args) => soak::main(&args),
         Command::Lab(args) => lab::main(&args),
+        Command::Daemons(args) => daemons::main(&args),
         Command::Fuzz(args) => fuzz::main(&args),
         Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),

@@ -1,7 +1,5 @@
 //! What one connection says of its client.
 
-use std::net::IpAddr;
-
 use crate::{
     detect::{NamespaceSample, Sample, Seen, endpoint::Endpoint, index::is_of_one_namespace},
     hash::HashSet,

@@ -135,7 +135,9 @@ impl Detector for AcceptQueue {
 
     fn sample(&mut self, sample: &Sample) {
         let now_ns = sample.ktime_ns;
-        [OVERFLOWS, DROPS].into_iter().for_each(|name| self.growth.note(sample, name));
+        for name in [OVERFLOWS, DROPS] {
+            self.growth.note(sample, name);
+        }
         for netns in sample.namespaces.keys() {
             let count = self.growth.of(*netns, OVERFLOWS).by();
             let (before, scan_ns) = self.overflowed.entry(*netns).or_default();

@@ -126,7 +126,9 @@ fn standstill_ns(seen: &Seen) -> u64 {
 
 impl Detector for Stuck {
     fn sample(&mut self, sample: &Sample) {
-        ABORTS.into_iter().for_each(|name| self.growth.note(sample, name));
+        for name in ABORTS {
+            self.growth.note(sample, name);
+        }
         let orphans = |(netns, namespace): (&Option<u32>, &NamespaceSample)| {
             let orphans = Orphans { count: namespace.orphans?, most: namespace.limits.max_orphans? };
             Some((*netns, orphans))

@@ -66,11 +66,10 @@ impl Children {
                 waiting.samples.push(super::super::culprits::connection(socket));
             }
         }
-        at.values_mut().for_each(|waiting| {
-            waiting
-                .children
-                .sort_unstable_by_key(|(child, cookie)| (child.since_ns, child.found_ns, *cookie));
-        });
+        for waiting in at.values_mut() {
+            let in_order = |(child, cookie): &(Child, u64)| (child.since_ns, child.found_ns, *cookie);
+            waiting.children.sort_unstable_by_key(in_order);
+        }
         (self.known, self.at) = (known, at);
     }
 }

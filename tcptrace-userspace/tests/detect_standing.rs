@@ -70,9 +70,10 @@ fn closed_windows(count: u16, server_reads: bool, ms: u32) -> Vec<Seen> {
     let pair = |number| {
         let server = still(number, State::ESTABLISHED, ms);
         let client = other_end(&server, State::ESTABLISHED, 900);
-        match server_reads {
-            true => [blocked(server), unread(client, 90_000)],
-            false => [unread(server, 90_000), blocked(client)],
+        if server_reads {
+            [blocked(server), unread(client, 90_000)]
+        } else {
+            [unread(server, 90_000), blocked(client)]
         }
     };
     (0..count).flat_map(pair).chain([listener()]).collect()

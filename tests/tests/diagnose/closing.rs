@@ -2,6 +2,7 @@
 
 use std::{
     cell::RefCell,
+    io::Read as _,
     net::{Shutdown, SocketAddr},
     thread::{self, sleep},
     time::Duration,

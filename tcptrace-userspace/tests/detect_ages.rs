@@ -62,6 +62,13 @@ fn data_that_moves_is_no_standstill() {
     );
 }
 
+/// What was sent long ago, and is acknowledged only now.
+#[test]
+fn a_late_acknowledgement_is_progress() {
+    let late = [0, 1].map(|number| At { acked: number * 500, silent_s: 60, ..IDLE });
+    assert_eq!(told(State::ESTABLISHED, &late).0, Some(10), "since the scan before, at the most");
+}
+
 /// A segment that is sent again and again without an answer moves nothing.
 #[test]
 fn a_retransmission_is_no_progress() {

@@ -20,13 +20,12 @@ const ID: &str = "phantom-established";
 /// A connection of the listener 192.0.2.1:80, on which nothing came for so long.
 fn silent(number: u16, ms: u32) -> Seen {
     let mut seen = socket(State::ESTABLISHED, number, 812);
-    seen.socket.info =
-        Some(Info {
-            last_data_sent_ms: Some(ms),
-            last_data_recv_ms: Some(ms),
-            last_ack_recv_ms: Some(ms),
-            ..INFO
-        });
+    seen.socket.info = Some(Info {
+        last_data_sent_ms: Some(ms),
+        last_data_recv_ms: Some(ms),
+        last_ack_recv_ms: Some(ms),
+        ..INFO
+    });
     seen
 }
 

@@ -15,6 +15,8 @@ pub struct Ages(HashMap<u64, Past>);
 /// A socket at the last scan. Times are nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy)]
 struct Past {
+    /// When that scan was complete.
+    seen_ns: u64,
     state: State,
     /// It has been in its state since then at the latest.
     since_ns: u64,
@@ -58,7 +60,8 @@ impl Past {
         let still_since_ns = match (same, info) {
             (_, None) => None,
             (Some(before), _) => [before.still_since_ns, told].into_iter().flatten().min(),
-            (None, _) => Some(told.unwrap_or(now_ns)),
+            // It moved after the scan before: an acknowledgement comes later than what was sent.
+            (None, _) => Some(told.unwrap_or(now_ns).max(before.map_or(0, |before| before.seen_ns))),
         };
         let unread = info.filter(|_| is_unread(socket));
         let read = moved.1.saturating_sub(socket.recv_queue.into());
@@ -74,7 +77,7 @@ impl Past {
                 }
             }
         });
-        Self { state: socket.state, since_ns, moved, still_since_ns, read, unread_since_ns }
+        Self { seen_ns: now_ns, state: socket.state, since_ns, moved, still_since_ns, read, unread_since_ns }
     }
 
     fn tell(self, seen: &mut Seen, now_ns: u64) {

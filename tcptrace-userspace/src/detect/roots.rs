@@ -93,8 +93,12 @@ mod tests {
 
     fn finding(id: &'static str, explains: &[u64], rests_on: &[u64]) -> Finding {
         let mut finding = Finding::new(id, Confidence::HIGH, format!("{id} is wrong")).about(id);
-        explains.iter().for_each(|cookie| finding.part.explains(*cookie));
-        rests_on.iter().for_each(|cookie| finding.part.rests_on(*cookie));
+        for cookie in explains {
+            finding.part.explains(*cookie);
+        }
+        for cookie in rests_on {
+            finding.part.rests_on(*cookie);
+        }
         finding
     }
 

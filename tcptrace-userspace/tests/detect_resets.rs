@@ -115,7 +115,9 @@ fn found_of(addresses: &[&str], ends: &[Told]) -> Option<Finding> {
     let mut detectors = detectors();
     detectors.sample(&scan(addresses, |_| ()));
     for number in 0..MANY {
-        ends.iter().for_each(|end| detectors.transition(&end.transition(number)));
+        for end in ends {
+            detectors.transition(&end.transition(number));
+        }
     }
     let mut found = detectors.findings();
     assert!(found.len() <= 1, "{found:#?}");

@@ -15,7 +15,7 @@ use tcptrace::{
     close::{Cause, Closing, Role},
     detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
     event::Event,
-    half_open::{Change, Source, What},
+    half_open::{Change, End, Source, What},
     record::Record,
     report::{Report, Sight, Totals, Verdict},
     sink::findings::{Format, render},
@@ -170,7 +170,7 @@ fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
     let mut detectors = Detectors::new(Options::default());
     let mut flood = |from: u8, peers: std::ops::Range<u8>| {
         for peer in peers {
-            for what in [What::Begin(Source::Syn), What::Retransmit] {
+            for what in [What::Begin(Source::Syn), What::Retransmit, What::End(End::TimedOut)] {
                 detectors.record(&Record::HalfOpen(half_open([203, 0, 113, peer], what, from.into())));
             }
         }

@@ -35,6 +35,11 @@ fn request(number: u16, retransmits: u8) -> Seen {
     seen
 }
 
+/// Eighty without an answer.
+fn requests() -> Vec<Seen> {
+    (0..80).map(|number| request(number, 1)).collect()
+}
+
 /// What is found after these happened to each of 80 clients, between two scans.
 fn found(whats: &[What], first: &Sample, last: &Sample) -> Option<Finding> {
     let mut detectors = Detectors::new(Options::default());
@@ -56,6 +61,7 @@ fn flood(counters: &[(&str, u64)], last: Vec<Seen>) -> Finding {
         seen
     });
     let first = with_counters(look(0, first.collect()), &none, Limits::default());
+    let last = last.into_iter().chain(requests()).collect();
     let last = with_counters(look(1, last), counters, Limits::default());
     found(&[BEGIN, What::Retransmit], &first, &last).unwrap()
 }
@@ -121,19 +127,29 @@ fn clients_that_have_answered_are_no_flood() {
     assert_eq!(found(&polled, &look(0, waiting()), &look(30, waiting())), None, "they were there before");
 }
 
+/// They were given up meanwhile.
+#[test]
+fn what_the_kernel_gave_up_counts() {
+    let whats = [BEGIN, What::Retransmit, What::End(End::TimedOut)];
+    let found = found(&whats, &look(0, vec![]), &look(70, vec![])).unwrap();
+    assert_eq!(evidence(&found, "without an answer"), "80");
+    let dropped = [BEGIN, What::End(End::Dropped)];
+    assert_eq!(self::found(&dropped, &look(0, vec![]), &look(1, vec![])), None, "reset by the peer, at once");
+}
+
 /// One client behind a bad path.
 #[test]
 fn one_source_is_no_flood() {
     let mut detectors = Detectors::new(Options::default());
     for _ in 0..80 {
-        for what in [BEGIN, What::Retransmit] {
+        for what in [BEGIN, What::Retransmit, What::End(End::TimedOut)] {
             detectors.record(&Record::HalfOpen(half_open([203, 0, 113, 1], what, 80)));
         }
     }
     assert!(detectors.findings().is_empty());
 }
 
-/// What no event tells, scans do.
+/// Who was not seen to be asked again is not known.
 #[test]
 fn scans_tell_of_a_flood_as_well() {
     let sockets = || (0..100).map(|number| request(number, 2)).chain([listener(4_096, 0, None)]).collect();
@@ -144,7 +160,7 @@ fn scans_tell_of_a_flood_as_well() {
 /// Of a client of this host it is seen that it has answered.
 #[test]
 fn clients_of_this_host_that_are_established_are_no_flood() {
-    let requests: Vec<Seen> = (0..80).map(|number| request(number, 2)).collect();
+    let requests = requests();
     let clients = requests.iter().map(|seen| {
         let mut client = socket(State::ESTABLISHED, seen.socket.rport - 10_000, 900);
         (client.socket.laddr, client.socket.lport) = (seen.socket.raddr, seen.socket.rport);
@@ -163,7 +179,8 @@ fn a_full_accept_queue_is_no_flood() {
     let with = |waiting, overflows| {
         let at = |at_s, overflows| {
             let queue = listener(128, waiting, None);
-            with_counters(look(at_s, vec![queue]), &[("ListenOverflows", overflows)], Limits::default())
+            let sockets = requests().into_iter().chain([queue]).collect();
+            with_counters(look(at_s, sockets), &[("ListenOverflows", overflows)], Limits::default())
         };
         found(&[BEGIN, What::Retransmit], &at(0, 0), &at(2, overflows))
     };

@@ -212,6 +212,7 @@ impl Detector for SynFlood {
         }
         self.drops_before.retain(|port, _| self.listeners.contains_key(port));
         self.has_scanned = true;
+        self.ends.iter_mut().for_each(|(_, pile)| pile.scan(Waiting::default()));
         for (local, waiting) in open {
             let Some(pile) = self.ends.entry(local) else { continue };
             pile.scan(waiting);

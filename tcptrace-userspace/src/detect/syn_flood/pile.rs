@@ -18,11 +18,8 @@ pub(super) struct Pile {
     pub(super) retransmits: u64,
     /// Most that were open at once.
     pub(super) most: u64,
-    /// Those whose SYN-ACK was sent again.
-    again: u64,
-    /// Of these, the ones that were completed later, and the ones that ended otherwise.
-    again_completed: u64,
-    again_ended: u64,
+    /// Those that ended without an answer, although their SYN-ACK was sent again.
+    ended: u64,
     /// Without an answer at the last scan.
     unanswered_at_scan: u64,
     /// Cookies of those whose client is on this host and takes them for established: it has answered.
@@ -74,26 +71,20 @@ impl Pile {
                     self.sent_again(change);
                 }
             }
-            What::End(End::Completed) => {
-                self.completed += 1;
-                self.again_completed += u64::from(was_sent_again);
-            }
-            What::End(_) => {
-                self.given_up += 1;
-                self.again_ended += u64::from(was_sent_again);
+            What::End(end) => {
+                let is_completed = end == End::Completed;
+                *(if is_completed { &mut self.completed } else { &mut self.given_up }) += 1;
+                if was_sent_again {
+                    self.ended += u64::from(!is_completed);
+                    // It is no longer what the last scan saw.
+                    self.unanswered_at_scan = self.unanswered_at_scan.saturating_sub(1);
+                }
             }
         }
     }
 
     fn sent_again(&mut self, change: &Change) {
-        self.again += 1;
         self.culprits.peer(change.connection.raddr, None);
-    }
-
-    /// As many as events tell, without those that were completed.
-    fn by_events(&self) -> u64 {
-        let here = self.here.len() as u64;
-        self.again.saturating_sub(self.again_completed).saturating_sub(here)
     }
 
     /// Its listener's accept queue is full.
@@ -108,11 +99,11 @@ impl Pile {
         self.unanswered_at_scan = waiting.unanswered;
     }
 
-    /// How many SYN-ACKs got no answer; `overflows`: ACKs that found an accept queue full.
+    /// How many SYN-ACKs got no answer: what scans and ends say, since a completion that is lost must not count.
+    /// `overflows`: ACKs that found an accept queue full.
     pub(super) fn unanswered(&self, overflows: u64) -> u64 {
-        // Where no event tells of SYN-ACKs, scans and ends do.
-        let by_scans = self.unanswered_at_scan.saturating_add(self.again_ended);
-        let all = self.by_events().max(by_scans.saturating_sub(self.here.len() as u64));
+        let ended = self.ended.saturating_sub(self.here.len() as u64);
+        let all = self.unanswered_at_scan.saturating_add(ended);
         all.saturating_sub(if self.was_full { overflows } else { 0 })
     }
 }

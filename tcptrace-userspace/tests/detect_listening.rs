@@ -65,7 +65,7 @@ fn who_listens_on_another_address_has_not_taken_this_one() {
         let found = cannot_listen(wanted, others().chain([holder]).collect());
         assert!(found.summary.ends_with(":53: named[7] listens there"), "{}", found.summary);
         assert_eq!(found.confidence.level, Level::High);
-        assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [7, 30]);
+        assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [30, 7]);
     }
     for (wanted, elsewhere) in [("10.0.0.5", "10.0.0.7"), ("fd00::5", "0.0.0.0")] {
         let holder = at(State::LISTEN, elsewhere, &[(7, "named")]);

@@ -116,8 +116,9 @@ impl AddressInUse {
             .then("See who has it", Some(format!("ss -tanp sport = :{lport}")))
             .then("Stop the other one, or let this one use another port", None)
             .not("a program that tries again until it listens, as after a restart")
-            .not("a listener that is closed again soon after, which takes longer than the system call");
-        let owners = holders.into_iter().chain(failed.who.clone()).collect();
+            .not("a listener that is closed at once: the kernel had taken that");
+        // First who fails, then who merely holds it.
+        let owners = failed.who.clone().into_iter().chain(holders).collect();
         Finding { owners, ..finding }
     }
 }

@@ -38,12 +38,24 @@ pub(super) struct Stuck {
     orphans: BTreeMap<Option<u32>, Orphans>,
 }
 
-/// Of what a pile is: a namespace, a place in [`KINDS`], and whether the other ends are on this host.
+/// Of what a pile is: a namespace, a place in [`KINDS`], and where the other ends are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Pile {
     netns: Option<u32>,
     kind: usize,
-    is_here: bool,
+    others: Others,
+}
+
+/// Where the other ends of connections are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Others {
+    /// Not on this host, as far as can be seen.
+    Elsewhere,
+    /// On this host.
+    Here,
+    /// Nowhere, though their listener is on this host: what it had no room for when the handshake ended, the client takes
+    /// for a connection all the same.
+    Nowhere,
 }
 
 #[derive(Default)]
@@ -57,7 +69,7 @@ struct Piled {
     culprits: Culprits,
     /// The processes that have the other ends.
     others: Culprits,
-    /// Cookies of the other ends.
+    /// Cookies of the other ends, or of the listeners that do not have them.
     rests_on: Vec<u64>,
 }
 
@@ -144,7 +156,16 @@ impl Detector for Stuck {
                 continue;
             }
             let other = sample.other_end(&seen.socket);
-            let piled = self.last.entry(Pile { netns, kind, is_here: other.is_some() }).or_default();
+            let listeners = match other {
+                Some(_) => Vec::new(),
+                None => sample.listeners_of_destination(netns, seen.socket.raddr, seen.socket.rport),
+            };
+            let others = match (other, listeners.is_empty()) {
+                (Some(_), _) => Others::Here,
+                (None, false) => Others::Nowhere,
+                (None, true) => Others::Elsewhere,
+            };
+            let piled = self.last.entry(Pile { netns, kind, others }).or_default();
             piled.count += 1;
             piled.oldest_ns = piled.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
             let timer = seen.socket.timer;
@@ -156,6 +177,7 @@ impl Detector for Stuck {
                 piled.others.add(other, false);
                 piled.rests_on.push(other.socket.cookie);
             }
+            piled.rests_on.extend(listeners.iter().map(|listener| listener.socket.cookie));
         }
     }
 

@@ -90,7 +90,8 @@ fn push_to(address: std::net::SocketAddr) {
             let limit = Duration::from_secs(8);
             let Ok(mut stream) = TcpStream::connect_timeout(&address, limit) else { return };
             stream.set_read_timeout(Some(limit)).expect("SO_RCVTIMEO");
-            super::tools::request(&mut stream);
+            // It may be reset.
+            let _ = stream.write_all(&[0; super::tools::REQUEST]);
             let _ = stream.read_exact(&mut [0; 1_000]);
         });
     });

@@ -46,7 +46,7 @@ fn playing() -> &'static Playing {
     SITUATION.get().expect("a role is being played")
 }
 
-const REQUEST: usize = 100;
+pub(super) const REQUEST: usize = 100;
 const ANSWER: usize = 1_000;
 /// How long a role may prepare, in seconds.
 const PREPARATION_S: u32 = 40;

@@ -222,7 +222,7 @@ fn a_port_that_is_taken() {
     });
     let finding = diagnosis.one("address-in-use");
     assert_eq!(evidence(finding, "failed listen()"), 1);
-    assert_eq!(finding["owners"][0]["comm"], "actor", "who has it: {finding:#}");
+    assert_eq!(finding["owners"][1]["comm"], "actor", "behind who fails, who has it: {finding:#}");
     assert_owned_here(finding);
 }
 

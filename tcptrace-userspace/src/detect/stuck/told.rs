@@ -5,7 +5,7 @@ use super::{
         Confidence, Finding, Harm, Severity,
         culprits::{many, seconds, share, the_oldest},
     },
-    ABORTS, KINDS, Pile, Piled, Stuck,
+    ABORTS, KINDS, Others, Pile, Piled, Stuck,
 };
 use crate::state::State;
 
@@ -25,8 +25,11 @@ impl Stuck {
         let (count, oldest) = (many(piled.count, "connection"), the_oldest(piled.count, piled.oldest_ns));
         let mut finding =
             Finding::new(id, confidence, format!("{count} in {name}, {oldest}: {}", why(pile, piled)));
-        let subject =
-            if pile.is_here { "closing connections within this host" } else { "closing connections" };
+        let subject = match pile.others {
+            Others::Elsewhere => "closing connections",
+            Others::Here => "closing connections within this host",
+            Others::Nowhere => "closing connections that a listener of this host does not have",
+        };
         piled.rests_on.iter().for_each(|cookie| finding.part.rests_on(*cookie));
         let finding = finding
             .about_in(pile.netns, subject)
@@ -37,20 +40,24 @@ impl Stuck {
             .because("closed window of the peer", piled.closed_window)
             .then("See them with their timers", Some(format!("ss -tanpo state {}", filter(name))));
         let finding = self.orphans(pile, piled, finding);
-        let finding = match (state, pile.is_here) {
-            (State::FIN_WAIT2, is_here) => of_fin_wait2(piled, is_here, finding),
-            (_, true) => unacknowledged(finding.then(
+        let finding = match (state, pile.others) {
+            (State::FIN_WAIT2, others) => of_fin_wait2(piled, others == Others::Here, finding),
+            (_, Others::Nowhere) => unacknowledged(finding.then(
+                "The listener is on this host and does not have these connections: see whether its queue was full when they began",
+                Some("ss -tlnp; nstat -az TcpExtListenOverflows".to_owned()),
+            )),
+            (_, Others::Here) => unacknowledged(finding.then(
                 "The other ends are on this host: see who has them, and what drops packets between the two (firewall, traffic control)",
                 Some("ss -tanpo; nft list ruleset; tc -s qdisc".to_owned()),
             )),
-            (_, false) => unacknowledged(finding.then(
+            (_, Others::Elsewhere) => unacknowledged(finding.then(
                 "Look whether the peer is still there and the path is open",
                 piled.culprits.first_peer().map(|peer| format!("ping -c 3 {peer}")),
             )),
         };
         let mut finding = piled.culprits.name(finding);
         // Who has the other ends comes first: it is who does not close or read.
-        if pile.is_here && state == State::FIN_WAIT2 {
+        if pile.others == Others::Here && state == State::FIN_WAIT2 {
             let others = piled.others.name(Finding::new(id, Confidence::HIGH, String::new())).owners;
             let here = std::mem::take(&mut finding.owners);
             let here = here.into_iter().filter(|who| others.iter().all(|other| other.pid != who.pid));
@@ -104,7 +111,7 @@ fn filter(name: &str) -> String {
 }
 
 fn why(pile: Pile, piled: &Piled) -> String {
-    let other = piled.others.first_owner().filter(|_| pile.is_here);
+    let other = piled.others.first_owner().filter(|_| pile.others == Others::Here);
     match (KINDS[pile.kind].0, other) {
         (State::FIN_WAIT2, Some(other)) => {
             format!(
@@ -122,6 +129,9 @@ fn why(pile: Pile, piled: &Piled) -> String {
         }
         _ if piled.closed_window > piled.count / 2 => {
             "the peer's window is closed, so that the FIN cannot leave".to_owned()
+        }
+        _ if pile.others == Others::Nowhere => {
+            "their listener on this host does not have them, and does not acknowledge the FIN".to_owned()
         }
         _ => "the peer does not acknowledge the FIN".to_owned(),
     }

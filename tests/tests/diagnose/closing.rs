@@ -256,14 +256,24 @@ fn clients_behind_a_link_that_goes_down() {
                     lab.namespace.run(|| tool("ip", ["link", "delete", "veth0"]));
                 }
                 let client = client_of(&lab);
+                // By the port of an old one, that would find out.
+                let port = lab.slot.port(10 + round);
                 client.run(move || {
                     keep(|_| {
-                        let client = connect(address);
+                        let client = socket(address);
+                        let own = SocketAddr::from(([198, 51, 100, 2], port));
+                        client.bind(&own.into()).expect("bind");
+                        client.connect(&address.into()).expect("connect");
                         client.send(b"I am back").expect("send");
                         vec![client]
                     });
                 });
                 accept_one(&lab);
+                lab.namespace.run(|| {
+                    KEPT.with_borrow(|kept| {
+                        (&mut &kept[kept.len() - 1]).read_exact(&mut [0; 9]).expect("read")
+                    });
+                });
                 // Its FIN goes nowhere, and with the host everything of it is gone.
                 sleep(Duration::from_millis(200));
                 lab.namespace.run(|| tool("ip", ["link", "set", "veth0", "down"]));

@@ -271,7 +271,7 @@ fn clients_behind_a_link_that_goes_down() {
                 accept_one(&lab);
                 lab.namespace.run(|| {
                     KEPT.with_borrow(|kept| {
-                        (&mut &kept[kept.len() - 1]).read_exact(&mut [0; 9]).expect("read")
+                        (&mut &kept[kept.len() - 1]).read_exact(&mut [0; 9]).expect("read");
                     });
                 });
                 // Its FIN goes nowhere, and with the host everything of it is gone.

@@ -1,6 +1,12 @@
 //! Listeners that do not keep up, cannot listen, or should not be there.
 
-use std::{fs, io::Read as _, net::TcpStream, thread, time::Duration};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    thread,
+    time::Duration,
+};
 
 use nix::sys::resource::{Resource, setrlimit};
 

@@ -2,7 +2,7 @@
 //! report one finding each and name the culprit first.
 //!
 //! A situation is a few roles. Each role is a process of its own, `actor play SITUATION ROLE`, in a network namespace of the
-//! situation: the first one, or its peer behind a pair of devices. The role prepares, calls [`tools::ready`], and goes on
+//! situation: the first one, or its peer behind a pair of devices. The role prepares, calls `tools::ready`, and goes on
 //! until it is killed. The stage starts the roles in their order, each when the one before is ready. To add a situation is
 //! to write its roles and a row of the table at the end of its file.
 

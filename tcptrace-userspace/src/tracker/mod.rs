@@ -6,6 +6,7 @@
 //! they happened, and the kernel reuses socket addresses. What it cannot know it leaves out.
 
 mod cause;
+mod closing;
 mod confirm;
 mod ends;
 mod exits;
@@ -28,7 +29,6 @@ use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
 
 use crate::{
-    close::Cause,
     event::{Event, Signal, Verdict},
     hash::HashSet,
     owner::Owner,
@@ -36,7 +36,7 @@ use crate::{
     transition::Transition,
 };
 
-use cause::{Beside, SHUTDOWN_MASK};
+use closing::holds;
 use confirm::Confirming;
 pub use ends::Ends;
 use exits::Exits;
@@ -218,62 +218,6 @@ impl Tracker {
         }
     }
 
-    /// Tells how the connection ended, and returns what follows from that. `by_holder`: the process that acts was known to
-    /// have the socket open.
-    fn close(
-        &mut self,
-        history: &History,
-        by_holder: bool,
-        transition: &mut Transition,
-    ) -> Option<Transition> {
-        let event = &mut transition.event;
-        event.error = event.error.or_else(|| self.signals.take_error(event));
-        let reset = self.signals.take_reset(event);
-        let reset_reason = reset.and_then(|reset| self.signals.reason(&reset));
-        let beside = Beside {
-            reset_sent: reset.map(|reset| reset.sent),
-            reset_reason: reset_reason.as_deref(),
-            resets_are_seen: self.options.resets,
-            by_holder: by_holder && event.context_owns,
-            aborted: self.signals.was_aborted(event),
-            listener_closed: self.stopping.close(event),
-        };
-        let was_received = beside.reset_sent == Some(false);
-        let mut closing = history.close(event, beside);
-        closing.reset_reason = reset_reason;
-        closing.retransmits = closing.retransmits.filter(|_| self.options.retransmits);
-        closing.peer_is_here = (was_received && self.peer_is_here(event)).then_some(true);
-        let cause = closing.cause;
-        let was_sent = reset.is_some_and(|reset| reset.sent);
-        if cause == Some(Cause::SecondChild) {
-            self.second_children += 1;
-        } else if let Some(closed) = &mut self.closed {
-            // The other child may have the same cookie, which is that of the request.
-            closed.insert(event.cookie);
-        }
-        transition.closing = Some(Box::new(closing));
-        if self.options.infer && !was_sent { self.timewait.close(transition, cause) } else { None }
-    }
-
-    /// Whether the reset that ended a connection came from this host for certain.
-    fn peer_is_here(&self, event: &Event) -> bool {
-        event.laddr == event.raddr
-            || (event.laddr.is_loopback() && event.raddr.is_loopback())
-            || self.signals.peer_has_sent(event)
-    }
-
-    /// Whoever ends a listener without closing it, and is not known to have it, may be `ss -K`: that is not who it belongs
-    /// to.
-    fn spare_owner(&self, event: &mut Event, by_holder: bool) {
-        if (event.old_state, event.new_state) != (State::LISTEN, State::CLOSE) {
-            return;
-        }
-        let is_closed = event.evidence.is_none_or(|evidence| evidence.shutdown == SHUTDOWN_MASK);
-        if (!is_closed && !by_holder) || self.signals.was_aborted(event) {
-            event.context_owns = false;
-        }
-    }
-
     /// Emits what is inferred, unless the filters on states hide it.
     fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(&Transition)) {
         if let Some(transition) = transition
@@ -411,11 +355,6 @@ impl Tracker {
             None => {}
         }
     }
-}
-
-/// Whether this process is known to have the owner's socket open.
-fn holds(owner: &Owner, pid: u32) -> bool {
-    owner.pid == pid || owner.others.as_ref().is_some_and(|others| others.contains(&pid))
 }
 
 /// Whether what was left of an earlier connection with the event's ends has been looked for, when its socket began.

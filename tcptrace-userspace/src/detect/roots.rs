@@ -2,9 +2,9 @@
 //!
 //! A finding says by keys what it explains, such as the sockets that a program does not read, and on which others it rests,
 //! such as the other ends of the sockets that wait. Where most of what one rests on is explained by another of an earlier
-//! rank, the earlier one is the root.
+//! rank, the earlier one is the root. A process that hangs is one trouble as well, on however many listeners it accepts nobody.
 
-use std::collections::HashSet;
+use std::{cmp::Reverse, collections::HashSet};
 
 use super::{Consequence, Finding};
 
@@ -31,6 +31,8 @@ pub(super) struct Part {
     explains: HashSet<u64>,
     /// Cookies of the sockets that would explain it.
     rests_on: HashSet<u64>,
+    /// The process that does not do its work, by its id.
+    hangs: Option<u32>,
 }
 
 impl Part {
@@ -48,6 +50,16 @@ impl Part {
         }
     }
 
+    /// Notes the process that does not do its work, if one is known.
+    pub(super) fn hangs(&mut self, pid: Option<u32>) {
+        self.hangs = pid;
+    }
+
+    /// Whether it is the same process that hangs.
+    fn is_of_process_of(&self, other: &Self) -> bool {
+        self.hangs.is_some() && self.hangs == other.hangs
+    }
+
     fn is_explained_by(&self, other: &Self) -> bool {
         let explained = self.rests_on.iter().filter(|cookie| other.explains.contains(cookie)).count();
         explained > 0 && explained * 2 >= self.rests_on.len()
@@ -60,11 +72,14 @@ fn rank(id: &str) -> usize {
 
 /// Puts the consequences inside of their roots.
 pub(super) fn merge(mut findings: Vec<Finding>) -> Vec<Finding> {
-    findings.sort_by_key(|finding| rank(finding.id));
+    // Of several that one process makes, the worst is the root.
+    let harm = |finding: &Finding| finding.harm.as_ref().map_or(0, |harm| harm.count);
+    findings.sort_by_cached_key(|finding| (rank(finding.id), Reverse(harm(finding)), finding.key()));
     let mut roots: Vec<Finding> = Vec::new();
     for finding in findings {
         let explains = |root: &&mut Finding| {
-            rank(root.id) < rank(finding.id) && finding.part.is_explained_by(&root.part)
+            finding.part.is_of_process_of(&root.part)
+                || (rank(root.id) < rank(finding.id) && finding.part.is_explained_by(&root.part))
         };
         match roots.iter_mut().find(explains) {
             Some(root) => adopt(root, finding),
@@ -127,6 +142,21 @@ mod tests {
         assert_eq!(merge(few.to_vec()).len(), 2, "most of it has another root");
         let later = [finding("reset-storm", &[1], &[]), finding("stalled", &[], &[1])];
         assert_eq!(merge(later.to_vec()).len(), 2, "what comes later explains nothing");
+    }
+
+    #[test]
+    fn a_process_that_hangs_is_one_trouble() {
+        let of = |subject: &str, count, pid| {
+            let mut finding = finding("nobody-accepts", &[], &[]).about(subject);
+            finding.part.hangs(pid);
+            finding.harms(Severity::Warning, Harm::new(count, "clients wait", "clients"))
+        };
+        let merged =
+            merge(vec![of("port 80", 3, Some(7)), of("port 81", 9, Some(7)), of("port 82", 1, Some(8))]);
+        let subjects: Vec<&str> = merged.iter().map(|finding| finding.subject.as_str()).collect();
+        assert_eq!(subjects, ["port 81", "port 82"], "the worst is the root");
+        assert_eq!(merged[0].consequences[0].subject, "port 80");
+        assert_eq!(merge(vec![of("port 80", 3, None), of("port 81", 9, None)]).len(), 2, "nobody is known");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Ends of connections, and a tracker that is told of them.
 
 use tcptrace::{
-    event::Event,
+    event::{Event, Reset, Signal},
     state::State,
     tracker::{Options, Tracker},
     transition::Transition,
@@ -45,4 +45,9 @@ pub(crate) const DONE: CloseEvidence = CloseEvidence { flags: EvidenceFlags::DON
 
 pub(crate) fn last(evidence: CloseEvidence) -> Event {
     Event { ktime_ns: 8, ..closes(State::FIN_WAIT2, 0, evidence) }
+}
+
+/// Of the events' socket, which is told by its address alone.
+pub(crate) fn reset(ktime_ns: u64, ports: (u16, u16), sent: bool, reason: u32) -> Signal {
+    Signal::Reset(Reset { ktime_ns, skaddr: 1, cookie: 0, ports, sent, reason })
 }

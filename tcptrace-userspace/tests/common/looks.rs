@@ -134,3 +134,10 @@ pub(crate) fn with_counters(look: Sample, counters: &[(&str, u64)], limits: Limi
         ..look
     }
 }
+
+/// A transition of process `pid` that ended its attempt at 198.51.100.`end`:`port`.
+pub(crate) fn tried(cause: Cause, end: u8, port: u16, pid: u32) -> Record {
+    let Record::Transition(mut transition) = ended(cause, end, pid, None) else { unreachable!() };
+    transition.event.rport = port;
+    Record::Transition(transition)
+}

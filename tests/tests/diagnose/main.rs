@@ -5,6 +5,8 @@ mod closing;
 mod connecting;
 mod lab;
 mod listening;
+mod phantoms;
 mod report;
+mod resets;
 mod scenario;
 mod standing;

@@ -55,6 +55,7 @@ impl AcceptQueue {
             .because("backlog of listen()", listener.backlog)
             .because("oldest, at least", seconds(queued.oldest_ns));
         finding.part.explains(place.cookie);
+        finding.part.hangs(place.owners.first().map(|who| who.pid));
         finding.part.rests_on(place.cookie);
         if let Some(waiting) = queued.waiting {
             waiting.children.iter().for_each(|(_, cookie)| finding.part.explains(*cookie));

@@ -67,6 +67,7 @@ impl AcceptQueue {
             finding = finding.harms(self.severity(place), harm);
         }
         finding.part.explains(place.cookie);
+        finding.part.hangs(place.owners.first().map(|who| who.pid));
         let waiting = listener.end.and_then(|end| self.children.at.get(&end));
         if let Some(waiting) = waiting.filter(|_| place.sockets.0 <= 1) {
             waiting.children.iter().for_each(|(_, cookie)| finding.part.explains(*cookie));

@@ -1,0 +1,204 @@
+//! What this host tells of a destination that fails: whom it harms, what listens there, what is in the way.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod common;
+
+use common::looks::{look, socket, tried};
+use tcptrace::{
+    close::Cause,
+    detect::{Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity},
+    record::Record,
+    snapshot::{Timer, TimerKind},
+    state::State,
+    transition::Transition,
+};
+
+/// A namespace with these addresses, each on an interface that runs or not.
+fn with_addresses(addresses: &[(&str, bool)]) -> NamespaceSample {
+    let local = |(address, running): &(&str, bool)| LocalAddress {
+        address: address.parse().unwrap(),
+        interface: "eth0".to_owned(),
+        running: *running,
+    };
+    NamespaceSample { addresses: addresses.iter().map(local).collect(), ..NamespaceSample::default() }
+}
+
+/// A scan of namespace 1.
+fn scan(at_s: u64, namespace: NamespaceSample, sockets: Vec<Seen>) -> Sample {
+    Sample { namespaces: [(Some(1), namespace)].into(), ..look(at_s, sockets) }
+}
+
+/// A socket whose SYN was sent again.
+fn waits(number: u16, pid: u32) -> Seen {
+    let mut seen = socket(State::SYN_SENT, number, pid);
+    seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: 1 });
+    seen
+}
+
+/// `connect()` of process `pid` to 198.51.100.`end`:443 succeeds.
+fn connected(end: u8, pid: u32) -> Record {
+    let Record::Transition(mut transition) = tried(Cause::Refused, end, 443, pid) else { unreachable!() };
+    (transition.event.new_state, transition.closing) = (State::ESTABLISHED, None);
+    Record::Transition(transition)
+}
+
+fn steps(finding: &Finding) -> String {
+    let steps = finding.next_steps.iter();
+    steps
+        .map(|step| format!("{} {}", step.what, step.command.as_deref().unwrap_or("")))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+fn evidence<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
+    finding.evidence.iter().find(|one| one.name == name).map(|one| one.value.as_str())
+}
+
+/// What is found after these, and one scan.
+fn found_of(records: impl IntoIterator<Item = Record>) -> Option<Finding> {
+    let mut detectors = Detectors::new(Options::default());
+    records.into_iter().for_each(|record| detectors.record(&record));
+    detectors.sample(&look(1, vec![]));
+    detectors.findings().pop()
+}
+
+/// Where some attempts connect, the destination can be reached: the share is told.
+#[test]
+fn a_destination_that_connects_sometimes_can_be_reached() {
+    let times = |count: usize, record: Record| std::iter::repeat_n(record, count);
+    for (cause, said) in [
+        (Cause::ConnectTimeout, "12 of 20 attempts at 198.51.100.1:443 get no answer"),
+        (Cause::Refused, "12 of 20 attempts at 198.51.100.1:443 are refused"),
+    ] {
+        let some = times(12, tried(cause, 1, 443, 10)).chain(times(8, connected(1, 10)));
+        let found = found_of(some).unwrap();
+        assert_eq!((found.summary.as_str(), found.severity), (said, Severity::Warning));
+        let none = found_of(times(12, tried(cause, 1, 443, 10))).unwrap();
+        assert_eq!(none.severity, Severity::Critical, "nothing connects");
+        assert!(none.harm.as_ref().unwrap().to_string().starts_with("12 attempts to connect "), "{none:#?}");
+        assert!(none.harm.unwrap().whom.contains("client[10]"));
+        assert_eq!(found_of(times(5, tried(cause, 1, 443, 10)).chain(times(35, connected(1, 10)))), None);
+    }
+}
+
+/// A proxy checks a backend that is down, and serves its clients by another one.
+#[test]
+fn a_program_that_connects_elsewhere_does_not_fail() {
+    let checks = (0..10).map(|_| tried(Cause::Refused, 1, 443, 10));
+    let found = found_of(checks.chain([connected(2, 10), connected(2, 11)])).unwrap();
+    assert_eq!(found.severity, Severity::Warning);
+    assert_eq!(evidence(&found, "connections of the same program to other destinations"), Some("1"));
+    let checks = (0..10).map(|_| tried(Cause::Refused, 1, 443, 10));
+    let others = found_of(checks.chain([connected(2, 11)])).unwrap();
+    assert_eq!(others.severity, Severity::Critical, "another program connects");
+}
+
+/// A service that was started again: what failed before is over once attempts connect, and not before.
+#[test]
+fn what_connects_by_now_harms_nobody() {
+    let mut detectors = Detectors::new(Options::default());
+    (0..10).for_each(|_| detectors.record(&tried(Cause::Refused, 1, 443, 10)));
+    detectors.sample(&look(1, vec![]));
+    assert_eq!(detectors.findings()[0].severity, Severity::Critical);
+    detectors.record(&connected(1, 10));
+    detectors.sample(&look(2, vec![]));
+    let found = detectors.findings().remove(0);
+    assert_eq!((found.severity, &found.harm), (Severity::Info, &None));
+    assert!(found.summary.ends_with("; it connects by now"), "{}", found.summary);
+    detectors.sample(&look(3, vec![]));
+    assert_eq!(detectors.findings()[0].severity, Severity::Info, "nothing was tried since");
+    detectors.record(&tried(Cause::Refused, 1, 443, 10));
+    assert_eq!(detectors.findings()[0].severity, Severity::Warning, "it fails again");
+}
+
+/// A program that races addresses gives up on the slower one at once, and one whose SYN was lost connects by the next.
+#[test]
+fn who_gives_up_at_once_or_connects_in_the_end_has_not_failed() {
+    let raced = |ns: u64| {
+        let Record::Transition(transition) = tried(Cause::ConnectCancelled, 1, 443, 10) else {
+            unreachable!()
+        };
+        Record::Transition(Transition { in_old_state_ns: Some(ns), ..transition })
+    };
+    assert_eq!(found_of((0..20).map(|_| raced(300_000_000))), None);
+    assert_eq!(found_of((0..20).map(|_| raced(3_000_000_000))).unwrap().id, "unreachable-destination");
+    assert_eq!(found_of([tried(Cause::ConnectTimeout, 1, 443, 10), connected(1, 10)]), None);
+}
+
+/// A destination of this host: who listens there, or elsewhere, is known, and nobody is sent away to look.
+#[test]
+fn of_a_destination_of_this_host_its_listeners_are_told() {
+    let listener = |address: &str, waiting: u32| {
+        let mut seen = socket(State::LISTEN, 70, 80);
+        (seen.socket.laddr, seen.socket.lport) = (address.parse().unwrap(), 443);
+        (seen.socket.recv_queue, seen.socket.send_queue) = (waiting, 4);
+        seen
+    };
+    let found = |cause: Cause, sockets: Vec<Seen>| {
+        let mut detectors = Detectors::new(Options {
+            only: vec!["connection-refused".to_owned(), "unreachable-destination".to_owned()],
+            ..Options::default()
+        });
+        (0..5).for_each(|_| detectors.record(&tried(cause, 1, 443, 10)));
+        let addresses = with_addresses(&[("192.0.2.1", true), ("198.51.100.1", true)]);
+        detectors.sample(&scan(1, addresses, sockets));
+        detectors.findings().remove(0)
+    };
+    let none = found(Cause::Refused, vec![]);
+    assert!(steps(&none).contains("No listener was seen on 198.51.100.1:443"), "{}", steps(&none));
+    assert!(!steps(&none).contains("On that host"), "{}", steps(&none));
+    let other = found(Cause::Refused, vec![listener("192.0.2.1", 0)]);
+    assert!(other.summary.contains("listens on 192.0.2.1:443 instead"), "{}", other.summary);
+    let rejected = found(Cause::Refused, vec![listener("0.0.0.0", 0)]);
+    assert!(rejected.summary.contains("5 of 5 attempts at 198.51.100.1:443 are rejected, though "));
+    assert!(steps(&rejected).contains("a filter rejects"), "{}", steps(&rejected));
+    for (waiting, step) in [(5, "It listens, and does not accept"), (0, "look what drops the SYNs")] {
+        let unanswered = found(Cause::ConnectTimeout, vec![listener("198.51.100.1", waiting)]);
+        let steps = steps(&unanswered);
+        assert!(steps.contains(step) && !steps.contains("ping"), "{steps}");
+        assert!(unanswered.summary.ends_with(" listens there"), "{}", unanswered.summary);
+    }
+}
+
+/// A link that is down and connection tracking that is full are told first; where they are not, they are not.
+#[test]
+fn what_is_in_the_way_is_told() {
+    let found = |running: bool, conntrack: Option<(u64, u64)>| {
+        let mut detectors = Detectors::new(Options::default());
+        let namespace = NamespaceSample { conntrack, ..with_addresses(&[("192.0.2.1", running)]) };
+        detectors.sample(&scan(1, namespace, (0..3).map(|_| waits(0, 10)).collect()));
+        detectors.findings().remove(0)
+    };
+    let down = found(false, None);
+    assert!(down.summary.ends_with("; eth0 has no carrier"), "{}", down.summary);
+    assert!(down.next_steps[0].what.contains("eth0 has no carrier"), "{down:#?}");
+    let full = found(true, Some((990, 1_000)));
+    assert_eq!(evidence(&full, "connections that conntrack knows"), Some("990 of 1000"));
+    let neither = found(true, Some((10, 1_000)));
+    assert!(neither.next_steps[0].what.contains("route"), "{neither:#?}");
+    assert_eq!(evidence(&neither, "connections that conntrack knows"), None);
+}
+
+/// A client whose list of servers is out of date comes back to the same ones; a scan has its answer once.
+#[test]
+fn a_list_that_is_out_of_date_is_no_scan() {
+    let severity = |times: usize, ports: bool| {
+        let to = |number: u8| if ports { (1, 400 + u16::from(number)) } else { (number, 443) };
+        let attempts = (1..=40).flat_map(|number| std::iter::repeat_n(to(number), times));
+        let records = attempts.map(|(end, port)| tried(Cause::Refused, end, port, 10));
+        let found = found_of(records).unwrap();
+        assert_eq!(found.id, "outbound-scan");
+        found.severity
+    };
+    assert_eq!(severity(1, false), Severity::Warning);
+    assert_eq!(severity(3, false), Severity::Info);
+    assert_eq!(severity(3, true), Severity::Warning, "no client tries every port");
+}
+
+/// A monitor, a crawler, a mail server: most of what it tries is there.
+#[test]
+fn who_connects_to_most_is_no_scanner() {
+    let gone = (1..=40).map(|end| tried(Cause::ConnectTimeout, end, 443, 10));
+    assert_eq!(found_of(gone.chain((41..=100).map(|end| connected(end, 10)))), None);
+}

@@ -238,7 +238,7 @@ fn data_that_is_thrown_away_is_lost() {
         finding.summary,
         "25 of 25 connections at 192.0.2.1:80 were reset with data outstanding, by this host: server[80]"
     );
-    assert_eq!(harm(&finding), "25 connections that lost data, to clients of 192.0.2.1:80");
+    assert_eq!(harm(&finding), "25 connections that lost data (clients of 192.0.2.1:80)");
     assert!(steps(&finding).contains("server[80] closes without reading"), "{}", steps(&finding));
     let reset = server(established, Cause::ResetByPeer, 200, 30);
     assert!(is_harm(reset.with(|evidence| evidence.unsent = 1)), "written, and never sent");
@@ -273,7 +273,7 @@ fn whom_nobody_accepted_is_refused() {
         finding.summary,
         "25 of 25 connections at 192.0.2.1:80 were reset before anybody accepted, by this host: server[80]"
     );
-    assert_eq!(harm(&finding), "25 clients refused, to clients of 192.0.2.1:80");
+    assert_eq!(harm(&finding), "25 clients refused (clients of 192.0.2.1:80)");
 }
 
 /// The client closes, the server answers all the same, and the kernel of this host resets it.

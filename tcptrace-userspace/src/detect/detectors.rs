@@ -100,7 +100,13 @@ impl Detectors {
             finding.seen_from(own, name)
         };
         let mut all: Vec<Finding> = roots::merge(wanted).into_iter().map(seen_from).collect();
-        all.sort_by(|a, b| b.severity.cmp(&a.severity).then(a.id.cmp(b.id)).then(a.summary.cmp(&b.summary)));
+        all.sort_by(|a, b| {
+            b.severity
+                .cmp(&a.severity)
+                .then(a.id.cmp(b.id))
+                .then(a.summary.cmp(&b.summary))
+                .then(a.subject.cmp(&b.subject))
+        });
         all
     }
 }

@@ -96,10 +96,10 @@ impl Harm {
     }
 }
 
-/// `3 connections turned away, to clients of 192.0.2.1:80`.
+/// `3 connections turned away (clients of 192.0.2.1:80)`.
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}, to {}", self.count, self.what, self.whom)
+        write!(f, "{} {} ({})", self.count, self.what, self.whom)
     }
 }
 

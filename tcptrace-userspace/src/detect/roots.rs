@@ -31,6 +31,8 @@ pub(super) struct Part {
     explains: HashSet<u64>,
     /// Cookies of the sockets that would explain it.
     rests_on: HashSet<u64>,
+    /// Of these one alone would: the listeners at the address that it is about.
+    rests_on_any: HashSet<u64>,
     /// The process that does not do its work, by its id.
     hangs: Option<u32>,
 }
@@ -50,6 +52,13 @@ impl Part {
         }
     }
 
+    /// Notes a socket that would explain the finding by itself.
+    pub(super) fn rests_on_any(&mut self, cookie: u64) {
+        if cookie != 0 && self.rests_on_any.len() < KEYS {
+            self.rests_on_any.insert(cookie);
+        }
+    }
+
     /// Notes the process that does not do its work, if one is known.
     pub(super) fn hangs(&mut self, pid: Option<u32>) {
         self.hangs = pid;
@@ -62,7 +71,8 @@ impl Part {
 
     fn is_explained_by(&self, other: &Self) -> bool {
         let explained = self.rests_on.iter().filter(|cookie| other.explains.contains(cookie)).count();
-        explained > 0 && explained * 2 >= self.rests_on.len()
+        (explained > 0 && explained * 2 >= self.rests_on.len())
+            || !self.rests_on_any.is_disjoint(&other.explains)
     }
 }
 
@@ -142,6 +152,17 @@ mod tests {
         assert_eq!(merge(few.to_vec()).len(), 2, "most of it has another root");
         let later = [finding("reset-storm", &[1], &[]), finding("stalled", &[], &[1])];
         assert_eq!(merge(later.to_vec()).len(), 2, "what comes later explains nothing");
+    }
+
+    /// Of several workers at one address (`SO_REUSEPORT`) one is enough to turn a client away.
+    #[test]
+    fn one_listener_of_several_explains_what_fails_there() {
+        let mut unreachable = finding("unreachable-destination", &[], &[]);
+        for cookie in 1..=4 {
+            unreachable.part.rests_on_any(cookie);
+        }
+        assert_eq!(merge(vec![unreachable.clone(), finding("accept-queue-overflow", &[4], &[])]).len(), 1);
+        assert_eq!(merge(vec![unreachable, finding("accept-queue-overflow", &[5], &[])]).len(), 2);
     }
 
     #[test]

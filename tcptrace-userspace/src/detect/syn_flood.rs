@@ -122,12 +122,12 @@ impl SynFlood {
         let finding = Finding::new(ID, confidence, summary);
         let finding = match self.turned_away(netns, lport) {
             0 if share(pile.most, room) >= self.thresholds.room => {
-                let what = format!("places for half-open connections taken, of {room},");
+                let what = format!("of {room} places for half-open connections taken");
                 finding.harms(Severity::Warning, Harm::new(pile.most, what, clients))
             }
             0 => finding,
             turned_away => {
-                let what = "SYNs that found no room and were dropped, or got a cookie that did not return,";
+                let what = "SYNs that found no room and were dropped, or got a cookie that did not return";
                 finding.harms(Severity::Critical, Harm::new(turned_away, what, clients))
             }
         };

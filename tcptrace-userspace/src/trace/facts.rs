@@ -73,7 +73,7 @@ fn reserved_ports(list: &str, (first, last): (u16, u16)) -> u64 {
     let range = |part: &str| {
         let (from, to) = part.split_once('-').unwrap_or((part, part));
         let (from, to): (u16, u16) = (from.parse().ok()?, to.parse().ok()?);
-        Some(u64::from(to.min(last).saturating_add(1).saturating_sub(from.max(first))))
+        Some((u64::from(to.min(last)) + 1).saturating_sub(from.max(first).into()))
     };
     list.trim().split(',').filter_map(range).sum()
 }
@@ -127,6 +127,7 @@ mod tests {
         assert_eq!(of("8080,30000-32767\n"), 0, "none of the range");
         assert_eq!(of("40000,50000-50009,60990-65535\n"), 1 + 10 + 10);
         assert_eq!(of("0-65535"), 28_232);
+        assert_eq!(reserved_ports("65000-65535", (1_024, 65_535)), 536);
         assert_eq!(of("a-b,5-,9-3"), 0);
     }
 

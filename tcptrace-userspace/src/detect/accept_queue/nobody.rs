@@ -45,8 +45,11 @@ impl AcceptQueue {
         } else {
             Confidence::medium("a longer watch: of several sockets there, which one's queue does not move")
         };
-        let harm =
-            Harm::new(queued.clients, "clients wait to be accepted", format!("clients of {}", place.address));
+        let harm = Harm::new(
+            queued.clients,
+            "clients that wait to be accepted",
+            format!("clients of {}", place.address),
+        );
         let mut finding = Finding::new(ID, confidence, format!("{why}: {clients} {verb}, {since}"))
             .harms(Severity::Warning, harm)
             .about(place.subject())

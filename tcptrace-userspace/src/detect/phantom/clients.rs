@@ -48,7 +48,7 @@ impl Clients {
         idle_ns: u64,
         clients: impl Iterator<Item = (Key, BTreeMap<u64, u64>)>,
     ) {
-        let clients: HashMap<Key, BTreeMap<u64, u64>> = clients.collect();
+        let clients: BTreeMap<Key, BTreeMap<u64, u64>> = clients.collect();
         let is_first = self.took_ns.is_none();
         let tolerance_ns = TICK_NS.saturating_add(took_ns.max(self.took_ns.unwrap_or(0)));
         let none = BTreeMap::new();

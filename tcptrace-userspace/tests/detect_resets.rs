@@ -202,7 +202,7 @@ fn a_request_without_an_answer_is_lost() {
     );
     assert_eq!(
         (finding.severity, harm(&finding)),
-        (Severity::Warning, "25 requests without an answer, to client[40]".to_owned())
+        (Severity::Warning, "25 requests without an answer (client[40])".to_owned())
     );
     assert!(steps(&finding).contains("ask there"), "{}", steps(&finding));
     // The SYN is no byte of the program; a third segment is.

@@ -13,7 +13,7 @@ pub enum Verdict {
     Healthy,
     /// Something was found.
     Findings,
-    /// Nothing was found, but not everything was seen: that is no clean bill.
+    /// Nothing was found, but not everything was seen: it need not be healthy.
     Insufficient,
 }
 

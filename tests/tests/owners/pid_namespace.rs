@@ -34,7 +34,7 @@ fn beside_sleep(arguments: &[&str]) -> Command {
     command
 }
 
-/// Whose sockets are is not known there: that is no clean bill.
+/// Whose sockets are is not known there: it need not be healthy.
 #[test]
 fn a_diagnosis_says_what_it_lacks() {
     if !may_choose_ids("a_diagnosis_says_what_it_lacks") {

@@ -74,7 +74,9 @@ fn verdict(report: &Report) -> String {
         Verdict::Findings => format!("Something is wrong: {}.", counted(report)),
         Verdict::Insufficient => {
             let others = if report.findings.is_empty() { "" } else { " at or above --fail-on" };
-            format!("Nothing{others} was found, but not everything could be seen, so this host need not be healthy.")
+            format!(
+                "Nothing{others} was found, but not everything could be seen, so this host need not be healthy."
+            )
         }
     };
     format!("{outcome} {watched}")

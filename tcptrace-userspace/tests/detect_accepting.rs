@@ -110,6 +110,43 @@ fn overflows_between_scans_count() {
     assert_eq!(found[0].severity, Severity::Critical, "just now");
 }
 
+/// A health check that resets its half-open connection counts as dropped at the listener, and nowhere else. It has no part in
+/// another listener's overflows.
+#[test]
+fn resets_of_half_open_connections_are_no_overflows() {
+    let scan = |at_s, [overflows, embryonic]: [u64; 2], drops: [u32; 2]| {
+        let mut idle = listener(1, &[7], 0, drops[0]);
+        idle.socket.lport = 8_080;
+        let mut scan = at(at_s, [overflows, overflows], vec![idle, listener(2, &[9], 0, drops[1])]);
+        let namespace = scan.namespaces.get_mut(&Some(1)).unwrap();
+        namespace.counters.insert("EmbryonicRsts".to_owned(), embryonic);
+        scan
+    };
+    let scans = [scan(0, [0, 0], [0, 0]), scan(5, [116, 7], [7, 116]), scan(10, [116, 7], [7, 116])];
+    let found = of_kind("accept-queue-overflow", scans);
+    assert_eq!(found.iter().map(pids).collect::<Vec<_>>(), [[9]], "{found:#?}");
+    assert_eq!(found[0].harm.as_ref().unwrap().count, 109, "what is sure");
+    assert!(found[0].summary.contains("overflowed between two scans"), "{}", found[0].summary);
+}
+
+/// Most of those who waited have failed by now.
+#[test]
+fn clients_that_have_given_up_make_it_critical() {
+    let severity = |gone: u16| {
+        let queue = |at_s: u64| {
+            let closed = |number| {
+                let mut seen = waiting(number, 20);
+                seen.socket.state = if number < gone { State::CLOSE_WAIT } else { State::ESTABLISHED };
+                seen
+            };
+            let waiting = (0..3).map(closed).chain([listener(100, &[7], 3, 0)]);
+            at(at_s, [0, 0], waiting.collect())
+        };
+        of_kind("nobody-accepts", [queue(0), queue(15)])[0].severity
+    };
+    assert_eq!([0, 1, 2].map(severity), [Severity::Warning, Severity::Warning, Severity::Critical]);
+}
+
 /// SYNs that a flooded listener drops are no overflows, and another listener's are not its.
 #[test]
 fn drops_of_a_flood_are_no_overflows() {

@@ -66,7 +66,12 @@ pub(crate) fn shares_descriptors(pid: u32, tid: u32) -> bool {
 /// Has the calling thread run before all ordinary ones whenever it is woken; whether it may. For one that sleeps nearly always:
 /// a nice value does not help who comes while others are within their time.
 pub(crate) fn run_at_once() -> bool {
-    let param = nix::libc::sched_param { sched_priority: 1 };
+    /// `struct sched_param` of the kernel; musl's own has more behind it.
+    #[repr(C)]
+    struct Param {
+        sched_priority: nix::libc::c_int,
+    }
+    let param = Param { sched_priority: 1 };
     let policy = nix::libc::SCHED_FIFO | nix::libc::SCHED_RESET_ON_FORK;
     // SAFETY: the kernel reads `param`. The C library's function does nothing in musl.
     unsafe { nix::libc::syscall(nix::libc::SYS_sched_setscheduler, 0, policy, &raw const param) == 0 }

@@ -34,6 +34,7 @@ use crate::{snapshot::Kind, state::State, transition::Transition};
 
 const OVERFLOWS: &str = "ListenOverflows";
 const DROPS: &str = "ListenDrops";
+const EMBRYONIC: &str = "EmbryonicRsts";
 
 pub(super) struct AcceptQueue {
     overflow: thresholds::AcceptQueue,
@@ -135,7 +136,7 @@ impl Detector for AcceptQueue {
 
     fn sample(&mut self, sample: &Sample) {
         let now_ns = sample.ktime_ns;
-        for name in [OVERFLOWS, DROPS] {
+        for name in [OVERFLOWS, DROPS, EMBRYONIC] {
             self.growth.note(sample, name);
         }
         for netns in sample.namespaces.keys() {

@@ -96,10 +96,13 @@ impl Harm {
     }
 }
 
-/// `3 connections turned away (clients of 192.0.2.1:80)`.
+/// `3 connections turned away (clients of 192.0.2.1:80)`; of a single one, which is no plural, `connections turned away: 1 (...)`.
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.count, self.what, self.whom)
+        match self.count {
+            1 => write!(f, "{}: 1 ({})", self.what, self.whom),
+            count => write!(f, "{count} {} ({})", self.what, self.whom),
+        }
     }
 }
 

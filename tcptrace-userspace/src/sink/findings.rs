@@ -82,6 +82,12 @@ fn verdict(report: &Report) -> String {
     format!("{outcome} {watched}")
 }
 
+/// `1 warning`, `2 warnings`; `critical` and `info` are no nouns.
+fn numbered(count: usize, name: &str) -> String {
+    let plural = if count > 1 && name == Severity::Warning.name() { "s" } else { "" };
+    format!("{count} {name}{plural}")
+}
+
 /// `1 critical, 2 warnings`.
 fn counted(report: &Report) -> String {
     let of =
@@ -89,7 +95,7 @@ fn counted(report: &Report) -> String {
     let parts = [Severity::Critical, Severity::Warning, Severity::Info]
         .map(|severity| (of(severity), severity.name()));
     let parts: Vec<String> =
-        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+        parts.iter().filter(|(count, _)| *count > 0).map(|(count, name)| numbered(*count, name)).collect();
     parts.join(", ")
 }
 

@@ -1,7 +1,11 @@
 //! Connections that are complete and that nobody has accepted: no process has them, so that they have no inode.
 
-use super::super::{Sample, Seen, sample::LocalEnd};
-use crate::{hash::HashMap, snapshot::Kind, state::State};
+use super::super::{Sample, Seen, culprits::connection, sample::LocalEnd};
+use crate::{
+    hash::HashMap,
+    snapshot::{Kind, Socket},
+    state::State,
+};
 
 /// A connection that waits, nanoseconds.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +25,7 @@ pub(super) struct Waiting {
     pub(super) bytes: u64,
     /// Of these clients so many have given up: they have closed.
     pub(super) gone: u64,
+    /// The oldest, as examples.
     pub(super) samples: Vec<String>,
 }
 
@@ -44,6 +49,7 @@ impl Children {
     pub(super) fn sample(&mut self, sample: &Sample) {
         let mut known = HashMap::default();
         let mut at: HashMap<LocalEnd, Waiting> = HashMap::default();
+        let mut sockets: HashMap<u64, &Socket> = HashMap::default();
         for seen in sample.sockets.iter().filter(|seen| waits(seen)) {
             let socket = &seen.socket;
             let Some(end) = sample.listeners(socket.netns, socket.laddr, socket.lport).next() else {
@@ -62,13 +68,18 @@ impl Children {
             waiting.children.push((child, socket.cookie));
             waiting.bytes += u64::from(socket.recv_queue.saturating_sub(u32::from(has_closed)));
             waiting.gone += u64::from(has_closed);
-            if waiting.samples.len() < SAMPLES {
-                waiting.samples.push(super::super::culprits::connection(socket));
-            }
+            sockets.insert(socket.cookie, socket);
         }
         for waiting in at.values_mut() {
             let in_order = |(child, cookie): &(Child, u64)| (child.since_ns, child.found_ns, *cookie);
             waiting.children.sort_unstable_by_key(in_order);
+            let oldest = waiting.children.iter().take(SAMPLES);
+            let sample_of = |(child, cookie): &(Child, u64)| {
+                let socket = sockets.get(cookie)?;
+                let age_at_least_ns = Some(sample.ktime_ns.saturating_sub(child.since_ns));
+                Some(connection(&Socket { age_at_least_ns, ..(*socket).clone() }))
+            };
+            waiting.samples = oldest.filter_map(sample_of).collect();
         }
         (self.known, self.at) = (known, at);
     }

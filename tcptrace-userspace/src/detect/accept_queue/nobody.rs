@@ -50,8 +50,12 @@ impl AcceptQueue {
             "clients that wait to be accepted",
             format!("clients of {}", place.address),
         );
-        let mut finding = Finding::new(ID, confidence, format!("{why}: {clients} {verb}, {since}"))
-            .harms(Severity::Warning, harm)
+        let gone = queued.waiting.map_or(0, |waiting| waiting.gone);
+        let gave_up = if gone > 0 { format!("; {gone} of them have given up") } else { String::new() };
+        // Who has closed already has failed; one that only ends its request so is no majority.
+        let severity = if gone * 2 > queued.clients { Severity::Critical } else { Severity::Warning };
+        let mut finding = Finding::new(ID, confidence, format!("{why}: {clients} {verb}, {since}{gave_up}"))
+            .harms(severity, harm)
             .about(place.subject())
             .within(place.netns)
             .because("wait to be accepted", listener.length)

@@ -5,8 +5,8 @@ use super::{
         Confidence, Finding, Harm, Severity,
         culprits::{many, share},
     },
-    AcceptQueue, DROPS, OVERFLOWS, Place,
-    listener::{is_recent, room},
+    AcceptQueue, DROPS, EMBRYONIC, OVERFLOWS, Place,
+    listener::{Listener, is_recent, room},
     who_accepts::Blocker,
 };
 
@@ -20,8 +20,9 @@ struct TurnedAway {
 }
 
 impl AcceptQueue {
-    /// A listener drops for other reasons, too, and other listeners of its namespace overflow. What the namespace dropped
-    /// for other reasons is not all of what this one dropped, if that is more. Otherwise a scan has to have found it full.
+    /// A listener drops for other reasons, too, such as a client's reset before the handshake ends (`EmbryonicRsts`), and other
+    /// listeners of its namespace overflow. Sure is what it dropped beyond all that the namespace dropped for other reasons,
+    /// and no more than the others leave of the namespace's overflows. Otherwise a scan has to have found it full.
     fn turned_away(&self, place: &Place) -> TurnedAway {
         let overflows = self.growth.of(place.netns, OVERFLOWS).by();
         let drops = self.growth.of(place.netns, DROPS).by();
@@ -29,19 +30,34 @@ impl AcceptQueue {
         let Some(dropped) = listener.dropped() else {
             return TurnedAway { count: if listener.full > 0 { overflows } else { 0 }, is_sure: false };
         };
-        let sure = match drops.checked_sub(overflows) {
+        let reset = match place.limits.and_then(|limits| limits.abort_on_overflow) {
+            // Then the overflows themselves are counted so.
+            Some(true) => 0,
+            _ => self.growth.of(place.netns, EMBRYONIC).by(),
+        };
+        let sure = match drops.checked_sub(overflows).map(|others| others + reset) {
             Some(0) => dropped,
             // Counters are read before sockets.
             Some(others) => listener.dropped_before().saturating_sub(others),
             None => 0,
         };
-        let sure = sure.min(overflows);
+        let by_others = self.dropped_by_others(place);
+        let sure = sure.min(overflows.saturating_sub(by_others));
         let at_most = dropped.min(overflows);
         if listener.full > 0 && at_most > sure {
             TurnedAway { count: at_most, is_sure: false }
         } else {
             TurnedAway { count: sure, is_sure: true }
         }
+    }
+
+    /// What the other listeners of the namespace dropped, for whatever reason.
+    fn dropped_by_others(&self, place: &Place) -> u64 {
+        let is_other = |(cookie, listener): &(&u64, &Listener)| {
+            **cookie != place.cookie && listener.end.is_some_and(|(netns, _, _)| netns == place.netns)
+        };
+        let others = self.listeners.iter().filter(is_other);
+        others.map(|(_, listener)| listener.dropped().unwrap_or(0)).sum()
     }
 
     pub(super) fn overflow(&self, place: &Place) -> Option<Finding> {
@@ -121,7 +137,8 @@ fn summary(place: &Place, turned_away: Option<u64>) -> String {
         None => format!("{program} does not accept fast enough on {told}"),
     };
     let times = many(count, "time");
-    format!("{why}: its queue of {} was full, SYNs and ACKs turned away {times}", listener.backlog)
+    let full = if listener.full > 0 { "was full" } else { "overflowed between two scans" };
+    format!("{why}: its queue of {} {full}, SYNs and ACKs turned away {times}", listener.backlog)
 }
 
 fn about_settings(place: &Place, finding: Finding) -> Finding {

@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::net::SocketAddr;
+
 use common::looks::{look, socket, tried};
 use tcptrace::{
     close::Cause,
@@ -201,4 +203,77 @@ fn a_list_that_is_out_of_date_is_no_scan() {
 fn who_connects_to_most_is_no_scanner() {
     let gone = (1..=40).map(|end| tried(Cause::ConnectTimeout, end, 443, 10));
     assert_eq!(found_of(gone.chain((41..=100).map(|end| connected(end, 10)))), None);
+}
+
+/// A transition of process `pid` of namespace 1 to this address: refused, or connected.
+fn to(address: &str, pid: u32, connects: bool) -> Record {
+    let Record::Transition(mut transition) = tried(Cause::Refused, 1, 8080, pid) else { unreachable!() };
+    transition.event.raddr = address.parse().unwrap();
+    if connects {
+        (transition.event.new_state, transition.closing) = (State::ESTABLISHED, None);
+    }
+    Record::Transition(transition)
+}
+
+/// `localhost` is `::1` and 127.0.0.1: where a service listens on one, its clients are refused at the other, and served.
+#[test]
+fn who_connects_by_the_other_family_is_not_harmed() {
+    let found = |records: Vec<Record>| {
+        let mut detectors = Detectors::new(Options::default());
+        let addresses = with_addresses(&[("192.0.2.1", true), ("192.0.2.2", true), ("2001:db8::1", true)]);
+        detectors.sample(&scan(0, addresses.clone(), vec![]));
+        records.iter().for_each(|record| detectors.record(record));
+        detectors.sample(&scan(1, addresses, vec![]));
+        detectors.findings().pop()
+    };
+    let pairs = |from: &str, other: &str, connects: u32| {
+        let of = |pid: u32| {
+            let mut records = vec![to(from, pid, false)];
+            records.extend((pid < connects).then(|| to(other, pid, true)));
+            records
+        };
+        (0..20).flat_map(of).collect::<Vec<_>>()
+    };
+    for (from, other) in [("::1", "127.0.0.1"), ("127.0.0.1", "::1"), ("2001:db8::1", "192.0.2.1")] {
+        let told = found(pairs(from, other, 20)).unwrap();
+        assert_eq!((told.id, told.severity, &told.harm), ("connection-refused", Severity::Info, &None));
+        let said = format!("; the same programs connect to {} instead", to_end(other));
+        assert!(told.summary.ends_with(&said), "{}", told.summary);
+        assert_eq!(
+            evidence(&told, "of these with a connection of the same program to the other family"),
+            Some("20")
+        );
+    }
+    // The last of them is about to.
+    assert_eq!(found(pairs("::1", "127.0.0.1", 19)).unwrap().severity, Severity::Info);
+    // Those who stay without are harmed.
+    let half = found(pairs("::1", "127.0.0.1", 8)).unwrap();
+    assert_eq!(half.harm.unwrap().count, 12);
+    assert!(half.owners.iter().all(|who| who.pid >= 8), "who is served is not named: {:?}", half.owners);
+    assert!(half.summary.contains("; after 8 of these the same program connects to 127.0.0.1:8080 instead"));
+    let mut few = pairs("::1", "127.0.0.1", 20);
+    few.extend((0..5).map(|_| to("::1", 77, false)));
+    let few = found(few).unwrap();
+    assert_eq!((few.severity, few.harm.unwrap().count), (Severity::Critical, 5), "others hide nobody");
+    for (what, from, other) in [
+        ("two backends of one family", "192.0.2.1", "192.0.2.2"),
+        ("the loopback and another address", "::1", "192.0.2.1"),
+        ("backends elsewhere", "2001:db8::7", "198.51.100.7"),
+    ] {
+        let told = found(pairs(from, other, 20)).unwrap();
+        assert_eq!(told.severity, Severity::Warning, "{what}: {told:#?}");
+    }
+    // Another program, another port.
+    let others = (0..20).flat_map(|pid| [to("::1", pid, false), to("127.0.0.1", pid + 100, true)]);
+    assert_eq!(found(others.collect()).unwrap().severity, Severity::Critical);
+    let ports = (0..20).flat_map(|pid| {
+        let Record::Transition(mut other) = to("127.0.0.1", pid, true) else { unreachable!() };
+        other.event.rport = 8081;
+        [to("::1", pid, false), Record::Transition(other)]
+    });
+    assert_eq!(found(ports.collect()).unwrap().severity, Severity::Warning);
+}
+
+fn to_end(address: &str) -> SocketAddr {
+    SocketAddr::new(address.parse().unwrap(), 8080)
 }

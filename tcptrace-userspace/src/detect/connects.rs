@@ -7,14 +7,17 @@
 
 mod attempts;
 mod destination;
+mod fallback;
 mod findings;
 mod outcomes;
 mod place;
 mod processes;
 
+use std::sync::Arc;
+
 use super::{
     Detector, Finding, Options, Sample, Seen, Who, bounded::Bounded, culprits::share, endpoint::Endpoint,
-    thresholds,
+    index::Addresses, thresholds,
 };
 use crate::{
     hash::{HashMap, HashSet},
@@ -23,6 +26,7 @@ use crate::{
 };
 use attempts::Attempts;
 use destination::Destination;
+use fallback::Fallback;
 use findings::scan;
 use outcomes::Outcomes;
 use place::Place;
@@ -37,6 +41,8 @@ pub(super) struct Connects {
     waiting: Vec<Seen>,
     /// Of the last look: what the host tells of destinations of which nothing has ended yet.
     places: HashMap<Endpoint, Place>,
+    /// Of this host, as the last look has them.
+    addresses: Arc<Addresses>,
 }
 
 /// Where a socket wants to connect to.
@@ -53,6 +59,7 @@ impl Connects {
             processes: Processes::default(),
             waiting: Vec::new(),
             places: HashMap::default(),
+            addresses: Arc::default(),
         }
     }
 
@@ -104,15 +111,20 @@ impl Connects {
         let mut findings = Vec::new();
         for destination in all {
             let waiting = waiting.get(&destination).map(Vec::as_slice).unwrap_or_default();
-            let attempts = self.attempts(destination, scanners, waiting);
+            let mut attempts = self.attempts(destination, scanners, waiting);
             let all = attempts.all();
-            let is_too_many =
-                |count: u64| count >= self.failed.count && share(count, all) >= self.failed.share;
-            if is_too_many(attempts.unanswered()) {
+            let is_many =
+                |count: u64, all: u64| count >= self.failed.count && share(count, all) >= self.failed.share;
+            if is_many(attempts.unanswered(), all) {
                 findings.push(attempts.unreachable());
             }
-            if is_too_many(attempts.outcomes.refused()) {
-                findings.push(attempts.refused());
+            let refused = attempts.outcomes.refused();
+            if is_many(refused, all) {
+                // Who connects by the other family hides nobody who does not.
+                let for_good = attempts.refused_for_good();
+                let is_harm = is_many(for_good, all - (refused - for_good));
+                attempts.name_those_refused_for_good();
+                findings.push(attempts.refused(is_harm));
             }
         }
         findings
@@ -130,6 +142,9 @@ impl Connects {
         for scanned in scanners.values().filter_map(|scanner| scanner.destinations.get(&destination)) {
             outcomes = outcomes.without(scanned);
         }
+        let fallback = known.filter(|_| outcomes.refused() > 0).and_then(|known| {
+            Fallback::of(destination, known.netns(), &self.processes, scanners, &self.addresses)
+        });
         let place = known.and_then(Destination::place).or_else(|| self.places.get(&destination));
         Attempts {
             destination,
@@ -140,6 +155,8 @@ impl Connects {
             processes: self.processes.all(),
             place: place.cloned().unwrap_or_else(|| Place::of_address(destination.address)),
             is_settled: known.is_some_and(Destination::is_settled),
+            fallback,
+            served: HashSet::default(),
         }
     }
 }
@@ -159,6 +176,7 @@ impl Detector for Connects {
     }
 
     fn sample(&mut self, sample: &Sample) {
+        self.addresses = sample.addresses();
         let waits = |seen: &&Seen| {
             let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
             seen.socket.state == State::SYN_SENT && again

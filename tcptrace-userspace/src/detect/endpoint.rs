@@ -22,6 +22,11 @@ impl Endpoint {
         Self { netns: netns.filter(|_| is_of_one_namespace(address)), address, port }
     }
 
+    /// Whether both mean something in the same namespace only, or in all.
+    pub(super) fn is_alike(self, other: Self) -> bool {
+        self.netns == other.netns
+    }
+
     /// What findings about it have in common: it, and its namespace where that matters.
     pub(super) fn subject(self) -> String {
         in_namespace(self.netns, self.address_and_port())

@@ -2,14 +2,14 @@
 
 use std::fmt::Write as _;
 
-use super::{outcomes::Outcomes, place::Place, processes::Process};
+use super::{fallback::Fallback, outcomes::Outcomes, place::Place, processes::Process};
 use crate::{
     detect::{
         Confidence, Finding, Harm, Peer, Seen, Severity,
         culprits::{Culprits, many},
         endpoint::Endpoint,
     },
-    hash::HashMap,
+    hash::{HashMap, HashSet},
 };
 
 /// Attempts at one destination, without those of scanners.
@@ -26,6 +26,10 @@ pub(super) struct Attempts<'a> {
     pub(super) place: Place,
     /// Attempts there connect by now.
     pub(super) is_settled: bool,
+    /// Attempts that were refused there, and whose programs connected to the same port by the other family.
+    pub(super) fallback: Option<Fallback>,
+    /// Programs that are not named, since they are served.
+    pub(super) served: HashSet<u32>,
 }
 
 impl Attempts<'_> {
@@ -94,7 +98,19 @@ impl Attempts<'_> {
         self.named(finding.not("a service that is stopped: its host would refuse at once"), failed)
     }
 
-    pub(super) fn refused(&self) -> Finding {
+    /// Refused attempts after which the program did not connect by the other family.
+    pub(super) fn refused_for_good(&self) -> u64 {
+        self.outcomes.refused() - self.fallback.as_ref().map_or(0, |fallback| fallback.count)
+    }
+
+    /// Names nobody who connects by the other family, as long as others do not.
+    pub(super) fn name_those_refused_for_good(&mut self) {
+        let fallback = self.fallback.as_ref().filter(|_| self.refused_for_good() > 0);
+        self.served = fallback.map(|fallback| fallback.served.clone()).unwrap_or_default();
+    }
+
+    /// `is_harm`: those that were refused for good are too many as well.
+    pub(super) fn refused(&self, is_harm: bool) -> Finding {
         let Endpoint { address, port, .. } = self.destination;
         let (count, all) = (self.outcomes.refused(), self.all());
         let destination = self.destination.address_and_port();
@@ -111,12 +127,23 @@ impl Attempts<'_> {
         } else if let Some(elsewhere) = self.place.elsewhere() {
             let _ = write!(summary, "; {elsewhere} instead");
         }
-        let finding = self
-            .begin("connection-refused", summary, "attempts to connect refused", count)
+        if let Some(fallback) = &self.fallback {
+            let _ = write!(summary, "; {}", fallback.in_words(count));
+        }
+        let finding = if is_harm {
+            self.begin("connection-refused", summary, "attempts to connect refused", self.refused_for_good())
+        } else {
+            Finding::new("connection-refused", Confidence::HIGH, summary)
+        };
+        let finding = finding
             .because("attempts", all)
             .because("refused", count)
             .because("connected", self.outcomes.connected);
         let finding = self.connected_elsewhere(finding);
+        let finding = match &self.fallback {
+            Some(fallback) => fallback.tell(finding),
+            None => finding,
+        };
         let finding = self.place.in_the_way(finding);
         let finding = match (&listener, self.place.is_here) {
             (Some(_), _) => finding.then(
@@ -170,7 +197,9 @@ impl Attempts<'_> {
     fn culprits(&self) -> (Culprits, Culprits) {
         let mut waiters = Culprits::default();
         self.waiting.iter().for_each(|seen| waiters.add(seen, true));
-        let ended = self.culprits.map(|culprits| culprits.without(|pid| self.scanners.contains_key(&pid)));
+        let ended = self.culprits.map(|culprits| {
+            culprits.without(|pid| self.scanners.contains_key(&pid) || self.served.contains(&pid))
+        });
         let mut ended = ended.unwrap_or_default();
         // Whoever of them is named, it is where all of them are.
         ended.within_those_of(&waiters);

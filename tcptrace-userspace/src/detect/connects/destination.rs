@@ -64,6 +64,11 @@ impl Destination {
         self.settled && self.recent.failed() == 0
     }
 
+    /// Where failed attempts come from.
+    pub(super) fn netns(&self) -> Option<u32> {
+        self.netns
+    }
+
     pub(super) fn place(&self) -> Option<&Place> {
         self.place.as_ref()
     }

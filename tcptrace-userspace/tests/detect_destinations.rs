@@ -6,10 +6,10 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::looks::{look, socket, tried};
+use common::looks::{SECOND, look, socket, tried};
 use tcptrace::{
     close::Cause,
-    detect::{Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity},
+    detect::{Ages, Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity},
     record::Record,
     snapshot::{Timer, TimerKind},
     state::State,
@@ -142,9 +142,14 @@ fn of_a_destination_of_this_host_its_listeners_are_told() {
             only: vec!["connection-refused".to_owned(), "unreachable-destination".to_owned()],
             ..Options::default()
         });
-        (0..5).for_each(|_| detectors.record(&tried(cause, 1, 443, 10)));
         let addresses = with_addresses(&[("192.0.2.1", true), ("198.51.100.1", true)]);
-        detectors.sample(&scan(1, addresses, sockets));
+        detectors.sample(&scan(0, addresses.clone(), sockets.clone()));
+        (0..5).for_each(|_| detectors.record(&tried(cause, 1, 443, 10)));
+        let aged = sockets.into_iter().map(|mut seen| {
+            seen.socket.age_at_least_ns = Some(SECOND);
+            seen
+        });
+        detectors.sample(&scan(1, addresses, aged.collect()));
         detectors.findings().remove(0)
     };
     let none = found(Cause::Refused, vec![]);
@@ -276,4 +281,68 @@ fn who_connects_by_the_other_family_is_not_harmed() {
 
 fn to_end(address: &str) -> SocketAddr {
     SocketAddr::new(address.parse().unwrap(), 8080)
+}
+
+/// A service that was down and is there again has refused by itself; one that was there all the time has not.
+#[test]
+fn who_listens_now_may_not_have_listened_then() {
+    // By cookie: who listens at each scan, one second after the other; the attempts are refused after the scan at 2 s.
+    let found = |listeners: [Option<u16>; 4], device: Option<u32>, seen_from: usize| {
+        let only = vec!["connection-refused".to_owned()];
+        let mut detectors = Detectors::new(Options { only, ..Options::default() });
+        let mut ages = Ages::default();
+        for (at_s, number) in (1..).zip(listeners).skip(seen_from) {
+            let listener = number.map(|number| {
+                let mut seen = socket(State::LISTEN, number, 80);
+                (seen.socket.laddr, seen.socket.lport) = ("198.51.100.1".parse().unwrap(), 443);
+                seen.socket.ifindex = device;
+                seen
+            });
+            let mut look =
+                scan(at_s, with_addresses(&[("198.51.100.1", true)]), listener.into_iter().collect());
+            ages.apply(&mut look);
+            if at_s == 3 {
+                (0..5).for_each(|_| {
+                    let Record::Transition(mut refused) = tried(Cause::Refused, 1, 443, 10) else {
+                        unreachable!()
+                    };
+                    refused.event.ktime_ns = 2 * SECOND + SECOND / 2;
+                    detectors.record(&Record::Transition(refused));
+                });
+            }
+            detectors.sample(&look);
+        }
+        detectors.findings().remove(0)
+    };
+    for (what, listeners) in [
+        ("it begins", [None, None, None, Some(1)]),
+        ("it began before the next scan", [None, None, Some(1), Some(1)]),
+        ("it is started again", [Some(1), Some(1), Some(2), Some(2)]),
+        ("it is down for a while", [Some(1), None, None, Some(2)]),
+    ] {
+        let since = found(listeners, None, 0);
+        assert_eq!((since.severity, &since.harm), (Severity::Info, &None), "{what}: {since:#?}");
+        assert!(
+            since.summary.ends_with(" was not listening then, and does now"),
+            "{what}: {}",
+            since.summary
+        );
+        assert!(!steps(&since).contains("nft") && !steps(&since).contains("Start the service"), "{what}");
+    }
+    let rejected = found([Some(1); 4], None, 0);
+    assert_eq!(rejected.severity, Severity::Critical);
+    assert!(rejected.summary.contains(" are rejected, though "), "{}", rejected.summary);
+    assert_eq!(evidence(&rejected, "of these with the listener there before"), Some("5"));
+    // It is gone.
+    let gone = found([Some(1), Some(1), None, None], None, 0);
+    assert_eq!(gone.severity, Severity::Critical);
+    assert!(gone.summary.ends_with("refuses: 5 of 5 attempts"), "{}", gone.summary);
+    // No scan before them tells.
+    let unknown = found([Some(1); 4], None, 2);
+    assert!(unknown.summary.ends_with(" listens there now"), "{}", unknown.summary);
+    assert_eq!(unknown.severity, Severity::Critical);
+    // By another device than its own it refuses.
+    let bound = found([Some(1); 4], Some(7), 0);
+    assert!(bound.summary.ends_with(" listens there, bound to a network device"), "{}", bound.summary);
+    assert!(!steps(&bound).contains("nft"), "{}", steps(&bound));
 }

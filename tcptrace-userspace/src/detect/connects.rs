@@ -43,6 +43,8 @@ pub(super) struct Connects {
     places: HashMap<Endpoint, Place>,
     /// Of this host, as the last look has them.
     addresses: Arc<Addresses>,
+    /// When that was complete.
+    looked_ns: Option<u64>,
 }
 
 /// Where a socket wants to connect to.
@@ -60,6 +62,7 @@ impl Connects {
             waiting: Vec::new(),
             places: HashMap::default(),
             addresses: Arc::default(),
+            looked_ns: None,
         }
     }
 
@@ -155,6 +158,7 @@ impl Connects {
             processes: self.processes.all(),
             place: place.cloned().unwrap_or_else(|| Place::of_address(destination.address)),
             is_settled: known.is_some_and(Destination::is_settled),
+            then: known.map(Destination::then).unwrap_or_default(),
             fallback,
             served: HashSet::default(),
         }
@@ -177,6 +181,7 @@ impl Detector for Connects {
 
     fn sample(&mut self, sample: &Sample) {
         self.addresses = sample.addresses();
+        let before_ns = self.looked_ns.replace(sample.ktime_ns);
         let waits = |seen: &&Seen| {
             let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
             seen.socket.state == State::SYN_SENT && again
@@ -190,7 +195,7 @@ impl Detector for Connects {
         }
         for (to, known) in self.destinations.iter_mut() {
             let waiting = waiting.remove(to).unwrap_or_default();
-            known.note(sample, *to, &waiting, self.failed.count);
+            known.note(sample, before_ns, *to, &waiting, self.failed.count);
         }
         let many = waiting.into_iter().filter(|(_, waiting)| waiting.len() as u64 >= self.failed.count);
         let place = |(to, waiting): (Endpoint, Vec<&Seen>)| {

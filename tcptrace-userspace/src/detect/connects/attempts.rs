@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{fallback::Fallback, outcomes::Outcomes, place::Place, processes::Process};
+use super::{destination::Then, fallback::Fallback, outcomes::Outcomes, place::Place, processes::Process};
 use crate::{
     detect::{
         Confidence, Finding, Harm, Peer, Seen, Severity,
@@ -26,10 +26,23 @@ pub(super) struct Attempts<'a> {
     pub(super) place: Place,
     /// Attempts there connect by now.
     pub(super) is_settled: bool,
+    /// Whether somebody listened there when attempts were refused.
+    pub(super) then: Then,
     /// Attempts that were refused there, and whose programs connected to the same port by the other family.
     pub(super) fallback: Option<Fallback>,
     /// Programs that are not named, since they are served.
     pub(super) served: HashSet<u32>,
+}
+
+/// A listener at a destination, when attempts there were refused.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Now {
+    /// It was there.
+    AsThen,
+    /// It has begun since.
+    NotThen,
+    /// Nothing tells.
+    Unknown,
 }
 
 impl Attempts<'_> {
@@ -116,21 +129,29 @@ impl Attempts<'_> {
         let destination = self.destination.address_and_port();
         let attempts = many(all, "attempt");
         let listener = self.place.listener();
-        let mut summary = match (&listener, self.outcomes.connected) {
+        let now = self.listens_now();
+        let mut summary = match (now, self.outcomes.connected) {
             // A host with a listener does not refuse: something in between does in its name.
-            (Some(_), _) => format!("{count} of {attempts} at {destination} are rejected"),
-            (None, 0) => format!("{destination} refuses: {count} of {attempts}"),
-            (None, _) => format!("{count} of {attempts} at {destination} are refused"),
+            (Some(Now::AsThen), _) => format!("{count} of {attempts} at {destination} are rejected"),
+            (_, 0) => format!("{destination} refuses: {count} of {attempts}"),
+            (_, _) => format!("{count} of {attempts} at {destination} are refused"),
         };
         if let Some(listener) = &listener {
-            let _ = write!(summary, ", though {listener} listens there");
+            let _ = match now {
+                Some(Now::AsThen) => write!(summary, ", though {listener} listens there"),
+                Some(Now::NotThen) => write!(summary, "; {listener} was not listening then, and does now"),
+                _ if self.place.is_by_device() => {
+                    write!(summary, "; {listener} listens there, bound to a network device")
+                }
+                _ => write!(summary, "; {listener} listens there now"),
+            };
         } else if let Some(elsewhere) = self.place.elsewhere() {
             let _ = write!(summary, "; {elsewhere} instead");
         }
         if let Some(fallback) = &self.fallback {
             let _ = write!(summary, "; {}", fallback.in_words(count));
         }
-        let finding = if is_harm {
+        let finding = if is_harm && now != Some(Now::NotThen) {
             self.begin("connection-refused", summary, "attempts to connect refused", self.refused_for_good())
         } else {
             Finding::new("connection-refused", Confidence::HIGH, summary)
@@ -145,11 +166,31 @@ impl Attempts<'_> {
             None => finding,
         };
         let finding = self.place.in_the_way(finding);
-        let finding = match (&listener, self.place.is_here) {
-            (Some(_), _) => finding.then(
+        if now == Some(Now::NotThen) {
+            let finding = finding.then(
+                "Look why it began so late, or was started again",
+                Some(format!("ss -tlnp sport = :{port}")),
+            );
+            return self.named(
+                finding.not("a filter that rejects in its name: a scan before them had no such listener"),
+                count,
+            );
+        }
+        let finding = match (now, self.place.is_here) {
+            (Some(Now::Unknown), _) if self.place.is_by_device() => finding.then(
+                "It takes connections by that device only: compare it with the one that they go by",
+                Some(format!("ss -tlnp sport = :{port}; ip route get {address}")),
+            ),
+            (Some(Now::Unknown), _) => finding.then(
                 "It listens by now: it has begun since, or a filter rejects in its name",
                 Some("nft list ruleset; iptables-save".to_owned()),
             ),
+            (Some(_), _) => {
+                finding.because("of these with the listener there before", self.then.listening).then(
+                    "It listened before they were refused: a filter rejects in its name",
+                    Some("nft list ruleset; iptables-save".to_owned()),
+                )
+            }
             (None, true) => {
                 let whose =
                     if self.place.is_own { "this namespace" } else { "another namespace of this host" };
@@ -177,8 +218,25 @@ impl Attempts<'_> {
                     )),
                 ),
         };
-        let finding = finding.then("Start the service, or correct the address that the program has", None);
+        let finding = if listener.is_none() {
+            finding.then("Start the service, or correct the address that the program has", None)
+        } else {
+            finding
+        };
         self.named(finding.not("an unreachable host, from which nothing comes back"), count)
+    }
+
+    /// Whether the listener that is there now was there when attempts were refused; `None` where there is none.
+    fn listens_now(&self) -> Option<Now> {
+        if self.place.listeners.is_empty() {
+            return None;
+        }
+        Some(match self.then {
+            _ if self.place.is_by_device() => Now::Unknown,
+            Then { listening: 1.., .. } => Now::AsThen,
+            Then { not_listening, .. } if not_listening >= self.outcomes.refused() => Now::NotThen,
+            _ => Now::Unknown,
+        })
     }
 
     /// How bad it is: a program that gets no connection at all fails; one that connects elsewhere has lost a part of its

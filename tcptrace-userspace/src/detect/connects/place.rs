@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     detect::{Finding, NamespaceSample, Sample, Who, endpoint::Endpoint},
+    snapshot::Socket,
     state::State,
 };
 
@@ -14,6 +15,13 @@ pub(super) struct Listener {
     pub(super) owners: Vec<Who>,
     /// Connections that wait for `accept()`, and how many may.
     pub(super) queue: (u32, u32),
+    /// It takes connections by one network device only: nobody knows whether those that were tried are among them.
+    pub(super) is_bound: bool,
+}
+
+/// Whether a listener is bound to a network device.
+pub(super) fn is_bound(socket: &Socket) -> bool {
+    socket.ifindex.is_some()
 }
 
 /// Of a destination, at the last scan.
@@ -51,6 +59,7 @@ impl Place {
                 cookie: seen.socket.cookie,
                 owners: seen.owners.clone(),
                 queue: (seen.socket.recv_queue, seen.socket.send_queue),
+                is_bound: is_bound(&seen.socket),
             })
             .collect();
         let is_own = sample.is_of_namespace(netns, address);
@@ -72,9 +81,14 @@ impl Place {
         Self { is_own: address.is_loopback(), is_here: address.is_loopback(), ..Self::default() }
     }
 
+    /// Whether all that listen there are bound to a network device.
+    pub(super) fn is_by_device(&self) -> bool {
+        self.listeners.iter().all(|listener| listener.is_bound)
+    }
+
     /// Who listens there.
     pub(super) fn listener(&self) -> Option<String> {
-        let listener = self.listeners.first()?;
+        let listener = self.listeners.iter().min_by_key(|listener| listener.is_bound)?;
         Some(listener.owners.first().map_or_else(|| "a program".to_owned(), ToString::to_string))
     }
 

@@ -306,6 +306,45 @@ fn a_peer_of_this_host_is_not_asked_elsewhere() {
     assert!(steps(&finding).contains("The other end is on this host"), "{}", steps(&finding));
 }
 
+/// An address that several other namespaces have tells nothing; what the tracker has seen of the peer does.
+#[test]
+fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
+    let by_this_host = |namespaces: &[u32], peer_is_here: Option<bool>| {
+        let mut detectors = detectors();
+        let mut look = scan(&[SERVER], |_| ());
+        for netns in namespaces {
+            let other = scan(&[CLIENT], |_| ()).namespaces.remove(&Some(1)).unwrap();
+            look.namespaces.insert(Some(*netns), other);
+        }
+        detectors.sample(&look);
+        for number in 0..MANY {
+            let mut end = server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number);
+            end.closing.as_mut().unwrap().peer_is_here = peer_is_here;
+            detectors.transition(&end);
+        }
+        detectors.findings().remove(0).summary.contains("by this host")
+    };
+    assert!(by_this_host(&[2], None), "one has it");
+    assert!(!by_this_host(&[2, 3], None), "which of them, or another host?");
+    assert!(by_this_host(&[2, 3], Some(true)), "seen");
+    assert!(by_this_host(&[], Some(true)), "seen, whatever the addresses");
+    // Both ends are one connection all the same.
+    let mut detectors = detectors();
+    let mut look = scan(&[SERVER], |_| ());
+    for netns in [2, 3] {
+        look.namespaces.insert(Some(netns), scan(&[CLIENT], |_| ()).namespaces.remove(&Some(1)).unwrap());
+    }
+    detectors.sample(&look);
+    for number in 0..MANY {
+        let mut closed = client(State::FIN_WAIT2, Cause::ActiveClose, 6, 0).transition(number);
+        closed.event.netns = Some(2);
+        detectors.transition(&closed);
+        detectors.transition(&server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number));
+    }
+    let summary = detectors.findings().remove(0).summary;
+    assert!(summary.starts_with("25 of 25 connections at "), "{summary}");
+}
+
 /// Only the client knows the connection: the kernel reset it for a full accept queue, and counts that.
 #[test]
 fn whom_a_full_queue_resets_is_refused_by_this_host() {

@@ -36,10 +36,14 @@ struct Index {
     addresses: Arc<Addresses>,
 }
 
+/// A network namespace, by its inode number where that is known.
+type Owner = Option<u32>;
+
 /// The addresses of all namespaces that a scan has seen, and of each.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    all: HashSet<IpAddr>,
+    /// The namespace that has it; `None` where several have it, so that it is nobody's in particular.
+    owner: HashMap<IpAddr, Option<Owner>>,
     by_namespace: HashSet<(Option<u32>, IpAddr)>,
 }
 
@@ -48,8 +52,9 @@ impl Addresses {
         let mut addresses = Self::default();
         for (netns, namespace) in &sample.namespaces {
             for local in &namespace.addresses {
-                addresses.all.insert(local.address);
                 addresses.by_namespace.insert((*netns, local.address));
+                let owner = addresses.owner.entry(local.address).or_insert(Some(*netns));
+                *owner = owner.filter(|owner| owner == netns);
             }
         }
         addresses
@@ -57,7 +62,7 @@ impl Addresses {
 
     /// Whether no address is known, as of a capture that has none.
     pub(super) fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.owner.is_empty()
     }
 
     /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
@@ -65,9 +70,23 @@ impl Addresses {
         address.is_loopback() || self.by_namespace.contains(&(netns, address))
     }
 
-    /// Whether an address belongs to this host, in any namespace that was seen.
+    /// Whether any namespace that was seen has an address.
+    pub(super) fn may_be_here(&self, address: IpAddr) -> bool {
+        !is_of_one_namespace(address) && self.owner.contains_key(&address)
+    }
+
+    /// The namespace to which an address leads from `netns`: that one, or the only other one that has it.
+    fn leads_to(&self, netns: Option<u32>, address: IpAddr) -> Option<Owner> {
+        if self.is_of_namespace(netns, address) {
+            return Some(netns);
+        }
+        self.owner.get(&address).copied().flatten().filter(|_| !is_of_one_namespace(address))
+    }
+
+    /// Whether an address belongs to this host: in this namespace, or in exactly one other that was seen. Where several have
+    /// it, as isolated networks may, it may as well be of another host.
     pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
-        self.is_of_namespace(netns, address) || (!is_of_one_namespace(address) && self.all.contains(&address))
+        self.leads_to(netns, address).is_some()
     }
 }
 
@@ -146,23 +165,15 @@ impl Sample {
         places.into_iter().flatten().map(|place| self.at(*place))
     }
 
-    /// The same of the namespace that has this address as its own: `netns`, or else the one that was seen to have it.
+    /// The same of the namespace that has this address as its own: `netns`, or else the only one that was seen to have it.
     pub(super) fn listeners_of_destination(
         &self,
         netns: Option<u32>,
         address: IpAddr,
         port: u16,
     ) -> Vec<&Seen> {
-        if self.is_of_namespace(netns, address) {
-            return self.listeners(netns, address, port).collect();
-        }
-        let owner = |(netns, namespace): (&Option<u32>, &super::NamespaceSample)| {
-            namespace.addresses.iter().any(|local| local.address == address).then_some(*netns)
-        };
-        match self.namespaces.iter().find_map(owner).filter(|_| !is_of_one_namespace(address)) {
-            Some(netns) => self.listeners(netns, address, port).collect(),
-            None => Vec::new(),
-        }
+        let there = self.index().addresses.leads_to(netns, address);
+        there.into_iter().flat_map(|netns| self.listeners(netns, address, port)).collect()
     }
 
     /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
@@ -170,7 +181,7 @@ impl Sample {
         self.index().addresses.is_of_namespace(netns, address)
     }
 
-    /// Whether an address belongs to this host, in any namespace that was seen.
+    /// Whether an address belongs to this host: in this namespace, or in exactly one other that was seen.
     pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
         self.index().addresses.is_here(netns, address)
     }
@@ -291,6 +302,35 @@ mod tests {
         assert_eq!(towards(1, "192.0.2.2"), [4, 5], "in the namespace whose address it is");
         assert_eq!(towards(1, "198.51.100.1"), NOBODY, "not on this host");
         assert_eq!(towards(2, "127.0.0.1"), NOBODY, "nobody listens there");
+    }
+
+    /// Isolated networks may have the same addresses: from elsewhere, it is nobody's in particular.
+    #[test]
+    fn an_address_of_several_namespaces_is_nobodys() {
+        let mut sample = sample(vec![
+            listens(1, 1, "0.0.0.0:80"),
+            listens(2, 2, "0.0.0.0:80"),
+            listens(3, 3, "0.0.0.0:80"),
+        ]);
+        let shared = |address: &str| LocalAddress {
+            address: address.parse().expect("an address"),
+            interface: "eth0".to_owned(),
+            running: true,
+        };
+        for netns in [1, 2] {
+            let namespace = sample.namespaces.get_mut(&Some(netns)).expect("a namespace");
+            // On two interfaces of one namespace it is still its own.
+            namespace.addresses.extend([shared("172.17.0.1"), shared("172.17.0.1")]);
+        }
+        sample.namespaces.insert(Some(3), NamespaceSample::default());
+        let towards = |netns, address: &str| {
+            let address = address.parse().expect("an address");
+            let listeners = cookies(sample.listeners_of_destination(Some(netns), address, 80));
+            (sample.is_here(Some(netns), address), listeners)
+        };
+        assert_eq!((towards(1, "172.17.0.1"), towards(2, "172.17.0.1")), ((true, vec![1]), (true, vec![2])));
+        assert_eq!(towards(3, "172.17.0.1"), (false, vec![]));
+        assert_eq!(towards(3, "192.0.2.2"), (true, vec![2]), "one that a single namespace has");
     }
 
     #[test]

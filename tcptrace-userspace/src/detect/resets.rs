@@ -95,7 +95,8 @@ impl Detector for Resets {
         }
         let Some(closing) = &transition.closing else { return };
         let Event { netns, laddr, lport, raddr, rport, old_state, .. } = transition.event;
-        let peer_is_here = self.addresses.is_here(netns, raddr);
+        // The tracker has seen the peer's socket; an address only tells where it may be.
+        let peer_is_here = closing.peer_is_here.unwrap_or_else(|| self.addresses.is_here(netns, raddr));
         let end = end_of(transition, closing, peer_is_here);
         // What was refused has never begun.
         if old_state == State::SYN_SENT && end.outcome.story.is_none() {
@@ -105,7 +106,8 @@ impl Detector for Resets {
             if end.at_server { ((laddr, lport), (raddr, rport)) } else { ((raddr, rport), (laddr, lport)) };
         let endpoint = Endpoint::new(netns, server.0, server.1);
         let Some(endings) = self.endpoints.entry(endpoint) else { return };
-        let may_be_pair = peer_is_here || self.addresses.is_empty();
+        // The ends tell whether they are of one connection.
+        let may_be_pair = peer_is_here || self.addresses.may_be_here(raddr) || self.addresses.is_empty();
         let other = if may_be_pair {
             self.open_ends.other((endpoint, SocketAddr::new(client.0, client.1)), &end)
         } else {

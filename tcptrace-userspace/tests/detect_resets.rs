@@ -434,3 +434,59 @@ fn what_is_not_known_is_not_lost() {
     assert_eq!(finding.severity, Severity::Info);
     assert_eq!(evidence(&finding, "of which it is not known what was lost"), "25");
 }
+
+/// A process that crashes, or ends without reading all: the kernel resets what it had open, and what was in it is lost.
+#[test]
+fn a_process_that_ends_resets_what_it_had_open() {
+    let exits = |told: Told, reset_sent: Option<bool>| {
+        let mut detectors = detectors();
+        detectors.sample(&scan(&[SERVER], |_| ()));
+        for number in 0..MANY {
+            let mut end = told.transition(number);
+            end.closing.as_mut().unwrap().reset_sent = reset_sent;
+            detectors.transition(&end);
+        }
+        detectors.findings().pop()
+    };
+    let unread = |evidence: &mut CloseEvidence| evidence.unread = 10;
+    let crash = server(State::ESTABLISHED, Cause::ProcessExited, 0, 10).with(unread);
+    let finding = exits(crash, Some(true)).unwrap();
+    assert_eq!(
+        finding.summary,
+        "25 of 25 connections at 192.0.2.1:80 were reset with data outstanding, by this host: server[80] ended"
+    );
+    assert_eq!((finding.severity, finding.owners[0].pid), (Severity::Warning, 80));
+    assert!(steps(&finding).contains("server[80] ended with the connections open"), "{}", steps(&finding));
+    assert!(finding.evidence.iter().any(|one| one.name.contains("process_exited")), "{:?}", finding.evidence);
+    // One that ends in good order sends a FIN.
+    for reset_sent in [None, Some(false)] {
+        assert_eq!(exits(server(State::LAST_ACK, Cause::ProcessExited, 201, 30), reset_sent), None);
+    }
+    // A check that resets by SO_LINGER, by its end.
+    let check = client(State::ESTABLISHED, Cause::ProcessExited, 30, 200)
+        .with(|evidence| (evidence.unread, evidence.flags) = (5, EvidenceFlags::LINGER_ZERO));
+    assert_eq!(exits(check, Some(true)).unwrap().severity, Severity::Info);
+    // Both ends tell of it.
+    let gone = [
+        client(State::FIN_WAIT2, Cause::ProcessExited, 6, 0),
+        server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6),
+    ];
+    let finding = found_within(gone);
+    assert!(finding.summary.ends_with("by this host: client[40] ended"), "{}", finding.summary);
+}
+
+/// Only who closed had closed first: keepalive and time limits of the kernel reset as well.
+#[test]
+fn who_did_not_close_is_not_said_to_have_closed_first() {
+    let reset = server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6);
+    for cause in [Cause::ActiveClose, Cause::PassiveClose, Cause::SimultaneousClose] {
+        let finding = found_within([client(State::FIN_WAIT2, cause, 6, 0), reset]);
+        assert!(finding.summary.contains("client[40] had closed first"), "{cause:?}: {}", finding.summary);
+    }
+    for cause in [Cause::KeepaliveTimeout, Cause::UserTimeout, Cause::RetransmissionTimeout] {
+        let finding = found_within([client(State::ESTABLISHED, cause, 6, 0), reset]);
+        assert!(finding.summary.ends_with(", by this host"), "{cause:?}: {}", finding.summary);
+        assert!(!steps(&finding).contains("closes first"), "{}", steps(&finding));
+        assert!(evidence(&finding, cause.name()) == "25", "{finding:#?}");
+    }
+}

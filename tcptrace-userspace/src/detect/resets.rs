@@ -138,8 +138,13 @@ impl Detector for Resets {
                 if group != Group::Any && had != Some(group) {
                     part.add(other, netns, peers[1]);
                 }
-                // Who had closed before has not sent it itself.
-                if outcome.story == Some(Story::ClosedFirst) {
+                // What resets and is no reset of a program, such as a time limit of the kernel.
+                if outcome.story == Some(Story::Unexplained) {
+                    let silent = if end.outcome.story.is_none() { &end } else { other };
+                    part.causes.add(silent.cause.map_or("unknown", Cause::name).to_owned());
+                }
+                // Who had closed before, or ended, has not sent it itself.
+                if matches!(outcome.story, Some(Story::ClosedFirst | Story::Exited)) {
                     let closed = if end.outcome.story.is_none() { &end } else { other };
                     if let Some(owner) = closed.owner.as_ref().filter(|_| closed.outcome.story.is_none()) {
                         part.senders.within(netns);

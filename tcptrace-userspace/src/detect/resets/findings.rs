@@ -52,6 +52,7 @@ impl Storm<'_> {
         let by = match (overflow, self.sender(kind, part)) {
             (Some(overflow), _) => overflow.of_whom(),
             (None, Some((who, Story::ClosedFirst))) => format!(": {who} had closed first"),
+            (None, Some((who, Story::Exited))) => format!(": {who} ended"),
             (None, Some((who, _))) => format!(": {who}"),
             (None, None) => String::new(),
         };
@@ -187,6 +188,11 @@ impl Storm<'_> {
             Some(Story::ClosedFirst) => format!(
                 "Reset here: {who} closes first, and this host's kernel answers what comes after by a reset; compare its time limit with how long the other end takes"
             ),
+            Some(Story::Exited) => format!("Reset here: {who} ended with the connections open, as in a crash: look why"),
+            Some(Story::Unexplained) => {
+                "Reset here: the other end is on this host, and ended by a time limit or for another reason: see its cause"
+                    .to_owned()
+            }
             Some(Story::Kernel) => {
                 "Reset here by the kernel: data for a closed socket, or no memory for it".to_owned()
             }

@@ -13,6 +13,8 @@ pub(super) enum Story {
     Peer,
     /// This host, which has the other end's address; that end was not seen.
     ThisHost,
+    /// This host, where the other end was seen and does not tell of a reset, nor that it had closed.
+    Unexplained,
     /// The kernel, for want of memory, or for what it does not tell.
     Kernel,
     /// A program of this host had closed, and the kernel resets what comes after.
@@ -21,6 +23,8 @@ pub(super) enum Story {
     Killed,
     /// A program, by `connect()` to `AF_UNSPEC`.
     Disconnect,
+    /// A program that ended with the connection open, as one that crashes does.
+    Exited,
     /// A program that has closed with unread data.
     Unread,
     /// A program, by `SO_LINGER`.
@@ -39,11 +43,26 @@ impl Story {
             Cause::ResetByPeer => Self::Peer,
             Cause::ResetLinger => Self::Linger,
             Cause::ResetUnread => Self::Unread,
+            Cause::ProcessExited if closing.reset_sent == Some(true) => Self::Exited,
             Cause::ResetDisconnect => Self::Disconnect,
             Cause::ResetByKernel => Self::Kernel,
             Cause::ListenerClosed => Self::ListenerClosed,
             _ => return None,
         })
+    }
+
+    /// Who reset the connection whose one end was reset by the other, which has no reset to tell of; `causes` of both.
+    fn of_other(causes: &[Option<Cause>; 2]) -> Self {
+        let has = |all: &[Cause]| causes.iter().flatten().any(|cause| all.contains(cause));
+        if has(&[Cause::Killed]) {
+            Self::Killed
+        } else if has(&[Cause::ProcessExited]) {
+            Self::Exited
+        } else if has(&[Cause::ActiveClose, Cause::PassiveClose, Cause::SimultaneousClose]) {
+            Self::ClosedFirst
+        } else {
+            Self::Unexplained
+        }
     }
 
     /// Whether the end that says so has sent it.
@@ -102,8 +121,7 @@ impl Outcome {
             (None, None) => None,
             (Some(one), Some(two)) => Some(one.max(two)),
             (Some(one), None) | (None, Some(one)) if one.is_sent() => Some(one),
-            _ if causes.contains(&Some(Cause::Killed)) => Some(Story::Killed),
-            _ => Some(Story::ClosedFirst),
+            _ => Some(Story::of_other(&causes)),
         };
         // Both ends are of this host.
         let story = story.map(|story| if story == Story::Peer { Story::ThisHost } else { story });

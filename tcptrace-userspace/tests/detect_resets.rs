@@ -490,3 +490,25 @@ fn who_did_not_close_is_not_said_to_have_closed_first() {
         assert!(evidence(&finding, cause.name()) == "25", "{finding:#?}");
     }
 }
+
+/// A port that is used again belongs to another connection than the end that nobody paired long ago.
+#[test]
+fn an_old_end_is_not_of_the_connection_that_uses_its_port_again() {
+    let found = |scans_between: usize| {
+        let mut detectors = detectors();
+        let look = scan(&[SERVER, CLIENT], |_| ());
+        detectors.sample(&look);
+        for number in 0..MANY {
+            detectors.transition(&client(State::FIN_WAIT2, Cause::ActiveClose, 6, 0).transition(number));
+        }
+        (0..scans_between).for_each(|_| detectors.sample(&look));
+        for number in 0..MANY {
+            detectors.transition(&server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number));
+        }
+        let finding = detectors.findings().remove(0);
+        (evidence(&finding, "ended").to_owned(), finding.summary.contains("client[40] had closed first"))
+    };
+    assert_eq!(found(0), ("25".to_owned(), true));
+    assert_eq!(found(1), ("25".to_owned(), true), "the ends of one connection, before and after a scan");
+    assert_eq!(found(2), ("50".to_owned(), false), "two connections");
+}

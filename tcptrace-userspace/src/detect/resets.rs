@@ -161,7 +161,7 @@ impl Detector for Resets {
             self.growth.note(sample, name);
         }
         self.endpoints.make_room(|_, endings| endings.has_resets());
-        self.open_ends.make_room();
+        self.open_ends.forget_old();
         for (endpoint, endings) in self.endpoints.iter_mut() {
             if endings.may_be_refused() == 0 {
                 continue;

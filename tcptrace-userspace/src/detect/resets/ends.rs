@@ -44,10 +44,9 @@ impl OpenEnds {
         None
     }
 
-    /// Forgets what has waited for longer than from one scan to the next, where there are many.
-    pub(super) fn make_room(&mut self) {
-        if self.now.len() >= ROOM / 2 {
-            self.before = std::mem::take(&mut self.now);
-        }
+    /// At a scan: forgets what has waited since before the last one, so that a port that is used again does not find the end
+    /// of another connection.
+    pub(super) fn forget_old(&mut self) {
+        self.before = std::mem::take(&mut self.now);
     }
 }

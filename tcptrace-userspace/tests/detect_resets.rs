@@ -512,3 +512,20 @@ fn an_old_end_is_not_of_the_connection_that_uses_its_port_again() {
     assert_eq!(found(1), ("25".to_owned(), true), "the ends of one connection, before and after a scan");
     assert_eq!(found(2), ("50".to_owned(), false), "two connections");
 }
+
+/// Clients that may have been refused tell who refused clients, not who lost data.
+#[test]
+fn clients_whom_nobody_refused_do_not_say_who_lost_data() {
+    let mut detectors = detectors();
+    detectors.sample(&scan(&[SERVER, CLIENT], |_| ()));
+    let lost = server(State::ESTABLISHED, Cause::ResetUnread, 200, 30).with(|evidence| evidence.unread = 10);
+    let mute = client(State::ESTABLISHED, Cause::ResetByPeer, 0, 0).with(|evidence| evidence.segs_out = 2);
+    (0..MANY).for_each(|number| detectors.transition(&lost.transition(number)));
+    (100..200).for_each(|number| detectors.transition(&mute.transition(number)));
+    let finding = detectors.findings().remove(0);
+    assert_eq!(
+        finding.summary,
+        "25 of 125 connections at 192.0.2.1:80 were reset with data outstanding, by this host: server[80]"
+    );
+    assert!(steps(&finding).contains("server[80] closes without reading"), "{}", steps(&finding));
+}

@@ -161,7 +161,8 @@ impl Endings {
     pub(super) fn story(&self, kind: Option<Kind>) -> Option<Story> {
         let mut stories: HashMap<Story, u64> = HashMap::default();
         for (outcome, count) in &self.outcomes {
-            let counts = kind.is_none() || outcome.lost(false) == kind || outcome.may_be_refused;
+            let may_be_it = kind == Some(Kind::Refused) && outcome.may_be_refused;
+            let counts = kind.is_none() || outcome.lost(false) == kind || may_be_it;
             if let Some(story) = outcome.story.filter(|_| counts && *count > 0) {
                 *stories.entry(story).or_default() += count;
             }

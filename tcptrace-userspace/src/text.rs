@@ -40,6 +40,12 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
+/// Whether a shell, and the command that it is given to, take a name for what it is.
+pub(crate) fn is_shell_word(name: &str) -> bool {
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.:@".contains(letter);
+    !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
+}
+
 /// Text that should be harmless already, since it was made by tcptrace: escaped if it is not.
 pub fn distrusted(text: String) -> String {
     let bare: String = text.chars().filter(|c| *c != '\\').collect();

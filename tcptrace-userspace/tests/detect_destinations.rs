@@ -187,6 +187,36 @@ fn what_is_in_the_way_is_told() {
     assert_eq!(evidence(&neither, "connections that conntrack knows"), None);
 }
 
+/// A name of an interface is from outside, and any bytes but `/` and spaces: it is escaped, and no command has what a shell
+/// would obey.
+#[test]
+fn the_name_of_an_interface_is_not_obeyed() {
+    let found = |interface: &str| {
+        let mut detectors = Detectors::new(Options::default());
+        let mut namespace = with_addresses(&[("192.0.2.1", false)]);
+        interface.clone_into(&mut namespace.addresses[0].interface);
+        detectors.sample(&scan(1, namespace, (0..3).map(|_| waits(0, 10)).collect()));
+        detectors.findings().remove(0)
+    };
+    for plain in ["eth0", "eth0.100", "br-1_a", "eth0:1", "veth1@if2"] {
+        let down = found(plain);
+        assert_eq!(down.next_steps[0].command, Some(format!("ip -s link show dev {plain}")));
+        assert!(down.summary.ends_with(&format!("; {plain} has no carrier")), "{}", down.summary);
+    }
+    for hostile in ["\u{1b}[2J", "a;reboot", "$(x)", "`x`", "-x", "a'b", "a\u{202e}b", "a|b", ""] {
+        let down = found(hostile);
+        assert_eq!(down.next_steps[0].command, None, "{hostile:?}");
+        assert!(down.next_steps[0].what.contains("has no carrier"), "{down:#?}");
+        let all = format!(
+            "{} {} {:?}",
+            down.summary,
+            steps(&down),
+            down.evidence.iter().map(|one| one.value.as_str()).collect::<String>()
+        );
+        assert!(!all.contains(['\u{1b}', '\u{202e}']), "{all:?}");
+    }
+}
+
 /// A client whose list of servers is out of date comes back to the same ones; a scan has its answer once.
 #[test]
 fn a_list_that_is_out_of_date_is_no_scan() {

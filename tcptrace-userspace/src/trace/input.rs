@@ -54,8 +54,8 @@ pub(crate) enum Input<'a> {
 }
 
 impl Input<'_> {
-    /// Of a capture, whoever wrote it may have put anything into the texts that are to be printed. Names of processes are
-    /// escaped wherever they are.
+    /// Of a capture, whoever wrote it may have put anything into the texts that are to be printed. Names of processes
+    /// and of interfaces are escaped wherever they are.
     pub(crate) fn distrusted(mut self) -> Self {
         match &mut self {
             Self::Ended(ended) => {
@@ -70,9 +70,6 @@ impl Input<'_> {
                 for (_, namespace) in &mut looked.namespaces {
                     // It becomes part of a command.
                     namespace.name = namespace.name.take().filter(|name| is_netns_name(name));
-                    for local in &mut namespace.addresses {
-                        local.interface = distrusted(std::mem::take(&mut local.interface));
-                    }
                 }
             }
             _ => {}

@@ -10,6 +10,7 @@ use crate::{
         endpoint::Endpoint,
     },
     hash::{HashMap, HashSet},
+    text::Escaped,
 };
 
 /// Attempts at one destination, without those of scanners.
@@ -67,7 +68,7 @@ impl Attempts<'_> {
         if let Some(listener) = self.place.listener() {
             let _ = write!(summary, "; {listener} listens there");
         } else if let Some(interface) = &self.place.down {
-            let _ = write!(summary, "; {interface} has no carrier");
+            let _ = write!(summary, "; {} has no carrier", Escaped(interface.as_bytes()));
         }
         let finding = self
             .begin("unreachable-destination", summary, "attempts to connect without an answer", failed)

@@ -6,6 +6,7 @@ use crate::{
     detect::{Finding, NamespaceSample, Sample, Who, endpoint::Endpoint},
     snapshot::Socket,
     state::State,
+    text::{Escaped, is_shell_word},
 };
 
 /// A listener at a destination of this host.
@@ -108,10 +109,11 @@ impl Place {
     pub(super) fn in_the_way(&self, finding: Finding) -> Finding {
         let finding = match &self.down {
             Some(interface) => {
-                finding.because("interface of the local address", format!("{interface} has no carrier")).then(
-                    &format!("{interface} has no carrier: look at its link"),
-                    Some(format!("ip -s link show dev {interface}")),
-                )
+                let has_none = format!("{} has no carrier", Escaped(interface.as_bytes()));
+                let command = is_shell_word(interface).then(|| format!("ip -s link show dev {interface}"));
+                finding
+                    .because("interface of the local address", &has_none)
+                    .then(&format!("{has_none}: look at its link"), command)
             }
             None => finding,
         };

@@ -83,7 +83,7 @@ impl Attempts<'_> {
             finding = finding.because("prohibited by a filter (EACCES)", self.outcomes.prohibited);
         }
         for listener in &self.place.listeners {
-            finding.part.rests_on(listener.cookie);
+            finding.part.rests_on_any(listener.cookie);
             let (length, backlog) = listener.queue;
             finding = finding.because("accept queue of the listener there", format!("{length} of {backlog}"));
         }

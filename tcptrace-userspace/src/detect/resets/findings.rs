@@ -65,7 +65,7 @@ impl Storm<'_> {
         let mut finding = Finding::new(ID, confidence(overflow), summary)
             .harms(Severity::Warning, Harm::new(lost, what, self.whom(part)));
         if let Some(overflow) = overflow {
-            overflow.cookies.iter().for_each(|cookie| finding.part.rests_on(*cookie));
+            overflow.cookies.iter().for_each(|cookie| finding.part.rests_on_any(*cookie));
         }
         self.complete(finding, kind, resets)
     }

@@ -257,7 +257,9 @@ fn who_connects_by_the_other_family_is_not_harmed() {
         let mut detectors = Detectors::new(Options::default());
         let addresses = with_addresses(&[("192.0.2.1", true), ("192.0.2.2", true), ("2001:db8::1", true)]);
         detectors.sample(&scan(0, addresses.clone(), vec![]));
-        records.iter().for_each(|record| detectors.record(record));
+        for record in &records {
+            detectors.record(record);
+        }
         detectors.sample(&scan(1, addresses, vec![]));
         detectors.findings().pop()
     };

@@ -52,7 +52,7 @@ impl Story {
     }
 
     /// Who reset the connection whose one end was reset by the other, which has no reset to tell of; `causes` of both.
-    fn of_other(causes: &[Option<Cause>; 2]) -> Self {
+    fn of_other(causes: [Option<Cause>; 2]) -> Self {
         let has = |all: &[Cause]| causes.iter().flatten().any(|cause| all.contains(cause));
         if has(&[Cause::Killed]) {
             Self::Killed
@@ -121,7 +121,7 @@ impl Outcome {
             (None, None) => None,
             (Some(one), Some(two)) => Some(one.max(two)),
             (Some(one), None) | (None, Some(one)) if one.is_sent() => Some(one),
-            _ => Some(Story::of_other(&causes)),
+            _ => Some(Story::of_other(causes)),
         };
         // Both ends are of this host.
         let story = story.map(|story| if story == Story::Peer { Story::ThisHost } else { story });

@@ -236,6 +236,23 @@ fn who_acted_owns_it_until_others_hold_it_alone() {
     assert_eq!(owner(4, State::CLOSE_WAIT), (7, Provenance::Exact), "the list may be older");
 }
 
+/// Whatever it was taken for: the next act of the same process shows that it lives.
+#[test]
+fn a_process_that_acts_has_not_ended() {
+    let (mut tracker, exit) = listener_of_ended();
+    let acts = |skaddr, ktime_ns, start_ticks| Event {
+        process: Some(process(7, b"nginx", start_ticks)),
+        ..by_thread(7, b"nginx", connects(skaddr, ktime_ns))
+    };
+    tracker.exited(exit);
+    track(&mut tracker, acts(20, 90, 5));
+    assert_eq!(track(&mut tracker, child(1, 150)), None, "before its end it lived anyway");
+    track(&mut tracker, acts(21, 150, 6));
+    assert_eq!(track(&mut tracker, child(2, 160)), None, "another one with the id");
+    track(&mut tracker, acts(22, 160, 5));
+    assert_eq!(track(&mut tracker, child(3, 170)).unwrap().pid, 7);
+}
+
 /// Such as by `/proc` without the right to look into every process.
 #[test]
 fn a_list_that_lacks_holders_takes_nothing_away() {

@@ -1,6 +1,8 @@
 //! What one process is.
 
-use std::{fs, os::unix::ffi::OsStringExt as _, path::Path};
+use std::{fs, io, os::unix::ffi::OsStringExt as _, path::Path};
+
+use nix::libc::{ENOENT, ESRCH};
 
 use super::{Container, cgroup, descriptors::inode};
 
@@ -80,12 +82,17 @@ impl Process {
         };
         // Otherwise this was read of two processes, or of two programs. One that has ended meanwhile was one of each: no id
         // comes round so soon.
-        Head::read(proc, pid).is_none_or(|now| now.continues(head)).then_some(process)
+        Head::read(proc, pid).map_or(true, |now| now.continues(head)).then_some(process)
     }
 }
 
 fn link(directory: &Path, name: &str) -> Option<Vec<u8>> {
     Some(fs::read_link(directory.join(name)).ok()?.into_os_string().into_vec())
+}
+
+/// Whether a file of `/proc/PID` could not be read because there is no such process, or none that may be seen (`hidepid`).
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ENOENT | ESRCH))
 }
 
 /// The real user id in `/proc/PID/status`, in the reader's user namespace.
@@ -117,7 +124,9 @@ impl Head {
     /// Whether it is the same process running the same program as it did `before`, though maybe under another name; or that
     /// one as it ends.
     fn continues(&self, before: &Self) -> bool {
-        self.start_ticks == before.start_ticks && (self.exiting || self.memory == before.memory)
+        // Where the memory is gone, only the name can still tell of another program.
+        let has_lost_it = || self.exiting && self.memory == [0; 3] && self.comm == before.comm;
+        self.start_ticks == before.start_ticks && (self.memory == before.memory || has_lost_it())
     }
 
     /// Whether what was read of it `before` still holds.
@@ -125,9 +134,11 @@ impl Head {
         self.continues(before) && (self.exiting || self.comm == before.comm)
     }
 
-    /// `None` when there is no such process.
-    pub(super) fn read(proc: &Path, pid: u32) -> Option<Self> {
-        Self::parse(&fs::read(proc.join(format!("{pid}/stat"))).ok()?)
+    /// # Errors
+    /// When nothing could be read: [`is_absent`] tells whether that is because there is no such process.
+    pub(super) fn read(proc: &Path, pid: u32) -> io::Result<Self> {
+        let stat = fs::read(proc.join(format!("{pid}/stat")))?;
+        Self::parse(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
     /// The name may hold anything, parentheses too; what follows it holds none.

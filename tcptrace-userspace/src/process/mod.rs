@@ -16,4 +16,4 @@ pub use container::{Container, Runtime};
 pub use holders::{Holder, HolderReader, Holders, Source};
 pub use identity::Process;
 pub use processes::Processes;
-pub(crate) use processes::Seen;
+pub(crate) use processes::{Life, Seen};

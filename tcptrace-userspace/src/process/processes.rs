@@ -7,7 +7,7 @@ use std::{
 
 use hashlink::LruCache;
 
-use super::identity::{Head, Process};
+use super::identity::{Head, Process, is_absent};
 use crate::clock::monotonic_ns;
 
 /// How many are remembered; one more, and the one that was asked for least recently is read again when needed.
@@ -28,6 +28,17 @@ const KEPT_NS: u64 = 1_000_000_000;
 pub struct Processes {
     proc: PathBuf,
     known: LruCache<u32, Known>,
+}
+
+/// Whether a process lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    /// One with this id does, which started then, in clock ticks since boot.
+    Lives(u64),
+    /// None does: there is none, or only what its parent has not asked for yet.
+    Ended,
+    /// That could not be read.
+    Unknown,
 }
 
 /// A process that somebody has looked at.
@@ -74,15 +85,28 @@ impl Processes {
         self.of_event_at(pid, event_ns, comm, monotonic_ns())
     }
 
-    /// When the process with this id started that lives now, in clock ticks since boot; `None` where there is none, or only
-    /// what its parent has not asked for yet.
-    pub(crate) fn start_of_living(&mut self, pid: u32) -> Option<u64> {
-        self.start_of_living_at(pid, monotonic_ns())
+    /// Whether a process with this id lives now. What cannot be read, such as for want of descriptors, tells nothing.
+    pub(crate) fn life(&mut self, pid: u32) -> Life {
+        self.life_at(pid, monotonic_ns())
     }
 
-    fn start_of_living_at(&mut self, pid: u32, now_ns: u64) -> Option<u64> {
-        let process = self.at(pid, now_ns)?;
-        self.known.get(&pid).is_some_and(|known| !known.is_zombie).then_some(process.start_ticks)
+    fn life_at(&mut self, pid: u32, now_ns: u64) -> Life {
+        if let Some(known) = self.believed(pid, now_ns) {
+            return if known.is_zombie { Life::Ended } else { Life::Lives(known.process.start_ticks) };
+        }
+        match Head::read(&self.proc, pid) {
+            Ok(head) if head.is_zombie => Life::Ended,
+            Ok(head) => Life::Lives(head.start_ticks),
+            // `hidepid` hides others as if there were none: the first one always lives.
+            Err(error) if is_absent(&error) && Head::read(&self.proc, 1).is_ok() => Life::Ended,
+            Err(_) => Life::Unknown,
+        }
+    }
+
+    /// What was seen a moment ago.
+    fn believed(&mut self, pid: u32, now_ns: u64) -> Option<&Known> {
+        let known = self.known.get(&pid)?;
+        (!known.is_gone && now_ns.saturating_sub(known.seen_ns) < BELIEVED_NS).then_some(known)
     }
 
     fn of_event_at(
@@ -101,9 +125,10 @@ impl Processes {
         (event_ns <= *seen_ns || (event_ns - seen_ns < KEPT_NS && same_name())).then(|| Arc::clone(process))
     }
 
-    /// Looks at the process with this id for somebody else, who [learns](Self::learn) of it.
+    /// Looks at the process with this id for somebody else, who [learns](Self::learn) of it: now, since it may have run
+    /// another program a moment ago.
     pub(crate) fn look(&mut self, pid: u32) -> Option<Seen> {
-        self.get(pid)?;
+        self.read(pid, monotonic_ns())?;
         self.known.get(&pid).cloned().map(Seen)
     }
 
@@ -116,18 +141,22 @@ impl Processes {
     }
 
     fn at(&mut self, pid: u32, now_ns: u64) -> Option<Arc<Process>> {
-        if let Some(known) = self.known.get(&pid)
-            && !known.is_gone
-            && now_ns.saturating_sub(known.seen_ns) < BELIEVED_NS
-        {
+        if let Some(known) = self.believed(pid, now_ns) {
             return Some(Arc::clone(&known.process));
         }
+        self.read(pid, now_ns)
+    }
+
+    fn read(&mut self, pid: u32, now_ns: u64) -> Option<Arc<Process>> {
         let exe = (!self.known.contains_key(&pid)).then(|| Process::exe(&self.proc, pid)).flatten();
-        let Some(head) = Head::read(&self.proc, pid) else {
-            if let Some(known) = self.known.get_mut(&pid) {
-                known.is_gone = true;
+        let head = match Head::read(&self.proc, pid) {
+            Ok(head) => head,
+            Err(error) => {
+                if let Some(known) = self.known.get_mut(&pid) {
+                    known.is_gone |= is_absent(&error);
+                }
+                return None;
             }
-            return None;
         };
         if let Some(known) = self.known.get_mut(&pid)
             && !known.is_gone

@@ -6,7 +6,7 @@ use super::watch::Watch;
 use crate::{
     clock::{boottime_ns, monotonic_ns},
     event::Context,
-    process::{Process, Processes},
+    process::{Life, Process, Processes},
 };
 
 /// Looks at processes while they live, which for most is long enough: their events are read within a moment.
@@ -57,12 +57,12 @@ impl Identities {
     }
 
     /// Whether the process has ended that had this id and start, in clock ticks since boot. Where the start is not known,
-    /// another one may have the id.
+    /// another one may have the id; where nothing can be read, it may still live.
     pub(super) fn has_ended(&mut self, pid: u32, start_ticks: Option<u64>) -> bool {
-        match (self.processes.start_of_living(pid), start_ticks) {
-            (None, _) => true,
-            (Some(now), Some(before)) => now != before,
-            (Some(_), None) => false,
+        match (self.processes.life(pid), start_ticks) {
+            (Life::Ended, _) => true,
+            (Life::Lives(now), Some(before)) => now != before,
+            (Life::Lives(_), None) | (Life::Unknown, _) => false,
         }
     }
 

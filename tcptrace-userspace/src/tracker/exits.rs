@@ -37,9 +37,9 @@ impl Exits {
         }
     }
 
-    /// A process acts: whichever had ended before with this id and as little known of it was another one.
+    /// A process acts: it has not ended. Where only its id is known, whichever had ended before was another one.
     pub(super) fn acts(&mut self, owner: &Owner, ktime_ns: u64) {
-        if owner.process.is_none() && self.have(owner, ktime_ns) {
+        if self.have(owner, ktime_ns) {
             self.0.remove(&key(owner));
         }
     }

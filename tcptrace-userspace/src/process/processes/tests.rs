@@ -141,13 +141,13 @@ fn one_that_ends_stays_what_it_was() {
     let (tree, mut processes) = tree(&NGINX);
     let now = monotonic_ns();
     let living = processes.at(PID, now).unwrap();
-    assert_eq!(processes.start_of_living_at(PID, now + BELIEVED_NS), Some(4711));
+    assert_eq!(processes.life_at(PID, now + BELIEVED_NS), Life::Lives(4711));
     end(tree.path(), PID, 0);
     assert!(
         Arc::ptr_eq(&living, &processes.at(PID, now + 2 * BELIEVED_NS).unwrap()),
         "its parent has not asked"
     );
-    assert_eq!(processes.start_of_living_at(PID, now + 2 * BELIEVED_NS), None, "but nothing of it lives");
+    assert_eq!(processes.life_at(PID, now + 2 * BELIEVED_NS), Life::Ended, "but nothing of it lives");
     fs::remove_dir_all(tree.path().join(format!("proc/{PID}"))).unwrap();
     let later = now + 4 * BELIEVED_NS;
     assert!(processes.at(PID, now + 5 * BELIEVED_NS / 2).is_some(), "believed for a moment");
@@ -158,6 +158,57 @@ fn one_that_ends_stays_what_it_was() {
     assert!(of_event(later, None).is_some());
     assert!(of_event(later, Some(b"curl")).is_none(), "it ran another program at its end");
     assert!(of_event(later + KEPT_NS, Some(b"nginx")).is_none(), "the id may have come round");
+}
+
+#[test]
+fn only_what_is_not_there_has_ended() {
+    let (tree, mut processes) = tree(&NGINX);
+    let directory = |pid| tree.path().join(format!("proc/{pid}"));
+    assert_eq!(processes.life_at(PID + 1, 1), Life::Unknown, "none can be seen: they may be hidden");
+    Recorded { comm: "init", ..NGINX }.write(tree.path(), 1);
+    assert_eq!(processes.life_at(PID + 1, 1), Life::Ended);
+    assert_eq!(processes.life_at(PID, 1), Life::Lives(4711));
+    // As if it could not be opened: a directory is no file that can be read.
+    fs::remove_file(directory(PID).join("stat")).unwrap();
+    fs::create_dir(directory(PID).join("stat")).unwrap();
+    assert_eq!(processes.life_at(PID, 1), Life::Unknown);
+    fs::remove_dir_all(directory(PID)).unwrap();
+    assert_eq!(processes.life_at(PID, 1), Life::Ended);
+}
+
+#[test]
+fn what_could_not_be_read_once_is_not_gone() {
+    let (tree, mut processes) = tree(&NGINX);
+    let now = monotonic_ns();
+    let first = processes.at(PID, now).unwrap();
+    let stat = tree.path().join(format!("proc/{PID}/stat"));
+    fs::remove_file(&stat).unwrap();
+    fs::create_dir(&stat).unwrap();
+    assert_eq!(processes.at(PID, now + BELIEVED_NS), None);
+    fs::remove_dir(&stat).unwrap();
+    NGINX.write(tree.path(), PID);
+    assert!(Arc::ptr_eq(&first, &processes.at(PID, now + 2 * BELIEVED_NS).unwrap()));
+}
+
+/// Who is woken for a newcomer is woken for a program that it has just begun to run.
+#[test]
+fn a_newcomer_is_not_what_it_was_a_moment_ago() {
+    let (tree, mut processes) = tree(&NGINX);
+    let name = |seen: Option<Seen>| seen.unwrap().0.process.comm.clone();
+    assert_eq!(name(processes.look(PID)), b"nginx");
+    Recorded { comm: "curl", program: 95_000, exe: "/usr/bin/curl", ..NGINX }.write(tree.path(), PID);
+    assert_eq!(name(processes.look(PID)), b"curl");
+}
+
+/// It ran another program of which nobody knew, and its memory is gone with it.
+#[test]
+fn one_that_ends_under_another_name_is_not_the_program_before() {
+    let (tree, mut processes) = tree(&Recorded { comm: "sh", exe: "/bin/sh", ..NGINX });
+    let now = monotonic_ns();
+    assert_eq!(comm(processes.at(PID, now).as_ref()), Some(b"sh".as_slice()));
+    end(tree.path(), PID, 0);
+    let last = processes.at(PID, now + BELIEVED_NS).unwrap();
+    assert_eq!((last.comm.as_slice(), &last.exe), (b"nginx".as_slice(), &None));
 }
 
 /// What has an id now is asked for, whoever had it before.
@@ -187,7 +238,7 @@ fn threads_that_live_have_the_program() {
     let process = processes.at(PID, 1).unwrap();
     assert_eq!(process.exe.as_deref(), Some(NGINX.exe.as_bytes()));
     assert_eq!(process.netns, Some(4_026_531_840));
-    assert_eq!(processes.start_of_living_at(PID, 1), Some(4711));
+    assert_eq!(processes.life_at(PID, 1), Life::Lives(4711));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::{
     input::{Answer, Input},
 };
 use crate::{
+    clock::monotonic_ns,
     event::Event,
     half_open::Namespaces,
     process::Process,
@@ -87,10 +88,11 @@ impl Answers {
         self.live.as_ref().is_some_and(|live| live.identities.is_some())
     }
 
-    /// The end of a process, if it has ended by now, for what happened at `by_ns`. A capture says it by itself.
-    pub(super) fn exit(&mut self, process: tracker::Key, by_ns: u64) -> Option<Exit> {
+    /// The end of a process, if it has ended by now: when it ended before, nothing tells, so it may have lived at any event so
+    /// far. A capture says it by itself.
+    pub(super) fn exit(&mut self, process: tracker::Key) -> Option<Exit> {
         let identities = self.live.as_mut()?.identities.as_mut()?;
-        identities.has_ended(process.0, process.1).then_some(Exit { process, by_ns })
+        identities.has_ended(process.0, process.1).then(|| Exit { process, by_ns: monotonic_ns() })
     }
 
     /// Has an input recorded before the next release.
@@ -174,6 +176,22 @@ impl<K: Eq + Hash + Copy, V: PartialEq + Clone> Known<K, V> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::identities::Extent;
+
+    /// Records wait in the ring: an event may be older than the end that is found when its turn comes.
+    #[test]
+    fn an_end_is_known_from_when_it_was_found() {
+        let live = Live { identities: Some(Identities::new(Extent::All)), namespaces: None };
+        let mut answers = Answers::live(live, false);
+        let mut child = std::process::Command::new("true").spawn().expect("a process");
+        let process = (child.id(), None);
+        child.wait().expect("its end");
+        let before_ns = monotonic_ns();
+        let exit = answers.exit(process).expect("it has ended");
+        assert_eq!(exit.process, process);
+        assert!((before_ns..=monotonic_ns()).contains(&exit.by_ns));
+        assert_eq!(answers.exit((std::process::id(), None)), None, "this one lives");
+    }
 
     #[test]
     fn an_answer_holds_from_its_time_on() {

@@ -131,9 +131,9 @@ impl Core {
         }
     }
 
-    /// The ends of some owners of sockets, found at `now_ns`, as inputs.
-    pub(super) fn exits(&mut self, now_ns: u64) -> impl Iterator<Item = Input<'static>> + use<> {
-        self.stage.exits(now_ns).into_iter().map(Input::Exited)
+    /// The ends of some owners of sockets, as inputs.
+    pub(super) fn exits(&mut self) -> impl Iterator<Item = Input<'static>> + use<> {
+        self.stage.exits().into_iter().map(Input::Exited)
     }
 
     /// Whether a list of all sockets would tell who holds some whose owner has ended.

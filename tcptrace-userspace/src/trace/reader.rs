@@ -273,7 +273,7 @@ impl Reader {
         while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
             self.feed(Input::Looked(Box::new(looked)));
         }
-        for exit in self.core.exits(monotonic_ns()) {
+        for exit in self.core.exits() {
             self.feed(exit);
         }
         self.compare();

@@ -48,9 +48,10 @@ impl Stage {
                 answers.identify(event);
                 if answers.has_processes()
                     && let Some(heir) = tracker.heir_of(event)
-                    && let Some(exit) = answers.exit(heir, event.ktime_ns)
+                    && let Some(exit) = answers.exit(heir)
                 {
                     tracker.exited(exit);
+                    tracker.heirs_wanted();
                     answers.record(Input::Exited(exit));
                 }
                 if let Some(side) = half_open {
@@ -68,15 +69,15 @@ impl Stage {
         }
     }
 
-    /// The ends of some owners of sockets, found at `now_ns`.
-    pub(super) fn exits(&mut self, now_ns: u64) -> Vec<Exit> {
+    /// The ends of some owners of sockets, as they are found now.
+    pub(super) fn exits(&mut self) -> Vec<Exit> {
         let Self { tracker, answers, .. } = self;
         if !answers.has_processes() {
             return Vec::new();
         }
         let (listening, acting) = tracker.owners_to_check(CHECKED);
         let mut exits = |owners: Vec<Key>| -> Vec<Exit> {
-            owners.into_iter().filter_map(|owner| answers.exit(owner, now_ns)).collect()
+            owners.into_iter().filter_map(|owner| answers.exit(owner)).collect()
         };
         let (mut all, acting) = (exits(listening), exits(acting));
         if !all.is_empty() {

@@ -49,9 +49,14 @@ impl Exits {
         !self.0.is_empty() && self.0.get(&key(owner)).is_some_and(|by_ns| *by_ns <= ktime_ns)
     }
 
+    /// Whether it is known that it has ended, whenever that was.
+    pub(super) fn know(&self, process: &Key) -> bool {
+        self.0.contains_key(process)
+    }
+
     /// Each of these once, of which it is not known that it has ended at all.
     pub(super) fn others(&self, mut processes: Vec<Key>) -> Vec<Key> {
-        processes.retain(|process| !self.0.contains_key(process));
+        processes.retain(|process| !self.know(process));
         processes.sort_unstable();
         processes.dedup();
         processes

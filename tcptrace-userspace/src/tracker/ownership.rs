@@ -53,7 +53,7 @@ impl Tracker {
             return None;
         }
         let owner = self.listeners.owner_of_child(event)?;
-        (!self.exits.have(&owner, event.ktime_ns)).then(|| key(&owner))
+        Some(key(&owner)).filter(|process| !self.exits.know(process))
     }
 
     /// Some owners, others each time, of which it is not known that they have ended: those that listen, of which others

@@ -221,10 +221,12 @@ fn who_acted_owns_it_until_others_hold_it_alone() {
         );
         track(&mut tracker, established(skaddr));
     }
-    // It acts on the last one while the list is made.
+    // It acts on this one while the list is made, on the next one before that and after the holders were read.
     track(&mut tracker, event(4, 105, State::ESTABLISHED, State::CLOSE_WAIT));
+    track(&mut tracker, event(3, 95, State::ESTABLISHED, State::CLOSE_WAIT));
+    tracker.expect_holders(true, Some(90));
     let other = process(8, b"child", 6);
-    let list = [(1, &[7][..]), (2, &[][..]), (4, &[][..])];
+    let list = [(1, &[7][..]), (2, &[][..]), (3, &[][..]), (4, &[][..])];
     reconcile(
         &mut tracker,
         list.map(|(skaddr, others)| held(skaddr, State::ESTABLISHED, &other, others)).to_vec(),
@@ -235,6 +237,7 @@ fn who_acted_owns_it_until_others_hold_it_alone() {
     };
     assert_eq!(owner(1, State::ESTABLISHED), (7, Provenance::Exact), "one of its holders");
     assert_eq!(owner(2, State::ESTABLISHED), (8, Provenance::Snapshot), "no more");
+    assert_eq!(owner(3, State::CLOSE_WAIT), (7, Provenance::Exact), "the holders may be older");
     assert_eq!(owner(4, State::CLOSE_WAIT), (7, Provenance::Exact), "the list may be older");
 }
 
@@ -255,12 +258,36 @@ fn a_process_that_acts_has_not_ended() {
     assert_eq!(track(&mut tracker, child(3, 170)).unwrap().pid, 7);
 }
 
+/// By a capture of an older version, for one.
+#[test]
+fn holders_of_an_unknown_time_take_nothing_away() {
+    let mut tracker = tracker();
+    track(&mut tracker, Event { process: Some(process(7, b"a", 5)), ..by_thread(7, b"a", connects(1, 10)) });
+    tracker.expect_holders(true, None);
+    reconcile(&mut tracker, vec![held(1, State::SYN_SENT, &process(8, b"b", 6), &[])]);
+    assert_eq!(track(&mut tracker, event(1, 200, State::SYN_SENT, State::ESTABLISHED)).unwrap().pid, 7);
+}
+
+/// Who had the socket open before that begins to listen on it.
+#[test]
+fn a_listener_that_begins_after_the_holders_were_read_keeps_its_owner() {
+    let listed = |read_ns| {
+        let (mut tracker, _) = listener_of_ended();
+        let mut listener = held(5, State::LISTEN, &process(8, b"parent", 4), &[]);
+        listener.ends.laddr = Ipv4Addr::UNSPECIFIED.into();
+        tracker.expect_holders(true, Some(read_ns));
+        reconcile(&mut tracker, vec![listener]);
+        track(&mut tracker, child(1, 200)).unwrap().pid
+    };
+    assert_eq!((listed(5), listed(90)), (7, 8));
+}
+
 /// Such as by `/proc` without the right to look into every process.
 #[test]
 fn a_list_that_lacks_holders_takes_nothing_away() {
     let mut tracker = tracker();
     track(&mut tracker, Event { process: Some(process(7, b"a", 5)), ..by_thread(7, b"a", connects(1, 10)) });
-    tracker.expect_holders(false);
+    tracker.expect_holders(false, Some(90));
     reconcile(&mut tracker, vec![held(1, State::SYN_SENT, &process(8, b"b", 6), &[])]);
     assert_eq!(track(&mut tracker, event(1, 200, State::SYN_SENT, State::ESTABLISHED)).unwrap().pid, 7);
 }

@@ -9,11 +9,12 @@ use std::{
 };
 
 use crate::{
+    clock::monotonic_ns,
     close::Role,
     listening,
     owner::{Owner, Provenance, padded},
     payload,
-    process::{HolderReader, Holders, Process, Processes},
+    process::{HolderReader, Holders, Life, Process, Processes},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
     state::State,
     tracker::{Ends, Older, OlderTimewait, Since},
@@ -49,6 +50,10 @@ pub(crate) struct Listing {
     pub(crate) unreadable: usize,
     /// How long it took to make.
     pub(crate) took: Duration,
+    /// When the holders were read, nanoseconds of `CLOCK_MONOTONIC`: before the sockets. `None` where nobody has, and in
+    /// captures of older versions.
+    #[serde(default)]
+    pub(crate) holders_ns: Option<u64>,
 }
 
 impl Listing {
@@ -65,7 +70,9 @@ impl Listing {
         let start = Instant::now();
         let timewait = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
         let request = Request { netns, states: if scope == Scope::Timewait { timewait } else { 0 } };
-        let holders = holders.filter(|_| scope == Scope::All).map(HolderReader::read);
+        let holders = holders.filter(|_| scope == Scope::All);
+        let holders_ns = holders.is_some().then(monotonic_ns);
+        let holders = holders.map(HolderReader::read);
         let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request)?;
         let mut listing = Self {
             scope,
@@ -75,11 +82,12 @@ impl Listing {
             gaps,
             unreadable: holders.as_ref().map_or(0, Holders::unreadable),
             took: Duration::ZERO,
+            holders_ns,
         };
         let places: HashMap<_, _> =
             (0..).zip(&listing.namespaces).map(|(place, namespace)| (namespace.inode, place)).collect();
         let listening = listeners(&sockets);
-        let mut owners = Owners { holders, processes: Processes::new() };
+        let mut owners = Owners { holders, processes: Processes::new(), unidentified: HashSet::new() };
         for socket in sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
             let Some(namespace) = places.get(&socket.netns).map(|place| &listing.namespaces[*place]) else {
                 continue;
@@ -96,6 +104,7 @@ impl Listing {
         }
         // The tracker has those of one state in the order in which they will be over.
         listing.timewait.sort_by_key(|timewait| timewait.since_ns);
+        listing.unreadable += owners.unidentified.len();
         listing.took = start.elapsed();
         Ok(listing)
     }
@@ -142,6 +151,8 @@ fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
 struct Owners {
     holders: Option<Holders>,
     processes: Processes,
+    /// Those that live, and of which too little could be read.
+    unidentified: HashSet<u32>,
 }
 
 impl Owners {
@@ -151,7 +162,7 @@ impl Owners {
             self.holders.as_ref()?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
         pids.dedup();
         let mut processes: Vec<Arc<Process>> =
-            pids.into_iter().filter_map(|pid| self.processes.get(pid)).collect();
+            pids.into_iter().filter_map(|pid| self.identify(pid)).collect();
         processes.sort_by_key(|process| (process.start_ticks, process.pid));
         let (first, others) = processes.split_first()?;
         Some(Owner {
@@ -162,6 +173,17 @@ impl Owners {
             others: (!others.is_empty()).then(|| others.iter().map(|other| other.pid).collect()),
             process: Some(Arc::clone(first)),
         })
+    }
+}
+
+impl Owners {
+    /// What a holder is. One that has ended since holds nothing any more; of another one, the list lacks something.
+    fn identify(&mut self, pid: u32) -> Option<Arc<Process>> {
+        let process = self.processes.get(pid);
+        if process.is_none() && self.processes.life(pid) != Life::Ended {
+            self.unidentified.insert(pid);
+        }
+        process
     }
 }
 

@@ -99,6 +99,7 @@ impl Stage {
     /// Takes in what is older than the trace.
     pub(super) fn first_list(&mut self, listing: Listing) {
         self.limit_timewait(&listing);
+        self.expect_holders(&listing);
         self.tracker.list(listing.older, listing.timewait);
     }
 
@@ -116,10 +117,14 @@ impl Stage {
         });
         let spans: Vec<Span> = spans.collect();
         if listing.scope == Scope::All {
-            self.tracker.expect_holders(listing.unreadable == 0);
+            self.expect_holders(&listing);
             self.tracker.reconcile(listing.older, &spans, is_first);
         }
         self.tracker.confirm(listing.timewait, spans);
+    }
+
+    fn expect_holders(&mut self, listing: &Listing) {
+        self.tracker.expect_holders(listing.unreadable == 0, listing.holders_ns);
     }
 
     fn limit_timewait(&mut self, listing: &Listing) {

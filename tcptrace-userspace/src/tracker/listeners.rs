@@ -61,22 +61,22 @@ impl Listeners {
         let Event { cookie, skaddr, ktime_ns: seen_ns, .. } = *event;
         if event.new_state == State::LISTEN {
             if let Some(owner) = owner {
-                self.add(key, Listener { cookie, skaddr, owner: inherited(owner), seen_ns });
+                self.add(key, Listener { cookie, skaddr, owner: inherited(owner), seen_ns }, None);
             }
         } else if event.old_state == State::LISTEN && event.new_state == State::CLOSE {
             self.remove(&key, cookie, skaddr);
         }
     }
 
-    /// Notes a socket of a list, if it listens.
-    pub(super) fn list(&mut self, older: &Older) {
+    /// Notes a socket of a list, if it listens. `holders_ns`: when its holders were read, where that is known.
+    pub(super) fn list(&mut self, older: &Older, holders_ns: Option<u64>) {
         if older.state != State::LISTEN {
             return;
         }
         let Older { cookie, listed_ns: seen_ns, .. } = *older;
         let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
         if let Some(owner) = &older.owner {
-            self.add(key, Listener { cookie, skaddr: 0, owner: inherited(owner), seen_ns });
+            self.add(key, Listener { cookie, skaddr: 0, owner: inherited(owner), seen_ns }, holders_ns);
         } else if let Some(sockets) = self.by_address.get_mut(&key) {
             // Whose it is, only events have told.
             let may_be_it = |known: &&mut Listener| known.is(cookie, 0) != Some(false);
@@ -94,7 +94,7 @@ impl Listeners {
         });
     }
 
-    fn add(&mut self, key: Key, listener: Listener) {
+    fn add(&mut self, key: Key, listener: Listener, holders_ns: Option<u64>) {
         if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
             self.by_address.pop_front();
         }
@@ -110,7 +110,13 @@ impl Listeners {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
                 // Who listens by a list is only who has had it open for the longest time.
                 let owner = if is_listed { known.owner.among(&listener.owner) } else { None };
-                let owner = owner.map_or(listener.owner, Arc::new);
+                // It has begun to listen since the holders were read.
+                let is_since = is_listed && holders_ns.is_some_and(|read_ns| known.seen_ns >= read_ns);
+                let owner = match owner {
+                    Some(owner) => Arc::new(owner),
+                    None if is_since => Arc::clone(&known.owner),
+                    None => listener.owner,
+                };
                 *known = Listener { cookie, skaddr, owner, seen_ns };
             }
             None if is_full => {}

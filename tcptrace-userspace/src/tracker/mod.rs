@@ -62,6 +62,8 @@ pub struct Tracker {
     /// A socket's owner had ended, and who has it now is not known.
     lacks_holders: bool,
     has_all_holders: bool,
+    /// When the holders were read that the next list has, where that is known.
+    holders_ns: Option<u64>,
     signals: Signals,
     stopping: Stopping,
     timewait: TimewaitSockets,
@@ -89,6 +91,7 @@ impl Tracker {
             exits: Exits::default(),
             lacks_holders: false,
             has_all_holders: true,
+            holders_ns: None,
             signals: Signals::new(&options.reset_reasons),
             stopping: Stopping::default(),
             timewait: TimewaitSockets::new(limit),
@@ -107,7 +110,7 @@ impl Tracker {
     /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and timewait ones.
     pub fn list(&mut self, older: Vec<Older>, timewait: impl IntoIterator<Item = OlderTimewait>) {
         for older in &older {
-            self.listeners.list(older);
+            self.listeners.list(older, self.holders_ns);
         }
         // Nobody knows the process of a timewait one.
         if self.options.infer && self.options.wanted.filter.tgid == 0 {

@@ -41,9 +41,10 @@ impl Tracker {
         self.closed = Some(HashSet::default());
     }
 
-    /// Whether the next list has every holder of its sockets: then who is not among them has a socket no more.
-    pub fn expect_holders(&mut self, all: bool) {
-        self.has_all_holders = all;
+    /// Whether the next list has every holder of its sockets, and when these were read: then who is not among them, and has
+    /// not acted since, has a socket no more.
+    pub fn expect_holders(&mut self, all: bool, read_ns: Option<u64>) {
+        (self.has_all_holders, self.holders_ns) = (all, read_ns);
     }
 
     /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
@@ -59,7 +60,7 @@ impl Tracker {
             .collect();
         let mut unknown = Vec::new();
         for older in listed {
-            self.listeners.list(&older);
+            self.listeners.list(&older, self.holders_ns);
             match tracked.remove(&older.cookie) {
                 Some(skaddr) => self.compare(skaddr, older),
                 None if closed.contains(&older.cookie) => {}
@@ -87,9 +88,13 @@ impl Tracker {
     fn compare(&mut self, skaddr: u64, older: Older) {
         let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
         let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
+        // The holders are read before the sockets.
+        let is_held_since = self.holders_ns.is_some_and(|read_ns| {
+            read_ns <= older.listed_ns && socket.since.is_some_and(|since| since.ns() < read_ns)
+        });
         if let Some(owner) = older.owner
             && (socket.owner.as_deref().is_none_or(is_told_by_list)
-                || (!is_newer
+                || (is_held_since
                     && self.has_all_holders
                     && !socket.owner.as_deref().is_some_and(|actor| actor.is_among(&owner))))
         {

@@ -258,6 +258,21 @@ fn a_process_that_acts_has_not_ended() {
     assert_eq!(track(&mut tracker, child(3, 170)).unwrap().pid, 7);
 }
 
+/// With `SO_REUSEPORT` all workers of a server listen at one address.
+#[test]
+fn each_worker_that_listens_is_checked_in_turn() {
+    let mut tracker = tracker();
+    for pid in 1..=5 {
+        let socket = u64::from(pid);
+        track(&mut tracker, Event { cookie: socket, ..listens(socket, 10, pid) });
+    }
+    let other = Event { cookie: 6, lport: 81, ..listens(6, 10, 6) };
+    track(&mut tracker, other);
+    let mut checked = || tracker.owners_to_check(2).0.into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
+    assert_eq!([checked(), checked(), checked()], [[1, 2], [3, 4], [5, 6]]);
+    assert_eq!(checked(), [1, 2], "and again");
+}
+
 /// By a capture of an older version, for one.
 #[test]
 fn holders_of_an_unknown_time_take_nothing_away() {

@@ -164,12 +164,18 @@ impl Listeners {
         if self.steered.contains(&netns) { None } else { self.at(netns, laddr, lport) }
     }
 
-    /// The owners of those at the next `most` addresses, in turn.
-    pub(super) fn some(&mut self, most: usize) -> impl Iterator<Item = Arc<Owner>> {
-        let begin = if self.next < self.by_address.len() { self.next } else { 0 };
-        self.next = begin + most;
-        let sockets = self.by_address.values().skip(begin).take(most);
-        sockets.flat_map(move |sockets| sockets.iter().take(most)).map(|socket| Arc::clone(&socket.owner))
+    /// The owners of the next `most` sockets, in turn.
+    pub(super) fn some(&mut self, most: usize) -> Vec<Arc<Owner>> {
+        let from = |begin| -> Vec<Arc<Owner>> {
+            let sockets = self.by_address.values().flatten().skip(begin).take(most);
+            sockets.map(|socket| Arc::clone(&socket.owner)).collect()
+        };
+        let (mut begin, mut some) = (self.next, from(self.next));
+        if some.is_empty() {
+            (begin, some) = (0, from(0));
+        }
+        self.next = begin + some.len();
+        some
     }
 
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to

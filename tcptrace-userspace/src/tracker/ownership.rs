@@ -59,7 +59,7 @@ impl Tracker {
     /// Some owners, others each time, of which it is not known that they have ended: those that listen, of which others
     /// inherit, and those that acted lately.
     pub fn owners_to_check(&mut self, most: usize) -> (Vec<Key>, Vec<Key>) {
-        let listening = self.listeners.some(most).map(|owner| key(&owner)).collect();
+        let listening = self.listeners.some(most).iter().map(|owner| key(owner)).collect();
         let acting = self.owners.some(most).iter().map(|owner| key(owner)).collect();
         (self.exits.others(listening), self.exits.others(acting))
     }

@@ -142,7 +142,7 @@ impl Anonymizer {
     fn look(&self, look: &mut Look) {
         for socket in &mut look.sockets {
             self.both(&mut socket.laddr, &mut socket.raddr);
-            socket.device = socket.device.as_ref().map(|name| self.word("device", name.as_bytes()).into());
+            socket.device = socket.device.as_ref().map(|name| self.device(name).into());
         }
         look.owners.rename(|address| self.address(address), |process| self.process(process));
     }
@@ -151,10 +151,13 @@ impl Anonymizer {
         namespace.name = namespace.name.take().map(|name| self.word("netns", name.as_bytes()));
         for local in &mut namespace.addresses {
             local.address = self.address(local.address);
-            if local.interface != "lo" {
-                local.interface = self.word("if", local.interface.as_bytes());
-            }
+            local.interface = self.device(&local.interface);
         }
+    }
+
+    /// A network device's name; every host has the loopback one.
+    fn device(&self, name: &str) -> String {
+        if name == "lo" { name.to_owned() } else { self.word("if", name.as_bytes()) }
     }
 
     fn owner(&self, owner: Owner) -> Owner {
@@ -261,6 +264,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::detect::LocalAddress;
 
     fn common(a: u32, b: u32) -> u32 {
         (a ^ b).leading_zeros()
@@ -294,6 +298,21 @@ mod tests {
         let global: IpAddr = "2001:db8::1".parse().expect("an address");
         assert_ne!(anonymizer.address(global), global);
         assert_eq!(anonymizer.address(global), anonymizer.address(global));
+    }
+
+    #[test]
+    fn a_device_has_one_name_wherever_it_stands() {
+        let anonymizer = Anonymizer::new();
+        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        for (name, stays) in [("lo", true), ("eth0", false)] {
+            let mut namespace = NamespaceSample {
+                addresses: vec![LocalAddress { address, interface: name.to_owned(), running: true }],
+                ..NamespaceSample::default()
+            };
+            anonymizer.namespace(&mut namespace);
+            assert_eq!(namespace.addresses[0].interface, anonymizer.device(name));
+            assert_eq!(anonymizer.device(name) == name, stays);
+        }
     }
 
     #[test]

@@ -103,7 +103,7 @@ fn fin_is_acknowledged(end: &Transition) -> Option<bool> {
     match event.old_state {
         State::FIN_WAIT2 => Some(true),
         State::LAST_ACK | State::CLOSING if event.error? == 0 => {
-            let reset = end.closing.as_ref().is_some_and(|closing| closing.reset_reason.is_some());
+            let reset = end.closing.as_ref().is_some_and(|closing| closing.reset_sent == Some(true));
             // An acknowledgement sets the count of retransmissions to 0.
             event.evidence.map(|evidence| evidence.retransmits == 0 && evidence.unsent == 0 && !reset)
         }

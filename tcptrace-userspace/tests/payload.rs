@@ -84,6 +84,19 @@ fn ends_with_an_error() {
     assert_eq!(counted(&end(Some(Server), State::LAST_ACK, 113, Some(evidence(true)))).0, MARKED(1_000));
 }
 
+/// Before Linux 6.10 the kernel gives no reason for a reset.
+#[test]
+fn a_reset_that_is_sent_acknowledges_no_fin() {
+    let sent = |reset_sent| {
+        let mut end = end(Some(Role::Server), State::LAST_ACK, 0, Some(evidence(true)));
+        let closing = Closing { reset_sent, ..end.closing.as_deref().unwrap().clone() };
+        end.closing = Some(Box::new(closing));
+        counted(&end).0
+    };
+    assert_eq!(sent(Some(true)), EXACT(1_000));
+    assert_eq!((sent(Some(false)), sent(None)), (EXACT(999), EXACT(999)), "none was sent");
+}
+
 #[test]
 fn what_is_not_known_is_marked() {
     let told = counted(&end(None, State::FIN_WAIT2, 0, Some(evidence(true))));

@@ -294,26 +294,41 @@ fn a_listener_that_is_destroyed_keeps_its_owner() {
 
 #[test]
 fn a_reset_from_this_host_is_known_by_its_other_end() {
-    let here = |laddr: [u8; 4], raddr: [u8; 4], sent: Option<(u64, (u16, u16))>| {
+    // `sent`: how long before, and which ends the socket had that sent it.
+    let here = |laddr: [u8; 4], raddr: [u8; 4], sent: Option<(u64, [u8; 4], [u8; 4], (u16, u16))>| {
         let mut tracker = tracker();
         let event =
             Event { laddr: laddr.into(), raddr: raddr.into(), ..closes(State::ESTABLISHED, 104, NONE) };
-        let Event { lport, rport, ktime_ns, .. } = event;
-        assert_eq!((lport, rport), (80, 40_000));
-        tracker.ahead(reset(ktime_ns - 5, (lport, rport), false, 0));
-        if let Some((before_ns, ports)) = sent {
-            let (ktime_ns, skaddr) = (ktime_ns - before_ns, 2);
+        assert_eq!((event.lport, event.rport), (80, 40_000));
+        tracker.ahead(reset(event.ktime_ns - 5, (80, 40_000), false, 0));
+        if let Some((before_ns, laddr, raddr, ports)) = sent {
+            let (ktime_ns, skaddr) = (event.ktime_ns - before_ns, 2);
             tracker.ahead(Signal::Reset(Reset { ktime_ns, skaddr, cookie: 0, ports, sent: true, reason: 0 }));
+            let sender = Event {
+                ktime_ns: ktime_ns - 1,
+                skaddr,
+                cookie: 0,
+                netns: Some(9),
+                laddr: laddr.into(),
+                lport: ports.0,
+                raddr: raddr.into(),
+                rport: ports.1,
+                ..closes(State::ESTABLISHED, 0, LINGER)
+            };
+            track(&mut tracker, [by_process(7, b"app", sender)]);
         }
         track(&mut tracker, [event])[0].closing.as_ref().unwrap().peer_is_here
     };
-    let (local, other) = ([192, 0, 2, 1], [198, 51, 100, 7]);
+    let (local, other, third) = ([192, 0, 2, 1], [198, 51, 100, 7], [198, 51, 100, 8]);
+    let ports = (40_000, 80);
     assert_eq!(here(local, local, None), Some(true));
     assert_eq!(here([127, 0, 0, 1], [127, 0, 0, 2], None), Some(true));
     assert_eq!(here(local, other, None), None);
-    assert_eq!(here(local, other, Some((90, (40_000, 80)))), Some(true), "in another namespace");
-    assert_eq!(here(local, other, Some((90, (80, 40_000)))), None, "these are not its ports");
-    assert_eq!(here(local, other, Some((SECOND / 2, (40_000, 80)))), None, "that was before");
+    assert_eq!(here(local, other, Some((90, other, local, ports))), Some(true), "in another namespace");
+    assert_eq!(here(local, other, Some((90, other, local, (80, 40_000)))), None, "these are not its ports");
+    assert_eq!(here(local, other, Some((90, third, local, ports))), None, "that is not its address");
+    assert_eq!(here(local, other, Some((90, other, third, ports))), None, "it was sent to somebody else");
+    assert_eq!(here(local, other, Some((SECOND / 2, other, local, ports))), None, "that was before");
 }
 
 /// A client that closes first; `exiting`: by its end.

@@ -18,6 +18,9 @@ impl Tracker {
         let event = &mut transition.event;
         event.error = event.error.or_else(|| self.signals.take_error(event));
         let reset = self.signals.take_reset(event);
+        if let Some(reset) = reset.filter(|reset| reset.sent) {
+            self.signals.note_sent(event, reset.ktime_ns);
+        }
         let reset_reason = reset.and_then(|reset| self.signals.reason(&reset));
         let beside = Beside {
             reset_sent: reset.map(|reset| reset.sent),

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
+use hashlink::LinkedHashMap;
+
 use crate::{
     bpf::ResetReasons,
     event::{Abort, ErrorReport, Event, Reset},
@@ -17,14 +19,16 @@ const SAME_CALL_NS: u64 = 1_000_000;
 
 /// Most of each kind: of a second's, no host has so many. A capture that was tampered with may have any number, of any time.
 const MOST: usize = 1 << 20;
+/// Most senders of resets: those of a tenth of a second.
+const MOST_SENT: usize = 1 << 16;
 
 /// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
 /// be here as well before the first one's end is told.
 #[derive(Default)]
 pub(super) struct Signals {
     resets: BTreeMap<(u64, u64), Reset>,
-    /// When one was last sent, by its local and remote port.
-    sent: HashMap<(u16, u16), u64>,
+    /// When a socket that has ended last sent one, by its ends; the first one is the oldest.
+    sent: LinkedHashMap<Ends, u64>,
     aborts: HashMap<u64, Abort>,
     errors: HashMap<Ends, ErrorReport>,
     reasons: BTreeMap<u32, Arc<str>>,
@@ -40,9 +44,6 @@ impl Signals {
     }
 
     pub(super) fn add_reset(&mut self, reset: Reset) {
-        if reset.sent && reset.ports != (0, 0) && self.sent.len() < MOST {
-            self.sent.insert(reset.ports, reset.ktime_ns);
-        }
         if self.resets.len() < MOST {
             self.resets.insert((reset.skaddr, reset.ktime_ns), reset);
         }
@@ -62,10 +63,18 @@ impl Signals {
         })
     }
 
-    /// Whether a socket of this host with the ports of the event's peer has sent a reset just then: on its way it passes no
-    /// wire.
+    /// Notes that the socket of this event has sent a reset.
+    pub(super) fn note_sent(&mut self, event: &Event, ktime_ns: u64) {
+        self.sent.insert(((event.laddr, event.lport), (event.raddr, event.rport)), ktime_ns);
+        if self.sent.len() > MOST_SENT {
+            self.sent.pop_front();
+        }
+    }
+
+    /// Whether the event's peer is a socket of this host, which has sent a reset just then: on its way it passes no wire. In
+    /// which namespace the peer is, the event does not tell: often in another one.
     pub(super) fn peer_has_sent(&self, event: &Event) -> bool {
-        let sent = self.sent.get(&(event.rport, event.lport));
+        let sent = self.sent.get(&((event.raddr, event.rport), (event.laddr, event.lport)));
         sent.is_some_and(|ktime_ns| ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS)
     }
 
@@ -101,7 +110,9 @@ impl Signals {
     pub(super) fn forget(&mut self, ktime_ns: u64) {
         let first = ktime_ns.saturating_sub(HELD_UP_NS);
         self.resets.retain(|(_, reset_ns), _| *reset_ns >= first);
-        self.sent.retain(|_, sent_ns| *sent_ns >= first);
+        while self.sent.front().is_some_and(|(_, sent_ns)| *sent_ns < first) {
+            self.sent.pop_front();
+        }
         self.aborts.retain(|_, abort| abort.ktime_ns >= first);
         self.errors.retain(|_, report| report.ktime_ns >= first);
     }

@@ -69,6 +69,29 @@ fn two_with_the_same_ends_stay_two() {
     assert_eq!((told.len(), told[1].event.cookie), (2, 2));
 }
 
+/// Once one of them is over, a new connection can only take the other's place.
+#[test]
+fn of_two_with_the_same_ends_the_last_one_can_be_replaced() {
+    for cookie in [last(DONE).cookie, 2] {
+        let mut tracker = tracker();
+        let second = Event { skaddr: 2, cookie: 2, ktime_ns: 9, ..last(DONE) };
+        track(&mut tracker, [last(DONE), second]);
+        let Event { netns, laddr, lport, raddr, rport, .. } = last(DONE);
+        let ends = Ends { netns, laddr, lport, raddr, rport };
+        let listed = OlderTimewait { cookie, ends, state: State::TIME_WAIT, since_ns: 9, listed_ns: SECOND };
+        tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
+        while tracker.is_confirming() {
+            tracker.confirm_part(|_| {});
+        }
+        let new = event(3, 2 * SECOND, State::SYN_SENT, State::ESTABLISHED);
+        let told = track(&mut tracker, [new]);
+        assert_eq!((inferred(&told).len(), told[0].event.cookie), (1, cookie));
+        // And then nobody's.
+        let new = event(4, 3 * SECOND, State::SYN_SENT, State::ESTABLISHED);
+        assert_eq!(inferred(&track(&mut tracker, [new])), []);
+    }
+}
+
 /// An address of a link is the same on each device.
 #[test]
 fn on_a_link_a_new_connection_need_not_take_the_place_of_the_old_one() {

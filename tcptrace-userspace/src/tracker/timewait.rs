@@ -30,8 +30,8 @@ type Key = (Ends, u64);
 pub(super) struct TimewaitSockets {
     fin_wait2: LinkedHashMap<Key, Timewait>,
     time_wait: LinkedHashMap<Key, Timewait>,
-    /// How many have a cookie in their key, by their ends.
-    twins: HashMap<Ends, usize>,
+    /// The cookies of those that have one in their key, by their ends.
+    twins: HashMap<Ends, Vec<u64>>,
     rooms: Rooms,
     limit: usize,
     evicted: u64,
@@ -115,10 +115,10 @@ impl TimewaitSockets {
         // Which one's place it has taken is not to be seen, and perhaps none's: it may be on another device. An address of a
         // link is of each of them.
         let is_of_link = matches!(ends.laddr, IpAddr::V6(laddr) if laddr.is_unicast_link_local());
-        if is_of_link || self.twins.contains_key(&ends) {
+        if is_of_link {
             return None;
         }
-        let key = (ends, 0);
+        let key = self.only_one(ends)?;
         [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
             let table = self.table(state);
             if table.is_empty() {
@@ -194,10 +194,10 @@ impl TimewaitSockets {
             }
         }
         let first = (ends, 0);
-        let has_twin = self.fin_wait2.contains_key(&first) || self.time_wait.contains_key(&first);
+        let has_twin = self.has(&first);
         let key = if has_twin { (ends, cookie) } else { first };
         if has_twin {
-            *self.twins.entry(ends).or_default() += 1;
+            self.twins.entry(ends).or_default().push(cookie);
         }
         let limit = self.limit;
         let table = self.table(state);
@@ -226,6 +226,20 @@ impl TimewaitSockets {
         (self.twins.contains_key(ends) && table.contains_key(&twin)).then_some(twin)
     }
 
+    fn has(&self, key: &Key) -> bool {
+        self.fin_wait2.contains_key(key) || self.time_wait.contains_key(key)
+    }
+
+    /// The key of the one with these ends, unless there are several.
+    fn only_one(&self, ends: Ends) -> Option<Key> {
+        let first = (ends, 0);
+        match self.twins.get(&ends).map(Vec::as_slice) {
+            None => Some(first),
+            Some([cookie]) if !self.has(&first) => Some((ends, *cookie)),
+            Some(_) => None,
+        }
+    }
+
     /// Takes note that there is one less.
     fn left(&mut self, key: &Key) {
         let (ends, cookie) = key;
@@ -233,8 +247,8 @@ impl TimewaitSockets {
         if *cookie != 0
             && let Some(twins) = self.twins.get_mut(ends)
         {
-            *twins -= 1;
-            if *twins == 0 {
+            twins.retain(|twin| twin != cookie);
+            if twins.is_empty() {
                 self.twins.remove(ends);
             }
         }

@@ -10,7 +10,7 @@ use common::{closing::track, event, listens, nameless_child};
 use tcptrace::{
     event::Event,
     state::State,
-    tracker::{Options, Tracker},
+    tracker::{Options, Span, Tracker},
 };
 use tcptrace_common::{CloseEvidence, Fact};
 
@@ -54,6 +54,22 @@ fn a_child_that_may_have_been_steered_inherits_from_nobody() {
     let child = event(1, 10, State::LISTEN, State::SYN_RECV);
     assert_eq!(owner(child.clone()), (Some(7), Some(7)));
     assert_eq!(owner(Event { steered: true, ..child }), (None, None), "nor do half-open ones");
+}
+
+/// What steers may be gone after a while; nothing tells of that.
+#[test]
+fn connections_are_not_taken_for_steered_for_ever() {
+    let half_open = |later_s: u64| {
+        let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
+        let child = Event { steered: true, ..event(1, 10, State::LISTEN, State::SYN_RECV) };
+        let Event { netns, laddr, lport, .. } = child;
+        let begin_ns = later_s * 1_000_000_000;
+        track(&mut tracker, [listens(8, 1, 7), child]);
+        track(&mut tracker, [Event { lport: 1, ..listens(9, begin_ns, 7) }, listens(8, begin_ns, 7)]);
+        tracker.reconcile(Vec::new(), &[Span { netns, begin_ns, end_ns: begin_ns + 1 }], false);
+        tracker.listener_owner(netns, laddr, lport, begin_ns + 2).map(|owner| owner.pid)
+    };
+    assert_eq!((half_open(500), half_open(700)), (None, Some(7)));
 }
 
 /// Both have the cookie of the request, where somebody has asked for it.

@@ -1,6 +1,6 @@
 //! Who listens where, so that a child socket can name its listener's owner.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc};
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
@@ -39,12 +39,16 @@ impl Listener {
 /// Sockets that share a key are gone through one by one; no server has so many.
 const MOST_SHARING: usize = 4_096;
 
+/// How long connections are taken to be steered after the last one that was, nanoseconds: what steers them may be gone, and
+/// nothing tells of that.
+const STEERED_NS: u64 = 600_000_000_000;
+
 /// Listening sockets that were seen to start or are listed, bounded like the table of connections.
 pub(super) struct Listeners {
     /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
     by_address: LinkedHashMap<Key, Vec<Listener>>,
-    /// Namespaces in which the kernel was seen to give connections to listeners of other addresses.
-    steered: HashSet<Option<u32>>,
+    /// Namespaces in which the kernel was seen to give connections to listeners of other addresses, and when that was last.
+    steered: HashMap<Option<u32>, u64>,
     limit: usize,
     /// Where the next [`Self::some`] begins.
     next: usize,
@@ -52,7 +56,7 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) fn new(limit: usize) -> Self {
-        Self { by_address: LinkedHashMap::new(), steered: HashSet::new(), limit, next: 0 }
+        Self { by_address: LinkedHashMap::new(), steered: HashMap::new(), limit, next: 0 }
     }
 
     /// Notes a listener that starts or ends.
@@ -84,7 +88,8 @@ impl Listeners {
         }
     }
 
-    /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen.
+    /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen. Forgets, too,
+    /// where connections have not been steered for long.
     pub(super) fn forget_unlisted(&mut self, namespaces: &[Span]) {
         self.by_address.retain(|(netns, _, _), sockets| {
             if let Some(span) = namespaces.iter().find(|span| span.netns == *netns) {
@@ -92,6 +97,8 @@ impl Listeners {
             }
             !sockets.is_empty()
         });
+        let now_ns = namespaces.iter().map(|span| span.end_ns).max().unwrap_or(0);
+        self.steered.retain(|_, last_ns| now_ns.saturating_sub(*last_ns) < STEERED_NS);
     }
 
     fn add(&mut self, key: Key, listener: Listener, holders_ns: Option<u64>) {
@@ -137,8 +144,8 @@ impl Listeners {
 
     /// Notes where the kernel may have chosen a listener of another address for a child, by the child's first event.
     pub(super) fn note_steering(&mut self, child: &Event) {
-        if child.steered && self.steered.len() < self.limit {
-            self.steered.insert(child.netns);
+        if child.steered && (self.steered.len() < self.limit || self.steered.contains_key(&child.netns)) {
+            self.steered.insert(child.netns, child.ktime_ns);
         }
     }
 
@@ -161,7 +168,7 @@ impl Listeners {
     /// The owner of the listener that a connection to this address and port comes from, where only these are known; nobody
     /// where connections have been seen to go elsewhere.
     pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
-        if self.steered.contains(&netns) { None } else { self.at(netns, laddr, lport) }
+        if self.steered.contains_key(&netns) { None } else { self.at(netns, laddr, lport) }
     }
 
     /// The owners of the next `most` sockets, in turn.

@@ -273,6 +273,26 @@ fn each_worker_that_listens_is_checked_in_turn() {
     assert_eq!(checked(), [1, 2], "and again");
 }
 
+/// Where nobody can be found, lists made in haste would find nobody for ever.
+#[test]
+fn a_list_that_found_nobody_is_not_asked_for_again() {
+    let lacks = |by_ns| {
+        let (mut tracker, exit) = listener_of_ended();
+        tracker.exited(Exit { by_ns, ..exit });
+        track(&mut tracker, child(1, 150));
+        assert!(tracker.lacks_holders());
+        let mut listener = held(5, State::LISTEN, &process(8, b"hidden", 6), &[]);
+        (listener.ends.laddr, listener.owner) = (Ipv4Addr::UNSPECIFIED.into(), None);
+        tracker.expect_holders(false, Some(120));
+        reconcile(&mut tracker, vec![listener]);
+        assert!(!tracker.lacks_holders());
+        assert_eq!(track(&mut tracker, child(2, 200)), None);
+        tracker.lacks_holders()
+    };
+    assert!(!lacks(110));
+    assert!(lacks(130), "its holders were read before it had ended");
+}
+
 /// By a capture of an older version, for one.
 #[test]
 fn holders_of_an_unknown_time_take_nothing_away() {

@@ -49,6 +49,11 @@ impl Exits {
         !self.0.is_empty() && self.0.get(&key(owner)).is_some_and(|by_ns| *by_ns <= ktime_ns)
     }
 
+    /// When it had ended at the latest.
+    pub(super) fn by_ns(&self, owner: &Owner) -> Option<u64> {
+        self.0.get(&key(owner)).copied()
+    }
+
     /// Whether it is known that it has ended, whenever that was.
     pub(super) fn know(&self, process: &Key) -> bool {
         self.0.contains_key(process)

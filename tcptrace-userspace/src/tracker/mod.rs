@@ -64,6 +64,8 @@ pub struct Tracker {
     has_all_holders: bool,
     /// When the holders were read that the next list has, where that is known.
     holders_ns: Option<u64>,
+    /// When holders were last read: those of whoever had ended before are known, or cannot be.
+    sought_ns: u64,
     signals: Signals,
     stopping: Stopping,
     timewait: TimewaitSockets,
@@ -92,6 +94,7 @@ impl Tracker {
             lacks_holders: false,
             has_all_holders: true,
             holders_ns: None,
+            sought_ns: 0,
             signals: Signals::new(&options.reset_reasons),
             stopping: Stopping::default(),
             timewait: TimewaitSockets::new(limit),

@@ -38,7 +38,9 @@ impl Tracker {
     /// Nobody instead of a process that had ended: who holds the socket now, a list is to say.
     fn unless_ended(&mut self, owner: Option<Arc<Owner>>, ktime_ns: u64) -> Option<Arc<Owner>> {
         let ended = owner.as_ref().is_some_and(|owner| self.exits.have(owner, ktime_ns));
-        self.lacks_holders |= ended;
+        // A list that was made since has not found anybody, and the next one will not either.
+        let since_list = |owner: &Arc<Owner>| self.exits.by_ns(owner) > Some(self.sought_ns);
+        self.lacks_holders |= ended && owner.as_ref().is_some_and(since_list);
         owner.filter(|_| !ended)
     }
 

@@ -52,6 +52,8 @@ impl Tracker {
     pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span], is_first: bool) {
         let closed = self.closed.take().unwrap_or_default();
         self.lacks_holders = false;
+        let begins = namespaces.iter().map(|span| span.begin_ns).min();
+        self.sought_ns = self.holders_ns.or(begins).unwrap_or(0).max(self.sought_ns);
         let mut tracked: HashMap<u64, u64> = self
             .sockets
             .iter()

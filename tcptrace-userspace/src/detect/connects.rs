@@ -123,6 +123,8 @@ impl Connects {
             }
             let refused = attempts.outcomes.refused();
             if is_many(refused, all) {
+                // It goes through all processes: only of what is to be told.
+                attempts.fallback = self.fallback(destination, refused, scanners);
                 // Who connects by the other family hides nobody who does not.
                 let for_good = attempts.refused_for_good();
                 let is_harm = is_many(for_good, all - (refused - for_good));
@@ -131,6 +133,13 @@ impl Connects {
             }
         }
         findings
+    }
+
+    /// Of so many that were refused there: a process may have been noted where the destination found no room.
+    fn fallback(&self, from: Endpoint, refused: u64, scanners: &HashMap<u32, Process>) -> Option<Fallback> {
+        let netns = self.destinations.get(&from)?.netns();
+        let fallback = Fallback::of(from, netns, &self.processes, scanners, &self.addresses)?;
+        Some(Fallback { count: fallback.count.min(refused), ..fallback })
     }
 
     /// What others than the scanners tried there; `waiting` are theirs.
@@ -145,9 +154,6 @@ impl Connects {
         for scanned in scanners.values().filter_map(|scanner| scanner.destinations.get(&destination)) {
             outcomes = outcomes.without(scanned);
         }
-        let fallback = known.filter(|_| outcomes.refused() > 0).and_then(|known| {
-            Fallback::of(destination, known.netns(), &self.processes, scanners, &self.addresses)
-        });
         let place = known.and_then(Destination::place).or_else(|| self.places.get(&destination));
         Attempts {
             destination,
@@ -159,7 +165,7 @@ impl Connects {
             place: place.cloned().unwrap_or_else(|| Place::of_address(destination.address)),
             is_settled: known.is_some_and(Destination::is_settled),
             then: known.map(Destination::then).unwrap_or_default(),
-            fallback,
+            fallback: None,
             served: HashSet::default(),
         }
     }

@@ -114,7 +114,7 @@ impl Attempts<'_> {
 
     /// Refused attempts after which the program did not connect by the other family.
     pub(super) fn refused_for_good(&self) -> u64 {
-        self.outcomes.refused() - self.fallback.as_ref().map_or(0, |fallback| fallback.count)
+        self.outcomes.refused().saturating_sub(self.fallback.as_ref().map_or(0, |fallback| fallback.count))
     }
 
     /// Names nobody who connects by the other family, as long as others do not.

@@ -15,7 +15,7 @@ use crate::{
 /// Attempts that were refused, and whose programs connected to the same port by the other family.
 pub(super) struct Fallback {
     /// Where they connected, most of them.
-    to: SocketAddr,
+    pub(super) to: SocketAddr,
     /// How many.
     pub(super) count: u64,
     /// The programs that connected as often as they were refused.

@@ -277,10 +277,27 @@ fn descriptors_say_how_bad_a_leak_is() {
         findings([at(1_000, before), at(1_060, half_closed(30, [40, 40], 1))]).remove(0)
     };
     assert_eq!(with(50, 8).severity, Severity::Warning);
-    assert_eq!(with(90, 8).severity, Severity::Critical);
+    assert_eq!(with(90, 8).severity, Severity::Warning, "a busy process: 82 are of something else");
+    assert!(!with(90, 8).summary.contains("descriptors are open"), "{}", with(90, 8).summary);
+    assert!(with(90, 4).summary.ends_with("; at this rate the last descriptor is open in 2 minutes"));
     let grows = with(50, 4);
     let rate = grows.evidence.iter().find(|evidence| evidence.name.starts_with("at this rate")).unwrap();
     assert_eq!(rate.value, "12 minutes", "50 left, 4 a minute");
+}
+
+/// Descriptors that are nearly used up are the leak's doing where a quarter of them is forgotten.
+#[test]
+fn a_leak_that_uses_up_the_descriptors_is_critical() {
+    let with = |used| {
+        let condition =
+            Condition { descriptors: Some(used), descriptor_limit: Some(used + 1), stopped: None };
+        let at =
+            |at_s| Sample { processes: [(7, condition)].into(), ..look(at_s, half_closed(30, [40, 40], 1)) };
+        findings([at(1_000), at(1_060)]).remove(0)
+    };
+    assert_eq!(with(32).severity, Severity::Critical);
+    assert!(with(32).summary.ends_with("32 of 33 descriptors are open"), "{}", with(32).summary);
+    assert_eq!(with(33).severity, Severity::Warning);
 }
 
 /// The ends here rest on the leak there.

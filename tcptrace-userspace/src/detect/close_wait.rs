@@ -11,9 +11,10 @@ use super::{
     Detector, Finding, Options, Sample, Seen, Who,
     culprits::{Culprits, nanoseconds},
     holding::{self, Holders},
+    owes::{has_unread, is_server, owes_an_answer},
     thresholds::CloseWaitLeak,
 };
-use crate::{process::Condition, snapshot::Kind, state::State};
+use crate::{process::Condition, state::State};
 
 pub(super) struct CloseWait {
     thresholds: CloseWaitLeak,
@@ -97,27 +98,6 @@ impl CloseWait {
     }
 }
 
-/// Whether data waits that the program has not read: the peer's FIN counts as a byte.
-fn has_unread(seen: &Seen) -> bool {
-    seen.socket.recv_queue > 1
-}
-
-/// Whether somebody listens there: a client may keep a connection in a pool, and find out later that its server has closed.
-fn is_server(sample: &Sample, seen: &Seen) -> bool {
-    let socket = &seen.socket;
-    sample.listeners(socket.netns, socket.laddr, socket.lport).next().is_some()
-}
-
-/// Whether the peer may wait for an answer: the program has read what came last, and has sent nothing since. A peer that has
-/// closed for good waits for nothing.
-fn may_owe_an_answer(sample: &Sample, seen: &Seen) -> bool {
-    let Some(info) = seen.socket.info.filter(|_| !has_unread(seen)) else { return false };
-    // The peer's FIN counts as a byte.
-    let has_asked = info.bytes_received > 1 && seen.was_sent_to_last();
-    let is_gone = |other: &Seen| other.socket.kind != Kind::Full || other.socket.inode.is_none();
-    has_asked && !sample.other_end(&seen.socket).is_some_and(is_gone)
-}
-
 impl Detector for CloseWait {
     fn sample(&mut self, sample: &Sample) {
         let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
@@ -130,7 +110,7 @@ impl Detector for CloseWait {
             // What still sends is no leak, however long the peer has closed its half.
             let age_ns = seen.socket.age_at_least_ns.unwrap_or(0).min(seen.still_ns.unwrap_or(u64::MAX));
             let is_server = is_server(sample, seen);
-            let owes = is_server && may_owe_an_answer(sample, seen);
+            let owes = owes_an_answer(sample, seen);
             let limit_s = if owes { self.thresholds.answer_s } else { self.thresholds.age_s };
             // What is sent already waits for the peer, not for this program.
             if age_ns >= nanoseconds(limit_s) && seen.socket.send_queue == 0 {

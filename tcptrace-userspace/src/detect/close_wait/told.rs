@@ -3,27 +3,13 @@
 use super::{
     super::{
         Confidence, Finding, Harm, Severity, Who,
-        culprits::{many, nanoseconds, seconds, share, the_oldest},
+        culprits::{many, nanoseconds, seconds, the_oldest},
+        descriptors::Descriptors,
     },
     CloseWait, Last,
 };
 
 const ID: &str = "close-wait-leak";
-
-/// Share of its descriptors from which a process is about to run out of them.
-const NEARLY_ALL: f64 = 0.9;
-
-/// The descriptors of a process.
-struct Descriptors {
-    used: u64,
-    limit: u64,
-}
-
-impl Descriptors {
-    fn run_out(&self) -> bool {
-        share(self.used, self.limit) >= NEARLY_ALL
-    }
-}
 
 impl CloseWait {
     pub(super) fn finding(&self, who: &Who, last: &Last) -> Finding {
@@ -40,11 +26,19 @@ impl CloseWait {
             the_oldest(last.forgotten, last.oldest_ns),
             if last.forgotten == 1 { "it" } else { "them" },
         );
-        if let Some(Descriptors { used, limit }) = descriptors.as_ref().filter(|all| all.run_out()) {
-            summary = format!("{summary}; {used} of {limit} descriptors are open");
+        let minutes_left = descriptors.and_then(|all| self.minutes_left(last, first, all));
+        match (descriptors, minutes_left) {
+            (Some(all), _) if all.run_out_by(last.forgotten) => {
+                summary = format!("{summary}; {} of {} descriptors are open", all.used, all.limit);
+            }
+            (Some(all), Some(minutes)) if all.run_out() => {
+                let minutes = many(minutes, "minute");
+                summary = format!("{summary}; at this rate the last descriptor is open in {minutes}");
+            }
+            _ => {}
         }
         let mut finding = Finding::new(ID, confidence, summary);
-        let severity = self.severity(who, last, first, descriptors.as_ref());
+        let severity = self.severity(who, last, first, descriptors);
         if severity > Severity::Info {
             let what = "descriptors held by connections that are over";
             finding = finding.harms(severity, Harm::new(last.forgotten, what, who.to_string()));
@@ -58,13 +52,13 @@ impl CloseWait {
             .because("oldest, at least", seconds(last.oldest_ns))
             .because("at the first scan", first)
             .because("with data that was never read", last.unread);
-        let finding = match &descriptors {
+        let finding = match descriptors {
             Some(Descriptors { used, limit }) => {
                 finding.because("descriptors open", format!("{used} of {limit}"))
             }
             None => finding,
         };
-        let finding = match descriptors.as_ref().and_then(|all| self.minutes_left(last, first, all)) {
+        let finding = match minutes_left {
             Some(minutes) => {
                 finding.because("at this rate the last descriptor is open in", many(minutes, "minute"))
             }
@@ -84,12 +78,12 @@ impl CloseWait {
 
     /// Nobody is harmed by some that stay as they are, such as in a client's pool whose servers have closed. Those of a
     /// server that owes nothing are over for good.
-    fn severity(&self, who: &Who, last: &Last, first: u64, descriptors: Option<&Descriptors>) -> Severity {
+    fn severity(&self, who: &Who, last: &Last, first: u64, descriptors: Option<Descriptors>) -> Severity {
         let is_sure = last.sure >= self.thresholds.count;
         let grows = if is_sure { last.all > first } else { self.keeps_growing(who.pid) };
         let are_over = is_sure && last.oldest_sure_ns >= nanoseconds(self.thresholds.age_s).saturating_mul(2);
         let runs_out = match descriptors {
-            Some(descriptors) => descriptors.run_out(),
+            Some(descriptors) => descriptors.run_out_by(last.forgotten),
             None => last.forgotten >= self.thresholds.critical_count,
         };
         match (runs_out, grows || are_over) {
@@ -104,12 +98,11 @@ impl CloseWait {
     }
 
     fn descriptors(&self, pid: u32) -> Option<Descriptors> {
-        let condition = self.conditions.get(&pid)?;
-        Some(Descriptors { used: condition.descriptors?, limit: condition.descriptor_limit? })
+        Descriptors::of(self.conditions.get(&pid)?)
     }
 
     /// How long until the limit is reached, at the rate at which they became more in the watch.
-    fn minutes_left(&self, last: &Last, first: u64, descriptors: &Descriptors) -> Option<u64> {
+    fn minutes_left(&self, last: &Last, first: u64, descriptors: Descriptors) -> Option<u64> {
         let (first_ns, _) = self.first.as_ref()?;
         let more = u128::from(last.all.checked_sub(first).filter(|more| *more > 0)?);
         let left = u128::from(descriptors.limit.saturating_sub(descriptors.used));

@@ -1,0 +1,32 @@
+//! Who may still have to answer whom.
+
+use super::{Sample, Seen};
+use crate::snapshot::Kind;
+
+/// Whether data waits that the program has not read: the peer's FIN counts as a byte.
+pub(super) fn has_unread(seen: &Seen) -> bool {
+    seen.socket.recv_queue > 1
+}
+
+/// Whether somebody listens there: a client may keep a connection in a pool, and find out later that its server has closed.
+pub(super) fn is_server(sample: &Sample, seen: &Seen) -> bool {
+    let socket = &seen.socket;
+    sample.listeners(socket.netns, socket.laddr, socket.lport).next().is_some()
+}
+
+/// Whether this is a server's end whose peer may wait for an answer: the program has read what came last, and has sent
+/// nothing since. A peer that has closed for good waits for nothing.
+pub(super) fn owes_an_answer(sample: &Sample, seen: &Seen) -> bool {
+    let Some(info) = seen.socket.info.filter(|_| !has_unread(seen)) else { return false };
+    // The peer's FIN counts as a byte.
+    let has_asked = info.bytes_received > 1 && seen.was_sent_to_last();
+    let is_gone = |other: &Seen| other.socket.kind != Kind::Full || other.socket.inode.is_none();
+    has_asked && is_server(sample, seen) && !sample.other_end(&seen.socket).is_some_and(is_gone)
+}
+
+/// Whether this end may wait for an answer: it has sent data, and none came since.
+pub(super) fn awaits_an_answer(seen: &Seen) -> bool {
+    let Some(info) = seen.socket.info else { return false };
+    let Some(sent_ms) = info.last_data_sent_ms else { return false };
+    info.last_data_recv_ms.is_none_or(|received_ms| sent_ms <= received_ms)
+}

@@ -12,7 +12,9 @@ use std::collections::BTreeMap;
 use super::{
     Detector, Finding, NamespaceSample, Options, Sample, Seen,
     culprits::{Culprits, nanoseconds},
+    descriptors::Descriptors,
     growth::Growth,
+    owes::{awaits_an_answer, owes_an_answer},
     thresholds,
 };
 use crate::{
@@ -29,6 +31,9 @@ const KINDS: [(State, &str); 4] = [
 
 /// The kernel gave up a connection that nobody acknowledged; and one for want of memory, such as one orphan too many.
 const ABORTS: [&str; 2] = ["TCPAbortOnTimeout", "TCPAbortOnMemory"];
+
+/// Seconds after which a remote server has hardly an answer to give any more.
+const ANSWER_S: u64 = 600;
 
 pub(super) struct Stuck {
     thresholds: thresholds::Stuck,
@@ -51,6 +56,8 @@ struct Pile {
 enum Others {
     /// Not on this host, as far as can be seen.
     Elsewhere,
+    /// At an address of this host, and not seen.
+    Unseen,
     /// On this host.
     Here,
     /// Nowhere, though their listener is on this host: what it had no room for when the handshake ended, the client takes
@@ -62,6 +69,10 @@ enum Others {
 struct Piled {
     count: u64,
     oldest_ns: u64,
+    /// That wait for nothing any more: their peers owe them no answer.
+    sure: u64,
+    /// That no process has open.
+    orphans: u64,
     /// Whose segments are not acknowledged.
     unanswered: u64,
     /// Whose peer's window is closed.
@@ -113,10 +124,30 @@ impl Stuck {
     }
 
     /// Of all that are stuck alike in a namespace, here and elsewhere.
-    fn count(&self, pile: Pile) -> u64 {
+    fn count(&self, pile: Pile, of: impl Fn(&Piled) -> u64) -> u64 {
         let alike =
             self.last.iter().filter(|(other, _)| (other.netns, other.kind) == (pile.netns, pile.kind));
-        alike.map(|(_, piled)| piled.count).sum()
+        alike.map(|(_, piled)| of(piled)).sum()
+    }
+
+    /// Those of which something is said.
+    fn piles(&self) -> impl Iterator<Item = (Pile, &Piled)> {
+        let piles = self.last.iter().map(|(pile, piled)| (*pile, piled));
+        piles.filter(|(pile, _)| self.count(*pile, |piled| piled.count) >= self.thresholds.count)
+    }
+
+    /// Whether a socket in FIN_WAIT2 waits for an answer that may still come. What comes from elsewhere cannot be asked: it is
+    /// given so long, unless what waits takes the last descriptors.
+    fn waits_for_an_answer(sample: &Sample, seen: &Seen, other: Option<&Seen>) -> bool {
+        if seen.socket.state != State::FIN_WAIT2 {
+            return false;
+        }
+        if let Some(other) = other {
+            return owes_an_answer(sample, other);
+        }
+        let conditions = seen.owners.iter().filter_map(|owner| sample.processes.get(&owner.pid));
+        let runs_out = conditions.filter_map(Descriptors::of).any(Descriptors::run_out);
+        awaits_an_answer(seen) && standstill_ns(seen) < nanoseconds(ANSWER_S) && !runs_out
     }
 }
 
@@ -163,10 +194,14 @@ impl Detector for Stuck {
             let others = match (other, listeners.is_empty()) {
                 (Some(_), _) => Others::Here,
                 (None, false) => Others::Nowhere,
+                (None, true) if sample.is_here(netns, seen.socket.raddr) => Others::Unseen,
                 (None, true) => Others::Elsewhere,
             };
+            let may_wait = Self::waits_for_an_answer(sample, seen, other);
             let piled = self.last.entry(Pile { netns, kind, others }).or_default();
             piled.count += 1;
+            piled.sure += u64::from(!may_wait);
+            piled.orphans += u64::from(seen.socket.inode.is_none());
             piled.oldest_ns = piled.oldest_ns.max(seen.socket.age_at_least_ns.unwrap_or(0));
             let timer = seen.socket.timer;
             piled.unanswered +=
@@ -182,7 +217,6 @@ impl Detector for Stuck {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let piles = self.last.iter().filter(|(pile, _)| self.count(**pile) >= self.thresholds.count);
-        piles.map(|(pile, piled)| self.finding(*pile, piled)).collect()
+        self.piles().map(|(pile, piled)| self.finding(pile, piled)).collect()
     }
 }

@@ -98,7 +98,7 @@ fn addresses() -> Vec<LocalAddress> {
     all.filter_map(of).take(ADDRESSES).collect()
 }
 
-/// The condition of the processes with which connections wait: to be accepted, to be read, or to be closed.
+/// The condition of the processes with which connections wait: to be accepted, to be read, or to be closed by either end.
 pub(super) fn conditions(look: &Look) -> Vec<(u32, Condition)> {
     let mut waiting: HashMap<u32, u64> = HashMap::new();
     for socket in look.sockets.iter().filter(|socket| waits(socket)) {
@@ -113,7 +113,8 @@ pub(super) fn conditions(look: &Look) -> Vec<(u32, Condition)> {
 }
 
 fn waits(socket: &Socket) -> bool {
-    socket.kind == Kind::Full && (socket.recv_queue > 0 || socket.state == State::CLOSE_WAIT)
+    let waits_for_close = [State::CLOSE_WAIT, State::FIN_WAIT2].contains(&socket.state);
+    socket.kind == Kind::Full && (socket.recv_queue > 0 || waits_for_close)
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What is said of connections that do not end.
 
+use std::cmp::Reverse;
+
 use super::{
     super::{
         Confidence, Finding, Harm, Severity,
@@ -27,6 +29,7 @@ impl Stuck {
             Finding::new(id, confidence, format!("{count} in {name}, {oldest}: {}", why(pile, piled)));
         let subject = match pile.others {
             Others::Elsewhere => "closing connections",
+            Others::Unseen => "closing connections to addresses of this host",
             Others::Here => "closing connections within this host",
             Others::Nowhere => "closing connections that a listener of this host does not have",
         };
@@ -39,9 +42,13 @@ impl Stuck {
             .because("sent again without an answer", piled.unanswered)
             .because("closed window of the peer", piled.closed_window)
             .then("See them with their timers", Some(format!("ss -tanpo state {}", filter(name))));
-        let finding = self.orphans(pile, piled, finding);
+        let finding = self.aborted(pile, self.harmed(pile, piled, finding));
         let finding = match (state, pile.others) {
-            (State::FIN_WAIT2, others) => of_fin_wait2(piled, others == Others::Here, finding),
+            (State::FIN_WAIT2, others) => of_fin_wait2(piled, others, finding),
+            (_, Others::Unseen) => unacknowledged(finding.then(
+                "The other ends are of an address of this host, and were not seen: look in its network namespaces, and for what drops packets",
+                Some("ip netns list; nft list ruleset; tc -s qdisc".to_owned()),
+            )),
             (_, Others::Nowhere) => unacknowledged(finding.then(
                 "The listener is on this host and does not have these connections: see whether its queue was full when they began",
                 Some("ss -tlnp; nstat -az TcpExtListenOverflows".to_owned()),
@@ -66,42 +73,55 @@ impl Stuck {
         finding
     }
 
-    /// How bad it is, and what the kernel's counters say: too many orphans are ended without a word.
-    fn orphans(&self, pile: Pile, piled: &Piled, finding: Finding) -> Finding {
-        let [timed_out, no_memory] = ABORTS.map(|name| self.growth.of(pile.netns, name));
-        let orphans =
-            self.orphans.get(&pile.netns).filter(|orphans| share(orphans.count, orphans.most) >= NEARLY_ALL);
-        let ended = no_memory.by() > 0 && orphans.is_some();
-        let finding = if ended {
-            let harm = Harm::new(
-                no_memory.by(),
-                "connections ended with data unsent",
-                "programs that have closed them",
-            );
-            finding.harms(Severity::Critical, harm)
+    /// How bad it is: who waits for an answer that may still come is not harmed.
+    fn harmed(&self, pile: Pile, piled: &Piled, finding: Finding) -> Finding {
+        let finding = match piled.count - piled.sure {
+            0 => finding,
+            waiting => finding.because("of these that may wait for an answer", waiting),
+        };
+        if piled.sure > 0 && self.count(pile, |piled| piled.sure) >= self.thresholds.count {
+            let harm = Harm::new(piled.sure, "connections that do not end", "this host");
+            finding.harms(Severity::Warning, harm)
         } else {
             finding
-                .harms(Severity::Warning, Harm::new(piled.count, "connections that do not end", "this host"))
-        };
+        }
+    }
+
+    /// What the kernel's counters say, which are of the namespace: too many orphans are ended without a word. What a process
+    /// has open is no orphan, and what is counted once is told once, where most of them are.
+    fn aborted(&self, pile: Pile, finding: Finding) -> Finding {
+        let [timed_out, no_memory] = ABORTS.map(|name| self.growth.of(pile.netns, name));
         let finding = match timed_out.by() {
             0 => finding,
             _ => finding.because("given up by the kernel (TCPAbortOnTimeout), grown by", timed_out),
         };
+        let of_netns = self.piles().filter(|(other, piled)| other.netns == pile.netns && piled.orphans > 0);
+        let most = of_netns.max_by_key(|(other, piled)| (piled.orphans, Reverse(*other)));
+        if most.is_none_or(|(other, _)| other != pile) {
+            return finding;
+        }
         let finding = match no_memory.by() {
             0 => finding,
             _ => {
                 finding.because("ended for want of memory or orphans (TCPAbortOnMemory), grown by", no_memory)
             }
         };
-        match orphans {
-            None => finding,
-            Some(orphans) => finding
-                .because("orphans of the host", format!("{} of {} (tcp_max_orphans)", orphans.count, orphans.most))
-                .then(
-                    "The kernel ends orphans beyond net.ipv4.tcp_max_orphans: raise it where the memory allows that",
-                    Some("sysctl net.ipv4.tcp_max_orphans net.ipv4.tcp_orphan_retries".to_owned()),
-                ),
-        }
+        let orphans =
+            self.orphans.get(&pile.netns).filter(|orphans| share(orphans.count, orphans.most) >= NEARLY_ALL);
+        let Some(orphans) = orphans else { return finding };
+        let finding = match no_memory.by() {
+            0 => finding,
+            count => {
+                let whom = "programs that have closed them";
+                finding.harms(Severity::Critical, Harm::new(count, "connections ended by the kernel", whom))
+            }
+        };
+        finding
+            .because("orphans of the host", format!("{} of {} (tcp_max_orphans)", orphans.count, orphans.most))
+            .then(
+                "The kernel ends orphans beyond net.ipv4.tcp_max_orphans: raise it where the memory allows that",
+                Some("sysctl net.ipv4.tcp_max_orphans net.ipv4.tcp_orphan_retries".to_owned()),
+            )
     }
 }
 
@@ -118,6 +138,10 @@ fn why(pile: Pile, piled: &Piled) -> String {
                 "this side has closed its half, and {other}, which has the other ends on this host, has not"
             )
         }
+        (State::FIN_WAIT2, None) if pile.others == Others::Unseen => {
+            "this side has closed its half, and the other ends, of an address of this host, were not seen"
+                .to_owned()
+        }
         (State::FIN_WAIT2, None) => {
             "this side has closed its half, the peer has not, and a program here keeps the socket open"
                 .to_owned()
@@ -130,6 +154,10 @@ fn why(pile: Pile, piled: &Piled) -> String {
         _ if piled.closed_window > piled.count / 2 => {
             "the peer's window is closed, so that the FIN cannot leave".to_owned()
         }
+        _ if pile.others == Others::Unseen => {
+            "nobody acknowledges the FIN: the address is of this host, and the other ends were not seen"
+                .to_owned()
+        }
         _ if pile.others == Others::Nowhere => {
             "their listener on this host does not have them, and does not acknowledge the FIN".to_owned()
         }
@@ -137,23 +165,29 @@ fn why(pile: Pile, piled: &Piled) -> String {
     }
 }
 
-fn of_fin_wait2(piled: &Piled, is_here: bool, finding: Finding) -> Finding {
-    let finding = if is_here {
-        let pids = piled.others.first_owner().map(|who| format!(" | grep pid={},", who.pid));
-        let command = format!("ss -tanp state close-wait{}", pids.unwrap_or_default());
-        finding.then(
-            "The other ends are on this host, in CLOSE_WAIT: their program does not close",
-            Some(command),
-        )
-    } else {
-        finding.then(
+fn of_fin_wait2(piled: &Piled, others: Others, finding: Finding) -> Finding {
+    let finding = match others {
+        Others::Here => {
+            let pids = piled.others.first_owner().map(|who| format!(" | grep pid={},", who.pid));
+            let command = format!("ss -tanp state close-wait{}", pids.unwrap_or_default());
+            finding.then(
+                "The other ends are on this host, in CLOSE_WAIT: their program does not close",
+                Some(command),
+            )
+        }
+        Others::Unseen => finding.then(
+            "The other ends are of an address of this host, and were not seen: look in its network namespaces for CLOSE_WAIT",
+            Some("ip -all netns exec ss -tanp state close-wait".to_owned()),
+        ),
+        Others::Elsewhere | Others::Nowhere => finding.then(
             "On the peer, look for CLOSE_WAIT: its program does not close",
             Some("ss -tanp state close-wait".to_owned()),
-        )
+        ),
     };
     finding
         .then("Here, let the program close the socket rather than only shut it down; then net.ipv4.tcp_fin_timeout ends it", None)
         .not("a half-closed connection on which the peer still sends")
+        .not("a request whose answer may still come")
 }
 
 fn unacknowledged(finding: Finding) -> Finding {

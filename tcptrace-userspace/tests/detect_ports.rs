@@ -105,6 +105,24 @@ fn ports_that_grow_are_told_with_when_they_end() {
     assert_eq!(found([70, 75]), None);
 }
 
+/// What is over is told as over, and lacks nobody a port.
+#[test]
+fn a_peak_that_is_over_harms_nobody() {
+    let found = |counts: [u16; 3]| {
+        let scan = |(at_s, count)| at(at_s, used(OTHER, State::ESTABLISHED, count), RANGE);
+        of_kind("port-exhaustion", [0, 10, 20].into_iter().zip(counts).map(scan)).remove(0)
+    };
+    let over = found([10, 97, 12]);
+    assert_eq!((over.severity, over.harm), (Severity::Info, None));
+    assert!(over.summary.contains("were in use at most, 97 of them in ESTABLISHED"), "{}", over.summary);
+    assert!(over.summary.ends_with("; 12 are at the last scan"), "{}", over.summary);
+    let gone = found([10, 97, 0]);
+    assert_eq!(gone.severity, Severity::Info);
+    assert!(gone.summary.ends_with("; none is at the last scan"), "{}", gone.summary);
+    let lasts = found([98, 97, 96]);
+    assert_eq!((lasts.severity, lasts.harm.unwrap().count), (Severity::Warning, 96));
+}
+
 /// `connect()` that failed so, by a socket with this local port.
 fn failed(lport: u16) -> Record {
     let Record::Transition(mut transition) = ended(Cause::NoLocalPort, 1, 30, None) else { unreachable!() };

@@ -113,6 +113,7 @@ impl LocalPorts {
                 (most.all, most.waiting) = (used.all, used.waiting);
             }
             if !most.pace.has_begun() {
+                most.now = used.all;
                 most.pace.note(sample.ktime_ns, used.taken(is_reused));
             }
             if matters && (is_most || !is_known) {
@@ -128,6 +129,7 @@ impl LocalPorts {
         for (route, used) in self.used.iter_mut() {
             let limits = limits.get(&route.netns).copied().unwrap_or_default();
             let is_reused = limits.reuses_time_wait(route.is_loopback()) == Some(true);
+            used.now = now.get(route).map_or(0, |now| now.all);
             used.pace.note(ktime_ns, now.get(route).map_or(0, |now| now.taken(is_reused)));
         }
     }

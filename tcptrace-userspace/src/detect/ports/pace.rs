@@ -15,6 +15,11 @@ impl Pace {
         self.last = Some((ktime_ns, taken));
     }
 
+    /// How many were taken at the last scan.
+    pub(super) fn now(&self) -> u64 {
+        self.last.map_or(0, |(_, taken)| taken)
+    }
+
     /// Whether something was noted.
     pub(super) fn has_begun(&self) -> bool {
         self.first.is_some()

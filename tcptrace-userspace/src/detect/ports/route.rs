@@ -40,12 +40,14 @@ impl Route {
     }
 }
 
-/// Sockets with a port of the range, at one scan.
+/// Sockets with a port of the range, at the scan that found most of them.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     pub(super) all: u64,
     /// Of these in TIME_WAIT.
     pub(super) waiting: u64,
+    /// All at the last scan.
+    pub(super) now: u64,
     pub(super) pace: Pace,
 }
 
@@ -53,6 +55,21 @@ impl Used {
     /// Those that a new connection cannot have.
     pub(super) fn taken(&self, is_reused: bool) -> u64 {
         if is_reused { self.all - self.waiting } else { self.all }
+    }
+
+    /// A peak may be over.
+    fn are_in_use(&self) -> &'static str {
+        if self.now < self.all { "were in use at most" } else { "are in use" }
+    }
+
+    /// How many are left of a peak.
+    fn left(&self) -> String {
+        match self.now {
+            now if now >= self.all => String::new(),
+            0 => "; none is at the last scan".to_owned(),
+            1 => "; 1 is at the last scan".to_owned(),
+            now => format!("; {now} are at the last scan"),
+        }
     }
 }
 
@@ -108,7 +125,7 @@ impl Ports<'_> {
     /// Closed connections have the ports, and nobody has these open.
     fn waiting(&self, route: &Route) -> Finding {
         let (host, rport) = (ss_host(route.raddr), route.rport);
-        let held = format!("are in use, {} of them in TIME_WAIT", self.used.waiting);
+        let held = format!("{}, {} of them in TIME_WAIT", self.used.are_in_use(), self.used.waiting);
         let finding = self
             .begin("time-wait-exhaustion", route, &held)
             .then(
@@ -130,7 +147,9 @@ impl Ports<'_> {
         let (host, rport, (first, last)) = (ss_host(route.raddr), route.rport, self.limits.ports);
         let states = self.holders.map(|holders| holders.states.top(3)).unwrap_or_default();
         let held = match states.first() {
-            Some((state, count)) if self.are_many => format!("are in use, {count} of them in {state}"),
+            Some((state, count)) if self.are_many => {
+                format!("{}, {count} of them in {state}", self.used.are_in_use())
+            }
             _ => "were seen in use, and not what has the others".to_owned(),
         };
         let mut finding = self.begin("port-exhaustion", route, &held);
@@ -174,12 +193,15 @@ impl Ports<'_> {
 
     /// What both have in common.
     fn begin(&self, id: &'static str, route: &Route, held: &str) -> Finding {
-        let Used { all, waiting, pace } = self.used;
+        let Used { all, waiting, now, pace } = self.used;
         let ports = self.limits.port_count();
         let failed = self.failed.map_or(0, |failed| failed.count);
-        let ends_in_ns = pace.ends_in_ns(ports).filter(|ns| self.are_many && *ns <= SOON_NS);
         let is_reused = self.limits.reuses_time_wait(route.is_loopback());
         let taken = self.used.taken(is_reused == Some(true));
+        // What soon ends must be near it by now.
+        let taken_now = pace.now();
+        let are_many_now = self.are_many && share(taken_now, ports) >= self.least;
+        let ends_in_ns = pace.ends_in_ns(ports).filter(|ns| are_many_now && *ns <= SOON_NS);
         let more = match (failed, ends_in_ns) {
             (0, _) if share(taken, ports) < self.least => {
                 "; the kernel takes those in TIME_WAIT over after a second".to_owned()
@@ -189,9 +211,10 @@ impl Ports<'_> {
             (failed, _) => format!("; {} found none", many(failed, "connect()")),
         };
         let summary = format!(
-            "{all} of the {ports} ports from {} to {} {held}{more}",
+            "{all} of the {ports} ports from {} to {} {held}{}{more}",
             route.laddr,
-            route.destination()
+            route.destination(),
+            if self.are_many { self.used.left() } else { String::new() },
         );
         let confidence = if self.are_many {
             Confidence::HIGH
@@ -199,15 +222,15 @@ impl Ports<'_> {
             Confidence::medium("a look at all sockets, without filters, while it lasts")
         };
         let finding = Finding::new(id, confidence, summary);
-        let will_fail = ends_in_ns.is_some() || share(taken, ports) >= self.full;
+        let will_fail = ends_in_ns.is_some() || share(taken_now, ports) >= self.full;
         let who = self.failed.and_then(|failed| failed.culprits.first_owner());
         let finding = if failed > 0 {
             let whom = who.map_or_else(|| "programs of this host".to_owned(), ToString::to_string);
             finding.harms(Severity::Critical, Harm::new(failed, "calls of connect() that failed", whom))
-        } else if share(taken, ports) >= self.least && will_fail {
+        } else if are_many_now && will_fail {
             let what = format!("ports that new connections cannot have, of {ports},");
             let whom = format!("programs of this host that connect to {}", route.destination());
-            finding.harms(Severity::Warning, Harm::new(taken, what, whom))
+            finding.harms(Severity::Warning, Harm::new(taken_now, what, whom))
         } else {
             finding
         };
@@ -216,6 +239,7 @@ impl Ports<'_> {
         let finding = finding
             .because("ports in use at most", all)
             .because("of these in TIME_WAIT", waiting)
+            .because("ports in use at the last scan", now)
             .because("ports that there are (ip_local_port_range, without reserved ones)", ports)
             .because("growth while watched", pace.in_words())
             .because("net.ipv4.tcp_tw_reuse", known(self.limits.tw_reuse))

@@ -88,15 +88,20 @@ fn who_listens_at_last_has_not_taken_it_from_itself() {
 
 /// A process that started at this time.
 fn started(pid: u32, comm: &str, start_ticks: u64) -> Who {
+    started_by(pid, comm, start_ticks, Some("/usr/sbin/dns"), None)
+}
+
+/// The same of this file, and this unit.
+fn started_by(pid: u32, comm: &str, start_ticks: u64, exe: Option<&str>, unit: Option<&str>) -> Who {
     let comm = comm.as_bytes().to_vec();
     let process = Process {
         pid,
         start_ticks,
         comm,
-        exe: None,
+        exe: exe.map(|exe| exe.as_bytes().to_vec()),
         exe_deleted: false,
         uid: 0,
-        unit: None,
+        unit: unit.map(str::to_owned),
         container: None,
         netns: None,
     };
@@ -115,6 +120,23 @@ fn a_restart_that_succeeds_at_last_harms_nobody() {
     assert_eq!(severity("dns", 2_000), Severity::Info);
     assert_eq!(severity("dns", 500), Severity::Warning, "an instance that was there before");
     assert_eq!(severity("other", 2_000), Severity::Warning, "another program");
+}
+
+/// Many programs are called `java`.
+#[test]
+fn a_name_alone_makes_no_restart() {
+    let severity = |exe, unit| {
+        let mut holder = at(State::LISTEN, "10.0.0.5", &[]);
+        holder.owners = vec![started_by(40, "java", 2_000, exe, unit)];
+        let failed = started_by(30, "java", 1_000, Some("/usr/bin/java"), Some("search.service"));
+        cannot_listen_by(failed.process, "10.0.0.5", vec![holder]).severity
+    };
+    let java = Some("/usr/bin/java");
+    assert_eq!(severity(java, Some("search.service")), Severity::Info);
+    assert_eq!(severity(java, Some("queue.service")), Severity::Warning);
+    assert_eq!(severity(java, None), Severity::Warning);
+    assert_eq!(severity(Some("/opt/queue/bin/java"), Some("search.service")), Severity::Warning);
+    assert_eq!(severity(None, Some("search.service")), Severity::Warning, "its file is not known");
 }
 
 /// `bind()` would have failed by these.

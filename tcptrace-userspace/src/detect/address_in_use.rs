@@ -14,7 +14,7 @@ use super::{
     culprits::{add_owners, many, seconds},
     sample::LocalEnd,
 };
-use crate::{close::Cause, listening, state::State, transition::Transition};
+use crate::{close::Cause, listening, process::Process, state::State, transition::Transition};
 
 const ID: &str = "address-in-use";
 
@@ -51,11 +51,18 @@ impl Listens {
     fn is_of(&self, failed: &Failed) -> bool {
         let Some(own) = &failed.who else { return false };
         let is_later = |who: &Who| match (&who.process, &own.process) {
-            (Some(later), Some(own)) => later.comm == own.comm && later.start_ticks > own.start_ticks,
+            (Some(later), Some(own)) => is_same_program(later, own) && later.start_ticks > own.start_ticks,
             _ => false,
         };
         self.owners.iter().any(|who| who.pid == own.pid || is_later(who))
     }
+}
+
+/// Whether two processes are of one program, by all that is known of them: many are called `java` or `python3`. Where the
+/// file is not known, nothing tells.
+fn is_same_program(one: &Process, other: &Process) -> bool {
+    let of = |process: &Process| (process.comm.clone(), process.unit.clone(), process.container.clone());
+    one.exe.is_some() && one.exe == other.exe && of(one) == of(other)
 }
 
 /// Whether a socket of one address keeps another from listening on the other (`inet_rcv_saddr_equal()`). That of IPv6

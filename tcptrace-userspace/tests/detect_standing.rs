@@ -4,6 +4,8 @@
 
 mod common;
 
+use std::net::{IpAddr, Ipv4Addr};
+
 use common::looks::{self, INFO, SECOND, look, socket, who};
 use tcptrace::{
     detect::{Finding, Limits, NamespaceSample, Sample, Seen, Severity},
@@ -65,6 +67,8 @@ fn pids(finding: &Finding) -> Vec<u32> {
 
 const LONG: u32 = 30_000;
 
+const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
 /// Connections of which the server sends and the client, process 900, does not read, or the other way round.
 fn closed_windows(count: u16, server_reads: bool, ms: u32) -> Vec<Seen> {
     let pair = |number| {
@@ -123,9 +127,10 @@ fn a_remote_peer_that_does_not_read_is_named() {
         (found[0].subject.clone(), found[0].severity, pids(&found[0]))
     };
     let peer = "peer 198.51.100.7".to_owned();
-    assert_eq!(with(1, false), (peer.clone(), Severity::Warning, vec![7]), "a server");
-    assert_eq!(with(1, true), (peer.clone(), Severity::Info, vec![7]), "a client");
-    assert_eq!(with(5, true), (peer, Severity::Warning, vec![7]));
+    // Who waits is not responsible.
+    assert_eq!(with(1, false), (peer.clone(), Severity::Warning, vec![]), "a server");
+    assert_eq!(with(1, true), (peer.clone(), Severity::Info, vec![]), "a client");
+    assert_eq!(with(5, true), (peer, Severity::Warning, vec![]));
 }
 
 /// A worker that hangs, or is stopped, does not read what it has accepted: no window is closed by that.
@@ -180,6 +185,79 @@ fn who_waits_for_another_is_not_the_root() {
     let backend = unread(other_end(&to_backend, State::ESTABLISHED, 901), 90_000);
     let found = findings([look(100, vec![client_side, client, to_backend, backend, listener()])]);
     assert_eq!(found.iter().map(|found| found.subject.as_str()).collect::<Vec<_>>(), ["process 901"]);
+}
+
+/// A process on port `from` waits with data for one on port `to`, which does not read it: two ends.
+fn waits_for([from, to]: [u16; 2], number: u16) -> [Seen; 2] {
+    let mut sender = blocked(still(number, State::ESTABLISHED, LONG));
+    sender.owners = vec![who(from.into())];
+    (sender.socket.lport, sender.socket.rport) = (20_000 + number, to);
+    (sender.socket.laddr, sender.socket.raddr) = (LOOPBACK, LOOPBACK);
+    let reader = unread(other_end(&sender, State::ESTABLISHED, to.into()), 90_000);
+    [sender, reader]
+}
+
+fn subjects(found: &[Finding]) -> Vec<&str> {
+    found.iter().map(|found| found.subject.as_str()).collect()
+}
+
+/// Its clients wait for a proxy, which waits for one that would be worth knowing only.
+#[test]
+fn who_waits_behind_one_client_is_not_hidden() {
+    // The proxy 30 is the server of 40, a client that does not read, and of the others, which wait for it.
+    let mut to_client = waits_for([30, 40], 1);
+    let (server, client) = (&mut to_client[0].socket, 40_000);
+    (server.lport, server.rport) = (80, client);
+    let (server, client) = (&mut to_client[1].socket, 40_000);
+    (server.lport, server.rport) = (client, 80);
+    let mut listens = listener();
+    (listens.socket.laddr, listens.owners) = (to_client[0].socket.laddr, vec![who(30)]);
+    let alone = findings([look(100, to_client.iter().cloned().chain([listens.clone()]).collect())]);
+    assert_eq!((subjects(&alone), alone[0].severity), (vec!["process 40"], Severity::Info));
+    let behind = (2..8).flat_map(|number| waits_for([50, 30], number));
+    let found = findings([look(100, to_client.iter().cloned().chain(behind).chain([listens]).collect())]);
+    assert_eq!((subjects(&found), found[0].severity), (vec!["process 40"], Severity::Warning));
+    assert_eq!(found[0].harm.as_ref().unwrap().count, 7, "its own, and those behind it");
+}
+
+/// Each waits for the next one.
+#[test]
+fn a_ring_is_one_finding() {
+    let ring = |pairs: &[[u16; 2]]| {
+        let all = (1..).zip(pairs).flat_map(|(number, pair)| waits_for(*pair, number)).collect();
+        findings([look(100, all)])
+    };
+    let three = ring(&[[30, 40], [40, 50], [50, 30]]);
+    assert_eq!((subjects(&three), three[0].severity), (vec!["process 30"], Severity::Warning));
+    assert_eq!(three[0].harm.as_ref().unwrap().count, 3);
+    assert_eq!(looks::evidence(&three[0], "processes that wait for each other"), "3");
+    assert_eq!(subjects(&ring(&[[30, 40], [40, 30]])), ["process 30"]);
+    let chain = ring(&[[30, 40], [40, 50]]);
+    assert_eq!(subjects(&chain), ["process 50"], "a chain has an end");
+    assert_eq!(
+        subjects(&ring(&[[30, 40], [40, 50], [50, 30], [30, 60]])),
+        ["process 60"],
+        "which is the root"
+    );
+}
+
+/// An address of this host is no peer elsewhere.
+#[test]
+fn a_reader_here_that_is_not_known_is_no_remote_peer() {
+    let found = |is_seen: bool| {
+        let mut pair = waits_for([30, 40], 1);
+        pair[1].owners.clear();
+        let sockets = pair.into_iter().take(if is_seen { 2 } else { 1 });
+        findings([look(100, sockets.collect())]).remove(0)
+    };
+    for found in [found(true), found(false)] {
+        assert!(
+            found.summary.starts_with("a program of this host that is not known does not read"),
+            "{found:#?}"
+        );
+        assert!(!looks::commands(&found).contains("dst "), "{found:#?}");
+        assert!(pids(&found).is_empty(), "who waits is not responsible");
+    }
 }
 
 /// Eight sockets whose peer has closed, for so many seconds; `asked` and `answered`: seconds since.

@@ -16,6 +16,7 @@ mod detectors;
 mod endpoint;
 mod finding;
 mod growth;
+mod hanging;
 mod holding;
 mod index;
 mod limits;

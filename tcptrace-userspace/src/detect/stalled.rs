@@ -4,6 +4,7 @@
 //! kernel probes it for as long as both live. Nothing ends such a connection but one of the two programs. A server that does
 //! not even read a short request closes no window, and lets its client wait all the same.
 
+mod behind;
 mod told;
 
 use std::{
@@ -16,11 +17,14 @@ use super::{
     culprits::{Culprits, nanoseconds},
     holding,
     index::is_of_one_namespace,
+    owes::is_server,
     thresholds,
 };
+use behind::Behind;
+
 use crate::{
     process::Condition,
-    snapshot::{Kind, TimerKind},
+    snapshot::{Kind, Socket, TimerKind},
     state::State,
 };
 
@@ -38,6 +42,8 @@ pub(super) struct Stalled {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Culprit {
     Process(u32),
+    /// A program of this host that is not known, which has an end in this namespace or sends to one here.
+    Unknown(Option<u32>),
     /// At an address, with the namespace where it means something in one only.
     Peer(Option<u32>, IpAddr),
 }
@@ -142,8 +148,8 @@ impl Stalled {
         let who = stall.reader.and_then(|reader| holding::first(&reader.owners));
         let culprit = match (who, stall.sender, stall.reader) {
             (Some(who), _, _) => Culprit::Process(who.pid),
-            (None, Some(sender), _) => peer(sender.socket.netns, sender.socket.raddr),
-            (None, None, Some(reader)) => peer(reader.socket.netns, reader.socket.laddr),
+            (None, _, Some(reader)) => Culprit::Unknown(reader.socket.netns),
+            (None, Some(sender), None) => peer(sample, &sender.socket),
             (None, None, None) => return,
         };
         // The reader of what a server sends is its client.
@@ -175,13 +181,13 @@ impl Stalled {
     }
 }
 
-fn peer(netns: Option<u32>, address: IpAddr) -> Culprit {
+/// Who is at the other end, which was not seen: of an address of this host it is no peer elsewhere.
+fn peer(sample: &Sample, sender: &Socket) -> Culprit {
+    let Socket { netns, raddr: address, .. } = *sender;
+    if sample.is_here(netns, address) {
+        return Culprit::Unknown(netns);
+    }
     Culprit::Peer(netns.filter(|_| is_of_one_namespace(address)), address)
-}
-
-fn is_server(sample: &Sample, seen: &Seen) -> bool {
-    let socket = &seen.socket;
-    sample.listeners(socket.netns, socket.laddr, socket.lport).next().is_some()
 }
 
 /// Whether data waits for the peer's window.
@@ -210,6 +216,8 @@ impl Detector for Stalled {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        self.last.iter().filter_map(|(culprit, pile)| self.finding(*culprit, pile)).collect()
+        let behind = Behind::of(self);
+        let roots = self.last.iter().filter(|(culprit, _)| behind.is_root(**culprit));
+        roots.map(|(culprit, pile)| self.finding(*culprit, pile, &behind)).collect()
     }
 }

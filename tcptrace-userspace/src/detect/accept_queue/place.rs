@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use super::{
-    super::{Finding, Limits, Who, endpoint::in_namespace},
+    super::{Finding, Limits, Who, endpoint::in_namespace, hanging},
     listener::Listener,
     who_accepts::Blocker,
 };
@@ -54,20 +54,18 @@ impl Place<'_> {
         };
         let pid = first.pid;
         match self.blocker {
-            Some(Blocker::Stopped) => finding.because("stopped", format!("{first}, by a signal or a debugger")).then(
-                "It is stopped: let it go on, or end it",
-                Some(format!("kill -CONT {pid}")),
-            ),
+            Some(Blocker::Stopped) => {
+                hanging::go_on(finding.because("stopped", format!("{first}, by a signal or a debugger")), pid)
+            }
             Some(Blocker::Descriptors(used, limit)) => {
                 finding.because("descriptors open", format!("{used} of {limit} that {first} may have")).then(
                     "accept() fails (EMFILE): raise LimitNOFILE= of its unit or ulimit -n, or find out what it does not close",
                     Some(format!("prlimit --nofile --pid {pid}; ls -l /proc/{pid}/fd")),
                 )
             }
-            None => finding.then(
-                "Find out what the program waits for; it is what is slow",
-                Some(format!("cat /proc/{pid}/wchan; ls /proc/{pid}/task")),
-            ),
+            None => {
+                hanging::find_out(finding, "Find out what the program waits for; it is what is slow", pid)
+            }
         }
     }
 }

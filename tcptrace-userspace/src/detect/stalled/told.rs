@@ -7,21 +7,26 @@ use super::{
         Confidence, Finding, Harm, Severity,
         culprits::{many, seconds, ss_host, the_oldest},
         endpoint::in_namespace,
+        hanging,
     },
     Culprit, Pile, Stalled,
+    behind::Behind,
 };
 
 const ID: &str = "stalled";
 
+/// What is known of who is on this host, and whose the end is was not seen.
+const NOT_KNOWN: &str = "a program of this host that is not known";
+
 impl Stalled {
-    pub(super) fn finding(&self, culprit: Culprit, pile: &Pile) -> Option<Finding> {
-        if self.waits_behind_another(culprit, pile) {
-            return None;
-        }
+    pub(super) fn finding(&self, culprit: Culprit, pile: &Pile, behind: &Behind) -> Finding {
         let count = if pile.count > 0 { pile.count } else { pile.unknown };
         let (subject, who) = match (culprit, &pile.who) {
             (Culprit::Process(pid), Some(who)) => (format!("process {pid}"), who.to_string()),
             (Culprit::Process(pid), None) => (format!("process {pid}"), format!("process {pid}")),
+            (Culprit::Unknown(netns), _) => {
+                (in_namespace(netns, "a program that is not known"), NOT_KNOWN.to_owned())
+            }
             (Culprit::Peer(netns, address), _) => {
                 (in_namespace(netns, format!("peer {address}")), format!("the peer {address}"))
             }
@@ -36,10 +41,15 @@ impl Stalled {
             Confidence::medium("the other ends: whether they have more to send")
         };
         let mut finding = Finding::new(ID, confidence, summary);
-        if pile.count > 0 && (pile.of_servers > 0 || is_stopped || pile.count >= self.thresholds.count) {
+        let those_behind: Vec<(Culprit, &Pile)> = self.those_behind(culprit, behind).collect();
+        let waiting_behind = those_behind.iter().map(|(_, pile)| pile.count).sum::<u64>();
+        let ring = behind.ring(culprit);
+        // Of those behind it no other finding tells.
+        let harms_behind = those_behind.iter().any(|(other, pile)| self.is_harm(*other, pile));
+        if pile.count > 0 && (self.is_harm(culprit, pile) || harms_behind || ring.is_some()) {
             let waiter = pile.waiters.first_owner().map(ToString::to_string);
             let whom = waiter.unwrap_or_else(|| format!("who is connected to {who}"));
-            let harm = Harm::new(pile.count, "connections on which somebody waits", whom);
+            let harm = Harm::new(pile.count + waiting_behind, "connections on which somebody waits", whom);
             finding = finding.harms(Severity::Warning, harm);
         }
         pile.cookies.iter().for_each(|cookie| finding.part.explains(*cookie));
@@ -54,51 +64,44 @@ impl Stalled {
             .because("bytes that wait to be sent", pile.unsent);
         let finding =
             if is_stopped { finding.because("stopped", "by a signal or a debugger") } else { finding };
-        let behind = self.behind(culprit);
-        let finding = match behind {
+        let finding = match waiting_behind {
             0 => finding,
-            _ => finding.because("connections that wait behind those", behind),
+            count => finding.because("connections that wait behind those", count),
+        };
+        let finding = match ring {
+            None => finding,
+            Some(count) => finding.because("processes that wait for each other", count),
         };
         let finding = steps(culprit, is_stopped, finding)
             .not("a program that reads slowly, but reads")
             .not("a client that leaves something unread for which nobody waits");
-        let owners = |of: &super::Culprits| of.name(Finding::new(ID, Confidence::HIGH, String::new()));
-        let finding = match culprit {
-            Culprit::Process(_) => pile.culprits.name(finding),
-            Culprit::Peer(..) => pile.waiters.name(finding),
+        let Culprit::Process(_) = culprit else {
+            // Who waits has no part in it.
+            return Finding { owners: Vec::new(), ..pile.waiters.name(finding) };
         };
         // Who does not read, and then who waits.
-        let waiting = owners(&pile.waiters).owners;
-        let mut finding = finding;
+        let mut finding = pile.culprits.name(finding);
+        let waiting = pile.waiters.name(Finding::new(ID, Confidence::HIGH, String::new())).owners;
         let more = waiting.into_iter().filter(|who| finding.owners.iter().all(|known| known.pid != who.pid));
         let more: Vec<_> = more.collect();
         finding.owners.extend(more);
-        Some(finding)
+        finding
     }
 
-    fn is_stopped(&self, culprit: Culprit) -> bool {
+    pub(super) fn is_stopped(&self, culprit: Culprit) -> bool {
         let Culprit::Process(pid) = culprit else { return false };
         self.conditions.get(&pid).is_some_and(|condition| condition.stopped == Some(true))
     }
 
-    /// A proxy that cannot send on reads nothing more: who waits for another one is not the root.
-    fn waits_behind(&self, culprit: Culprit, other: Culprit, pile: &Pile) -> bool {
-        let Culprit::Process(pid) = culprit else { return false };
-        let (Some(own), false) = (self.last.get(&culprit), self.is_stopped(culprit)) else { return false };
-        let waits = |pile: &Pile, pid: u32| pile.waiters.has_owner(pid);
-        let is_mutual = matches!(other, Culprit::Process(other) if waits(own, other));
-        culprit != other && pile.closed > 0 && waits(pile, pid) && !is_mutual
+    /// Whether these connections alone are worth a warning.
+    fn is_harm(&self, culprit: Culprit, pile: &Pile) -> bool {
+        let is_bad = pile.of_servers > 0 || self.is_stopped(culprit) || pile.count >= self.thresholds.count;
+        pile.count > 0 && is_bad
     }
 
-    fn waits_behind_another(&self, culprit: Culprit, _pile: &Pile) -> bool {
-        self.last.iter().any(|(other, pile)| self.waits_behind(culprit, *other, pile))
-    }
-
-    /// Connections on which a process does not read that itself waits for this one.
-    fn behind(&self, culprit: Culprit) -> u64 {
-        let Some(pile) = self.last.get(&culprit) else { return 0 };
-        let behind = self.last.iter().filter(|(other, _)| self.waits_behind(**other, culprit, pile));
-        behind.map(|(_, other)| other.count).sum()
+    /// Connections that others do not read, which wait for this one.
+    fn those_behind(&self, culprit: Culprit, behind: &Behind) -> impl Iterator<Item = (Culprit, &Pile)> {
+        behind.those_behind(culprit).filter_map(|other| Some((other, self.last.get(&other)?)))
     }
 }
 
@@ -116,18 +119,19 @@ fn steps(culprit: Culprit, is_stopped: bool, finding: Finding) -> Finding {
     match culprit {
         Culprit::Process(pid) => {
             let finding = if is_stopped {
-                finding.then("It is stopped: let it go on, or end it", Some(format!("kill -CONT {pid}")))
+                hanging::go_on(finding, pid)
             } else {
-                finding.then(
-                    "Find out what the program waits for instead of reading",
-                    Some(format!("cat /proc/{pid}/wchan; ls /proc/{pid}/task")),
-                )
+                hanging::find_out(finding, "Find out what the program waits for instead of reading", pid)
             };
             finding.then(
                 "See the queues: Recv-Q is unread, Send-Q waits to be sent",
                 Some(format!("ss -tanop | grep pid={pid},")),
             )
         }
+        Culprit::Unknown(_) => finding.then(
+            "Both ends are on this host, and whose the one is that does not read was not seen: look as root, and in other network namespaces",
+            Some("ss -tanpo; ip -all netns exec ss -tanpo".to_owned()),
+        ),
         Culprit::Peer(_, address) => of_peer(address, finding),
     }
 }

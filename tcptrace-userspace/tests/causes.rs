@@ -294,8 +294,9 @@ fn a_listener_that_is_destroyed_keeps_its_owner() {
 
 #[test]
 fn a_reset_from_this_host_is_known_by_its_other_end() {
-    // `sent`: how long before, and which ends the socket had that sent it.
-    let here = |laddr: [u8; 4], raddr: [u8; 4], sent: Option<(u64, [u8; 4], [u8; 4], (u16, u16))>| {
+    /// How long before, and which addresses and ports the socket had that sent it.
+    type Sent = (u64, [u8; 4], [u8; 4], (u16, u16));
+    let here = |laddr: [u8; 4], raddr: [u8; 4], sent: Option<Sent>| {
         let mut tracker = tracker();
         let event =
             Event { laddr: laddr.into(), raddr: raddr.into(), ..closes(State::ESTABLISHED, 104, NONE) };

@@ -21,7 +21,7 @@ const MOST: u32 = 200;
 /// How far to shift nanoseconds for that time.
 const PERIOD_BITS: u32 = 30;
 
-/// Tells user space at once of a process that begins a socket's life, unless that has been seen before under this name:
+/// Tells user space at once of a process that begins a socket's life, unless it has been told of that under this name before:
 /// `execve()` gives it another one.
 #[inline(always)]
 pub(crate) fn notice(task: &Task, flags: u16, old: u8, new: u8, ktime_ns: u64) {
@@ -32,9 +32,10 @@ pub(crate) fn notice(task: &Task, flags: u16, old: u8, new: u8, ktime_ns: u64) {
     if flags & RecordFlags::KERNEL_THREAD != 0 || NEWCOMERS.get_ptr(key).is_some() {
         return;
     }
-    // A map that is full forgets the one that was not seen for the longest time; a ring that is full has enough for now.
-    let _ = NEWCOMERS.insert(key, 1, 0);
+    // One that comes when there were enough is a newcomer the next time, too.
     if may_wake(ktime_ns) {
+        // A map that is full forgets the one that was not seen for the longest time; a ring that is full has enough for now.
+        let _ = NEWCOMERS.insert(key, 1, 0);
         let mut pid = u64::from(task.tgid());
         // SAFETY: eight bytes of the stack.
         unsafe {

@@ -63,9 +63,31 @@ impl Task {
         }
     }
 
-    /// The process and, in the lower half, what its name mixes to: the same until it runs another program.
+    /// Whether it is its process's first thread, which alone has the process's name.
+    #[inline(always)]
+    fn is_main(&self) -> bool {
+        match self {
+            Self::Typed(task) => {
+                // SAFETY: an int of struct task_struct.
+                let tid: u32 = unsafe { load!(*task, task.pid) };
+                tid == self.tgid()
+            }
+            Self::Helpers => {
+                // SAFETY: no arguments.
+                let pid_tgid = unsafe { bpf_get_current_pid_tgid() };
+                (pid_tgid >> 32) as u32 == pid_tgid as u32
+            }
+        }
+    }
+
+    /// The process and, in the lower half, what its name mixes to: the same until it runs another program. 0 there in its
+    /// other threads, each of which may have a name of its own.
     #[inline(always)]
     pub(crate) fn program(&self) -> u64 {
+        let process = u64::from(self.tgid()) << 32;
+        if !self.is_main() {
+            return process;
+        }
         let words: [u64; 2] = match self {
             // SAFETY: sixteen bytes of struct task_struct.
             Self::Typed(task) => unsafe { [load!(*task, task.comm), load!(*task, task.comm + 8)] },
@@ -80,7 +102,7 @@ impl Task {
             }
         };
         let mixed = (words[0] ^ words[1].rotate_left(29)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (u64::from(self.tgid()) << 32) | (mixed >> 32)
+        process | (mixed >> 32)
     }
 
     /// Writes the context into a record.

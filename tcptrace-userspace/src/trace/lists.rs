@@ -20,6 +20,8 @@ const TIMEWAIT_EVERY: Duration = Duration::from_secs(1);
 const SOON: Duration = Duration::from_secs(1);
 /// On a host with many sockets, lists take a hundredth of the time.
 const SHARE: u32 = 100;
+/// And one that is to find out who holds a socket a twentieth, since others wait for its answer, and it is made once.
+const SHARE_SOON: u32 = 20;
 
 /// How often all sockets are listed, to put right what the trace has missed.
 const ALL_EVERY: Duration = Duration::from_secs(30);
@@ -30,11 +32,13 @@ struct Turn {
     ordered: Instant,
     /// How long the last one took.
     took: Duration,
+    /// They take one part in so many of the time.
+    share: u32,
 }
 
 impl Turn {
     fn is_due(&self) -> bool {
-        self.ordered.elapsed() >= self.every.max(self.took * SHARE)
+        self.ordered.elapsed() >= self.every.max(self.took * self.share)
     }
 }
 
@@ -62,7 +66,7 @@ impl Lists {
         let mut lister = Lister::start(wanted, netns)?;
         lister.order(Scope::All);
         let now = Instant::now();
-        let turn = |every| Turn { every, ordered: now, took: Duration::ZERO };
+        let turn = |every| Turn { every, ordered: now, took: Duration::ZERO, share: SHARE };
         Ok(Self {
             lister,
             start: Some(now + START_LIMIT),
@@ -123,7 +127,7 @@ impl Lists {
         let turn = self.turn(scope);
         turn.ordered = Instant::now();
         if scope == Scope::All {
-            turn.every = ALL_EVERY;
+            (turn.every, turn.share) = (ALL_EVERY, SHARE);
         }
         self.lister.order(scope);
         Some(scope)
@@ -137,7 +141,7 @@ impl Lists {
 
     /// Orders the next list of all sockets soon: somebody else holds some of them now.
     pub(super) fn hasten(&mut self) {
-        self.all.every = self.all.every.min(SOON);
+        (self.all.every, self.all.share) = (self.all.every.min(SOON), SHARE_SOON);
     }
 
     /// A later list, once everything up to its end has been released; and whether it is the first one all the same.

@@ -186,7 +186,10 @@ fn bytes_of_programs(hook: Hook, name: &str) {
         }
         // What cannot be known is marked, not wrong: without type information for instance.
         let told = (line["tx_bytes"].as_u64(), line["rx_bytes"].as_u64());
-        assert_eq!(told, (Some(sent), Some(received)), "{line}");
+        // So of one that is older than the trace, where older kernels do not tell what it has sent.
+        let is_older = line["life_us"].is_null();
+        let sent = Some(sent).filter(|_| !is_older || line["cookie"] != 0 || line["tx_bytes"].is_u64());
+        assert_eq!(told, (sent, Some(received)), "{line}");
     }
     assert!(missing.is_empty(), "no line has {missing:?}: {}", life.stdout);
 }

@@ -533,3 +533,21 @@ fn orphans_are_told_where_they_are_many() {
     assert_eq!(found(99, 5), (Severity::Critical, true));
     assert_eq!(found(8, 5), (Severity::Warning, false), "memory ran out for another reason");
 }
+
+/// A probe runs as well where this host drops what it sends: then the peer's window is open.
+#[test]
+fn what_this_host_drops_is_no_closed_window() {
+    let stuck = |snd_wnd: u32| {
+        let one = |number| {
+            let mut seen = blocked(still(number, State::FIN_WAIT1, LONG));
+            seen.socket.age_at_least_ns = Some(u64::from(LONG) * 1_000_000);
+            seen.socket.info.as_mut().unwrap().snd_wnd = snd_wnd;
+            seen
+        };
+        let found = findings([look(1_000, (0..8).map(one).collect())]);
+        let stuck = found.iter().find(|found| found.id == "fin-wait1-stuck").unwrap();
+        stuck.summary.contains("window is closed")
+    };
+    assert!(stuck(0));
+    assert!(!stuck(65_536));
+}

@@ -6,7 +6,10 @@ use std::{
 };
 
 use super::{Limits, Who, index::Lookup};
-use crate::{process, snapshot::Socket};
+use crate::{
+    process,
+    snapshot::{Socket, TimerKind},
+};
 
 /// A scan of the host.
 #[derive(Clone, Debug, Default)]
@@ -55,6 +58,15 @@ impl Seen {
         let Some(info) = self.socket.info else { return false };
         let Some(received_ms) = info.last_data_recv_ms else { return false };
         info.last_data_sent_ms.is_none_or(|sent_ms| received_ms < sent_ms)
+    }
+
+    /// Whether the peer takes no data: a probe of its window runs, and the window takes no segment. Such a probe runs as well
+    /// where this host cannot send, for instance since a filter drops what it sends.
+    pub(super) fn has_closed_window(&self) -> bool {
+        /// Bytes of the least segment that every host takes (RFC 9293, 3.7.1).
+        const LEAST_SEGMENT: u32 = 536;
+        let probes = self.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Persist);
+        probes && self.socket.info.is_none_or(|info| info.snd_wnd < LEAST_SEGMENT)
     }
 
     /// Where it is bound.

@@ -24,7 +24,7 @@ use behind::Behind;
 
 use crate::{
     process::Condition,
-    snapshot::{Kind, Socket, TimerKind},
+    snapshot::{Kind, Socket},
     state::State,
 };
 
@@ -195,9 +195,8 @@ fn has_closed_window(seen: &Seen) -> bool {
     let socket = &seen.socket;
     let sends =
         [State::ESTABLISHED, State::CLOSE_WAIT, State::FIN_WAIT1, State::LAST_ACK].contains(&socket.state);
-    let is_probing = socket.timer.is_some_and(|timer| timer.kind == TimerKind::Persist);
     let is_closed = socket.info.is_some_and(|info| info.snd_wnd == 0 && info.notsent_bytes > 0);
-    sends && socket.kind == Kind::Full && (is_probing || is_closed)
+    sends && socket.kind == Kind::Full && (seen.has_closed_window() || is_closed)
 }
 
 impl Detector for Stalled {

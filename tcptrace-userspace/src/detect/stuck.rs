@@ -206,7 +206,7 @@ impl Detector for Stuck {
             let timer = seen.socket.timer;
             piled.unanswered +=
                 u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::On && timer.retransmits > 0));
-            piled.closed_window += u64::from(timer.is_some_and(|timer| timer.kind == TimerKind::Persist));
+            piled.closed_window += u64::from(seen.has_closed_window());
             piled.culprits.add(seen, false);
             if let Some(other) = other {
                 piled.others.add(other, false);

@@ -83,7 +83,14 @@ fn actor(context: &Context, process: Option<Arc<Process>>, before: Option<&Owner
     let is_main = context.is_main_thread();
     // It has ended before anybody could look; but nobody else has this socket and its id. Another name is another program's.
     let kept = before.filter(|before| !is_main || before.comm == context.comm);
-    let process = process.or_else(|| kept?.process.clone());
+    let known = kept.and_then(|kept| kept.process.as_ref());
+    // What is read of a process that is ending lacks its program.
+    let says_less = |process: &Arc<Process>| {
+        known.is_some_and(|known| {
+            process.exe.is_none() && known.exe.is_some() && known.start_ticks == process.start_ticks
+        })
+    };
+    let process = process.filter(|process| !says_less(process)).or_else(|| known.cloned());
     let comm = match (&process, before) {
         _ if is_main => context.comm,
         (Some(process), _) => padded(&process.comm),

@@ -390,13 +390,11 @@ proptest! {
 
     /// Bytes of any kind decode to something or to an error.
     #[test]
-    fn nothing_panics(bytes in prop::collection::vec(any::<u8>(), 0..200), kind in any::<bool>()) {
-        let mut bytes = bytes;
+    fn nothing_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in any::<bool>()) {
         if let (true, Some(start)) = (kind, bytes.get_mut(..2)) {
             start.copy_from_slice(&KIND_HALF_OPEN.to_ne_bytes());
         }
         let _ = decode(&bytes);
-        let whole: usize = crate::decode::records(&bytes).map(<[u8]>::len).sum();
-        prop_assert_eq!(whole, bytes.len());
+        prop_assert_eq!(crate::decode::records(&bytes).map(<[u8]>::len).sum::<usize>(), bytes.len());
     }
 }

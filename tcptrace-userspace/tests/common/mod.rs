@@ -6,6 +6,8 @@
 
 pub(crate) mod closing;
 pub(crate) mod looks;
+pub(crate) mod resets;
+pub(crate) mod standing;
 pub(crate) mod story;
 
 use std::net::{IpAddr, Ipv4Addr};

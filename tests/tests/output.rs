@@ -1,11 +1,11 @@
 //! What is printed, in every format: by the schema, and safe to look at.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::symlink, path::Path};
 
 use serde_json::Value;
 use tcptrace_tests::{
-    acts, both_hooks,
-    machine::{Hook, is_root, skip},
+    actor, acts, both_hooks,
+    machine::{Hook, helper, is_root, skip},
     net::{Family, connect_error, listen},
     tracer::{Report, Tracer},
     world::{Ports, World},
@@ -76,10 +76,14 @@ fn hostile_names_are_escaped(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
+    // A process has the name of its program's file.
+    let folder = tempfile::tempdir().expect("a folder");
+    let program = folder.path().join("\u{1b}[31m\n\r,\"=x\u{202e}");
+    symlink(helper(env!("CARGO_BIN_EXE_actor")), &program).expect("a link");
     for format in ["text", "wide", "json", "csv"] {
-        let report = trace(hook, &["-o", format, "--color", "never"], |ports| {
-            fs::write("/proc/thread-self/comm", "\u{1b}[31m\n\r,\"=x\u{202e}").expect("a name");
-            drop(listen(ports.listen(Family::V4)));
+        let program = program.clone();
+        let report = trace(hook, &["-o", format, "--color", "never"], move |ports| {
+            actor::exit(actor::start_program(&program, "listen", ports.listen(Family::V4)).0);
         });
         assert_eq!(report.code, Some(0), "{}", report.stderr);
         let raw = |c: char| c != '\n' && (c.is_control() || c == '\u{202e}');

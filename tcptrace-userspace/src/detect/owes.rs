@@ -28,5 +28,5 @@ pub(super) fn owes_an_answer(sample: &Sample, seen: &Seen) -> bool {
 pub(super) fn awaits_an_answer(seen: &Seen) -> bool {
     let Some(info) = seen.socket.info else { return false };
     let Some(sent_ms) = info.last_data_sent_ms else { return false };
-    info.last_data_recv_ms.is_none_or(|received_ms| sent_ms <= received_ms)
+    info.last_data_recv_ms.is_none_or(|received_ms| sent_ms < received_ms)
 }

@@ -1,11 +1,11 @@
 //! The report as a whole: formats, exit codes, options.
 
-use std::{os::unix::fs::PermissionsExt, process::Command};
+use std::{net::SocketAddr, os::unix::fs::PermissionsExt, process::Command};
 
 use nix::errno::Errno;
 use tcptrace_tests::{
     machine::tcptrace,
-    net::{Family, connect_error, listen},
+    net::{Family, connect_error, listen, pair},
     netns::sysctl,
     process::{output, tool},
     syn,
@@ -28,9 +28,15 @@ fn an_idle_namespace_is_healthy() {
 #[test]
 fn severities_and_kinds_decide_the_exit_code() {
     let Some(lab) = Lab::new("severities_and_kinds_decide_the_exit_code") else { return };
-    let nobody = lab.slot.ports_to_bind().connect(Family::V4);
-    let refused =
-        move || (0..5).map(|_| connect_error(nobody)).all(|error| error == Errno::ECONNREFUSED as i32);
+    let ports = lab.slot.ports_to_bind();
+    let refused = move || {
+        // A warning only: this program connects elsewhere.
+        let listener = listen(ports.listen(Family::V4));
+        let served = pair(&listener, ports.connect(Family::V4));
+        let nobody = SocketAddr::new(ports.connect(Family::V4).ip(), ports.port(1));
+        assert!((0..5).all(|_| connect_error(nobody) == Errno::ECONNREFUSED as i32));
+        (listener, served)
+    };
     let codes = [&[][..], &["--fail-on", "critical"], &["--skip", "connection-refused"]]
         .map(|arguments| lab.watch(2, arguments, refused).code);
     assert_eq!(codes, [Some(3), Some(0), Some(0)]);
@@ -67,7 +73,7 @@ fn traced_refusals(lab: &Lab, format: &str) -> Report {
 fn findings_in_a_trace() {
     let Some(lab) = Lab::new("findings_in_a_trace") else { return };
     for (format, mark) in
-        [("json", "\"id\":\"connection-refused\""), ("text", "WARNING connection-refused: ")]
+        [("json", "\"id\":\"connection-refused\""), ("text", "CRITICAL connection-refused: ")]
     {
         let report = traced_refusals(&lab, format);
         assert_eq!(report.stdout.matches(mark).count(), 1, "{}", report.stdout);
@@ -79,7 +85,7 @@ fn findings_in_a_trace() {
 fn findings_beside_rows() {
     let Some(lab) = Lab::new("findings_beside_rows") else { return };
     let report = traced_refusals(&lab, "csv");
-    let mark = "tcptrace: WARNING connection-refused: ";
+    let mark = "tcptrace: CRITICAL connection-refused: ";
     assert_eq!(report.stderr.matches(mark).count(), 1, "{}", report.stderr);
     let columns = |line: &str| line.matches(',').count();
     let header = report.stdout.lines().next().map(columns);
@@ -133,7 +139,7 @@ fn a_program_is_told_of_findings() {
     let told = lab.watch(4, &["--on-finding", program.to_str().expect("UTF-8")], fault);
     let text = std::fs::read_to_string(directory.path().join("connection-refused")).expect("it was told");
     let json: serde_json::Value = serde_json::from_str(&text).expect("one finding, once");
-    assert_eq!((&json["id"], &json["severity"]), (&"connection-refused".into(), &"warning".into()));
+    assert_eq!((&json["id"], &json["severity"]), (&"connection-refused".into(), &"critical".into()));
     assert_eq!(told.code, Some(3));
     assert!(told.stderr.contains("--on-finding: it ended with exit status: 7"), "{}", told.stderr);
     let missing = lab.watch(3, &["--on-finding", "/nonexistent"], fault);

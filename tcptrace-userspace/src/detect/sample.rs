@@ -53,11 +53,11 @@ impl Seen {
         Self { socket, owners, still_ns: None, unread_ns: None }
     }
 
-    /// Whether data has come since this side last sent some. Who answers within a tick of the kernel's clock has answered.
+    /// Whether data has come since this side last sent some, or within the same tick of the kernel's clock.
     pub(super) fn was_sent_to_last(&self) -> bool {
         let Some(info) = self.socket.info else { return false };
         let Some(received_ms) = info.last_data_recv_ms else { return false };
-        info.last_data_sent_ms.is_none_or(|sent_ms| received_ms < sent_ms)
+        info.last_data_sent_ms.is_none_or(|sent_ms| received_ms <= sent_ms)
     }
 
     /// Whether the peer takes no data: a probe of its window runs, and the window takes no segment. Such a probe runs as well

@@ -62,6 +62,8 @@ fn comes_back() {
 /// Sends something every few seconds, whether it is heard or not.
 fn pushes() {
     server(|mut stream| {
+        // Until its clients are deaf: what they have heard, they would have to read.
+        pause(2_000);
         while stream.write_all(&[0; 100]).is_ok() {
             pause(5_000);
         }

@@ -198,31 +198,8 @@ mod tests {
     use crate::detect::{LocalAddress, NamespaceSample};
 
     fn seen(cookie: u64, netns: u32, state: State, local: &str, remote: &str) -> Seen {
-        let (local, remote): (SocketAddr, SocketAddr) =
-            (local.parse().expect("ends"), remote.parse().expect("ends"));
-        let socket = Socket {
-            netns: Some(netns),
-            cookie,
-            kind: Kind::Full,
-            state,
-            laddr: local.ip(),
-            lport: local.port(),
-            raddr: remote.ip(),
-            rport: remote.port(),
-            uid: None,
-            inode: None,
-            recv_queue: 0,
-            send_queue: 0,
-            timer: None,
-            cgroup_id: None,
-            mptcp: false,
-            drops: None,
-            info: None,
-            age_at_least_ns: None,
-            ifindex: None,
-            device: None,
-            transparent: None,
-        };
+        let (local, remote) = (local.parse().expect("ends"), remote.parse().expect("ends"));
+        let socket = Socket { netns: Some(netns), cookie, ..Socket::between(state, local, remote) };
         Seen::new(socket, Vec::new())
     }
 

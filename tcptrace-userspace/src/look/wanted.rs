@@ -52,29 +52,8 @@ mod tests {
     use super::*;
 
     fn socket(kind: Kind, state: u8) -> Socket {
-        Socket {
-            netns: Some(7),
-            cookie: 1,
-            kind,
-            state: State(state),
-            laddr: [192, 0, 2, 1].into(),
-            lport: 80,
-            raddr: [192, 0, 2, 2].into(),
-            rport: 40_000,
-            uid: None,
-            inode: None,
-            recv_queue: 0,
-            send_queue: 0,
-            timer: None,
-            cgroup_id: None,
-            mptcp: false,
-            drops: None,
-            info: None,
-            age_at_least_ns: None,
-            ifindex: None,
-            device: None,
-            transparent: None,
-        }
+        let [local, remote] = [([192, 0, 2, 1], 80).into(), ([192, 0, 2, 2], 40_000).into()];
+        Socket { netns: Some(7), kind, ..Socket::between(State(state), local, remote) }
     }
 
     fn wanted(filter: &Filter) -> Wanted {

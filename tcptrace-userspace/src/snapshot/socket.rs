@@ -1,5 +1,7 @@
 //! A socket as the kernel describes it.
 
+#[cfg(test)]
+use std::net::SocketAddr;
 use std::{fmt, net::IpAddr, sync::Arc};
 
 use crate::state::State;
@@ -55,6 +57,36 @@ pub struct Socket {
     /// `IP_TRANSPARENT`, which a child has from its listener; `None` where the kernel does not tell (before Linux 5.10).
     #[serde(default)]
     pub transparent: Option<bool>,
+}
+
+#[cfg(test)]
+impl Socket {
+    /// A socket between two ends of which nothing else is known, for a test to add what it is about.
+    pub(crate) fn between(state: State, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            netns: Some(1),
+            cookie: 1,
+            kind: Kind::Full,
+            state,
+            laddr: local.ip(),
+            lport: local.port(),
+            raddr: remote.ip(),
+            rport: remote.port(),
+            uid: None,
+            inode: None,
+            recv_queue: 0,
+            send_queue: 0,
+            timer: None,
+            cgroup_id: None,
+            mptcp: false,
+            drops: None,
+            info: None,
+            age_at_least_ns: None,
+            ifindex: None,
+            device: None,
+            transparent: None,
+        }
+    }
 }
 
 /// How much of a socket the kernel keeps.

@@ -6,28 +6,13 @@ const MS: u64 = 1_000_000;
 
 fn socket(state: State, inode: Option<u64>) -> Socket {
     let listens = state == State::LISTEN;
+    let local = if listens { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::new(192, 0, 2, 1) };
+    let rport = if listens { 0 } else { 40_000 };
     Socket {
-        netns: Some(1),
-        cookie: 1,
-        kind: Kind::Full,
-        state,
-        laddr: if listens { Ipv4Addr::UNSPECIFIED.into() } else { Ipv4Addr::new(192, 0, 2, 1).into() },
-        lport: 80,
-        raddr: Ipv4Addr::new(192, 0, 2, 9).into(),
-        rport: if listens { 0 } else { 40_000 },
-        uid: None,
         inode,
-        recv_queue: 0,
-        send_queue: 0,
-        timer: None,
-        cgroup_id: None,
-        mptcp: false,
-        drops: None,
-        info: None,
         age_at_least_ns: (!listens).then_some(700 * MS),
-        ifindex: None,
-        device: None,
         transparent: Some(false),
+        ..Socket::between(state, (local, 80).into(), (Ipv4Addr::new(192, 0, 2, 9), rport).into())
     }
 }
 

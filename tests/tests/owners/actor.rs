@@ -1,6 +1,7 @@
 //! Other processes with sockets.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
     time::Duration,
@@ -25,6 +26,15 @@ impl Actor {
         let mut actor = Self::new(action);
         let line = actor.act();
         (actor, line)
+    }
+
+    /// Starts one that waits to be handed a socket over the Unix socket `path`, which is there on return.
+    pub(crate) fn receiving(path: &str) -> Self {
+        let receiver = Self::new(&["receive", path]);
+        while fs::metadata(path).is_err() {
+            std::thread::yield_now();
+        }
+        receiver
     }
 
     /// Has it act.

@@ -150,10 +150,7 @@ fn a_listener_that_was_handed_over() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let path = path.to_str().expect("text");
-        let mut receiver = Actor::new(&["receive", path]);
-        while fs::metadata(path).is_err() {
-            std::thread::yield_now();
-        }
+        let mut receiver = Actor::receiving(path);
         let (sender, _) = Actor::acting(&["send", path, &address.to_string()]);
         receiver.act();
         sender.kill();

@@ -72,10 +72,7 @@ fn given_to_another_process() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("socket");
         let path = path.to_str().expect("text");
-        let mut receiver = Actor::new(&["receive", path]);
-        while fs::metadata(path).is_err() {
-            std::thread::yield_now();
-        }
+        let mut receiver = Actor::receiving(path);
         let (sender, sent) = Actor::acting(&["send", path, &address.to_string()]);
         assert_eq!(sent, address.to_string());
         assert_listens(netns, address, &Pids::new());

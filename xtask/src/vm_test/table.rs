@@ -152,6 +152,8 @@ pub(crate) struct Console {
     ended: usize,
     /// What `init` complains about, or a test program that failed.
     complaint: Option<String>,
+    /// Whether the lines are what a failed test has printed.
+    tells: bool,
 }
 
 impl Console {
@@ -165,12 +167,18 @@ impl Console {
             begun: 0,
             ended: 0,
             complaint: None,
+            tells: false,
         }
     }
 
     /// Takes in a line: of `init`, of the harness, or anything else.
     pub(crate) fn read(&mut self, line: &str, table: &mut Table) {
-        if let Some(test) = line.strip_prefix("SKIPPED: ") {
+        // As libtest does: a head for each failed test, and in the end their names.
+        self.tells =
+            (self.tells || line.starts_with("---- ")) && line != "failures:" && !line.starts_with("## ");
+        if self.tells {
+            self.show(line);
+        } else if let Some(test) = line.strip_prefix("SKIPPED: ") {
             self.skipped.push(test.split_once(": ").map_or(test, |(name, _)| name).to_owned());
         } else if let Some(report) = line.strip_prefix("## doctor ") {
             if !table.features.read(&self.kernel, report) {

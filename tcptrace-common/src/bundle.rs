@@ -1,13 +1,16 @@
 //! Records of one CPU that go onto the ring together: its lock is taken once for all of them.
 
-use crate::ClosingRecord;
+use crate::{ClosingRecord, DeviceRecord};
 
 /// Bytes of a bundle, at most: about thirty records. More would save no more: a record's part of what putting a bundle
 /// onto the ring takes is small by then.
 pub const BUNDLE_BYTES: usize = 4096;
 
+/// Bytes of the largest record, with what may follow it.
+pub const LARGEST_RECORD: usize = size_of::<ClosingRecord>() + size_of::<DeviceRecord>();
+
 /// A bundle with more bytes than this has no room for every kind of record, and goes onto the ring.
-pub const BUNDLE_FULL: usize = BUNDLE_BYTES - size_of::<ClosingRecord>();
+pub const BUNDLE_FULL: usize = BUNDLE_BYTES - LARGEST_RECORD;
 
 /// What waits on one CPU. User space looks at it to see where there is something to be flushed.
 #[repr(C)]

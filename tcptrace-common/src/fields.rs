@@ -72,6 +72,8 @@ fields! {
         state,
         /// `sk_type`, u16: a raw socket may have TCP's protocol.
         kind,
+        /// `__sk_common.skc_bound_dev_if`, int.
+        bound_dev_if,
         /// `bpf.run_array[NETNS_BPF_SK_LOOKUP]` in `struct net`, pointer.
         net_lookup,
     }

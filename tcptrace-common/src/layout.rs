@@ -155,6 +155,8 @@ impl Known {
     pub const TRANSPARENT: u32 = 1 << 16;
     /// What tracing can do without, and no kernel before had to take.
     pub const FACTS: u32 = Self::REPAIR | Self::DEFERRED | Self::LISTENED | Self::LOOKUP | Self::TRANSPARENT;
+    /// `bound_dev_if`.
+    pub const DEVICE: u32 = 1 << 18;
     /// Tell user space at once of a process that connects or listens for the first time.
     pub const NEWCOMERS: u32 = 1 << 17;
 }

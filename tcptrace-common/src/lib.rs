@@ -21,7 +21,7 @@ mod signal;
 mod state;
 
 pub use addr::{Address, Prefix};
-pub use bundle::{BUNDLE_BYTES, BUNDLE_FULL, Flushed, Waiting};
+pub use bundle::{BUNDLE_BYTES, BUNDLE_FULL, Flushed, LARGEST_RECORD, Waiting};
 pub use counters::{Counters, STATE_SLOTS, state_slot};
 pub use fields::{Fields, FileLayout, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};
@@ -30,8 +30,8 @@ pub use holder::HolderRecord;
 pub use layout::{Config, EndsLayout, Known, MODE_COUNT, MODE_STREAM, Masks, RecordLayout, SignalLayout};
 pub use owner::context_owns;
 pub use record::{
-    CloseEvidence, CloseMetrics, ClosingRecord, EvidenceFlags, Fact, KIND_TRANSITION, RecordFlags,
-    TransitionRecord,
+    CloseEvidence, CloseMetrics, ClosingRecord, DeviceRecord, EvidenceFlags, Fact, KIND_TRANSITION,
+    RecordFlags, TransitionRecord,
 };
 pub use sampling::Level;
 pub use signal::{

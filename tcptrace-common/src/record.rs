@@ -66,6 +66,16 @@ pub struct ClosingRecord {
     pub evidence: CloseEvidence,
 }
 
+/// What follows either record, with [`RecordFlags::DEVICE`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRecord {
+    /// `skc_bound_dev_if`: index of the network device, or VRF, that the socket is bound to. Never 0.
+    pub ifindex: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
 /// Final figures of a connection, from its `struct tcp_sock`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -161,6 +171,7 @@ impl EvidenceFlags {
 
 const _: () = assert!(size_of::<TransitionRecord>() == 120);
 const _: () = assert!(size_of::<ClosingRecord>() == 168);
+const _: () = assert!(size_of::<DeviceRecord>() == 8);
 const _: () = assert!(size_of::<CloseMetrics>() == 24);
 const _: () = assert!(size_of::<CloseEvidence>() == 24);
 
@@ -193,6 +204,8 @@ impl RecordFlags {
     /// At LISTEN -> SYN_RECV: a program at the hook `sk_lookup`, or a rule for transparent proxying, may have chosen the
     /// listener, so that it need not be the one at the child's address and port.
     pub const STEERED: u16 = 1 << 10;
+    /// A [`DeviceRecord`] follows.
+    pub const DEVICE: u16 = 1 << 11;
     /// It is a [`ClosingRecord`].
     pub const CLOSING: u16 = Self::METRICS | Self::EVIDENCE;
 }

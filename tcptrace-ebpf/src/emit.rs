@@ -1,8 +1,8 @@
 //! Writing a record.
 
 use tcptrace_common::{
-    ClosingRecord, IPPROTO_TCP, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV,
-    TransitionRecord,
+    ClosingRecord, DeviceRecord, IPPROTO_TCP, KIND_TRANSITION, RecordFlags, TCP_CLOSE, TCP_LISTEN,
+    TCP_SYN_RECV, TransitionRecord,
 };
 
 use crate::{
@@ -60,7 +60,7 @@ impl View {
 pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -> Result<(), Lost> {
     let Some(room) = Room::take() else { return Err(Lost::one(Class::Transition)) };
     let mut flags = 0;
-    // SAFETY: there is room for either; every byte that is read is written.
+    // SAFETY: there is room for either, and what may follow it; every byte that is read is written.
     unsafe {
         if facts.new == TCP_CLOSE {
             // Written where they are read: kernels before 6.3 refuse to copy what may have no value yet.
@@ -77,13 +77,22 @@ pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -
         if facts.old == TCP_LISTEN && facts.new == TCP_SYN_RECV && sock.may_be_steered() {
             flags |= RecordFlags::STEERED;
         }
-        fill(room.record().cast(), sock, task, view, facts, flags);
     }
-    let size = if flags & RecordFlags::CLOSING == 0 {
+    let mut size = if flags & RecordFlags::CLOSING == 0 {
         size_of::<TransitionRecord>()
     } else {
         size_of::<ClosingRecord>()
     };
+    let ifindex = sock.bound_device();
+    // SAFETY: as above.
+    unsafe {
+        if ifindex != 0 {
+            room.record().byte_add(size).cast::<DeviceRecord>().write(DeviceRecord { ifindex, reserved: 0 });
+            flags |= RecordFlags::DEVICE;
+            size += size_of::<DeviceRecord>();
+        }
+        fill(room.record().cast(), sock, task, view, facts, flags);
+    }
     room.add(size, Class::Transition)
 }
 

@@ -39,6 +39,8 @@ pub(crate) trait Sock {
     /// # Safety
     /// There is room for it.
     unsafe fn close_evidence(&self, to: *mut CloseEvidence) -> bool;
+    /// Index of the device that it is bound to; 0 for none, also where that is not known.
+    fn bound_device(&self) -> u32;
     /// Whether it has been in the table of listeners; `false` also where that is not known.
     fn has_listened(&self) -> bool;
     /// Whether another listener than the one at its address may have made it: a program at `sk_lookup` is there, or it is

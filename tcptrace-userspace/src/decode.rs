@@ -7,14 +7,14 @@ use std::{
 
 use bytes::Buf;
 use tcptrace_common::{
-    AbortRecord, Address, CloseEvidence, CloseMetrics, ClosingRecord, ErrorRecord, HalfOpenRecord,
-    KIND_ABORT, KIND_ERROR, KIND_HALF_OPEN, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION, RecordFlags,
-    ResetRecord, RetransmitRecord, TransitionRecord, context_owns,
+    AbortRecord, Address, CloseEvidence, CloseMetrics, ClosingRecord, DeviceRecord, ErrorRecord,
+    HalfOpenRecord, KIND_ABORT, KIND_ERROR, KIND_HALF_OPEN, KIND_RESET, KIND_RETRANSMIT, KIND_TRANSITION,
+    RecordFlags, ResetRecord, RetransmitRecord, TransitionRecord, context_owns,
 };
 use thiserror::Error;
 
 use crate::{
-    event::{Abort, Context, ErrorReport, Event, Observed, Reset, Signal, Verdict},
+    event::{Abort, Context, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
 
@@ -42,8 +42,7 @@ pub fn records(mut entry: &[u8]) -> impl Iterator<Item = &[u8]> {
 fn record_len(entry: &[u8]) -> usize {
     let mut bytes = entry;
     let len = match (bytes.try_get_u16_ne(), bytes.try_get_u16_ne()) {
-        (Ok(KIND_TRANSITION), Ok(flags)) if flags & RecordFlags::CLOSING != 0 => size_of::<ClosingRecord>(),
-        (Ok(KIND_TRANSITION), Ok(_)) => size_of::<TransitionRecord>(),
+        (Ok(KIND_TRANSITION), Ok(flags)) => transition_len(flags),
         (Ok(KIND_RESET), Ok(_)) => size_of::<ResetRecord>(),
         (Ok(KIND_RETRANSMIT), Ok(_)) => size_of::<RetransmitRecord>(),
         (Ok(KIND_ERROR), Ok(_)) => size_of::<ErrorRecord>(),
@@ -52,6 +51,14 @@ fn record_len(entry: &[u8]) -> usize {
         _ => entry.len(),
     };
     len.min(entry.len())
+}
+
+/// Bytes of a transition with these flags.
+fn transition_len(flags: u16) -> usize {
+    let has = |bits| flags & bits != 0;
+    let record =
+        if has(RecordFlags::CLOSING) { size_of::<ClosingRecord>() } else { size_of::<TransitionRecord>() };
+    record + if has(RecordFlags::DEVICE) { size_of::<DeviceRecord>() } else { 0 }
 }
 
 /// Whether a record is a signal.
@@ -158,7 +165,8 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
 
     let is_listener = State(old) == State::LISTEN;
     let (metrics, evidence) =
-        if flags & RecordFlags::CLOSING == 0 { (None, None) } else { closing(bytes, flags)? };
+        if flags & RecordFlags::CLOSING == 0 { (None, None) } else { closing(&mut bytes, flags)? };
+    let ifindex = if flags & RecordFlags::DEVICE == 0 { 0 } else { bytes.try_get_u32_ne().ok()? };
     // A listener transfers nothing; its zeros would look like figures.
     let metrics = metrics.filter(|_| !is_listener);
     let (laddr, raddr) = addresses(family, laddr, raddr);
@@ -181,6 +189,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         lport,
         raddr,
         rport,
+        device: (ifindex != 0).then_some(Device { ifindex, name: None }),
         old_state: State(old),
         new_state: State(new),
         context_owns: context_owns(flags, sk_err, old, new) && !context.is_bystander(),
@@ -200,7 +209,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
 }
 
 /// What a `ClosingRecord` has behind the transition, each part where the flags announce it; `None` when it is too short.
-fn closing(mut bytes: &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option<CloseEvidence>)> {
+fn closing(bytes: &mut &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option<CloseEvidence>)> {
     if bytes.len() < size_of::<ClosingRecord>() - size_of::<TransitionRecord>() {
         return None;
     }

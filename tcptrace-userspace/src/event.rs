@@ -93,6 +93,9 @@ pub struct Event {
     pub raddr: IpAddr,
     /// Remote port.
     pub rport: u16,
+    /// The network device that the socket is bound to, by a program, by a link-local address, or since its VRF has the
+    /// connection; `None` without one, also where that is not known.
+    pub device: Option<Device>,
     /// State before.
     pub old_state: State,
     /// State after.
@@ -115,6 +118,15 @@ pub struct Event {
     pub steered: bool,
     /// What the kernel side's filters said.
     pub verdict: Verdict,
+}
+
+/// A network device. Two connections with the same ends on two of them are two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its index in its namespace.
+    pub ifindex: u32,
+    /// Its name, where someone has looked.
+    pub name: Option<Arc<str>>,
 }
 
 /// The name of the thread of a tcptrace that looks at who has which socket open. It holds each for a moment; what a process

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use tcptrace::{
     decode::{DecodeError, decode, is_signal, records},
-    event::{Abort, ErrorReport, Event, Observed, Reset, Signal, Verdict},
+    event::{Abort, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
 use tcptrace_common::{
@@ -122,6 +122,19 @@ fn what_a_close_brings_follows_when_announced_and_must() {
         assert_eq!(event.error, None);
         assert_eq!(records(&[bytes.clone(), bytes.clone()].concat()).count(), 2);
     }
+}
+
+#[test]
+fn a_device_follows_either_record() {
+    for (flags, states, between) in [(0, (1, 8), vec![]), (RecordFlags::CLOSING, (9, 7), closing())] {
+        let flags = flags | RecordFlags::DEVICE;
+        let mut bytes = [Bytes { flags, states, ..Bytes::new() }.encode(), between].concat();
+        assert!(decode(&bytes).is_err(), "it must");
+        bytes.extend([7_u32, 0].map(u32::to_ne_bytes).concat());
+        assert_eq!(transition(&bytes).device, Some(Device { ifindex: 7, name: None }));
+        assert_eq!(records(&[bytes.clone(), bytes].concat()).count(), 2);
+    }
+    assert_eq!(transition(&Bytes::new().encode()).device, None);
 }
 
 #[test]

@@ -192,6 +192,12 @@ impl Sock for BtfSock {
     }
 
     #[inline(always)]
+    fn bound_device(&self) -> u32 {
+        // SAFETY: an int of struct sock_common.
+        if known(Known::DEVICE) { unsafe { load!(self.sk, sock.bound_dev_if) } } else { 0 }
+    }
+
+    #[inline(always)]
     fn has_listened(&self) -> bool {
         // SAFETY: an unsigned long of struct sock_common.
         known(Known::LISTENED) && has_listened(unsafe { load!(self.sk, sock.flags) })

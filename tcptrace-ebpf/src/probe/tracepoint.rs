@@ -206,6 +206,12 @@ impl Sock for RecordSock {
     }
 
     #[inline(always)]
+    fn bound_device(&self) -> u32 {
+        let known = known(Known::DEVICE);
+        if known { self.sock_field(config().fields.sock.bound_dev_if).unwrap_or(0) } else { 0 }
+    }
+
+    #[inline(always)]
     fn has_listened(&self) -> bool {
         known(Known::LISTENED) && has_listened(self.sock_field(config().fields.sock.flags).unwrap_or(0))
     }

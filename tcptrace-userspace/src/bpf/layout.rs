@@ -78,6 +78,7 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
         }
     };
     optional("sock.sk_lock.owned", 4, Known::LOCK, &mut sock.lock_owned);
+    optional("sock.__sk_common.skc_bound_dev_if", 4, Known::DEVICE, &mut sock.bound_dev_if);
     optional("sock.sk_err", 4, Known::ERROR, &mut sock.err);
     optional("sock.__sk_common.skc_cookie", 8, Known::COOKIE_FIELD, &mut sock.cookie);
 

@@ -1,7 +1,7 @@
 //! The size of the ring buffer.
 
 use nix::unistd::{SysconfVar, sysconf};
-use tcptrace_common::{BUNDLE_BYTES, ClosingRecord, TransitionRecord};
+use tcptrace_common::{BUNDLE_BYTES, LARGEST_RECORD, TransitionRecord};
 
 /// The least that is the default, in bytes; `docs/overhead-and-loss.md` has the measurement behind it.
 const DEFAULT: u64 = 4 << 20;
@@ -29,7 +29,7 @@ pub(super) fn cpus() -> u64 {
 /// Bytes that a bundle may have and wait on: so many that those of all CPUs go into the reserve of this ring.
 pub(super) fn bundle(ring: u32, cpus: u64) -> u32 {
     let share = u64::from(ring) / RESERVE / cpus.max(1);
-    let full = share.min(BUNDLE_BYTES as u64).saturating_sub(size_of::<ClosingRecord>() as u64);
+    let full = share.min(BUNDLE_BYTES as u64).saturating_sub(LARGEST_RECORD as u64);
     u32::try_from(full).unwrap_or(0)
 }
 
@@ -73,7 +73,7 @@ mod tests {
             // Small ones, of any size.
             for ring in (12..22).map(|bits| 1 << bits) {
                 let full = u64::from(bundle(ring, cpus));
-                let most = if full == 0 { 0 } else { full + size_of::<ClosingRecord>() as u64 };
+                let most = if full == 0 { 0 } else { full + LARGEST_RECORD as u64 };
                 assert!(most * cpus * RESERVE <= u64::from(ring), "{ring} {cpus}");
             }
         }

@@ -51,6 +51,10 @@ impl Anonymizer {
                 let value = answer.value.as_ref().map(|process| self.process(process));
                 take(&Input::Process(Answer { value, ..answer.clone() }))
             }
+            Input::Device(answer) => {
+                let value = answer.value.as_ref().map(|name| self.device(name).into());
+                take(&Input::Device(Answer { value, ..answer.clone() }))
+            }
             Input::First(listing) => take(&Input::First(self.listing(listing))),
             Input::Listed { listing, is_first } => {
                 take(&Input::Listed { listing: self.listing(listing), is_first: *is_first })

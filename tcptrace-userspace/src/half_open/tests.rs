@@ -50,6 +50,7 @@ fn child(ktime_ns: u64, connection: Connection) -> crate::event::Event {
         metrics: None,
         evidence: None,
         has_listened: false,
+        device: None,
         steered: false,
         process: None,
         verdict: Verdict::Pass,

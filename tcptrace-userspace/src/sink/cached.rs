@@ -2,7 +2,11 @@
 
 use std::io;
 
-use crate::{event::Event, owner::Owner, tracker::Ends};
+use crate::{
+    event::{Device, Event},
+    owner::Owner,
+    tracker::Ends,
+};
 
 /// How many are remembered.
 const PLACES: usize = 64;
@@ -48,11 +52,12 @@ impl<T: PartialEq + Clone> Cached<T> {
 pub(super) struct Whose {
     cookie: u64,
     ends: Ends,
+    device: Option<Device>,
 }
 
 impl Whose {
     pub(super) fn of(event: &Event) -> Self {
-        Self { cookie: event.cookie, ends: Ends::of(event) }
+        Self { cookie: event.cookie, ends: Ends::of(event), device: event.device.clone() }
     }
 
     /// The number by which it has its place: on loopback, the two ends of a connection take turns.

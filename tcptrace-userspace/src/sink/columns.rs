@@ -10,6 +10,7 @@ use tcptrace_common::STATE_NAMES;
 use super::{Style, TimeColumn, put};
 use crate::{
     clock::TimeFormat,
+    event::Event,
     owner::{Owner, Provenance},
     state::State,
 };
@@ -131,6 +132,14 @@ pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
         }
     }
     end(out, start, OWNER);
+}
+
+/// Address and port of the local end, in a column, with the device that the socket is bound to.
+pub(super) fn local(out: &mut Vec<u8>, event: &Event) {
+    let start = out.len();
+    let device = event.device.as_ref().map(|device| (device.ifindex, device.name.as_deref()));
+    put::endpoint_on(out, event.laddr, event.lport, device);
+    end(out, start, ADDRESS);
 }
 
 /// Address and port, in a column.

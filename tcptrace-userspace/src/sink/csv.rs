@@ -9,8 +9,8 @@ use super::{
     Sink,
     cached::{Cached, Whose},
     csv_put::{
-        next, next_addresses, next_closing, next_figures, next_name, next_number, next_owner, next_process,
-        next_word,
+        next, next_addresses, next_closing, next_device, next_figures, next_name, next_number, next_owner,
+        next_process, next_word,
     },
     put,
 };
@@ -24,7 +24,7 @@ use crate::{
     transition::{Origin, Transition},
 };
 
-const COLUMNS: [&str; 42] = [
+const COLUMNS: [&str; 44] = [
     "type",
     "time",
     "ktime_ns",
@@ -67,6 +67,8 @@ const COLUMNS: [&str; 42] = [
     "half_open_cause",
     "half_open_retransmits",
     "half_open_open",
+    "ifindex",
+    "device",
 ];
 /// Where `lost` stands, and how many follow it: new columns go to the end.
 const LOST: usize = 28;
@@ -151,7 +153,9 @@ impl Sink for Csv {
                 Ok(())
             })?,
         }
-        out.extend_from_slice(b",,,\n");
+        out.extend_from_slice(b",,,");
+        next_device(out, event.device.as_ref());
+        out.push(b'\n');
         Ok(())
     }
 
@@ -207,11 +211,12 @@ fn half_open_row(out: &mut Vec<u8>, time: &str, change: &Change) {
     next(out, |out| put::state(out, new));
     next_number(out, change.age_ns.map(|ns| ns / 1_000));
     next_owner(out, change.owner.as_deref());
-    let filled = 17;
-    out.resize(out.len() + COLUMNS.len() - 3 - filled, b',');
+    let (filled, own, behind) = (17, 3, 2);
+    out.resize(out.len() + COLUMNS.len() - filled - own - behind, b',');
     next_word(out, change.what.cause());
     next_number(out, Some(change.retransmits));
     next_number(out, Some(change.open));
+    out.resize(out.len() + behind, b',');
     out.push(b'\n');
 }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::put;
 use crate::{
     close::{Cause, Closing, Role},
+    event::Device,
     owner::Owner,
     process::Process,
     transition::Transition,
@@ -42,6 +43,12 @@ pub(super) fn next_addresses(
     next_number(out, Some(lport));
     next(out, |out| put::address(out, raddr));
     next_number(out, Some(rport));
+}
+
+/// Index and name of the network device that a socket is bound to, or nothing.
+pub(super) fn next_device(out: &mut Vec<u8>, device: Option<&Device>) {
+    next_number(out, device.map(|device| device.ifindex));
+    next_name(out, device.and_then(|device| device.name.as_deref()).map(str::as_bytes));
 }
 
 /// A process that owns a socket, or nothing.

@@ -49,16 +49,16 @@ pub(super) fn endpoint_on(
     out: &mut Vec<u8>,
     address: IpAddr,
     port: u16,
-    (ifindex, device): (Option<u32>, Option<&str>),
+    device: Option<(u32, Option<&str>)>,
 ) {
-    let Some(ifindex) = ifindex else { return endpoint(out, address, port) };
+    let Some((ifindex, name)) = device else { return endpoint(out, address, port) };
     let start = out.len();
     endpoint(out, address, port);
     let colon = out[start..].iter().rposition(|byte| *byte == b':').map_or(out.len(), |place| start + place);
     let tail = out.split_off(colon);
     out.push(b'%');
-    match device {
-        Some(device) => name(out, device.as_bytes()),
+    match name {
+        Some(name) => self::name(out, name.as_bytes()),
         None => number(out, ifindex),
     }
     out.extend(tail);
@@ -165,15 +165,15 @@ mod tests {
 
     #[test]
     fn ends_on_devices() {
-        let told = |address: &str, ifindex, device| {
+        let told = |address: &str, device| {
             let mut out = b"x".to_vec();
-            endpoint_on(&mut out, address.parse().expect("an address"), 80, (ifindex, device));
+            endpoint_on(&mut out, address.parse().expect("an address"), 80, device);
             String::from_utf8(out).expect("text")
         };
-        assert_eq!(told("fe80::1", Some(2), Some("eth0")), "x[fe80::1]%eth0:80");
-        assert_eq!(told("192.0.2.1", Some(2), Some("red\n")), "x192.0.2.1%red\\x0a:80");
-        assert_eq!(told("fe80::1", Some(2), None), "x[fe80::1]%2:80");
-        assert_eq!(told("fe80::1", None, None), "x[fe80::1]:80");
+        assert_eq!(told("fe80::1", Some((2, Some("eth0")))), "x[fe80::1]%eth0:80");
+        assert_eq!(told("192.0.2.1", Some((2, Some("red\n")))), "x192.0.2.1%red\\x0a:80");
+        assert_eq!(told("fe80::1", Some((2, None))), "x[fe80::1]%2:80");
+        assert_eq!(told("fe80::1", None), "x[fe80::1]:80");
     }
 
     #[test]

@@ -75,7 +75,7 @@ impl Sink for Text {
         self.owner(out, transition.owner.as_ref())?;
         let whose = Whose::of(event);
         self.whose.put(out, &whose, whose.number(), |out, _| {
-            columns::endpoint(out, event.laddr, event.lport);
+            columns::local(out, event);
             columns::endpoint(out, event.raddr, event.rport);
             Ok(())
         })?;

@@ -22,7 +22,9 @@ impl Devices {
     }
 }
 
-fn name_of(ifindex: u32) -> Option<Arc<str>> {
-    let name = if_indextoname(ifindex).ok()?;
+/// The name of the device with this index; `None` when there is none.
+pub(crate) fn name_of(ifindex: u32) -> Option<Arc<str>> {
+    // Of an index that no device can have, the C library gives a name without letters.
+    let name = if_indextoname(ifindex).ok().filter(|name| !name.is_empty())?;
     Some(name.to_string_lossy().into())
 }

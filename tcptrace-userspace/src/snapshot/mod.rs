@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 pub use answer::{AnswerError, Facts, decode};
+pub(crate) use devices::name_of;
 pub use gaps::{Gaps, Obstacle, Unseen};
 pub(crate) use namespaces::{is_netns_name, namespace_names};
 pub use socket::{Info, Kind, Socket, Timer, TimerKind};

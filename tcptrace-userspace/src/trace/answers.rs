@@ -1,10 +1,11 @@
-//! What processes and network namespaces are, asked for as their events come: of the host, or of a capture.
+//! What processes, network namespaces and devices are, asked for as their events come: of the host, or of a capture.
 
 use std::{hash::Hash, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
 use super::{
+    devices::Devices,
     identities::Identities,
     input::{Answer, Input},
 };
@@ -26,6 +27,7 @@ pub(super) struct Answers {
     live: Option<Live>,
     processes: Known<u32, Arc<Process>>,
     namespaces: Known<u64, u32>,
+    devices: Known<(u32, u32), Arc<str>>,
     /// What is new of it, while someone records it.
     news: Option<Vec<Input<'static>>>,
 }
@@ -36,6 +38,7 @@ pub(super) struct Live {
     pub(super) identities: Option<Identities>,
     /// `None` where no half-open connections are followed.
     pub(super) namespaces: Option<Namespaces>,
+    pub(super) devices: Devices,
 }
 
 impl Answers {
@@ -50,7 +53,8 @@ impl Answers {
     }
 
     fn remembering(limit: usize) -> Self {
-        Self { live: None, processes: Known::new(limit), namespaces: Known::new(limit), news: None }
+        let (processes, namespaces, devices) = (Known::new(limit), Known::new(limit), Known::new(limit));
+        Self { live: None, processes, namespaces, devices, news: None }
     }
 
     /// Takes what a capture says of a process.
@@ -61,6 +65,28 @@ impl Answers {
     /// Takes what a capture says of a network namespace.
     pub(super) fn namespace(&mut self, answer: Answer<u64, u32>) {
         self.namespaces.add(answer);
+    }
+
+    /// Takes what a capture says of a network device.
+    pub(super) fn device(&mut self, answer: Answer<(u32, u32), Arc<str>>) {
+        self.devices.add(answer);
+    }
+
+    /// Notes in an event what its device is called, if it has one whose name is known.
+    pub(super) fn name_device(&mut self, event: &mut Event) {
+        let (Some(device), Some(netns)) = (&mut event.device, event.netns) else { return };
+        let (key, from_ns) = ((netns, device.ifindex), event.ktime_ns);
+        device.name = match &mut self.live {
+            None => self.devices.get(key, from_ns),
+            Some(live) => {
+                let name = live.devices.name(netns, device.ifindex, from_ns);
+                if let Some(news) = &mut self.news {
+                    let answer = Answer { from_ns, key, value: name.clone() };
+                    news.extend(self.devices.differs(answer).map(Input::Device));
+                }
+                name
+            }
+        };
     }
 
     /// Notes in an event what its process is, if that owns the socket and is known.
@@ -127,6 +153,7 @@ impl Answers {
     pub(super) fn forget_recorded(&mut self) {
         if self.news.is_some() {
             (self.processes, self.namespaces) = (Known::new(RECORDED), Known::new(RECORDED));
+            self.devices = Known::new(RECORDED);
         }
     }
 }
@@ -181,7 +208,8 @@ mod tests {
     /// Records wait in the ring: an event may be older than the end that is found when its turn comes.
     #[test]
     fn an_end_is_known_from_when_it_was_found() {
-        let live = Live { identities: Some(Identities::new(Extent::All)), namespaces: None };
+        let (identities, devices) = (Some(Identities::new(Extent::All)), Devices::new(None));
+        let live = Live { identities, namespaces: None, devices };
         let mut answers = Answers::live(live, false);
         let mut child = std::process::Command::new("true").spawn().expect("a process");
         let process = (child.id(), None);

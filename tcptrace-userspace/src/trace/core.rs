@@ -104,6 +104,7 @@ impl Core {
             Input::Released(until_ns) => self.release(until_ns),
             Input::Process(answer) => stage.answers.process(answer),
             Input::Namespace(answer) => stage.answers.namespace(answer),
+            Input::Device(answer) => stage.answers.device(answer),
             Input::First(listing) => stage.first_list(listing),
             Input::ListOrdered => stage.tracker.expect_list(),
             Input::Listed { listing, is_first } => stage.later_list(listing, is_first),

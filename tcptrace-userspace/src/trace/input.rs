@@ -51,6 +51,8 @@ pub(crate) enum Input<'a> {
     Ended(Box<Ended>),
     /// A process has ended that owned sockets. It comes before the release of the first record for which that matters.
     Exited(Exit),
+    /// The name of a network device, by the inode number of its namespace and its index there; as `Process`.
+    Device(Answer<(u32, u32), Arc<str>>),
 }
 
 impl Input<'_> {

@@ -5,6 +5,7 @@ mod announce;
 mod answers;
 mod core;
 mod degraded;
+mod devices;
 mod facts;
 mod half_open;
 mod half_open_summary;

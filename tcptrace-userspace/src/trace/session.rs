@@ -9,6 +9,7 @@ use super::{
     announce::announce_processes,
     answers::{Answers, Live},
     core::Core,
+    devices::Devices,
     identities::{Extent, Identities},
     lists::Lists,
     log::Log,
@@ -67,6 +68,7 @@ pub(super) fn session(
     let live = Live {
         identities,
         namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
+        devices: Devices::new(header.own_netns),
     };
     let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
     let polls = polls.map_err(Error::Setup)?;

@@ -46,6 +46,7 @@ impl Stage {
                     event.verdict = wanted.verdict(event);
                 }
                 answers.identify(event);
+                answers.name_device(event);
                 if answers.has_processes()
                     && let Some(heir) = tracker.heir_of(event)
                     && let Some(exit) = answers.exit(heir)

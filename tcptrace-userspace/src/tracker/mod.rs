@@ -343,6 +343,7 @@ impl Tracker {
         if lacks_identity(first) {
             (first.laddr, first.raddr, first.rport) = (next.laddr, next.raddr, next.rport);
             first.cookie = next.cookie;
+            first.device.clone_from(&next.device);
         }
         let Event { netns, laddr, lport, raddr, rport, .. } = *next;
         if self.options.wanted.ends_pass(netns, (laddr, lport), (raddr, rport)) {

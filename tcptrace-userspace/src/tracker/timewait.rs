@@ -12,7 +12,7 @@ use tcptrace_common::EvidenceFlags;
 use super::{Span, ends::Ends, older::OlderTimewait, rooms::Rooms};
 use crate::{
     close::Cause,
-    event::{Context, Event, Verdict},
+    event::{Context, Device, Event, Verdict},
     hash::HashMap,
     owner::Owner,
     state::State,
@@ -41,6 +41,7 @@ pub(super) struct TimewaitSockets {
 struct Timewait {
     skaddr: u64,
     cookie: u64,
+    device: Option<Device>,
     owner: Option<Arc<Owner>>,
     /// When it entered its state.
     since_ns: u64,
@@ -86,7 +87,8 @@ impl TimewaitSockets {
                 && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
         let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event), event.cookie))?;
         let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
-        let timewait = Timewait { skaddr, cookie, owner: closed.owner.clone(), since_ns, seen_ns: since_ns };
+        let (device, owner) = (event.device.clone(), closed.owner.clone());
+        let timewait = Timewait { skaddr, cookie, device, owner, since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
             // It stays in FIN_WAIT2, so nothing is to be told now.
             self.remember(State::FIN_WAIT2, Ends::of(event), timewait);
@@ -101,7 +103,11 @@ impl TimewaitSockets {
 
     /// Takes in one that is older than the trace, which was listed at `seen_ns` in `state` since `since_ns`.
     pub(super) fn add(&mut self, ends: Ends, cookie: u64, state: State, (since_ns, seen_ns): (u64, u64)) {
-        self.remember(state, ends, Timewait { skaddr: 0, cookie, owner: None, since_ns, seen_ns });
+        self.remember(
+            state,
+            ends,
+            Timewait { skaddr: 0, cookie, device: None, owner: None, since_ns, seen_ns },
+        );
     }
 
     /// The end of the timewait socket whose addresses and ports a new connection has taken: told of as it begins, or where a
@@ -279,7 +285,7 @@ fn inferred(
     ktime_ns: u64,
 ) -> Transition {
     let Ends { netns, laddr, lport, raddr, rport } = ends;
-    let Timewait { skaddr, cookie, owner, since_ns, .. } = timewait;
+    let Timewait { skaddr, cookie, device, owner, since_ns, .. } = timewait;
     let event = Event {
         ktime_ns,
         skaddr,
@@ -289,6 +295,7 @@ fn inferred(
         lport,
         raddr,
         rport,
+        device,
         since_ns: None,
         old_state,
         new_state,

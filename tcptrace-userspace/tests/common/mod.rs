@@ -69,6 +69,7 @@ pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event
         metrics: None,
         evidence: None,
         has_listened: false,
+        device: None,
         steered: false,
         verdict: Verdict::Pass,
     }

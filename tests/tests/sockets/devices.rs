@@ -1,9 +1,21 @@
 //! Connections with the same four ends on two network devices are two, and each shows its own.
 
-use std::net::{Ipv6Addr, SocketAddrV6};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::{Ipv6Addr, SocketAddrV6},
+    path::Path,
+};
 
 use serde_json::Value;
-use tcptrace_tests::{machine::is_root, net::accept, process::tool};
+use socket2::Socket;
+use tcptrace_tests::{
+    both_hooks,
+    machine::{Hook, is_root},
+    net::{abort, accept},
+    process::tool,
+    recording::{folder, replay},
+    tracer::{Report, Tracer},
+};
 
 use crate::{ss, stage::Stage};
 
@@ -37,6 +49,18 @@ fn on(address: Ipv6Addr, port: u16, device: &str) -> SocketAddrV6 {
     SocketAddrV6::new(address, port, 0, index)
 }
 
+/// A connection on each device, with the same ends.
+fn connected(connects: u16, listens: u16) -> [Socket; 2] {
+    DEVICES.map(|device| {
+        let from = on(CLIENT, connects, device);
+        let socket = tcptrace_tests::net::socket(from.into());
+        socket.bind(&from.into()).expect("bind");
+        let to = on(SERVER, listens, device);
+        tcptrace_tests::wait::eventually("the cable works", || socket.connect(&to.into()).is_ok());
+        socket
+    })
+}
+
 fn with_port(sockets: Vec<Value>, lport: u16, rport: u16) -> Vec<Value> {
     sockets.into_iter().filter(|one| one["lport"] == lport && one["rport"] == rport).collect()
 }
@@ -50,16 +74,7 @@ fn same_ends_on_two_devices() {
     let (listens, connects) = (server.slot.port(0), client.slot.port(1));
     let any = std::net::SocketAddr::from((Ipv6Addr::UNSPECIFIED, listens));
     server.play(move |kept| kept.push(tcptrace_tests::net::listen(any)));
-    client.play(move |kept| {
-        for device in DEVICES {
-            let from = on(CLIENT, connects, device);
-            let socket = tcptrace_tests::net::socket(from.into());
-            socket.bind(&from.into()).expect("bind");
-            let to = on(SERVER, listens, device);
-            tcptrace_tests::wait::eventually("the cable works", || socket.connect(&to.into()).is_ok());
-            kept.push(socket);
-        }
-    });
+    client.play(move |kept| kept.extend(connected(connects, listens)));
     for (stage, lport, rport) in [(&client, connects, listens), (&server, listens, connects)] {
         let found = with_port(stage.look(&["-o", "json"]).sockets(), lport, rport);
         let mut devices: Vec<&str> = found.iter().filter_map(|one| one["device"].as_str()).collect();
@@ -127,4 +142,68 @@ fn listeners_on_a_device() {
         keys.contains(&(Some(&on_lo), Some(3))) && keys.contains(&(Some(&elsewhere), Some(1))),
         "{keys:?}"
     );
+}
+
+both_hooks!(a_trace_shows_the_device);
+
+/// Names where tcptrace is itself, numbers elsewhere; the same in a replay, which is looked at here.
+fn a_trace_shows_the_device(hook: Hook, name: &str) {
+    if !is_root(name) {
+        return;
+    }
+    let [server, client] = stages();
+    let (listens, connects) = (server.slot.port(0), client.slot.port(1));
+    let any = std::net::SocketAddr::from((Ipv6Addr::UNSPECIFIED, listens));
+    server.play(move |kept| kept.push(tcptrace_tests::net::listen(any)));
+    let (_folder, file) = folder();
+    let capture = file.to_str().expect("UTF-8").to_owned();
+    let indices = client.namespace.run(move || {
+        let tracer = Tracer::start(hook, &["-o", "json", "--write", &capture]);
+        connected(connects, listens).map(abort);
+        let report = tracer.stop();
+        assert!(matches!(report.code, Some(0 | 4)), "{}", report.stderr);
+        DEVICES.map(|device| u64::from(nix::net::if_::if_nametoindex(device).expect("a device")))
+    });
+    let there = server
+        .namespace
+        .run(|| DEVICES.map(|device| u64::from(nix::net::if_::if_nametoindex(device).expect("a device"))));
+    for (command, kind) in [("trace", "transition"), ("life", "connection")] {
+        let told = replay(command, &file, &["-o", "json"]);
+        let here = devices(&told, kind, (connects, listens));
+        let expected = DEVICES.iter().zip(indices).map(|(name, index)| (Some((*name).to_owned()), index));
+        assert_eq!(here, expected.collect(), "{}", told.stdout);
+        let unnamed = devices(&told, kind, (listens, connects));
+        assert_eq!(unnamed, there.iter().map(|index| (None, *index)).collect(), "{}", told.stdout);
+        in_columns(command, &file, connects);
+    }
+}
+
+/// Name and index of the device of each connection with these ports, which never changes while it has both ends.
+fn devices(report: &Report, kind: &str, (lport, rport): (u16, u16)) -> BTreeSet<(Option<String>, u64)> {
+    let mut by_cookie: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for line in report.of_type(kind) {
+        // A child is told before it has its device.
+        if (&line["lport"], &line["rport"]) == (&lport.into(), &rport.into()) && line["old_state"] != "LISTEN"
+        {
+            let name = line["device"].as_str().map(str::to_owned);
+            let (ifindex, cookie) = (line["ifindex"].as_u64().unwrap_or(0), line["cookie"].as_u64());
+            // Without a helper the fallback hook has a cookie only where somebody has asked for it.
+            let key = cookie.filter(|cookie| *cookie != 0).ok_or(ifindex);
+            by_cookie.entry(key).or_default().insert((name, ifindex));
+        }
+    }
+    assert!(by_cookie.values().all(|devices| devices.len() == 1), "{by_cookie:?}");
+    by_cookie.into_values().flatten().collect()
+}
+
+/// Text has it as `ss` does, CSV in columns of its own.
+fn in_columns(command: &str, file: &Path, lport: u16) {
+    let text = replay(command, file, &[]).stdout;
+    let csv = replay(command, file, &["-o", "csv"]).stdout;
+    assert!(csv.lines().next().expect("a header").ends_with(",ifindex,device"), "{csv}");
+    for device in DEVICES {
+        let local = format!("[{CLIENT}]%{device}:{lport} ");
+        assert!(text.contains(&local), "{local} in {text}");
+        assert!(csv.lines().any(|line| line.ends_with(&format!(",{device}"))), "{csv}");
+    }
 }

@@ -40,10 +40,7 @@ impl Transitions {
         let event = &transition.event;
         head(out, "transition", time, event.ktime_ns);
         let whose = Whose::of(event);
-        self.whose.put(out, &whose, whose.number(), |out, _| {
-            ends(out, event);
-            Ok(())
-        })?;
+        self.whose.put(out, &whose, whose.number(), |out, _| ends(out, event))?;
         key(out, "old_state");
         quoted(out, |out| put::state(out, event.old_state));
         key(out, "new_state");
@@ -72,10 +69,19 @@ impl Transitions {
 }
 
 /// Appends whose transition it is: cookie, namespace, addresses and ports.
-pub(in crate::sink) fn ends(out: &mut Vec<u8>, event: &Event) {
+///
+/// # Errors
+/// None but those of serde.
+pub(in crate::sink) fn ends(out: &mut Vec<u8>, event: &Event) -> io::Result<()> {
     number(out, "cookie", event.cookie);
     optional(out, "netns", event.netns);
     addresses(out, (event.laddr, event.lport), (event.raddr, event.rport));
+    // Few have one: its members are not there where none is.
+    if let Some(device) = &event.device {
+        number(out, "ifindex", device.ifindex);
+        optional_name(out, "device", device.name.as_deref().map(str::as_bytes))?;
+    }
+    Ok(())
 }
 
 /// Appends the owner, null when not known.

@@ -10,7 +10,8 @@ use crate::{
     sink::{
         Sink,
         csv_put::{
-            next, next_addresses, next_figures, next_name, next_number, next_owner, next_process, next_word,
+            next, next_addresses, next_device, next_figures, next_name, next_number, next_owner,
+            next_process, next_word,
         },
         put,
     },
@@ -18,7 +19,7 @@ use crate::{
     transition::Transition,
 };
 
-const COLUMNS: [&str; 39] = [
+const COLUMNS: [&str; 41] = [
     "type",
     "time",
     "ktime_ns",
@@ -58,6 +59,8 @@ const COLUMNS: [&str; 39] = [
     "lost",
     "tx_bytes",
     "rx_bytes",
+    "ifindex",
+    "device",
 ];
 
 /// In the order of their columns: all that a connection can leave.
@@ -148,6 +151,7 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     let payload = Payload::of_end(end);
     next_number(out, payload.and_then(|payload| payload.sent.if_exact()));
     next_number(out, payload.and_then(|payload| payload.received.if_exact()));
+    next_device(out, event.device.as_ref());
     out.push(b'\n');
 }
 
@@ -157,7 +161,7 @@ fn loss_row(out: &mut Vec<u8>, kind: &str, time: &str, ktime_ns: u64, count: u64
     next_word(out, Some(time));
     next_number(out, Some(ktime_ns));
     // Those between, and those behind, stay empty.
-    let (filled, behind) = (3, 2);
+    let (filled, behind) = (3, 4);
     out.resize(out.len() + COLUMNS.len() - 1 - filled - behind, b',');
     next_number(out, Some(count));
     out.resize(out.len() + behind, b',');

@@ -61,7 +61,7 @@ fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()>
     let event = &end.event;
     let closing = end.closing.as_deref();
     head(out, "connection", time, event.ktime_ns);
-    ends(out, event);
+    ends(out, event)?;
     optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
     owner(out, end.owner.as_deref())?;
     optional(out, "life_us", closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));

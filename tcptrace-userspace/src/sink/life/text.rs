@@ -45,7 +45,7 @@ impl Text {
         let role = closing.and_then(|closing| closing.role);
         out.extend_from_slice(role.map_or("-", Role::name).as_bytes());
         columns::end(out, start, ROLE);
-        columns::endpoint(out, event.laddr, event.lport);
+        columns::local(out, event);
         columns::endpoint(out, event.raddr, event.rport);
         let (metrics, payload) = (event.metrics, Payload::of_end(end));
         right(out, BYTES, payload.map(|payload| Shown(payload.sent)))?;

@@ -75,7 +75,7 @@ fn title(key: &Key) -> Vec<u8> {
             out.push(b']');
         }
         Key::Listener(Listening { laddr, lport, ifindex, device, .. }) => {
-            put::endpoint_on(&mut out, *laddr, *lport, (*ifindex, device.as_deref()));
+            put::endpoint_on(&mut out, *laddr, *lport, ifindex.map(|ifindex| (ifindex, device.as_deref())));
         }
         Key::Peer(address) => put::address(&mut out, *address),
         Key::Container(container) => {

@@ -47,7 +47,7 @@ impl<'a> Table<'a> {
                 scratch.len()
             };
             local = local.max(width(socket.laddr, socket.lport, device(socket)));
-            remote = remote.max(width(socket.raddr, socket.rport, (None, None)));
+            remote = remote.max(width(socket.raddr, socket.rport, None));
         }
         Self { owners: &look.owners, colour, wide, local, remote }
     }
@@ -95,7 +95,7 @@ impl<'a> Table<'a> {
         out.push(b' ');
         for (address, port, device, width) in [
             (socket.laddr, socket.lport, device(socket), self.local),
-            (socket.raddr, socket.rport, (None, None), self.remote),
+            (socket.raddr, socket.rport, None, self.remote),
         ] {
             let start = out.len();
             put::endpoint_on(out, address, port, device);
@@ -132,8 +132,8 @@ impl<'a> Table<'a> {
 }
 
 /// The device that it is bound to, which is shown with the local address.
-fn device(socket: &Socket) -> (Option<u32>, Option<&str>) {
-    (socket.ifindex, socket.device.as_deref())
+fn device(socket: &Socket) -> Option<(u32, Option<&str>)> {
+    Some((socket.ifindex?, socket.device.as_deref()))
 }
 
 /// `nginx[812]`, `nginx[812] +3` of several, `~nginx[812]` of the listener that it came from, `-` of nobody.

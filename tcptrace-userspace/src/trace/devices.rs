@@ -1,0 +1,71 @@
+//! What the network devices are called that sockets are bound to, as far as they are in the namespace that tcptrace is in:
+//! nobody else's is entered for a name.
+
+use std::sync::Arc;
+
+use crate::{hash::HashMap, snapshot};
+
+/// How long a name is believed: a device may get another one, or be replaced by another with its index.
+const BELIEVED_NS: u64 = 1_000_000_000;
+
+/// Indices that are remembered; then all are asked for again.
+const REMEMBERED: usize = 1_024;
+
+/// The devices of this namespace.
+pub(super) struct Devices {
+    netns: Option<u32>,
+    names: HashMap<u32, (u64, Option<Arc<str>>)>,
+}
+
+impl Devices {
+    /// `netns`: the inode of the namespace that the calling thread is in, where that is known.
+    pub(super) fn new(netns: Option<u32>) -> Self {
+        Self { netns, names: HashMap::default() }
+    }
+
+    /// The name of a device at the time of an event; `None` when it is gone, or in another namespace.
+    pub(super) fn name(&mut self, netns: u32, ifindex: u32, ktime_ns: u64) -> Option<Arc<str>> {
+        if self.netns != Some(netns) {
+            return None;
+        }
+        if let Some((asked_ns, name)) = self.names.get(&ifindex)
+            && ktime_ns < asked_ns.saturating_add(BELIEVED_NS)
+        {
+            return name.clone();
+        }
+        if self.names.len() == REMEMBERED {
+            self.names.clear();
+        }
+        let name = snapshot::name_of(ifindex);
+        self.names.insert(ifindex, (ktime_ns, name.clone()));
+        name
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_devices_of_this_namespace_have_names() {
+        let lo = 1;
+        let mut devices = Devices::new(Some(7));
+        assert_eq!(
+            devices.name(7, lo, 5).as_deref(),
+            Some("lo"),
+            "the loopback is the first of every namespace"
+        );
+        assert_eq!(devices.name(8, lo, 5), None);
+        assert_eq!(devices.name(7, u32::MAX, 5), None);
+        assert_eq!(Devices::new(None).name(7, lo, 5), None);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded() {
+        let mut devices = Devices::new(Some(7));
+        for ifindex in 1_000_000..1_002_000 {
+            devices.name(7, ifindex, 5);
+        }
+        assert!(devices.names.len() <= REMEMBERED);
+    }
+}

@@ -10,7 +10,7 @@ use tcptrace::{
 };
 use tcptrace_common::{
     Address, CloseEvidence, CloseMetrics, KIND_ABORT, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT,
-    KIND_TRANSITION, RecordFlags,
+    KIND_TRANSITION, LARGEST_RECORD, RecordFlags,
 };
 
 /// The bytes of a record, field by field in the order of `TransitionRecord`.
@@ -251,7 +251,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), 168..200)) {
+    fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), LARGEST_RECORD..200)) {
         bytes[..2].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
         let event = transition(&bytes);
         prop_assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());

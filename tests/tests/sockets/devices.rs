@@ -159,7 +159,7 @@ fn a_trace_shows_the_device(hook: Hook, name: &str) {
     let capture = file.to_str().expect("UTF-8").to_owned();
     let indices = client.namespace.run(move || {
         let tracer = Tracer::start(hook, &["-o", "json", "--write", &capture]);
-        connected(connects, listens).map(abort);
+        connected(connects, listens).into_iter().for_each(abort);
         let report = tracer.stop();
         assert!(matches!(report.code, Some(0 | 4)), "{}", report.stderr);
         DEVICES.map(|device| u64::from(nix::net::if_::if_nametoindex(device).expect("a device")))

@@ -66,7 +66,13 @@ fn diagnosed(capture: &[u8], trace: trace::Settings, patient: bool) {
         (thresholds.close_wait_leak.age_s, thresholds.stuck.age_s) = (u64::MAX, u64::MAX);
         thresholds.phantom_established.idle_s = u64::MAX;
     }
-    let settings = diagnose::Settings { trace, detect, fail_on: Severity::Warning, until_finding: false };
+    let settings = diagnose::Settings {
+        trace,
+        detect,
+        filters: Vec::new(),
+        fail_on: Severity::Warning,
+        until_finding: false,
+    };
     let Ok(report) = fuzzing::diagnose(capture, &settings) else { return };
     for format in [findings::Format::Text, findings::Format::Json, findings::Format::Markdown] {
         let text = findings::render(&report, format, false);

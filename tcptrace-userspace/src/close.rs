@@ -16,9 +16,9 @@ pub struct Closing {
     /// Whether a reset of that moment was sent by this side, rather than received; `None` when there was none, or resets are
     /// not seen.
     pub reset_sent: Option<bool>,
-    /// Of a reset that was received: the peer that sent it is a socket of this host, so that its end tells the same story.
-    /// `None` where that is not known.
-    pub peer_is_here: Option<bool>,
+    /// Of a reset that was received: the peer that sent it is known to be a socket of this host, so that its end tells the
+    /// same story.
+    pub peer_is_here: bool,
     /// Which part the socket had; `None` when its beginning was not seen.
     pub role: Option<Role>,
     /// Segments that were sent again, as counted one by one; `None` when they were not, or not from the beginning.

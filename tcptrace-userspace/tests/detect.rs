@@ -316,10 +316,21 @@ fn report(findings: Vec<Finding>) -> Report {
         kernel: "6.12".to_owned(),
         started: jiff::Timestamp::UNIX_EPOCH,
         elapsed_ns: 30 * SECOND,
+        filters: Vec::new(),
         verdict: Verdict::of(&findings, Severity::Warning, &Sight::default()),
         findings,
         sight: Sight::default(),
         totals: Totals { transitions: 12, half_open: 3, looks: 6 },
+    }
+}
+
+#[test]
+fn a_report_names_the_filters_that_limit_it() {
+    let all = report(Vec::new());
+    let some = Report { filters: vec!["--local-port 80".to_owned()], ..all.clone() };
+    for format in [Format::Text, Format::Json, Format::Markdown] {
+        assert!(render(&some, format, false).contains("--local-port 80"), "{format:?}");
+        assert!(!render(&all, format, false).contains("these options select"), "{format:?}");
     }
 }
 

@@ -44,6 +44,7 @@ fn report(findings: Vec<Finding>) -> Report {
         kernel: "6.12".to_owned(),
         started: jiff::Timestamp::UNIX_EPOCH,
         elapsed_ns: 1,
+        filters: Vec::new(),
         verdict: Verdict::of(&findings, Severity::Warning, &sight),
         findings,
         sight,

@@ -45,7 +45,7 @@ fn a_peer_of_this_host_is_not_asked_elsewhere() {
 /// An address that several other namespaces have tells nothing; what the tracker has seen of the peer does.
 #[test]
 fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
-    let by_this_host = |namespaces: &[u32], peer_is_here: Option<bool>| {
+    let by_this_host = |namespaces: &[u32], peer_is_here: bool| {
         let mut detectors = detectors();
         let mut look = scan(&[SERVER], |_| ());
         for netns in namespaces {
@@ -60,10 +60,10 @@ fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
         }
         detectors.findings().remove(0).summary.contains("by this host")
     };
-    assert!(by_this_host(&[2], None), "one has it");
-    assert!(!by_this_host(&[2, 3], None), "which of them, or another host?");
-    assert!(by_this_host(&[2, 3], Some(true)), "seen");
-    assert!(by_this_host(&[], Some(true)), "seen, whatever the addresses");
+    assert!(by_this_host(&[2], false), "one has it");
+    assert!(!by_this_host(&[2, 3], false), "which of them, or another host?");
+    assert!(by_this_host(&[2, 3], true), "seen");
+    assert!(by_this_host(&[], true), "seen, whatever the addresses");
     // Both ends are one connection all the same.
     let mut detectors = detectors();
     let mut look = scan(&[SERVER], |_| ());

@@ -129,7 +129,10 @@ impl DiagnoseArgs {
         let (only, skip) = (self.only.clone(), self.skip.clone());
         let of_one_process = self.filter.pid.is_some();
         let detect = detect::Options { thresholds, expected, only, skip, own_netns: None, of_one_process };
-        Ok(Settings { trace, detect, fail_on: self.fail_on, until_finding: self.until_finding })
+        let ids = |name: &str, ids: &[String]| (!ids.is_empty()).then(|| format!("{name} {}", ids.join(",")));
+        let kinds = [ids("--only", &self.only), ids("--skip", &self.skip)].into_iter().flatten();
+        let filters = self.filter.words().into_iter().chain(kinds).collect();
+        Ok(Settings { trace, detect, filters, fail_on: self.fail_on, until_finding: self.until_finding })
     }
 }
 

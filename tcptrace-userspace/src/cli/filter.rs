@@ -5,7 +5,7 @@ use clap::Args;
 use tcptrace_common::{Filter, MAX_PREFIXES, Prefix};
 
 use super::{netns, values};
-use crate::{bpf::PortSet, snapshot::Netns, state::State};
+use crate::{bpf::PortSet, snapshot::Netns, state::State, text::Escaped};
 
 /// Which sockets are wanted.
 #[derive(Clone, Debug, Args)]
@@ -61,6 +61,28 @@ impl FilterArgs {
         self.netns.as_deref().map(netns::find).transpose()
     }
 
+    /// The options that were given, as a person would write them.
+    pub fn words(&self) -> Vec<String> {
+        let flag = |given: bool, name: &str| given.then(|| name.to_owned());
+        let list = |name: &str, values: Vec<String>| {
+            (!values.is_empty()).then(|| format!("{name} {}", values.join(",")))
+        };
+        let ports = |ranges: &[values::PortRange]| ranges.iter().map(ToString::to_string).collect();
+        let prefixes = |prefixes: &[Prefix]| prefixes.iter().map(values::shown).collect();
+        let netns = self.netns.as_ref().map(|netns| format!("--netns {}", Escaped(netns.as_bytes())));
+        let words = [
+            flag(self.ipv4, "--ipv4"),
+            flag(self.ipv6, "--ipv6"),
+            self.pid.map(|pid| format!("--pid {pid}")),
+            list("--local-port", ports(&self.local_port)),
+            list("--remote-port", ports(&self.remote_port)),
+            list("--local", prefixes(&self.local)),
+            list("--remote", prefixes(&self.remote)),
+            netns,
+        ];
+        words.into_iter().flatten().collect()
+    }
+
     /// The local ports; `None` is any.
     pub fn lports(&self) -> Option<PortSet> {
         port_set(&self.local_port)
@@ -97,4 +119,30 @@ fn prefixes(wanted: &[Prefix], room: &mut [Prefix; MAX_PREFIXES]) -> anyhow::Res
     );
     room[..wanted.len()].copy_from_slice(wanted);
     Ok(u32::try_from(wanted.len())?)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Only {
+        #[command(flatten)]
+        filter: FilterArgs,
+    }
+
+    #[test]
+    fn options_are_told_as_they_are_written() {
+        let words = |line: &str| Only::parse_from(line.split(' ')).filter.words();
+        assert!(words("tcptrace").is_empty());
+        let all =
+            "tcptrace -4 -p 7 -L 80,8000-8999 --dport 443 --src 192.0.2.7,192.0.2.0/24 --dst 2001:db8::/32";
+        let told = "tcptrace --ipv4 --pid 7 --local-port 80,8000-8999 --remote-port 443 \
+                    --local 192.0.2.7,192.0.2.0/24 --remote 2001:db8::/32";
+        assert_eq!(format!("tcptrace {}", words(all).join(" ")), told);
+        assert_eq!(words(told), words(all));
+        assert_eq!(words("tcptrace -6 --netns a\x1b"), ["--ipv6", "--netns a\\x1b"]);
+    }
 }

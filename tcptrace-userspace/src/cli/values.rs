@@ -1,6 +1,11 @@
 //! Values of options, parsed with errors that say what would be right.
 
-use std::{net::IpAddr, ops::RangeInclusive, time::Duration};
+use std::{
+    fmt::{self, Display},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    ops::RangeInclusive,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 use tcptrace_common::{Address, Prefix};
@@ -10,6 +15,13 @@ use crate::{bpf::MAX_BUFFER, detect::Expected};
 /// Ports from the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortRange(pub RangeInclusive<u16>);
+
+impl Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, last) = (self.0.start(), self.0.end());
+        if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
+    }
+}
 
 /// `80` or `8000-8999`.
 pub(super) fn ports(text: &str) -> Result<PortRange, String> {
@@ -52,6 +64,18 @@ pub(super) fn prefix(text: &str) -> Result<Prefix, String> {
         IpNet::V4(v4) => Prefix::new(Address::from_v4(v4.addr().octets()), 96 + v4.prefix_len()),
         IpNet::V6(v6) => Prefix::new(Address::from_v6(v6.addr().octets()), v6.prefix_len()),
     })
+}
+
+/// A prefix as [`prefix`] reads it.
+pub(super) fn shown(prefix: &Prefix) -> String {
+    let address = Address { words: prefix.net };
+    let len = prefix.mask.map(u64::count_ones).iter().sum::<u32>();
+    let [.., a, b, c, d] = address.octets();
+    let (text, len, longest) = match len.checked_sub(96) {
+        Some(len) if address.is_v4() => (Ipv4Addr::new(a, b, c, d).to_string(), len, 32),
+        _ => (Ipv6Addr::from(address.octets()).to_string(), len, 128),
+    };
+    if len == longest { text } else { format!("{text}/{len}") }
 }
 
 /// `512K`, `4M`, `1G` (powers of two), or bytes.

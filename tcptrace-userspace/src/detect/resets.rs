@@ -96,7 +96,7 @@ impl Detector for Resets {
         let Some(closing) = &transition.closing else { return };
         let Event { netns, laddr, lport, raddr, rport, old_state, .. } = transition.event;
         // The tracker has seen the peer's socket; an address only tells where it may be.
-        let peer_is_here = closing.peer_is_here.unwrap_or_else(|| self.addresses.is_here(netns, raddr));
+        let peer_is_here = closing.peer_is_here || self.addresses.is_here(netns, raddr);
         let end = end_of(transition, closing, peer_is_here);
         // What was refused has never begun.
         if old_state == State::SYN_SENT && end.outcome.story.is_none() {

@@ -30,6 +30,8 @@ pub struct Settings {
     pub trace: trace::Settings,
     /// What to look for.
     pub detect: detect::Options,
+    /// The options that leave out sockets or kinds of findings, such as `--local-port 80`.
+    pub filters: Vec<String>,
     /// Findings from this severity on make the verdict.
     pub fail_on: Severity,
     /// End with the first of these.
@@ -134,11 +136,23 @@ fn report(
         kernel: header.kernel.clone(),
         started: header.clock.time(begun_ns),
         elapsed_ns: summary.elapsed_ns,
+        filters: filters(settings, header),
         verdict: Verdict::of(&findings, settings.fail_on, &sight),
         totals: Totals::of(summary, looks.count),
         findings,
         sight,
     }
+}
+
+/// The filters of this diagnosis, and those that its capture was recorded with.
+fn filters(settings: &Settings, header: &Header) -> Vec<String> {
+    let mut filters = settings.filters.clone();
+    for (name, number) in [("--netns", header.netns), ("--pid", header.tgid)] {
+        if number != 0 && !filters.iter().any(|filter| filter.starts_with(name)) {
+            filters.push(format!("{name} {number}"));
+        }
+    }
+    filters
 }
 
 /// How often to look: growth takes several looks to show, and each costs something.

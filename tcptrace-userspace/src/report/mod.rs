@@ -25,6 +25,8 @@ pub struct Report {
     pub started: Timestamp,
     /// How long it was, in nanoseconds.
     pub elapsed_ns: u64,
+    /// The options that left out sockets or kinds of findings. The verdict does not cover these.
+    pub filters: Vec<String>,
     /// The outcome.
     pub verdict: Verdict,
     /// The worst first.

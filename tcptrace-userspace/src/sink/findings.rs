@@ -79,7 +79,11 @@ fn verdict(report: &Report) -> String {
             )
         }
     };
-    format!("{outcome} {watched}")
+    if report.filters.is_empty() {
+        return format!("{outcome} {watched}");
+    }
+    let filters = report.filters.join(" ");
+    format!("{outcome} {watched} The verdict covers only what these options select: {filters}.")
 }
 
 /// `1 warning`, `2 warnings`; `critical` and `info` are no nouns.

@@ -1,5 +1,5 @@
-//! What the network devices are called that sockets are bound to, as far as they are in the namespace that tcptrace is in:
-//! nobody else's is entered for a name.
+//! Names of the network devices that sockets are bound to, in tcptrace's own network namespace. tcptrace enters no other
+//! namespace for a name.
 
 use std::sync::Arc;
 

@@ -34,7 +34,7 @@ impl Tracker {
         let mut closing = history.close(event, beside);
         closing.reset_reason = reset_reason;
         closing.retransmits = closing.retransmits.filter(|_| self.options.retransmits);
-        closing.peer_is_here = (was_received && self.peer_is_here(event)).then_some(true);
+        closing.peer_is_here = was_received && self.peer_is_here(event);
         let cause = closing.cause;
         let was_sent = reset.is_some_and(|reset| reset.sent);
         if cause == Some(Cause::SecondChild) {

@@ -106,7 +106,7 @@ impl History {
             cause: cause(&ending),
             reset_reason: None,
             reset_sent: beside.reset_sent,
-            peer_is_here: None,
+            peer_is_here: false,
             retransmits: self.born_ns.filter(|_| self.role != Some(Role::Listener)).map(|_| self.retransmits),
             role: self.role,
             life_ns: self.born_ns.and_then(|born_ns| event.ktime_ns.checked_sub(born_ns.get())),

@@ -28,6 +28,7 @@ fn value(report: &Report) -> Value {
         "kernel": report.kernel,
         "started": report.started.to_string(),
         "duration_s": Duration::from_nanos(report.elapsed_ns).as_secs_f64(),
+        "filters": report.filters,
         "verdict": report.verdict,
         "findings": findings,
         "sight": report.sight,

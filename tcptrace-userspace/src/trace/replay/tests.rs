@@ -273,6 +273,7 @@ fn texts_are_not_believed() {
     let settings = crate::diagnose::Settings {
         trace: Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..Settings::default() },
         detect: crate::detect::Options::default(),
+        filters: Vec::new(),
         fail_on: crate::detect::Severity::Info,
         until_finding: false,
     };

@@ -29,6 +29,7 @@ pub struct End {
     role: String,
     /// The state that it left; of an expected one, several where the kernel is free to choose: `FIN_WAIT2|CLOSING`.
     state: String,
+    /// The same of causes.
     cause: String,
 }
 
@@ -59,7 +60,8 @@ impl End {
     }
 
     fn matches(&self, told: &Self) -> bool {
-        self.role == told.role && self.cause == told.cause && self.state.split('|').any(|s| s == told.state)
+        let is_one_of = |expected: &str, told: &str| expected.split('|').any(|one| one == told);
+        self.role == told.role && is_one_of(&self.cause, &told.cause) && is_one_of(&self.state, &told.state)
     }
 }
 

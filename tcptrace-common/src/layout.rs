@@ -154,7 +154,8 @@ impl Known {
     /// `transparent`, and its mask.
     pub const TRANSPARENT: u32 = 1 << 16;
     /// What tracing can do without, and no kernel before had to take.
-    pub const FACTS: u32 = Self::REPAIR | Self::DEFERRED | Self::LISTENED | Self::LOOKUP | Self::TRANSPARENT;
+    pub const FACTS: u32 =
+        Self::REPAIR | Self::DEFERRED | Self::LISTENED | Self::LOOKUP | Self::TRANSPARENT | Self::DEVICE;
     /// `bound_dev_if`.
     pub const DEVICE: u32 = 1 << 18;
     /// Tell user space at once of a process that connects or listens for the first time.

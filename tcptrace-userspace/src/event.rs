@@ -93,8 +93,8 @@ pub struct Event {
     pub raddr: IpAddr,
     /// Remote port.
     pub rport: u16,
-    /// The network device that the socket is bound to, by a program, by a link-local address, or since its VRF has the
-    /// connection; `None` without one, also where that is not known.
+    /// The network device that the socket is bound to: by its program, by a link-local address, or by its VRF. `None`
+    /// without one, and where it is unknown.
     pub device: Option<Device>,
     /// State before.
     pub old_state: State,
@@ -121,11 +121,11 @@ pub struct Event {
 }
 
 /// A network device. Two connections with the same ends on two of them are two.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Device {
     /// Its index in its namespace.
     pub ifindex: u32,
-    /// Its name, where someone has looked.
+    /// Its name in its namespace; `None` where it is unknown.
     pub name: Option<Arc<str>>,
 }
 

@@ -42,12 +42,12 @@ fn what_is_no_capture_is_refused() {
         bytes[40] ^= 1;
         bytes
     };
-    let newer = [b"tcptrace", &[4, 0][..], &scenario()[10..]].concat();
+    let newer = [b"tcptrace", &[5, 0][..], &scenario()[10..]].concat();
     for (bytes, why) in [
         (Vec::new(), "is not a capture of tcptrace"),
         (b"tcptrac".to_vec(), "is not a capture of tcptrace"),
         (b"\xd4\xc3\xb2\xa1 a packet capture".to_vec(), "is not a capture of tcptrace"),
-        (newer, "version 4 of the form of captures; this tcptrace reads version 3"),
+        (newer, "version 5 of the form of captures; this tcptrace reads version 4"),
         (scenario()[..20].to_vec(), "has no readable beginning"),
         (header_damaged, "has no readable beginning"),
     ] {

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use common::{closing::track, event, listens, nameless_child};
 use tcptrace::{
-    event::Event,
+    event::{Device, Event},
     state::State,
     tracker::{Options, Span, Tracker},
 };
@@ -39,6 +39,44 @@ fn a_child_that_shows_its_listeners_cookie_is_that_listeners() {
     );
     assert_eq!(owner(&[second], nameless_child(1)), None, "another one is at that address");
     assert_eq!(owner(&[Event { cookie: 0, ..first }], nameless_child(1)), Some(7), "which may be it");
+}
+
+/// A child that waits for its peer waits for its device as well.
+#[test]
+fn a_nameless_child_has_its_device_from_what_comes_next() {
+    let device = Some(Device { ifindex: 3, name: None });
+    let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
+    let next = Event { device: device.clone(), ..event(1, 20, State::SYN_RECV, State::ESTABLISHED) };
+    let told = track(&mut tracker, [nameless_child(1), next]);
+    assert_eq!(told.iter().map(|told| &told.event.device).collect::<Vec<_>>(), [&device, &device]);
+}
+
+/// A listener on a device takes connections by that device only; the others go to whoever listens at any address.
+#[test]
+fn a_listener_on_a_device_leaves_other_connections_to_the_next() {
+    let on_device = |pid| {
+        let any = listens(8, 1, pid);
+        Event {
+            laddr: Ipv4Addr::new(192, 0, 2, 1).into(),
+            device: Some(Device { ifindex: 3, name: None }),
+            ..any
+        }
+    };
+    let owner = |listeners: &[Event]| {
+        let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
+        track(&mut tracker, listeners.iter().cloned());
+        let child = event(1, 10, State::LISTEN, State::SYN_RECV);
+        track(&mut tracker, [child])[0].owner.as_ref().map(|owner| owner.pid)
+    };
+    assert_eq!(owner(&[on_device(7)]), Some(7), "there is no other");
+    assert_eq!(owner(&[on_device(7), listens(9, 2, 7)]), Some(7));
+    assert_eq!(
+        owner(&[on_device(7), listens(9, 2, 8)]),
+        None,
+        "which of them, the child's device would tell"
+    );
+    let bound = Event { device: None, ..on_device(7) };
+    assert_eq!(owner(&[bound, listens(9, 2, 8)]), Some(7), "its address goes before any");
 }
 
 /// A program at `sk_lookup`, or a rule for transparent proxying, chooses the listener.

@@ -43,7 +43,7 @@ fn owner(pid: u32) -> Owner {
 fn listed(skaddr: u64, state: State, since: Since) -> Older {
     let Event { netns, laddr, lport, raddr, rport, cookie, .. } = event(skaddr, 0, state, state);
     let ends = Ends { netns, laddr, lport, raddr, rport };
-    Older { cookie, ends, state, since, listed_ns: 100, role: None, owner: Some(owner(7)) }
+    Older { cookie, ends, state, since, listed_ns: 100, role: None, owner: Some(owner(7)), on_device: false }
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn without_cookies_the_ends_tell() {
 
 /// What is left of the socket of `event(1, ..)`, listed at 100.
 fn timewait(ends: Ends, since_ns: u64) -> OlderTimewait {
-    OlderTimewait { cookie: 1_001, ends, state: State::TIME_WAIT, since_ns, listed_ns: 100 }
+    OlderTimewait { cookie: 1_001, ends, state: State::TIME_WAIT, since_ns, listed_ns: 100, device: None }
 }
 
 /// The list may have been made when events of the same connection were still to be read, and its times are coarse.
@@ -307,7 +307,14 @@ fn a_long_list_is_compared_in_parts() {
             raddr: Ipv4Addr::LOCALHOST.into(),
             rport: 80,
         };
-        OlderTimewait { cookie: port.into(), ends, state: State::TIME_WAIT, since_ns: 5, listed_ns }
+        OlderTimewait {
+            cookie: port.into(),
+            ends,
+            state: State::TIME_WAIT,
+            since_ns: 5,
+            listed_ns,
+            device: None,
+        }
     };
     let mut tracker = Tracker::new(Options { limit: 10_000, infer: true, ..Options::default() });
     tracker.list(Vec::new(), (1..=3_000).map(|port| listed(port, 10)));

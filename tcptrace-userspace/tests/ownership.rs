@@ -82,6 +82,7 @@ fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Ol
             others: (!others.is_empty()).then(|| others.into()),
             process: Some(Arc::clone(process)),
         }),
+        on_device: false,
     }
 }
 

@@ -5,11 +5,12 @@
 mod common;
 
 use common::{
+    by_process,
     closing::{CLOSED, DONE, SECOND, last, track, tracker},
     event,
 };
 use tcptrace::{
-    event::Event,
+    event::{Device, Event},
     state::State,
     tracker::{Ends, OlderTimewait, Options, Span, Tracker},
     transition::{Origin, Transition},
@@ -57,7 +58,8 @@ fn two_with_the_same_ends_stay_two() {
     let ends = Ends { netns, laddr, lport, raddr, rport };
     let third = event(3, SECOND / 2, State::SYN_SENT, State::ESTABLISHED);
     assert_eq!(inferred(&track(&mut tracker, [third])), [], "which one's place it takes is not to be seen");
-    let listed = OlderTimewait { cookie, ends, state: State::TIME_WAIT, since_ns: 9, listed_ns: SECOND };
+    let listed =
+        OlderTimewait { cookie, ends, state: State::TIME_WAIT, since_ns: 9, listed_ns: SECOND, device: None };
     let mut told = Vec::new();
     tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
     while tracker.is_confirming() {
@@ -69,6 +71,52 @@ fn two_with_the_same_ends_stay_two() {
     assert_eq!((told.len(), told[1].event.cookie), (2, 2));
 }
 
+/// The kernel tells connections on two devices apart, and so does tcptrace where it knows both devices.
+#[test]
+fn a_connection_on_another_device_takes_no_place() {
+    let on = |ifindex| Some(Device { ifindex, name: None });
+    let replaced = |timewait, next: Event| {
+        let mut tracker = tracker();
+        track(&mut tracker, [Event { device: timewait, ..last(DONE) }]);
+        let told = track(&mut tracker, [next]);
+        inferred(&told).len()
+    };
+    let next = |device| Event { device, ..event(2, SECOND, State::SYN_SENT, State::ESTABLISHED) };
+    assert_eq!(replaced(on(3), next(on(3))), 1);
+    assert_eq!(replaced(on(3), next(on(4))), 0);
+    assert_eq!(replaced(on(3), next(None)), 0);
+    assert_eq!(replaced(None, next(on(4))), 1, "one that is bound to no device is on all of them");
+    let child = |device| Event { device, ..event(2, SECOND, State::LISTEN, State::SYN_RECV) };
+    assert_eq!(replaced(on(3), child(on(3))), 0, "that is the listener's device");
+    assert_eq!(replaced(None, child(None)), 1);
+}
+
+/// A list knows less of a timewait socket than the events of its connection have shown.
+#[test]
+fn a_list_takes_nothing_from_what_events_have_shown() {
+    let mut tracker = tracker();
+    let device = Some(Device { ifindex: 3, name: Some("red".into()) });
+    let closed = Event { device: device.clone(), ..last(DONE) };
+    track(&mut tracker, [by_process(7, b"app", closed.clone())]);
+    let (ends, cookie) = (Ends::of(&closed), closed.cookie);
+    let listed = |cookie| OlderTimewait {
+        ends,
+        cookie,
+        state: State::TIME_WAIT,
+        since_ns: 9,
+        listed_ns: 10,
+        device: Some(Device { ifindex: 3, name: None }),
+    };
+    tracker
+        .list(Vec::new(), [listed(cookie), OlderTimewait { ends: Ends { lport: 81, ..ends }, ..listed(9) }]);
+    let mut told = Vec::new();
+    tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
+    assert_eq!(told.len(), 2, "{told:#?}");
+    let (known, older) = if told[0].event.cookie == cookie { (0, 1) } else { (1, 0) };
+    assert_eq!((&told[known].event.device, told[known].event.skaddr), (&device, closed.skaddr));
+    assert_eq!(told[older].event.device, listed(9).device, "of the other one, the list tells");
+}
+
 /// Once one of them is over, a new connection can only take the other's place.
 #[test]
 fn of_two_with_the_same_ends_the_last_one_can_be_replaced() {
@@ -78,7 +126,14 @@ fn of_two_with_the_same_ends_the_last_one_can_be_replaced() {
         track(&mut tracker, [last(DONE), second]);
         let Event { netns, laddr, lport, raddr, rport, .. } = last(DONE);
         let ends = Ends { netns, laddr, lport, raddr, rport };
-        let listed = OlderTimewait { cookie, ends, state: State::TIME_WAIT, since_ns: 9, listed_ns: SECOND };
+        let listed = OlderTimewait {
+            cookie,
+            ends,
+            state: State::TIME_WAIT,
+            since_ns: 9,
+            listed_ns: SECOND,
+            device: None,
+        };
         tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
         while tracker.is_confirming() {
             tracker.confirm_part(|_| {});
@@ -125,7 +180,7 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     let seen = |state| {
         let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
         let ends = Ends { netns, laddr, lport, raddr, rport };
-        [OlderTimewait { cookie, ends, state, since_ns: 500, listed_ns: 100 }]
+        [OlderTimewait { cookie, ends, state, since_ns: 500, listed_ns: 100, device: None }]
     };
     let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
     let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));
@@ -181,6 +236,7 @@ fn none_follows_where_the_kernel_makes_none() {
         state: State::TIME_WAIT,
         since_ns: 8,
         listed_ns: 9,
+        device: None,
     };
     tracker.list(Vec::new(), [listed]);
     let mut told = |event| track(&mut tracker, [event]).len();

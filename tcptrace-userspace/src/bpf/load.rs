@@ -104,9 +104,7 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
     // cannot run a program on a CPU, which bundles need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
-    // What came last has been tried on the fewest kernels.
-    let bare = |config: Config| Config { known: config.known & !Known::FACTS, ..config };
-    let settings = [config, bare(config), fields, bare(fields), Config { bundle: 0, ..bare(fields) }];
+    let settings = [config, bare(&config), fields, bare(&fields), Config { bundle: 0, ..bare(&fields) }];
     let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::TpBtf, config, |ebpf| {
             attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
@@ -135,7 +133,8 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
         // What is not known stays so.
         let _ = kernel.describe(&mut config);
     }
-    let settings = [config, Config { bundle: 0, ..config }, Config { bundle: 0, ..record }];
+    let unbundled = |config: &Config| Config { bundle: 0, ..*config };
+    let settings = [config, bare(&config), unbundled(&config), unbundled(&bare(&config)), unbundled(&record)];
     let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::Tracepoint, config, |ebpf| {
             let program: &mut TracePoint = program(ebpf, Hook::Tracepoint.program())?;
@@ -150,6 +149,11 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
         tracer.attach_signals(&config, None, kernel.map(|kernel| kernel.reasons.clone()).unwrap_or_default());
     }
     Ok(tracer)
+}
+
+/// The same without what came last, which has been tried on the fewest kernels.
+fn bare(config: &Config) -> Config {
+    Config { known: config.known & !Known::FACTS, ..*config }
 }
 
 /// Opens with the first of these settings with which the kernel does not refuse the program, best first. The last

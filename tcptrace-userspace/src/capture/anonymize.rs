@@ -40,7 +40,8 @@ impl Anonymizer {
         // Behind the numbers stands who built it.
         let end = header.kernel.find(|letter: char| letter != '.' && !letter.is_ascii_digit());
         let kernel = header.kernel[..end.unwrap_or(header.kernel.len())].to_owned();
-        Header { host: self.word("host", header.host.as_bytes()), kernel, ..header.clone() }
+        let filters = header.filters.iter().map(|filter| unnamed(filter)).collect();
+        Header { host: self.word("host", header.host.as_bytes()), kernel, filters, ..header.clone() }
     }
 
     /// Hands over an input as a stranger may see it.
@@ -131,6 +132,9 @@ impl Anonymizer {
         let Listing { older, timewait, .. } = &mut listing;
         for older in &mut *older {
             older.owner = older.owner.take().map(|owner| self.owner(owner));
+        }
+        for device in timewait.iter_mut().filter_map(|timewait| timewait.device.as_mut()) {
+            device.name = device.name.as_ref().map(|name| self.device(name).into());
         }
         let timewait = timewait.iter_mut().map(|timewait| &mut timewait.ends);
         for Ends { laddr, raddr, .. } in older.iter_mut().map(|older| &mut older.ends).chain(timewait) {
@@ -261,6 +265,14 @@ fn is_public(address: Ipv4Addr) -> bool {
     )
 }
 
+/// A filter without the address or the name that it has.
+fn unnamed(filter: &str) -> String {
+    match filter.split_once(' ') {
+        Some((option @ ("--local" | "--remote" | "--netns"), _)) => format!("{option} (anonymized)"),
+        _ => filter.to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
@@ -284,6 +296,21 @@ mod tests {
             prop_assert_eq!(common(x, y), common(u32::from(a), u32::from(b)));
             prop_assert_eq!(x >> 24, 10);
         }
+    }
+
+    #[test]
+    fn names_of_devices_and_filters() {
+        let anonymizer = Anonymizer::new();
+        let answer = Answer { from_ns: 1, key: (4, 3), value: Some("customer-7".into()) };
+        anonymizer.input(&Input::Device(answer), |input| {
+            let Input::Device(shown) = input else { panic!("{input:?}") };
+            assert!(shown.value.as_deref().is_some_and(|name| name != "customer-7"), "{shown:?}");
+        });
+        let words =
+            ["--local 192.0.2.7", "--remote 2001:db8::/32", "--netns blue", "--local-port 80", "--ipv4"];
+        let shown = words.map(unnamed);
+        assert!(shown[..3].iter().all(|word| word.ends_with(" (anonymized)")), "{shown:?}");
+        assert_eq!(shown[3..], ["--local-port 80", "--ipv4"]);
     }
 
     #[test]

@@ -57,6 +57,9 @@ pub(crate) struct Header {
     /// Resets are signals; of what an older version recorded, they were wherever the kernel has them.
     #[serde(default = "yes")]
     pub(crate) resets: bool,
+    /// The options of the trace that left out sockets or transitions; captures before version 4 do not have them.
+    #[serde(default)]
+    pub(crate) filters: Vec<String>,
 }
 
 fn yes() -> bool {
@@ -66,7 +69,7 @@ fn yes() -> bool {
 impl Header {
     /// Whoever wrote it may have put anything into what is to be printed.
     pub(super) fn distrusted(mut self) -> Self {
-        for text in [&mut self.tool, &mut self.host, &mut self.kernel] {
+        for text in [&mut self.tool, &mut self.host, &mut self.kernel].into_iter().chain(&mut self.filters) {
             *text = distrusted(std::mem::take(text));
         }
         if let Some(HalfOpenHooks { syns, retransmits }) = &mut self.half_open {

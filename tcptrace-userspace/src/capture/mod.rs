@@ -24,7 +24,7 @@ pub(crate) use recorder::{Recorder, Room};
 pub const MAGIC: [u8; 8] = *b"tcptrace";
 
 /// The form of what follows. Every change makes a new one; those before can be read, by defaults for what they lack.
-pub const VERSION: u16 = 3;
+pub const VERSION: u16 = 4;
 
 /// The bytes of a capture with this header and these inputs.
 #[cfg(test)]

@@ -113,6 +113,7 @@ impl DiagnoseArgs {
         };
         let trace = trace::Settings {
             bpf,
+            filters: self.filter.words(),
             infer: true,
             netns: self.filter.netns()?,
             half_open: Some(HalfOpenBy::Events),
@@ -131,7 +132,7 @@ impl DiagnoseArgs {
         let detect = detect::Options { thresholds, expected, only, skip, own_netns: None, of_one_process };
         let ids = |name: &str, ids: &[String]| (!ids.is_empty()).then(|| format!("{name} {}", ids.join(",")));
         let kinds = [ids("--only", &self.only), ids("--skip", &self.skip)].into_iter().flatten();
-        let filters = self.filter.words().into_iter().chain(kinds).collect();
+        let filters = trace.filters.iter().cloned().chain(kinds).collect();
         Ok(Settings { trace, detect, filters, fail_on: self.fail_on, until_finding: self.until_finding })
     }
 }

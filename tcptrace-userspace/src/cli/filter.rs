@@ -94,6 +94,12 @@ impl FilterArgs {
     }
 }
 
+/// An option with these states, as a person would write it; `None` without states.
+pub(super) fn state_words(name: &str, states: &[State]) -> Option<String> {
+    let states: Vec<String> = states.iter().map(ToString::to_string).collect();
+    (!states.is_empty()).then(|| format!("{name} {}", states.join(",")))
+}
+
 /// A bit for each state.
 pub(super) fn state_bits(states: &[State]) -> u32 {
     states.iter().fold(0, |bits, state| bits | 1 << state.0)

@@ -69,6 +69,7 @@ impl SourceArgs {
                 verbose: self.verbose,
                 newcomers: false,
             },
+            filters: self.filter.words(),
             snapshot: !self.no_snapshot,
             netns: self.filter.netns()?,
             duration: self.duration,

@@ -1,6 +1,10 @@
 //! `tcptrace trace`.
 
-use super::{filter::state_bits, show::show, stream::StreamArgs};
+use super::{
+    filter::{state_bits, state_words},
+    show::show,
+    stream::StreamArgs,
+};
 use crate::{
     diagnose::PERIOD,
     state::State,
@@ -64,6 +68,11 @@ impl TraceArgs {
         settings.samples = self.findings;
         settings.looks = self.findings.then_some(PERIOD);
         settings.bpf.half_open = settings.half_open == Some(HalfOpenBy::Events);
+        for (name, states) in
+            [("--state", &self.state), ("--from-state", &self.from_state), ("--to-state", &self.to_state)]
+        {
+            settings.filters.extend(state_words(name, states));
+        }
         settings.bpf.filter.states = state_bits(&self.state);
         settings.bpf.filter.old_states = state_bits(&self.from_state);
         settings.bpf.filter.new_states = state_bits(&self.to_state);

@@ -146,11 +146,10 @@ fn report(
 
 /// The filters of this diagnosis, and those that its capture was recorded with.
 fn filters(settings: &Settings, header: &Header) -> Vec<String> {
-    let mut filters = settings.filters.clone();
-    for (name, number) in [("--netns", header.netns), ("--pid", header.tgid)] {
-        if number != 0 && !filters.iter().any(|filter| filter.starts_with(name)) {
-            filters.push(format!("{name} {number}"));
-        }
+    let mut filters = header.filters.clone();
+    filters.extend(settings.filters.iter().filter(|filter| !header.filters.contains(filter)).cloned());
+    if header.hidden.any && header.filters.is_empty() {
+        filters.push("filters of the recording, which its capture does not name".to_owned());
     }
     filters
 }

@@ -82,8 +82,8 @@ fn verdict(report: &Report) -> String {
     if report.filters.is_empty() {
         return format!("{outcome} {watched}");
     }
-    let filters = report.filters.join(" ");
-    format!("{outcome} {watched} The verdict covers only what these options select: {filters}.")
+    let filters = report.filters.join(", ");
+    format!("{outcome} {watched} These options limit the verdict: {filters}.")
 }
 
 /// `1 warning`, `2 warnings`; `critical` and `info` are no nouns.

@@ -24,7 +24,7 @@ impl Devices {
 
 /// The name of the device with this index; `None` when there is none.
 pub(crate) fn name_of(ifindex: u32) -> Option<Arc<str>> {
-    // Of an index that no device can have, the C library gives a name without letters.
+    // For an index that no device can have, the C library returns an empty name.
     let name = if_indextoname(ifindex).ok().filter(|name| !name.is_empty())?;
     Some(name.to_string_lossy().into())
 }

@@ -5,7 +5,7 @@ use std::{hash::Hash, sync::Arc};
 use hashlink::LinkedHashMap;
 
 use super::{
-    devices::Devices,
+    devices::DeviceNames,
     identities::Identities,
     input::{Answer, Input},
 };
@@ -38,7 +38,7 @@ pub(super) struct Live {
     pub(super) identities: Option<Identities>,
     /// `None` where no half-open connections are followed.
     pub(super) namespaces: Option<Namespaces>,
-    pub(super) devices: Devices,
+    pub(super) devices: DeviceNames,
 }
 
 impl Answers {
@@ -208,7 +208,7 @@ mod tests {
     /// Records wait in the ring: an event may be older than the end that is found when its turn comes.
     #[test]
     fn an_end_is_known_from_when_it_was_found() {
-        let (identities, devices) = (Some(Identities::new(Extent::All)), Devices::new(None));
+        let (identities, devices) = (Some(Identities::new(Extent::All)), DeviceNames::new(None));
         let live = Live { identities, namespaces: None, devices };
         let mut answers = Answers::live(live, false);
         let mut child = std::process::Command::new("true").spawn().expect("a process");

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use crate::{hash::HashMap, snapshot};
 
-/// How long a name is believed: a device may get another one, or be replaced by another with its index.
-const BELIEVED_NS: u64 = 1_000_000_000;
+/// How long a name holds. A device can be renamed, and another device can get its index.
+const HOLDS_NS: u64 = 1_000_000_000;
 
-/// Indices that are remembered; then all are asked for again.
-const REMEMBERED: usize = 1_024;
+/// Names at most. When there are more, all are dropped.
+const CAPACITY: usize = 1_024;
 
-/// The devices of this namespace.
-pub(super) struct Devices {
+/// A cache of the names of this namespace's devices.
+pub(super) struct DeviceNames {
     netns: Option<u32>,
     names: HashMap<u32, (u64, Option<Arc<str>>)>,
 }
 
-impl Devices {
+impl DeviceNames {
     /// `netns`: the inode of the namespace that the calling thread is in, where that is known.
     pub(super) fn new(netns: Option<u32>) -> Self {
         Self { netns, names: HashMap::default() }
@@ -29,11 +29,11 @@ impl Devices {
             return None;
         }
         if let Some((asked_ns, name)) = self.names.get(&ifindex)
-            && ktime_ns < asked_ns.saturating_add(BELIEVED_NS)
+            && ktime_ns < asked_ns.saturating_add(HOLDS_NS)
         {
             return name.clone();
         }
-        if self.names.len() == REMEMBERED {
+        if self.names.len() == CAPACITY && !self.names.contains_key(&ifindex) {
             self.names.clear();
         }
         let name = snapshot::name_of(ifindex);
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn only_devices_of_this_namespace_have_names() {
         let lo = 1;
-        let mut devices = Devices::new(Some(7));
+        let mut devices = DeviceNames::new(Some(7));
         assert_eq!(
             devices.name(7, lo, 5).as_deref(),
             Some("lo"),
@@ -57,15 +57,15 @@ mod tests {
         );
         assert_eq!(devices.name(8, lo, 5), None);
         assert_eq!(devices.name(7, u32::MAX, 5), None);
-        assert_eq!(Devices::new(None).name(7, lo, 5), None);
+        assert_eq!(DeviceNames::new(None).name(7, lo, 5), None);
     }
 
     #[test]
-    fn what_is_remembered_is_bounded() {
-        let mut devices = Devices::new(Some(7));
+    fn the_cache_is_bounded() {
+        let mut devices = DeviceNames::new(Some(7));
         for ifindex in 1_000_000..1_002_000 {
             devices.name(7, ifindex, 5);
         }
-        assert!(devices.names.len() <= REMEMBERED);
+        assert!(devices.names.len() <= CAPACITY);
     }
 }

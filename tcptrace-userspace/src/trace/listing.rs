@@ -11,6 +11,7 @@ use std::{
 use crate::{
     clock::monotonic_ns,
     close::Role,
+    event::Device,
     listening,
     owner::{Owner, Provenance, padded},
     payload,
@@ -212,6 +213,7 @@ fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: O
         listed_ns: namespace.begin_ns,
         role,
         owner,
+        on_device: socket.ifindex.is_some(),
     }
 }
 
@@ -223,6 +225,7 @@ fn timewait_socket(socket: &Socket, namespace: &Namespace) -> OlderTimewait {
         state: socket.state,
         since_ns: namespace.end_ns.saturating_sub(age_ns),
         listed_ns: namespace.begin_ns,
+        device: socket.ifindex.map(|ifindex| Device { ifindex, name: socket.device.clone() }),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     announce::announce_processes,
     answers::{Answers, Live},
     core::Core,
-    devices::Devices,
+    devices::DeviceNames,
     identities::{Extent, Identities},
     lists::Lists,
     log::Log,
@@ -68,7 +68,7 @@ pub(super) fn session(
     let live = Live {
         identities,
         namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
-        devices: Devices::new(header.own_netns),
+        devices: DeviceNames::new(header.own_netns),
     };
     let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
     let polls = polls.map_err(Error::Setup)?;
@@ -116,5 +116,6 @@ fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64
         own_netns: host::own_netns(),
         own_pids: host::has_own_pids(),
         resets: features.has(Feature::Resets),
+        filters: settings.filters.clone(),
     }
 }

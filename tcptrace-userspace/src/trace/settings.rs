@@ -15,6 +15,8 @@ use crate::{
 pub struct Settings {
     /// The kernel side.
     pub bpf: bpf::Options,
+    /// The options that leave out sockets or transitions, such as `--local-port 80`; a capture keeps them.
+    pub filters: Vec<String>,
     /// Tell what follows from the kernel's events beside the events themselves.
     pub infer: bool,
     /// List the sockets that are older than the trace.
@@ -50,6 +52,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             bpf: bpf::Options::default(),
+            filters: Vec::new(),
             infer: false,
             snapshot: true,
             netns: None,

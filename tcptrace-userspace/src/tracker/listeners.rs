@@ -21,6 +21,8 @@ struct Listener {
     cookie: u64,
     /// Its address in the kernel; 0 where only a list tells of it.
     skaddr: u64,
+    /// It takes connections by one network device only.
+    on_device: bool,
     owner: Arc<Owner>,
     /// When it was last known to listen, nanoseconds of `CLOCK_MONOTONIC`.
     seen_ns: u64,
@@ -63,9 +65,10 @@ impl Listeners {
     pub(super) fn observe(&mut self, event: &Event, owner: Option<&Owner>) {
         let key = (event.netns, event.laddr, event.lport);
         let Event { cookie, skaddr, ktime_ns: seen_ns, .. } = *event;
+        let on_device = event.device.is_some();
         if event.new_state == State::LISTEN {
             if let Some(owner) = owner {
-                self.add(key, Listener { cookie, skaddr, owner: inherited(owner), seen_ns }, None);
+                self.add(key, Listener { cookie, skaddr, on_device, owner: inherited(owner), seen_ns }, None);
             }
         } else if event.old_state == State::LISTEN && event.new_state == State::CLOSE {
             self.remove(&key, cookie, skaddr);
@@ -77,10 +80,14 @@ impl Listeners {
         if older.state != State::LISTEN {
             return;
         }
-        let Older { cookie, listed_ns: seen_ns, .. } = *older;
+        let Older { cookie, listed_ns: seen_ns, on_device, .. } = *older;
         let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
         if let Some(owner) = &older.owner {
-            self.add(key, Listener { cookie, skaddr: 0, owner: inherited(owner), seen_ns }, holders_ns);
+            self.add(
+                key,
+                Listener { cookie, skaddr: 0, on_device, owner: inherited(owner), seen_ns },
+                holders_ns,
+            );
         } else if let Some(sockets) = self.by_address.get_mut(&key) {
             // Whose it is, only events have told.
             let may_be_it = |known: &&mut Listener| known.is(cookie, 0) != Some(false);
@@ -106,7 +113,7 @@ impl Listeners {
             self.by_address.pop_front();
         }
         let (pid, is_listed) = (listener.owner.pid, listener.skaddr == 0);
-        let (cookie, skaddr, seen_ns) = (listener.cookie, listener.skaddr, listener.seen_ns);
+        let Listener { cookie, skaddr, seen_ns, on_device, .. } = listener;
         // One that only a list or only events have told of so far. What begins after a list is none that this had.
         let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
         let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
@@ -124,7 +131,7 @@ impl Listeners {
                     None if is_since => Arc::clone(&known.owner),
                     None => listener.owner,
                 };
-                *known = Listener { cookie, skaddr, owner, seen_ns };
+                *known = Listener { cookie, skaddr, on_device, owner, seen_ns };
             }
             None if is_full => {}
             None => sockets.push(listener),
@@ -186,12 +193,22 @@ impl Listeners {
     }
 
     /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
-    /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen.
+    /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen. A listener
+    /// on a network device leaves the connections of other devices to the next address.
     fn at(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
-        let sockets =
-            listening::addresses(laddr).find_map(|laddr| self.by_address.get(&(netns, laddr, lport)))?;
-        let first = &sockets.first()?.owner;
-        sockets.iter().all(|socket| socket.owner.pid == first.pid).then(|| Arc::clone(first))
+        let mut owner: Option<&Arc<Owner>> = None;
+        let addresses = listening::addresses(laddr);
+        for sockets in addresses.filter_map(|laddr| self.by_address.get(&(netns, laddr, lport))) {
+            for socket in sockets {
+                if owner.get_or_insert(&socket.owner).pid != socket.owner.pid {
+                    return None;
+                }
+            }
+            if sockets.iter().any(|socket| !socket.on_device) {
+                break;
+            }
+        }
+        owner.cloned()
     }
 }
 

@@ -117,9 +117,7 @@ impl Tracker {
         }
         // Nobody knows the process of a timewait one.
         if self.options.infer && self.options.wanted.filter.tgid == 0 {
-            for OlderTimewait { ends, cookie, state, since_ns, listed_ns } in timewait {
-                self.timewait.add(ends, cookie, state, (since_ns, listed_ns));
-            }
+            timewait.into_iter().for_each(|listed| self.timewait.add(listed));
         }
         self.older = OlderSockets::new(older, self.options.cookies);
         self.closed = None;

@@ -1,7 +1,13 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
 use super::{Socket, ends::Ends, history::History, owners::Owners, starts_as_child};
-use crate::{close::Role, event::Event, hash::HashMap, owner::Owner, state::State};
+use crate::{
+    close::Role,
+    event::{Device, Event},
+    hash::HashMap,
+    owner::Owner,
+    state::State,
+};
 
 /// A full socket that the kernel listed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -20,10 +26,13 @@ pub struct Older {
     pub role: Option<Role>,
     /// Who has it open.
     pub owner: Option<Owner>,
+    /// It is bound to a network device.
+    #[serde(default)]
+    pub on_device: bool,
 }
 
 /// A timewait socket that the kernel listed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct OlderTimewait {
     /// The cookie of the socket that it is left of.
     pub cookie: u64,
@@ -35,6 +44,9 @@ pub struct OlderTimewait {
     pub since_ns: u64,
     /// When the list was begun.
     pub listed_ns: u64,
+    /// The network device that it is bound to.
+    #[serde(default)]
+    pub device: Option<Device>,
 }
 
 /// When a socket entered its state, nanoseconds of `CLOCK_MONOTONIC`.

@@ -101,13 +101,10 @@ impl TimewaitSockets {
         })
     }
 
-    /// Takes in one that is older than the trace, which was listed at `seen_ns` in `state` since `since_ns`.
-    pub(super) fn add(&mut self, ends: Ends, cookie: u64, state: State, (since_ns, seen_ns): (u64, u64)) {
-        self.remember(
-            state,
-            ends,
-            Timewait { skaddr: 0, cookie, device: None, owner: None, since_ns, seen_ns },
-        );
+    /// Takes in one that a list has and the trace has not seen.
+    pub(super) fn add(&mut self, listed: OlderTimewait) {
+        let OlderTimewait { ends, cookie, state, since_ns, listed_ns: seen_ns, device } = listed;
+        self.remember(state, ends, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
     }
 
     /// The end of the timewait socket whose addresses and ports a new connection has taken: told of as it begins, or where a
@@ -132,7 +129,9 @@ impl TimewaitSockets {
             }
             // Its own connection had the same ends, and may be told of after the list that shows what is left of it.
             let is_other = |timewait: &Timewait| {
-                timewait.seen_ns <= event.ktime_ns && (event.cookie == 0 || event.cookie != timewait.cookie)
+                timewait.seen_ns <= event.ktime_ns
+                    && (event.cookie == 0 || event.cookie != timewait.cookie)
+                    && timewait.device.as_ref().is_none_or(|device| is_on(event, device))
             };
             table.get(&key).filter(|timewait| is_other(timewait))?;
             self.forget(state, &key)
@@ -154,7 +153,7 @@ impl TimewaitSockets {
 
     /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
     pub(super) fn listed(&mut self, listed: &OlderTimewait) -> Option<Transition> {
-        let OlderTimewait { ends, cookie, state, since_ns, listed_ns } = *listed;
+        let OlderTimewait { ends, cookie, state, since_ns, listed_ns, .. } = *listed;
         if let Some(key) = self.find(state, &ends, cookie)
             && let Some(timewait) = self.table(state).get_mut(&key)
         {
@@ -192,11 +191,18 @@ impl TimewaitSockets {
         Some(inferred(key.0, timewait, (state, State::CLOSE), ktime_ns))
     }
 
-    fn remember(&mut self, state: State, ends: Ends, timewait: Timewait) {
+    fn remember(&mut self, state: State, ends: Ends, mut timewait: Timewait) {
         let cookie = timewait.cookie;
         for state in [State::FIN_WAIT2, State::TIME_WAIT] {
-            if let Some(key) = self.find(state, &ends, cookie) {
-                self.forget(state, &key);
+            if let Some(key) = self.find(state, &ends, cookie)
+                && let Some(known) = self.forget(state, &key)
+                && known.cookie == cookie
+                && cookie != 0
+                && timewait.skaddr == 0
+            {
+                // The same socket: a list does not know what its events have shown.
+                timewait = Timewait { skaddr: known.skaddr, owner: known.owner, ..timewait };
+                timewait.device = known.device.or(timewait.device);
             }
         }
         let first = (ends, 0);
@@ -275,6 +281,12 @@ impl TimewaitSockets {
     fn table(&mut self, state: State) -> &mut LinkedHashMap<Key, Timewait> {
         if state == State::TIME_WAIT { &mut self.time_wait } else { &mut self.fin_wait2 }
     }
+}
+
+/// Whether the event's socket is known to be bound to this device. The first event of a child shows its listener's device.
+fn is_on(event: &Event, device: &Device) -> bool {
+    let is_same = event.device.as_ref().is_some_and(|its| its.ifindex == device.ifindex);
+    is_same && event.old_state != State::LISTEN
 }
 
 /// The transition of a timewait socket that was in the first of these states, at `ktime_ns`.

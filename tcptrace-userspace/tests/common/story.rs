@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tcptrace::{
     clock::Clock,
     close::{Cause, Closing, Role},
-    event::Event,
+    event::{Device, Event},
     loss::{Lost, SampledOut},
     owner::{Owner, Provenance},
     record::{Degraded, Loss, Record, Summary},
@@ -63,7 +63,12 @@ fn ends() -> Vec<Transition> {
         ],
         ..Closing::default()
     };
-    let closed = Event { metrics: Some(figures), ..event(6, 93_100_000_000, State::FIN_WAIT2, State::CLOSE) };
+    let device = |ifindex, name: Option<&str>| Some(Device { ifindex, name: name.map(Into::into) });
+    let closed = Event {
+        metrics: Some(figures),
+        device: device(2, Some("red\x1b[,\"0")),
+        ..event(6, 93_100_000_000, State::FIN_WAIT2, State::CLOSE)
+    };
     let reset = Closing {
         cause: Some(Cause::ResetUnread),
         reset_reason: Some("tcp_\x1b[2Jabort\"".into()),
@@ -87,7 +92,14 @@ fn ends() -> Vec<Transition> {
         end(closed, active.clone()),
         inferred(93_100_000_000, State::FIN_WAIT2, State::TIME_WAIT, None),
         end(event(7, 93_200_000_000, State::ESTABLISHED, State::CLOSE), reset),
-        end(Event { error: Some(103), ..event(8, 93_300_000_000, State::ESTABLISHED, State::CLOSE) }, killed),
+        end(
+            Event {
+                error: Some(103),
+                device: device(3, None),
+                ..event(8, 93_300_000_000, State::ESTABLISHED, State::CLOSE)
+            },
+            killed,
+        ),
         end(event(1, 93_400_000_000, State::LISTEN, State::CLOSE), listener),
         inferred(153_100_000_000, State::TIME_WAIT, State::CLOSE, Some(Box::new(active))),
     ]

@@ -152,8 +152,8 @@ pub(crate) struct Console {
     ended: usize,
     /// What `init` complains about, or a test program that failed.
     complaint: Option<String>,
-    /// Whether the lines are what a failed test has printed.
-    tells: bool,
+    /// Whether the lines are the output of a failed test.
+    in_failure: bool,
 }
 
 impl Console {
@@ -167,16 +167,16 @@ impl Console {
             begun: 0,
             ended: 0,
             complaint: None,
-            tells: false,
+            in_failure: false,
         }
     }
 
     /// Takes in a line: of `init`, of the harness, or anything else.
     pub(crate) fn read(&mut self, line: &str, table: &mut Table) {
-        // As libtest does: a head for each failed test, and in the end their names.
-        self.tells =
-            (self.tells || line.starts_with("---- ")) && line != "failures:" && !line.starts_with("## ");
-        if self.tells {
+        // libtest prints a head and the output of each failed test, then `failures:` and their names.
+        let is_over = line == "failures:" || line.starts_with("## end ");
+        self.in_failure = (self.in_failure || line.starts_with("---- ")) && !is_over;
+        if self.in_failure {
             self.show(line);
         } else if let Some(test) = line.strip_prefix("SKIPPED: ") {
             self.skipped.push(test.split_once(": ").map_or(test, |(name, _)| name).to_owned());
@@ -264,6 +264,25 @@ mod tests {
         assert!(text.contains(lines), "{text}");
         let fault = table.verdict().expect_err("one failed").to_string();
         assert_eq!(fault, "scenarios::open::refused (tracepoint) failed on 5.10");
+    }
+
+    /// A failed test can print anything, such as a diagnosis in Markdown.
+    #[test]
+    fn the_output_of_a_failed_test_is_no_result() {
+        let (table, end) = read(&[
+            "## begin a",
+            "test one::tp_btf ... FAILED",
+            "failures:",
+            "",
+            "---- one::tp_btf stdout ----",
+            "## failed: no ip",
+            "test two::tp_btf ... ok",
+            "failures:",
+            "    one::tp_btf",
+            "## end a: exit status: 101",
+        ]);
+        assert_eq!(table.summary("5.10"), "0 passed, 1 failed, 0 skipped");
+        assert!(end.expect_err("it failed").to_string().contains("end a"));
     }
 
     #[test]

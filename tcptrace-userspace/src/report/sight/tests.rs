@@ -55,6 +55,7 @@ fn complete() -> (Summary, Header) {
         own_netns: None,
         own_pids: false,
         resets: true,
+        filters: Vec::new(),
     };
     (summary, header)
 }

@@ -255,6 +255,7 @@ fn texts_are_not_believed() {
     let (mut header, messages) = load(&scenarios()[0]);
     let evil = "\u{1b}[2J\u{202e}".to_owned();
     (header.host, header.kernel) = (evil.clone(), evil.clone());
+    header.filters = vec!["--local-port 80".to_owned(), format!("--netns {evil}")];
     header.half_open = Some(bpf::HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
     let ended = Ended { unlisted: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
     let looked = crate::trace::Looked {
@@ -273,11 +274,13 @@ fn texts_are_not_believed() {
     let settings = crate::diagnose::Settings {
         trace: Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..Settings::default() },
         detect: crate::detect::Options::default(),
-        filters: Vec::new(),
+        filters: vec!["--local-port 80".to_owned(), "--only syn-flood".to_owned()],
         fail_on: crate::detect::Severity::Info,
         until_finding: false,
     };
     let report = crate::diagnose::replay(&file, &settings).expect("a report");
+    assert_eq!([&report.filters[0], &report.filters[2]], ["--local-port 80", "--only syn-flood"]);
+    assert!(report.filters.len() == 3 && report.filters[1].starts_with("--netns "), "{:?}", report.filters);
     for format in [findings::Format::Text, findings::Format::Json, findings::Format::Markdown] {
         let text = findings::render(&report, format, false);
         assert!(text.contains("x1b[2J") || text.contains("x1b\\[2J"), "{text}");

@@ -28,6 +28,8 @@ const KEPT_NS: u64 = 1_000_000_000;
 pub struct Processes {
     proc: PathBuf,
     known: LruCache<u32, Known>,
+    /// When it was last read whether a process lives of which nothing else is known, and the answer.
+    lives: LruCache<u32, (u64, Life)>,
 }
 
 /// Whether a process lives.
@@ -71,7 +73,8 @@ impl Processes {
 
     /// Those in `/proc` below `root`.
     fn below(root: &Path) -> Self {
-        Self { proc: root.join("proc"), known: LruCache::new(REMEMBERED) }
+        let (known, lives) = (LruCache::new(REMEMBERED), LruCache::new(REMEMBERED));
+        Self { proc: root.join("proc"), known, lives }
     }
 
     /// The process with this id (thread group); `None` when there is none.
@@ -94,6 +97,20 @@ impl Processes {
         if let Some(known) = self.believed(pid, now_ns) {
             return if known.is_zombie { Life::Ended } else { Life::Lives(known.process.start_ticks) };
         }
+        // Each child of a listener asks for the listener's process.
+        if let Some((read_ns, life)) = self.lives.get(&pid)
+            && now_ns.saturating_sub(*read_ns) < BELIEVED_NS
+        {
+            return *life;
+        }
+        let life = self.read_life(pid);
+        if life != Life::Unknown {
+            self.lives.insert(pid, (now_ns, life));
+        }
+        life
+    }
+
+    fn read_life(&self, pid: u32) -> Life {
         match Head::read(&self.proc, pid) {
             Ok(head) if head.is_zombie => Life::Ended,
             Ok(head) => Life::Lives(head.start_ticks),

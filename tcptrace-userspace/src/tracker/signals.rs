@@ -17,6 +17,10 @@ pub(super) const HELD_UP_NS: u64 = 100_000_000;
 /// As long as that call usually takes: all that tells whose a reset is when neither cookie nor ports do.
 const SAME_CALL_NS: u64 = 1_000_000;
 
+/// How many resets of one address are considered, before a transition and after it: a busy host gives an address to
+/// thousands of sockets within [`HELD_UP_NS`], and a socket's own reset is among the nearest.
+const NEAREST: usize = 32;
+
 /// Most of each kind: of a second's, no host has so many. A capture that was tampered with may have any number, of any time.
 const MOST: usize = 1 << 20;
 /// Most senders of resets: those of a tenth of a second.
@@ -99,8 +103,9 @@ impl Signals {
     pub(super) fn take_reset(&mut self, event: &Event) -> Option<Reset> {
         let (skaddr, ktime_ns) = (event.skaddr, event.ktime_ns);
         let (first, last) = (ktime_ns.saturating_sub(HELD_UP_NS), ktime_ns.saturating_add(HELD_UP_NS));
-        let of_that_moment = self.resets.range((skaddr, first)..(skaddr, last));
-        let its = of_that_moment.filter(|(_, reset)| belongs(reset, event));
+        let before = self.resets.range((skaddr, first)..(skaddr, ktime_ns)).rev().take(NEAREST);
+        let after = self.resets.range((skaddr, ktime_ns)..(skaddr, last)).take(NEAREST);
+        let its = before.chain(after).filter(|(_, reset)| belongs(reset, event));
         let nearest = its.min_by_key(|(_, reset)| (!reset.sent, reset.ktime_ns.abs_diff(ktime_ns)));
         let key = *nearest?.0;
         self.resets.remove(&key)

@@ -171,9 +171,10 @@ fn only_what_is_not_there_has_ended() {
     // As if it could not be opened: a directory is no file that can be read.
     fs::remove_file(directory(PID).join("stat")).unwrap();
     fs::create_dir(directory(PID).join("stat")).unwrap();
-    assert_eq!(processes.life_at(PID, 1), Life::Unknown);
+    assert_eq!(processes.life_at(PID, BELIEVED_NS), Life::Lives(4711), "the answer holds for a while");
+    assert_eq!(processes.life_at(PID, 1 + BELIEVED_NS), Life::Unknown);
     fs::remove_dir_all(directory(PID)).unwrap();
-    assert_eq!(processes.life_at(PID, 1), Life::Ended);
+    assert_eq!(processes.life_at(PID, 1 + BELIEVED_NS), Life::Ended);
 }
 
 #[test]

@@ -12,9 +12,11 @@ use criterion::{
 use tcptrace::{
     decode::{decode, records},
     detect::{self, Detectors},
-    event::{Event, Observed},
+    model::{
+        event::{Event, Observed},
+        transition::Transition,
+    },
     tracker::{Options, Tracker},
-    transition::Transition,
 };
 use tcptrace_synthetic::{PER_LIFE, lives};
 

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use tcptrace::{
     decode::{self, DecodeError},
-    event::Observed,
     half_open,
+    model::event::Observed,
 };
 
 /// `data` is an entry.

@@ -13,7 +13,7 @@ use tcptrace_common::{
 };
 use thiserror::Error;
 
-use crate::{
+use crate::model::{
     event::{Abort, Context, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };

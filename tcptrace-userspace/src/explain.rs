@@ -2,7 +2,10 @@
 
 use std::{fmt::Write as _, str::FromStr as _};
 
-use crate::{close::Cause, detect::REGISTRY, state::State};
+use crate::{
+    detect::REGISTRY,
+    model::{close::Cause, state::State},
+};
 
 /// The pages about findings, by their kinds.
 const PAGES: [(&str, &str); 18] = [

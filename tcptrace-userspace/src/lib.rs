@@ -1,6 +1,6 @@
 //! tcptrace's user space: everything between the kernel's ring buffer and the user's terminal.
 //!
-//! An event travels one way: [`bpf`] takes its bytes off the ring, [`decode`] makes an [`event::Event`] of
+//! An event travels one way: [`bpf`] takes its bytes off the ring, [`decode`] makes an [`model::event::Event`] of
 //! them, [`tracker`] adds what only history tells (time in the old state, owner), and a [`sink`] writes the
 //! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
 //! its settings. [`doctor`] says what of this works on a host. `docs/architecture.md` tells the whole road.
@@ -12,27 +12,22 @@ pub mod bpf;
 pub mod capture;
 pub mod cli;
 pub mod clock;
-pub mod close;
 pub mod decode;
 pub mod detect;
 pub mod diagnose;
 mod disk;
 pub mod doctor;
-pub mod event;
 pub mod explain;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod half_open;
-mod hash;
 mod host;
 mod listening;
 pub mod look;
-pub mod loss;
+pub mod model;
 mod mountinfo;
 mod netstat;
-pub mod owner;
 mod patience;
-pub mod payload;
 mod priority;
 pub mod process;
 pub mod record;
@@ -41,9 +36,6 @@ mod signals;
 pub mod sink;
 pub mod snapshot;
 pub mod sockets;
-pub mod state;
-pub mod text;
 pub mod trace;
 pub mod tracker;
-pub mod transition;
 pub mod wanted;

@@ -7,10 +7,12 @@ use tcptrace_common::{Counters, Level};
 use crate::{
     detect::{Finding, Sample},
     half_open,
-    loss::{Lost, SampledOut},
-    state::State,
+    model::{
+        loss::{Lost, SampledOut},
+        state::State,
+        transition::Transition,
+    },
     tracker::Reconciled,
-    transition::Transition,
 };
 
 /// All that a trace tells.

@@ -6,9 +6,11 @@ use tcptrace_common::{Address, Filter, Subject};
 
 use crate::{
     bpf::{self, PortSet},
-    event::{Event, Verdict},
-    state::State,
-    transition::{Origin, Transition},
+    model::{
+        event::{Event, Verdict},
+        state::State,
+        transition::{Origin, Transition},
+    },
 };
 
 /// Which sockets the user wants.

@@ -10,11 +10,13 @@ use common::{
     event, listens,
 };
 use tcptrace::{
-    close::{Cause, Role},
-    event::{Abort, Context, Event, Reset, Signal},
-    state::State,
+    model::{
+        close::{Cause, Role},
+        event::{Abort, Context, Event, Reset, Signal},
+        state::State,
+        transition::Origin,
+    },
     tracker::{Options, Tracker},
-    transition::Origin,
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags, Fact};
 

@@ -8,8 +8,10 @@ use std::net::Ipv4Addr;
 
 use common::{closing::track, event, listens, nameless_child};
 use tcptrace::{
-    event::{Device, Event},
-    state::State,
+    model::{
+        event::{Device, Event},
+        state::State,
+    },
     tracker::{Options, Span, Tracker},
 };
 use tcptrace_common::{CloseEvidence, Fact};

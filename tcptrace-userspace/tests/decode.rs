@@ -5,8 +5,10 @@
 use proptest::prelude::*;
 use tcptrace::{
     decode::{DecodeError, decode, is_signal, records},
-    event::{Abort, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
-    state::State,
+    model::{
+        event::{Abort, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
+        state::State,
+    },
 };
 use tcptrace_common::{
     Address, CloseEvidence, CloseMetrics, KIND_ABORT, KIND_ERROR, KIND_RESET, KIND_RETRANSMIT,

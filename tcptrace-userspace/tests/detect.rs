@@ -12,16 +12,18 @@ use common::{
 };
 use proptest::prelude::*;
 use tcptrace::{
-    close::{Cause, Closing, Role},
     detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
-    event::Event,
     half_open::{Change, End, Source, What},
+    model::{
+        close::{Cause, Closing, Role},
+        event::Event,
+        state::State,
+        transition::Transition,
+    },
     record::Record,
     report::{Report, Sight, Totals, Verdict},
     sink::findings::{Format, render},
     snapshot::Info,
-    state::State,
-    transition::Transition,
 };
 
 /// Of a server, and its listener.

@@ -10,12 +10,10 @@ use common::{
 };
 use tcptrace::{
     detect::{Ages, Detectors, Finding, Level, Limits, NamespaceSample, Options, Sample, Seen, Severity},
-    process::Condition,
+    model::{process::Condition, state::State, transition::Transition},
     record::Record,
     snapshot::Info,
-    state::State,
     tracker::{self, Tracker},
-    transition::Transition,
 };
 
 /// But for listeners, which are new in each test.

@@ -7,8 +7,8 @@ mod common;
 use common::looks::{INFO, SECOND, look, socket};
 use tcptrace::{
     detect::{Ages, Seen},
+    model::state::State,
     snapshot::Info,
-    state::State,
 };
 
 /// A connection at one scan: bytes acknowledged and received, bytes that wait to be read, and seconds since data came and

@@ -8,13 +8,15 @@ use std::net::Ipv4Addr;
 
 use common::looks::{ended, findings, look, socket, tried};
 use tcptrace::{
-    close::{Cause, Closing},
     detect::{Detectors, Finding, Level, NamespaceSample, Options, Sample, Seen, Severity},
-    event::Event,
+    model::{
+        close::{Cause, Closing},
+        event::Event,
+        state::State,
+        transition::Transition,
+    },
     record::Record,
     snapshot::{Timer, TimerKind},
-    state::State,
-    transition::Transition,
 };
 
 /// Each destination has its own culprits, whoever found no port for another one.

@@ -8,12 +8,10 @@ use std::net::SocketAddr;
 
 use common::looks::{SECOND, look, socket, tried};
 use tcptrace::{
-    close::Cause,
     detect::{Ages, Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity},
+    model::{close::Cause, state::State, transition::Transition},
     record::Record,
     snapshot::{Timer, TimerKind},
-    state::State,
-    transition::Transition,
 };
 
 /// A namespace with these addresses, each on an interface that runs or not.

@@ -11,9 +11,9 @@ use common::{
 use tcptrace::{
     detect::{Detectors, Finding, Level, Limits, Options, Sample, Seen, Severity},
     half_open::{End, Source, What},
+    model::state::State,
     record::Record,
     snapshot::{Kind, Timer, TimerKind},
-    state::State,
 };
 
 const BEGIN: What = What::Begin(Source::Syn);

@@ -10,8 +10,7 @@ use common::{
 };
 use tcptrace::{
     detect::{Sample, Seen, Severity},
-    process::Condition,
-    state::State,
+    model::{process::Condition, state::State},
 };
 
 fn leak(sockets: Vec<Seen>) -> Option<Severity> {

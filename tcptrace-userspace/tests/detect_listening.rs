@@ -8,13 +8,10 @@ use std::{net::IpAddr, sync::Arc};
 
 use common::looks::{ended, look, socket, who};
 use tcptrace::{
-    close::Cause,
     detect::{Detectors, Expected, Finding, Level, Options, Seen, Severity, Who},
-    owner::Owner,
-    process::Process,
+    model::{close::Cause, owner::Owner, process::Process, state::State},
     record::Record,
     snapshot::{Timer, TimerKind},
-    state::State,
 };
 
 /// A socket at this address, port 53, of these processes.

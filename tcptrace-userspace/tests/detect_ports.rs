@@ -8,10 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use common::looks::{commands, ended, evidence, look, of_kind, socket, with_counters};
 use tcptrace::{
-    close::Cause,
     detect::{Detectors, Finding, Limits, Options, Sample, Seen, Severity},
+    model::{close::Cause, state::State},
     record::Record,
-    state::State,
 };
 
 const RANGE: Limits = Limits {

@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 use tcptrace::{
     detect::{Ages, Finding, Severity},
-    loss::Lost,
+    model::loss::Lost,
     record::{Loss, Record},
     report::{Report, Sight, Totals, Verdict},
     sink::findings::{Format, headline, one, render},

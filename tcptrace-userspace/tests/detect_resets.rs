@@ -8,7 +8,10 @@ use common::resets::{
     CLIENT, MANY, SERVER, Told, client, detectors, evidence, found, found_within, harm, is_harm, scan,
     server, steps,
 };
-use tcptrace::{close::Cause, detect::Severity, state::State};
+use tcptrace::{
+    detect::Severity,
+    model::{close::Cause, state::State},
+};
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
 #[test]

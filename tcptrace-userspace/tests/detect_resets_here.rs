@@ -9,7 +9,10 @@ use common::resets::{
     CLIENT, MANY, SERVER, Told, client, detectors, evidence, found, found_of, found_within, scan, server,
     steps,
 };
-use tcptrace::{close::Cause, detect::Severity, state::State};
+use tcptrace::{
+    detect::Severity,
+    model::{close::Cause, state::State},
+};
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
 /// The client closes, the server answers all the same, and the kernel of this host resets it.

@@ -10,8 +10,7 @@ use common::{
 };
 use tcptrace::{
     detect::{Finding, Sample, Seen, Severity},
-    process::Condition,
-    state::State,
+    model::{process::Condition, state::State},
 };
 
 /// Both ends on this host are one connection.

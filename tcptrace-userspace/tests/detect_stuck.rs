@@ -10,8 +10,7 @@ use common::{
 };
 use tcptrace::{
     detect::{Finding, Limits, NamespaceSample, Sample, Severity},
-    process::Condition,
-    state::State,
+    model::{process::Condition, state::State},
 };
 
 /// A client that has asked, and shuts its half down, waits for a server that computes: nobody is harmed.

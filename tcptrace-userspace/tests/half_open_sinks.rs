@@ -12,8 +12,10 @@ use common::{
 };
 use tcptrace::{
     half_open::{Change, Connection, Counts, End, Lost, NamespaceCounters, Netstat, Source, Summary, What},
-    loss,
-    owner::{Owner, Provenance},
+    model::{
+        loss,
+        owner::{Owner, Provenance},
+    },
     record::{self, HalfOpenLoss, Record},
     sink::{Format, Style},
     tracker::Reconciled,

@@ -8,11 +8,13 @@ use std::net::Ipv4Addr;
 
 use common::{by_process, event, listens};
 use tcptrace::{
-    close::Role,
-    event::Event,
-    state::State,
+    model::{
+        close::Role,
+        event::Event,
+        state::State,
+        transition::{Origin, Transition},
+    },
     tracker::{Options, Tracker},
-    transition::{Origin, Transition},
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 

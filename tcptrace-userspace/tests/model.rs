@@ -13,7 +13,7 @@ use machine::{
     steps,
 };
 use proptest::prelude::*;
-use tcptrace::{tracker::Tracker, transition::Origin};
+use tcptrace::{model::transition::Origin, tracker::Tracker};
 
 /// Kernels that differ in what they show.
 fn kernels() -> impl Strategy<Value = Kernel> {

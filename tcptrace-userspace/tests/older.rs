@@ -8,12 +8,14 @@ use std::net::Ipv4Addr;
 
 use common::{by_process, comm, event, listens};
 use tcptrace::{
-    close::Role,
-    event::Event,
-    owner::{Owner, Provenance},
-    state::State,
+    model::{
+        close::Role,
+        event::Event,
+        owner::{Owner, Provenance},
+        state::State,
+        transition::Transition,
+    },
     tracker::{Ends, Older, OlderTimewait, Options, Reconciled, Since, Span, Tracker},
-    transition::Transition,
 };
 
 const NETNS: Option<u32> = Some(4_026_531_833);

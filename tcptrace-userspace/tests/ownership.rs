@@ -8,12 +8,14 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use common::{by_process, comm, event, listens};
 use tcptrace::{
-    event::Event,
-    owner::{Owner, Provenance},
-    process::Process,
-    state::State,
+    model::{
+        event::Event,
+        owner::{Owner, Provenance},
+        process::Process,
+        state::State,
+        transition::Transition,
+    },
     tracker::{Ends, Exit, Older, Options, Since, Span, Tracker},
-    transition::Transition,
 };
 
 const FIN_WAIT1: State = State(4);

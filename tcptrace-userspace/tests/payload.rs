@@ -10,12 +10,14 @@ use common::{
     looks::{INFO, socket},
 };
 use tcptrace::{
-    close::{Closing, Role},
-    event::Event,
-    payload::{Count, Payload},
+    model::{
+        close::{Closing, Role},
+        event::Event,
+        payload::{Count, Payload},
+        state::State,
+        transition::Transition,
+    },
     snapshot::Info,
-    state::State,
-    transition::Transition,
 };
 use tcptrace_common::{CloseEvidence, CloseMetrics, EvidenceFlags};
 

@@ -10,9 +10,11 @@ use common::{
     event,
 };
 use tcptrace::{
-    close::Cause,
-    event::{ErrorReport, Event, Reset, Signal},
-    state::State,
+    model::{
+        close::Cause,
+        event::{ErrorReport, Event, Reset, Signal},
+        state::State,
+    },
     tracker::{Options, Tracker},
 };
 

@@ -10,10 +10,12 @@ use common::{
     event,
 };
 use tcptrace::{
-    event::{Device, Event},
-    state::State,
+    model::{
+        event::{Device, Event},
+        state::State,
+        transition::{Origin, Transition},
+    },
     tracker::{Ends, OlderTimewait, Options, Span, Tracker},
-    transition::{Origin, Transition},
     wanted::Wanted,
 };
 use tcptrace_common::Filter;
@@ -200,7 +202,7 @@ fn filters_on_states_apply_to_what_is_inferred() {
     let mut tracker =
         Tracker::new(Options { limit: 9, infer: true, wanted: wanted(&filter), ..Options::default() });
     let mut hidden = last(DONE);
-    hidden.verdict = tcptrace::event::Verdict::Hidden;
+    hidden.verdict = tcptrace::model::event::Verdict::Hidden;
     assert_eq!(track(&mut tracker, [hidden]).len(), 1);
     let filter = Filter { new_states: 1 << State::CLOSE_WAIT.0, ..Filter::NONE };
     let mut tracker =

@@ -9,13 +9,11 @@ use common::{
     story::style,
 };
 use tcptrace::{
-    close::Cause,
     detect::Options,
     diagnose::tell_findings,
+    model::{close::Cause, state::State, transition::Transition},
     record::Record,
     sink::{Format, Sink, sink},
-    state::State,
-    transition::Transition,
 };
 
 /// Every five seconds for ten minutes: as long as anything is remembered.

@@ -11,11 +11,13 @@ use common::{by_process, event, listens, nameless_child};
 use proptest::prelude::*;
 use tcptrace::{
     bpf::PortSet,
-    event::{Event, Verdict},
-    owner::Provenance,
-    state::State,
+    model::{
+        event::{Event, Verdict},
+        owner::Provenance,
+        state::State,
+        transition::Transition,
+    },
     tracker::{Hidden, Options, Tracker},
-    transition::Transition,
     wanted::Wanted,
 };
 use tcptrace_common::Filter;

@@ -70,9 +70,8 @@ pub fn open(number: u32, ktime_ns: u64, bytes: &mut Vec<u8>) {
 mod tests {
     use tcptrace::{
         decode::{decode, ktime_ns, records},
-        event::Observed,
+        model::{event::Observed, transition::Transition},
         tracker::{Options, Tracker},
-        transition::Transition,
     };
 
     use super::*;

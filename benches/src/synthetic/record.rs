@@ -121,8 +121,10 @@ fn closing(bytes: &mut Vec<u8>) {
 mod tests {
     use tcptrace::{
         decode::{decode, records},
-        event::{Event, Observed},
-        state::State,
+        model::{
+            event::{Event, Observed},
+            state::State,
+        },
     };
 
     use super::*;

@@ -17,7 +17,7 @@ use super::{
     object::{Sizes, load_object, refusal},
     privileges,
 };
-use crate::{host, state::State};
+use crate::{host, model::state::State};
 
 /// Name of the program.
 const PROGRAM: &str = "holders";

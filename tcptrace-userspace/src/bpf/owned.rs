@@ -12,7 +12,7 @@ use super::{
     Error, HoldersError, SocketFiles,
     object::{map, object},
 };
-use crate::state::State;
+use crate::model::state::State;
 
 /// The kernel side's tables of them.
 pub(super) struct Owned {

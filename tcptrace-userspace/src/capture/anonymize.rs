@@ -18,11 +18,13 @@ use super::Header;
 use crate::{
     decode::records,
     detect::NamespaceSample,
-    event::BYSTANDERS,
     look::Look,
-    owner::Owner,
-    process::{Container, Process},
-    text::until_nul,
+    model::{
+        event::BYSTANDERS,
+        owner::Owner,
+        process::{Container, Process},
+        text::until_nul,
+    },
     trace::{Answer, Input, Listing},
     tracker::Ends,
 };

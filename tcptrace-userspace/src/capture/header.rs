@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     bpf::{HalfOpenHooks, Hook, ResetReasons},
     clock::Clock,
-    loss::Lost,
-    text::distrusted,
+    model::{loss::Lost, text::distrusted},
     trace::Counted,
     tracker::Hidden,
 };

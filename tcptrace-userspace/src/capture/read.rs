@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Damage, Error, Header, MAGIC, VERSION, frame};
-use crate::{text::distrusted, trace::Input};
+use crate::{model::text::distrusted, trace::Input};
 
 /// A capture that is being read.
 pub(crate) struct Reader<R> {

@@ -16,7 +16,7 @@ pub struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
     let Some(what) = &args.what else { return print(explain::overview().as_bytes()) };
     let Some(text) = explain::explain(what) else {
-        let what = crate::text::Escaped(what.as_bytes());
+        let what = crate::model::text::Escaped(what.as_bytes());
         let _ = writeln!(
             io::stderr(),
             "tcptrace: '{what}' is no state, finding or cause; `tcptrace explain` lists them"

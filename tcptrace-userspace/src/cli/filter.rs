@@ -5,7 +5,11 @@ use clap::Args;
 use tcptrace_common::{Filter, MAX_PREFIXES, Prefix};
 
 use super::{netns, values};
-use crate::{bpf::PortSet, snapshot::Netns, state::State, text::Escaped};
+use crate::{
+    bpf::PortSet,
+    model::{state::State, text::Escaped},
+    snapshot::Netns,
+};
 
 /// Which sockets are wanted.
 #[derive(Clone, Debug, Args)]

@@ -4,7 +4,7 @@ use std::io::{self, Write as _};
 
 use log::{LevelFilter, Log, Metadata, Record};
 
-use crate::text::Escaped;
+use crate::model::text::Escaped;
 
 struct Stderr;
 

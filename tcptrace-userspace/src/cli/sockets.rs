@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     look::By,
+    model::state::State,
     sink::Format,
     sockets::{self, Outcome, Settings},
-    state::State,
     wanted::Wanted,
 };
 

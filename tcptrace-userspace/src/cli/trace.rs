@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     diagnose::PERIOD,
-    state::State,
+    model::state::State,
     trace::{HalfOpenBy, Settings},
 };
 

@@ -30,7 +30,10 @@ use super::{
     Detector, Finding, Limits, Options, Sample, bounded::Bounded, culprits::add_owners, growth::Growth,
     sample::LocalEnd, thresholds,
 };
-use crate::{snapshot::Kind, state::State, transition::Transition};
+use crate::{
+    model::{state::State, transition::Transition},
+    snapshot::Kind,
+};
 
 const OVERFLOWS: &str = "ListenOverflows";
 const DROPS: &str = "ListenDrops";

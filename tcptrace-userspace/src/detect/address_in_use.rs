@@ -14,7 +14,10 @@ use super::{
     culprits::{add_owners, many, seconds},
     sample::LocalEnd,
 };
-use crate::{close::Cause, listening, process::Process, state::State, transition::Transition};
+use crate::{
+    listening,
+    model::{close::Cause, process::Process, state::State, transition::Transition},
+};
 
 const ID: &str = "address-in-use";
 

@@ -3,9 +3,8 @@
 
 use super::{Sample, Seen};
 use crate::{
-    hash::HashMap,
+    model::{hash::HashMap, state::State},
     snapshot::{Info, Socket},
-    state::State,
 };
 
 /// What the last scan said, by cookie.

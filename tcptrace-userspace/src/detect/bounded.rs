@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use crate::hash::HashMap;
+use crate::model::hash::HashMap;
 
 /// Entries of one table, unless it says otherwise.
 pub(super) const TOLD_APART: usize = 65_536;

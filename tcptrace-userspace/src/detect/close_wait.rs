@@ -14,7 +14,7 @@ use super::{
     owes::{has_unread, is_server, owes_an_answer},
     thresholds::CloseWaitLeak,
 };
-use crate::{process::Condition, state::State};
+use crate::model::{process::Condition, state::State};
 
 pub(super) struct CloseWait {
     thresholds: CloseWaitLeak,

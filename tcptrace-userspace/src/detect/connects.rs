@@ -19,7 +19,7 @@ use super::{
     Detector, Finding, Options, Sample, Seen, Who, bounded::Bounded, culprits::share, endpoint::Endpoint,
     index::Addresses, thresholds,
 };
-use crate::{
+use crate::model::{
     hash::{HashMap, HashSet},
     state::State,
     transition::Transition,

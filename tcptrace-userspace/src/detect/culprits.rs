@@ -3,7 +3,10 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Peer, Seen, Who, rank::Rank};
-use crate::{hash::HashMap, snapshot::Socket, state::State};
+use crate::{
+    model::{hash::HashMap, state::State},
+    snapshot::Socket,
+};
 
 /// Named in a finding at most.
 const NAMED: usize = 5;
@@ -192,7 +195,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::process::Process;
+    use crate::model::process::Process;
 
     fn who(pid: u32, comm: &str, start_ticks: u64) -> Who {
         let comm = comm.as_bytes().to_vec();

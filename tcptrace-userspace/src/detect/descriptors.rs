@@ -1,7 +1,7 @@
 //! The descriptors of a process, and whether they run out.
 
 use super::culprits::share;
-use crate::process::Condition;
+use crate::model::process::Condition;
 
 /// Share of its descriptors from which a process is about to run out of them.
 const NEARLY_ALL: f64 = 0.9;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds, roots};
+use crate::model::transition::Transition;
 use crate::record::Record;
-use crate::transition::Transition;
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]

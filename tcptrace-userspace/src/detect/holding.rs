@@ -1,7 +1,7 @@
 //! Whose a set of sockets is that several processes have open: of what was inherited across `fork()`, the first of them.
 
 use super::{Seen, Who};
-use crate::hash::HashMap;
+use crate::model::hash::HashMap;
 
 /// The processes that have some sockets open, and how many each has.
 #[derive(Clone, Default)]

@@ -10,10 +10,12 @@ use hashlink::DefaultHashBuilder;
 
 use super::{Sample, Seen, sample::LocalEnd};
 use crate::{
-    hash::{HashMap, HashSet},
     listening,
+    model::{
+        hash::{HashMap, HashSet},
+        state::State,
+    },
     snapshot::{Kind, Socket},
-    state::State,
 };
 
 /// The index of a sample, made by the first who asks. A copy of the sample makes its own, since it may be changed.

@@ -10,7 +10,7 @@ use super::{
     Confidence, Detector, Finding, Harm, Options, Sample, Severity, Who, culprits::add_owners,
     sample::LocalEnd,
 };
-use crate::{
+use crate::model::{
     state::State,
     text::{Escaped, until_nul},
 };

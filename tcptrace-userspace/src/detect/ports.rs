@@ -13,7 +13,7 @@ mod route;
 use std::cmp::Reverse;
 
 use super::{Detector, Finding, Limits, Options, Sample, Who, bounded::Bounded, culprits::share, thresholds};
-use crate::{
+use crate::model::{
     close::Cause,
     event::Event,
     hash::{HashMap, HashSet},

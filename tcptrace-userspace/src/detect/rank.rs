@@ -2,7 +2,7 @@
 
 use std::hash::Hash;
 
-use crate::hash::HashMap;
+use crate::model::hash::HashMap;
 
 /// How often each key came, bounded.
 #[derive(Clone, Debug)]

@@ -16,7 +16,7 @@ use super::{
     Detector, Finding, Options, Sample, Who, bounded::Bounded, culprits::share, endpoint::Endpoint,
     growth::Growth, index::Addresses, thresholds,
 };
-use crate::{
+use crate::model::{
     close::{Cause, Closing, Role},
     event::Event,
     state::State,

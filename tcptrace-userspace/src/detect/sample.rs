@@ -7,7 +7,7 @@ use std::{
 
 use super::{Limits, Who, index::Lookup};
 use crate::{
-    process,
+    model::process::Condition,
     snapshot::{Socket, TimerKind},
 };
 
@@ -25,7 +25,7 @@ pub struct Sample {
     /// What could not be seen, in words.
     pub unseen: Option<String>,
     /// Processes with which connections wait, by their ids.
-    pub processes: HashMap<u32, process::Condition>,
+    pub processes: HashMap<u32, Condition>,
     /// What detectors look up in it.
     pub lookup: Lookup,
 }

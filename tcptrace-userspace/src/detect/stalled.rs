@@ -23,9 +23,8 @@ use super::{
 use behind::Behind;
 
 use crate::{
-    process::Condition,
+    model::{process::Condition, state::State},
     snapshot::{Kind, Socket},
-    state::State,
 };
 
 /// Bytes unread from which a receive buffer may be full: the kernel's first window (half of `tcp_rmem`).

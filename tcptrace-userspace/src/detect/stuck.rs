@@ -18,8 +18,8 @@ use super::{
     thresholds,
 };
 use crate::{
+    model::state::State,
     snapshot::{Kind, TimerKind},
-    state::State,
 };
 
 const KINDS: [(State, &str); 4] = [

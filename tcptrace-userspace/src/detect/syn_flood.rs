@@ -19,9 +19,11 @@ use super::{
 };
 use crate::{
     half_open::Change,
-    hash::{HashMap, HashSet},
+    model::{
+        hash::{HashMap, HashSet},
+        state::State,
+    },
     snapshot::Kind,
-    state::State,
 };
 use pile::{Pile, Waiting};
 

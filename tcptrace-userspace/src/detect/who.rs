@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
-use crate::{owner::Owner, process::Process, text::Escaped};
+use crate::model::{owner::Owner, process::Process, text::Escaped};
 
 /// A process that is responsible for something.
 #[derive(Clone, Debug, PartialEq, Eq)]

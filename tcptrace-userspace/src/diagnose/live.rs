@@ -9,10 +9,10 @@ use std::{
 use super::watch::Watched;
 use crate::{
     detect::{Finding, Options},
+    model::transition::Transition,
     record::{Found, Record},
     report::left_out,
     sink::{Sink, findings::headline},
-    transition::Transition,
 };
 
 /// From one look at the host to the next.

@@ -4,10 +4,10 @@ use std::{cell::RefCell, io, rc::Rc};
 
 use crate::{
     detect::{Detectors, Finding, Options},
+    model::transition::Transition,
     record::Record,
     report::Looks,
     sink::Sink,
-    transition::Transition,
 };
 
 /// The detectors, and what they have been shown of the host.

@@ -26,7 +26,7 @@ pub use open::Counts;
 pub use poller::{Answer, Poller};
 pub use tracker::{HalfOpens, Pending, Poll};
 
-use crate::owner::Owner;
+use crate::model::owner::Owner;
 
 /// Lost records of the kernel side, by cause. Zero everywhere means that nothing was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]

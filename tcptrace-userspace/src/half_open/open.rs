@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use hashlink::LinkedHashMap;
 
 use super::Connection;
-use crate::hash::HashMap;
+use crate::model::hash::HashMap;
 
 /// What became of all that were seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]

@@ -8,8 +8,8 @@ use std::{
 
 use super::{Connection, Pending, Poll};
 use crate::{
+    model::state::State,
     snapshot::{self, Gaps, Kind, Netns, Request, Snapshot, Socket},
-    state::State,
 };
 
 /// Asks the namespaces for their half-open connections.

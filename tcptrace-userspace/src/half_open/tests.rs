@@ -6,7 +6,11 @@ use proptest::prelude::*;
 use tcptrace_common::{Filter, HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPEN};
 
 use super::*;
-use crate::{bpf::PortSet, event::Context, event::Verdict, owner::Provenance, state::State, wanted::Wanted};
+use crate::{
+    bpf::PortSet,
+    model::{event::Context, event::Verdict, owner::Provenance, state::State},
+    wanted::Wanted,
+};
 
 const SECOND: u64 = 1_000_000_000;
 const NETNS: u32 = 4_026_532_177;
@@ -31,8 +35,8 @@ fn event(kind: EventKind, ktime_ns: u64, connection: Connection) -> Event {
 }
 
 /// The first transition of the child that a connection completes with.
-fn child(ktime_ns: u64, connection: Connection) -> crate::event::Event {
-    crate::event::Event {
+fn child(ktime_ns: u64, connection: Connection) -> crate::model::event::Event {
+    crate::model::event::Event {
         ktime_ns,
         since_ns: None,
         skaddr: 1,
@@ -139,7 +143,8 @@ fn a_child_without_identity_completes_at_its_second_transition() {
     trial.syn(SECOND, connection(1));
     trial.child(2 * SECOND, Connection { cookie: 7, rport: 0, ..connection(1) });
     assert_eq!(trial.whats(), [BEGIN]);
-    let second = crate::event::Event { old_state: State::SYN_RECV, ..child(2 * SECOND, connection(1)) };
+    let second =
+        crate::model::event::Event { old_state: State::SYN_RECV, ..child(2 * SECOND, connection(1)) };
     trial.half_opens.transition(&second, || None, |change| trial.told.push(change));
     assert_eq!(trial.last().what, What::End(End::Completed));
 }

@@ -12,10 +12,12 @@ use super::{
     open::{Ends, Open, Table, ends},
 };
 use crate::{
-    event,
-    hash::{HashMap, HashSet},
-    owner::Owner,
-    state::State,
+    model::{
+        event,
+        hash::{HashMap, HashSet},
+        owner::Owner,
+        state::State,
+    },
     wanted::Wanted,
 };
 

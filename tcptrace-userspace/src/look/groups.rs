@@ -8,10 +8,12 @@ use std::{
 
 use super::{Look, Owner, order};
 use crate::{
-    owner::Provenance,
-    process::{Container, Process},
+    model::{
+        owner::Provenance,
+        process::{Container, Process},
+        state::State,
+    },
     snapshot::Socket,
-    state::State,
 };
 
 /// What to count by.

@@ -7,10 +7,9 @@
 use std::net::IpAddr;
 
 use crate::{
-    hash::HashMap,
     listening,
+    model::{hash::HashMap, state::State},
     snapshot::{Kind, Namespace, Socket},
-    state::State,
 };
 
 /// A local address and port in a network namespace.

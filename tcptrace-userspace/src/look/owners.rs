@@ -3,9 +3,8 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    hash::HashMap,
-    owner::Provenance,
-    process::{Holder, Holders, Process, Processes},
+    model::{hash::HashMap, owner::Provenance, process::Process},
+    process::{Holder, Holders, Processes},
     snapshot::{Kind, Namespace, Socket},
 };
 

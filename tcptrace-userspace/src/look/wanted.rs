@@ -2,8 +2,8 @@
 
 use super::Owners;
 use crate::{
+    model::state::State,
     snapshot::{Kind, Socket},
-    state::State,
     wanted::Wanted,
 };
 

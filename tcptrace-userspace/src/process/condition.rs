@@ -2,36 +2,20 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-/// How a process is, for whom connections wait. What is not known is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Condition {
-    /// Descriptors that it has open.
-    pub descriptors: Option<u64>,
-    /// How many it may have (`RLIMIT_NOFILE`, the soft limit).
-    pub descriptor_limit: Option<u64>,
-    /// A signal or a debugger has stopped it (state `T` or `t`).
-    pub stopped: Option<bool>,
+use crate::model::process::Condition;
+
+/// The condition of a process; all unknown where it has ended.
+pub(crate) fn condition(pid: u32) -> Condition {
+    condition_below(Path::new("/proc"), pid)
 }
 
-impl Condition {
-    /// Reads that of a process; all unknown where it has ended.
-    pub fn read(pid: u32) -> Self {
-        Self::below(Path::new("/proc"), pid)
-    }
-
-    fn below(proc: &Path, pid: u32) -> Self {
-        let directory = proc.join(pid.to_string());
-        let text = |name: &str| fs::read_to_string(directory.join(name)).ok();
-        Self {
-            descriptors: descriptors(&directory.join("fd")),
-            descriptor_limit: text("limits").and_then(|limits| soft_limit(&limits)),
-            stopped: text("status").and_then(|status| is_stopped(&status)),
-        }
-    }
-
-    /// Whether it can open no other descriptor; `None` where that is not known.
-    pub fn is_out_of_descriptors(&self) -> Option<bool> {
-        Some(self.descriptors? >= self.descriptor_limit?)
+fn condition_below(proc: &Path, pid: u32) -> Condition {
+    let directory = proc.join(pid.to_string());
+    let text = |name: &str| fs::read_to_string(directory.join(name)).ok();
+    Condition {
+        descriptors: descriptors(&directory.join("fd")),
+        descriptor_limit: text("limits").and_then(|limits| soft_limit(&limits)),
+        stopped: text("status").and_then(|status| is_stopped(&status)),
     }
 }
 
@@ -61,13 +45,13 @@ mod tests {
 
     #[test]
     fn this_process_is_at_work() {
-        let Condition { descriptors, descriptor_limit, stopped } = Condition::read(std::process::id());
+        let Condition { descriptors, descriptor_limit, stopped } = condition(std::process::id());
         let counted = fs::read_dir("/proc/self/fd").expect("descriptors").count() as u64;
         let descriptors = descriptors.expect("descriptors");
         assert!(descriptors.abs_diff(counted) < 64, "{descriptors} and {counted}, while other tests run");
         assert!(descriptor_limit.is_some_and(|limit| limit >= descriptors));
         assert_eq!(stopped, Some(false));
-        assert_eq!(Condition::read(u32::MAX), Condition::default(), "there is no such process");
+        assert_eq!(condition(u32::MAX), Condition::default(), "there is no such process");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::{fmt, fs, path::Path};
 use super::descriptors;
 use crate::{
     bpf::{Held, HoldersError, SocketFiles},
-    event::HOLDER_READER,
+    model::event::HOLDER_READER,
 };
 
 /// One descriptor of one process.
@@ -170,7 +170,7 @@ impl Holders {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::State;
+    use crate::model::state::State;
 
     const fn holder(pid: u32, fd: u32) -> Holder {
         Holder { pid, fd }

@@ -4,86 +4,53 @@ use std::{fs, io, os::unix::ffi::OsStringExt as _, path::Path};
 
 use nix::libc::{ENOENT, ESRCH};
 
-use super::{Container, cgroup, descriptors::inode};
-
-/// A process, as it was when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Process {
-    /// Process id (thread group).
-    pub pid: u32,
-    /// When it started, in clock ticks since boot: with the id it is unique.
-    pub start_ticks: u64,
-    /// Its name: any bytes but NUL.
-    pub comm: Vec<u8>,
-    /// Path of its program: any bytes but NUL. `None` for a kernel thread, and where it may not be read.
-    pub exe: Option<Vec<u8>>,
-    /// The program's file is gone: replaced by an update, or deleted by whoever would hide it.
-    pub exe_deleted: bool,
-    /// Real user id.
-    pub uid: u32,
-    /// systemd's unit, `nginx.service`; of a user's own manager `user@1000.service/app.service`. `None` too for the
-    /// scope that a container has to itself, since [`Container::id`] says as much.
-    pub unit: Option<String>,
-    /// The container that it runs in.
-    pub container: Option<Container>,
-    /// Inode number of its network namespace; `None` where it may not be read.
-    pub netns: Option<u32>,
-}
-
-/// Ticks of `/proc` a second, whatever those of the kernel: `USER_HZ`, `include/uapi/asm-generic/param.h`.
-const USER_HZ: u64 = 100;
+use super::{cgroup, descriptors::inode};
+use crate::model::process::Process;
 
 /// What `d_path()` in the kernel puts behind the path of a file that has no name any more.
 const DELETED: &[u8] = b" (deleted)";
 
-impl Process {
-    /// When it started, nanoseconds of `CLOCK_BOOTTIME`, rounded down to a hundredth of a second.
-    pub fn started_ns(&self) -> u64 {
-        self.start_ticks.saturating_mul(1_000_000_000 / USER_HZ)
-    }
+/// What its program is called now: an ending process loses that first.
+pub(super) fn exe(proc: &Path, pid: u32) -> Option<Vec<u8>> {
+    link(&proc.join(pid.to_string()), "exe")
+}
 
-    /// What its program is called now: an ending process loses that first.
-    pub(super) fn exe(proc: &Path, pid: u32) -> Option<Vec<u8>> {
-        link(&proc.join(pid.to_string()), "exe")
-    }
-
-    /// Reads all of it but what `head` has; `exe` is what [`Self::exe`] said before that. `None` when too little could be read
-    /// before the process ended.
-    pub(super) fn read(proc: &Path, pid: u32, head: &Head, exe: Option<Vec<u8>>) -> Option<Self> {
-        let directory = proc.join(pid.to_string());
-        let read = |name: &str| fs::read(directory.join(name)).ok();
-        // First what an ending process loses first. What its main thread has lost, its other threads may still have.
-        let of_threads = |name: &str| {
-            let threads = head.exiting.then(|| fs::read_dir(directory.join("task")).ok()).flatten();
-            threads.into_iter().flatten().flatten().find_map(|thread| link(&thread.path(), name))
-        };
-        let link = |name: &str| link(&directory, name).or_else(|| of_threads(name));
-        // One that has no program any more, had it a moment ago.
-        let (exe, exe_deleted) = match link("exe").or(exe) {
-            Some(mut exe) if exe.ends_with(DELETED) => {
-                exe.truncate(exe.len() - DELETED.len());
-                (Some(exe), true)
-            }
-            exe => (exe, false),
-        };
-        let uid = uid(&read("status")?)?;
-        let (unit, container) = read("cgroup")
-            .map_or((None, None), |cgroups| cgroup::identify(&String::from_utf8_lossy(&cgroups)));
-        let process = Self {
-            pid,
-            start_ticks: head.start_ticks,
-            comm: head.comm.clone(),
-            exe,
-            exe_deleted,
-            uid,
-            unit,
-            container,
-            netns: link("ns/net").and_then(|link| inode(&link, "net")),
-        };
-        // Otherwise this was read of two processes, or of two programs. One that has ended meanwhile was one of each: no id
-        // comes round so soon.
-        Head::read(proc, pid).map_or(true, |now| now.continues(head)).then_some(process)
-    }
+/// Reads all of it but what `head` has; `exe` is what [`exe`] said before that. `None` when too little could be read
+/// before the process ended.
+pub(super) fn read(proc: &Path, pid: u32, head: &Head, exe: Option<Vec<u8>>) -> Option<Process> {
+    let directory = proc.join(pid.to_string());
+    let read = |name: &str| fs::read(directory.join(name)).ok();
+    // First what an ending process loses first. What its main thread has lost, its other threads may still have.
+    let of_threads = |name: &str| {
+        let threads = head.exiting.then(|| fs::read_dir(directory.join("task")).ok()).flatten();
+        threads.into_iter().flatten().flatten().find_map(|thread| link(&thread.path(), name))
+    };
+    let link = |name: &str| link(&directory, name).or_else(|| of_threads(name));
+    // One that has no program any more, had it a moment ago.
+    let (exe, exe_deleted) = match link("exe").or(exe) {
+        Some(mut exe) if exe.ends_with(DELETED) => {
+            exe.truncate(exe.len() - DELETED.len());
+            (Some(exe), true)
+        }
+        exe => (exe, false),
+    };
+    let uid = uid(&read("status")?)?;
+    let (unit, container) =
+        read("cgroup").map_or((None, None), |cgroups| cgroup::identify(&String::from_utf8_lossy(&cgroups)));
+    let process = Process {
+        pid,
+        start_ticks: head.start_ticks,
+        comm: head.comm.clone(),
+        exe,
+        exe_deleted,
+        uid,
+        unit,
+        container,
+        netns: link("ns/net").and_then(|link| inode(&link, "net")),
+    };
+    // Otherwise this was read of two processes, or of two programs. One that has ended meanwhile was one of each: no id
+    // comes round so soon.
+    Head::read(proc, pid).map_or(true, |now| now.continues(head)).then_some(process)
 }
 
 fn link(directory: &Path, name: &str) -> Option<Vec<u8>> {

@@ -5,15 +5,12 @@
 
 mod cgroup;
 mod condition;
-mod container;
 mod descriptors;
 mod holders;
 mod identity;
 mod processes;
 
-pub use condition::Condition;
-pub use container::{Container, Runtime};
+pub(crate) use condition::condition;
 pub use holders::{Holder, HolderReader, Holders, Source};
-pub use identity::Process;
 pub use processes::Processes;
 pub(crate) use processes::{Life, Seen};

@@ -7,8 +7,8 @@ use std::{
 
 use hashlink::LruCache;
 
-use super::identity::{Head, Process, is_absent};
-use crate::clock::monotonic_ns;
+use super::identity::{self, Head, is_absent};
+use crate::{clock::monotonic_ns, model::process::Process};
 
 /// How many are remembered; one more, and the one that was asked for least recently is read again when needed.
 const REMEMBERED: usize = 4096;
@@ -165,7 +165,7 @@ impl Processes {
     }
 
     fn read(&mut self, pid: u32, now_ns: u64) -> Option<Arc<Process>> {
-        let exe = (!self.known.contains_key(&pid)).then(|| Process::exe(&self.proc, pid)).flatten();
+        let exe = (!self.known.contains_key(&pid)).then(|| identity::exe(&self.proc, pid)).flatten();
         let head = match Head::read(&self.proc, pid) {
             Ok(head) => head,
             Err(error) => {
@@ -182,7 +182,7 @@ impl Processes {
             (known.seen_ns, known.is_zombie) = (now_ns, head.is_zombie);
             return Some(Arc::clone(&known.process));
         }
-        let process = Arc::new(Process::read(&self.proc, pid, &head, exe)?);
+        let process = Arc::new(identity::read(&self.proc, pid, &head, exe)?);
         let is_zombie = head.is_zombie;
         let known = Known { head, process: Arc::clone(&process), seen_ns: now_ns, is_gone: false, is_zombie };
         self.known.insert(pid, known);

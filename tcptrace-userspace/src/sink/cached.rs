@@ -3,8 +3,10 @@
 use std::io;
 
 use crate::{
-    event::{Device, Event},
-    owner::Owner,
+    model::{
+        event::{Device, Event},
+        owner::Owner,
+    },
     tracker::Ends,
 };
 

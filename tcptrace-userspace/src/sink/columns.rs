@@ -10,9 +10,11 @@ use tcptrace_common::STATE_NAMES;
 use super::{Style, TimeColumn, put};
 use crate::{
     clock::TimeFormat,
-    event::Event,
-    owner::{Owner, Provenance},
-    state::State,
+    model::{
+        event::Event,
+        owner::{Owner, Provenance},
+        state::State,
+    },
 };
 
 /// Of an owner such as `~python3.13[123456]`.

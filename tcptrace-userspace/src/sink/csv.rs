@@ -16,12 +16,14 @@ use super::{
 };
 use crate::{
     clock::{Clock, TimeFormat},
-    event::Context,
     half_open::Change,
-    owner::Owner,
+    model::{
+        event::Context,
+        owner::Owner,
+        state::State,
+        transition::{Origin, Transition},
+    },
     record::Record,
-    state::State,
-    transition::{Origin, Transition},
 };
 
 const COLUMNS: [&str; 44] = [

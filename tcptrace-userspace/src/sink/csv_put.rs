@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::put;
-use crate::{
+use crate::model::{
     close::{Cause, Closing, Role},
     event::Device,
     owner::Owner,

@@ -5,7 +5,10 @@ use std::io::{self, Write as _};
 use anstyle::{AnsiColor, Style as Ansi};
 
 use super::columns::Time;
-use crate::{loss::SampledOut, record::Degraded, state::State};
+use crate::{
+    model::{loss::SampledOut, state::State},
+    record::Degraded,
+};
 
 /// The most frequent transitions that are named.
 const NAMED: usize = 3;

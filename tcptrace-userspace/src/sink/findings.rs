@@ -6,8 +6,8 @@ mod text;
 
 use crate::{
     detect::{Finding, Severity},
+    model::text::Span,
     report::{Report, Verdict},
-    text::Span,
 };
 
 /// Formats of a diagnosis.

@@ -10,9 +10,8 @@ use super::{
 };
 use crate::{
     half_open::{Change, End, Source, What},
+    model::{state::State, text::Span},
     record::HalfOpenLoss,
-    state::State,
-    text::Span,
 };
 
 /// Appends a line for a change. Its state has a longer name than all others, for which the columns beside it give up a

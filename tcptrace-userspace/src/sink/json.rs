@@ -15,9 +15,8 @@ use serde::Serialize;
 use super::{Sink, findings, schema::SCHEMA};
 use crate::{
     clock::{Clock, TimeFormat},
-    loss::Lost,
+    model::{loss::Lost, transition::Transition},
     record::{HalfOpenLoss, Loss, Record},
-    transition::Transition,
 };
 
 pub(super) struct Json {

@@ -17,7 +17,7 @@ mod wide;
 
 use std::io;
 
-use crate::{clock::Clock, record::Record, transition::Transition};
+use crate::{clock::Clock, model::transition::Transition, record::Record};
 
 /// Formats that `-o` offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

@@ -8,7 +8,7 @@ use std::{
 
 use anstyle::Style as Ansi;
 
-use crate::{
+use crate::model::{
     state::State,
     text::{Escaped, Span, plain},
 };

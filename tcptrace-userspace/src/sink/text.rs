@@ -14,12 +14,14 @@ use super::{
     degraded, findings, half_open, put, wide,
 };
 use crate::{
-    close::Cause,
-    owner::Owner,
+    model::{
+        close::Cause,
+        owner::Owner,
+        state::State,
+        text::errno_name,
+        transition::{Origin, Transition},
+    },
     record::{Found, Loss, Record},
-    state::State,
-    text::errno_name,
-    transition::{Origin, Transition},
 };
 
 pub(super) struct Text {

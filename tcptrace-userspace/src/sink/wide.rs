@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::put;
-use crate::{
+use crate::model::{
     close::Closing,
     event::Context,
     process::Process,

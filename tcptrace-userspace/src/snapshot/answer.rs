@@ -11,7 +11,7 @@ use tcptrace_common::{AF_INET, Address};
 use thiserror::Error;
 
 use super::{Info, Kind, Socket, Timer, TimerKind, age, never::is_never};
-use crate::{decode::addresses, state::State};
+use crate::{decode::addresses, model::state::State};
 
 /// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.
 const INET_DIAG_ULP_INFO: u16 = 19;

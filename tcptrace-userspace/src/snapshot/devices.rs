@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nix::net::if_::if_indextoname;
 
 use super::Socket;
-use crate::hash::HashMap;
+use crate::model::hash::HashMap;
 
 /// Those that were asked for; most sockets have none, the others share a few.
 #[derive(Default)]

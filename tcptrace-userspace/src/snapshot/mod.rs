@@ -32,7 +32,7 @@ pub(crate) use visit::visit;
 pub struct Request {
     /// One network namespace only.
     pub netns: Option<Netns>,
-    /// Bit per state ([`State`](crate::state::State)): the states that are wanted. 0 is all.
+    /// Bit per state ([`State`](crate::model::state::State)): the states that are wanted. 0 is all.
     pub states: u32,
 }
 

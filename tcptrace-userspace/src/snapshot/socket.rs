@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use crate::state::State;
+use crate::model::state::State;
 
 /// One TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -165,7 +165,7 @@ pub struct Info {
     pub last_data_recv_ms: Option<u32>,
     /// Since an acknowledgement was last received; `None` when none ever was.
     pub last_ack_recv_ms: Option<u32>,
-    /// Bytes acknowledged by the peer, in sequence space ([`crate::payload`]).
+    /// Bytes acknowledged by the peer, in sequence space ([`crate::model::payload`]).
     pub bytes_acked: u64,
     /// Bytes received, in sequence space.
     pub bytes_received: u64,

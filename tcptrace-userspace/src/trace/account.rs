@@ -1,6 +1,6 @@
 //! What became of every transition that user space read.
 
-use crate::loss::Lost;
+use crate::model::loss::Lost;
 
 /// Counts of the reading side; the kernel side has its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

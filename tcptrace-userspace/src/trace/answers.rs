@@ -11,9 +11,8 @@ use super::{
 };
 use crate::{
     clock::monotonic_ns,
-    event::Event,
     half_open::Namespaces,
-    process::Process,
+    model::{event::Event, process::Process},
     tracker::{self, Exit},
 };
 

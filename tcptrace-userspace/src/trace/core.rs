@@ -20,7 +20,7 @@ use super::{
 use crate::{
     capture::Header,
     detect::Ages,
-    loss::Lost,
+    model::loss::Lost,
     record::{Loss, Record, Summary},
     sink::{Sink, View},
     tracker::{self, Spent, Tracker},

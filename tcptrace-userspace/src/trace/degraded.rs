@@ -3,7 +3,10 @@
 use tcptrace_common::{Level, STATE_SLOTS};
 
 use super::input::Counted;
-use crate::{loss::SampledOut, record::Degraded, state::State};
+use crate::{
+    model::{loss::SampledOut, state::State},
+    record::Degraded,
+};
 
 /// While something is left out, it is told this often, nanoseconds.
 const EVERY_NS: u64 = 1_000_000_000;

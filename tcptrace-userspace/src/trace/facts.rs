@@ -8,10 +8,9 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use crate::{
     detect::{Limits, LocalAddress, NamespaceSample},
     look::Look,
-    netstat,
-    process::Condition,
+    model::{process::Condition, state::State},
+    netstat, process,
     snapshot::{Kind, Socket},
-    state::State,
 };
 
 /// Addresses of one namespace at most.
@@ -109,7 +108,7 @@ pub(super) fn conditions(look: &Look) -> Vec<(u32, Condition)> {
     let mut pids: Vec<(u32, u64)> = waiting.into_iter().collect();
     pids.sort_unstable_by_key(|(pid, count)| (Reverse(*count), *pid));
     pids.truncate(PROCESSES);
-    pids.into_iter().map(|(pid, _)| (pid, Condition::read(pid))).collect()
+    pids.into_iter().map(|(pid, _)| (pid, process::condition(pid))).collect()
 }
 
 fn waits(socket: &Socket) -> bool {

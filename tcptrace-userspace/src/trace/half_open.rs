@@ -8,9 +8,8 @@ use super::{
     outgoing::Outgoing,
 };
 use crate::{
-    event,
     half_open::{Change, Connection, HalfOpens, Lost, Poll, Summary, decode},
-    owner::Owner,
+    model::{event, owner::Owner},
     record::{HalfOpenLoss, Record},
     tracker::Tracker,
     wanted::Wanted,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::watch::Watch;
 use crate::{
     clock::{boottime_ns, monotonic_ns},
-    event::Context,
-    process::{Life, Process, Processes},
+    model::{event::Context, process::Process},
+    process::{Life, Processes},
 };
 
 /// Looks at processes while they live, which for most is long enough: their events are read within a moment.

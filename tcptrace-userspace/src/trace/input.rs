@@ -8,10 +8,8 @@ use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
 use super::{listing::Listing, looks::Looked};
 use crate::{
     half_open::{NamespaceCounters, Poll},
-    loss::Lost,
-    process::Process,
+    model::{loss::Lost, process::Process, text::distrusted},
     snapshot::is_netns_name,
-    text::distrusted,
     tracker::Exit,
 };
 

@@ -7,7 +7,7 @@ use super::input::{Counted, Ended, Input};
 use crate::{
     decode::{is_half_open, is_signal, records, states},
     half_open::{self, EventKind},
-    loss::Lost,
+    model::loss::Lost,
 };
 
 /// What is known of the end.

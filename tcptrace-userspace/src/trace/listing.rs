@@ -10,14 +10,17 @@ use std::{
 
 use crate::{
     clock::monotonic_ns,
-    close::Role,
-    event::Device,
     listening,
-    owner::{Owner, Provenance, padded},
-    payload,
-    process::{HolderReader, Holders, Life, Process, Processes},
+    model::{
+        close::Role,
+        event::Device,
+        owner::{Owner, Provenance, padded},
+        payload,
+        process::Process,
+        state::State,
+    },
+    process::{HolderReader, Holders, Life, Processes},
     snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
-    state::State,
     tracker::{Ends, Older, OlderTimewait, Since},
     wanted::Wanted,
 };

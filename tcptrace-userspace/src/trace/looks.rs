@@ -15,7 +15,7 @@ use crate::{
     detect::{NamespaceSample, Sample, Seen, Who},
     host,
     look::{Look, Looker},
-    process::Condition,
+    model::process::Condition,
     snapshot::{Netns, namespace_names, visit},
     wanted::Wanted,
 };

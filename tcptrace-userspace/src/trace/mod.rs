@@ -41,9 +41,9 @@ use tokio::sync::Notify;
 use crate::{
     bpf,
     capture::{self, Header, Reader},
+    model::transition::Transition,
     record::{Record, Summary},
     sink::{self, Sink, Style},
-    transition::Transition,
 };
 
 pub(crate) use input::{Answer, Counted, Input};

@@ -4,10 +4,10 @@ use std::io;
 
 use super::account::Account;
 use crate::{
+    model::transition::{Origin, Transition},
     record::Record,
     sink::{Sink, View},
     tracker::Hidden,
-    transition::{Origin, Transition},
     wanted::Wanted,
 };
 

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     bpf::{self, Tracer},
     clock::monotonic_ns,
-    loss::Lost,
+    model::loss::Lost,
 };
 
 pub(super) use finish::Finished;

@@ -9,11 +9,10 @@ use super::{
 };
 use crate::{
     decode::{decode, is_half_open, is_signal, records},
-    event::Observed,
     half_open::Poll,
+    model::{event::Observed, transition::Transition},
     snapshot::Namespace,
     tracker::{Exit, Key, Span, Tracker},
-    transition::Transition,
 };
 
 /// How many owners of sockets are checked at once, of those that listen and of those that have acted: each takes some

@@ -9,7 +9,10 @@ use super::{
     half_open_summary,
     terms::{causes, sampled_out},
 };
-use crate::{loss::Lost, record::Summary, state::State, text::Span};
+use crate::{
+    model::{loss::Lost, state::State, text::Span},
+    record::Summary,
+};
 
 /// States in the order in which a connection goes through them.
 const LIFE: [State; 10] = [

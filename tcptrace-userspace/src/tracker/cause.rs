@@ -8,7 +8,7 @@
 use nix::errno::Errno;
 use tcptrace_common::{CloseEvidence, EvidenceFlags, Fact};
 
-use crate::{
+use crate::model::{
     close::{Cause, Role},
     event::Event,
     state::State,

@@ -4,7 +4,7 @@ use super::{
     History, Tracker,
     cause::{Beside, SHUTDOWN_MASK},
 };
-use crate::{close::Cause, event::Event, owner::Owner, state::State, transition::Transition};
+use crate::model::{close::Cause, event::Event, owner::Owner, state::State, transition::Transition};
 
 impl Tracker {
     /// Tells how the connection ended, and returns what follows from that. `by_holder`: the process that acts was known to

@@ -3,7 +3,7 @@
 use std::vec;
 
 use super::{OlderTimewait, Span, Tracker, timewait::Gone};
-use crate::transition::Transition;
+use crate::model::transition::Transition;
 
 /// Sockets of a part: no more than become about a chunk of lines.
 const PART: usize = 512;

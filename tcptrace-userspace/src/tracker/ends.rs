@@ -5,7 +5,7 @@ use std::{
     net::IpAddr,
 };
 
-use crate::event::Event;
+use crate::model::event::Event;
 
 /// What tells connections apart at any moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -2,7 +2,7 @@
 
 use hashlink::LinkedHashMap;
 
-use crate::owner::Owner;
+use crate::model::owner::Owner;
 
 /// How many are remembered; more, and the first one is forgotten.
 const REMEMBERED: usize = 16_384;

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU64;
 
-use crate::{
+use crate::model::{
     close::{Closing, Role},
     event::Event,
     state::State,

@@ -6,10 +6,12 @@ use hashlink::LinkedHashMap;
 
 use super::{Span, lacks_identity, older::Older};
 use crate::{
-    event::Event,
     listening,
-    owner::{Owner, Provenance},
-    state::State,
+    model::{
+        event::Event,
+        owner::{Owner, Provenance},
+        state::State,
+    },
 };
 
 /// Network namespace, local address, local port.

@@ -28,7 +28,7 @@ use std::{mem, net::IpAddr, sync::Arc};
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
 
-use crate::{
+use crate::model::{
     event::{Event, Signal, Verdict},
     hash::HashSet,
     owner::Owner,

@@ -1,7 +1,7 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
 use super::{Socket, ends::Ends, history::History, owners::Owners, starts_as_child};
-use crate::{
+use crate::model::{
     close::Role,
     event::{Device, Event},
     hash::HashMap,

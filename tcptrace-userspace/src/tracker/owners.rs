@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::owner::Owner;
+use crate::model::owner::Owner;
 
 /// How many are remembered.
 const PLACES: usize = 256;
@@ -43,7 +43,7 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::owner::Provenance;
+    use crate::model::owner::Provenance;
 
     #[test]
     fn the_same_is_shared_until_another_one_takes_its_place() {

@@ -7,7 +7,7 @@ use super::{
     exits::{Key, key},
     starts_as_child,
 };
-use crate::{
+use crate::model::{
     event::{Context, Event},
     owner::{Owner, Provenance, padded},
     process::Process,

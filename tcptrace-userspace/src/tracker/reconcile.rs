@@ -1,7 +1,7 @@
 //! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
 
 use super::{Older, Since, Tracker, older::OlderSockets};
-use crate::{
+use crate::model::{
     hash::{HashMap, HashSet},
     owner::{Owner, Provenance},
 };

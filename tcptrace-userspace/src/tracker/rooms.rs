@@ -1,7 +1,7 @@
 //! How many timewait sockets each network namespace has, and may have: beyond `net.ipv4.tcp_max_tw_buckets` the kernel makes
 //! none, and closes the connection at once (`inet_twsk_alloc()`, `tcp_time_wait()`).
 
-use crate::hash::HashMap;
+use crate::model::hash::HashMap;
 
 /// By the inode of the namespace.
 #[derive(Default)]

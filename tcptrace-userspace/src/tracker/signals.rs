@@ -6,8 +6,10 @@ use hashlink::LinkedHashMap;
 
 use crate::{
     bpf::ResetReasons,
-    event::{Abort, ErrorReport, Event, Reset},
-    hash::HashMap,
+    model::{
+        event::{Abort, ErrorReport, Event, Reset},
+        hash::HashMap,
+    },
 };
 
 /// A signal and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Since, history::History};
-use crate::{owner::Owner, state::State, transition::Transition};
+use crate::model::{owner::Owner, state::State, transition::Transition};
 
 /// What is remembered of a socket. There may be a million of them: it is kept small.
 pub(super) struct Socket {

@@ -3,7 +3,10 @@
 use std::{collections::VecDeque, net::IpAddr};
 
 use super::signals::HELD_UP_NS;
-use crate::{event::Event, listening, state::State};
+use crate::{
+    listening,
+    model::{event::Event, state::State},
+};
 
 /// As many threads as may close a listener at the same moment.
 const MOST: usize = 64;

@@ -10,7 +10,7 @@ use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
 use super::{Span, ends::Ends, older::OlderTimewait, rooms::Rooms};
-use crate::{
+use crate::model::{
     close::Cause,
     event::{Context, Device, Event, Verdict},
     hash::HashMap,

@@ -1,10 +1,12 @@
 //! Ends of connections, and a tracker that is told of them.
 
 use tcptrace::{
-    event::{Event, Reset, Signal},
-    state::State,
+    model::{
+        event::{Event, Reset, Signal},
+        state::State,
+        transition::Transition,
+    },
     tracker::{Options, Tracker},
-    transition::Transition,
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 

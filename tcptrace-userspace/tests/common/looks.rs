@@ -3,15 +3,17 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use tcptrace::{
-    close::{Cause, Closing},
     detect::{Ages, Detectors, Finding, Limits, NamespaceSample, Options, Sample, Seen, Who},
-    event::Event,
-    process::Process,
+    model::{
+        close::{Cause, Closing},
+        event::Event,
+        process::Process,
+        state::State,
+        transition::Transition,
+    },
     record::Record,
     snapshot::{Info, Kind, Socket},
-    state::State,
     tracker::{self, Tracker},
-    transition::Transition,
 };
 
 use super::{by_process, event};

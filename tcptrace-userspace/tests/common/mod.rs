@@ -13,9 +13,11 @@ pub(crate) mod story;
 use std::net::{IpAddr, Ipv4Addr};
 
 use tcptrace::{
-    event::{Context, Event, Verdict},
     half_open::{Change, Connection, What},
-    state::State,
+    model::{
+        event::{Context, Event, Verdict},
+        state::State,
+    },
 };
 
 /// What happens to a half-open connection of this address with 192.0.2.1:80, while so many are open.

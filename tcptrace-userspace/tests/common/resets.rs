@@ -4,12 +4,14 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{event, looks::look};
 use tcptrace::{
-    close::{Cause, Closing, Role},
     detect::{Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Severity},
-    event::Event,
-    owner::{Owner, Provenance},
-    state::State,
-    transition::Transition,
+    model::{
+        close::{Cause, Closing, Role},
+        event::Event,
+        owner::{Owner, Provenance},
+        state::State,
+        transition::Transition,
+    },
 };
 use tcptrace_common::{CloseEvidence, CloseMetrics};
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tcptrace::{
     detect::{Finding, Sample, Seen},
+    model::state::State,
     snapshot::{Info, Timer, TimerKind},
-    state::State,
 };
 
 use super::looks::{self, INFO, SECOND, socket};

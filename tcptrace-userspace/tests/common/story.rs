@@ -4,15 +4,17 @@ use std::sync::Arc;
 
 use tcptrace::{
     clock::Clock,
-    close::{Cause, Closing, Role},
-    event::{Device, Event},
-    loss::{Lost, SampledOut},
-    owner::{Owner, Provenance},
+    model::{
+        close::{Cause, Closing, Role},
+        event::{Device, Event},
+        loss::{Lost, SampledOut},
+        owner::{Owner, Provenance},
+        state::State,
+        transition::{Origin, Transition},
+    },
     record::{Degraded, Loss, Record, Summary},
     sink::{Format, Style, TimeColumn, View, sink},
-    state::State,
     tracker::{Options, Reconciled, Tracker},
-    transition::{Origin, Transition},
 };
 use tcptrace_common::{CloseMetrics, Counters, Level};
 
@@ -132,7 +134,10 @@ pub(crate) fn story() -> Vec<Record> {
         netns: None,
         cookie: 0,
         error: None,
-        context: tcptrace::event::Context { in_process: None, ..event(5, 0, State(0), State(0)).context },
+        context: tcptrace::model::event::Context {
+            in_process: None,
+            ..event(5, 0, State(0), State(0)).context
+        },
         ..event(5, 93_000_000_000, State(13), State(200))
     };
     let events = [

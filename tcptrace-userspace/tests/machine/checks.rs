@@ -2,11 +2,13 @@
 
 use proptest::prelude::*;
 use tcptrace::{
-    event::Event,
-    owner::Provenance,
-    state::State,
+    model::{
+        event::Event,
+        owner::Provenance,
+        state::State,
+        transition::{Origin, Transition},
+    },
     tracker::Tracker,
-    transition::{Origin, Transition},
 };
 
 use super::{

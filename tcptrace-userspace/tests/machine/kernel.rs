@@ -4,8 +4,10 @@ use std::net::Ipv4Addr;
 
 use tcptrace::{
     bpf::PortSet,
-    event::{Event, Verdict},
-    state::State,
+    model::{
+        event::{Event, Verdict},
+        state::State,
+    },
     tracker::{Hidden, Options},
     wanted::Wanted,
 };

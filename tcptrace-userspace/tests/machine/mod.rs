@@ -7,7 +7,7 @@ pub(crate) mod model;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proptest::prelude::*;
-use tcptrace::{event::Event, state::State};
+use tcptrace::model::{event::Event, state::State};
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
 use crate::common::{by_process, event};

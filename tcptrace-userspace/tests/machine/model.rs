@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use tcptrace::{
+use tcptrace::model::{
     event::{Event, Verdict},
     owner::Provenance,
     state::State,

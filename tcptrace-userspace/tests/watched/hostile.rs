@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tcptrace::{
-    close::{Cause, Closing, Role},
     detect::{Limits, NamespaceSample, Sample, Seen, Who},
-    event::Event,
     half_open::{Change, End, Source, What},
-    process::Process,
+    model::{
+        close::{Cause, Closing, Role},
+        event::Event,
+        process::Process,
+        state::State,
+    },
     record::Record,
     snapshot::{Kind, Timer, TimerKind},
-    state::State,
 };
 
 use super::{seen, transition};

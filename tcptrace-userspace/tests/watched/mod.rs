@@ -6,15 +6,17 @@ use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
 use tcptrace::{
-    close::{Cause, Closing, Role},
     detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Thresholds, Who},
-    event::Event,
     half_open::{End, Source, What},
-    owner::{Owner, Provenance},
+    model::{
+        close::{Cause, Closing, Role},
+        event::Event,
+        owner::{Owner, Provenance},
+        state::State,
+        transition::{Origin, Transition},
+    },
     record::Record,
     snapshot::{Info, Kind, Socket, Timer, TimerKind},
-    state::State,
-    transition::{Origin, Transition},
 };
 
 use crate::common::{by_process, comm, event, half_open};

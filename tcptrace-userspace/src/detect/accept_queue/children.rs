@@ -2,9 +2,8 @@
 
 use super::super::{Sample, Seen, culprits::connection, sample::LocalEnd};
 use crate::{
-    hash::HashMap,
+    model::{hash::HashMap, state::State},
     snapshot::{Kind, Socket},
-    state::State,
 };
 
 /// A connection that waits, nanoseconds.

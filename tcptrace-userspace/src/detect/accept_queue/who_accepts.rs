@@ -5,12 +5,14 @@ use std::cmp::Reverse;
 
 use super::super::{Sample, Who, bounded::Bounded};
 use crate::{
-    hash::{HashMap, HashSet},
-    owner::Provenance,
-    process::Condition,
+    model::{
+        hash::{HashMap, HashSet},
+        owner::Provenance,
+        process::Condition,
+        state::State,
+        transition::Transition,
+    },
     snapshot::Kind,
-    state::State,
-    transition::Transition,
 };
 
 /// A process, and a port of a namespace.

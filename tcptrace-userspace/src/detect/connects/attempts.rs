@@ -9,8 +9,10 @@ use crate::{
         culprits::{Culprits, many},
         endpoint::Endpoint,
     },
-    hash::{HashMap, HashSet},
-    text::Escaped,
+    model::{
+        hash::{HashMap, HashSet},
+        text::Escaped,
+    },
 };
 
 /// Attempts at one destination, without those of scanners.

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::outcomes::Outcomes;
 use crate::{
     detect::{Sample, Seen, Who, culprits::Culprits, endpoint::Endpoint},
-    event::Event,
+    model::event::Event,
 };
 
 use super::place::{Place, is_bound};

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     detect::{Finding, endpoint::Endpoint, index::Addresses},
-    hash::{HashMap, HashSet},
+    model::hash::{HashMap, HashSet},
 };
 
 /// Attempts that were refused, and whose programs connected to the same port by the other family.

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 
-use crate::{close::Cause, state::State, transition::Transition};
+use crate::model::{close::Cause, state::State, transition::Transition};
 
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
 const SYN_AGAIN_NS: u64 = 1_000_000_000;

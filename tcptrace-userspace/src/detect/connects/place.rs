@@ -4,9 +4,11 @@ use std::net::{IpAddr, SocketAddr};
 
 use crate::{
     detect::{Finding, NamespaceSample, Sample, Who, endpoint::Endpoint},
+    model::{
+        state::State,
+        text::{Escaped, is_shell_word},
+    },
     snapshot::Socket,
-    state::State,
-    text::{Escaped, is_shell_word},
 };
 
 /// A listener at a destination of this host.

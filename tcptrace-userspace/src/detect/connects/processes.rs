@@ -3,7 +3,7 @@
 use super::outcomes::Outcomes;
 use crate::{
     detect::{Who, endpoint::Endpoint},
-    hash::HashMap,
+    model::hash::HashMap,
 };
 
 /// Pairs of a process and a destination that are told apart.

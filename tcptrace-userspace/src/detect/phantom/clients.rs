@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::Listener;
 use crate::{
     detect::bounded::Bounded,
-    hash::{HashMap, HashSet},
+    model::hash::{HashMap, HashSet},
 };
 
 /// Times of the kernel are no more exact than its clock's tick; beyond that, a scan takes a while, and nobody knows when in

@@ -6,8 +6,7 @@ use crate::{
         culprits::{many, share},
         growth::Growth,
     },
-    hash::HashMap,
-    state::State,
+    model::{hash::HashMap, state::State},
 };
 
 const ID: &str = "time-wait-exhaustion";

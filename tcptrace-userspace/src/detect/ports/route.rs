@@ -12,8 +12,8 @@ use crate::{
         culprits::{Culprits, many, seconds, share, ss_host},
         rank::Rank,
     },
+    model::state::State,
     snapshot::Socket,
-    state::State,
 };
 
 /// What a local port is chosen for.

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     detect::{Who, culprits::Culprits, rank::Rank},
-    hash::HashMap,
+    model::hash::HashMap,
 };
 
 /// Connections of one end that have ended.

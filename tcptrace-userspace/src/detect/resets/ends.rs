@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use super::outcome::Outcome;
-use crate::{close::Cause, detect::endpoint::Endpoint, hash::HashMap, owner::Owner};
+use crate::{
+    detect::endpoint::Endpoint,
+    model::{close::Cause, hash::HashMap, owner::Owner},
+};
 
 /// Ends that wait for the other one, at most.
 const ROOM: usize = 65_536;

@@ -6,7 +6,7 @@
 
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
-use crate::{
+use crate::model::{
     close::{Cause, Closing, Role},
     state::State,
     transition::Transition,

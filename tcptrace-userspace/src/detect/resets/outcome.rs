@@ -1,7 +1,7 @@
 //! How a connection ended, with what both of its ends tell, where both are of this host.
 
 use super::loss::{Loss, Talk, loss, talk};
-use crate::{
+use crate::model::{
     close::{Cause, Closing, Role},
     transition::Transition,
 };

@@ -9,7 +9,7 @@ use super::{
     },
     ABORTS, KINDS, Others, Pile, Piled, Stuck,
 };
-use crate::state::State;
+use crate::model::state::State;
 
 /// Share of `tcp_max_orphans` from which the kernel is about to end orphans.
 const NEARLY_ALL: f64 = 0.8;

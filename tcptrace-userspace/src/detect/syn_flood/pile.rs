@@ -3,8 +3,7 @@
 use crate::{
     detect::{Sample, Seen, culprits::Culprits},
     half_open::{Change, End, What},
-    hash::HashSet,
-    state::State,
+    model::{hash::HashSet, state::State},
 };
 
 /// Clients of this host that are told apart.

@@ -3,7 +3,7 @@
 use std::{fs, os::unix::fs::symlink, path::Path};
 
 use super::*;
-use crate::process::Runtime;
+use crate::model::process::Runtime;
 
 const PID: u32 = 5_000_000;
 

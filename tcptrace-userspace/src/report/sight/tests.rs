@@ -10,7 +10,7 @@ use crate::{
     capture::Before,
     clock::Clock,
     detect::{Confidence, Finding, Harm, Severity},
-    loss::Lost,
+    model::loss::Lost,
     tracker::{Hidden, Reconciled},
 };
 

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use crate::{
     detect::{Finding, Who},
+    model::text::Escaped,
     report::Report,
-    text::Escaped,
 };
 
 /// Version of the form.

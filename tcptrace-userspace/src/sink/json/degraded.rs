@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::matrix::MatrixRow;
-use crate::{loss::SampledOut, record::Degraded, sink::schema::SCHEMA};
+use crate::{model::loss::SampledOut, record::Degraded, sink::schema::SCHEMA};
 
 #[derive(Serialize)]
 pub(super) struct Line<'a> {

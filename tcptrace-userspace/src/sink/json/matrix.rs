@@ -2,7 +2,7 @@
 
 use serde::{Serialize, Serializer};
 
-use crate::state::State;
+use crate::model::state::State;
 
 /// A cell of the table of transitions.
 #[derive(Serialize)]

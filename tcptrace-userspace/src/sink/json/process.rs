@@ -3,7 +3,7 @@
 use std::io;
 
 use super::put::{key, name, optional_name, quoted};
-use crate::process::Process;
+use crate::model::process::Process;
 
 /// Appends program, whether its file is gone, unit and container; each null when not known, or when there is none.
 pub(in crate::sink) fn put(out: &mut Vec<u8>, process: Option<&Process>) -> io::Result<()> {

@@ -3,9 +3,11 @@
 use std::{io, net::IpAddr};
 
 use crate::{
+    model::{
+        text::{Escaped, plain},
+        transition::Transition,
+    },
     sink::{put, schema::SCHEMA},
-    text::{Escaped, plain},
-    transition::Transition,
 };
 
 /// A key that is not an object's first. In its place it is a copy of known length, of which a line has thirty.

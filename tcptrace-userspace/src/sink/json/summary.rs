@@ -3,7 +3,7 @@
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::matrix::MatrixRow;
-use crate::{half_open, loss::Lost, record::Summary, sink::schema::SCHEMA, tracker::Reconciled};
+use crate::{half_open, model::loss::Lost, record::Summary, sink::schema::SCHEMA, tracker::Reconciled};
 
 /// The account of half-open connections, inside of the summary.
 #[derive(Serialize)]

@@ -12,15 +12,17 @@ use super::{
     },
 };
 use crate::{
-    close::{Cause, Role},
-    event::{Context, Event},
-    owner::Owner,
+    model::{
+        close::{Cause, Role},
+        event::{Context, Event},
+        owner::Owner,
+        state::State,
+        transition::{Origin, Transition},
+    },
     sink::{
         cached::{Cached, Whose},
         put,
     },
-    state::State,
-    transition::{Origin, Transition},
 };
 
 /// Writes transitions.

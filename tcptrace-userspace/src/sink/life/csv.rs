@@ -4,8 +4,12 @@ use std::io::{self, Write as _};
 
 use crate::{
     clock::{Clock, TimeFormat},
-    close::{Cause, Role},
-    payload::Payload,
+    model::{
+        close::{Cause, Role},
+        payload::Payload,
+        state::State,
+        transition::Transition,
+    },
     record::Record,
     sink::{
         Sink,
@@ -15,8 +19,6 @@ use crate::{
         },
         put,
     },
-    state::State,
-    transition::Transition,
 };
 
 const COLUMNS: [&str; 41] = [

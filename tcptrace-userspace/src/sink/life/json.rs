@@ -4,8 +4,11 @@ use std::io;
 
 use crate::{
     clock::{Clock, TimeFormat},
-    close::{Cause, Role},
-    payload::Payload,
+    model::{
+        close::{Cause, Role},
+        payload::Payload,
+        transition::Transition,
+    },
     record::Record,
     sink::{
         Sink, json,
@@ -15,7 +18,6 @@ use crate::{
         },
         put,
     },
-    transition::Transition,
 };
 
 pub(in crate::sink) struct Json {

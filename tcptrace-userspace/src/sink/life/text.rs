@@ -8,16 +8,18 @@ use std::{
 use anstyle::Style as Ansi;
 
 use crate::{
-    close::Role,
-    payload::{Count, Payload},
+    model::{
+        close::Role,
+        payload::{Count, Payload},
+        text::{Bytes, Span},
+        transition::Transition,
+    },
     record::Record,
     sink::{
         Sink, Style,
         columns::{self, ADDRESS, OWNER, SPAN, Time},
         degraded, put, text, wide,
     },
-    text::{Bytes, Span},
-    transition::Transition,
 };
 
 /// Width of a role, of a number of bytes, of retransmits.

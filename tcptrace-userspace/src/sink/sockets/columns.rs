@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{snapshot::Timer, text::Span};
+use crate::{model::text::Span, snapshot::Timer};
 
 /// A span that is not known to the nanosecond: `212ms`, `12s`, `4m12s`, `2h03m`.
 pub(super) struct Rough(pub(super) u64);

@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use crate::{
     look::Owners,
-    payload::Payload,
+    model::payload::Payload,
     sink::{
         csv_put::{next, next_name, next_number, next_process, next_word},
         put,

@@ -7,13 +7,12 @@ use serde_json::{Value, json};
 use super::{Seen, summary::states};
 use crate::{
     look::{By, Group, Key, Listening},
+    model::{state::State, text::Escaped},
     sink::{
         csv_put::{next, next_name, next_number},
         put,
         schema::SCHEMA,
     },
-    state::State,
-    text::Escaped,
 };
 
 /// Widths: `TOTAL`, and at least that of a column's title.

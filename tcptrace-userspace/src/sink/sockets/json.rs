@@ -4,7 +4,7 @@ use std::io;
 
 use crate::{
     look::{Owner, Owners},
-    payload::Payload,
+    model::payload::Payload,
     sink::{
         json::{
             process,

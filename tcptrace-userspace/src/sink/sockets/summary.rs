@@ -9,9 +9,8 @@ use super::Seen;
 use crate::{
     clock::TimeFormat,
     look::{By, Gaps, Look},
+    model::{state::State, text::Escaped},
     sink::schema::SCHEMA,
-    state::State,
-    text::Escaped,
 };
 
 /// `8 sockets in 2 network namespaces: 3 LISTEN, 5 ESTABLISHED; 12 hidden by filters`. By process, where some are counted

@@ -7,16 +7,18 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::columns::{AtLeast, Running};
 use crate::{
     look::{Look, Owner, Owners},
-    owner::Provenance,
-    payload::{Count, Payload},
-    process::Process,
+    model::{
+        owner::Provenance,
+        payload::{Count, Payload},
+        process::Process,
+        state::State,
+        text::{Escaped, Span},
+    },
     sink::{
         columns::{self, ADDRESS, STATE, Side},
         put,
     },
     snapshot::Socket,
-    state::State,
-    text::{Escaped, Span},
 };
 
 /// Widths: `>=23h59m`, a queue, `keepalive,1h59m,0`.

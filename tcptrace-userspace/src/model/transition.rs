@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::{
+use crate::model::{
     close::{Cause, Closing},
     event::Event,
     owner::Owner,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::process::Process;
+use crate::model::process::Process;
 
 /// A process that owns a socket.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use tcptrace_common::{CloseEvidence, CloseMetrics};
 
-use crate::{process::Process, state::State};
+use crate::model::{process::Process, state::State};
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]

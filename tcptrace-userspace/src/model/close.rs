@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::state::State;
+use crate::model::state::State;
 
 /// What is told with the transition to CLOSE, beyond what the kernel said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

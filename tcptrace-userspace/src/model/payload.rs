@@ -9,10 +9,8 @@ use nix::errno::Errno;
 use tcptrace_common::EvidenceFlags;
 
 use crate::{
-    close::Role,
+    model::{close::Role, state::State, transition::Transition},
     snapshot::{Info, Socket},
-    state::State,
-    transition::Transition,
 };
 
 /// A number of bytes of data.

@@ -1,0 +1,100 @@
+//! What one process is, and where it runs.
+
+use std::fmt;
+
+/// A process, as it was when it was looked at.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Process {
+    /// Process id (thread group).
+    pub pid: u32,
+    /// When it started, in clock ticks since boot: with the id it is unique.
+    pub start_ticks: u64,
+    /// Its name: any bytes but NUL.
+    pub comm: Vec<u8>,
+    /// Path of its program: any bytes but NUL. `None` for a kernel thread, and where it may not be read.
+    pub exe: Option<Vec<u8>>,
+    /// The program's file is gone: replaced by an update, or deleted by whoever would hide it.
+    pub exe_deleted: bool,
+    /// Real user id.
+    pub uid: u32,
+    /// systemd's unit, `nginx.service`; of a user's own manager `user@1000.service/app.service`. `None` too for the
+    /// scope that a container has to itself, since [`Container::id`] says as much.
+    pub unit: Option<String>,
+    /// The container that it runs in.
+    pub container: Option<Container>,
+    /// Inode number of its network namespace; `None` where it may not be read.
+    pub netns: Option<u32>,
+}
+
+/// Ticks of `/proc` a second, whatever those of the kernel: `USER_HZ`, `include/uapi/asm-generic/param.h`.
+const USER_HZ: u64 = 100;
+
+impl Process {
+    /// When it started, nanoseconds of `CLOCK_BOOTTIME`, rounded down to a hundredth of a second.
+    pub fn started_ns(&self) -> u64 {
+        self.start_ticks.saturating_mul(1_000_000_000 / USER_HZ)
+    }
+}
+
+/// The container that a process runs in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub struct Container {
+    /// Who runs it.
+    pub runtime: Runtime,
+    /// The runtime's own name for it: 64 hexadecimal digits, or a name for LXC and nspawn. Whoever may make cgroups
+    /// may choose it.
+    pub id: String,
+    /// The Kubernetes pod that it is part of.
+    pub pod_uid: Option<String>,
+}
+
+/// Who runs a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Runtime {
+    /// Docker.
+    Docker,
+    /// containerd, for Kubernetes or by `nerdctl`.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// Podman.
+    Podman,
+    /// LXC, LXD or Incus, or libvirt's.
+    Lxc,
+    /// systemd-nspawn.
+    Nspawn,
+    /// The cgroup has a container's id and does not tell whose.
+    Unknown,
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Docker => "docker",
+            Self::Containerd => "containerd",
+            Self::CriO => "cri-o",
+            Self::Podman => "podman",
+            Self::Lxc => "lxc",
+            Self::Nspawn => "nspawn",
+            Self::Unknown => "container",
+        })
+    }
+}
+
+/// How a process is, for whom connections wait. What is not known is `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Condition {
+    /// Descriptors that it has open.
+    pub descriptors: Option<u64>,
+    /// How many it may have (`RLIMIT_NOFILE`, the soft limit).
+    pub descriptor_limit: Option<u64>,
+    /// A signal or a debugger has stopped it (state `T` or `t`).
+    pub stopped: Option<bool>,
+}
+
+impl Condition {
+    /// Whether it can open no other descriptor; `None` where that is not known.
+    pub fn is_out_of_descriptors(&self) -> Option<bool> {
+        Some(self.descriptors? >= self.descriptor_limit?)
+    }
+}

@@ -5,14 +5,13 @@ use serde::{Deserialize as _, de::IgnoredAny};
 use tcptrace::{
     bpf,
     capture::{MAGIC, VERSION},
-    detect,
-    detect::Severity,
+    detect::{self, Severity},
     diagnose, fuzzing,
     look::By,
+    model::{ports::PortSet, wanted::Wanted},
     sink::{Format, View, findings},
     sockets,
     trace::{self, HalfOpenBy},
-    wanted::Wanted,
 };
 
 /// The first byte of `data` says how to replay, and what follows it is: the bytes of a file, or what the frames of one
@@ -43,7 +42,7 @@ pub fn captures(data: &[u8]) {
 fn settings(how: u8, format: Format) -> trace::Settings {
     let mut bpf = bpf::Options { max_connections: 64, ..bpf::Options::default() };
     if how & 0x40 != 0 {
-        let mut ports = bpf::PortSet::new();
+        let mut ports = PortSet::new();
         ports.insert(1..=9_999);
         (bpf.lports, bpf.filter.family) = (Some(ports), 4);
     }

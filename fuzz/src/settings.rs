@@ -7,7 +7,6 @@ use tcptrace::{
     cli::{Args, Command, FilterArgs},
     detect::Thresholds,
     trace,
-    wanted::Wanted,
 };
 
 /// Ports on the edges of what is set by bits.
@@ -42,7 +41,7 @@ fn command_line(text: &str) {
 /// What is wanted is what was said, whatever the form in which the kernel side looks it up.
 fn traced(settings: anyhow::Result<trace::Settings>, said: &FilterArgs) {
     let Ok(settings) = settings else { return };
-    let wanted = Wanted::of(&settings.bpf);
+    let wanted = settings.bpf.wanted();
     let netns = Some(wanted.filter.netns);
     for address in
         [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv4Addr::new(192, 0, 2, 7).into(), Ipv6Addr::LOCALHOST.into()]

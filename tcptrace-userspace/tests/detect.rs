@@ -17,13 +17,13 @@ use tcptrace::{
     model::{
         close::{Cause, Closing, Role},
         event::Event,
+        socket::Info,
         state::State,
         transition::Transition,
     },
     record::Record,
     report::{Report, Sight, Totals, Verdict},
     sink::findings::{Format, render},
-    snapshot::Info,
 };
 
 /// Of a server, and its listener.

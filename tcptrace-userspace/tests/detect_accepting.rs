@@ -10,9 +10,8 @@ use common::{
 };
 use tcptrace::{
     detect::{Ages, Detectors, Finding, Level, Limits, NamespaceSample, Options, Sample, Seen, Severity},
-    model::{process::Condition, state::State, transition::Transition},
+    model::{process::Condition, socket::Info, state::State, transition::Transition},
     record::Record,
-    snapshot::Info,
     tracker::{self, Tracker},
 };
 
@@ -275,7 +274,7 @@ fn a_service_that_starts_late_is_none() {
 #[test]
 fn a_deferred_client_does_not_wait() {
     let mut deferred = waiting(10, 30);
-    (deferred.socket.state, deferred.socket.kind) = (State::SYN_RECV, tcptrace::snapshot::Kind::Request);
+    (deferred.socket.state, deferred.socket.kind) = (State::SYN_RECV, tcptrace::model::socket::Kind::Request);
     assert_eq!(findings([at(0, [0, 0], vec![listener(1, &[7], 0, 0), deferred])]), []);
 }
 

@@ -7,8 +7,7 @@ mod common;
 use common::looks::{INFO, SECOND, look, socket};
 use tcptrace::{
     detect::{Ages, Seen},
-    model::state::State,
-    snapshot::Info,
+    model::{socket::Info, state::State},
 };
 
 /// A connection at one scan: bytes acknowledged and received, bytes that wait to be read, and seconds since data came and

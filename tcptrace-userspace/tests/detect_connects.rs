@@ -12,11 +12,11 @@ use tcptrace::{
     model::{
         close::{Cause, Closing},
         event::Event,
+        socket::{Timer, TimerKind},
         state::State,
         transition::Transition,
     },
     record::Record,
-    snapshot::{Timer, TimerKind},
 };
 
 /// Each destination has its own culprits, whoever found no port for another one.

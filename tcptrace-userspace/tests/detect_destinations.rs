@@ -9,9 +9,13 @@ use std::net::SocketAddr;
 use common::looks::{SECOND, look, socket, tried};
 use tcptrace::{
     detect::{Ages, Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity},
-    model::{close::Cause, state::State, transition::Transition},
+    model::{
+        close::Cause,
+        socket::{Timer, TimerKind},
+        state::State,
+        transition::Transition,
+    },
     record::Record,
-    snapshot::{Timer, TimerKind},
 };
 
 /// A namespace with these addresses, each on an interface that runs or not.

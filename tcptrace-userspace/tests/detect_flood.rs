@@ -11,9 +11,11 @@ use common::{
 use tcptrace::{
     detect::{Detectors, Finding, Level, Limits, Options, Sample, Seen, Severity},
     half_open::{End, Source, What},
-    model::state::State,
+    model::{
+        socket::{Kind, Timer, TimerKind},
+        state::State,
+    },
     record::Record,
-    snapshot::{Kind, Timer, TimerKind},
 };
 
 const BEGIN: What = What::Begin(Source::Syn);

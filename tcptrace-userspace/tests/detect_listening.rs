@@ -9,9 +9,14 @@ use std::{net::IpAddr, sync::Arc};
 use common::looks::{ended, look, socket, who};
 use tcptrace::{
     detect::{Detectors, Expected, Finding, Level, Options, Seen, Severity, Who},
-    model::{close::Cause, owner::Owner, process::Process, state::State},
+    model::{
+        close::Cause,
+        owner::Owner,
+        process::Process,
+        socket::{Timer, TimerKind},
+        state::State,
+    },
     record::Record,
-    snapshot::{Timer, TimerKind},
 };
 
 /// A socket at this address, port 53, of these processes.

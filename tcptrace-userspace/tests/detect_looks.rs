@@ -7,8 +7,10 @@ mod common;
 use common::looks::{INFO, SECOND, evidence, findings, look, of_kind, socket, who, with_counters};
 use tcptrace::{
     detect::{Finding, Level, Limits, Sample, Seen, Severity},
-    model::state::State,
-    snapshot::{Info, Timer, TimerKind},
+    model::{
+        socket::{Info, Timer, TimerKind},
+        state::State,
+    },
 };
 
 fn for_seconds(mut seen: Seen, seconds: u64) -> Seen {

@@ -11,8 +11,10 @@ use tcptrace::{
     detect::{
         Detectors, Finding, Level, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity, Thresholds,
     },
-    model::state::State,
-    snapshot::{Info, Timer, TimerKind},
+    model::{
+        socket::{Info, Timer, TimerKind},
+        state::State,
+    },
 };
 
 const ID: &str = "phantom-established";

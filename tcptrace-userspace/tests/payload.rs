@@ -9,15 +9,13 @@ use common::{
     event,
     looks::{INFO, socket},
 };
-use tcptrace::{
-    model::{
-        close::{Closing, Role},
-        event::Event,
-        payload::{Count, Payload},
-        state::State,
-        transition::Transition,
-    },
-    snapshot::Info,
+use tcptrace::model::{
+    close::{Closing, Role},
+    event::Event,
+    payload::{Count, Payload},
+    socket::Info,
+    state::State,
+    transition::Transition,
 };
 use tcptrace_common::{CloseEvidence, CloseMetrics, EvidenceFlags};
 

@@ -14,9 +14,9 @@ use tcptrace::{
         event::{Device, Event},
         state::State,
         transition::{Origin, Transition},
+        wanted::Wanted,
     },
     tracker::{Ends, OlderTimewait, Options, Span, Tracker},
-    wanted::Wanted,
 };
 use tcptrace_common::Filter;
 

@@ -10,15 +10,15 @@ use std::collections::HashMap;
 use common::{by_process, event, listens, nameless_child};
 use proptest::prelude::*;
 use tcptrace::{
-    bpf::PortSet,
     model::{
         event::{Event, Verdict},
         owner::Provenance,
+        ports::PortSet,
         state::State,
         transition::Transition,
+        wanted::Wanted,
     },
     tracker::{Hidden, Options, Tracker},
-    wanted::Wanted,
 };
 use tcptrace_common::Filter;
 

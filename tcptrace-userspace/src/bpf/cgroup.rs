@@ -7,7 +7,7 @@ use std::{
     path::PathBuf,
 };
 
-use crate::mountinfo;
+use crate::sys::mountinfo;
 
 /// `PROC_CGROUP_INIT_INO`, `include/linux/proc_ns.h`: the cgroup namespace that the host began with.
 const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFB;

@@ -2,7 +2,8 @@
 
 use thiserror::Error;
 
-use super::{BtfError, FormatError, Hook, LayoutError};
+use super::{BtfError, FormatError, LayoutError};
+use crate::model::hooks::Hook;
 
 /// What keeps the kernel side from running.
 #[derive(Debug, Error)]

@@ -16,29 +16,12 @@ use super::{
     kernel::Kernel,
     object::{attach_btf, map, object, program, refusal, unload},
 };
+use crate::model::hooks::{HalfOpenHooks, Syns};
 
 /// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
 const SYN: [&str; 2] = ["syn_netns", "syn"];
 /// With type information, and by the record's format.
 const SYNACK: [&str; 2] = ["synack", "synack_tp"];
-
-/// What is attached of them.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct HalfOpenHooks {
-    /// Each SYN that is queued, by sock_ops; why not otherwise.
-    pub syns: Result<Syns, String>,
-    /// Each SYN-ACK that is sent again, by `tcp:tcp_retransmit_synack`; why not otherwise.
-    pub retransmits: Result<(), String>,
-}
-
-/// What the program on sock_ops sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Syns {
-    /// It is attached to the root of all cgroups, not only of those that this process can see.
-    pub whole_host: bool,
-    /// It tells the network namespace.
-    pub netns: bool,
-}
 
 /// The attached programs' counters.
 pub(super) struct HalfOpen {

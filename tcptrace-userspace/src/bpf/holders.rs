@@ -17,7 +17,7 @@ use super::{
     object::{Sizes, load_object, refusal},
     privileges,
 };
-use crate::{host, model::state::State};
+use crate::{model::state::State, sys::host};
 
 /// Name of the program.
 const PROGRAM: &str = "holders";

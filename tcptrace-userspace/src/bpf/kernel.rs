@@ -5,7 +5,8 @@ use std::{fs, sync::OnceLock};
 use aya::Endianness;
 use tcptrace_common::Config;
 
-use super::{Btf, Error, LayoutError, ResetReasons, btf::Excerpt, layout::sock_layout, object, signals};
+use super::{Btf, Error, LayoutError, btf::Excerpt, layout::sock_layout, object, signals};
+use crate::model::hooks::ResetReasons;
 
 /// The trace events that a program takes by type information.
 const EVENTS: [&str; 4] =

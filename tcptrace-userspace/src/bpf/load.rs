@@ -11,17 +11,17 @@ use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
 
 use super::{
-    Error, Features, Hook, PortSet, RunStats, Tracer,
+    Error, Features, RunStats, Tracer,
     boundary::Entries,
-    bundles,
-    bundles::Bundles,
+    bundles::{self, Bundles},
     fdinfo, format,
     half_open::HalfOpen,
     kernel::Kernel,
-    object::{Sizes, attach_btf, load_object, map, object, program, refusal},
+    object::{Sizes, attach_btf, load_object, map, object, of_hook, program, refusal},
     owned::Owned,
     privileges, release, ring, signals, tracefs,
 };
+use crate::model::{hooks::Hook, ports::PortSet, wanted::Wanted};
 
 /// Processes that are no newcomers any more.
 const NEWCOMERS: u32 = 4_096;
@@ -71,6 +71,14 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// What a trace with these options is to report.
+    pub fn wanted(&self) -> Wanted {
+        let Self { filter, lports, rports, .. } = self;
+        Wanted { filter: *filter, lports: lports.clone(), rports: rports.clone() }
+    }
+}
+
 /// Loads and attaches the kernel side. Call it before starting other threads: see [`Error::NoTracefs`].
 ///
 /// # Errors
@@ -106,9 +114,7 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
     let settings = [config, bare(&config), fields, bare(&fields), Config { bundle: 0, ..bare(&fields) }];
     let (mut tracer, config) = first_accepted(&settings, |config| {
-        open(options, Hook::TpBtf, config, |ebpf| {
-            attach_tp_btf(program(ebpf, Hook::TpBtf.program())?, &types)
-        })
+        open(options, Hook::TpBtf, config, |ebpf| attach_tp_btf(program(ebpf, of_hook(Hook::TpBtf))?, &types))
     })?;
     if !options.count_only {
         tracer.attach_signals(&config, Some(&types), kernel.reasons.clone());
@@ -137,7 +143,7 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
     let settings = [config, bare(&config), unbundled(&config), unbundled(&bare(&config)), unbundled(&record)];
     let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::Tracepoint, config, |ebpf| {
-            let program: &mut TracePoint = program(ebpf, Hook::Tracepoint.program())?;
+            let program: &mut TracePoint = program(ebpf, of_hook(Hook::Tracepoint))?;
             program.load().map_err(|error| refused(Hook::Tracepoint, &error))?;
             program
                 .attach("sock", "inet_sock_set_state")

@@ -11,6 +11,7 @@ use nix::errno::Errno;
 use tcptrace_common::Config;
 
 use super::{Error, privileges, release, relocate::settled, ring};
+use crate::model::hooks::Hook;
 
 /// aya's loader reads all of the kernel's type information when it is made, which takes longer than everything else that
 /// happens before a trace, and which nothing in the object needs. So there is one for the whole process, and it forgets it.
@@ -149,5 +150,13 @@ pub(super) fn refusal(error: &ProgramError) -> String {
             .map(ToString::to_string)
             .collect::<Vec<_>>()
             .join(": "),
+    }
+}
+
+/// Name of the program in the object that is for a hook.
+pub(super) const fn of_hook(hook: Hook) -> &'static str {
+    match hook {
+        Hook::TpBtf => "set_state_btf",
+        Hook::Tracepoint => "set_state_tp",
     }
 }

@@ -1,7 +1,7 @@
 //! Signals: trace events beside the one of the hook, which refine how a connection ended. Each row is optional: a trace
 //! goes on without it.
 
-use std::{collections::HashMap, fs, os::fd::AsFd as _, path::Path};
+use std::{fs, os::fd::AsFd as _, path::Path};
 
 use aya::{
     Ebpf,
@@ -9,7 +9,8 @@ use aya::{
 };
 use tcptrace_common::{Config, Known};
 
-use super::{Btf, Feature, Hook, fdinfo, format, object};
+use super::{Btf, Feature, fdinfo, format, object};
+use crate::model::hooks::{Hook, ResetReasons};
 
 /// An event, and the programs in the kernel object that are for it.
 struct Event {
@@ -64,9 +65,6 @@ const ROWS: [Row; 3] = [
         needless: Some(Feature::Error),
     },
 ];
-
-/// Names of the reasons for which the kernel sends resets (`enum sk_rst_reason`), by value; empty before Linux 6.10.
-pub type ResetReasons = HashMap<u32, String>;
 
 /// What the running kernel's type information says of them, in [`Known`] bits.
 pub(super) fn known_typed(btf: &Btf<'_>) -> u32 {

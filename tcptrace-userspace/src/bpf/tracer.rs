@@ -15,16 +15,17 @@ use tcptrace_common::{Config, Counters, HalfOpenCounters, Level};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
-    Arrivals, Error, Features, Hook, RunStats,
+    Arrivals, Error, Features, RunStats,
     boundary::{self, Entries, PodCounters},
     bundles::Bundles,
     fdinfo,
-    half_open::{self, HalfOpen, HalfOpenHooks},
+    half_open::{self, HalfOpen},
+    object::of_hook,
     release,
     shared::Shared,
-    signals,
-    signals::{ResetReasons, Signals},
+    signals::{self, Signals},
 };
+use crate::model::hooks::{HalfOpenHooks, Hook, ResetReasons};
 
 /// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
 pub struct Tracer {
@@ -60,10 +61,10 @@ impl Tracer {
     ) -> Result<Self, Error> {
         let shared = Shared::new(&mut ebpf)?;
         let arrivals = Arrivals::open(&mut ebpf)?;
-        let program = match ebpf.program_mut(hook.program()) {
+        let program = match ebpf.program_mut(of_hook(hook)) {
             Some(Program::BtfTracePoint(program)) => program.fd(),
             Some(Program::TracePoint(program)) => program.fd(),
-            _ => return Err(Error::Object(format!("no program {}", hook.program()))),
+            _ => return Err(Error::Object(format!("no program {}", of_hook(hook)))),
         };
         let program = program
             .and_then(|fd| fd.try_clone().map_err(Into::into))
@@ -232,7 +233,7 @@ impl Tracer {
     /// Detaches the programs: nothing new is counted or sent, what is there can still be flushed and drained.
     pub fn detach(&mut self) {
         // Only a program that is not loaded cannot be unloaded.
-        let _ = match self.ebpf.program_mut(self.hook.program()) {
+        let _ = match self.ebpf.program_mut(of_hook(self.hook)) {
             Some(Program::BtfTracePoint(program)) => program.unload(),
             Some(Program::TracePoint(program)) => program.unload(),
             _ => Ok(()),

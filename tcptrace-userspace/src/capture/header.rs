@@ -3,9 +3,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    bpf::{HalfOpenHooks, Hook, ResetReasons},
-    clock::Clock,
-    model::{loss::Lost, text::distrusted},
+    model::{
+        clock::Clock,
+        hooks::{HalfOpenHooks, Hook, ResetReasons},
+        loss::Lost,
+        text::distrusted,
+    },
     trace::Counted,
     tracker::Hidden,
 };

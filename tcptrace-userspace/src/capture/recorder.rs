@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{Error, Header, Target, anonymize::Anonymizer, frame, rotate::Files};
-use crate::{patience::Patience, trace::Input};
+use crate::{sys::patience::Patience, trace::Input};
 
 /// A frame is full with so many bytes.
 const FULL: usize = 256 << 10;

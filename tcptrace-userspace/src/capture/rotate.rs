@@ -17,7 +17,7 @@ use nix::{
 };
 
 use super::{Error, Header, MAGIC, Target, VERSION, frame};
-use crate::disk;
+use crate::sys::disk;
 
 /// Those who may read a capture: it tells who talks to whom.
 const MODE: u32 = 0o600;

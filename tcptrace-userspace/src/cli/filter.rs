@@ -6,8 +6,7 @@ use tcptrace_common::{Filter, MAX_PREFIXES, Prefix};
 
 use super::{netns, values};
 use crate::{
-    bpf::PortSet,
-    model::{state::State, text::Escaped},
+    model::{ports::PortSet, state::State, text::Escaped},
     snapshot::Netns,
 };
 

@@ -12,10 +12,9 @@ use super::{
 };
 use crate::{
     look::By,
-    model::state::State,
+    model::{state::State, wanted::Wanted},
     sink::Format,
     sockets::{self, Outcome, Settings},
-    wanted::Wanted,
 };
 
 const EXIT_CODES: &str = "\

@@ -6,7 +6,8 @@ use clap::ArgAction;
 
 use super::{filter::FilterArgs, values};
 use crate::{
-    bpf::{self, Hook},
+    bpf,
+    model::hooks::Hook,
     trace::{DEFAULT_MAX_RATE, Settings},
 };
 

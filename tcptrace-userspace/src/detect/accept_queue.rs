@@ -30,10 +30,7 @@ use super::{
     Detector, Finding, Limits, Options, Sample, bounded::Bounded, culprits::add_owners, growth::Growth,
     sample::LocalEnd, thresholds,
 };
-use crate::{
-    model::{state::State, transition::Transition},
-    snapshot::Kind,
-};
+use crate::model::{socket::Kind, state::State, transition::Transition};
 
 const OVERFLOWS: &str = "ListenOverflows";
 const DROPS: &str = "ListenDrops";

@@ -2,9 +2,10 @@
 //! reads.
 
 use super::{Sample, Seen};
-use crate::{
-    model::{hash::HashMap, state::State},
-    snapshot::{Info, Socket},
+use crate::model::{
+    hash::HashMap,
+    socket::{Info, Socket},
+    state::State,
 };
 
 /// What the last scan said, by cookie.

@@ -3,10 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use super::{Finding, Peer, Seen, Who, rank::Rank};
-use crate::{
-    model::{hash::HashMap, state::State},
-    snapshot::Socket,
-};
+use crate::model::{hash::HashMap, socket::Socket, state::State};
 
 /// Named in a finding at most.
 const NAMED: usize = 5;

@@ -13,9 +13,9 @@ use crate::{
     listening,
     model::{
         hash::{HashMap, HashSet},
+        socket::{Kind, Socket},
         state::State,
     },
-    snapshot::{Kind, Socket},
 };
 
 /// The index of a sample, made by the first who asks. A copy of the sample makes its own, since it may be changed.

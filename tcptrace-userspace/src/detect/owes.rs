@@ -1,7 +1,7 @@
 //! Who may still have to answer whom.
 
 use super::{Sample, Seen};
-use crate::snapshot::Kind;
+use crate::model::socket::Kind;
 
 /// Whether data waits that the program has not read: the peer's FIN counts as a byte.
 pub(super) fn has_unread(seen: &Seen) -> bool {

@@ -15,7 +15,7 @@ use std::{
 };
 
 use super::{Detector, Finding, Options, Sample, Seen, culprits::nanoseconds, thresholds};
-use crate::{model::state::State, snapshot::Info};
+use crate::model::{socket::Info, state::State};
 use clients::Clients;
 use evidence::{Ends, is_in_use, is_kept_alive, silent_ns, unanswered_ns};
 use pile::Pile;

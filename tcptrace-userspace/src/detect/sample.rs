@@ -6,9 +6,9 @@ use std::{
 };
 
 use super::{Limits, Who, index::Lookup};
-use crate::{
-    model::process::Condition,
-    snapshot::{Socket, TimerKind},
+use crate::model::{
+    process::Condition,
+    socket::{Socket, TimerKind},
 };
 
 /// A scan of the host.

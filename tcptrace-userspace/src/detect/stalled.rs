@@ -22,9 +22,10 @@ use super::{
 };
 use behind::Behind;
 
-use crate::{
-    model::{process::Condition, state::State},
-    snapshot::{Kind, Socket},
+use crate::model::{
+    process::Condition,
+    socket::{Kind, Socket},
+    state::State,
 };
 
 /// Bytes unread from which a receive buffer may be full: the kernel's first window (half of `tcp_rmem`).

@@ -17,9 +17,9 @@ use super::{
     owes::{awaits_an_answer, owes_an_answer},
     thresholds,
 };
-use crate::{
-    model::state::State,
-    snapshot::{Kind, TimerKind},
+use crate::model::{
+    socket::{Kind, TimerKind},
+    state::State,
 };
 
 const KINDS: [(State, &str); 4] = [

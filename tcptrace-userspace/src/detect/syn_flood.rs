@@ -21,9 +21,9 @@ use crate::{
     half_open::Change,
     model::{
         hash::{HashMap, HashSet},
+        socket::Kind,
         state::State,
     },
-    snapshot::Kind,
 };
 use pile::{Pile, Waiting};
 

@@ -16,9 +16,9 @@ use crate::{
     bpf,
     capture::{Damage, Header, Reader},
     detect::{self, Finding, Severity},
-    host,
     record::Summary,
     report::{Report, Sight, Totals, Verdict},
+    sys::host,
     trace,
 };
 use watch::{Shared, Watch};

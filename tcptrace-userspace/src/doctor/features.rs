@@ -5,7 +5,10 @@ use super::{
     hooks::{self, Loaded, Tried},
     row::{Group, Row, Status, Subject},
 };
-use crate::bpf::{Feature, Hook, keeps_missed_runs};
+use crate::{
+    bpf::{Feature, keeps_missed_runs},
+    model::hooks::Hook,
+};
 
 const fn subject(name: &'static str, consequence: &'static str, instead: Option<&'static str>) -> Subject {
     Subject { group: Group::Feature, name, consequence: Some(consequence), instead }

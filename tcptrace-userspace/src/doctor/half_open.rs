@@ -1,7 +1,10 @@
 //! What `--half-open` would see, tried as a trace would.
 
 use super::row::{Group, Row, Status, Subject};
-use crate::bpf::{self, Hook, Options};
+use crate::{
+    bpf::{self, Options},
+    model::hooks::Hook,
+};
 
 const SUBJECT: Subject = Subject {
     group: Group::Host,

@@ -4,7 +4,10 @@ use super::{
     chain,
     row::{Group, Row, Status, Subject},
 };
-use crate::bpf::{self, Features, Hook, Options};
+use crate::{
+    bpf::{self, Features, Options},
+    model::hooks::Hook,
+};
 
 /// One hook and what became of it.
 pub(super) struct Tried {

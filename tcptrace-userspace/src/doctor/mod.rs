@@ -24,7 +24,7 @@ pub use measure::{Cost, MeasureError};
 pub use row::{Group, Row, Status};
 pub use text::render;
 
-use crate::{bpf::Hook, model::text::Escaped};
+use crate::model::{hooks::Hook, text::Escaped};
 
 /// Version of the JSON form.
 const SCHEMA: u32 = 1;

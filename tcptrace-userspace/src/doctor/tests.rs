@@ -12,7 +12,10 @@ use super::{
     row::{Row, Status},
     verdict,
 };
-use crate::bpf::{Capabilities, Error, Feature, Features, Hook};
+use crate::{
+    bpf::{Capabilities, Error, Feature, Features},
+    model::hooks::Hook,
+};
 
 /// A host of which nothing could be read.
 fn nothing() -> Facts {

@@ -1,7 +1,7 @@
 //! What no event tells: SYNs that were dropped or answered by a cookie. A network namespace counts them in
 //! `/proc/net/netstat`.
 
-use crate::netstat;
+use crate::sys::netstat;
 
 /// Counters of a network namespace, by the names that `nstat` has for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

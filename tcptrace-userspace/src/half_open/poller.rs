@@ -8,8 +8,11 @@ use std::{
 
 use super::{Connection, Pending, Poll};
 use crate::{
-    model::state::State,
-    snapshot::{self, Gaps, Kind, Netns, Request, Snapshot, Socket},
+    model::{
+        socket::{Kind, Socket},
+        state::State,
+    },
+    snapshot::{self, Gaps, Netns, Request, Snapshot},
 };
 
 /// Asks the namespaces for their half-open connections.

@@ -6,9 +6,11 @@ use proptest::prelude::*;
 use tcptrace_common::{Filter, HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPEN};
 
 use super::*;
-use crate::{
-    bpf::PortSet,
-    model::{event::Context, event::Verdict, owner::Provenance, state::State},
+use crate::model::{
+    event::{Context, Verdict},
+    owner::Provenance,
+    ports::PortSet,
+    state::State,
     wanted::Wanted,
 };
 

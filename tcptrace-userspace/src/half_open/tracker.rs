@@ -11,13 +11,11 @@ use super::{
     Change, Connection, Counts, End, Event, EventKind, Source, What, model,
     open::{Ends, Open, Table, ends},
 };
-use crate::{
-    model::{
-        event,
-        hash::{HashMap, HashSet},
-        owner::Owner,
-        state::State,
-    },
+use crate::model::{
+    event,
+    hash::{HashMap, HashSet},
+    owner::Owner,
+    state::State,
     wanted::Wanted,
 };
 

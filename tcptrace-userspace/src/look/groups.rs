@@ -7,13 +7,11 @@ use std::{
 };
 
 use super::{Look, Owner, order};
-use crate::{
-    model::{
-        owner::Provenance,
-        process::{Container, Process},
-        state::State,
-    },
-    snapshot::Socket,
+use crate::model::{
+    owner::Provenance,
+    process::{Container, Process},
+    socket::Socket,
+    state::State,
 };
 
 /// What to count by.

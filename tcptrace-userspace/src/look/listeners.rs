@@ -8,8 +8,12 @@ use std::net::IpAddr;
 
 use crate::{
     listening,
-    model::{hash::HashMap, state::State},
-    snapshot::{Kind, Namespace, Socket},
+    model::{
+        hash::HashMap,
+        socket::{Kind, Socket},
+        state::State,
+    },
+    snapshot::Namespace,
 };
 
 /// A local address and port in a network namespace.

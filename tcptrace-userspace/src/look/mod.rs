@@ -12,10 +12,10 @@ pub use groups::{By, Group, Key, Listening};
 pub use owners::{Owner, Owners};
 
 use crate::{
-    clock::boottime_ns,
+    model::{socket::Socket, wanted::Wanted},
     process::{HolderReader, Holders, Processes},
-    snapshot::{self, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
-    wanted::Wanted,
+    snapshot::{self, Namespace, Netns, Request, Snapshot, SnapshotError},
+    sys::clock::boottime_ns,
 };
 
 /// What was seen.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::{model::state::State, snapshot::Socket};
+use crate::model::{socket::Socket, state::State};
 
 /// The course of a life: what serves, what begins, what talks, what the program here has yet to close, what is being
 /// closed, what is over. Within a state by local port: first the services.

@@ -3,9 +3,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use crate::{
-    model::{hash::HashMap, owner::Provenance, process::Process},
+    model::{
+        hash::HashMap,
+        owner::Provenance,
+        process::Process,
+        socket::{Kind, Socket},
+    },
     process::{Holder, Holders, Processes},
-    snapshot::{Kind, Namespace, Socket},
+    snapshot::Namespace,
 };
 
 use super::listeners::{End, Listener, Listeners, OnDevice, Place};

@@ -1,9 +1,9 @@
 //! The filters of a trace, evaluated for sockets.
 
 use super::Owners;
-use crate::{
-    model::state::State,
-    snapshot::{Kind, Socket},
+use crate::model::{
+    socket::{Kind, Socket},
+    state::State,
     wanted::Wanted,
 };
 

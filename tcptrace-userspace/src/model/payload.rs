@@ -8,9 +8,11 @@
 use nix::errno::Errno;
 use tcptrace_common::EvidenceFlags;
 
-use crate::{
-    model::{close::Role, state::State, transition::Transition},
-    snapshot::{Info, Socket},
+use crate::model::{
+    close::Role,
+    socket::{Info, Socket},
+    state::State,
+    transition::Transition,
 };
 
 /// A number of bytes of data.

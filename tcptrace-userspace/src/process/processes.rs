@@ -8,7 +8,7 @@ use std::{
 use hashlink::LruCache;
 
 use super::identity::{self, Head, is_absent};
-use crate::{clock::monotonic_ns, model::process::Process};
+use crate::{model::process::Process, sys::clock::monotonic_ns};
 
 /// How many are remembered; one more, and the one that was asked for least recently is read again when needed.
 const REMEMBERED: usize = 4096;

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use super::Looks;
 use crate::{
-    bpf::HalfOpenHooks,
     capture::{Damage, Header},
     detect::Source,
+    model::hooks::HalfOpenHooks,
     record::Summary,
 };
 

@@ -8,13 +8,11 @@ use std::{
 use tcptrace_common::STATE_NAMES;
 
 use super::{Style, TimeColumn, put};
-use crate::{
+use crate::model::{
     clock::TimeFormat,
-    model::{
-        event::Event,
-        owner::{Owner, Provenance},
-        state::State,
-    },
+    event::Event,
+    owner::{Owner, Provenance},
+    state::State,
 };
 
 /// Of an owner such as `~python3.13[123456]`.

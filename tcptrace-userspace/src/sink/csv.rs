@@ -15,9 +15,9 @@ use super::{
     put,
 };
 use crate::{
-    clock::{Clock, TimeFormat},
     half_open::Change,
     model::{
+        clock::{Clock, TimeFormat},
         event::Context,
         owner::Owner,
         state::State,

@@ -14,8 +14,11 @@ use serde::Serialize;
 
 use super::{Sink, findings, schema::SCHEMA};
 use crate::{
-    clock::{Clock, TimeFormat},
-    model::{loss::Lost, transition::Transition},
+    model::{
+        clock::{Clock, TimeFormat},
+        loss::Lost,
+        transition::Transition,
+    },
     record::{HalfOpenLoss, Loss, Record},
 };
 

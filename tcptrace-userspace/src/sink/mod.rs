@@ -17,7 +17,10 @@ mod wide;
 
 use std::io;
 
-use crate::{clock::Clock, model::transition::Transition, record::Record};
+use crate::{
+    model::{clock::Clock, transition::Transition},
+    record::Record,
+};
 
 /// Formats that `-o` offers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

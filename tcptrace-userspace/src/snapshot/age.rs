@@ -1,7 +1,9 @@
 //! How long a socket has been in its state, as far as the kernel's answer tells.
 
-use super::{Info, Kind, Timer};
-use crate::model::state::State;
+use crate::model::{
+    socket::{Info, Kind, Timer},
+    state::State,
+};
 
 /// `TCP_TIMEWAIT_LEN` of `net/tcp.h`, which no sysctl changes.
 const TIMEWAIT_MS: u32 = 60_000;

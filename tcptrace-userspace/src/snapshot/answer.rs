@@ -10,8 +10,14 @@ use netlink_packet_sock_diag::constants::{INET_DIAG_INFO, INET_DIAG_SKMEMINFO};
 use tcptrace_common::{AF_INET, Address};
 use thiserror::Error;
 
-use super::{Info, Kind, Socket, Timer, TimerKind, age, never::is_never};
-use crate::{decode::addresses, model::state::State};
+use super::{age, never::is_never};
+use crate::{
+    decode::addresses,
+    model::{
+        socket::{Info, Kind, Socket, Timer, TimerKind},
+        state::State,
+    },
+};
 
 /// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.
 const INET_DIAG_ULP_INFO: u16 = 19;

@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use nix::net::if_::if_indextoname;
 
-use super::Socket;
-use crate::model::hash::HashMap;
+use crate::model::{hash::HashMap, socket::Socket};
 
 /// Those that were asked for; most sockets have none, the others share a few.
 #[derive(Default)]

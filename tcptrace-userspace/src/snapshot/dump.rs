@@ -19,11 +19,11 @@ use nix::{
 use tcptrace_common::{TCP_CLOSE, TCP_SYN_RECV};
 
 use super::{
-    Socket,
     answer::{self, Facts, TCP_BOUND_INACTIVE},
     devices::Devices,
     gaps::Faults,
 };
+use crate::model::socket::Socket;
 
 /// `TCP_NEW_SYN_RECV` of `net/tcp_states.h`: a request socket.
 const NEW_SYN_RECV: u8 = 12;

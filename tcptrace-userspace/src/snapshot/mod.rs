@@ -12,19 +12,18 @@ mod dump;
 mod gaps;
 mod namespaces;
 mod never;
-mod socket;
 mod visit;
 mod work;
 
 use std::path::PathBuf;
 
+use crate::model::socket::Socket;
 use thiserror::Error;
 
 pub use answer::{AnswerError, Facts, decode};
 pub(crate) use devices::name_of;
 pub use gaps::{Gaps, Obstacle, Unseen};
 pub(crate) use namespaces::{is_netns_name, namespace_names};
-pub use socket::{Info, Kind, Socket, Timer, TimerKind};
 pub(crate) use visit::visit;
 
 /// What to ask for.

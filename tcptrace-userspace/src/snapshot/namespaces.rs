@@ -11,7 +11,7 @@ use std::{
 use nix::errno::Errno;
 
 use super::{Gaps, Netns, Obstacle, Unseen};
-use crate::{host, mountinfo};
+use crate::sys::{host, mountinfo};
 
 /// A namespace to be read.
 pub(super) struct Candidate {

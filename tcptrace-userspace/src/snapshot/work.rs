@@ -14,12 +14,12 @@ use nix::{
 };
 
 use super::{
-    Facts, Namespace, Obstacle, Socket,
+    Facts, Namespace, Obstacle,
     dump::{self, BUFFER},
     gaps::Faults,
     namespaces::Candidate,
 };
-use crate::clock::monotonic_ns;
+use crate::{model::socket::Socket, sys::clock::monotonic_ns};
 
 /// Threads at most. Namespaces share the kernel's big tables, and each is a walk through them: with hundreds of
 /// containers that takes time.

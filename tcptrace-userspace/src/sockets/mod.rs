@@ -12,9 +12,9 @@ pub(crate) use replay::last_look;
 use crate::{
     capture,
     look::By,
+    model::wanted::Wanted,
     sink::Format,
     snapshot::{Netns, SnapshotError},
-    wanted::Wanted,
 };
 
 /// What to show, and how.

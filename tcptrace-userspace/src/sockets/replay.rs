@@ -8,8 +8,8 @@ use std::{
 use super::{Error, Outcome, Settings, round};
 use crate::{
     capture::{Damage, Reader},
-    clock::Clock,
     look::Look,
+    model::clock::Clock,
     sink::sockets::Seen,
     trace::{Input, Looked},
 };

@@ -9,10 +9,9 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, Outcome, Settings};
 use crate::{
-    clock::{Clock, monotonic_ns},
     look::Looker,
-    signals::Ending,
     sink::sockets::{self, Seen, Style},
+    sys::{self, clock::monotonic_ns, signals::Ending},
 };
 
 /// Output is written when so much of it has been put together.
@@ -62,7 +61,7 @@ fn round(settings: &Settings, looker: &mut Looker, before: &[u8]) -> Result<Outc
     let start_ns = monotonic_ns();
     let look = looker.look()?;
     let end_ns = monotonic_ns();
-    let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: Clock::calibrate() };
+    let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: sys::clock::calibrate() };
     tell(settings, &seen, before)
 }
 

@@ -10,9 +10,9 @@ use super::{
     input::{Answer, Input},
 };
 use crate::{
-    clock::monotonic_ns,
     half_open::Namespaces,
     model::{event::Event, process::Process},
+    sys::clock::monotonic_ns,
     tracker::{self, Exit},
 };
 

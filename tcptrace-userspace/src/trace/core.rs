@@ -20,11 +20,10 @@ use super::{
 use crate::{
     capture::Header,
     detect::Ages,
-    model::loss::Lost,
+    model::{loss::Lost, wanted::Wanted},
     record::{Loss, Record, Summary},
     sink::{Sink, View},
     tracker::{self, Spent, Tracker},
-    wanted::Wanted,
 };
 
 /// Inferred transitions wait for this long, so that the events before them have come.
@@ -58,7 +57,7 @@ impl Core {
         filters: Option<Wanted>,
         sink: Box<dyn Sink>,
     ) -> Self {
-        let (wanted, limit) = (Wanted::of(&settings.bpf), settings.bpf.max_connections);
+        let (wanted, limit) = (settings.bpf.wanted(), settings.bpf.max_connections);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let count_only = settings.bpf.count_only;
         let half_open = settings.half_open.map(|_| Side::new(limit, wanted.clone(), count_only));

@@ -8,9 +8,13 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use crate::{
     detect::{Limits, LocalAddress, NamespaceSample},
     look::Look,
-    model::{process::Condition, state::State},
-    netstat, process,
-    snapshot::{Kind, Socket},
+    model::{
+        process::Condition,
+        socket::{Kind, Socket},
+        state::State,
+    },
+    process,
+    sys::netstat,
 };
 
 /// Addresses of one namespace at most.

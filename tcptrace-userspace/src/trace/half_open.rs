@@ -9,10 +9,9 @@ use super::{
 };
 use crate::{
     half_open::{Change, Connection, HalfOpens, Lost, Poll, Summary, decode},
-    model::{event, owner::Owner},
+    model::{event, owner::Owner, wanted::Wanted},
     record::{HalfOpenLoss, Record},
     tracker::Tracker,
-    wanted::Wanted,
 };
 
 /// What follows them. Pure, as the tracker.

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::watch::Watch;
 use crate::{
-    clock::{boottime_ns, monotonic_ns},
     model::{event::Context, process::Process},
     process::{Life, Processes},
+    sys::clock::{boottime_ns, monotonic_ns},
 };
 
 /// Looks at processes while they live, which for most is long enough: their events are read within a moment.

@@ -8,10 +8,10 @@ use std::{
 
 use super::listing::{Listing, Scope};
 use crate::{
-    host, priority,
+    model::wanted::Wanted,
     process::HolderReader,
     snapshot::{Netns, SnapshotError},
-    wanted::Wanted,
+    sys::{host, priority},
 };
 
 /// The thread. It ends when this is dropped, with the list that it is at.

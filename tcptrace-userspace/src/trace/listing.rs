@@ -9,7 +9,6 @@ use std::{
 };
 
 use crate::{
-    clock::monotonic_ns,
     listening,
     model::{
         close::Role,
@@ -17,12 +16,14 @@ use crate::{
         owner::{Owner, Provenance, padded},
         payload,
         process::Process,
+        socket::{Kind, Socket},
         state::State,
+        wanted::Wanted,
     },
     process::{HolderReader, Holders, Life, Processes},
-    snapshot::{self, Gaps, Kind, Namespace, Netns, Request, Snapshot, SnapshotError, Socket},
+    snapshot::{self, Gaps, Namespace, Netns, Request, Snapshot, SnapshotError},
+    sys::clock::monotonic_ns,
     tracker::{Ends, Older, OlderTimewait, Since},
-    wanted::Wanted,
 };
 
 /// Timewait sockets that are taken in at once.

@@ -11,13 +11,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    clock::monotonic_ns,
     detect::{NamespaceSample, Sample, Seen, Who},
-    host,
     look::{Look, Looker},
-    model::process::Condition,
+    model::{process::Condition, wanted::Wanted},
     snapshot::{Netns, namespace_names, visit},
-    wanted::Wanted,
+    sys::{clock::monotonic_ns, host},
 };
 
 use super::facts::{conditions, namespace_here};

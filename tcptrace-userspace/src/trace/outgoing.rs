@@ -4,11 +4,13 @@ use std::io;
 
 use super::account::Account;
 use crate::{
-    model::transition::{Origin, Transition},
+    model::{
+        transition::{Origin, Transition},
+        wanted::Wanted,
+    },
     record::Record,
     sink::{Sink, View},
     tracker::Hidden,
-    wanted::Wanted,
 };
 
 /// Bytes that are written at once. Large writes are cheaper: the page cache takes them in large pages.

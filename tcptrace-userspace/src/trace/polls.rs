@@ -5,8 +5,8 @@ use std::io;
 use super::Settings;
 use crate::{
     bpf::Tracer,
-    clock::monotonic_ns,
     half_open::{Poll, Poller},
+    sys::clock::monotonic_ns,
 };
 
 /// From one poll to the next.

@@ -17,7 +17,7 @@ use super::{
     Error,
     reader::{Reader, Step},
 };
-use crate::{bpf, signals::Ending};
+use crate::{bpf, sys::signals::Ending};
 
 /// Why the loop ended.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use super::{
 };
 use crate::{
     bpf::{self, Tracer},
-    clock::monotonic_ns,
     model::loss::Lost,
+    sys::clock::monotonic_ns,
 };
 
 pub(super) use finish::Finished;

@@ -18,7 +18,6 @@ use crate::{
     capture::{Before, Damage, Header, Reader},
     record::{Record, Summary},
     sink::Sink,
-    wanted::Wanted,
 };
 
 /// Bytes of records that wait for their turn, and of what tells their places, at most: who recorded them had a ring full,
@@ -47,7 +46,7 @@ pub(super) fn replay<R: Read>(
 ) -> Result<Replayed, Error> {
     let header = reader.header().clone();
     let settings = &narrowed(settings, &header);
-    let filters = Some(Wanted::of(&settings.bpf));
+    let filters = Some(settings.bpf.wanted());
     let mut core = Core::of(settings, &header, Answers::replayed(), filters, sink(&header));
     core.out().header();
     let end_ns = settings.duration.map(|duration| after(header.start_ns, duration));

@@ -24,13 +24,11 @@ use super::{
 use crate::{
     bpf::{self, Feature},
     capture::{Before, Header},
-    clock::{Clock, monotonic_ns},
     half_open::Namespaces,
-    host, priority,
-    signals::Ending,
+    model::clock::Clock,
     sink::Format,
+    sys::{self, clock::monotonic_ns, host, priority, signals::Ending},
     tracker::Hidden,
-    wanted::Wanted,
 };
 
 /// How long an output that takes nothing may hold up the end.
@@ -46,7 +44,7 @@ pub(super) fn session(
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     // From here on, signals end the trace with its account, also one that comes while it begins.
     let signals = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
-    let clock = Clock::calibrate();
+    let clock = sys::clock::calibrate();
     // People's short format has no room for more than names, findings have.
     let extent = if settings.format != Format::Text || settings.samples || settings.record.is_some() {
         Extent::All
@@ -79,7 +77,7 @@ pub(super) fn session(
     if is_headed {
         core.out().header();
     }
-    let (wanted, netns) = (|| Wanted::of(&settings.bpf), || settings.netns.clone());
+    let (wanted, netns) = (|| settings.bpf.wanted(), || settings.netns.clone());
     let lists = settings.snapshot && !settings.bpf.count_only;
     let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;
     let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
@@ -109,7 +107,7 @@ fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64
         cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
         retransmits: features.has(Feature::Retransmits),
         reset_reasons: tracer.reset_reasons().clone(),
-        hidden: Hidden::by(&Wanted::of(&settings.bpf)),
+        hidden: Hidden::by(&settings.bpf.wanted()),
         netns: settings.bpf.filter.netns,
         tgid: settings.bpf.filter.tgid,
         before: Before::default(),

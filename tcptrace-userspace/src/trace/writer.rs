@@ -13,7 +13,7 @@ use std::{
 };
 
 use super::outgoing::{Chunk, Written};
-use crate::{disk, patience::Patience};
+use crate::sys::{disk, patience::Patience};
 
 /// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;

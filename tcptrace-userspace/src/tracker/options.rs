@@ -1,6 +1,6 @@
 //! What a tracker needs to know.
 
-use crate::{bpf::ResetReasons, wanted::Wanted};
+use crate::model::{hooks::ResetReasons, wanted::Wanted};
 
 /// What a tracker needs to know.
 #[derive(Clone, Debug)]

@@ -4,12 +4,10 @@ use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
-use crate::{
-    bpf::ResetReasons,
-    model::{
-        event::{Abort, ErrorReport, Event, Reset},
-        hash::HashMap,
-    },
+use crate::model::{
+    event::{Abort, ErrorReport, Event, Reset},
+    hash::HashMap,
+    hooks::ResetReasons,
 };
 
 /// A signal and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold

@@ -8,11 +8,11 @@ use tcptrace::{
         close::{Cause, Closing},
         event::Event,
         process::Process,
+        socket::{Info, Kind, Socket},
         state::State,
         transition::Transition,
     },
     record::Record,
-    snapshot::{Info, Kind, Socket},
     tracker::{self, Tracker},
 };
 

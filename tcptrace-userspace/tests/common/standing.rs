@@ -4,8 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use tcptrace::{
     detect::{Finding, Sample, Seen},
-    model::state::State,
-    snapshot::{Info, Timer, TimerKind},
+    model::{
+        socket::{Info, Timer, TimerKind},
+        state::State,
+    },
 };
 
 use super::looks::{self, INFO, SECOND, socket};

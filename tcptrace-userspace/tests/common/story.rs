@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use tcptrace::{
-    clock::Clock,
     model::{
+        clock::Clock,
         close::{Cause, Closing, Role},
         event::{Device, Event},
         loss::{Lost, SampledOut},

@@ -3,13 +3,13 @@
 use std::net::Ipv4Addr;
 
 use tcptrace::{
-    bpf::PortSet,
     model::{
         event::{Event, Verdict},
+        ports::PortSet,
         state::State,
+        wanted::Wanted,
     },
     tracker::{Hidden, Options},
-    wanted::Wanted,
 };
 use tcptrace_common::Filter;
 

@@ -10,10 +10,10 @@ use tcptrace::{
         close::{Cause, Closing, Role},
         event::Event,
         process::Process,
+        socket::{Kind, Timer, TimerKind},
         state::State,
     },
     record::Record,
-    snapshot::{Kind, Timer, TimerKind},
 };
 
 use super::{seen, transition};

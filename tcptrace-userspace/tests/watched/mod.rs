@@ -12,11 +12,11 @@ use tcptrace::{
         close::{Cause, Closing, Role},
         event::Event,
         owner::{Owner, Provenance},
+        socket::{Info, Kind, Socket, Timer, TimerKind},
         state::State,
         transition::{Origin, Transition},
     },
     record::Record,
-    snapshot::{Info, Kind, Socket, Timer, TimerKind},
 };
 
 use crate::common::{by_process, comm, event, half_open};

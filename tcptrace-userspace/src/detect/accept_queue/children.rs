@@ -1,9 +1,10 @@
 //! Connections that are complete and that nobody has accepted: no process has them, so that they have no inode.
 
 use super::super::{Sample, Seen, culprits::connection, sample::LocalEnd};
-use crate::{
-    model::{hash::HashMap, state::State},
-    snapshot::{Kind, Socket},
+use crate::model::{
+    hash::HashMap,
+    socket::{Kind, Socket},
+    state::State,
 };
 
 /// A connection that waits, nanoseconds.

@@ -4,15 +4,13 @@
 use std::cmp::Reverse;
 
 use super::super::{Sample, Who, bounded::Bounded};
-use crate::{
-    model::{
-        hash::{HashMap, HashSet},
-        owner::Provenance,
-        process::Condition,
-        state::State,
-        transition::Transition,
-    },
-    snapshot::Kind,
+use crate::model::{
+    hash::{HashMap, HashSet},
+    owner::Provenance,
+    process::Condition,
+    socket::Kind,
+    state::State,
+    transition::Transition,
 };
 
 /// A process, and a port of a namespace.

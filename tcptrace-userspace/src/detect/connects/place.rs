@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use crate::{
     detect::{Finding, NamespaceSample, Sample, Who, endpoint::Endpoint},
     model::{
+        socket::Socket,
         state::State,
         text::{Escaped, is_shell_word},
     },
-    snapshot::Socket,
 };
 
 /// A listener at a destination of this host.

@@ -2,8 +2,11 @@
 
 use crate::{
     detect::{NamespaceSample, Sample, Seen, endpoint::Endpoint, index::is_of_one_namespace},
-    model::{hash::HashSet, state::State},
-    snapshot::{Info, Kind, Socket, TimerKind},
+    model::{
+        hash::HashSet,
+        socket::{Info, Kind, Socket, TimerKind},
+        state::State,
+    },
 };
 
 /// Retransmissions from which data counts as unanswered: the first ones happen on every path.

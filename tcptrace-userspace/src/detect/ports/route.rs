@@ -12,8 +12,7 @@ use crate::{
         culprits::{Culprits, many, seconds, share, ss_host},
         rank::Rank,
     },
-    model::state::State,
-    snapshot::Socket,
+    model::{socket::Socket, state::State},
 };
 
 /// What a local port is chosen for.

@@ -12,7 +12,10 @@ use tcptrace_common::Config;
 pub(super) use cgroup::Cgroup;
 pub(super) use tracefs::Tracefs;
 
-use crate::bpf::{Btf, Capabilities, Features, Hook, sock_layout};
+use crate::{
+    bpf::{Btf, Capabilities, Features, sock_layout},
+    model::hooks::Hook,
+};
 use others::Others;
 
 /// Everything that is read; `None` is what could not be read.

@@ -12,7 +12,10 @@ use aya::sys::{Stats, enable_stats};
 use serde::Serialize;
 use thiserror::Error;
 
-use crate::bpf::{self, Hook, Options, RunStats};
+use crate::{
+    bpf::{self, Options, RunStats},
+    model::hooks::Hook,
+};
 
 /// Slices of which the best counts: an interrupt, or the machine below a virtual one, is counted as the time of
 /// the program that it interrupts.

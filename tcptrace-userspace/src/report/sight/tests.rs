@@ -6,11 +6,13 @@ use tcptrace_common::Counters;
 
 use super::{super::Verdict, *};
 use crate::{
-    bpf::{Hook, Syns},
     capture::Before,
-    clock::Clock,
     detect::{Confidence, Finding, Harm, Severity},
-    model::loss::Lost,
+    model::{
+        clock::Clock,
+        hooks::{Hook, Syns},
+        loss::Lost,
+    },
     tracker::{Hidden, Reconciled},
 };
 

@@ -3,8 +3,8 @@
 use std::io::{self, Write as _};
 
 use crate::{
-    clock::{Clock, TimeFormat},
     model::{
+        clock::{Clock, TimeFormat},
         close::{Cause, Role},
         payload::Payload,
         state::State,

@@ -3,16 +3,17 @@
 use std::io;
 
 use crate::{
-    clock::{Clock, TimeFormat},
     model::{
+        clock::{Clock, TimeFormat},
         close::{Cause, Role},
         payload::Payload,
         transition::Transition,
     },
     record::Record,
     sink::{
-        Sink, json,
+        Sink,
         json::{
+            self,
             put::{figures, head, key, optional, optional_name, optional_word, quoted},
             transition::{ends, owner},
         },

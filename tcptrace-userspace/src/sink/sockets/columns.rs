@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{model::text::Span, snapshot::Timer};
+use crate::model::{socket::Timer, text::Span};
 
 /// A span that is not known to the nanosecond: `212ms`, `12s`, `4m12s`, `2h03m`.
 pub(super) struct Rough(pub(super) u64);
@@ -46,7 +46,7 @@ impl fmt::Display for Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::snapshot::TimerKind;
+    use crate::model::socket::TimerKind;
 
     #[test]
     fn ages_and_timers() {

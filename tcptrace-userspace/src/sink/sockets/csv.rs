@@ -4,12 +4,11 @@ use std::io::Write as _;
 
 use crate::{
     look::Owners,
-    model::payload::Payload,
+    model::{payload::Payload, socket::Socket},
     sink::{
         csv_put::{next, next_name, next_number, next_process, next_word},
         put,
     },
-    snapshot::Socket,
 };
 
 const COLUMNS: [&str; 44] = [

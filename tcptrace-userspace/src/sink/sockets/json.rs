@@ -4,7 +4,10 @@ use std::io;
 
 use crate::{
     look::{Owner, Owners},
-    model::payload::Payload,
+    model::{
+        payload::Payload,
+        socket::{Socket, Timer},
+    },
     sink::{
         json::{
             process,
@@ -13,7 +16,6 @@ use crate::{
         put,
         schema::SCHEMA,
     },
-    snapshot::{Socket, Timer},
 };
 
 /// Appends a line.

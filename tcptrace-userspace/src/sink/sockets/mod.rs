@@ -11,8 +11,8 @@ use std::io;
 
 use super::Format;
 use crate::{
-    clock::Clock,
     look::{By, Look},
+    model::clock::Clock,
 };
 
 pub use summary::sentence;

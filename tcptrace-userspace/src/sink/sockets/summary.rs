@@ -7,9 +7,8 @@ use serde_json::{Map, Value, json};
 
 use super::Seen;
 use crate::{
-    clock::TimeFormat,
     look::{By, Gaps, Look},
-    model::{state::State, text::Escaped},
+    model::{clock::TimeFormat, state::State, text::Escaped},
     sink::schema::SCHEMA,
 };
 

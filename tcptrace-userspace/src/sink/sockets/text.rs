@@ -11,6 +11,7 @@ use crate::{
         owner::Provenance,
         payload::{Count, Payload},
         process::Process,
+        socket::Socket,
         state::State,
         text::{Escaped, Span},
     },
@@ -18,7 +19,6 @@ use crate::{
         columns::{self, ADDRESS, STATE, Side},
         put,
     },
-    snapshot::Socket,
 };
 
 /// Widths: `>=23h59m`, a queue, `keepalive,1h59m,0`.

@@ -15,10 +15,9 @@ use super::{
 };
 use crate::{
     capture,
-    clock::monotonic_ns,
     half_open::Namespaces,
-    patience::Patience,
     record::{Record, Summary},
+    sys::{clock::monotonic_ns, patience::Patience},
 };
 
 /// How a trace ended.

@@ -12,6 +12,7 @@ use crate::{
     capture::write_all,
     decode::records,
     diagnose::tell_findings,
+    model::hooks::HalfOpenHooks,
     sink::{Format, Style, TimeColumn, View, findings},
     trace::HalfOpenBy,
 };
@@ -256,7 +257,7 @@ fn texts_are_not_believed() {
     let evil = "\u{1b}[2J\u{202e}".to_owned();
     (header.host, header.kernel) = (evil.clone(), evil.clone());
     header.filters = vec!["--local-port 80".to_owned(), format!("--netns {evil}")];
-    header.half_open = Some(bpf::HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
+    header.half_open = Some(HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
     let ended = Ended { unlisted: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
     let looked = crate::trace::Looked {
         start_ns: 0,

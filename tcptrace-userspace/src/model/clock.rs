@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 
 use jiff::{Timestamp, tz::TimeZone};
-use nix::time::{ClockId, clock_gettime};
 
 /// A fixed relation between `CLOCK_MONOTONIC` and the time of day.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -13,19 +12,6 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Measures the relation now: of several tries the one with the least time between its readings.
-    pub fn calibrate() -> Self {
-        let best = (0..8)
-            .map(|_| {
-                let before = now_ns(ClockId::CLOCK_MONOTONIC);
-                let real = now_ns(ClockId::CLOCK_REALTIME);
-                let after = now_ns(ClockId::CLOCK_MONOTONIC);
-                (after - before, real - i128::midpoint(before, after))
-            })
-            .min();
-        Self { offset_ns: best.map_or(0, |(_, offset)| offset) }
-    }
-
     /// A relation that is given: for replays and tests.
     pub const fn with_offset(offset_ns: i128) -> Self {
         Self { offset_ns }
@@ -42,21 +28,6 @@ impl Clock {
     fn nanoseconds(&self, ktime_ns: u64) -> i128 {
         i128::from(ktime_ns).saturating_add(self.offset_ns)
     }
-}
-
-/// `CLOCK_MONOTONIC` now, the clock of `bpf_ktime_get_ns()`, in nanoseconds.
-pub fn monotonic_ns() -> u64 {
-    u64::try_from(now_ns(ClockId::CLOCK_MONOTONIC)).unwrap_or(0)
-}
-
-/// `CLOCK_BOOTTIME` now, the clock of `/proc`, which counts while the host sleeps, in nanoseconds.
-pub fn boottime_ns() -> u64 {
-    u64::try_from(now_ns(ClockId::CLOCK_BOOTTIME)).unwrap_or(0)
-}
-
-fn now_ns(clock: ClockId) -> i128 {
-    clock_gettime(clock)
-        .map_or(0, |time| i128::from(time.tv_sec()) * 1_000_000_000 + i128::from(time.tv_nsec()))
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -159,11 +130,5 @@ mod tests {
         assert!(format.format(u64::MAX).starts_with("9999-12-"));
         let mut format = TimeFormat::rfc3339(Clock::with_offset(-1));
         assert_eq!(format.format(0), "1969-12-31T23:59:59.999999999Z");
-    }
-
-    #[test]
-    fn calibration_agrees_with_the_clock() {
-        let told = Clock::calibrate().time(monotonic_ns()).as_nanosecond();
-        assert!((told - now_ns(ClockId::CLOCK_REALTIME)).abs() < 1_000_000_000);
     }
 }

@@ -4,13 +4,11 @@ use std::net::IpAddr;
 
 use tcptrace_common::{Address, Filter, Subject};
 
-use crate::{
-    bpf::{self, PortSet},
-    model::{
-        event::{Event, Verdict},
-        state::State,
-        transition::{Origin, Transition},
-    },
+use crate::model::{
+    event::{Event, Verdict},
+    ports::PortSet,
+    state::State,
+    transition::{Origin, Transition},
 };
 
 /// Which sockets the user wants.
@@ -32,12 +30,6 @@ impl Default for Wanted {
 }
 
 impl Wanted {
-    /// What a trace with these options is to report.
-    pub fn of(options: &bpf::Options) -> Self {
-        let bpf::Options { filter, lports, rports, .. } = options;
-        Self { filter: *filter, lports: lports.clone(), rports: rports.clone() }
-    }
-
     /// What the kernel side would have said of an event, but for the process: `filter.rs` there tells why some cannot be
     /// decided. What it did say stays, when that was stricter.
     pub(crate) fn verdict(&self, event: &Event) -> Verdict {

@@ -28,7 +28,8 @@ impl PortSet {
         port_in_set(&self.words, port)
     }
 
-    pub(super) fn words(&self) -> [u64; 1024] {
+    /// The bits, in words.
+    pub(crate) fn words(&self) -> [u64; 1024] {
         *self.words
     }
 }

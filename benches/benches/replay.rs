@@ -11,7 +11,7 @@ use criterion::{
 };
 use tcptrace::{
     decode::{decode, records},
-    detect::{self, Detectors},
+    diagnosis::detect::{self, Detectors},
     model::{
         event::{Event, Observed},
         transition::Transition,

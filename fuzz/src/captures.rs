@@ -5,12 +5,12 @@ use serde::{Deserialize as _, de::IgnoredAny};
 use tcptrace::{
     bpf,
     capture::{MAGIC, VERSION},
-    detect::{self, Severity},
-    diagnose, fuzzing,
-    look::By,
+    commands::{diagnose, sockets},
+    diagnosis::detect::{self, Severity},
+    fuzzing,
     model::{ports::PortSet, wanted::Wanted},
-    sink::{Format, View, findings},
-    sockets,
+    output::{Format, View, findings},
+    scan::look::By,
     trace::{self, HalfOpenBy},
 };
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::Parser as _;
 use tcptrace::{
-    cli::{Args, Command, FilterArgs},
-    detect::Thresholds,
+    commands::cli::{Args, Command, FilterArgs},
+    diagnosis::detect::Thresholds,
     trace,
 };
 

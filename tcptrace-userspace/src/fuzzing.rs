@@ -5,9 +5,9 @@ use std::{io, path::Path};
 
 use crate::{
     capture::{Reader, encode},
-    diagnose,
-    report::Report,
-    sink, sockets, trace,
+    commands::{diagnose, sockets},
+    diagnosis::report::Report,
+    output, trace,
 };
 
 /// What errors call the capture.
@@ -30,7 +30,8 @@ pub fn trace(
     settings: &trace::Settings,
     out: &mut Vec<u8>,
 ) -> Result<trace::Replayed, trace::Error> {
-    let findings = |_, sink| diagnose::tell_findings(sink, crate::detect::Options::default(), true, None);
+    let findings =
+        |_, sink| diagnose::tell_findings(sink, crate::diagnosis::detect::Options::default(), true, None);
     trace::replay_from(Reader::new(capture, Path::new(NAME))?, settings, findings, out)
 }
 
@@ -52,6 +53,6 @@ pub fn sockets(
     out: &mut Vec<u8>,
 ) -> Result<(), sockets::Error> {
     let (look, _) = sockets::last_look(Reader::new(capture, Path::new(NAME))?, settings)?;
-    let style = sink::sockets::Style { format: settings.format, colour: settings.colour };
-    sink::sockets::render(style, &look.seen(settings), out, |_| Ok(())).map_err(sockets::Error::Output)
+    let style = output::sockets::Style { format: settings.format, colour: settings.colour };
+    output::sockets::render(style, &look.seen(settings), out, |_| Ok(())).map_err(sockets::Error::Output)
 }

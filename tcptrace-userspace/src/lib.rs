@@ -10,24 +10,16 @@
 
 pub mod bpf;
 pub mod capture;
-pub mod cli;
+pub mod commands;
 pub mod decode;
-pub mod detect;
-pub mod diagnose;
-pub mod doctor;
-pub mod explain;
+pub mod diagnosis;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod half_open;
-mod listening;
-pub mod look;
 pub mod model;
-pub mod process;
+pub mod output;
 pub mod record;
-pub mod report;
-pub mod sink;
-pub mod snapshot;
-pub mod sockets;
+pub mod scan;
 pub mod sys;
 pub mod trace;
 pub mod tracker;

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    tcptrace::cli::main()
+    tcptrace::commands::cli::main()
 }

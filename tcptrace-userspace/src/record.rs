@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use tcptrace_common::{Counters, Level};
 
 use crate::{
-    detect::{Finding, Sample},
+    diagnosis::detect::{Finding, Sample},
     half_open,
     model::{
         loss::{Lost, SampledOut},

@@ -12,7 +12,10 @@ use common::{
 };
 use proptest::prelude::*;
 use tcptrace::{
-    detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
+    diagnosis::{
+        detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
+        report::{Report, Sight, Totals, Verdict},
+    },
     half_open::{Change, End, Source, What},
     model::{
         close::{Cause, Closing, Role},
@@ -21,9 +24,8 @@ use tcptrace::{
         state::State,
         transition::Transition,
     },
+    output::findings::{Format, render},
     record::Record,
-    report::{Report, Sight, Totals, Verdict},
-    sink::findings::{Format, render},
 };
 
 /// Of a server, and its listener.

@@ -9,7 +9,9 @@ use common::{
     looks::{self, INFO, SECOND, look, socket, who},
 };
 use tcptrace::{
-    detect::{Ages, Detectors, Finding, Level, Limits, NamespaceSample, Options, Sample, Seen, Severity},
+    diagnosis::detect::{
+        Ages, Detectors, Finding, Level, Limits, NamespaceSample, Options, Sample, Seen, Severity,
+    },
     model::{process::Condition, socket::Info, state::State, transition::Transition},
     record::Record,
     tracker::{self, Tracker},

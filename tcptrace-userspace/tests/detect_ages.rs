@@ -6,7 +6,7 @@ mod common;
 
 use common::looks::{INFO, SECOND, look, socket};
 use tcptrace::{
-    detect::{Ages, Seen},
+    diagnosis::detect::{Ages, Seen},
     model::{socket::Info, state::State},
 };
 

@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 
 use common::looks::{ended, findings, look, socket, tried};
 use tcptrace::{
-    detect::{Detectors, Finding, Level, NamespaceSample, Options, Sample, Seen, Severity},
+    diagnosis::detect::{Detectors, Finding, Level, NamespaceSample, Options, Sample, Seen, Severity},
     model::{
         close::{Cause, Closing},
         event::Event,

@@ -8,7 +8,9 @@ use std::net::SocketAddr;
 
 use common::looks::{SECOND, look, socket, tried};
 use tcptrace::{
-    detect::{Ages, Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity},
+    diagnosis::detect::{
+        Ages, Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity,
+    },
     model::{
         close::Cause,
         socket::{Timer, TimerKind},

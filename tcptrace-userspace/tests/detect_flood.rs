@@ -9,7 +9,7 @@ use common::{
     looks::{evidence, look, socket, with_counters},
 };
 use tcptrace::{
-    detect::{Detectors, Finding, Level, Limits, Options, Sample, Seen, Severity},
+    diagnosis::detect::{Detectors, Finding, Level, Limits, Options, Sample, Seen, Severity},
     half_open::{End, Source, What},
     model::{
         socket::{Kind, Timer, TimerKind},

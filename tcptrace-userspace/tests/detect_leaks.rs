@@ -9,7 +9,7 @@ use common::{
     standing::{findings, half_closed, listener, other_end, pids},
 };
 use tcptrace::{
-    detect::{Sample, Seen, Severity},
+    diagnosis::detect::{Sample, Seen, Severity},
     model::{process::Condition, state::State},
 };
 

@@ -8,7 +8,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use common::looks::{ended, look, socket, who};
 use tcptrace::{
-    detect::{Detectors, Expected, Finding, Level, Options, Seen, Severity, Who},
+    diagnosis::detect::{Detectors, Expected, Finding, Level, Options, Seen, Severity, Who},
     model::{
         close::Cause,
         owner::Owner,

@@ -6,7 +6,7 @@ mod common;
 
 use common::looks::{INFO, SECOND, evidence, findings, look, of_kind, socket, who, with_counters};
 use tcptrace::{
-    detect::{Finding, Level, Limits, Sample, Seen, Severity},
+    diagnosis::detect::{Finding, Level, Limits, Sample, Seen, Severity},
     model::{
         socket::{Info, Timer, TimerKind},
         state::State,

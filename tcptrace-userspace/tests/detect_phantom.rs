@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use common::looks::{INFO, commands, evidence, look, of_kind, socket};
 use tcptrace::{
-    detect::{
+    diagnosis::detect::{
         Detectors, Finding, Level, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity, Thresholds,
     },
     model::{

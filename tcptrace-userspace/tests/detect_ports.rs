@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use common::looks::{commands, ended, evidence, look, of_kind, socket, with_counters};
 use tcptrace::{
-    detect::{Detectors, Finding, Limits, Options, Sample, Seen, Severity},
+    diagnosis::detect::{Detectors, Finding, Limits, Options, Sample, Seen, Severity},
     model::{close::Cause, state::State},
     record::Record,
 };

@@ -10,11 +10,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 use tcptrace::{
-    detect::{Ages, Finding, Severity},
+    diagnosis::{
+        detect::{Ages, Finding, Severity},
+        report::{Report, Sight, Totals, Verdict},
+    },
     model::loss::Lost,
+    output::findings::{Format, headline, one, render},
     record::{Loss, Record},
-    report::{Report, Sight, Totals, Verdict},
-    sink::findings::{Format, headline, one, render},
 };
 use watched::{Interval, LOW, detectors, found, hostile, intervals};
 

@@ -9,7 +9,7 @@ use common::resets::{
     server, steps,
 };
 use tcptrace::{
-    detect::Severity,
+    diagnosis::detect::Severity,
     model::{close::Cause, state::State},
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};

@@ -10,7 +10,7 @@ use common::resets::{
     steps,
 };
 use tcptrace::{
-    detect::Severity,
+    diagnosis::detect::Severity,
     model::{close::Cause, state::State},
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};

@@ -9,7 +9,7 @@ use common::{
     standing::{LONG, LOOPBACK, blocked, closed_windows, findings, listener, other_end, pids, still, unread},
 };
 use tcptrace::{
-    detect::{Finding, Sample, Seen, Severity},
+    diagnosis::detect::{Finding, Sample, Seen, Severity},
     model::{process::Condition, state::State},
 };
 

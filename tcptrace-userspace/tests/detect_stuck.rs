@@ -9,7 +9,7 @@ use common::{
     standing::{LONG, blocked, findings, half_closed, other_end, still},
 };
 use tcptrace::{
-    detect::{Finding, Limits, NamespaceSample, Sample, Severity},
+    diagnosis::detect::{Finding, Limits, NamespaceSample, Sample, Severity},
     model::{process::Condition, state::State},
 };
 

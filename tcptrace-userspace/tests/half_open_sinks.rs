@@ -16,8 +16,8 @@ use tcptrace::{
         loss,
         owner::{Owner, Provenance},
     },
+    output::{Format, Style},
     record::{self, HalfOpenLoss, Record},
-    sink::{Format, Style},
     tracker::Reconciled,
 };
 use tcptrace_common::{Counters, HalfOpenCounters};

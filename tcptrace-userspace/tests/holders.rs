@@ -19,7 +19,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tcptrace::{
     bpf::{Held, SocketFiles},
     model::state::State,
-    process::{Holder, HolderReader, Holders, Processes, Source},
+    scan::process::{Holder, HolderReader, Holders, Processes, Source},
 };
 
 /// The tests share one table of descriptors, and each changes it: a thread or a child that another one starts meanwhile

@@ -6,8 +6,8 @@ mod common;
 
 use common::story::{story, style, written};
 use tcptrace::{
+    output::{Format, Style, View},
     record::Record,
-    sink::{Format, Style, View},
 };
 
 /// The connections that end in the story; its listener, and what follows after an end, are none.

@@ -9,7 +9,7 @@ mod contradictions;
 use std::{collections::HashSet, fs, path::PathBuf, process::Command};
 
 use serde::Deserialize;
-use tcptrace::detect::REGISTRY;
+use tcptrace::diagnosis::detect::REGISTRY;
 
 /// What is to be found.
 #[derive(Deserialize)]

@@ -5,7 +5,7 @@
 mod common;
 
 use common::story::{story, style, written};
-use tcptrace::sink::{Format, Style, TimeColumn};
+use tcptrace::output::{Format, Style, TimeColumn};
 
 #[test]
 fn text() {

@@ -9,11 +9,11 @@ use common::{
     story::style,
 };
 use tcptrace::{
-    detect::Options,
-    diagnose::tell_findings,
+    commands::diagnose::tell_findings,
+    diagnosis::detect::Options,
     model::{close::Cause, state::State, transition::Transition},
+    output::{Format, Sink, sink},
     record::Record,
-    sink::{Format, Sink, sink},
 };
 
 /// Every five seconds for ten minutes: as long as anything is remembered.

@@ -17,14 +17,14 @@ use tcptrace_common::{
 use super::Header;
 use crate::{
     decode::records,
-    detect::NamespaceSample,
-    look::Look,
+    diagnosis::detect::NamespaceSample,
     model::{
         event::BYSTANDERS,
         owner::Owner,
         process::{Container, Process},
         text::until_nul,
     },
+    scan::look::Look,
     trace::{Answer, Input, Listing},
     tracker::Ends,
 };
@@ -282,7 +282,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::detect::LocalAddress;
+    use crate::diagnosis::detect::LocalAddress;
 
     fn common(a: u32, b: u32) -> u32 {
         (a ^ b).leading_zeros()

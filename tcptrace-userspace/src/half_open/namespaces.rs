@@ -10,7 +10,7 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 use super::{NamespaceCounters, Netstat};
 use crate::{
     bpf,
-    snapshot::{Netns, visit},
+    scan::snapshot::{Netns, visit},
 };
 
 /// A sock_ops program knows a namespace by its cookie only, and everything else by its inode number.

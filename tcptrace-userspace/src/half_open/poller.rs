@@ -12,7 +12,7 @@ use crate::{
         socket::{Kind, Socket},
         state::State,
     },
-    snapshot::{self, Gaps, Netns, Request, Snapshot},
+    scan::snapshot::{self, Gaps, Netns, Request, Snapshot},
 };
 
 /// Asks the namespaces for their half-open connections.

@@ -6,6 +6,7 @@ pub mod close;
 pub mod event;
 pub(crate) mod hash;
 pub mod hooks;
+pub(crate) mod listening;
 pub mod loss;
 pub mod owner;
 pub mod payload;

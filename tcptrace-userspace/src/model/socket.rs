@@ -45,7 +45,7 @@ pub struct Socket {
     /// What TCP knows of the connection; `None` where there is none.
     pub info: Option<Info>,
     /// Nanoseconds that it has been in its state at least; `None` where nothing tells. The kernel keeps no time of the
-    /// last change of state; `snapshot/age.rs` says what this is made of.
+    /// last change of state; `scan/snapshot/age.rs` says what this is made of.
     pub age_at_least_ns: Option<u64>,
     /// Index of the network device that it is bound to, by a program or by a link-local address; `None` without one. Two
     /// sockets with the same ends on two devices are two connections.

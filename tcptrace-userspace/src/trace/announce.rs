@@ -3,7 +3,7 @@
 use std::io::{self, Write as _};
 
 use super::{HalfOpenBy, Replayed, Settings};
-use crate::{bpf, model::text::Escaped, sink::View, sys::host};
+use crate::{bpf, model::text::Escaped, output::View, sys::host};
 
 /// Tells that tracing has begun, and what of it cannot be seen.
 pub(super) fn begun(settings: &Settings, tracer: &bpf::Tracer) {

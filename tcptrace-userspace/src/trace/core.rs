@@ -19,10 +19,10 @@ use super::{
 };
 use crate::{
     capture::Header,
-    detect::Ages,
+    diagnosis::detect::Ages,
     model::{loss::Lost, wanted::Wanted},
+    output::{Sink, View},
     record::{Loss, Record, Summary},
-    sink::{Sink, View},
     tracker::{self, Spent, Tracker},
 };
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::{model::hash::HashMap, snapshot};
+use crate::{model::hash::HashMap, scan::snapshot};
 
 /// How long a name holds. A device can be renamed, and another device can get its index.
 const HOLDS_NS: u64 = 1_000_000_000;

@@ -6,14 +6,13 @@ use std::{cmp::Reverse, collections::HashMap, fs, net::IpAddr, str::FromStr};
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 
 use crate::{
-    detect::{Limits, LocalAddress, NamespaceSample},
-    look::Look,
+    diagnosis::detect::{Limits, LocalAddress, NamespaceSample},
     model::{
         process::Condition,
         socket::{Kind, Socket},
         state::State,
     },
-    process,
+    scan::{look::Look, process},
     sys::netstat,
 };
 

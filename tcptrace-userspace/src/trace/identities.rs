@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::watch::Watch;
 use crate::{
     model::{event::Context, process::Process},
-    process::{Life, Processes},
+    scan::process::{Life, Processes},
     sys::clock::{boottime_ns, monotonic_ns},
 };
 

@@ -9,7 +9,7 @@ use super::{listing::Listing, looks::Looked};
 use crate::{
     half_open::{NamespaceCounters, Poll},
     model::{loss::Lost, process::Process, text::distrusted},
-    snapshot::is_netns_name,
+    scan::snapshot::is_netns_name,
     tracker::Exit,
 };
 

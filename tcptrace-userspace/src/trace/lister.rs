@@ -9,8 +9,10 @@ use std::{
 use super::listing::{Listing, Scope};
 use crate::{
     model::wanted::Wanted,
-    process::HolderReader,
-    snapshot::{Netns, SnapshotError},
+    scan::{
+        process::HolderReader,
+        snapshot::{Netns, SnapshotError},
+    },
     sys::{host, priority},
 };
 

@@ -9,10 +9,10 @@ use std::{
 };
 
 use crate::{
-    listening,
     model::{
         close::Role,
         event::Device,
+        listening,
         owner::{Owner, Provenance, padded},
         payload,
         process::Process,
@@ -20,8 +20,10 @@ use crate::{
         state::State,
         wanted::Wanted,
     },
-    process::{HolderReader, Holders, Life, Processes},
-    snapshot::{self, Gaps, Namespace, Netns, Request, Snapshot, SnapshotError},
+    scan::{
+        process::{HolderReader, Holders, Life, Processes},
+        snapshot::{self, Gaps, Namespace, Netns, Request, Snapshot, SnapshotError},
+    },
     sys::clock::monotonic_ns,
     tracker::{Ends, Older, OlderTimewait, Since},
 };

@@ -9,7 +9,7 @@ use super::{
     lister::{Lister, Progress},
     listing::{Listing, Scope},
 };
-use crate::{model::wanted::Wanted, snapshot::Netns};
+use crate::{model::wanted::Wanted, scan::snapshot::Netns};
 
 /// How long transitions wait at the start for the list of what is older than they are.
 const START_LIMIT: Duration = Duration::from_millis(300);

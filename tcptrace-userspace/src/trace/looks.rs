@@ -11,10 +11,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    detect::{NamespaceSample, Sample, Seen, Who},
-    look::{Look, Looker},
+    diagnosis::detect::{NamespaceSample, Sample, Seen, Who},
     model::{process::Condition, wanted::Wanted},
-    snapshot::{Netns, namespace_names, visit},
+    scan::{
+        look::{Look, Looker},
+        snapshot::{Netns, namespace_names, visit},
+    },
     sys::{clock::monotonic_ns, host},
 };
 

@@ -42,8 +42,8 @@ use crate::{
     bpf,
     capture::{self, Header, Reader},
     model::transition::Transition,
+    output::{self, Sink, Style},
     record::{Record, Summary},
-    sink::{self, Sink, Style},
 };
 
 pub(crate) use input::{Answer, Counted, Input};
@@ -95,7 +95,7 @@ pub fn run(
     wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
 ) -> Result<Outcome, Error> {
     let destination = |header: &Header| {
-        let sink = wrap(header.own_netns, sink::sink(&style(settings, header)));
+        let sink = wrap(header.own_netns, output::sink(&style(settings, header)));
         // Nothing is printed when transitions are only counted.
         let prints = !settings.bpf.count_only;
         Destination { sink, output: Box::new(io::stdout()), header: prints, ends_with_reader: prints }
@@ -162,7 +162,7 @@ pub(crate) fn replay_from<R: io::Read>(
     wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
     output: &mut dyn io::Write,
 ) -> Result<Replayed, Error> {
-    let sink = |header: &Header| wrap(header.own_netns, sink::sink(&style(settings, header)));
+    let sink = |header: &Header| wrap(header.own_netns, output::sink(&style(settings, header)));
     replay::replay(reader, settings, sink, output)
 }
 

@@ -8,8 +8,8 @@ use crate::{
         transition::{Origin, Transition},
         wanted::Wanted,
     },
+    output::{Sink, View},
     record::Record,
-    sink::{Sink, View},
     tracker::Hidden,
 };
 

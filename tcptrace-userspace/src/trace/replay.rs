@@ -16,8 +16,8 @@ use super::{
 use crate::{
     bpf,
     capture::{Before, Damage, Header, Reader},
+    output::Sink,
     record::{Record, Summary},
-    sink::Sink,
 };
 
 /// Bytes of records that wait for their turn, and of what tells their places, at most: who recorded them had a ring full,

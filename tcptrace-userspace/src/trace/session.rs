@@ -26,7 +26,7 @@ use crate::{
     capture::{Before, Header},
     half_open::Namespaces,
     model::clock::Clock,
-    sink::Format,
+    output::Format,
     sys::{self, clock::monotonic_ns, host, priority, signals::Ending},
     tracker::Hidden,
 };

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::DEFAULT_MAX_RATE;
 use crate::{
     bpf, capture,
-    sink::{Format, TimeColumn, View},
-    snapshot::Netns,
+    output::{Format, TimeColumn, View},
+    scan::snapshot::Netns,
 };
 
 /// Everything that a trace needs to know.

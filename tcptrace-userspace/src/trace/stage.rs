@@ -11,7 +11,7 @@ use crate::{
     decode::{decode, is_half_open, is_signal, records},
     half_open::Poll,
     model::{event::Observed, transition::Transition},
-    snapshot::Namespace,
+    scan::snapshot::Namespace,
     tracker::{Exit, Key, Span, Tracker},
 };
 

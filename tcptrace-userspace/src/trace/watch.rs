@@ -14,7 +14,7 @@ use tokio::{runtime::Builder, sync::Notify};
 
 use crate::{
     bpf::{Arrivals, run_at_once},
-    process::{Processes, Seen},
+    scan::process::{Processes, Seen},
 };
 
 /// Processes that may wait to be asked for; of more, the others are looked at with their records.

@@ -5,13 +5,11 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use hashlink::LinkedHashMap;
 
 use super::{Span, lacks_identity, older::Older};
-use crate::{
+use crate::model::{
+    event::Event,
     listening,
-    model::{
-        event::Event,
-        owner::{Owner, Provenance},
-        state::State,
-    },
+    owner::{Owner, Provenance},
+    state::State,
 };
 
 /// Network namespace, local address, local port.

@@ -3,10 +3,7 @@
 use std::{collections::VecDeque, net::IpAddr};
 
 use super::signals::HELD_UP_NS;
-use crate::{
-    listening,
-    model::{event::Event, state::State},
-};
+use crate::model::{event::Event, listening, state::State};
 
 /// As many threads as may close a listener at the same moment.
 const MOST: usize = 64;

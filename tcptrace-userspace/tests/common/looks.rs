@@ -3,7 +3,7 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use tcptrace::{
-    detect::{Ages, Detectors, Finding, Limits, NamespaceSample, Options, Sample, Seen, Who},
+    diagnosis::detect::{Ages, Detectors, Finding, Limits, NamespaceSample, Options, Sample, Seen, Who},
     model::{
         close::{Cause, Closing},
         event::Event,

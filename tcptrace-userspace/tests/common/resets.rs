@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use super::{event, looks::look};
 use tcptrace::{
-    detect::{Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Severity},
+    diagnosis::detect::{Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Severity},
     model::{
         close::{Cause, Closing, Role},
         event::Event,

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use tcptrace::{
-    detect::{Finding, Sample, Seen},
+    diagnosis::detect::{Finding, Sample, Seen},
     model::{
         socket::{Info, Timer, TimerKind},
         state::State,

@@ -12,8 +12,8 @@ use tcptrace::{
         state::State,
         transition::{Origin, Transition},
     },
+    output::{Format, Style, TimeColumn, View, sink},
     record::{Degraded, Loss, Record, Summary},
-    sink::{Format, Style, TimeColumn, View, sink},
     tracker::{Options, Reconciled, Tracker},
 };
 use tcptrace_common::{CloseMetrics, Counters, Level};

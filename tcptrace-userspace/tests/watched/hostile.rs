@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use tcptrace::{
-    detect::{Limits, NamespaceSample, Sample, Seen, Who},
+    diagnosis::detect::{Limits, NamespaceSample, Sample, Seen, Who},
     half_open::{Change, End, Source, What},
     model::{
         close::{Cause, Closing, Role},

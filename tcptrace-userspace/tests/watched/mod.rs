@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
 use tcptrace::{
-    detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Thresholds, Who},
+    diagnosis::detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Thresholds, Who},
     half_open::{End, Source, What},
     model::{
         close::{Cause, Closing, Role},

@@ -10,10 +10,10 @@ use proptest::{prelude::*, strategy::ValueTree as _};
 use super::*;
 use crate::{
     capture::write_all,
+    commands::diagnose::tell_findings,
     decode::records,
-    diagnose::tell_findings,
     model::hooks::HalfOpenHooks,
-    sink::{Format, Style, TimeColumn, View, findings},
+    output::{Format, Style, TimeColumn, View, findings},
     trace::HalfOpenBy,
 };
 
@@ -76,7 +76,7 @@ fn shown(header: &Header, messages: &[Message]) -> String {
             zone: jiff::tz::TimeZone::UTC,
             start_ns: header.start_ns,
         };
-        tell_findings(crate::sink::sink(&style), crate::detect::Options::default(), true, None)
+        tell_findings(crate::output::sink(&style), crate::diagnosis::detect::Options::default(), true, None)
     };
     let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
     let mut out = Vec::new();
@@ -146,7 +146,7 @@ fn every_beginning_replays() {
         let part = &messages[..messages.len() * share / 8];
         let bytes = write_all(&header, part.iter().map(Message::bytes));
         let reader = Reader::new(&bytes[..], Path::new("memory")).expect("a capture");
-        let style = |header: &Header| crate::sink::sink(&super::super::style(&json(), header));
+        let style = |header: &Header| crate::output::sink(&super::super::style(&json(), header));
         let mut out = Vec::new();
         let replayed = replay(reader, &json(), style, &mut out).expect("memory");
         assert_eq!(replayed.damage, Some(Damage::NoEnd));
@@ -177,7 +177,7 @@ fn every_part_is_accounted_for() {
     let followed = Settings { half_open: Some(HalfOpenBy::Events), ..json() };
     let replayed = |bytes: &[u8], settings: &Settings| {
         let reader = Reader::new(bytes, Path::new("memory")).expect("a capture");
-        let sink = |header: &Header| crate::sink::sink(&super::super::style(settings, header));
+        let sink = |header: &Header| crate::output::sink(&super::super::style(settings, header));
         replay(reader, settings, sink, &mut io::sink()).expect("memory").summary
     };
     for path in scenarios() {
@@ -220,8 +220,8 @@ fn forged_ones_do_no_harm() {
         let capture = write_all(header, bytes.into_iter());
         let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
         let sink = |header: &Header| {
-            let sink = crate::sink::sink(&super::super::style(&json(), header));
-            tell_findings(sink, crate::detect::Options::default(), true, None)
+            let sink = crate::output::sink(&super::super::style(&json(), header));
+            tell_findings(sink, crate::diagnosis::detect::Options::default(), true, None)
         };
         let settings = Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..json() };
         let replayed = replay(reader, &settings, sink, &mut io::sink()).expect("memory");
@@ -237,7 +237,7 @@ fn not_more_waits_than_can() {
         let entry = rmp_serde::to_vec(&Input::Entry(&vec![0; length])).expect("bytes");
         let bytes = write_all(&header, std::iter::repeat_n(entry, count));
         let reader = Reader::new(&bytes[..], Path::new("memory")).expect("a capture");
-        let sink = |header: &Header| crate::sink::sink(&super::super::style(&json(), header));
+        let sink = |header: &Header| crate::output::sink(&super::super::style(&json(), header));
         replay(reader, &json(), sink, &mut io::sink()).expect("memory")
     };
     assert_eq!(replayed(64 << 10, 15).damage, Some(Damage::NoEnd));
@@ -272,14 +272,14 @@ fn texts_are_not_believed() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("capture");
     fs::write(&file, write_all(&header, all.iter().map(Message::bytes))).expect("a file");
-    let settings = crate::diagnose::Settings {
+    let settings = crate::commands::diagnose::Settings {
         trace: Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..Settings::default() },
-        detect: crate::detect::Options::default(),
+        detect: crate::diagnosis::detect::Options::default(),
         filters: vec!["--local-port 80".to_owned(), "--only syn-flood".to_owned()],
-        fail_on: crate::detect::Severity::Info,
+        fail_on: crate::diagnosis::detect::Severity::Info,
         until_finding: false,
     };
-    let report = crate::diagnose::replay(&file, &settings).expect("a report");
+    let report = crate::commands::diagnose::replay(&file, &settings).expect("a report");
     assert_eq!([&report.filters[0], &report.filters[2]], ["--local-port 80", "--only syn-flood"]);
     assert!(report.filters.len() == 3 && report.filters[1].starts_with("--netns "), "{:?}", report.filters);
     for format in [findings::Format::Text, findings::Format::Json, findings::Format::Markdown] {

@@ -1,0 +1,6 @@
+//! The command line: everything that talks to a person.
+
+pub mod cli;
+pub mod diagnose;
+pub mod doctor;
+pub mod sockets;

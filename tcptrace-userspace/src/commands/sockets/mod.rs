@@ -1,0 +1,90 @@
+//! `tcptrace sockets`: the TCP sockets of this moment, filtered, with their owners, as a table or counted by group.
+
+mod replay;
+mod round;
+
+use std::{io, path::Path, time::Duration};
+
+use thiserror::Error;
+
+pub(crate) use replay::last_look;
+
+use crate::{
+    capture,
+    model::wanted::Wanted,
+    output::Format,
+    scan::{
+        look::By,
+        snapshot::{Netns, SnapshotError},
+    },
+};
+
+/// What to show, and how.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Which sockets.
+    pub wanted: Wanted,
+    /// One network namespace only.
+    pub netns: Option<Netns>,
+    /// Counts by this instead of the sockets themselves.
+    pub by: Option<By>,
+    /// Output format.
+    pub format: Format,
+    /// Colour in text and wide.
+    pub colour: bool,
+    /// Look again and again, so often.
+    pub watch: Option<Duration>,
+}
+
+/// How it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything was seen.
+    Complete,
+    /// Something could not be seen; standard error says what.
+    Gaps,
+    /// The reader of our output went away.
+    OutputClosed,
+}
+
+/// Why it failed.
+#[derive(Debug, Error)]
+pub enum Error {
+    /// There is no snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
+    /// The capture.
+    #[error(transparent)]
+    Capture(#[from] capture::Error),
+    /// The capture has none of the host's sockets.
+    #[error("the capture has no look at the host's sockets; `tcptrace record` makes one with")]
+    NoLook,
+    /// The look that it has failed.
+    #[error("the capture has no sockets: {0}")]
+    Failed(String),
+    /// The output.
+    #[error("writing the output")]
+    Output(#[source] io::Error),
+    /// Signals and timers.
+    #[error("setting up")]
+    Setup(#[source] io::Error),
+}
+
+/// Shows the last look of a capture.
+///
+/// # Errors
+/// [`enum@Error`].
+pub fn replay(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
+    replay::show(path, settings)
+}
+
+/// Shows the sockets once, or until a signal ends it; the table on standard output, the sum on standard error.
+///
+/// # Errors
+/// [`enum@Error`].
+pub fn run(settings: &Settings) -> Result<Outcome, Error> {
+    match settings.watch {
+        None => round::show(settings),
+        Some(period) => round::watch(settings, period),
+    }
+}

@@ -1,0 +1,97 @@
+//! Looking once, or again and again, and writing what was seen.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Duration,
+};
+
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{Error, Outcome, Settings};
+use crate::{
+    output::sockets::{self, Seen, Style},
+    scan::look::Looker,
+    sys::{self, clock::monotonic_ns, signals::Ending},
+};
+
+/// Output is written when so much of it has been put together.
+const CHUNK: usize = 64 << 10;
+
+/// To the upper left corner, and nothing below.
+const CLEAR: &[u8] = b"\x1b[H\x1b[J";
+
+/// Looks once.
+pub(super) fn show(settings: &Settings) -> Result<Outcome, Error> {
+    round(settings, &mut looker(settings), b"")
+}
+
+/// Looks every `period`, until a signal.
+pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
+    runtime.block_on(async {
+        let mut ending = Ending::install().map_err(Error::Setup)?;
+        let mut tick = interval(period);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut looker = looker(settings);
+        let mut outcome = Outcome::Complete;
+        let mut before = if io::stdout().is_terminal() { CLEAR } else { b"" };
+        loop {
+            tokio::select! {
+                biased;
+                () = ending.any() => return Ok(outcome),
+                _ = tick.tick() => match round(settings, &mut looker, before)? {
+                    Outcome::OutputClosed => return Ok(Outcome::OutputClosed),
+                    Outcome::Gaps => outcome = Outcome::Gaps,
+                    Outcome::Complete => {}
+                },
+            }
+            if before.is_empty() && sockets::is_for_people(settings.format) {
+                before = b"\n";
+            }
+        }
+    })
+}
+
+fn looker(settings: &Settings) -> Looker {
+    Looker::new(settings.wanted.clone(), settings.netns.clone())
+}
+
+/// Looks, and writes what was seen.
+fn round(settings: &Settings, looker: &mut Looker, before: &[u8]) -> Result<Outcome, Error> {
+    let start_ns = monotonic_ns();
+    let look = looker.look()?;
+    let end_ns = monotonic_ns();
+    let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: sys::clock::calibrate() };
+    tell(settings, &seen, before)
+}
+
+/// Writes what was seen: the table behind `before` on standard output, the sum and what lacks on standard error.
+pub(super) fn tell(settings: &Settings, seen: &Seen<'_>, before: &[u8]) -> Result<Outcome, Error> {
+    match write(settings, seen, before) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::OutputClosed),
+        written => written.map_err(Error::Output)?,
+    }
+    let look = seen.look;
+    let _ = writeln!(io::stderr(), "{}", sockets::sentence(look, settings.by));
+    if look.gaps.is_empty() {
+        return Ok(Outcome::Complete);
+    }
+    let advice = if nix::unistd::geteuid().is_root() { "" } else { "; root sees more" };
+    let _ = writeln!(io::stderr(), "tcptrace: not seen: {}{advice}", look.gaps);
+    Ok(Outcome::Gaps)
+}
+
+fn write(settings: &Settings, seen: &Seen<'_>, before: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let mut out = before.to_vec();
+    let style = Style { format: settings.format, colour: settings.colour };
+    sockets::render(style, seen, &mut out, |out| {
+        if out.len() >= CHUNK {
+            stdout.write_all(out)?;
+            out.clear();
+        }
+        Ok(())
+    })?;
+    stdout.write_all(&out)?;
+    stdout.flush()
+}

@@ -1,0 +1,81 @@
+//! How fast ports are used up.
+
+use crate::diagnosis::detect::culprits::seconds;
+
+/// How many were taken at the first scan that had some, and at the last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Pace {
+    first: Option<(u64, u64)>,
+    last: Option<(u64, u64)>,
+}
+
+impl Pace {
+    pub(super) fn note(&mut self, ktime_ns: u64, taken: u64) {
+        self.first.get_or_insert((ktime_ns, taken));
+        self.last = Some((ktime_ns, taken));
+    }
+
+    /// How many were taken at the last scan.
+    pub(super) fn now(&self) -> u64 {
+        self.last.map_or(0, |(_, taken)| taken)
+    }
+
+    /// Whether something was noted.
+    pub(super) fn has_begun(&self) -> bool {
+        self.first.is_some()
+    }
+
+    /// Nanoseconds until all of `ports` are taken, where it goes on as it did; `None` where it does not grow.
+    pub(super) fn ends_in_ns(&self, ports: u64) -> Option<u64> {
+        let ((first_ns, first), (last_ns, last)) = (self.first?, self.last?);
+        let grown = last.checked_sub(first).filter(|grown| *grown > 0)?;
+        let left = u128::from(ports.saturating_sub(last));
+        let elapsed = u128::from(last_ns.saturating_sub(first_ns));
+        (elapsed > 0).then(|| u64::try_from(left * elapsed / u128::from(grown)).unwrap_or(u64::MAX))
+    }
+
+    /// `120 more in 10 s`.
+    pub(super) fn in_words(&self) -> String {
+        match (self.first, self.last) {
+            (Some((first_ns, first)), Some((last_ns, last))) if last >= first => {
+                format!("{} more in {}", last - first, seconds(last_ns.saturating_sub(first_ns)))
+            }
+            (Some((first_ns, first)), Some((last_ns, last))) => {
+                format!("{} fewer in {}", first - last, seconds(last_ns.saturating_sub(first_ns)))
+            }
+            _ => "not known".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    fn pace(scans: &[(u64, u64)]) -> Pace {
+        let mut pace = Pace::default();
+        for (at_s, taken) in scans {
+            pace.note(at_s * SECOND, *taken);
+        }
+        pace
+    }
+
+    #[test]
+    fn goes_on_as_it_did() {
+        let growing = pace(&[(10, 100), (15, 180), (20, 300)]);
+        assert_eq!(growing.ends_in_ns(500), Some(10 * SECOND), "20 a second, and 200 are left");
+        assert_eq!(growing.ends_in_ns(300), Some(0));
+        assert_eq!(growing.in_words(), "200 more in 10 s");
+    }
+
+    #[test]
+    fn what_does_not_grow_has_no_end() {
+        let (same, fewer) = (pace(&[(10, 400), (20, 400)]), pace(&[(10, 400), (20, 390)]));
+        assert_eq!((same.ends_in_ns(500), fewer.ends_in_ns(500)), (None, None));
+        assert_eq!(fewer.in_words(), "10 fewer in 10 s");
+        assert_eq!(pace(&[(10, 400)]).ends_in_ns(500), None, "one scan tells of no growth");
+        assert_eq!(pace(&[]).ends_in_ns(500), None);
+    }
+}

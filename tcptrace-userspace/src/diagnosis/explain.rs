@@ -1,0 +1,193 @@
+//! `tcptrace explain`: what a state, a finding or a cause means, from the same pages that the project's documents are.
+
+use std::{fmt::Write as _, str::FromStr as _};
+
+use crate::{
+    diagnosis::detect::REGISTRY,
+    model::{close::Cause, state::State},
+};
+
+/// The pages about findings, by their kinds.
+const PAGES: [(&str, &str); 18] = [
+    ("syn-flood", include_str!("../../../docs/findings/syn-flood.md")),
+    ("accept-queue-overflow", include_str!("../../../docs/findings/accept-queue-overflow.md")),
+    ("nobody-accepts", include_str!("../../../docs/findings/nobody-accepts.md")),
+    ("stalled", include_str!("../../../docs/findings/stalled.md")),
+    ("unreachable-destination", include_str!("../../../docs/findings/unreachable-destination.md")),
+    ("connection-refused", include_str!("../../../docs/findings/connection-refused.md")),
+    ("outbound-scan", include_str!("../../../docs/findings/outbound-scan.md")),
+    ("phantom-established", include_str!("../../../docs/findings/phantom-established.md")),
+    ("close-wait-leak", include_str!("../../../docs/findings/close-wait-leak.md")),
+    ("fin-wait1-stuck", include_str!("../../../docs/findings/fin-wait1-stuck.md")),
+    ("fin-wait2-stuck", include_str!("../../../docs/findings/fin-wait2-stuck.md")),
+    ("last-ack-stuck", include_str!("../../../docs/findings/last-ack-stuck.md")),
+    ("closing-pileup", include_str!("../../../docs/findings/closing-pileup.md")),
+    ("port-exhaustion", include_str!("../../../docs/findings/port-exhaustion.md")),
+    ("time-wait-exhaustion", include_str!("../../../docs/findings/time-wait-exhaustion.md")),
+    ("address-in-use", include_str!("../../../docs/findings/address-in-use.md")),
+    ("unexpected-listener", include_str!("../../../docs/findings/unexpected-listener.md")),
+    ("reset-storm", include_str!("../../../docs/findings/reset-storm.md")),
+];
+
+/// A section each for the states.
+const STATES: &str = include_str!("../../../docs/states.md");
+
+/// Has the table of causes.
+const CAUSES: &str = include_str!("../../../docs/output.md");
+
+const DIAGRAM: &str = "
+                         CLOSE
+        listen()  |                 |  connect(): SYN out
+                  v                 v
+               LISTEN            SYN_SENT
+  SYN in, SYN-ACK |                 |  SYN-ACK in, ACK out
+              out v                 |
+         NEW_SYN_RECV               |
+           ACK in |                 |
+                  v                 |
+              SYN_RECV              |
+                  |                 v
+                  +--------> ESTABLISHED
+       close(): FIN out  |           |  FIN in, ACK out
+                         v           v
+                    FIN_WAIT1     CLOSE_WAIT
+   FIN in,  |    ACK in  |           |  close(): FIN out
+   ACK out  v            v           v
+      CLOSING        FIN_WAIT2    LAST_ACK
+    ACK in  |    FIN in, |           |  ACK in
+            |    ACK out v           v
+            +-----> TIME_WAIT ---> CLOSE
+                     60 seconds
+";
+
+/// What there is to say of a state, a finding or a cause, as Markdown without links; `None` when it is none of these.
+pub fn explain(word: &str) -> Option<String> {
+    page(word).map(|page| without_links(&page))
+}
+
+/// The same with links, which lead from one page of the project to another.
+fn page(word: &str) -> Option<String> {
+    let word = word.trim().to_lowercase();
+    if let Ok(state) = State::from_str(&word) {
+        return section(state.name()?);
+    }
+    // As written, address_in_use is a cause, and address-in-use a finding.
+    let page = || PAGES.iter().find(|(id, _)| *id == word).map(|(_, page)| (*page).to_owned());
+    cause(&word).or_else(page)
+}
+
+/// Of `[words](target)` the words: at a terminal there is nothing to follow.
+fn without_links(mut page: &str) -> String {
+    let mut text = String::with_capacity(page.len());
+    while let Some((words, rest)) = page.split_once("](") {
+        let Some((open, (_, after))) = words.rfind('[').zip(rest.split_once(')')) else { break };
+        text.push_str(&words[..open]);
+        text.push_str(&words[open + 1..]);
+        page = after;
+    }
+    text + page
+}
+
+/// The states and how one leads to another, and what else can be asked for.
+pub fn overview() -> String {
+    let mut text = DIAGRAM.trim_start_matches('\n').to_owned();
+    let states = STATES.lines().filter_map(|line| line.strip_prefix("## "));
+    let states: Vec<&str> = states.filter(|name| State::from_str(name).is_ok()).collect();
+    let findings: Vec<&str> = REGISTRY.iter().flat_map(|entry| entry.ids).copied().collect();
+    let causes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.name()).collect();
+    for (what, names) in [("States", states), ("Findings", findings), ("Causes", causes)] {
+        let _ = writeln!(text, "\n{what}: {}", names.join(", "));
+    }
+    text
+}
+
+/// The section of `docs/states.md` about a state.
+fn section(name: &str) -> Option<String> {
+    let heading = format!("## {name}\n");
+    let (_, rest) = STATES.split_once(&heading)?;
+    let section = rest.split("\n## ").next()?;
+    Some(format!("# {name}\n{}\n", section.trim_end()))
+}
+
+/// The row of `docs/output.md` about a cause.
+fn cause(name: &str) -> Option<String> {
+    let row = CAUSES.lines().find(|line| line.starts_with(&format!("| `{name}` |")))?;
+    let mut cells = row.trim_matches('|').split('|').map(str::trim).skip(1);
+    let (words, meaning, concluded) = (cells.next()?, cells.next()?, cells.next()?);
+    Some(format!("# {name}\n\nIn words: {words}\n\n{meaning}.\n\nConcluded from: {concluded}.\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_finding_has_its_page_and_no_other_has() {
+        let mut ids: Vec<&str> = REGISTRY.iter().flat_map(|entry| entry.ids).copied().collect();
+        let mut pages: Vec<&str> = PAGES.iter().map(|(id, _)| *id).collect();
+        ids.sort_unstable();
+        pages.sort_unstable();
+        assert_eq!(ids, pages);
+        for (id, page) in PAGES {
+            assert!(page.starts_with(&format!("# {id}\n")), "{id}");
+            for heading in [
+                "What it means",
+                "How it is found",
+                "What looks like it",
+                "To confirm",
+                "To fix",
+                "Behind it",
+            ] {
+                assert!(page.contains(&format!("\n## {heading}\n")), "{id}: {heading}");
+            }
+            assert!(page.contains("RFC 9293"), "{id}");
+        }
+    }
+
+    #[test]
+    fn links_are_their_words() {
+        assert_eq!(without_links("a [b](c.md#d) e, [f](g)."), "a b e, f.");
+        for plain in ["", "[::1]:80", "a](b)", "[a](b"] {
+            assert_eq!(without_links(plain), plain);
+        }
+    }
+
+    /// A row stands for itself here, without the one above it.
+    #[test]
+    fn no_row_leans_on_another() {
+        for cause in Cause::ALL {
+            let text = explain(cause.name()).unwrap_or_else(|| panic!("{}", cause.name()));
+            for odd in ["as above", "the same", "without it", "that time", " did."] {
+                assert!(!text.contains(odd), "{odd}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn no_page_has_links() {
+        let findings = REGISTRY.iter().flat_map(|entry| entry.ids).copied();
+        let states = (1..=11).filter_map(|number| State(number).name());
+        for word in findings.chain(states).chain(Cause::ALL.iter().map(|cause| cause.name())) {
+            let text = explain(word).unwrap_or_else(|| panic!("{word}"));
+            assert!(!text.contains("]("), "{text}");
+        }
+    }
+
+    #[test]
+    fn states_and_causes() {
+        for number in (1..=12).filter(|number| *number != 12) {
+            let name = State(number).name().expect("a state");
+            let text = explain(name).unwrap_or_else(|| panic!("{name}"));
+            assert!(text.starts_with(&format!("# {name}\n")) && text.len() > 80, "{text}");
+        }
+        assert_eq!(explain("close-wait"), explain("CLOSE_WAIT"));
+        for cause in Cause::ALL {
+            let text = explain(cause.name()).unwrap_or_else(|| panic!("{}", cause.name()));
+            assert!(text.contains("Concluded from: "), "{text}");
+        }
+        assert_eq!(explain("nonsense"), None);
+        assert!(explain("TIME_WAIT").is_some_and(|text| text.contains("Both are inferred (`~>`)")));
+        assert!(overview().starts_with("    "), "the diagram is not cut");
+        assert!(overview().contains("CLOSE_WAIT, ") && overview().contains("close-wait-leak"));
+    }
+}

@@ -1,0 +1,5 @@
+//! What is wrong, and how much of the host could be seen.
+
+pub mod detect;
+pub mod explain;
+pub mod report;

@@ -1,9 +1,6 @@
 //! Bytes of the ring buffer to what was observed, without trusting them.
 
-use std::{
-    mem::offset_of,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
-};
+use std::mem::offset_of;
 
 use bytes::Buf;
 use tcptrace_common::{
@@ -14,6 +11,7 @@ use tcptrace_common::{
 use thiserror::Error;
 
 use crate::model::{
+    address::addresses,
     event::{Abort, Context, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
     state::State,
 };
@@ -241,19 +239,4 @@ pub(crate) fn address(bytes: &mut &[u8]) -> Address {
     let mut octets = [0; 16];
     bytes.copy_to_slice(&mut octets);
     Address::from_v6(octets)
-}
-
-/// Both addresses in one family: IPv4 when the socket is, or when either is v4-mapped (an IPv6 socket that
-/// talks IPv4; the other one may still be `::`).
-pub(crate) fn addresses(family: u8, laddr: Address, raddr: Address) -> (IpAddr, IpAddr) {
-    if u16::from(family) == tcptrace_common::AF_INET || laddr.is_v4() || raddr.is_v4() {
-        (v4(laddr).into(), v4(raddr).into())
-    } else {
-        (Ipv6Addr::from(laddr.octets()).into(), Ipv6Addr::from(raddr.octets()).into())
-    }
-}
-
-fn v4(address: Address) -> Ipv4Addr {
-    let [.., a, b, c, d] = address.octets();
-    Ipv4Addr::new(a, b, c, d)
 }

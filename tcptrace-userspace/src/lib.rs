@@ -1,12 +1,18 @@
 //! tcptrace's user space: everything between the kernel's ring buffer and the user's terminal.
 //!
-//! An event travels one way: [`bpf`] takes its bytes off the ring, [`decode`] makes an [`model::event::Event`] of
-//! them, [`tracker`] adds what only history tells (time in the old state, owner), and a [`sink`] writes the
-//! resulting [`record::Record`]. [`trace`] is the loop that moves them; [`cli`] turns the command line into
-//! its settings. [`doctor`] says what of this works on a host. `docs/architecture.md` tells the whole road.
+//! The folders are layers, from the ground up; a layer uses those before it:
 //!
-//! [`snapshot`] is apart from that road: it asks the kernel for the TCP sockets of this moment. A [`look`] has those that
-//! are wanted, in order, with their owners; [`sockets`] shows it.
+//! - [`model`]: the nouns, such as a transition, an owner or a cause;
+//! - [`sys`]: helpers for the operating system;
+//! - [`bpf`]: the kernel side, loaded, attached and read;
+//! - [`scan`]: what the host has now;
+//! - [`decode`], [`tracker`], [`half_open`]: from bytes of the ring to transitions of a connection;
+//! - [`diagnosis`]: what is wrong, and how much could be seen;
+//! - [`output`]: text, JSON and CSV;
+//! - [`capture`], [`trace`]: the file format, and the loop that moves everything;
+//! - [`commands`]: the command line.
+//!
+//! `docs/architecture.md` follows an event through them.
 
 pub mod bpf;
 pub mod capture;

@@ -4,7 +4,10 @@ use bytes::Buf as _;
 use tcptrace_common::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, HalfOpenRecord, KIND_HALF_OPEN};
 
 use super::Connection;
-use crate::decode::{DecodeError, address, addresses};
+use crate::{
+    decode::{DecodeError, address},
+    model::address::addresses,
+};
 
 /// What a probe saw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

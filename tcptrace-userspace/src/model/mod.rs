@@ -1,6 +1,7 @@
 //! The nouns: what a socket, a transition, a process and an end of a connection are. Data and what follows from it alone:
 //! nothing here reads a file, asks the kernel or knows the time.
 
+pub(crate) mod address;
 pub mod clock;
 pub mod close;
 pub mod event;

@@ -11,12 +11,10 @@ use tcptrace_common::{AF_INET, Address};
 use thiserror::Error;
 
 use super::{age, never::is_never};
-use crate::{
-    decode::addresses,
-    model::{
-        socket::{Info, Kind, Socket, Timer, TimerKind},
-        state::State,
-    },
+use crate::model::{
+    address::addresses,
+    socket::{Info, Kind, Socket, Timer, TimerKind},
+    state::State,
 };
 
 /// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.

@@ -6,7 +6,7 @@ use nix::errno::Errno;
 use tcptrace_tests::{
     acts, both_hooks,
     ends::{end, ends, told},
-    machine::{Hook, is_slow},
+    machine::Hook,
     net::{Family, connect, listen, read_error, wait_for_child},
     process::tool,
 };
@@ -108,10 +108,8 @@ fn killed_by_ss(hook: Hook, name: &str) {
             Some(Errno::ECONNABORTED as i32)
         );
         drop((client, listener));
-        // The kernel reports the abort after it has closed all children. A slow machine can take longer for that than the
-        // trace waits; the cause is unknown then.
         let ends = vec![
-            end(if is_slow() { "listener LISTEN killed|-" } else { "listener LISTEN killed" }),
+            end("listener LISTEN killed"),
             end("client ESTABLISHED reset_by_peer"),
             end("server ESTABLISHED listener_closed"),
         ];

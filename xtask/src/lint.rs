@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: dependencies, layout, lints and documentation, of the kernel side too.
+//! `cargo xtask lint`: dependencies, layers, layout, lints and documentation, of the kernel side too.
 
 use std::process::Command;
 
@@ -7,13 +7,14 @@ use anyhow::{Context, Result};
 use crate::{
     deps,
     ebpf::{self, Toolchain},
-    process, workspace,
+    layers, process, workspace,
 };
 
 /// # Errors
 /// The first of the checks that fails, or a toolchain that is missing.
 pub(crate) fn main() -> Result<()> {
     deps::main()?;
+    layers::main()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "layout of the fuzz targets",

@@ -13,6 +13,7 @@ mod dist;
 mod ebpf;
 mod fuzz;
 mod lab;
+mod layers;
 mod lint;
 mod process;
 mod run;

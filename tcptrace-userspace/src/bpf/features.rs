@@ -1,7 +1,8 @@
 //! What a program on the hook knows of a transition beyond the record: it depends on the kernel and on the hook.
 
-use crate::model::hooks::Hook;
 use tcptrace_common::{Config, Known};
+
+use crate::model::hooks::Hook;
 
 /// Something that a program may have to do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -79,10 +79,7 @@ impl Answers {
             None => self.devices.get(key, from_ns),
             Some(live) => {
                 let name = live.devices.name(netns, device.ifindex, from_ns);
-                if let Some(news) = &mut self.news {
-                    let answer = Answer { from_ns, key, value: name.clone() };
-                    news.extend(self.devices.differs(answer).map(Input::Device));
-                }
+                self.devices.note(&mut self.news, (from_ns, key, &name), Input::Device);
                 name
             }
         };
@@ -99,10 +96,7 @@ impl Answers {
             Some(live) => {
                 let process =
                     live.identities.as_mut().and_then(|identities| identities.process(context, from_ns));
-                if let Some(news) = &mut self.news {
-                    let answer = Answer { from_ns, key: context.pid, value: process.clone() };
-                    news.extend(self.processes.differs(answer).map(Input::Process));
-                }
+                self.processes.note(&mut self.news, (from_ns, context.pid, &process), Input::Process);
                 process
             }
         };
@@ -131,10 +125,7 @@ impl Answers {
     pub(super) fn inode(&mut self, cookie: u64, from_ns: u64) -> Option<u32> {
         let Some(live) = &mut self.live else { return self.namespaces.get(cookie, from_ns) };
         let inode = live.namespaces.as_mut().and_then(|namespaces| namespaces.inode(cookie, from_ns));
-        if let Some(news) = &mut self.news {
-            let answer = Answer { from_ns, key: cookie, value: inode };
-            news.extend(self.namespaces.differs(answer).map(Input::Namespace));
-        }
+        self.namespaces.note(&mut self.news, (from_ns, cookie, &inode), Input::Namespace);
         inode
     }
 
@@ -186,6 +177,18 @@ impl<K: Eq + Hash + Copy, V: PartialEq + Clone> Known<K, V> {
     fn get(&self, key: K, ktime_ns: u64) -> Option<V> {
         let answers = self.answers.get(&key)?;
         answers.iter().rev().find(|(from_ns, _)| *from_ns <= ktime_ns)?.1.clone()
+    }
+
+    /// Adds what the host has said to what is to be recorded, if anybody records and it is another answer than the last.
+    fn note(
+        &mut self,
+        news: &mut Option<Vec<Input<'static>>>,
+        (from_ns, key, value): (u64, K, &Option<V>),
+        input: impl FnOnce(Answer<K, V>) -> Input<'static>,
+    ) {
+        if let Some(news) = news {
+            news.extend(self.differs(Answer { from_ns, key, value: value.clone() }).map(input));
+        }
     }
 
     /// The answer, if it is another one than the last.

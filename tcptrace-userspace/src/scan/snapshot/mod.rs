@@ -17,8 +17,9 @@ mod work;
 
 use std::path::PathBuf;
 
-use crate::model::socket::Socket;
 use thiserror::Error;
+
+use crate::model::socket::Socket;
 
 pub use answer::{AnswerError, Facts, decode};
 pub(crate) use devices::name_of;

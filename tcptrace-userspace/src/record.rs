@@ -6,8 +6,8 @@ use tcptrace_common::{Counters, Level};
 
 use crate::{
     diagnosis::detect::{Finding, Sample},
-    half_open,
     model::{
+        half_open,
         loss::{Lost, SampledOut},
         state::State,
         transition::Transition,

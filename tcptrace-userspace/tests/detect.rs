@@ -16,10 +16,10 @@ use tcptrace::{
         detect::{Ages, Detectors, Finding, NamespaceSample, Options, Sample, Seen, Severity, Thresholds},
         report::{Report, Sight, Totals, Verdict},
     },
-    half_open::{Change, End, Source, What},
     model::{
         close::{Cause, Closing, Role},
         event::Event,
+        half_open::{Change, End, Source, What},
         socket::Info,
         state::State,
         transition::Transition,

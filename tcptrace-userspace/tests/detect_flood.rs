@@ -10,8 +10,8 @@ use common::{
 };
 use tcptrace::{
     diagnosis::detect::{Detectors, Finding, Level, Limits, Options, Sample, Seen, Severity},
-    half_open::{End, Source, What},
     model::{
+        half_open::{End, Source, What},
         socket::{Kind, Timer, TimerKind},
         state::State,
     },

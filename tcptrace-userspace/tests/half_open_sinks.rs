@@ -11,9 +11,10 @@ use common::{
     story::{style, write},
 };
 use tcptrace::{
-    half_open::{Change, Connection, Counts, End, Lost, NamespaceCounters, Netstat, Source, Summary, What},
     model::{
+        half_open::{Change, Connection, Counts, End, Lost, Source, Summary, What},
         loss,
+        netstat::{NamespaceCounters, Netstat},
         owner::{Owner, Provenance},
     },
     output::{Format, Style},

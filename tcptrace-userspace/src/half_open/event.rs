@@ -3,10 +3,9 @@
 use bytes::Buf as _;
 use tcptrace_common::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, HalfOpenRecord, KIND_HALF_OPEN};
 
-use super::Connection;
 use crate::{
     decode::{DecodeError, address},
-    model::address::addresses,
+    model::{address::addresses, half_open::Connection},
 };
 
 /// What a probe saw.

@@ -7,9 +7,9 @@ use std::{
 
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socket};
 
-use super::{NamespaceCounters, Netstat};
 use crate::{
     bpf,
+    model::netstat::{NamespaceCounters, Netstat},
     scan::snapshot::{Netns, visit},
 };
 

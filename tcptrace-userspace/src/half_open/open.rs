@@ -4,29 +4,7 @@ use std::net::IpAddr;
 
 use hashlink::LinkedHashMap;
 
-use super::Connection;
-use crate::model::hash::HashMap;
-
-/// What became of all that were seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-pub struct Counts {
-    /// Begun, those that were there before the trace included.
-    pub begun: u64,
-    /// SYN-ACKs sent again.
-    pub retransmits: u64,
-    /// Ended as connections.
-    pub completed: u64,
-    /// Given up by the kernel when no ACK came.
-    pub timed_out: u64,
-    /// Reset, or given up before their time.
-    pub dropped: u64,
-    /// Ended unseen.
-    pub unknown: u64,
-    /// Forgotten since the table was full.
-    pub evicted: u64,
-    /// Not ended yet.
-    pub open: u64,
-}
+use crate::model::{half_open::Connection, hash::HashMap};
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]

@@ -6,9 +6,9 @@ use std::{
     thread,
 };
 
-use super::{Connection, Pending, Poll};
 use crate::{
     model::{
+        half_open::{Connection, Pending, Poll},
         socket::{Kind, Socket},
         state::State,
     },

@@ -8,7 +8,8 @@ use tcptrace_common::{Filter, HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPE
 use super::*;
 use crate::model::{
     event::{Context, Verdict},
-    owner::Provenance,
+    half_open::{Change, Connection, Counts, End, Pending, Poll, Source, What},
+    owner::{Owner, Provenance},
     ports::PortSet,
     state::State,
     wanted::Wanted,

@@ -5,41 +5,19 @@
 
 use std::sync::Arc;
 
-use tcptrace_common::{TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
-
 use super::{
-    Change, Connection, Counts, End, Event, EventKind, Source, What, model,
+    Event, EventKind,
     open::{Ends, Open, Table, ends},
+    timer,
 };
 use crate::model::{
     event,
+    half_open::{Change, Connection, Counts, End, Pending, Poll, Source, What},
     hash::{HashMap, HashSet},
     owner::Owner,
     state::State,
     wanted::Wanted,
 };
-
-/// The half-open connections of some namespaces, as `sock_diag(7)` told them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Poll {
-    /// The namespaces that were asked: inode, and when it was begun, nanoseconds of `CLOCK_MONOTONIC`.
-    pub namespaces: Vec<(Option<u32>, u64)>,
-    /// When the last answer was there.
-    pub end_ns: u64,
-    /// What they have.
-    pub pending: Vec<Pending>,
-}
-
-/// One half-open connection in a [`Poll`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Pending {
-    /// Which.
-    pub connection: Connection,
-    /// How often its SYN-ACK has been sent again.
-    pub retransmits: u32,
-    /// When its timer fires at the earliest, where that was told.
-    pub fires_ns: Option<u64>,
-}
 
 /// All half-open connections that are known of.
 pub struct HalfOpens {
@@ -85,7 +63,7 @@ impl HalfOpens {
                 let key = known.unwrap_or_else(|| self.begin(event.connection, event.ktime_ns));
                 self.table.update(key, |open| {
                     (open.since_ns, open.fires_ns) =
-                        (Some(event.ktime_ns), event.ktime_ns.saturating_add(model::interval_ns(0)));
+                        (Some(event.ktime_ns), event.ktime_ns.saturating_add(timer::interval_ns(0)));
                 });
                 self.tell(event.ktime_ns, What::Begin(Source::Syn), key, owner, true, &mut emit);
             }
@@ -100,7 +78,7 @@ impl HalfOpens {
                 self.table.update(key, |open| {
                     open.retransmits = open.retransmits.saturating_add(1);
                     open.seen_ns = open.seen_ns.max(event.ktime_ns);
-                    open.fires_ns = event.ktime_ns.saturating_add(model::interval_ns(open.retransmits));
+                    open.fires_ns = event.ktime_ns.saturating_add(timer::interval_ns(open.retransmits));
                     open.connection.netns = open.connection.netns.or(event.connection.netns);
                 });
                 self.tell(event.ktime_ns, What::Retransmit, key, owner, true, &mut emit);
@@ -186,7 +164,7 @@ impl HalfOpens {
         mut emit: impl FnMut(Change),
     ) {
         let over = self.table.keys(|open| {
-            now_ns.saturating_sub(open.seen_ns) > model::longest_life_ns(self.retries(open.connection.netns))
+            now_ns.saturating_sub(open.seen_ns) > timer::longest_life_ns(self.retries(open.connection.netns))
         });
         for key in over {
             let owner = self.table.get(key).and_then(|open| owner(&open.connection));
@@ -239,7 +217,7 @@ impl HalfOpens {
 
     fn begin(&mut self, connection: Connection, found_ns: u64) -> u64 {
         self.counts.begun += 1;
-        let fires_ns = found_ns.saturating_add(model::interval_ns(0));
+        let fires_ns = found_ns.saturating_add(timer::interval_ns(0));
         let open = Open { connection, since_ns: None, retransmits: 0, found_ns, seen_ns: found_ns, fires_ns };
         let (key, evicted) = self.table.insert(open);
         self.counts.evicted += evicted;
@@ -271,7 +249,7 @@ impl HalfOpens {
         if open.seen_ns < self.gap_ns {
             End::Unknown
         } else if open.fires_ns < gone_ns.saturating_add(TICK_NS)
-            && model::may_give_up(open.retransmits, retries)
+            && timer::may_give_up(open.retransmits, retries)
         {
             End::TimedOut
         } else {
@@ -280,7 +258,7 @@ impl HalfOpens {
     }
 
     fn retries(&self, netns: Option<u32>) -> u32 {
-        self.retries.get(&netns).copied().unwrap_or(model::RETRIES)
+        self.retries.get(&netns).copied().unwrap_or(timer::RETRIES)
     }
 
     fn tell(
@@ -323,18 +301,6 @@ impl HalfOpens {
             owner,
             recorded,
         });
-    }
-}
-
-impl What {
-    /// As if it was a transition: the state before, and the state after.
-    pub const fn states(self) -> (State, State) {
-        match self {
-            Self::Begin(_) => (State(TCP_LISTEN), State::NEW_SYN_RECV),
-            Self::Retransmit => (State::NEW_SYN_RECV, State::NEW_SYN_RECV),
-            Self::End(End::Completed) => (State::NEW_SYN_RECV, State(TCP_SYN_RECV)),
-            Self::End(_) => (State::NEW_SYN_RECV, State(TCP_CLOSE)),
-        }
     }
 }
 

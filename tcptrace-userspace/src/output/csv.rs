@@ -15,10 +15,10 @@ use super::{
     put,
 };
 use crate::{
-    half_open::Change,
     model::{
         clock::{Clock, TimeFormat},
         event::Context,
+        half_open::Change,
         owner::Owner,
         state::State,
         transition::{Origin, Transition},

@@ -9,8 +9,11 @@ use super::{
     put, wide,
 };
 use crate::{
-    half_open::{Change, End, Source, What},
-    model::{state::State, text::Span},
+    model::{
+        half_open::{Change, End, Source, What},
+        state::State,
+        text::Span,
+    },
     record::HalfOpenLoss,
 };
 

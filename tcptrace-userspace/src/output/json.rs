@@ -106,7 +106,7 @@ struct HalfOpenLossLine<'a> {
     r#type: &'static str,
     time: &'a str,
     ktime_ns: u64,
-    lost: crate::half_open::Lost,
+    lost: crate::model::half_open::Lost,
     total: u64,
 }
 

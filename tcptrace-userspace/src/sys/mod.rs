@@ -4,7 +4,6 @@ pub mod clock;
 pub(crate) mod disk;
 pub(crate) mod host;
 pub(crate) mod mountinfo;
-pub(crate) mod netstat;
 pub(crate) mod patience;
 pub(crate) mod priority;
 pub(crate) mod signals;

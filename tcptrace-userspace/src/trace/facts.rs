@@ -8,12 +8,12 @@ use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
 use crate::{
     diagnosis::detect::{Limits, LocalAddress, NamespaceSample},
     model::{
+        netstat,
         process::Condition,
         socket::{Kind, Socket},
         state::State,
     },
     scan::{look::Look, process},
-    sys::netstat,
 };
 
 /// Addresses of one namespace at most.

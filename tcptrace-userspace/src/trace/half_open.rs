@@ -8,8 +8,13 @@ use super::{
     outgoing::Outgoing,
 };
 use crate::{
-    half_open::{Change, Connection, HalfOpens, Lost, Poll, Summary, decode},
-    model::{event, owner::Owner, wanted::Wanted},
+    half_open::{HalfOpens, decode},
+    model::{
+        event,
+        half_open::{Change, Connection, Lost, Poll, Summary},
+        owner::Owner,
+        wanted::Wanted,
+    },
     record::{HalfOpenLoss, Record},
     tracker::Tracker,
 };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::terms::{causes, sampled_out};
-use crate::half_open::Summary;
+use crate::model::half_open::Summary;
 
 /// Appends it.
 pub(super) fn render(summary: &Summary, text: &mut String) {
@@ -60,7 +60,10 @@ mod tests {
     use tcptrace_common::HalfOpenCounters;
 
     use super::*;
-    use crate::half_open::{Counts, Lost, NamespaceCounters, Netstat};
+    use crate::model::{
+        half_open::{Counts, Lost},
+        netstat::{NamespaceCounters, Netstat},
+    };
 
     fn summary() -> Summary {
         Summary {

@@ -7,8 +7,7 @@ use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
 
 use super::{listing::Listing, looks::Looked};
 use crate::{
-    half_open::{NamespaceCounters, Poll},
-    model::{loss::Lost, process::Process, text::distrusted},
+    model::{half_open::Poll, loss::Lost, netstat::NamespaceCounters, process::Process, text::distrusted},
     scan::snapshot::is_netns_name,
     tracker::Exit,
 };

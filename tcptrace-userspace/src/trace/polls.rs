@@ -3,11 +3,7 @@
 use std::io;
 
 use super::Settings;
-use crate::{
-    bpf::Tracer,
-    half_open::{Poll, Poller},
-    sys::clock::monotonic_ns,
-};
+use crate::{bpf::Tracer, half_open::Poller, model::half_open::Poll, sys::clock::monotonic_ns};
 
 /// From one poll to the next.
 const POLL_EVERY_NS: u64 = 1_000_000_000;

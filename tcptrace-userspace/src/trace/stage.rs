@@ -9,8 +9,7 @@ use super::{
 };
 use crate::{
     decode::{decode, is_half_open, is_signal, records},
-    half_open::Poll,
-    model::{event::Observed, transition::Transition},
+    model::{event::Observed, half_open::Poll, transition::Transition},
     scan::snapshot::Namespace,
     tracker::{Exit, Key, Span, Tracker},
 };

@@ -12,12 +12,10 @@ pub(crate) mod story;
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use tcptrace::{
+use tcptrace::model::{
+    event::{Context, Event, Verdict},
     half_open::{Change, Connection, What},
-    model::{
-        event::{Context, Event, Verdict},
-        state::State,
-    },
+    state::State,
 };
 
 /// What happens to a half-open connection of this address with 192.0.2.1:80, while so many are open.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use tcptrace::{
     diagnosis::detect::{Limits, NamespaceSample, Sample, Seen, Who},
-    half_open::{Change, End, Source, What},
     model::{
         close::{Cause, Closing, Role},
         event::Event,
+        half_open::{Change, End, Source, What},
         process::Process,
         socket::{Kind, Timer, TimerKind},
         state::State,

@@ -7,10 +7,10 @@ use std::net::Ipv4Addr;
 use proptest::prelude::*;
 use tcptrace::{
     diagnosis::detect::{Detectors, Finding, NamespaceSample, Options, Sample, Seen, Thresholds, Who},
-    half_open::{End, Source, What},
     model::{
         close::{Cause, Closing, Role},
         event::Event,
+        half_open::{End, Source, What},
         owner::{Owner, Provenance},
         socket::{Info, Kind, Socket, Timer, TimerKind},
         state::State,

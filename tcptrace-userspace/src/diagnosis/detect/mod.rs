@@ -46,7 +46,7 @@ pub use sample::{LocalAddress, NamespaceSample, Sample, Seen};
 pub use thresholds::Thresholds;
 pub use who::Who;
 
-use crate::{half_open::Change, model::transition::Transition};
+use crate::model::{half_open::Change, transition::Transition};
 
 /// Looks for one kind of fault. What it does not rest on, it need not take.
 pub trait Detector: Send {

@@ -17,13 +17,11 @@ use super::{
     sample::LocalEnd,
     thresholds,
 };
-use crate::{
+use crate::model::{
     half_open::Change,
-    model::{
-        hash::{HashMap, HashSet},
-        socket::Kind,
-        state::State,
-    },
+    hash::{HashMap, HashSet},
+    socket::Kind,
+    state::State,
 };
 use pile::{Pile, Waiting};
 

@@ -6,7 +6,7 @@ use super::{
     put::{addresses, head, number, optional, optional_word, word},
     transition::owner,
 };
-use crate::half_open::Change;
+use crate::model::half_open::Change;
 
 /// Appends the object, without the end of the line. `time` is RFC 3339.
 pub(super) fn write(out: &mut Vec<u8>, time: &str, change: &Change) -> io::Result<()> {

@@ -3,7 +3,12 @@
 use serde::{Serialize, Serializer, ser::SerializeMap as _};
 
 use super::matrix::MatrixRow;
-use crate::{half_open, model::loss::Lost, output::schema::SCHEMA, record::Summary, tracker::Reconciled};
+use crate::{
+    model::{half_open, loss::Lost, netstat::NamespaceCounters},
+    output::schema::SCHEMA,
+    record::Summary,
+    tracker::Reconciled,
+};
 
 /// The account of half-open connections, inside of the summary.
 #[derive(Serialize)]
@@ -20,7 +25,7 @@ struct HalfOpen<'a> {
     namespaces: Vec<Netstat<'a>>,
 }
 
-struct Netstat<'a>(&'a half_open::NamespaceCounters);
+struct Netstat<'a>(&'a NamespaceCounters);
 
 impl Serialize for Netstat<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

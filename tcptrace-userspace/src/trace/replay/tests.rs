@@ -165,7 +165,7 @@ fn assert_balanced(summary: &Summary) {
     let all = delivered + filtered + counters.sampled_out + lost.total() - lost.missed_runs - lost.others;
     assert_eq!(summary.seen(), all, "{summary:?}");
     if let Some(half_open) = &summary.half_open {
-        let crate::half_open::Summary { counters, delivered, filtered, lost, .. } = half_open;
+        let crate::model::half_open::Summary { counters, delivered, filtered, lost, .. } = half_open;
         let all = delivered + filtered + counters.sampled_out + lost.total() - lost.missed_runs;
         assert_eq!(counters.syns + counters.retransmits, all, "{half_open:?}");
     }

@@ -2,8 +2,11 @@
 
 use crate::{
     diagnosis::detect::{Sample, Seen, culprits::Culprits},
-    half_open::{Change, End, What},
-    model::{hash::HashSet, state::State},
+    model::{
+        half_open::{Change, End, What},
+        hash::HashSet,
+        state::State,
+    },
 };
 
 /// Clients of this host that are told apart.

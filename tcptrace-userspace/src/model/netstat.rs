@@ -1,7 +1,5 @@
-//! What no event tells: SYNs that were dropped or answered by a cookie. A network namespace counts them in
-//! `/proc/net/netstat`.
-
-use crate::sys::netstat;
+//! Counters of a network namespace in `/proc/net/netstat` and `/proc/net/snmp`: what no event reports, such as SYNs that were
+//! dropped or answered by a cookie.
 
 /// Counters of a network namespace, by the names that `nstat` has for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -32,8 +30,7 @@ impl Netstat {
 
     /// From the text of `/proc/net/netstat`. What it lacks is `None`.
     pub fn of(text: &str) -> Self {
-        let found =
-            |wanted| netstat::counters(text).find(|(name, _)| *name == wanted).map(|(_, count)| count);
+        let found = |wanted| counters(text).find(|(name, _)| *name == wanted).map(|(_, count)| count);
         Self { values: Self::NAMES.map(found) }
     }
 
@@ -57,6 +54,24 @@ impl Netstat {
     pub fn is_any(&self) -> bool {
         self.values.iter().any(|value| value.is_some_and(|value| value > 0))
     }
+}
+
+/// TCP's counters in the text of `netstat`, by the names that `nstat` has for them without their prefix (`TcpExt`).
+pub fn counters(text: &str) -> impl Iterator<Item = (&str, u64)> {
+    pairs(text, "TcpExt:")
+}
+
+/// The same of `snmp` (`Tcp`).
+pub fn tcp_counters(text: &str) -> impl Iterator<Item = (&str, u64)> {
+    pairs(text, "Tcp:")
+}
+
+/// Lines in pairs, names and then numbers. What is not a number is left out.
+fn pairs<'a>(text: &'a str, prefix: &'static str) -> impl Iterator<Item = (&'a str, u64)> {
+    let mut lines = text.lines().filter_map(move |line| line.strip_prefix(prefix));
+    let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
+    let pairs = names.split_whitespace().zip(numbers.split_whitespace());
+    pairs.filter_map(|(name, number)| Some((name, number.parse().ok()?)))
 }
 
 #[cfg(test)]

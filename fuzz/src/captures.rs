@@ -49,7 +49,7 @@ fn settings(how: u8, format: Format) -> trace::Settings {
     trace::Settings {
         bpf,
         infer: true,
-        samples: true,
+        detect: Some(detect::Options::default()),
         half_open: Some(HalfOpenBy::Events).filter(|_| how & 8 == 0),
         view: if how & 4 == 0 { View::Transitions } else { View::Connections },
         count: (how & 0x20 != 0).then_some(3),
@@ -66,8 +66,7 @@ fn diagnosed(capture: &[u8], trace: trace::Settings, patient: bool) {
         thresholds.phantom_established.idle_s = u64::MAX;
     }
     let settings = diagnose::Settings {
-        trace,
-        detect,
+        trace: trace::Settings { detect: Some(detect), ..trace },
         filters: Vec::new(),
         fail_on: Severity::Warning,
         until_finding: false,

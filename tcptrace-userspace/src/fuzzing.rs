@@ -21,7 +21,7 @@ pub fn frame(raw: &[u8]) -> io::Result<Vec<u8>> {
     encode(raw)
 }
 
-/// What [`trace::replay`] shows, with the findings among it.
+/// What [`trace::replay`] shows.
 ///
 /// # Errors
 /// [`enum@trace::Error`].
@@ -30,9 +30,7 @@ pub fn trace(
     settings: &trace::Settings,
     out: &mut Vec<u8>,
 ) -> Result<trace::Replayed, trace::Error> {
-    let findings =
-        |_, sink| diagnose::tell_findings(sink, crate::diagnosis::detect::Options::default(), true, None);
-    trace::replay_from(Reader::new(capture, Path::new(NAME))?, settings, findings, out)
+    trace::replay_from(Reader::new(capture, Path::new(NAME))?, settings, |sink| sink, out)
 }
 
 /// What [`diagnose::replay`] reports.

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use tcptrace_common::{Counters, Level};
 
 use crate::{
-    diagnosis::detect::{Finding, Sample},
+    diagnosis::detect::Finding,
     model::{
         half_open,
         loss::{Lost, SampledOut},
@@ -28,23 +28,33 @@ pub enum Record {
     Loss(Loss),
     /// There is more than can be taken, and a part of it is only counted; or no longer.
     Degraded(Box<Degraded>),
-    /// How the host was at one moment.
-    Sample(Box<Sample>),
-    /// How it was could not be seen, and why.
-    Unsampled(String),
-    /// Something was found to be wrong.
+    /// Something was found to be wrong, has got worse, or is over.
     Finding(Box<Found>),
     /// The end of the trace.
     Summary(Box<Summary>),
 }
 
-/// A finding, and when it first showed.
+/// A moment in the life of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the scan was complete that shows it, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// What.
+    /// Which moment.
+    pub phase: Phase,
+    /// The finding; of one that has ended, as it was last.
     pub finding: Finding,
+}
+
+/// Moments in the life of a finding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// It shows for the first time.
+    Begun,
+    /// It is more severe than before, or its owner is known at last.
+    Changed,
+    /// Scans no longer show it.
+    Ended,
 }
 
 /// A loss, told where it happened in the stream.
@@ -115,6 +125,8 @@ pub struct Summary {
     pub reconciled: Reconciled,
     /// Of the sockets that are older than the trace, what could not be seen.
     pub unlisted: Option<String>,
+    /// What detectors could not tell apart since their tables were full, in words.
+    pub uncounted: Vec<String>,
     /// The account of half-open connections, which do not mix with the transitions; `None` when nobody asked for it.
     pub half_open: Option<half_open::Summary>,
 }

@@ -6,6 +6,7 @@ mod common;
 
 use std::{collections::HashSet, net::Ipv4Addr};
 
+use common::shown::{Show as _, Shown};
 use common::{
     half_open,
     looks::{INFO, SECOND, ended, findings, look, socket},
@@ -25,7 +26,6 @@ use tcptrace::{
         transition::Transition,
     },
     output::findings::{Format, render},
-    record::Record,
 };
 
 /// Of a server, and its listener.
@@ -98,13 +98,13 @@ fn many_are_critical_and_kinds_can_be_chosen() {
 fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
     let found = |raddr: Ipv4Addr| {
         let mut detectors = Detectors::new(Options::default());
-        let Record::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
+        let Shown::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
         let reset = Transition { event: Event { raddr: raddr.into(), ..reset.event }, ..reset };
         let closing = Closing { cause: Some(Cause::ActiveClose), ..Closing::default() };
         let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
         (closed.event.netns, closed.event.old_state) = (Some(2), State::FIN_WAIT2);
-        (0..20).for_each(|_| detectors.record(&Record::Transition(reset.clone())));
-        (0..400).for_each(|_| detectors.record(&Record::Transition(closed.clone())));
+        (0..20).for_each(|_| detectors.show(&Shown::Transition(reset.clone())));
+        (0..400).for_each(|_| detectors.show(&Shown::Transition(closed.clone())));
         detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
     };
     assert_eq!(found(Ipv4Addr::LOCALHOST), ["reset-storm"]);
@@ -115,7 +115,7 @@ fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
 #[test]
 fn a_connection_within_the_host_is_reset_once() {
     let ends = |detectors: &mut Detectors, at_server: Cause, at_client: Cause| {
-        let Record::Transition(client) = ended(at_client, 1, 10, None) else { unreachable!() };
+        let Shown::Transition(client) = ended(at_client, 1, 10, None) else { unreachable!() };
         let mut server = client.clone();
         let Event { laddr, lport, raddr, rport, .. } = client.event;
         (server.event.laddr, server.event.lport) = (raddr, rport);
@@ -147,7 +147,7 @@ fn one_reset_of_this_host_does_not_make_it_the_cause() {
         let mut detectors = Detectors::new(Options::default());
         for number in 0..40 {
             let cause = if number < here { Cause::ResetLinger } else { Cause::ResetByPeer };
-            detectors.record(&ended(cause, 1, 10, None));
+            detectors.show(&ended(cause, 1, 10, None));
         }
         let [found] = &detectors.findings()[..] else { panic!("one") };
         assert!(found.summary.contains("by both sides"), "{}", found.summary);
@@ -175,7 +175,7 @@ fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
     let mut flood = |from: u8, peers: std::ops::Range<u8>| {
         for peer in peers {
             for what in [What::Begin(Source::Syn), What::Retransmit, What::End(End::TimedOut)] {
-                detectors.record(&Record::HalfOpen(half_open([203, 0, 113, peer], what, from.into())));
+                detectors.show(&Shown::HalfOpen(half_open([203, 0, 113, peer], what, from.into())));
             }
         }
         let found = detectors.findings();
@@ -203,22 +203,22 @@ fn tables_by_addresses_have_room_for_so_many() {
         };
         (0..65_540).map(at).collect::<Vec<_>>()
     };
-    let left_out = |records: Vec<Record>, id: &str| {
+    let left_out = |records: Vec<Shown>, id: &str| {
         let mut detectors = Detectors::new(Options { only: vec![id.to_owned()], ..Options::default() });
         for record in &records {
-            detectors.record(record);
+            detectors.show(record);
         }
         detectors.left_out().into_iter().map(|(_, count)| count).sum::<u64>()
     };
-    let of_look = |state, id| left_out(vec![Record::Sample(Box::new(look(1, many(state))))], id);
+    let of_look = |state, id| left_out(vec![Shown::Sample(Box::new(look(1, many(state))))], id);
     assert_eq!(of_look(State::LISTEN, "accept-queue-overflow"), 4);
     assert_eq!(of_look(State::ESTABLISHED, "port-exhaustion"), 0, "one port each exhausts nothing");
     let twice = [many(State::ESTABLISHED), many(State::ESTABLISHED)].concat();
-    assert_eq!(left_out(vec![Record::Sample(Box::new(look(1, twice)))], "port-exhaustion"), 4);
+    assert_eq!(left_out(vec![Shown::Sample(Box::new(look(1, twice)))], "port-exhaustion"), 4);
     let syn = |number: u32| {
         let mut change = half_open([203, 0, 113, 1], What::Begin(Source::Syn), 1);
         change.connection.laddr = Ipv4Addr::from(0x0a00_0000 + number).into();
-        [change.clone(), Change { what: What::Retransmit, ..change }].map(Record::HalfOpen)
+        [change.clone(), Change { what: What::Retransmit, ..change }].map(Shown::HalfOpen)
     };
     assert_eq!(left_out((0..4_100).flat_map(syn).collect(), "syn-flood"), 8, "of each its two records");
 }
@@ -343,7 +343,7 @@ fn a_report_names_the_filters_that_limit_it() {
 fn hostile_names_do_no_harm() {
     let reset = ended(Cause::ResetByPeer, 1, 812, Some("\x1b[2J"));
     let mut detectors = Detectors::new(Options::default());
-    (0..20).for_each(|_| detectors.record(&reset));
+    (0..20).for_each(|_| detectors.show(&reset));
     let reset = report(detectors.findings());
     assert_eq!(reset.findings.len(), 1);
     let text = render(&reset, Format::Text, false);

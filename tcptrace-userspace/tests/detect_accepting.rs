@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::shown::{Show as _, Shown};
 use common::{
     by_process, event,
     looks::{self, INFO, SECOND, look, socket, who},
@@ -13,7 +14,6 @@ use tcptrace::{
         Ages, Detectors, Finding, Level, Limits, NamespaceSample, Options, Sample, Seen, Severity,
     },
     model::{process::Condition, socket::Info, state::State, transition::Transition},
-    record::Record,
     tracker::{self, Tracker},
 };
 
@@ -71,29 +71,29 @@ fn steps(finding: &Finding) -> String {
 }
 
 /// The first act of process `pid` on a connection to port 80: it closes it.
-fn closes(pid: u32) -> Record {
+fn closes(pid: u32) -> Shown {
     let event = event(1, SECOND, State::ESTABLISHED, State::FIN_WAIT1);
     let mut event = by_process(pid, b"worker", event);
     (event.netns, event.lport) = (Some(1), 80);
     let mut all = Vec::new();
     Tracker::new(tracker::Options::default())
         .track(&mut Transition::of(event), |transition| all.push(transition.clone()));
-    Record::Transition(all.remove(0))
+    Shown::Transition(all.remove(0))
 }
 
-fn diagnose(records: Vec<Record>) -> Vec<Finding> {
+fn diagnose(records: Vec<Shown>) -> Vec<Finding> {
     let (mut detectors, mut ages) = (Detectors::new(Options::default()), Ages::default());
     for mut record in records {
-        if let Record::Sample(sample) = &mut record {
+        if let Shown::Sample(sample) = &mut record {
             ages.apply(sample);
         }
-        detectors.record(&record);
+        detectors.show(&record);
     }
     detectors.findings().into_iter().filter(|finding| finding.id != "unexpected-listener").collect()
 }
 
-fn sample(sample: Sample) -> Record {
-    Record::Sample(Box::new(sample))
+fn sample(sample: Sample) -> Shown {
+    Shown::Sample(Box::new(sample))
 }
 
 /// Between two scans, of which none finds a full queue. By the last scan it is over.

@@ -7,6 +7,7 @@ mod common;
 use std::net::Ipv4Addr;
 
 use common::looks::{ended, findings, look, socket, tried};
+use common::shown::{Show as _, Shown};
 use tcptrace::{
     diagnosis::detect::{Detectors, Finding, Level, NamespaceSample, Options, Sample, Seen, Severity},
     model::{
@@ -16,7 +17,6 @@ use tcptrace::{
         state::State,
         transition::Transition,
     },
-    record::Record,
 };
 
 /// Each destination has its own culprits, whoever found no port for another one.
@@ -24,7 +24,7 @@ use tcptrace::{
 fn who_finds_no_port_is_named_for_that_destination_only() {
     let mut detectors = Detectors::new(Options::default());
     for (end, pid) in [(1, 30), (2, 20), (1, 10), (1, 30)] {
-        detectors.record(&ended(Cause::NoLocalPort, end, pid, None));
+        detectors.show(&ended(Cause::NoLocalPort, end, pid, None));
     }
     let waits = |end: u8| {
         let mut seen = socket(State::TIME_WAIT, u16::from(end), 1);
@@ -44,12 +44,12 @@ fn who_finds_no_port_is_named_for_that_destination_only() {
 fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
     let found = |raddr: Ipv4Addr| {
         let mut detectors = Detectors::new(Options::default());
-        let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+        let Shown::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
         let refused = Transition { event: Event { raddr: raddr.into(), ..refused.event }, ..refused };
         let mut connected = Transition { closing: None, ..refused.clone() };
         (connected.event.netns, connected.event.new_state) = (Some(2), State::ESTABLISHED);
-        (0..10).for_each(|_| detectors.record(&Record::Transition(refused.clone())));
-        (0..30).for_each(|_| detectors.record(&Record::Transition(connected.clone())));
+        (0..10).for_each(|_| detectors.show(&Shown::Transition(refused.clone())));
+        (0..30).for_each(|_| detectors.show(&Shown::Transition(connected.clone())));
         detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
     };
     assert_eq!(found(Ipv4Addr::LOCALHOST), ["connection-refused"]);
@@ -63,7 +63,7 @@ fn who_finds_no_port_is_named_for_that_namespace_only() {
         [(1, vec!["time-wait-exhaustion"]), (2, vec!["port-exhaustion", "time-wait-exhaustion"])]
     {
         let mut detectors = Detectors::new(Options::default());
-        detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
+        detectors.show(&ended(Cause::NoLocalPort, 1, 30, None));
         let waits = (40_000..40_010).map(|lport| {
             let mut seen = with_local_port(State::TIME_WAIT, lport, 1);
             (seen.socket.netns, seen.owners) = (Some(netns), Vec::new());
@@ -84,7 +84,7 @@ fn who_finds_no_port_is_named_for_that_namespace_only() {
 fn one_port_in_use_does_not_say_what_has_the_others() {
     for state in [State::TIME_WAIT, State::ESTABLISHED] {
         let mut detectors = Detectors::new(Options::default());
-        detectors.record(&ended(Cause::NoLocalPort, 1, 30, None));
+        detectors.show(&ended(Cause::NoLocalPort, 1, 30, None));
         detectors.sample(&look(1, vec![with_local_port(state, 40_000, 812)]));
         let [found] = &detectors.findings()[..] else { panic!("one") };
         assert_eq!((found.id, found.confidence.level), ("port-exhaustion", Level::Medium), "{state}");
@@ -123,7 +123,7 @@ fn open_connections_have_all_ports() {
     detectors.sample(&Sample { namespaces: namespaces(), ..look(0, open()) });
     let soon = detectors.findings();
     assert_eq!((soon[0].id, soon[0].severity), ("port-exhaustion", Severity::Warning));
-    (0..3).for_each(|_| detectors.record(&ended(Cause::NoLocalPort, 1, 30, None)));
+    (0..3).for_each(|_| detectors.show(&ended(Cause::NoLocalPort, 1, 30, None)));
     let [found] = &detectors.findings()[..] else { panic!("one") };
     assert_eq!((found.id, found.severity), ("port-exhaustion", Severity::Critical));
     assert_eq!(
@@ -157,7 +157,7 @@ fn a_server_on_a_high_port_takes_no_ports() {
 #[test]
 fn no_port_and_nobody_seen_who_has_them() {
     let mut detectors = Detectors::new(Options::default());
-    (0..3).for_each(|_| detectors.record(&ended(Cause::NoLocalPort, 1, 30, None)));
+    (0..3).for_each(|_| detectors.show(&ended(Cause::NoLocalPort, 1, 30, None)));
     detectors.sample(&look(1, vec![]));
     let [found] = &detectors.findings()[..] else { panic!("one") };
     assert_eq!((found.id, found.severity), ("port-exhaustion", Severity::Critical));
@@ -170,9 +170,9 @@ fn no_port_and_nobody_seen_who_has_them() {
 fn a_scanner_hides_nobody_elses_refusals() {
     let mut detectors = Detectors::new(Options::default());
     for port in 400..450 {
-        (0..3).for_each(|_| detectors.record(&tried(Cause::Refused, 1, port, 66)));
+        (0..3).for_each(|_| detectors.show(&tried(Cause::Refused, 1, port, 66)));
     }
-    (0..4).for_each(|_| detectors.record(&tried(Cause::Refused, 1, 443, 10)));
+    (0..4).for_each(|_| detectors.show(&tried(Cause::Refused, 1, 443, 10)));
     let found = detectors.findings();
     let of = |id: &str| found.iter().filter(|finding| finding.id == id).collect::<Vec<_>>();
     let ([scan], [refused]) = (&of("outbound-scan")[..], &of("connection-refused")[..]) else {
@@ -188,11 +188,11 @@ fn a_scanner_hides_nobody_elses_refusals() {
 fn one_dead_service_of_many_is_no_scan() {
     let mut detectors = Detectors::new(Options::default());
     for end in 1..=40 {
-        let Record::Transition(mut connected) = tried(Cause::Refused, end, 443, 10) else { unreachable!() };
+        let Shown::Transition(mut connected) = tried(Cause::Refused, end, 443, 10) else { unreachable!() };
         (connected.event.new_state, connected.closing) = (State::ESTABLISHED, None);
         detectors.transition(&connected);
     }
-    (0..200).for_each(|_| detectors.record(&tried(Cause::Refused, 41, 6379, 10)));
+    (0..200).for_each(|_| detectors.show(&tried(Cause::Refused, 41, 6379, 10)));
     let [found] = &detectors.findings()[..] else { panic!("one: {:#?}", detectors.findings()) };
     assert_eq!(found.id, "connection-refused");
     assert!(found.summary.contains("198.51.100.41:6379 refuses: 200 of 200 attempts"), "{}", found.summary);
@@ -219,7 +219,7 @@ fn a_scanner_hides_nobody_else_who_waits() {
 fn what_had_no_room_is_counted() {
     let mut detectors = Detectors::new(Options::default());
     for number in 0..65_537_u32 {
-        let Record::Transition(mut transition) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+        let Shown::Transition(mut transition) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
         transition.event.raddr = Ipv4Addr::from(0xc600_0000 + number).into();
         detectors.transition(&transition);
     }
@@ -233,7 +233,7 @@ fn what_had_no_room_is_counted() {
 /// Whoever has connected to very many before, a service that is gone is told of.
 #[test]
 fn what_went_well_makes_room_for_what_does_not() {
-    let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+    let Shown::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
     let mut detectors = Detectors::new(Options::default());
     let mut connected = Transition { closing: None, ..refused.clone() };
     connected.event.new_state = State::ESTABLISHED;
@@ -263,7 +263,7 @@ fn a_share_of_what_was_forgotten_is_less_sure() {
     let found = |others: u32| {
         let options = Options { only: vec!["reset-storm".to_owned()], ..Options::default() };
         let mut detectors = Detectors::new(options);
-        let Record::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
+        let Shown::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
         let closing = Closing { cause: Some(Cause::ActiveClose), ..Closing::default() };
         let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
         closed.event.old_state = State::FIN_WAIT2;
@@ -293,7 +293,7 @@ fn nobody_known_is_somewhere_all_the_same() {
         let options = Options { own_netns: Some(9), ..Options::default() };
         let mut detectors = Detectors::new(options);
         for _ in 0..3 {
-            let Record::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
+            let Shown::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
             detectors.transition(&Transition { owner: None, ..refused });
         }
         detectors.sample(&look(1, waiting));

@@ -7,6 +7,7 @@ mod common;
 use std::net::SocketAddr;
 
 use common::looks::{SECOND, look, socket, tried};
+use common::shown::{Show as _, Shown};
 use tcptrace::{
     diagnosis::detect::{
         Ages, Detectors, Finding, LocalAddress, NamespaceSample, Options, Sample, Seen, Severity,
@@ -17,7 +18,6 @@ use tcptrace::{
         state::State,
         transition::Transition,
     },
-    record::Record,
 };
 
 /// A namespace with these addresses, each on an interface that runs or not.
@@ -43,10 +43,10 @@ fn waits(number: u16, pid: u32) -> Seen {
 }
 
 /// `connect()` of process `pid` to 198.51.100.`end`:443 succeeds.
-fn connected(end: u8, pid: u32) -> Record {
-    let Record::Transition(mut transition) = tried(Cause::Refused, end, 443, pid) else { unreachable!() };
+fn connected(end: u8, pid: u32) -> Shown {
+    let Shown::Transition(mut transition) = tried(Cause::Refused, end, 443, pid) else { unreachable!() };
     (transition.event.new_state, transition.closing) = (State::ESTABLISHED, None);
-    Record::Transition(transition)
+    Shown::Transition(transition)
 }
 
 fn steps(finding: &Finding) -> String {
@@ -62,9 +62,9 @@ fn evidence<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
 }
 
 /// What is found after these, and one scan.
-fn found_of(records: impl IntoIterator<Item = Record>) -> Option<Finding> {
+fn found_of(records: impl IntoIterator<Item = Shown>) -> Option<Finding> {
     let mut detectors = Detectors::new(Options::default());
-    records.into_iter().for_each(|record| detectors.record(&record));
+    records.into_iter().for_each(|record| detectors.show(&record));
     detectors.sample(&look(1, vec![]));
     detectors.findings().pop()
 }
@@ -72,7 +72,7 @@ fn found_of(records: impl IntoIterator<Item = Record>) -> Option<Finding> {
 /// Where some attempts connect, the destination can be reached: the share is told.
 #[test]
 fn a_destination_that_connects_sometimes_can_be_reached() {
-    let times = |count: usize, record: Record| std::iter::repeat_n(record, count);
+    let times = |count: usize, record: Shown| std::iter::repeat_n(record, count);
     for (cause, said) in [
         (Cause::ConnectTimeout, "12 of 20 attempts at 198.51.100.1:443 get no answer"),
         (Cause::Refused, "12 of 20 attempts at 198.51.100.1:443 are refused"),
@@ -104,17 +104,17 @@ fn a_program_that_connects_elsewhere_does_not_fail() {
 #[test]
 fn what_connects_by_now_harms_nobody() {
     let mut detectors = Detectors::new(Options::default());
-    (0..10).for_each(|_| detectors.record(&tried(Cause::Refused, 1, 443, 10)));
+    (0..10).for_each(|_| detectors.show(&tried(Cause::Refused, 1, 443, 10)));
     detectors.sample(&look(1, vec![]));
     assert_eq!(detectors.findings()[0].severity, Severity::Critical);
-    detectors.record(&connected(1, 10));
+    detectors.show(&connected(1, 10));
     detectors.sample(&look(2, vec![]));
     let found = detectors.findings().remove(0);
     assert_eq!((found.severity, &found.harm), (Severity::Info, &None));
     assert!(found.summary.ends_with("; it connects by now"), "{}", found.summary);
     detectors.sample(&look(3, vec![]));
     assert_eq!(detectors.findings()[0].severity, Severity::Info, "nothing was tried since");
-    detectors.record(&tried(Cause::Refused, 1, 443, 10));
+    detectors.show(&tried(Cause::Refused, 1, 443, 10));
     assert_eq!(detectors.findings()[0].severity, Severity::Warning, "it fails again");
 }
 
@@ -122,10 +122,10 @@ fn what_connects_by_now_harms_nobody() {
 #[test]
 fn who_gives_up_at_once_or_connects_in_the_end_has_not_failed() {
     let raced = |ns: u64| {
-        let Record::Transition(transition) = tried(Cause::ConnectCancelled, 1, 443, 10) else {
+        let Shown::Transition(transition) = tried(Cause::ConnectCancelled, 1, 443, 10) else {
             unreachable!()
         };
-        Record::Transition(Transition { in_old_state_ns: Some(ns), ..transition })
+        Shown::Transition(Transition { in_old_state_ns: Some(ns), ..transition })
     };
     assert_eq!(found_of((0..20).map(|_| raced(300_000_000))), None);
     assert_eq!(found_of((0..20).map(|_| raced(3_000_000_000))).unwrap().id, "unreachable-destination");
@@ -148,7 +148,7 @@ fn of_a_destination_of_this_host_its_listeners_are_told() {
         });
         let addresses = with_addresses(&[("192.0.2.1", true), ("198.51.100.1", true)]);
         detectors.sample(&scan(0, addresses.clone(), sockets.clone()));
-        (0..5).for_each(|_| detectors.record(&tried(cause, 1, 443, 10)));
+        (0..5).for_each(|_| detectors.show(&tried(cause, 1, 443, 10)));
         let aged = sockets.into_iter().map(|mut seen| {
             seen.socket.age_at_least_ns = Some(SECOND);
             seen
@@ -245,24 +245,24 @@ fn who_connects_to_most_is_no_scanner() {
 }
 
 /// A transition of process `pid` of namespace 1 to this address: refused, or connected.
-fn to(address: &str, pid: u32, connects: bool) -> Record {
-    let Record::Transition(mut transition) = tried(Cause::Refused, 1, 8080, pid) else { unreachable!() };
+fn to(address: &str, pid: u32, connects: bool) -> Shown {
+    let Shown::Transition(mut transition) = tried(Cause::Refused, 1, 8080, pid) else { unreachable!() };
     transition.event.raddr = address.parse().unwrap();
     if connects {
         (transition.event.new_state, transition.closing) = (State::ESTABLISHED, None);
     }
-    Record::Transition(transition)
+    Shown::Transition(transition)
 }
 
 /// `localhost` is `::1` and 127.0.0.1: where a service listens on one, its clients are refused at the other, and served.
 #[test]
 fn who_connects_by_the_other_family_is_not_harmed() {
-    let found = |records: Vec<Record>| {
+    let found = |records: Vec<Shown>| {
         let mut detectors = Detectors::new(Options::default());
         let addresses = with_addresses(&[("192.0.2.1", true), ("192.0.2.2", true), ("2001:db8::1", true)]);
         detectors.sample(&scan(0, addresses.clone(), vec![]));
         for record in &records {
-            detectors.record(record);
+            detectors.show(record);
         }
         detectors.sample(&scan(1, addresses, vec![]));
         detectors.findings().pop()
@@ -308,9 +308,9 @@ fn who_connects_by_the_other_family_is_not_harmed() {
     let others = (0..20).flat_map(|pid| [to("::1", pid, false), to("127.0.0.1", pid + 100, true)]);
     assert_eq!(found(others.collect()).unwrap().severity, Severity::Critical);
     let ports = (0..20).flat_map(|pid| {
-        let Record::Transition(mut other) = to("127.0.0.1", pid, true) else { unreachable!() };
+        let Shown::Transition(mut other) = to("127.0.0.1", pid, true) else { unreachable!() };
         other.event.rport = 8081;
-        [to("::1", pid, false), Record::Transition(other)]
+        [to("::1", pid, false), Shown::Transition(other)]
     });
     assert_eq!(found(ports.collect()).unwrap().severity, Severity::Warning);
 }
@@ -339,11 +339,11 @@ fn who_listens_now_may_not_have_listened_then() {
             ages.apply(&mut look);
             if at_s == 3 {
                 (0..5).for_each(|_| {
-                    let Record::Transition(mut refused) = tried(Cause::Refused, 1, 443, 10) else {
+                    let Shown::Transition(mut refused) = tried(Cause::Refused, 1, 443, 10) else {
                         unreachable!()
                     };
                     refused.event.ktime_ns = 2 * SECOND + SECOND / 2;
-                    detectors.record(&Record::Transition(refused));
+                    detectors.show(&Shown::Transition(refused));
                 });
             }
             detectors.sample(&look);

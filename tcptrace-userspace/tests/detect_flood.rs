@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::shown::{Show as _, Shown};
 use common::{
     half_open,
     looks::{evidence, look, socket, with_counters},
@@ -15,7 +16,6 @@ use tcptrace::{
         socket::{Kind, Timer, TimerKind},
         state::State,
     },
-    record::Record,
 };
 
 const BEGIN: What = What::Begin(Source::Syn);
@@ -48,7 +48,7 @@ fn found(whats: &[What], first: &Sample, last: &Sample) -> Option<Finding> {
     detectors.sample(first);
     for peer in 0..80 {
         for what in whats {
-            detectors.record(&Record::HalfOpen(half_open([203, 0, 113, peer], *what, 80)));
+            detectors.show(&Shown::HalfOpen(half_open([203, 0, 113, peer], *what, 80)));
         }
     }
     detectors.sample(last);
@@ -145,7 +145,7 @@ fn one_source_is_no_flood() {
     let mut detectors = Detectors::new(Options::default());
     for _ in 0..80 {
         for what in [BEGIN, What::Retransmit, What::End(End::TimedOut)] {
-            detectors.record(&Record::HalfOpen(half_open([203, 0, 113, 1], what, 80)));
+            detectors.show(&Shown::HalfOpen(half_open([203, 0, 113, 1], what, 80)));
         }
     }
     assert!(detectors.findings().is_empty());

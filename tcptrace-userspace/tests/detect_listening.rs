@@ -7,6 +7,7 @@ mod common;
 use std::{net::IpAddr, sync::Arc};
 
 use common::looks::{ended, look, socket, who};
+use common::shown::Shown;
 use tcptrace::{
     diagnosis::detect::{Detectors, Expected, Finding, Level, Options, Seen, Severity, Who},
     model::{
@@ -16,7 +17,6 @@ use tcptrace::{
         socket::{Timer, TimerKind},
         state::State,
     },
-    record::Record,
 };
 
 /// A socket at this address, port 53, of these processes.
@@ -37,7 +37,7 @@ fn cannot_listen(address: &str, sockets: Vec<Seen>) -> Finding {
 fn cannot_listen_by(process: Option<Arc<Process>>, address: &str, sockets: Vec<Seen>) -> Finding {
     let mut detectors =
         Detectors::new(Options { only: vec!["address-in-use".to_owned()], ..Options::default() });
-    let Record::Transition(mut failed) = ended(Cause::AddressInUse, 1, 30, None) else { unreachable!() };
+    let Shown::Transition(mut failed) = ended(Cause::AddressInUse, 1, 30, None) else { unreachable!() };
     let address: IpAddr = address.parse().unwrap();
     (failed.event.laddr, failed.event.lport) = (address, 53);
     (failed.event.old_state, failed.event.new_state) = (State::LISTEN, State::CLOSE);

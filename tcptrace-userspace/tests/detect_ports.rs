@@ -7,10 +7,10 @@ mod common;
 use std::net::{IpAddr, Ipv4Addr};
 
 use common::looks::{commands, ended, evidence, look, of_kind, socket, with_counters};
+use common::shown::{Show as _, Shown};
 use tcptrace::{
     diagnosis::detect::{Detectors, Finding, Limits, Options, Sample, Seen, Severity},
     model::{close::Cause, state::State},
-    record::Record,
 };
 
 const RANGE: Limits = Limits {
@@ -123,17 +123,17 @@ fn a_peak_that_is_over_harms_nobody() {
 }
 
 /// `connect()` that failed so, by a socket with this local port.
-fn failed(lport: u16) -> Record {
-    let Record::Transition(mut transition) = ended(Cause::NoLocalPort, 1, 30, None) else { unreachable!() };
+fn failed(lport: u16) -> Shown {
+    let Shown::Transition(mut transition) = ended(Cause::NoLocalPort, 1, 30, None) else { unreachable!() };
     let address = Ipv4Addr::from(OTHER);
     let event = &mut transition.event;
     (event.laddr, event.lport, event.raddr, event.rport) = (address.into(), lport, address.into(), 443);
-    Record::Transition(transition)
+    Shown::Transition(transition)
 }
 
 fn found_none(lport: u16, sockets: Vec<Seen>) -> Vec<Finding> {
     let mut detectors = Detectors::new(Options::default());
-    (0..3).for_each(|_| detectors.record(&failed(lport)));
+    (0..3).for_each(|_| detectors.show(&failed(lport)));
     detectors.sample(&at(1, sockets, RANGE));
     detectors.findings()
 }
@@ -163,7 +163,7 @@ fn a_socket_that_is_bound_to_a_port_lacks_none() {
 fn a_connect_that_fails_lacks_a_port() {
     let limits = Limits { tw_reuse: Some(1), ..RANGE };
     let mut detectors = Detectors::new(Options::default());
-    (0..3).for_each(|_| detectors.record(&failed(0)));
+    (0..3).for_each(|_| detectors.show(&failed(0)));
     detectors.sample(&at(1, used(OTHER, State::TIME_WAIT, 100), limits));
     let [found] = &detectors.findings()[..] else { panic!("one") };
     assert_eq!((found.id, found.severity), ("time-wait-exhaustion", Severity::Critical));

@@ -8,15 +8,15 @@ mod watched;
 
 use std::collections::{BTreeMap, HashSet};
 
+use common::shown::{Show as _, Shown};
 use proptest::prelude::*;
 use tcptrace::{
     diagnosis::{
         detect::{Ages, Finding, Severity},
         report::{Report, Sight, Totals, Verdict},
     },
-    model::loss::Lost,
-    output::findings::{Format, headline, one, render},
-    record::{Loss, Record},
+    output::findings::{Format, moment, one, render},
+    record::{Found, Phase},
 };
 use watched::{Interval, LOW, detectors, found, hostile, intervals};
 
@@ -35,7 +35,11 @@ fn same<T: PartialEq + std::fmt::Debug>(some: &[T], others: &[T]) -> Result<(), 
     Ok(())
 }
 
-fn in_a_row(intervals: &[Interval]) -> Vec<Record> {
+fn one_line(finding: &Finding) -> String {
+    moment(&Found { ktime_ns: 0, phase: Phase::Begun, finding: finding.clone() }, false)
+}
+
+fn in_a_row(intervals: &[Interval]) -> Vec<Shown> {
     intervals.iter().flat_map(Interval::in_a_row).collect()
 }
 
@@ -104,7 +108,7 @@ proptest! {
         choices in prop::collection::vec(0_usize..64, 64),
         thresholds in 0_usize..3,
     ) {
-        let mixed: Vec<Record> = intervals.iter().flat_map(|interval| interval.interleaved(&choices)).collect();
+        let mixed: Vec<Shown> = intervals.iter().flat_map(|interval| interval.interleaved(&choices)).collect();
         same(&told(found(thresholds, &mixed)), &told(found(thresholds, &in_a_row(&intervals))))?;
     }
 
@@ -121,7 +125,7 @@ proptest! {
             if *asked {
                 detectors.findings();
             }
-            detectors.record(record);
+            detectors.show(record);
         }
         same(&detectors.findings(), &found(thresholds, &records))?;
     }
@@ -134,15 +138,11 @@ proptest! {
         kept in prop::collection::vec(prop::bool::weighted(0.7), 200),
     ) {
         let records = in_a_row(&intervals);
-        let total = std::num::NonZeroU64::MIN;
-        let lossy: Vec<Record> = records
+        let lossy: Vec<Shown> = records
             .iter()
             .zip(kept.iter().cycle())
-            .map(|(record, kept)| match record {
-                Record::Sample(_) => record.clone(),
-                _ if *kept => record.clone(),
-                _ => Record::Loss(Loss { ktime_ns: 1, lost: Lost { ring_full: 1, ..Lost::default() }, total }),
-            })
+            .filter(|(shown, kept)| **kept || matches!(shown, Shown::Sample(_)))
+            .map(|(shown, _)| shown.clone())
             .collect();
         let (some, all) = (found(LOW, &lossy), found(LOW, &records));
         let cut = all.iter().any(is_cut);
@@ -171,14 +171,14 @@ proptest! {
     fn hostility_does_no_harm(records in hostile::records(), thresholds in 0_usize..4) {
         let (mut detectors, mut ages) = (detectors(thresholds), Ages::default());
         for mut record in records {
-            if let Record::Sample(sample) = &mut record {
+            if let Shown::Sample(sample) = &mut record {
                 ages.apply(sample);
             }
-            detectors.record(&record);
+            detectors.show(&record);
             detectors.findings();
         }
         let findings = detectors.findings();
-        let mut texts: Vec<String> = findings.iter().map(|finding| headline(finding, false)).collect();
+        let mut texts: Vec<String> = findings.iter().map(one_line).collect();
         texts.extend(findings.iter().map(one));
         let report = report(findings);
         texts.extend([Format::Text, Format::Json, Format::Markdown].map(|format| render(&report, format, false)));

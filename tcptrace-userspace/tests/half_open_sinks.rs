@@ -87,6 +87,7 @@ fn story() -> Vec<Record> {
             inferred: 0,
             reconciled: Reconciled::default(),
             unlisted: None,
+            uncounted: Vec::new(),
             half_open: Some(Summary {
                 followed: Some(Counts { begun: 20, completed: 6, open: 14, ..Counts::default() }),
                 counters: HalfOpenCounters { syns: 20, retransmits: 60, ..HalfOpenCounters::default() },

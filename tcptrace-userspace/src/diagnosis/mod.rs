@@ -3,3 +3,6 @@
 pub mod detect;
 pub mod explain;
 pub mod report;
+mod stage;
+
+pub use stage::Detection;

@@ -177,7 +177,7 @@ impl Sink for Csv {
                 loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
             }
             // The account and findings do not fit into these columns; they go to standard error. Looks are for detectors.
-            Record::Summary(_) | Record::Finding(_) | Record::Sample(_) | Record::Unsampled(_) => {}
+            Record::Summary(_) | Record::Finding(_) => {}
         }
         Ok(())
     }

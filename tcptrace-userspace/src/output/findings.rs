@@ -10,6 +10,7 @@ use crate::{
         report::{Report, Verdict},
     },
     model::text::Span,
+    record::{Found, Phase},
 };
 
 /// Formats of a diagnosis.
@@ -39,19 +40,25 @@ pub fn one(finding: &Finding) -> String {
 }
 
 /// The line of a finding among transitions, as JSON.
-pub(super) fn line(time: &str, ktime_ns: u64, finding: &Finding) -> serde_json::Value {
+pub(super) fn line(time: &str, found: &Found) -> serde_json::Value {
+    let Found { ktime_ns, phase, finding } = found;
     serde_json::json!({
         "schema": super::schema::SCHEMA,
         "type": "finding",
         "time": time,
         "ktime_ns": ktime_ns,
+        "phase": phase,
         "finding": json::finding(finding),
     })
 }
 
-/// Severity, kind and sentence.
-pub fn headline(finding: &Finding, coloured: bool) -> String {
-    text::headline(finding, coloured)
+/// A finding that has begun, changed or ended, in one line: severity, kind and sentence.
+pub fn moment(found: &Found, coloured: bool) -> String {
+    let headline = text::headline(&found.finding, coloured && found.phase != Phase::Ended);
+    match found.phase {
+        Phase::Begun | Phase::Changed => headline,
+        Phase::Ended => format!("ENDED {headline}"),
+    }
 }
 
 /// What shows the page about a kind of finding, also where only the program is installed.

@@ -56,7 +56,7 @@ impl Sink for Json {
             }
             Record::Finding(found) => {
                 let time = self.time.format(found.ktime_ns);
-                serde_json::to_writer(&mut *out, &findings::line(time, found.ktime_ns, &found.finding))?;
+                serde_json::to_writer(&mut *out, &findings::line(time, found))?;
             }
             Record::Loss(loss) => {
                 serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))?;
@@ -65,8 +65,6 @@ impl Sink for Json {
                 let time = self.time.format(degraded.ktime_ns);
                 serde_json::to_writer(&mut *out, &degraded::line(time, degraded))?;
             }
-            // For detectors.
-            Record::Sample(_) | Record::Unsampled(_) => return Ok(()),
             Record::Summary(summary) => {
                 serde_json::to_writer(
                     &mut *out,

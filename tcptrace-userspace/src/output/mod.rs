@@ -108,6 +108,23 @@ pub trait Sink {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()>;
 }
 
+/// Takes records and leaves nothing of them.
+pub(crate) struct Nowhere;
+
+impl Sink for Nowhere {
+    fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn transition(&mut self, _transition: &Transition, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn write(&mut self, _record: &Record, _out: &mut Vec<u8>) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// The sink for a style.
 pub fn sink(style: &Style) -> Box<dyn Sink> {
     match (style.view, style.format) {

@@ -114,8 +114,8 @@ impl Sink for Text {
             Record::Loss(loss) => lost(&mut self.time, loss, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
-            // People read the account on standard error, below the table. Looks at the host are for detectors.
-            Record::Summary(_) | Record::Sample(_) | Record::Unsampled(_) => Ok(()),
+            // People read the account on standard error, below the table.
+            Record::Summary(_) => Ok(()),
         }
     }
 }
@@ -123,7 +123,7 @@ impl Sink for Text {
 /// Appends a line for a finding.
 pub(super) fn finding(time: &mut Time, found: &Found, coloured: bool, out: &mut Vec<u8>) -> io::Result<()> {
     time.put(found.ktime_ns, out)?;
-    writeln!(out, "{}", findings::headline(&found.finding, coloured))
+    writeln!(out, "{}", findings::moment(found, coloured))
 }
 
 /// Appends a line for a loss.

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     capture::Header,
-    diagnosis::detect::Ages,
+    diagnosis::{Detection, detect, report::left_out},
     model::{loss::Lost, wanted::Wanted},
     output::{Sink, View},
     record::{Loss, Record, Summary},
@@ -35,8 +35,6 @@ pub(super) struct Core {
     stage: Stage,
     /// Transitions are only counted.
     count_only: bool,
-    /// Looks at the host become samples.
-    samples: Option<Ages>,
     /// Everything up to then has been released, nanoseconds of `CLOCK_MONOTONIC`.
     released_ns: u64,
     /// Records that have been taken.
@@ -75,12 +73,16 @@ impl Core {
             infer: settings.infer,
             cookies: header.cookies,
         });
-        let out = Outgoing::new(sink, settings.view, settings.count, filters);
+        let detection = settings.detect.as_ref().map(|options| {
+            let of_one_process = options.of_one_process || header.tgid != 0;
+            let own_netns = header.own_netns;
+            Detection::new(detect::Options { own_netns, of_one_process, ..options.clone() })
+        });
+        let out = Outgoing::new(sink, detection, settings, filters);
         Self {
             order: Order::default(),
             stage: Stage { tracker, answers, half_open, out },
             count_only,
-            samples: settings.samples.then(Ages::default),
             released_ns: 0,
             taken: 0,
             told: Lost::default(),
@@ -113,17 +115,7 @@ impl Core {
                 }
             }
             Input::Polled(poll) => stage.polled(&poll),
-            Input::Looked(looked) => {
-                if let Some(ages) = &mut self.samples {
-                    stage.out.put(&match looked.into_sample() {
-                        Ok(mut sample) => {
-                            ages.apply(&mut sample);
-                            Record::Sample(Box::new(sample))
-                        }
-                        Err(why) => Record::Unsampled(why),
-                    });
-                }
-            }
+            Input::Looked(looked) => stage.out.scanned(*looked),
             Input::Checked(checked) => self.check(&checked),
             Input::Counted(counted) => self.counted = *counted,
             Input::Exited(exit) => stage.tracker.exited(exit),
@@ -282,12 +274,18 @@ impl Core {
             inferred: account.inferred,
             reconciled: tracker.reconciled(),
             unlisted: ended.unlisted.clone(),
+            uncounted: out.detection().map(uncounted).unwrap_or_default(),
             connections: match out.view {
                 View::Transitions => None,
                 View::Connections => Some(account.connections),
             },
             half_open,
         }
+    }
+
+    /// What the detectors have found.
+    pub(super) fn into_detection(self) -> Option<Detection> {
+        self.stage.out.into_detection()
     }
 
     /// Corrects the account by what was written indeed.
@@ -332,4 +330,9 @@ impl Core {
             self.told = lost;
         }
     }
+}
+
+/// What detectors could not tell apart, in words.
+fn uncounted(detection: &Detection) -> Vec<String> {
+    detection.left_out().into_iter().map(|(ids, count)| left_out(ids, count)).collect()
 }

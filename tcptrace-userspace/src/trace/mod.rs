@@ -41,9 +41,9 @@ use tokio::sync::Notify;
 use crate::{
     bpf,
     capture::{self, Header, Reader},
-    model::transition::Transition,
-    output::{self, Sink, Style},
-    record::{Record, Summary},
+    diagnosis::Detection,
+    output::{self, Nowhere, Sink, Style},
+    record::Summary,
 };
 
 pub(crate) use input::{Answer, Counted, Input};
@@ -86,23 +86,20 @@ pub enum Error {
 }
 
 /// Traces until a signal, the duration or the count ends it; output on standard output, the account on
-/// standard error. `wrap` may put something before the sink; it is told the network namespace that tcptrace is in, or was.
+/// standard error. `wrap` may put something before the sink.
 ///
 /// # Errors
 /// [`enum@Error`].
-pub fn run(
-    settings: &Settings,
-    wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
-) -> Result<Outcome, Error> {
+pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Result<Outcome, Error> {
     let destination = |header: &Header| {
-        let sink = wrap(header.own_netns, output::sink(&style(settings, header)));
+        let sink = wrap(output::sink(&style(settings, header)));
         // Nothing is printed when transitions are only counted.
         let prints = !settings.bpf.count_only;
         Destination { sink, output: Box::new(io::stdout()), header: prints, ends_with_reader: prints }
     };
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::begun(settings, tracer);
     let (end, finished) = session(settings, destination, begun, &Notify::new())?;
-    let Finished { summary, output, recording } = finished;
+    let Finished { summary, output, recording, .. } = finished;
     match output {
         _ if end == End::OutputClosed => return Ok(recording.map(|()| Outcome::OutputClosed)?),
         writer::Ending::Closed => return Ok(recording.map(|()| Outcome::OutputClosed)?),
@@ -138,7 +135,7 @@ pub fn record(settings: &Settings) -> Result<Summary, Error> {
 pub fn replay(
     path: &Path,
     settings: &Settings,
-    wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
+    wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
 ) -> Result<Outcome, Error> {
     let replayed = replay_from(Reader::open(path)?, settings, wrap, &mut io::stdout().lock())?;
     if replayed.closed {
@@ -159,15 +156,15 @@ pub fn replay(
 pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
-    wrap: impl FnOnce(Option<u32>, Box<dyn Sink>) -> Box<dyn Sink>,
+    wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
     output: &mut dyn io::Write,
 ) -> Result<Replayed, Error> {
-    let sink = |header: &Header| wrap(header.own_netns, output::sink(&style(settings, header)));
+    let sink = |header: &Header| wrap(output::sink(&style(settings, header)));
     replay::replay(reader, settings, sink, output)
 }
 
 /// Traces into `sink`, which keeps what it needs, until a signal, the duration or `stop` ends it. `begun` is called once
-/// the kernel side is attached. Returns the account.
+/// the kernel side is attached. Returns the account, and what was found.
 ///
 /// # Errors
 /// [`enum@Error`].
@@ -176,12 +173,12 @@ pub(crate) fn run_into(
     sink: Box<dyn Sink>,
     begun: impl FnOnce(&bpf::Tracer, &Header),
     stop: &Notify,
-) -> Result<Summary, Error> {
+) -> Result<(Summary, Option<Detection>), Error> {
     // What becomes of it is to go to standard output.
     let destination = |_: &Header| Destination::inside(sink, true);
-    let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, stop)?;
+    let (_, Finished { summary, detection, recording, .. }) = session(settings, destination, begun, stop)?;
     recording?;
-    Ok(summary)
+    Ok((summary, detection))
 }
 
 /// Replays a capture into `sink`.
@@ -194,23 +191,6 @@ pub(crate) fn replay_into<R: io::Read>(
     sink: Box<dyn Sink>,
 ) -> Result<Replayed, Error> {
     replay::replay(reader, settings, |_| sink, &mut io::sink())
-}
-
-/// Takes records and leaves nothing of them.
-struct Nowhere;
-
-impl Sink for Nowhere {
-    fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn transition(&mut self, _transition: &Transition, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&mut self, _record: &Record, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn style(settings: &Settings, header: &Header) -> Style {

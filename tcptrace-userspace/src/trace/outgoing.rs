@@ -2,8 +2,9 @@
 
 use std::io;
 
-use super::account::Account;
+use super::{Settings, account::Account, looks::Looked};
 use crate::{
+    diagnosis::Detection,
     model::{
         transition::{Origin, Transition},
         wanted::Wanted,
@@ -60,6 +61,10 @@ pub(super) struct Written {
 /// The chunk that is being filled, and the account of what went into it.
 pub(super) struct Outgoing {
     sink: Box<dyn Sink>,
+    /// What looks for faults in all of it, if anybody wants that.
+    detection: Option<Detection>,
+    /// Half-open connections become lines. Where they do not, detectors may need them all the same.
+    shows_half_open: bool,
     pub(super) chunk: Chunk,
     pub(super) account: Account,
     /// Which transitions become lines.
@@ -71,10 +76,24 @@ pub(super) struct Outgoing {
 }
 
 impl Outgoing {
-    pub(super) fn new(sink: Box<dyn Sink>, view: View, count: Option<u64>, wanted: Option<Wanted>) -> Self {
-        // Those that hide nothing need not be asked.
-        let wanted = wanted.filter(|wanted| Hidden::by(wanted).any);
-        Self { sink, chunk: Chunk::default(), account: Account::default(), view, left: count, wanted }
+    /// `filters`: those that the kernel side has not applied.
+    pub(super) fn new(
+        sink: Box<dyn Sink>,
+        detection: Option<Detection>,
+        settings: &Settings,
+        filters: Option<Wanted>,
+    ) -> Self {
+        Self {
+            sink,
+            detection,
+            shows_half_open: settings.shows_half_open,
+            chunk: Chunk::default(),
+            account: Account::default(),
+            view: settings.view,
+            left: settings.count,
+            // Those that hide nothing need not be asked.
+            wanted: filters.filter(|wanted| Hidden::by(wanted).any),
+        }
     }
 
     /// Adds what comes before the first record.
@@ -106,18 +125,45 @@ impl Outgoing {
         self.chunk.written.transitions += observed;
         self.chunk.written.connections += connections;
         self.chunk.records += 1;
+        if let Some(detection) = &mut self.detection {
+            detection.transition(transition);
+        }
         let outcome = self.sink.transition(transition, &mut self.chunk.bytes);
         self.note(outcome);
     }
 
     /// Adds a record of another kind.
     pub(super) fn put(&mut self, record: &Record) {
+        self.chunk.records += 1;
         if let Record::HalfOpen(change) = record {
             self.chunk.written.half_open += u64::from(change.recorded);
+            if let Some(detection) = &mut self.detection {
+                detection.half_open(change);
+            }
+            if !self.shows_half_open {
+                return;
+            }
         }
-        self.chunk.records += 1;
         let outcome = self.sink.write(record, &mut self.chunk.bytes);
         self.note(outcome);
+    }
+
+    /// Takes a scan of the host, for the detectors.
+    pub(super) fn scanned(&mut self, looked: Looked) {
+        let Some(detection) = &mut self.detection else { return };
+        for found in detection.scanned(looked.into_sample()) {
+            self.put(&Record::Finding(Box::new(found)));
+        }
+    }
+
+    /// What the detectors have found.
+    pub(super) fn detection(&self) -> Option<&Detection> {
+        self.detection.as_ref()
+    }
+
+    /// The same, at the end.
+    pub(super) fn into_detection(self) -> Option<Detection> {
+        self.detection
     }
 
     /// Whether there are as many lines as are wanted.

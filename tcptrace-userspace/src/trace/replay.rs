@@ -16,6 +16,7 @@ use super::{
 use crate::{
     bpf,
     capture::{Before, Damage, Header, Reader},
+    diagnosis::Detection,
     output::Sink,
     record::{Record, Summary},
 };
@@ -25,10 +26,11 @@ use crate::{
 const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { 2 * bpf::MAX_BUFFER };
 
 /// How a replay ended.
-#[derive(Debug)]
 pub struct Replayed {
     /// The account of the trace.
     pub summary: Summary,
+    /// What was found.
+    pub detection: Option<Detection>,
     /// Why there is no more of it; `None` when it is all there.
     pub damage: Option<Damage>,
     /// What the capture says of itself.
@@ -69,7 +71,7 @@ pub(super) fn replay<R: Read>(
             _ => {}
         }
     }
-    Ok(Replayed { summary, damage, header, closed })
+    Ok(Replayed { summary, detection: core.into_detection(), damage, header, closed })
 }
 
 /// Takes all inputs, or as many as are wanted; why there are no more of them, when they are not all there.

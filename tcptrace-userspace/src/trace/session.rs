@@ -46,7 +46,8 @@ pub(super) fn session(
     let signals = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
     let clock = sys::clock::calibrate();
     // People's short format has no room for more than names, findings have.
-    let extent = if settings.format != Format::Text || settings.samples || settings.record.is_some() {
+    let extent = if settings.format != Format::Text || settings.detect.is_some() || settings.record.is_some()
+    {
         Extent::All
     } else {
         Extent::Names

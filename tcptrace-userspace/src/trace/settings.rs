@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::DEFAULT_MAX_RATE;
 use crate::{
     bpf, capture,
+    diagnosis::detect,
     output::{Format, TimeColumn, View},
     scan::snapshot::Netns,
 };
@@ -27,8 +28,10 @@ pub struct Settings {
     pub half_open: Option<HalfOpenBy>,
     /// Look at all sockets so often.
     pub looks: Option<Duration>,
-    /// Put these looks among the records.
-    pub samples: bool,
+    /// Look for faults, and for which. It needs these scans.
+    pub detect: Option<detect::Options>,
+    /// Half-open connections become lines, where they are followed.
+    pub shows_half_open: bool,
     /// Record the trace.
     pub record: Option<capture::Target>,
     /// Output format.
@@ -58,7 +61,8 @@ impl Default for Settings {
             netns: None,
             half_open: None,
             looks: None,
-            samples: false,
+            detect: None,
+            shows_half_open: true,
             record: None,
             format: Format::Text,
             view: View::Transitions,

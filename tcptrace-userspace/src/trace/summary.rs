@@ -81,6 +81,9 @@ fn render(summary: &Summary, counted: bool) -> String {
     if let Some(unlisted) = &summary.unlisted {
         let _ = writeln!(text, "Of the sockets that are older than the trace, not seen: {unlisted}");
     }
+    for uncounted in &summary.uncounted {
+        let _ = writeln!(text, "Not seen: {uncounted}");
+    }
     if !summary.missed_runs_known {
         text.push_str("This kernel does not tell how often it skipped the program.\n");
     }
@@ -155,6 +158,7 @@ mod tests {
             inferred: 3,
             reconciled: Reconciled::default(),
             unlisted: None,
+            uncounted: Vec::new(),
             half_open: None,
         }
     }
@@ -187,6 +191,9 @@ mod tests {
         let summary = Summary {
             reconciled: Reconciled { appeared: 1, vanished: 0, changed: 2 },
             unlisted: Some("the open sockets of 9 processes".to_owned()),
+            uncounted: vec![
+                "some of what syn-flood would tell apart (3 times no room in the tables)".to_owned(),
+            ],
             inferred: 0,
             ..summary(Lost::default())
         };
@@ -195,6 +202,7 @@ mod tests {
         1 sockets had begun unseen, as a list of the kernel's shows
         2 sockets had changed their state unseen
         Of the sockets that are older than the trace, not seen: the open sockets of 9 processes
+        Not seen: some of what syn-flood would tell apart (3 times no room in the tables)
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2

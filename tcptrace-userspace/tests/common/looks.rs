@@ -2,6 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
+use super::shown::Shown;
 use tcptrace::{
     diagnosis::detect::{Ages, Detectors, Finding, Limits, NamespaceSample, Options, Sample, Seen, Who},
     model::{
@@ -12,7 +13,6 @@ use tcptrace::{
         state::State,
         transition::Transition,
     },
-    record::Record,
     tracker::{self, Tracker},
 };
 
@@ -95,7 +95,7 @@ pub(crate) fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> 
 }
 
 /// A connection to the end 198.51.100.`end`:443, of process `pid`, that ended so.
-pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Record {
+pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Shown {
     let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
     // Who found no port has none.
     let lport = if cause == Cause::NoLocalPort { 0 } else { event.lport };
@@ -108,7 +108,7 @@ pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>)
     });
     let reset_reason = reset_reason.map(Arc::from);
     let closing = Closing { cause: Some(cause), reset_reason, ..Closing::default() };
-    Record::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })
+    Shown::Transition(Transition { closing: Some(Box::new(closing)), ..transitions.remove(0) })
 }
 
 /// The findings of a kind.
@@ -138,8 +138,8 @@ pub(crate) fn with_counters(look: Sample, counters: &[(&str, u64)], limits: Limi
 }
 
 /// A transition of process `pid` that ended its attempt at 198.51.100.`end`:`port`.
-pub(crate) fn tried(cause: Cause, end: u8, port: u16, pid: u32) -> Record {
-    let Record::Transition(mut transition) = ended(cause, end, pid, None) else { unreachable!() };
+pub(crate) fn tried(cause: Cause, end: u8, port: u16, pid: u32) -> Shown {
+    let Shown::Transition(mut transition) = ended(cause, end, pid, None) else { unreachable!() };
     transition.event.rport = port;
-    Record::Transition(transition)
+    Shown::Transition(transition)
 }

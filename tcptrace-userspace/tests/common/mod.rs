@@ -7,6 +7,7 @@
 pub(crate) mod closing;
 pub(crate) mod looks;
 pub(crate) mod resets;
+pub(crate) mod shown;
 pub(crate) mod standing;
 pub(crate) mod story;
 

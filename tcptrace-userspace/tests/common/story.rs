@@ -183,6 +183,7 @@ pub(crate) fn story() -> Vec<Record> {
         inferred: 2,
         half_open: None,
         reconciled: Reconciled { appeared: 1, vanished: 2, changed: 3 },
+        uncounted: Vec::new(),
         unlisted: None,
     })));
     records

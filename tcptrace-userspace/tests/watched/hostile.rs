@@ -13,10 +13,10 @@ use tcptrace::{
         socket::{Kind, Timer, TimerKind},
         state::State,
     },
-    record::Record,
 };
 
 use super::{seen, transition};
+use crate::common::shown::Shown;
 use crate::common::{comm, event, half_open};
 
 /// What each finding rests on by the kernel's counters.
@@ -60,7 +60,7 @@ fn who(pid: u32, name: Vec<u8>) -> Who {
     Who::of_holder(pid, Some(&Arc::new(process)))
 }
 
-fn hostile_transition() -> impl Strategy<Value = Record> {
+fn hostile_transition() -> impl Strategy<Value = Shown> {
     let cause = (0..Cause::ALL.len()).prop_map(|number| Cause::ALL[number]);
     let states = (prop_oneof![Just(State::SYN_SENT), state()], prop_oneof![Just(State::CLOSE), state()]);
     (number(), states, prop::option::of(cause), 0_u32..3, bytes(), 0_u8..3).prop_map(
@@ -76,16 +76,16 @@ fn hostile_transition() -> impl Strategy<Value = Record> {
             };
             let event = Event { rport: u16::from(end), ..event(1, ktime_ns, old, new) };
             let record = transition(event, pid, Some(Box::new(closing)));
-            let Record::Transition(mut transition) = record else { unreachable!("it is one") };
+            let Shown::Transition(mut transition) = record else { unreachable!("it is one") };
             if let Some(owner) = &mut transition.owner {
                 Arc::make_mut(owner).comm = comm(&name);
             }
-            Record::Transition(transition)
+            Shown::Transition(transition)
         },
     )
 }
 
-fn hostile_half_open() -> impl Strategy<Value = Record> {
+fn hostile_half_open() -> impl Strategy<Value = Shown> {
     let ends = [End::Completed, End::TimedOut, End::Dropped, End::Unknown];
     (number(), number(), 0_usize..6, any::<u8>()).prop_map(move |(ktime_ns, open, what, peer)| {
         let what = match what {
@@ -94,7 +94,7 @@ fn hostile_half_open() -> impl Strategy<Value = Record> {
             end => What::End(ends[end - 2]),
         };
         let change = half_open([198, 51, 100, peer], what, open);
-        Record::HalfOpen(Change { ktime_ns, age_ns: Some(ktime_ns), ..change })
+        Shown::HalfOpen(Change { ktime_ns, age_ns: Some(ktime_ns), ..change })
     })
 }
 
@@ -115,7 +115,7 @@ fn hostile_seen() -> impl Strategy<Value = Seen> {
     )
 }
 
-fn hostile_sample() -> impl Strategy<Value = Record> {
+fn hostile_sample() -> impl Strategy<Value = Shown> {
     let limits = (any::<(u16, u16)>(), number(), number(), number(), number());
     let namespace = (limits, prop::collection::vec(number(), COUNTERS.len())).prop_map(|(limits, counts)| {
         let (ports, max_tw_buckets, fin_timeout_s, max_syn_backlog, syncookies) = limits;
@@ -139,11 +139,11 @@ fn hostile_sample() -> impl Strategy<Value = Record> {
     let sockets = prop::collection::vec(hostile_seen(), 0..20);
     (number(), sockets, namespace).prop_map(|(ktime_ns, sockets, namespace)| {
         let namespaces = [(Some(1), namespace)].into();
-        Record::Sample(Box::new(Sample { ktime_ns, sockets, namespaces, unseen: None, ..Sample::default() }))
+        Shown::Sample(Box::new(Sample { ktime_ns, sockets, namespaces, unseen: None, ..Sample::default() }))
     })
 }
 
-pub(crate) fn records() -> impl Strategy<Value = Vec<Record>> {
+pub(crate) fn records() -> impl Strategy<Value = Vec<Shown>> {
     let one = prop_oneof![3 => hostile_transition(), 2 => hostile_half_open(), 2 => hostile_sample()];
     prop::collection::vec(one, 1..30)
 }

@@ -16,9 +16,9 @@ use tcptrace::{
         state::State,
         transition::{Origin, Transition},
     },
-    record::Record,
 };
 
+use crate::common::shown::{Show as _, Shown};
 use crate::common::{by_process, comm, event, half_open};
 
 /// Thresholds under which one is too many; those of a scan; the usual ones; and the greatest.
@@ -42,28 +42,28 @@ pub(crate) fn detectors(thresholds: usize) -> Detectors {
 }
 
 /// What is found in these at the end.
-pub(crate) fn found<'a>(thresholds: usize, records: impl IntoIterator<Item = &'a Record>) -> Vec<Finding> {
+pub(crate) fn found<'a>(thresholds: usize, records: impl IntoIterator<Item = &'a Shown>) -> Vec<Finding> {
     let mut detectors = detectors(thresholds);
-    records.into_iter().for_each(|record| detectors.record(record));
+    records.into_iter().for_each(|record| detectors.show(record));
     detectors.findings()
 }
 
 /// Between two looks: connections, and what the second one shows.
 #[derive(Clone, Debug)]
 pub(crate) struct Interval {
-    pub(crate) connections: Vec<Vec<Record>>,
+    pub(crate) connections: Vec<Vec<Shown>>,
     pub(crate) look: Sample,
 }
 
 impl Interval {
     /// One connection after the other.
-    pub(crate) fn in_a_row(&self) -> Vec<Record> {
-        let look = Record::Sample(Box::new(self.look.clone()));
+    pub(crate) fn in_a_row(&self) -> Vec<Shown> {
+        let look = Shown::Sample(Box::new(self.look.clone()));
         self.connections.iter().flatten().cloned().chain([look]).collect()
     }
 
     /// Interleaved as chosen, each in its own order; the look in another order as well.
-    pub(crate) fn interleaved(&self, choices: &[usize]) -> Vec<Record> {
+    pub(crate) fn interleaved(&self, choices: &[usize]) -> Vec<Shown> {
         let mut left: Vec<_> = self.connections.iter().map(|records| records.iter()).collect();
         let mut out = Vec::new();
         let mut choices = choices.iter().cycle();
@@ -76,7 +76,7 @@ impl Interval {
         }
         let mut look = self.look.clone();
         look.sockets.reverse();
-        out.push(Record::Sample(Box::new(look)));
+        out.push(Shown::Sample(Box::new(look)));
         out
     }
 }
@@ -126,7 +126,7 @@ const STATES: [State; 9] = [
 ];
 
 /// The records of a connection with one of a few ends, each process with one name.
-fn connection_of(kind: usize, end: u8, pid: u32, cause: Cause) -> Vec<Record> {
+fn connection_of(kind: usize, end: u8, pid: u32, cause: Cause) -> Vec<Shown> {
     let remote = Ipv4Addr::new(198, 51, 100, end);
     let transition = |role, old, new, cause: Option<Cause>| {
         let event = Event { raddr: remote.into(), rport: 443, ..event(1, 5 * SECOND, old, new) };
@@ -148,13 +148,13 @@ fn connection_of(kind: usize, end: u8, pid: u32, cause: Cause) -> Vec<Record> {
         }
         _ => {
             let end = if cause == Cause::PassiveClose { End::Completed } else { End::TimedOut };
-            let change = |what| Record::HalfOpen(half_open(remote, what, pid.into()));
+            let change = |what| Shown::HalfOpen(half_open(remote, what, pid.into()));
             vec![change(What::Begin(Source::Syn)), change(What::Retransmit), change(What::End(end))]
         }
     }
 }
 
-pub(crate) fn transition(event: Event, pid: u32, closing: Option<Box<Closing>>) -> Record {
+pub(crate) fn transition(event: Event, pid: u32, closing: Option<Box<Closing>>) -> Shown {
     let owner = Owner {
         pid,
         uid: 7,
@@ -163,7 +163,7 @@ pub(crate) fn transition(event: Event, pid: u32, closing: Option<Box<Closing>>) 
         others: None,
         process: None,
     };
-    Record::Transition(Transition {
+    Shown::Transition(Transition {
         event,
         in_old_state_ns: Some(2 * SECOND),
         at_least_ns: None,

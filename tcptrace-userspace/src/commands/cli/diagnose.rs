@@ -7,17 +7,15 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context as _;
-
 use super::{
-    LOSSY, capture::WriteArgs, colour::Colour, filter::FilterArgs, misused, on_finding::OnFinding, print,
-    progress::Progress, source::LimitArgs, values,
+    LOSSY, capture::WriteArgs, colour::Colour, detect::DetectArgs, filter::FilterArgs, misused,
+    on_finding::OnFinding, print, progress::Progress, source::LimitArgs, values,
 };
 use crate::{
     bpf,
     commands::diagnose::{self, Settings},
     diagnosis::{
-        detect::{self, Expected, Finding, REGISTRY, Severity, Thresholds},
+        detect::{Finding, Severity},
         report::Verdict,
     },
     output::{
@@ -50,29 +48,19 @@ pub struct DiagnoseArgs {
     /// Colour: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
-    /// Only findings of these kinds, such as close-wait-leak,syn-flood
-    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = ids())]
-    pub only: Vec<String>,
-    /// No findings of these kinds
-    #[arg(long, value_name = "IDS", value_delimiter = ',', value_parser = ids())]
-    pub skip: Vec<String>,
     /// Findings from this severity on make the exit code 3
     #[arg(long, value_enum, default_value_t = Severity::Warning, value_name = "SEVERITY")]
     pub fail_on: Severity,
-    /// The only listeners that there should be: ports and ranges of them, of any program or of one, such as
-    /// 22,8000-8003,nginx:80,nginx:8200-8203
-    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = values::expected)]
-    pub expect_listen: Vec<Expected>,
     /// Start this program, without a shell, for each finding at or above --fail-on, as soon as it shows: its kind is the
     /// argument, the finding is on standard input as JSON. At most one a second, and twenty
     #[arg(long, value_name = "PROGRAM")]
     pub on_finding: Option<PathBuf>,
-    /// Thresholds from a TOML file; --print-config shows what there is
-    #[arg(long, value_name = "FILE")]
-    pub config: Option<PathBuf>,
     /// Print all thresholds with their meaning, and end
     #[arg(long)]
     pub print_config: bool,
+    /// What to look for.
+    #[command(flatten)]
+    pub detect: DetectArgs,
 
     /// Diagnose what this capture has, instead of this host; no root is needed
     #[arg(long, value_name = "FILE", help_heading = "Captures", conflicts_with_all = ["write", "max_size", "keep", "anonymize", "until_finding", "on_finding", "hook"])]
@@ -90,20 +78,8 @@ pub struct DiagnoseArgs {
     pub limits: LimitArgs,
 }
 
-/// All kinds of findings.
-fn ids() -> clap::builder::PossibleValuesParser {
-    REGISTRY.iter().flat_map(|entry| entry.ids).into()
-}
-
 impl DiagnoseArgs {
-    fn thresholds(&self) -> anyhow::Result<Thresholds> {
-        let Some(file) = &self.config else { return Ok(Thresholds::default()) };
-        let shown = file.display();
-        let text = std::fs::read_to_string(file).with_context(|| format!("--config {shown}"))?;
-        Thresholds::parse(&text).with_context(|| format!("--config {shown}"))
-    }
-
-    fn settings(&self, thresholds: Thresholds) -> anyhow::Result<Settings> {
+    fn settings(&self) -> anyhow::Result<Settings> {
         let bpf = bpf::Options {
             hook: self.limits.hook,
             filter: self.filter.filter()?,
@@ -119,7 +95,7 @@ impl DiagnoseArgs {
             infer: true,
             netns: self.filter.netns()?,
             half_open: Some(HalfOpenBy::Events),
-            samples: true,
+            detect: Some(self.detect.options(self.filter.pid)?),
             record: self.write.target(),
             // That of people would do without what processes are.
             format: output::Format::Wide,
@@ -128,25 +104,19 @@ impl DiagnoseArgs {
             max_rate: self.limits.max_rate,
             ..trace::Settings::default()
         };
-        let expected = (!self.expect_listen.is_empty()).then(|| self.expect_listen.clone());
-        let (only, skip) = (self.only.clone(), self.skip.clone());
-        let of_one_process = self.filter.pid.is_some();
-        let detect = detect::Options { thresholds, expected, only, skip, own_netns: None, of_one_process };
-        let ids = |name: &str, ids: &[String]| (!ids.is_empty()).then(|| format!("{name} {}", ids.join(",")));
-        let kinds = [ids("--only", &self.only), ids("--skip", &self.skip)].into_iter().flatten();
-        let filters = trace.filters.iter().cloned().chain(kinds).collect();
-        Ok(Settings { trace, detect, filters, fail_on: self.fail_on, until_finding: self.until_finding })
+        let filters = trace.filters.iter().cloned().chain(self.detect.words()).collect();
+        Ok(Settings { trace, filters, fail_on: self.fail_on, until_finding: self.until_finding })
     }
 }
 
 /// Watches and reports; the exit code tells the verdict.
 pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
-    let checked = args.thresholds().and_then(|thresholds| Ok((thresholds, args.settings(thresholds)?)));
-    let (thresholds, settings) = match checked {
-        Ok(checked) => checked,
+    let settings = match args.settings() {
+        Ok(settings) => settings,
         Err(error) => return Ok(misused(&error)),
     };
     if args.print_config {
+        let thresholds = settings.trace.detect.as_ref().map(|detect| detect.thresholds).unwrap_or_default();
         return print(thresholds.explained().as_bytes());
     }
     if let Some(file) = &args.from {
@@ -160,7 +130,7 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
     };
     let on_finding = args.on_finding.clone().map(|program| OnFinding::new(program, args.fail_on));
     let on_finding = Arc::new(Mutex::new(on_finding));
-    let looked = {
+    let notified = {
         let terminal = Some(io::stderr()).filter(io::IsTerminal::is_terminal);
         let (on_finding, mut progress) = (Arc::clone(&on_finding), Progress::new(args.duration, terminal));
         move |findings: &[Finding]| {
@@ -172,7 +142,7 @@ pub(super) fn run(args: &DiagnoseArgs) -> anyhow::Result<u8> {
             }
         }
     };
-    let report = diagnose::run(&settings, begun, looked)?;
+    let report = diagnose::run(&settings, begun, notified)?;
     print(findings::render(&report, args.output, args.color.wanted()).as_bytes())?;
     if let Some(on_finding) = on_finding.lock().ok().and_then(|mut on_finding| on_finding.take()) {
         on_finding.finish(&report.findings);

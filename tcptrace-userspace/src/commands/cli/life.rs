@@ -35,5 +35,5 @@ impl LifeArgs {
 
 /// Runs it.
 pub(super) fn run(args: &LifeArgs) -> anyhow::Result<u8> {
-    show(args.settings(), args.stream.from.as_deref(), None, None)
+    show(args.settings(), args.stream.from.as_deref(), None)
 }

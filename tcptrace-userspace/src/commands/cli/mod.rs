@@ -3,6 +3,7 @@
 mod args;
 mod capture;
 mod colour;
+mod detect;
 mod diagnose;
 mod doctor;
 mod explain;
@@ -30,6 +31,7 @@ use clap::{CommandFactory as _, Parser as _};
 pub use args::{Args, Command};
 pub use capture::{RecordArgs, TargetArgs, WriteArgs};
 pub use colour::Colour;
+pub use detect::DetectArgs;
 pub use diagnose::DiagnoseArgs;
 pub use doctor::{DoctorArgs, DoctorFormat};
 pub use explain::ExplainArgs;

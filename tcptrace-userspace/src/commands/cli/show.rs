@@ -6,15 +6,18 @@ use std::{
 };
 
 use super::{LOSSY, logger, misused};
-use crate::{commands::diagnose::tell_findings, diagnosis::detect, output::Format, trace};
+use crate::{
+    model::transition::Transition,
+    output::{Format, Sink, findings},
+    record::Record,
+    trace,
+};
 
-/// Traces, or replays the capture `from`; `note` is for the user's eyes before that. `findings`: tell them, and whether
-/// half-open connections are shown beside them.
+/// Traces, or replays the capture `from`; `note` is for the user's eyes before that.
 pub(super) fn show(
     settings: anyhow::Result<trace::Settings>,
     from: Option<&Path>,
     note: Option<&str>,
-    findings: Option<bool>,
 ) -> anyhow::Result<u8> {
     let settings = match settings {
         Ok(settings) => settings,
@@ -26,14 +29,9 @@ pub(super) fn show(
     if settings.bpf.verbose {
         logger::install();
     }
-    let wrap = |own_netns, sink| match findings {
-        Some(half_open) => {
-            let aside = aside(settings.format);
-            let of_one_process = settings.bpf.filter.tgid != 0;
-            let options = detect::Options { own_netns, of_one_process, ..detect::Options::default() };
-            tell_findings(sink, options, half_open, aside)
-        }
-        None => sink,
+    let wrap = |sink| match settings.format {
+        Format::Csv => Box::new(FindingsApart(sink)) as Box<dyn Sink>,
+        Format::Text | Format::Wide | Format::Json => sink,
     };
     let outcome = match from {
         Some(file) => trace::replay(file, &settings, wrap)?,
@@ -46,7 +44,25 @@ pub(super) fn show(
     })
 }
 
-/// Where findings are told that do not fit into the rows of a format.
-fn aside(format: Format) -> Option<Box<dyn io::Write>> {
-    (format == Format::Csv).then(|| Box::new(io::stderr()) as Box<dyn io::Write>)
+/// Prints findings, which do not fit into rows, on standard error.
+struct FindingsApart(Box<dyn Sink>);
+
+impl Sink for FindingsApart {
+    fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()> {
+        self.0.header(out)
+    }
+
+    fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
+        self.0.transition(transition, out)
+    }
+
+    fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        if let Record::Finding(found) = record {
+            // One that is closed does not stop the trace. A full pipe does until someone reads, and what the ring has no
+            // room for meanwhile counts as lost.
+            let _ = writeln!(io::stderr(), "tcptrace: {}", findings::moment(found, false));
+            return Ok(());
+        }
+        self.0.write(record, out)
+    }
 }

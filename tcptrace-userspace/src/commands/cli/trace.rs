@@ -1,23 +1,30 @@
 //! `tcptrace trace`.
 
+use std::time::Duration;
+
 use super::{
+    detect::DetectArgs,
     filter::{state_bits, state_words},
     show::show,
     stream::StreamArgs,
 };
 use crate::{
-    commands::diagnose::PERIOD,
+    diagnosis::detect,
     model::state::State,
     trace::{HalfOpenBy, Settings},
 };
 
+/// From one scan of the host to the next, for findings.
+const PERIOD: Duration = Duration::from_secs(5);
+
 /// Options of `trace`.
 #[derive(Clone, Debug, clap::Args)]
+#[command(mut_args(requires_findings))]
 pub struct TraceArgs {
     /// Print no transitions, only count them
     #[arg(short, long, conflicts_with_all = ["from", "write"])]
     pub quiet: bool,
-    /// Tell what is found to be wrong among the transitions, as `diagnose` does at its end
+    /// Print what is found to be wrong among the transitions, as `diagnose` does at its end
     // They rest on all states, and would be false behind a filter on some.
     #[arg(long, conflicts_with_all = ["quiet", "state", "from_state", "to_state"])]
     pub findings: bool,
@@ -31,6 +38,9 @@ pub struct TraceArgs {
     /// Those that it shares.
     #[command(flatten)]
     pub stream: StreamArgs,
+    /// What to look for.
+    #[command(flatten)]
+    pub detect: DetectArgs,
     /// Transitions from or to these states, such as CLOSE_WAIT,LAST_ACK
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
     pub state: Vec<State>,
@@ -40,6 +50,12 @@ pub struct TraceArgs {
     /// Transitions to these states
     #[arg(long, value_name = "STATES", value_delimiter = ',', help_heading = "Filters")]
     pub to_state: Vec<State>,
+}
+
+/// Options that would do nothing without findings.
+fn requires_findings(arg: clap::Arg) -> clap::Arg {
+    let is_one = ["only", "skip", "expect_listen", "config"].contains(&arg.get_id().as_str());
+    if is_one { arg.requires("findings") } else { arg }
 }
 
 impl TraceArgs {
@@ -65,8 +81,12 @@ impl TraceArgs {
         settings.infer = !self.no_inferred;
         // Findings rest on them, whether they are shown or not.
         settings.half_open = self.half_open.or(self.findings.then_some(HalfOpenBy::Events));
-        settings.samples = self.findings;
-        settings.looks = self.findings.then_some(PERIOD);
+        settings.shows_half_open = self.half_open.is_some();
+        if self.findings {
+            let detect = self.detect.options(self.stream.source.filter.pid)?;
+            settings.detect = Some(detect::Options { forgets: true, ..detect });
+            settings.looks = Some(PERIOD);
+        }
         settings.bpf.half_open = settings.half_open == Some(HalfOpenBy::Events);
         for (name, states) in
             [("--state", &self.state), ("--from-state", &self.from_state), ("--to-state", &self.to_state)]
@@ -82,12 +102,7 @@ impl TraceArgs {
 
 /// Runs it.
 pub(super) fn run(args: &TraceArgs) -> anyhow::Result<u8> {
-    show(
-        args.settings(),
-        args.stream.from.as_deref(),
-        args.note(),
-        args.findings.then_some(args.half_open.is_some()),
-    )
+    show(args.settings(), args.stream.from.as_deref(), args.note())
 }
 
 #[cfg(test)]
@@ -109,6 +124,17 @@ mod tests {
             let text = error(&[filter, "CLOSE_WAIT"]).unwrap_or_default();
             let words = format!("'--findings' cannot be used with '{filter} <STATES>'");
             assert!(text.contains(&words), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_to_look_for_needs_findings() {
+        let parsed = |arguments: &[&str]| Args::try_parse_from([&["tcptrace"], arguments].concat());
+        for option in
+            [["--only", "stalled"], ["--skip", "stalled"], ["--expect-listen", "22"], ["--config", "x"]]
+        {
+            assert!(parsed(&option).is_err(), "{option:?}");
+            assert!(parsed(&[&["trace", "--findings"], &option[..]].concat()).is_ok(), "{option:?}");
         }
     }
 }

@@ -3,35 +3,31 @@
 //! A trace feeds the detectors with transitions and half-open connections, and a thread beside it with looks at all
 //! sockets, counters and settings. What they find, and how much of the host could be seen, becomes a [`Report`].
 
-mod live;
-mod watch;
+mod notify;
 
-use std::{io, path::Path, rc::Rc, sync::mpsc::sync_channel, thread, time::Duration};
+use std::{io, path::Path, rc::Rc, time::Duration};
 
 use tokio::sync::Notify;
-
-pub use live::{PERIOD, tell_findings};
 
 use crate::{
     bpf,
     capture::{Damage, Header, Reader},
     diagnosis::{
+        Detection,
         detect::{self, Finding, Severity},
         report::{Report, Sight, Totals, Verdict},
     },
+    output::Nowhere,
     record::Summary,
-    sys::host,
     trace,
 };
-use watch::{Shared, Watch};
+use notify::Notifier;
 
 /// What to watch, and for what.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The trace; its duration is the watch's.
     pub trace: trace::Settings,
-    /// What to look for.
-    pub detect: detect::Options,
     /// The options that leave out sockets or kinds of findings, such as `--local-port 80`.
     pub filters: Vec<String>,
     /// Findings from this severity on make the verdict.
@@ -40,48 +36,32 @@ pub struct Settings {
     pub until_finding: bool,
 }
 
-/// Looks that may wait to be told of.
-const LOOKS: usize = 8;
-
 /// Watches until the duration is over, a signal comes, or something is found that is to end it. `begun` is called once
-/// everything is attached, `looked` by a thread of its own, after each look at the host, with what was found by then.
+/// everything is attached; `notified` on a thread of its own, when findings begin, change or end, and every second, with those
+/// that are open.
 ///
 /// # Errors
 /// [`trace::Error`].
 pub fn run(
     settings: &Settings,
     begun: impl FnOnce(),
-    mut looked: impl FnMut(&[Finding]) + Send + 'static,
+    notified: impl FnMut(&[Finding]) + Send + 'static,
 ) -> Result<Report, trace::Error> {
-    let shared = Shared::new(seen_from(settings, host::own_netns()));
     let stop = Rc::new(Notify::new());
-    // Whatever it does, the ring is read meanwhile.
-    let (findings, told) = sync_channel::<Vec<Finding>>(LOOKS);
-    let teller = thread::Builder::new()
-        .name("findings".to_owned())
-        .spawn(move || told.iter().for_each(|findings| looked(&findings)))
-        .map_err(trace::Error::Setup)?;
     let end_on = settings.until_finding.then_some(settings.fail_on);
-    let theirs = Rc::clone(&stop);
-    let looked = move |found: &[Finding]| {
-        // While it is busy there is no hurry: the next look finds the same, and more.
-        let _ = findings.try_send(found.to_vec());
-        if end_on.is_some_and(|least| found.iter().any(|one| one.severity >= least)) {
-            theirs.notify_one();
-        }
-    };
-    let watch = Box::new(Watch { shared: shared.clone(), looked });
+    let (notifier, thread) =
+        Notifier::start(notified, Rc::clone(&stop), end_on).map_err(trace::Error::Setup)?;
     let mut header = None;
     let attached = |_: &bpf::Tracer, first: &Header| {
         header = Some(first.clone());
         begun();
     };
     let trace = trace::Settings { looks: Some(period(settings.trace.duration)), ..settings.trace.clone() };
-    let summary = trace::run_into(&trace, watch, attached, &stop)?;
-    // The trace is over, and with it what was sent to this.
-    let _ = teller.join();
+    let (summary, detection) = trace::run_into(&trace, Box::new(notifier), attached, &stop)?;
+    // The trace is over, and with it the notifier.
+    let _ = thread.join();
     let header = header.ok_or_else(|| trace::Error::Setup(io::Error::other("the trace has not begun")))?;
-    Ok(report(settings, &shared, &summary, &header, None))
+    Ok(report(settings, &watched(detection), &summary, &header, None))
 }
 
 /// The same of a capture.
@@ -100,33 +80,29 @@ pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
 ) -> Result<Report, trace::Error> {
-    let header = reader.header();
-    let of_one_process = settings.detect.of_one_process || header.tgid != 0;
-    let shared = Shared::new(detect::Options { of_one_process, ..seen_from(settings, header.own_netns) });
-    let watch = Box::new(Watch { shared: shared.clone(), looked: |_: &[Finding]| {} });
-    let trace::Replayed { summary, damage, header, .. } = trace::replay_into(reader, &settings.trace, watch)?;
-    Ok(report(settings, &shared, &summary, &header, damage.as_ref()))
+    let trace::Replayed { summary, detection, damage, header, .. } =
+        trace::replay_into(reader, &settings.trace, Box::new(Nowhere))?;
+    Ok(report(settings, &watched(detection), &summary, &header, damage.as_ref()))
 }
 
-/// What to look for, for someone who is in this network namespace.
-fn seen_from(settings: &Settings, own_netns: Option<u32>) -> detect::Options {
-    detect::Options { own_netns, ..settings.detect.clone() }
+/// What was found; a trace that looked for nothing has found nothing.
+fn watched(detection: Option<Detection>) -> Detection {
+    detection.unwrap_or_else(|| Detection::new(detect::Options::default()))
 }
 
 fn report(
     settings: &Settings,
-    shared: &Shared,
+    detection: &Detection,
     summary: &Summary,
     header: &Header,
     damage: Option<&Damage>,
 ) -> Report {
-    let (mut findings, left_out, looks) = shared
-        .with(|watched| (watched.detectors.findings(), watched.detectors.left_out(), watched.looks.clone()));
-    let mut sight = Sight::of(summary, header, &looks, damage);
+    let mut findings = detection.findings();
+    let mut sight = Sight::of(summary, header, detection.scans(), damage);
     for finding in &mut findings {
         finding.not_seen = sight.missing_of(detect::rests_on(finding.id));
     }
-    for (ids, count) in left_out {
+    for (ids, count) in detection.left_out() {
         let what = sight.crowded(ids, count);
         for finding in findings.iter_mut().filter(|finding| ids.contains(&finding.id)) {
             finding.not_seen.push(what.clone());
@@ -140,7 +116,7 @@ fn report(
         elapsed_ns: summary.elapsed_ns,
         filters: filters(settings, header),
         verdict: Verdict::of(&findings, settings.fail_on, &sight),
-        totals: Totals::of(summary, looks.count),
+        totals: Totals::of(summary, detection.scans().count),
         findings,
         sight,
     }

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Detector, Expected, Finding, REGISTRY, Sample, Source, Thresholds, roots};
-use crate::model::transition::Transition;
-use crate::record::Record;
+use crate::model::{half_open::Change, transition::Transition};
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]
@@ -21,6 +20,8 @@ pub struct Options {
     pub own_netns: Option<u32>,
     /// Only sockets of one process were seen: what is not there may be another's.
     pub of_one_process: bool,
+    /// Count the last minutes only, and forget what was before: of a trace without an end.
+    pub forgets: bool,
 }
 
 impl Options {
@@ -59,21 +60,14 @@ impl Detectors {
         Self { options, all, ids, of_transitions, of_half_open, names: HashMap::new() }
     }
 
-    /// Takes what happened, or how the host was.
-    pub fn record(&mut self, record: &Record) {
-        match record {
-            Record::Transition(transition) => self.transition(transition),
-            Record::HalfOpen(change) => {
-                self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
-            }
-            Record::Sample(sample) => self.sample(sample),
-            _ => {}
-        }
-    }
-
     /// Takes a transition.
     pub fn transition(&mut self, transition: &Transition) {
         self.of_transitions.iter().for_each(|index| self.all[*index].transition(transition));
+    }
+
+    /// Takes what happened to a half-open connection.
+    pub fn half_open(&mut self, change: &Change) {
+        self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
     }
 
     /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.

@@ -1,13 +1,13 @@
 //! What a diagnosis says as a whole: what was found, and how much could be seen.
 
-mod looks;
+mod scans;
 mod sight;
 mod verdict;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
-pub(crate) use looks::Looks;
+pub(crate) use scans::Scans;
 pub use sight::Sight;
 pub(crate) use sight::left_out;
 pub use verdict::Verdict;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Looks;
+use super::Scans;
 use crate::{
     capture::{Damage, Header},
     diagnosis::detect::Source,
@@ -29,7 +29,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    pub(crate) fn of(summary: &Summary, header: &Header, looks: &Looks, damage: Option<&Damage>) -> Self {
+    pub(crate) fn of(summary: &Summary, header: &Header, scans: &Scans, damage: Option<&Damage>) -> Self {
         let mut sight = Self::default();
         sight.hooks.push(format!("sock:inet_sock_set_state by {}", header.hook));
         match &header.half_open {
@@ -60,10 +60,10 @@ impl Sight {
             let what = format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted);
             sight.lacks(&[Source::Transitions], what);
         }
-        let unseen_of_looks = looks.unseen.of(looks.count);
+        let unseen_of_scans = scans.unseen.of(scans.count);
         if let Some(unlisted) = &summary.unlisted {
             // Mostly what all looks lacked, too.
-            let is_same = unseen_of_looks.as_ref() == Some(unlisted);
+            let is_same = unseen_of_scans.as_ref() == Some(unlisted);
             let what = format!("of the sockets that are older than the watch: {unlisted}");
             sight.lacks(&[Source::Transitions], if is_same { unlisted.clone() } else { what });
         }
@@ -79,9 +79,9 @@ impl Sight {
             let what = "what processes are, and which sockets they have open (a container's process ids are not the host's)";
             sight.lacks(&[Source::Transitions, Source::Looks], what.to_owned());
         }
-        let looks_lack = (looks.count == 0).then(|| "the host's sockets".to_owned());
-        let failed = looks.failed.of(looks.count).map(|why| format!("the host's sockets ({why})"));
-        for what in [looks_lack, failed, unseen_of_looks].into_iter().flatten() {
+        let none = (scans.count == 0).then(|| "the host's sockets".to_owned());
+        let failed = scans.failed.of(scans.count).map(|why| format!("the host's sockets ({why})"));
+        for what in [none, failed, unseen_of_scans].into_iter().flatten() {
             sight.lacks(&[Source::Looks], what);
         }
         if let Some(damage) = damage {

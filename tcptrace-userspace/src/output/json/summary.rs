@@ -74,6 +74,8 @@ pub(super) struct Line<'a> {
     connections: Option<u64>,
     reconciled: Reconciled,
     unlisted: Option<&'a str>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    uncounted: &'a [String],
     other_protocol: u64,
     same_state: u64,
     matrix: Vec<MatrixRow>,
@@ -101,6 +103,7 @@ pub(super) fn line<'a>(time: &'a str, summary: &'a Summary) -> Line<'a> {
         connections: summary.connections,
         reconciled: summary.reconciled,
         unlisted: summary.unlisted.as_deref(),
+        uncounted: &summary.uncounted,
         other_protocol: summary.counters.other_protocol,
         same_state: summary.counters.same_state,
         matrix: summary.matrix().map(MatrixRow::of).collect(),

@@ -49,11 +49,7 @@ impl Sink for Json {
         match record {
             Record::Transition(transition) => self.transition(transition, out),
             // A half-open connection is none yet.
-            Record::HalfOpen(_)
-            | Record::HalfOpenLoss(_)
-            | Record::Finding(_)
-            | Record::Sample(_)
-            | Record::Unsampled(_) => Ok(()),
+            Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) => Ok(()),
             Record::Loss(_) | Record::Degraded(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }

@@ -113,12 +113,7 @@ impl Sink for Text {
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             // People read the account on standard error. Half-open connections are none yet.
-            Record::Summary(_)
-            | Record::HalfOpen(_)
-            | Record::HalfOpenLoss(_)
-            | Record::Finding(_)
-            | Record::Sample(_)
-            | Record::Unsampled(_) => Ok(()),
+            Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) => Ok(()),
         }
     }
 }

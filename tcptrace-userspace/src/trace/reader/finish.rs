@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     capture,
+    diagnosis::Detection,
     half_open::Namespaces,
     record::{Record, Summary},
     sys::{clock::monotonic_ns, patience::Patience},
@@ -24,6 +25,8 @@ use crate::{
 pub(in crate::trace) struct Finished {
     /// The account.
     pub(in crate::trace) summary: Summary,
+    /// What was found.
+    pub(in crate::trace) detection: Option<Detection>,
     /// How the output did.
     pub(in crate::trace) output: Ending,
     /// How the recording did.
@@ -55,7 +58,7 @@ impl Reader {
         }
         let (written, output) = self.writer.finish(&mut patience);
         self.core.settle(&mut summary, &ended, written);
-        Ok(Finished { summary, output, recording })
+        Ok(Finished { summary, detection: self.core.into_detection(), output, recording })
     }
 
     fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {

@@ -10,8 +10,8 @@ use proptest::{prelude::*, strategy::ValueTree as _};
 use super::*;
 use crate::{
     capture::write_all,
-    commands::diagnose::tell_findings,
     decode::records,
+    diagnosis::detect,
     model::hooks::HalfOpenHooks,
     output::{Format, Style, TimeColumn, View, findings},
     trace::HalfOpenBy,
@@ -61,7 +61,7 @@ fn shown(header: &Header, messages: &[Message]) -> String {
     let capture = write_all(header, messages.iter().map(Message::bytes));
     let settings = Settings {
         infer: true,
-        samples: true,
+        detect: Some(detect::Options::default()),
         half_open: Some(HalfOpenBy::Events),
         format: Format::Json,
         ..Settings::default()
@@ -76,7 +76,7 @@ fn shown(header: &Header, messages: &[Message]) -> String {
             zone: jiff::tz::TimeZone::UTC,
             start_ns: header.start_ns,
         };
-        tell_findings(crate::output::sink(&style), crate::diagnosis::detect::Options::default(), true, None)
+        crate::output::sink(&style)
     };
     let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
     let mut out = Vec::new();
@@ -219,11 +219,12 @@ fn forged_ones_do_no_harm() {
         }
         let capture = write_all(header, bytes.into_iter());
         let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
-        let sink = |header: &Header| {
-            let sink = crate::output::sink(&super::super::style(&json(), header));
-            tell_findings(sink, crate::diagnosis::detect::Options::default(), true, None)
+        let sink = |header: &Header| crate::output::sink(&super::super::style(&json(), header));
+        let settings = Settings {
+            detect: Some(detect::Options::default()),
+            half_open: Some(HalfOpenBy::Events),
+            ..json()
         };
-        let settings = Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..json() };
         let replayed = replay(reader, &settings, sink, &mut io::sink()).expect("memory");
         assert!(replayed.summary.matrix().count() <= 256);
     }
@@ -273,10 +274,13 @@ fn texts_are_not_believed() {
     let file = folder.path().join("capture");
     fs::write(&file, write_all(&header, all.iter().map(Message::bytes))).expect("a file");
     let settings = crate::commands::diagnose::Settings {
-        trace: Settings { samples: true, half_open: Some(HalfOpenBy::Events), ..Settings::default() },
-        detect: crate::diagnosis::detect::Options::default(),
+        trace: Settings {
+            detect: Some(detect::Options::default()),
+            half_open: Some(HalfOpenBy::Events),
+            ..Settings::default()
+        },
         filters: vec!["--local-port 80".to_owned(), "--only syn-flood".to_owned()],
-        fail_on: crate::diagnosis::detect::Severity::Info,
+        fail_on: detect::Severity::Info,
         until_finding: false,
     };
     let report = crate::commands::diagnose::replay(&file, &settings).expect("a report");

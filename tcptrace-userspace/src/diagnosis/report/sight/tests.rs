@@ -31,6 +31,7 @@ fn complete() -> (Summary, Header) {
         connections: None,
         inferred: 0,
         reconciled: Reconciled::default(),
+        uncounted: Vec::new(),
         unlisted: None,
         half_open: None,
     };
@@ -62,27 +63,27 @@ fn complete() -> (Summary, Header) {
     (summary, header)
 }
 
-/// What looks saw, each with what it could not, or why it failed.
-fn looks(all: &[Result<Option<&str>, &str>]) -> Looks {
-    let mut looks = Looks::default();
-    for look in all {
-        match look {
-            Ok(unseen) => looks.looked(*unseen),
-            Err(why) => looks.failed(why),
+/// What scans saw, each with what it could not, or why it failed.
+fn scans(all: &[Result<Option<&str>, &str>]) -> Scans {
+    let mut scans = Scans::default();
+    for scan in all {
+        match scan {
+            Ok(unseen) => scans.seen(*unseen),
+            Err(why) => scans.failed(why),
         }
     }
-    looks
+    scans
 }
 
-/// Also what only the first of several looks lacked: growth is counted from there.
+/// Also what only the first of several scans lacked: growth is counted from there.
 #[test]
-fn every_look_counts() {
+fn every_scan_counts() {
     let (summary, header) = complete();
-    let missing = |all: &[_]| Sight::of(&summary, &header, &looks(all), None).missing;
+    let missing = |all: &[_]| Sight::of(&summary, &header, &scans(all), None).missing;
     assert_eq!(missing(&[Ok(None), Ok(None)]), [""; 0]);
-    assert_eq!(missing(&[Ok(Some("a namespace")), Ok(None)]), ["a namespace (at 1 of 2 looks)"]);
+    assert_eq!(missing(&[Ok(Some("a namespace")), Ok(None)]), ["a namespace (in 1 of 2 scans)"]);
     assert_eq!(missing(&[Ok(Some("a namespace")), Ok(Some("a namespace"))]), ["a namespace"]);
-    assert_eq!(missing(&[Err("no memory"), Ok(None)]), ["the host's sockets (no memory (at 1 of 2 looks))"]);
+    assert_eq!(missing(&[Err("no memory"), Ok(None)]), ["the host's sockets (no memory (in 1 of 2 scans))"]);
 }
 
 #[test]
@@ -90,12 +91,12 @@ fn what_the_trace_lacked_is_missing_here() {
     let (mut summary, header) = complete();
     summary.reconciled = Reconciled { appeared: 1, vanished: 2, changed: 0 };
     summary.unlisted = Some("the sockets of 9 processes".to_owned());
-    let sight = Sight::of(&summary, &header, &looks(&[Ok(None)]), None);
+    let sight = Sight::of(&summary, &header, &scans(&[Ok(None)]), None);
     assert_eq!(sight.missing.len(), 2, "{sight:?}");
     assert_eq!(sight.missing_of(&[Source::Transitions]), sight.missing);
     assert!(sight.missing[1].contains("3 sockets"), "{sight:?}");
     assert!(!sight.is_complete());
-    let too = looks(&[Ok(summary.unlisted.as_deref())]);
+    let too = scans(&[Ok(summary.unlisted.as_deref())]);
     let sight = Sight::of(&summary, &header, &too, None);
     assert_eq!(sight.missing.len(), 2, "told once: {sight:?}");
     assert!(
@@ -108,7 +109,7 @@ fn what_the_trace_lacked_is_missing_here() {
 fn what_the_kernel_does_not_count_is_not_known() {
     let (mut summary, header) = complete();
     summary.missed_runs_known = false;
-    let sight = Sight::of(&summary, &header, &looks(&[Ok(None)]), None);
+    let sight = Sight::of(&summary, &header, &scans(&[Ok(None)]), None);
     assert_eq!((sight.unknown.len(), sight.is_complete()), (1, true));
 }
 

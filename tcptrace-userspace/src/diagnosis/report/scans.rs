@@ -1,8 +1,8 @@
-//! How well the host could be looked at.
+//! How well the host could be scanned.
 
-/// What the looks were like.
+/// The scans of a trace.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Looks {
+pub(crate) struct Scans {
     /// How many there were.
     pub(crate) count: u64,
     /// What some could not see.
@@ -11,23 +11,23 @@ pub(crate) struct Looks {
     pub(crate) failed: Trouble,
 }
 
-impl Looks {
-    /// One more, and what it could not see.
-    pub(crate) fn looked(&mut self, unseen: Option<&str>) {
+impl Scans {
+    /// Another scan, and what it could not see.
+    pub(crate) fn seen(&mut self, unseen: Option<&str>) {
         self.count += 1;
         if let Some(what) = unseen {
             self.unseen.note(what);
         }
     }
 
-    /// One more, which saw nothing.
+    /// Another scan, which saw nothing, and why.
     pub(crate) fn failed(&mut self, why: &str) {
         self.count += 1;
         self.failed.note(why);
     }
 }
 
-/// What went wrong with some of the looks.
+/// What went wrong with some of the scans.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trouble {
     count: u64,
@@ -41,12 +41,12 @@ impl Trouble {
         why.clone_into(&mut self.why);
     }
 
-    /// It, and at how many of `all` looks; `None` where it never was.
+    /// It, and at how many of `all` scans; `None` where it never was.
     pub(crate) fn of(&self, all: u64) -> Option<String> {
         match self.count {
             0 => None,
             count if count == all => Some(self.why.clone()),
-            count => Some(format!("{} (at {count} of {all} looks)", self.why)),
+            count => Some(format!("{} (in {count} of {all} scans)", self.why)),
         }
     }
 }

@@ -9,14 +9,16 @@ use criterion::{
     BenchmarkGroup, Criterion, SamplingMode, Throughput, criterion_group, criterion_main,
     measurement::WallTime,
 };
-use tcptrace::{
-    decode::{decode, records},
+use tcptrace_core::{
     diagnosis::detect::{self, Detectors},
     model::{
         event::{Event, Observed},
         transition::Transition,
     },
-    tracker::{Options, Tracker},
+    pipeline::{
+        decode::{decode, records},
+        tracker::{Options, Tracker},
+    },
 };
 use tcptrace_synthetic::{PER_LIFE, lives};
 

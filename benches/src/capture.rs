@@ -9,10 +9,8 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
-use tcptrace::{
-    capture::{MAGIC, VERSION},
-    fuzzing::frame,
-};
+use tcptrace::fuzzing::frame;
+use tcptrace_core::capture::{MAGIC, VERSION};
 
 /// A message of a capture, as `Input` of the library has it.
 #[derive(Serialize)]

@@ -4,14 +4,15 @@ use bytes::Buf as _;
 use serde::{Deserialize as _, de::IgnoredAny};
 use tcptrace::{
     bpf,
-    capture::{MAGIC, VERSION},
     commands::{diagnose, sockets},
-    diagnosis::detect::{self, Severity},
     fuzzing,
-    model::{ports::PortSet, wanted::Wanted},
-    output::{Format, View, findings},
-    scan::look::By,
-    trace::{self, HalfOpenBy},
+    session::{self, HalfOpenBy},
+};
+use tcptrace_core::{
+    capture::{MAGIC, VERSION},
+    diagnosis::detect,
+    model::{finding::Severity, ports::PortSet, scan::By, view::View, wanted::Wanted},
+    output::{Format, findings},
 };
 
 /// The first byte of `data` says how to replay, and what follows it is: the bytes of a file, or what the frames of one
@@ -39,14 +40,14 @@ pub fn captures(data: &[u8]) {
     listed(&capture, *how, format);
 }
 
-fn settings(how: u8, format: Format) -> trace::Settings {
+fn settings(how: u8, format: Format) -> session::Settings {
     let mut bpf = bpf::Options { max_connections: 64, ..bpf::Options::default() };
     if how & 0x40 != 0 {
         let mut ports = PortSet::new();
         ports.insert(1..=9_999);
         (bpf.lports, bpf.filter.family) = (Some(ports), 4);
     }
-    trace::Settings {
+    session::Settings {
         bpf,
         infer: true,
         detect: Some(detect::Options::default()),
@@ -54,11 +55,11 @@ fn settings(how: u8, format: Format) -> trace::Settings {
         view: if how & 4 == 0 { View::Transitions } else { View::Connections },
         count: (how & 0x20 != 0).then_some(3),
         format,
-        ..trace::Settings::default()
+        ..session::Settings::default()
     }
 }
 
-fn diagnosed(capture: &[u8], trace: trace::Settings, patient: bool) {
+fn diagnosed(capture: &[u8], trace: session::Settings, patient: bool) {
     let mut detect = detect::Options::default();
     if patient {
         let thresholds = &mut detect.thresholds;
@@ -66,7 +67,7 @@ fn diagnosed(capture: &[u8], trace: trace::Settings, patient: bool) {
         thresholds.phantom_established.idle_s = u64::MAX;
     }
     let settings = diagnose::Settings {
-        trace: trace::Settings { detect: Some(detect), ..trace },
+        trace: session::Settings { detect: Some(detect), ..trace },
         filters: Vec::new(),
         fail_on: Severity::Warning,
         until_finding: false,

@@ -2,10 +2,12 @@
 
 use std::fmt::Write as _;
 
-use tcptrace::{
-    decode::{self, DecodeError},
-    half_open,
+use tcptrace_core::{
     model::event::Observed,
+    pipeline::{
+        decode::{self, DecodeError},
+        half_open,
+    },
 };
 
 /// `data` is an entry.

@@ -5,9 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use clap::Parser as _;
 use tcptrace::{
     commands::cli::{Args, Command, FilterArgs},
-    diagnosis::detect::Thresholds,
-    trace,
+    session,
 };
+use tcptrace_core::diagnosis::detect::Thresholds;
 
 /// Ports on the edges of what is set by bits.
 const PORTS: [u16; 8] = [1, 22, 63, 64, 80, 8_080, 40_000, u16::MAX];
@@ -39,7 +39,7 @@ fn command_line(text: &str) {
 }
 
 /// What is wanted is what was said, whatever the form in which the kernel side looks it up.
-fn traced(settings: anyhow::Result<trace::Settings>, said: &FilterArgs) {
+fn traced(settings: anyhow::Result<session::Settings>, said: &FilterArgs) {
     let Ok(settings) = settings else { return };
     let wanted = settings.bpf.wanted();
     let netns = Some(wanted.filter.netns);

@@ -3,11 +3,15 @@
 
 use std::{io, path::Path};
 
-use crate::{
-    capture::{Reader, encode},
-    commands::{diagnose, sockets},
+use tcptrace_core::{
+    capture::{Reader, Replayed, encode},
     diagnosis::report::Report,
-    output, trace,
+    output,
+};
+
+use crate::{
+    commands::{diagnose, sockets},
+    session,
 };
 
 /// What errors call the capture.
@@ -21,23 +25,23 @@ pub fn frame(raw: &[u8]) -> io::Result<Vec<u8>> {
     encode(raw)
 }
 
-/// What [`trace::replay`] shows.
+/// What [`session::replay`] shows.
 ///
 /// # Errors
-/// [`enum@trace::Error`].
+/// [`enum@session::Error`].
 pub fn trace(
     capture: &[u8],
-    settings: &trace::Settings,
+    settings: &session::Settings,
     out: &mut Vec<u8>,
-) -> Result<trace::Replayed, trace::Error> {
-    trace::replay_from(Reader::new(capture, Path::new(NAME))?, settings, |sink| sink, out)
+) -> Result<Replayed, session::Error> {
+    session::replay_from(Reader::new(capture, Path::new(NAME))?, settings, |sink| sink, out)
 }
 
 /// What [`diagnose::replay`] reports.
 ///
 /// # Errors
-/// [`enum@trace::Error`].
-pub fn diagnose(capture: &[u8], settings: &diagnose::Settings) -> Result<Report, trace::Error> {
+/// [`enum@session::Error`].
+pub fn diagnose(capture: &[u8], settings: &diagnose::Settings) -> Result<Report, session::Error> {
     diagnose::replay_from(Reader::new(capture, Path::new(NAME))?, settings)
 }
 

@@ -16,10 +16,14 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use socket2::{Domain, Protocol, Socket, Type};
+use tcptrace::scan::process::read_holders_of_proc;
 use tcptrace::{
     bpf::{Held, SocketFiles},
-    model::state::State,
-    scan::process::{Holder, HolderReader, Holders, Processes, Source},
+    scan::process::{HolderReader, Processes},
+};
+use tcptrace_core::model::{
+    holders::{Holder, Source},
+    state::State,
 };
 
 /// The tests share one table of descriptors, and each changes it: a thread or a child that another one starts meanwhile
@@ -100,7 +104,7 @@ fn told(socket: &Socket) -> Option<Vec<Held>> {
 /// Asserts that both sources name exactly these holders.
 fn assert_held(inode: u64, mut expected: Vec<Holder>) {
     expected.sort_unstable();
-    assert_eq!(Holders::read_proc().of(inode), expected, "by /proc");
+    assert_eq!(read_holders_of_proc().of(inode), expected, "by /proc");
     let mut reader = HolderReader::open();
     if let Some(why) = reader.refusal() {
         println!("SKIPPED: {why}");
@@ -197,7 +201,7 @@ fn other_sockets_are_not_told() {
     for socket in [raw, netlink, udp, unix].into_iter().flatten() {
         let Some(told) = told(&socket) else { return };
         assert_eq!(told, [], "{socket:?}");
-        assert_eq!(Holders::read_proc().of(inode(&socket)), [held_here(&socket)]);
+        assert_eq!(read_holders_of_proc().of(inode(&socket)), [held_here(&socket)]);
     }
 }
 
@@ -208,7 +212,7 @@ fn thousands_of_sockets() {
     let sockets: Vec<Socket> =
         (0..3_000).map_while(|_| Socket::new(Domain::IPV4, Type::STREAM, None).ok()).collect();
     assert!(sockets.len() > 900, "a usual limit of descriptors");
-    let (kernel, proc) = (HolderReader::open().read(), Holders::read_proc());
+    let (kernel, proc) = (HolderReader::open().read(), read_holders_of_proc());
     for socket in &sockets {
         let expected = [held_here(socket)];
         assert_eq!((kernel.of(inode(socket)), proc.of(inode(socket))), (&expected[..], &expected[..]));

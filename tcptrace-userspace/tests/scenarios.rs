@@ -9,7 +9,7 @@ mod contradictions;
 use std::{collections::HashSet, fs, path::PathBuf, process::Command};
 
 use serde::Deserialize;
-use tcptrace::diagnosis::detect::REGISTRY;
+use tcptrace_core::diagnosis::detect::REGISTRY;
 
 /// What is to be found.
 #[derive(Deserialize)]

@@ -1,9 +1,10 @@
-//! The layers of `tcptrace-userspace`: a folder may use those below it and none above it.
+//! The layers of the crates of user space: a folder may use those below it and none above it.
 
 use std::{
     collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail};
@@ -12,39 +13,54 @@ use syn::{
     visit::{self, Visit},
 };
 
-use crate::workspace;
+use crate::{process, workspace};
 
-/// From the ground up; of each layer its folders and files in `src/`.
-const LAYERS: [(&str, &[&str]); 10] = [
-    ("model", &["model"]),
-    ("sys", &["sys"]),
-    ("bpf", &["bpf"]),
-    ("scan", &["scan"]),
-    ("pipeline", &["decode", "half_open", "record", "tracker"]),
-    ("diagnosis", &["diagnosis"]),
-    ("output", &["output"]),
-    ("capture", &["capture"]),
-    ("session", &["trace"]),
-    ("commands", &["commands", "fuzzing"]),
+/// A crate, and its layers from the ground up: folders and files of its `src/`.
+struct Layers {
+    package: &'static str,
+    names: &'static [&'static str],
+}
+
+/// That a crate uses another one is cargo's to check.
+const CRATES: [Layers; 2] = [
+    Layers { package: "tcptrace-core", names: &["model", "diagnosis", "pipeline", "output", "capture"] },
+    Layers {
+        package: "tcptrace-userspace",
+        names: &["sys", "bpf", "scan", "recording", "session", "commands", "fuzzing"],
+    },
 ];
+
+/// What the pure half does without, so that any program can have it.
+const IMPURE: [&str; 4] = ["aya", "clap", "nix", "tokio"];
 
 /// What names all others.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
-/// Arrows that run the wrong way and are still to be turned. One that is gone has to go from here.
-const LEFT: [(&str, &str); 3] = [("capture", "trace"), ("diagnosis", "capture"), ("record", "diagnosis")];
-
 /// # Errors
-/// A file uses a layer above its own, or belongs to no layer.
+/// A file uses a layer above its own, or belongs to no layer; the pure half depends on a crate that it must do without.
 pub(crate) fn main() -> Result<()> {
-    let src = workspace::root().join("tcptrace-userspace/src");
-    let mut arrows = Vec::new();
-    for file in files(&src)? {
-        let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
-        let name = file.strip_prefix(&src)?.display().to_string();
-        arrows.extend(arrows_of(&name, &text).with_context(|| name.clone())?);
+    for layers in &CRATES {
+        let src = workspace::root().join(layers.package).join("src");
+        let mut arrows = Vec::new();
+        for file in files(&src)? {
+            let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
+            let name = file.strip_prefix(&src)?.display().to_string();
+            arrows.extend(arrows_of(&name, &text).with_context(|| name.clone())?);
+        }
+        layers.check(&arrows)?;
     }
-    check(&arrows)
+    let tree = ["tree", "--package", CRATES[0].package, "--edges", "normal", "--prefix", "none"];
+    check_dependencies(&process::output(Command::new("cargo").args(tree).current_dir(workspace::root()))?)
+}
+
+/// `tree`: a dependency a line, its name first.
+fn check_dependencies(tree: &str) -> Result<()> {
+    let names = tree.lines().filter_map(|line| line.split_whitespace().next());
+    let impure: BTreeSet<&str> = names.filter(|name| IMPURE.contains(name)).collect();
+    if impure.is_empty() {
+        return Ok(());
+    }
+    bail!("layers: {} depends on {}", CRATES[0].package, impure.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// One file uses a folder or file of `src/`.
@@ -55,34 +71,24 @@ struct Arrow {
     to: String,
 }
 
-fn check(arrows: &[Arrow]) -> Result<()> {
-    let mut left: BTreeSet<(&str, &str)> = LEFT.into();
-    let mut wrong = Vec::new();
-    for Arrow { file, from, to } in arrows {
-        let (below, above) = (layer(from)?, layer(to)?);
-        if below >= above {
-            continue;
+impl Layers {
+    fn check(&self, arrows: &[Arrow]) -> Result<()> {
+        let mut wrong = Vec::new();
+        for Arrow { file, from, to } in arrows {
+            if self.place(from)? < self.place(to)? {
+                wrong.push(format!("{file} uses {to}, a layer above {from}"));
+            }
         }
-        let is_known = LEFT.contains(&(from.as_str(), to.as_str()));
-        left.remove(&(from.as_str(), to.as_str()));
-        if !is_known {
-            let (below, above) = (LAYERS[below].0, LAYERS[above].0);
-            wrong.push(format!("{file} uses {to}: the layer {below} is below the layer {above}"));
+        if wrong.is_empty() {
+            return Ok(());
         }
+        bail!("layers of {}:\n  {}", self.package, wrong.join("\n  "))
     }
-    if !wrong.is_empty() {
-        bail!("layers:\n  {}", wrong.join("\n  "));
-    }
-    match left.first() {
-        Some((from, to)) => bail!("layers: {from} uses {to} no more; remove that from the list"),
-        None => Ok(()),
-    }
-}
 
-/// The number of the layer that a folder or file belongs to.
-fn layer(name: &str) -> Result<usize> {
-    let place = LAYERS.iter().position(|(_, names)| names.contains(&name));
-    place.with_context(|| format!("layers: {name} belongs to no layer"))
+    fn place(&self, name: &str) -> Result<usize> {
+        let place = self.names.iter().position(|layer| *layer == name);
+        place.with_context(|| format!("layers: {name} belongs to no layer of {}", self.package))
+    }
 }
 
 /// Rust files below a folder, without tests.
@@ -162,12 +168,11 @@ impl Visit<'_> for Used {
 mod tests {
     use super::*;
 
+    const LAYERS: Layers = Layers { package: "a-crate", names: &["model", "bpf", "session", "commands"] };
+
     fn checked(file: &str, text: &str) -> Result<()> {
-        let mut arrows: Vec<Arrow> = arrows_of(file, text).expect("Rust").into_iter().collect();
-        let known =
-            |(from, to): (&str, &str)| Arrow { file: String::new(), from: from.into(), to: to.into() };
-        arrows.extend(LEFT.map(known));
-        check(&arrows)
+        let arrows: Vec<Arrow> = arrows_of(file, text).expect("Rust").into_iter().collect();
+        LAYERS.check(&arrows)
     }
 
     #[test]
@@ -175,9 +180,9 @@ mod tests {
         let wrong = [
             "use crate::commands::cli;",
             "use crate::{bpf::{self, Tracer}, model::state::State};",
-            "fn f() -> crate::trace::Settings { f() }",
-            "fn f() { crate::output::sink(); }",
-            "mod inner { use crate::diagnosis; }",
+            "fn f() -> crate::session::Settings { f() }",
+            "fn f() { crate::commands::run(); }",
+            "mod inner { use crate::session; }",
         ];
         for text in wrong {
             let error = checked("model/state.rs", text).expect_err(text).to_string();
@@ -188,20 +193,23 @@ mod tests {
 
     #[test]
     fn within_a_layer_and_downwards_all_is_allowed() {
-        assert!(checked("tracker/mod.rs", "use crate::{decode::decode, model::event::Event, bpf};").is_ok());
-        assert!(
-            checked("model/state.rs", "use super::event; use std::fmt; use tcptrace_common::Address;")
-                .is_ok()
-        );
+        assert!(checked("session/mod.rs", "use crate::{session::ring, model::event::Event, bpf};").is_ok());
+        let outside = "use super::event; use std::fmt; use tcptrace_common::Address;";
+        assert!(checked("model/state.rs", outside).is_ok());
         assert!(checked("model/state.rs", "#[cfg(test)] mod tests { use crate::commands; }").is_ok());
         assert!(checked("lib.rs", "pub use crate::commands;").is_ok());
     }
 
     #[test]
-    fn what_has_no_layer_and_what_is_listed_in_vain_are_errors() {
+    fn what_has_no_layer_is_an_error() {
         assert!(checked("attic/mod.rs", "use crate::model;").is_err());
-        assert!(checked("trace/mod.rs", "use crate::attic;").is_err());
-        let error = check(&[]).expect_err("nothing runs the wrong way").to_string();
-        assert!(error.contains("no more"), "{error}");
+        assert!(checked("session/mod.rs", "use crate::attic;").is_err());
+    }
+
+    #[test]
+    fn the_pure_half_does_without_some_crates() {
+        assert!(check_dependencies("tcptrace-core v0.1.0\nserde v1.0.0\ntokio-like v1.0.0\n").is_ok());
+        let error = check_dependencies("tcptrace-core v0.1.0\nnix v0.31.0\naya v0.14.0 (*)\n");
+        assert!(error.expect_err("both").to_string().ends_with("depends on aya, nix"));
     }
 }

@@ -68,10 +68,12 @@ pub fn open(number: u32, ktime_ns: u64, bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use tcptrace::{
-        decode::{decode, ktime_ns, records},
+    use tcptrace_core::{
         model::{event::Observed, transition::Transition},
-        tracker::{Options, Tracker},
+        pipeline::{
+            decode::{decode, ktime_ns, records},
+            tracker::{Options, Tracker},
+        },
     };
 
     use super::*;

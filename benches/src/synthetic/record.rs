@@ -119,12 +119,12 @@ fn closing(bytes: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use tcptrace::{
-        decode::{decode, records},
+    use tcptrace_core::{
         model::{
             event::{Event, Observed},
             state::State,
         },
+        pipeline::decode::{decode, records},
     };
 
     use super::*;

@@ -1,9 +1,9 @@
 //! Why tracing is not possible, each as a sentence that ends with what to do.
 
+use tcptrace_core::model::hooks::Hook;
 use thiserror::Error;
 
 use super::{BtfError, FormatError, LayoutError};
-use crate::model::hooks::Hook;
 
 /// What keeps the kernel side from running.
 #[derive(Debug, Error)]

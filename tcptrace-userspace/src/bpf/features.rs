@@ -1,8 +1,7 @@
 //! What a program on the hook knows of a transition beyond the record: it depends on the kernel and on the hook.
 
 use tcptrace_common::{Config, Known};
-
-use crate::model::hooks::Hook;
+use tcptrace_core::model::hooks::Hook;
 
 /// Something that a program may have to do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

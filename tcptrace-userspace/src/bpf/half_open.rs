@@ -8,6 +8,7 @@ use aya::{
     programs::{BtfTracePoint, CgroupAttachMode, ProgramError, ProgramFd, SockOps, TracePoint},
 };
 use tcptrace_common::{Config, EndsLayout, HalfOpenCounters, Known};
+use tcptrace_core::model::hooks::{HalfOpenHooks, Syns};
 
 use super::{
     Error,
@@ -16,7 +17,6 @@ use super::{
     kernel::Kernel,
     object::{attach_btf, map, object, program, refusal, unload},
 };
-use crate::model::hooks::{HalfOpenHooks, Syns};
 
 /// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
 const SYN: [&str; 2] = ["syn_netns", "syn"];

@@ -9,6 +9,7 @@ use std::{
 use aya::{Ebpf, programs::Iter};
 use bytes::Buf as _;
 use tcptrace_common::{Config, HolderRecord, IPPROTO_MPTCP, Known};
+use tcptrace_core::model::state::State;
 use thiserror::Error;
 
 use super::{
@@ -17,7 +18,7 @@ use super::{
     object::{Sizes, load_object, refusal},
     privileges,
 };
-use crate::{model::state::State, sys::host};
+use crate::sys::host;
 
 /// Name of the program.
 const PROGRAM: &str = "holders";

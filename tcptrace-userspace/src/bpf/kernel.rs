@@ -4,9 +4,9 @@ use std::{fs, sync::OnceLock};
 
 use aya::Endianness;
 use tcptrace_common::Config;
+use tcptrace_core::model::hooks::ResetReasons;
 
 use super::{Btf, Error, LayoutError, btf::Excerpt, layout::sock_layout, object, signals};
-use crate::model::hooks::ResetReasons;
 
 /// The trace events that a program takes by type information.
 const EVENTS: [&str; 4] =

@@ -9,6 +9,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
+use tcptrace_core::model::{hooks::Hook, ports::PortSet, wanted::Wanted};
 
 use super::{
     Error, Features, RunStats, Tracer,
@@ -21,7 +22,6 @@ use super::{
     owned::Owned,
     privileges, release, ring, signals, tracefs,
 };
-use crate::model::{hooks::Hook, ports::PortSet, wanted::Wanted};
 
 /// Processes that are no newcomers any more.
 const NEWCOMERS: u32 = 4_096;

@@ -9,9 +9,9 @@ use aya::{
 };
 use nix::errno::Errno;
 use tcptrace_common::Config;
+use tcptrace_core::model::hooks::Hook;
 
 use super::{Error, privileges, release, relocate::settled, ring};
-use crate::model::hooks::Hook;
 
 /// aya's loader reads all of the kernel's type information when it is made, which takes longer than everything else that
 /// happens before a trace, and which nothing in the object needs. So there is one for the whole process, and it forgets it.

@@ -7,12 +7,12 @@ use aya::{
     Ebpf,
     maps::{HashMap, MapData},
 };
+use tcptrace_core::model::state::State;
 
 use super::{
     Error, HoldersError, SocketFiles,
     object::{map, object},
 };
-use crate::model::state::State;
 
 /// The kernel side's tables of them.
 pub(super) struct Owned {

@@ -1,6 +1,6 @@
 //! Kernel releases. They decide nothing that the kernel itself can be asked.
 
-use crate::model::hooks::Hook;
+use tcptrace_core::model::hooks::Hook;
 
 /// Major and minor number of a release such as `5.4.0-1-amd64`.
 pub fn version(release: &str) -> Option<(u32, u32)> {

@@ -12,6 +12,9 @@ const RESERVE: u64 = 16;
 /// The largest ring that the kernel can address, in bytes.
 pub const MAX_BUFFER: u64 = 1 << 30;
 
+// A replay keeps as many records as a ring has, and their places.
+const _: () = assert!(2 * MAX_BUFFER <= tcptrace_core::capture::MOST_WAITING);
+
 /// Default size of the ring in bytes: in its reserve there is room for a bundle of each CPU.
 pub fn default_buffer() -> u64 {
     default_for(cpus())

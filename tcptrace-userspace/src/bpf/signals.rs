@@ -8,9 +8,9 @@ use aya::{
     programs::{Program, ProgramFd},
 };
 use tcptrace_common::{Config, Known};
+use tcptrace_core::model::hooks::{Hook, ResetReasons};
 
 use super::{Btf, Feature, fdinfo, format, object};
-use crate::model::hooks::{Hook, ResetReasons};
 
 /// An event, and the programs in the kernel object that are for it.
 struct Event {

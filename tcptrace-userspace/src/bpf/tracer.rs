@@ -12,6 +12,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Counters, HalfOpenCounters, Level};
+use tcptrace_core::model::hooks::{HalfOpenHooks, Hook, ResetReasons};
 use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
@@ -25,7 +26,6 @@ use super::{
     shared::Shared,
     signals::{self, Signals},
 };
-use crate::model::hooks::{HalfOpenHooks, Hook, ResetReasons};
 
 /// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
 pub struct Tracer {

@@ -1,5 +1,6 @@
 //! What the host has now: sockets, who holds them, and what these processes are.
 
-pub mod look;
+pub mod looker;
+pub mod namespaces;
 pub mod process;
 pub mod snapshot;

@@ -1,8 +1,7 @@
 //! What time it is.
 
 use nix::time::{ClockId, clock_gettime};
-
-use crate::model::clock::Clock;
+use tcptrace_core::model::clock::Clock;
 
 /// Measures how `CLOCK_MONOTONIC` relates to the time of day: of several tries the one with the least time between its readings.
 pub(crate) fn calibrate() -> Clock {

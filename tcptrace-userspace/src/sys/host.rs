@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-use crate::model::text::Escaped;
+use tcptrace_core::model::text::Escaped;
 
 /// The host's name; empty when it cannot be read.
 pub(crate) fn name() -> String {

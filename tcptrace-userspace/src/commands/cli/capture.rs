@@ -7,8 +7,8 @@ use std::{
 
 use super::{LOSSY, logger, misused, source::SourceArgs, values};
 use crate::{
-    capture::Target,
-    trace::{self, HalfOpenBy, Settings},
+    recording::Target,
+    session::{self, HalfOpenBy, Settings},
 };
 
 /// How to record.
@@ -99,5 +99,5 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<u8> {
     if settings.bpf.verbose {
         logger::install();
     }
-    Ok(if trace::record(&settings)?.is_lossy() { LOSSY } else { 0 })
+    Ok(if session::record(&settings)?.is_lossy() { LOSSY } else { 0 })
 }

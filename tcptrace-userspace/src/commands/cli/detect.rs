@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context as _;
+use tcptrace_core::diagnosis::detect::{Expected, Options, REGISTRY, Thresholds};
 
 use super::values;
-use crate::diagnosis::detect::{Expected, Options, REGISTRY, Thresholds};
 
 /// What to look for.
 #[derive(Clone, Debug, clap::Args)]

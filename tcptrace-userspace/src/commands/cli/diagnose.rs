@@ -7,22 +7,23 @@ use std::{
     time::Duration,
 };
 
+use tcptrace_core::{
+    diagnosis::report::Verdict,
+    model::finding::{Finding, Severity},
+    output::{
+        self,
+        findings::{self, Format},
+    },
+};
+
 use super::{
-    LOSSY, capture::WriteArgs, colour::Colour, detect::DetectArgs, filter::FilterArgs, misused,
+    LOSSY, capture::WriteArgs, colour::Colour, detect::DetectArgs, filter::FilterArgs, misused, named,
     on_finding::OnFinding, print, progress::Progress, source::LimitArgs, values,
 };
 use crate::{
     bpf,
     commands::diagnose::{self, Settings},
-    diagnosis::{
-        detect::{Finding, Severity},
-        report::Verdict,
-    },
-    output::{
-        self,
-        findings::{self, Format},
-    },
-    trace::{self, HalfOpenBy},
+    session::{self, HalfOpenBy},
 };
 
 /// Exit code: something was found.
@@ -43,13 +44,13 @@ pub struct DiagnoseArgs {
     #[arg(long)]
     pub until_finding: bool,
     /// Output format
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    #[arg(short, long, value_parser = named::one_of(named::REPORT_FORMATS), default_value = "text", value_name = "FORMAT")]
     pub output: Format,
     /// Colour: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
     /// Findings from this severity on make the exit code 3
-    #[arg(long, value_enum, default_value_t = Severity::Warning, value_name = "SEVERITY")]
+    #[arg(long, value_parser = named::one_of(named::SEVERITIES), default_value = "warning", value_name = "SEVERITY")]
     pub fail_on: Severity,
     /// Start this program, without a shell, for each finding at or above --fail-on, as soon as it shows: its kind is the
     /// argument, the finding is on standard input as JSON. At most one a second, and twenty
@@ -89,7 +90,7 @@ impl DiagnoseArgs {
             max_connections: self.limits.max_connections,
             ..bpf::Options::default()
         };
-        let trace = trace::Settings {
+        let trace = session::Settings {
             bpf,
             filters: self.filter.words(),
             infer: true,
@@ -102,7 +103,7 @@ impl DiagnoseArgs {
             // A capture is as long as it is.
             duration: self.from.is_none().then_some(self.duration),
             max_rate: self.limits.max_rate,
-            ..trace::Settings::default()
+            ..session::Settings::default()
         };
         let filters = trace.filters.iter().cloned().chain(self.detect.words()).collect();
         Ok(Settings { trace, filters, fail_on: self.fail_on, until_finding: self.until_finding })

@@ -2,8 +2,9 @@
 
 use std::io::{self, Write as _};
 
+use tcptrace_core::diagnosis::explain;
+
 use super::{USAGE, print};
-use crate::diagnosis::explain;
 
 /// Options of `explain`.
 #[derive(Clone, Debug, clap::Args)]
@@ -16,7 +17,7 @@ pub struct ExplainArgs {
 pub(super) fn run(args: &ExplainArgs) -> anyhow::Result<u8> {
     let Some(what) = &args.what else { return print(explain::overview().as_bytes()) };
     let Some(text) = explain::explain(what) else {
-        let what = crate::model::text::Escaped(what.as_bytes());
+        let what = tcptrace_core::model::text::Escaped(what.as_bytes());
         let _ = writeln!(
             io::stderr(),
             "tcptrace: '{what}' is no state, finding or cause; `tcptrace explain` lists them"

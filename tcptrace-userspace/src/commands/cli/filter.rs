@@ -3,12 +3,10 @@
 use anyhow::Context as _;
 use clap::Args;
 use tcptrace_common::{Filter, MAX_PREFIXES, Prefix};
+use tcptrace_core::model::{ports::PortSet, state::State, text::Escaped};
 
 use super::{netns, values};
-use crate::{
-    model::{ports::PortSet, state::State, text::Escaped},
-    scan::snapshot::Netns,
-};
+use crate::scan::snapshot::Netns;
 
 /// Which sockets are wanted.
 #[derive(Clone, Debug, Args)]

@@ -1,7 +1,9 @@
 //! `tcptrace life`.
 
+use tcptrace_core::model::view::View;
+
 use super::{show::show, stream::StreamArgs};
-use crate::{output::View, trace::Settings};
+use crate::session::Settings;
 
 const COLUMNS: &str = "\
 OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.

@@ -3,8 +3,7 @@
 use std::io::{self, Write as _};
 
 use log::{LevelFilter, Log, Metadata, Record};
-
-use crate::model::text::Escaped;
+use tcptrace_core::model::text::Escaped;
 
 struct Stderr;
 

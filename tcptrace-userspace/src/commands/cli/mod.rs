@@ -10,6 +10,7 @@ mod explain;
 mod filter;
 mod life;
 mod logger;
+mod named;
 mod netns;
 mod on_finding;
 mod progress;

@@ -10,8 +10,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    diagnosis::detect::{Finding, Severity},
+use tcptrace_core::{
+    model::finding::{Finding, Severity},
     output::findings,
 };
 
@@ -122,7 +122,7 @@ fn complain(what: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::detect::{Confidence, Harm};
+    use tcptrace_core::model::finding::{Confidence, Harm};
 
     /// More than the pipe takes, to one that does not read it.
     #[test]

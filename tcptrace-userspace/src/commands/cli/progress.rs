@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::diagnosis::detect::Finding;
+use tcptrace_core::model::finding::Finding;
 
 /// A line that is written again and again. It is ended when the watch is over, however that came: what is printed then has
 /// a line of its own.

@@ -5,17 +5,18 @@ use std::{
     path::Path,
 };
 
-use super::{LOSSY, logger, misused};
-use crate::{
-    model::transition::Transition,
-    output::{Format, Sink, findings},
-    record::Record,
-    trace,
+use tcptrace_core::{
+    model::{record::Record, transition::Transition},
+    output::{Format, findings},
+    pipeline::Sink,
 };
+
+use super::{LOSSY, logger, misused};
+use crate::session;
 
 /// Traces, or replays the capture `from`; `note` is for the user's eyes before that.
 pub(super) fn show(
-    settings: anyhow::Result<trace::Settings>,
+    settings: anyhow::Result<session::Settings>,
     from: Option<&Path>,
     note: Option<&str>,
 ) -> anyhow::Result<u8> {
@@ -34,13 +35,13 @@ pub(super) fn show(
         Format::Text | Format::Wide | Format::Json => sink,
     };
     let outcome = match from {
-        Some(file) => trace::replay(file, &settings, wrap)?,
-        None => trace::run(&settings, wrap)?,
+        Some(file) => session::replay(file, &settings, wrap)?,
+        None => session::run(&settings, wrap)?,
     };
     Ok(match outcome {
-        trace::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
-        trace::Outcome::Damaged => LOSSY,
-        trace::Outcome::Done(_) | trace::Outcome::OutputClosed => 0,
+        session::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
+        session::Outcome::Damaged => LOSSY,
+        session::Outcome::Done(_) | session::Outcome::OutputClosed => 0,
     })
 }
 

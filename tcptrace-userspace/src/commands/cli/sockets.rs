@@ -3,19 +3,18 @@
 use std::{path::PathBuf, time::Duration};
 
 use tcptrace_common::Filter;
+use tcptrace_core::{
+    model::{scan::By, state::State, wanted::Wanted},
+    output::Format,
+};
 
 use super::{
     LOSSY,
     colour::Colour,
     filter::{FilterArgs, state_bits},
-    misused, values,
+    misused, named, values,
 };
-use crate::{
-    commands::sockets::{self, Outcome, Settings},
-    model::{state::State, wanted::Wanted},
-    output::Format,
-    scan::look::By,
-};
+use crate::commands::sockets::{self, Outcome, Settings};
 
 const EXIT_CODES: &str = "\
 AGE: time in the state, at least; - when nothing tells.
@@ -29,10 +28,10 @@ pub struct SocketsArgs {
     /// text: columns for people; wide: also user, namespace, container or unit, cookie, inode, drops and figures; json: an
     /// object a line, by docs/sockets.schema.json; csv: rows below a header line
     // Its values are told here, since their own texts are those of a trace.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(short, long, value_parser = named::one_of(named::FORMATS), default_value = "text", value_name = "FORMAT", hide_possible_values = true)]
     pub output: Format,
     /// Count them, by this, instead
-    #[arg(long, value_enum, value_name = "WHAT")]
+    #[arg(long, value_parser = named::one_of(named::GROUPS), value_name = "WHAT")]
     pub by: Option<By>,
     /// Look again and again, so often, until Ctrl-C; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = values::duration)]

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use clap::ArgAction;
+use tcptrace_core::model::hooks::Hook;
 
-use super::{filter::FilterArgs, values};
+use super::{filter::FilterArgs, named, values};
 use crate::{
     bpf,
-    model::hooks::Hook,
-    trace::{DEFAULT_MAX_RATE, Settings},
+    session::{DEFAULT_MAX_RATE, Settings},
 };
 
 /// Options of all that trace: what to look at, how, and for how long.
@@ -47,7 +47,7 @@ pub struct LimitArgs {
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_RATE, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rate: u64,
     /// How to hook the kernel [default: the best that works]
-    #[arg(long, value_enum, value_name = "HOOK", action = ArgAction::Set)]
+    #[arg(long, value_parser = named::one_of(named::HOOKS), value_name = "HOOK", action = ArgAction::Set)]
     pub hook: Option<Hook>,
 }
 

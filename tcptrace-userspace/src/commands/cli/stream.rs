@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::{capture::WriteArgs, colour::Colour, source::SourceArgs};
-use crate::{
-    output::{Format, TimeColumn},
-    trace::Settings,
-};
+use tcptrace_core::output::{Format, TimeColumn};
+
+use super::{capture::WriteArgs, colour::Colour, named, source::SourceArgs};
+use crate::session::Settings;
 
 /// Options of `trace` and `life`: how to show it, and where to take it from.
 #[derive(Clone, Debug, clap::Args)]
@@ -15,7 +14,7 @@ pub struct StreamArgs {
     /// text: columns for people; wide: more of them; json: an object a line, by docs/output.schema.json; csv: rows below a
     /// header line
     // Its values are told here, since their own texts would be those of another command.
-    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT", hide_possible_values = true)]
+    #[arg(short, long, value_parser = named::one_of(named::FORMATS), default_value = "text", value_name = "FORMAT", hide_possible_values = true)]
     pub output: Format,
     /// More columns, as `-o wide`
     #[arg(short, long, conflicts_with = "output")]

@@ -2,17 +2,15 @@
 
 use std::time::Duration;
 
+use tcptrace_core::{diagnosis::detect, model::state::State};
+
 use super::{
     detect::DetectArgs,
     filter::{state_bits, state_words},
     show::show,
     stream::StreamArgs,
 };
-use crate::{
-    diagnosis::detect,
-    model::state::State,
-    trace::{HalfOpenBy, Settings},
-};
+use crate::session::{HalfOpenBy, Settings};
 
 /// From one scan of the host to the next, for findings.
 const PERIOD: Duration = Duration::from_secs(5);

@@ -9,8 +9,9 @@ use std::{
 
 use ipnet::IpNet;
 use tcptrace_common::{Address, Prefix};
+use tcptrace_core::diagnosis::detect::Expected;
 
-use crate::{bpf::MAX_BUFFER, diagnosis::detect::Expected};
+use crate::bpf::MAX_BUFFER;
 
 /// Ports from the command line.
 #[derive(Clone, Debug, PartialEq, Eq)]

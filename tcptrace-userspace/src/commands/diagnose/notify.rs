@@ -8,14 +8,15 @@ use std::{
     time::Duration,
 };
 
-use tokio::sync::Notify;
-
-use crate::{
-    diagnosis::detect::{Finding, Severity},
-    model::transition::Transition,
-    output::Sink,
-    record::{Found, Phase, Record},
+use tcptrace_core::{
+    model::{
+        finding::{Finding, Severity},
+        record::{Found, Phase, Record},
+        transition::Transition,
+    },
+    pipeline::Sink,
 };
+use tokio::sync::Notify;
 
 /// Moments of findings that may wait. The report has all of them, whatever finds no room here.
 const QUEUE: usize = 1_024;
@@ -97,7 +98,7 @@ impl Sink for Notifier {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnosis::detect::Confidence;
+    use tcptrace_core::model::finding::Confidence;
 
     #[test]
     fn what_has_ended_is_open_no_more() {

@@ -1,14 +1,13 @@
 //! What the chosen program knows of each transition, and what it does not.
 
+use tcptrace_core::model::hooks::Hook;
+
 use super::{
     facts::{BtfState, Facts},
     hooks::{self, Loaded, Tried},
     row::{Group, Row, Status, Subject},
 };
-use crate::{
-    bpf::{Feature, keeps_missed_runs},
-    model::hooks::Hook,
-};
+use crate::bpf::{Feature, keeps_missed_runs};
 
 const fn subject(name: &'static str, consequence: &'static str, instead: Option<&'static str>) -> Subject {
     Subject { group: Group::Feature, name, consequence: Some(consequence), instead }

@@ -1,10 +1,9 @@
 //! What `--half-open` would see, tried as a trace would.
 
+use tcptrace_core::model::hooks::Hook;
+
 use super::row::{Group, Row, Status, Subject};
-use crate::{
-    bpf::{self, Options},
-    model::hooks::Hook,
-};
+use crate::bpf::{self, Options};
 
 const SUBJECT: Subject = Subject {
     group: Group::Host,

@@ -1,13 +1,12 @@
 //! Both hooks, tried: loaded as a trace would load them, attached, and detached at once.
 
+use tcptrace_core::model::hooks::Hook;
+
 use super::{
     chain,
     row::{Group, Row, Status, Subject},
 };
-use crate::{
-    bpf::{self, Features, Options},
-    model::hooks::Hook,
-};
+use crate::bpf::{self, Features, Options};
 
 /// One hook and what became of it.
 pub(super) struct Tried {

@@ -19,12 +19,11 @@ mod tests;
 use std::path::Path;
 
 use serde::Serialize;
+use tcptrace_core::model::{hooks::Hook, text::Escaped};
 
 pub use measure::{Cost, MeasureError};
 pub use row::{Group, Row, Status};
 pub use text::render;
-
-use crate::model::{hooks::Hook, text::Escaped};
 
 /// Version of the JSON form.
 const SCHEMA: u32 = 1;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use tcptrace_common::{Config, Known};
+use tcptrace_core::model::hooks::Hook;
 
 use super::{
     checks,
@@ -12,10 +13,7 @@ use super::{
     row::{Row, Status},
     verdict,
 };
-use crate::{
-    bpf::{Capabilities, Error, Feature, Features},
-    model::hooks::Hook,
-};
+use crate::bpf::{Capabilities, Error, Feature, Features};
 
 /// A host of which nothing could be read.
 fn nothing() -> Facts {

@@ -75,7 +75,7 @@ fn sentence(cost: &Cost) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::hooks::Hook;
+    use tcptrace_core::model::hooks::Hook;
 
     #[test]
     fn what_an_empty_program_takes_is_told_apart_where_it_is_known() {

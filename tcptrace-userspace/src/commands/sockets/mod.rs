@@ -5,19 +5,16 @@ mod round;
 
 use std::{io, path::Path, time::Duration};
 
+use tcptrace_core::{
+    capture,
+    model::{scan::By, wanted::Wanted},
+    output::Format,
+};
 use thiserror::Error;
 
 pub(crate) use replay::last_look;
 
-use crate::{
-    capture,
-    model::wanted::Wanted,
-    output::Format,
-    scan::{
-        look::By,
-        snapshot::{Netns, SnapshotError},
-    },
-};
+use crate::scan::snapshot::{Netns, SnapshotError};
 
 /// What to show, and how.
 #[derive(Clone, Debug)]

@@ -5,14 +5,17 @@ use std::{
     path::Path,
 };
 
-use super::{Error, Outcome, Settings, round};
-use crate::{
+use tcptrace_core::{
     capture::{Damage, Reader},
-    model::clock::Clock,
+    model::{
+        clock::Clock,
+        input::Input,
+        scan::{Look, Looked},
+    },
     output::sockets::Seen,
-    scan::look::Look,
-    trace::{Input, Looked},
 };
+
+use super::{Error, Outcome, Settings, round};
 
 /// A look that a capture has.
 pub(crate) struct Recorded {
@@ -50,7 +53,7 @@ pub(crate) fn last_look<R: Read>(
     let clock = reader.header().clock;
     let mut last = None;
     let damage = loop {
-        match reader.next() {
+        match reader.next_input() {
             Ok(Some(Input::Looked(looked))) => last = Some(looked),
             Ok(Some(_)) => {}
             Ok(None) => break None,

@@ -5,12 +5,12 @@ use std::{
     time::Duration,
 };
 
+use tcptrace_core::output::sockets::{self, Seen, Style};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, Outcome, Settings};
 use crate::{
-    output::sockets::{self, Seen, Style},
-    scan::look::Looker,
+    scan::looker::Looker,
     sys::{self, clock::monotonic_ns, signals::Ending},
 };
 

@@ -4,7 +4,7 @@
 //! both unknown. A unit is looked for from the root on, where only the system's manager makes cgroups. A container
 //! is the innermost one: the one that a process in a container within a container is in.
 
-use crate::model::process::{Container, Runtime};
+use tcptrace_core::model::process::{Container, Runtime};
 
 /// Unit and container in the text of `/proc/PID/cgroup`: a line a hierarchy, `ID:CONTROLLERS:PATH`.
 pub(super) fn identify(text: &str) -> (Option<String>, Option<Container>) {

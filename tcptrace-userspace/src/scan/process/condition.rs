@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-use crate::model::process::Condition;
+use tcptrace_core::model::process::Condition;
 
 /// The condition of a process; all unknown where it has ended.
 pub(crate) fn condition(pid: u32) -> Condition {

@@ -11,8 +11,8 @@ use std::{
 };
 
 use nix::{errno::Errno, fcntl::readlinkat};
+use tcptrace_core::model::holders::Holder;
 
-use super::Holder;
 use crate::bpf::shares_descriptors;
 
 /// What was found.

@@ -3,9 +3,9 @@
 use std::{fs, io, os::unix::ffi::OsStringExt as _, path::Path};
 
 use nix::libc::{ENOENT, ESRCH};
+use tcptrace_core::model::process::Process;
 
 use super::{cgroup, descriptors::inode};
-use crate::model::process::Process;
 
 /// What `d_path()` in the kernel puts behind the path of a file that has no name any more.
 const DELETED: &[u8] = b" (deleted)";

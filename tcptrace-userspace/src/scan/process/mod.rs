@@ -11,6 +11,6 @@ mod identity;
 mod processes;
 
 pub(crate) use condition::condition;
-pub use holders::{Holder, HolderReader, Holders, Source};
+pub use holders::{HolderReader, read_holders, read_holders_of_proc};
 pub use processes::Processes;
 pub(crate) use processes::{Life, Seen};

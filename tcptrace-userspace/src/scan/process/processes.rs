@@ -6,9 +6,10 @@ use std::{
 };
 
 use hashlink::LruCache;
+use tcptrace_core::model::process::Process;
 
 use super::identity::{self, Head, is_absent};
-use crate::{model::process::Process, sys::clock::monotonic_ns};
+use crate::sys::clock::monotonic_ns;
 
 /// How many are remembered; one more, and the one that was asked for least recently is read again when needed.
 const REMEMBERED: usize = 4096;

@@ -1,6 +1,6 @@
 //! How long a socket has been in its state, as far as the kernel's answer tells.
 
-use crate::model::{
+use tcptrace_core::model::{
     socket::{Info, Kind, Timer},
     state::State,
 };

@@ -8,14 +8,14 @@ use bytes::Buf as _;
 use netlink_packet_core::NlasIterator;
 use netlink_packet_sock_diag::constants::{INET_DIAG_INFO, INET_DIAG_SKMEMINFO};
 use tcptrace_common::{AF_INET, Address};
-use thiserror::Error;
-
-use super::{age, never::is_never};
-use crate::model::{
+use tcptrace_core::model::{
     address::addresses,
     socket::{Info, Kind, Socket, Timer, TimerKind},
     state::State,
 };
+use thiserror::Error;
+
+use super::{age, never::is_never};
 
 /// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.
 const INET_DIAG_ULP_INFO: u16 = 19;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use nix::net::if_::if_indextoname;
-
-use crate::model::{hash::HashMap, socket::Socket};
+use tcptrace_core::model::{hash::HashMap, socket::Socket};
 
 /// Those that were asked for; most sockets have none, the others share a few.
 #[derive(Default)]

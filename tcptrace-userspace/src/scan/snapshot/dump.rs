@@ -17,13 +17,13 @@ use nix::{
 };
 
 use tcptrace_common::{TCP_CLOSE, TCP_SYN_RECV};
+use tcptrace_core::model::socket::Socket;
 
 use super::{
     answer::{self, Facts, TCP_BOUND_INACTIVE},
     devices::Devices,
-    gaps::Faults,
+    faults::Faults,
 };
-use crate::model::socket::Socket;
 
 /// `TCP_NEW_SYN_RECV` of `net/tcp_states.h`: a request socket.
 const NEW_SYN_RECV: u8 = 12;

@@ -9,7 +9,7 @@ mod age;
 mod answer;
 mod devices;
 mod dump;
-mod gaps;
+mod faults;
 mod namespaces;
 mod never;
 mod visit;
@@ -17,14 +17,15 @@ mod work;
 
 use std::path::PathBuf;
 
+use tcptrace_core::model::{
+    dump::{Gaps, Namespace, Obstacle, Unseen},
+    socket::Socket,
+};
 use thiserror::Error;
-
-use crate::model::socket::Socket;
 
 pub use answer::{AnswerError, Facts, decode};
 pub(crate) use devices::name_of;
-pub use gaps::{Gaps, Obstacle, Unseen};
-pub(crate) use namespaces::{is_netns_name, namespace_names};
+pub(crate) use namespaces::namespace_names;
 pub(crate) use visit::visit;
 
 /// What to ask for.
@@ -32,7 +33,7 @@ pub(crate) use visit::visit;
 pub struct Request {
     /// One network namespace only.
     pub netns: Option<Netns>,
-    /// Bit per state ([`State`](crate::model::state::State)): the states that are wanted. 0 is all.
+    /// Bit per state ([`State`](tcptrace_core::model::state::State)): the states that are wanted. 0 is all.
     pub states: u32,
 }
 
@@ -54,20 +55,6 @@ pub struct Snapshot {
     pub namespaces: Vec<Namespace>,
     /// What could not be seen.
     pub gaps: Gaps,
-}
-
-/// When a namespace was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Namespace {
-    /// Inode number; `None` when `/proc` does not tell that of our own.
-    pub inode: Option<u32>,
-    /// Before the first question, nanoseconds of `CLOCK_MONOTONIC`.
-    pub begin_ns: u64,
-    /// After the last answer.
-    pub end_ns: u64,
-    /// How many timewait sockets it may have (`net.ipv4.tcp_max_tw_buckets`); `None` where it does not tell.
-    #[serde(default)]
-    pub most_timewait: Option<u64>,
 }
 
 /// Why there is no snapshot at all. What lacks in one is in its [`Gaps`].
@@ -105,7 +92,7 @@ pub fn take(request: &Request) -> Result<Snapshot, SnapshotError> {
                 } else {
                     snapshot.sockets.append(&mut read.sockets);
                 }
-                snapshot.gaps.add(&read.faults);
+                read.faults.add_to(&mut snapshot.gaps);
                 snapshot.namespaces.push(read.namespace);
             }
             Err(obstacle) => {

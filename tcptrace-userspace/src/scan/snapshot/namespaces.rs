@@ -9,8 +9,13 @@ use std::{
 };
 
 use nix::errno::Errno;
+use tcptrace_core::model::{
+    self,
+    dump::{Gaps, Obstacle, Unseen},
+    text::is_netns_name,
+};
 
-use super::{Gaps, Netns, Obstacle, Unseen};
+use super::Netns;
 use crate::sys::{host, mountinfo};
 
 /// A namespace to be read.
@@ -96,7 +101,7 @@ impl Search {
             Err(error) if is_gone(&error) => {}
             Err(error) => {
                 self.seen.insert(inode);
-                let obstacle = Obstacle::Open(errno(&error));
+                let obstacle = Obstacle::Open(model::errno::Errno(error.raw_os_error().unwrap_or(0)));
                 self.found.gaps.namespaces.push(Unseen { netns: Some(inode), obstacle });
             }
         }
@@ -134,12 +139,6 @@ fn netns_name(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?;
     let is_there = directory == Path::new("/run/netns") || directory == Path::new("/var/run/netns");
     (is_there && is_netns_name(name)).then(|| name.to_owned())
-}
-
-/// Whether a shell and `ip netns exec` take this for a name, and for nothing else.
-pub(crate) fn is_netns_name(name: &str) -> bool {
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
 }
 
 /// A line of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`) if it is of a network namespace: root `net:[INODE]`, and

@@ -12,14 +12,19 @@ use nix::{
     errno::Errno,
     sched::{CloneFlags, setns},
 };
+use tcptrace_core::model::{
+    dump::{Namespace, Obstacle},
+    errno,
+    socket::Socket,
+};
 
 use super::{
-    Facts, Namespace, Obstacle,
+    Facts,
     dump::{self, BUFFER},
-    gaps::Faults,
+    faults::Faults,
     namespaces::Candidate,
 };
-use crate::{model::socket::Socket, sys::clock::monotonic_ns};
+use crate::sys::clock::monotonic_ns;
 
 /// Threads at most. Namespaces share the kernel's big tables, and each is a walk through them: with hundreds of
 /// containers that takes time.
@@ -63,18 +68,24 @@ pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read
             }
         }
     });
-    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Obstacle::Thread(failure)))).collect()
+    outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Obstacle::Thread(number(failure))))).collect()
+}
+
+/// As captures have it.
+fn number(error: Errno) -> errno::Errno {
+    errno::Errno(error as i32)
 }
 
 fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, Obstacle> {
     if let Some(file) = &candidate.file {
-        setns(file, CloneFlags::CLONE_NEWNET).map_err(Obstacle::Enter)?;
+        setns(file, CloneFlags::CLONE_NEWNET).map_err(|error| Obstacle::Enter(number(error)))?;
     }
     let fin_timeout_ms = sysctl::<u32>("tcp_fin_timeout").and_then(|s| s.checked_mul(1_000));
     let most_timewait = sysctl("tcp_max_tw_buckets");
     let begin_ns = monotonic_ns();
     let facts = Facts { netns: candidate.inode, fin_timeout_ms, now_ns: begin_ns };
-    let (sockets, faults) = dump::dump(facts, states, buffer).map_err(Obstacle::Dump)?;
+    let (sockets, faults) =
+        dump::dump(facts, states, buffer).map_err(|error| Obstacle::Dump(number(error)))?;
     let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns(), most_timewait };
     Ok(Read { namespace, sockets, faults })
 }

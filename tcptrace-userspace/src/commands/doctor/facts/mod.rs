@@ -8,14 +8,12 @@ mod tracefs;
 use std::{fs, path::Path};
 
 use tcptrace_common::Config;
+use tcptrace_core::model::hooks::Hook;
 
 pub(super) use cgroup::Cgroup;
 pub(super) use tracefs::Tracefs;
 
-use crate::{
-    bpf::{Btf, Capabilities, Features, sock_layout},
-    model::hooks::Hook,
-};
+use crate::bpf::{Btf, Capabilities, Features, sock_layout};
 use others::Others;
 
 /// Everything that is read; `None` is what could not be read.

@@ -10,12 +10,10 @@ use std::{cell::RefCell, io, thread};
 
 use aya::sys::{Stats, enable_stats};
 use serde::Serialize;
+use tcptrace_core::model::hooks::Hook;
 use thiserror::Error;
 
-use crate::{
-    bpf::{self, Options, RunStats},
-    model::hooks::Hook,
-};
+use crate::bpf::{self, Options, RunStats};
 
 /// Slices of which the best counts: an interrupt, or the machine below a virtual one, is counted as the time of
 /// the program that it interrupts.

@@ -2,8 +2,9 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
+use tcptrace_core::model::process::Runtime;
+
 use super::*;
-use crate::model::process::Runtime;
 
 const PID: u32 = 5_000_000;
 

@@ -1,0 +1,117 @@
+//! Reading a capture.
+
+use std::{
+    fs::File,
+    io::{BufReader, Read},
+    path::{Path, PathBuf},
+};
+
+use super::{Damage, Error, MAGIC, VERSION, frame};
+use crate::model::{header::Header, input::Input, text::distrusted};
+
+/// A capture that is being read.
+pub struct Reader<R> {
+    input: R,
+    header: Header,
+    /// Where the next frame begins.
+    at: u64,
+    /// Where this one does.
+    frame_at: u64,
+    /// The frame as it was read.
+    body: Vec<u8>,
+    /// What is in it.
+    raw: Vec<u8>,
+    /// Of `raw`: read so far.
+    taken: usize,
+    has_ended: bool,
+}
+
+impl Reader<BufReader<File>> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let file = File::open(path).map_err(|source| Error::Io { path: path.to_owned(), source })?;
+        Self::new(BufReader::new(file), path)
+    }
+}
+
+impl<R: Read> Reader<R> {
+    /// Reads what comes before the inputs. `path` is for errors.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub fn new(mut input: R, path: &Path) -> Result<Self, Error> {
+        let path = || PathBuf::from(path);
+        let mut first = [0; MAGIC.len() + 2];
+        if input.read_exact(&mut first).is_err() || first[..MAGIC.len()] != MAGIC {
+            return Err(Error::NoCapture(path()));
+        }
+        let version = u16::from_le_bytes([first[MAGIC.len()], first[MAGIC.len() + 1]]);
+        if version == 0 || version > VERSION {
+            return Err(Error::Version { path: path(), version });
+        }
+        let (mut at, mut body, mut raw) = (first.len() as u64, Vec::new(), Vec::new());
+        let start = at;
+        let header = match frame::decode(&mut input, &mut at, &mut body, &mut raw) {
+            Ok(true) => rmp_serde::from_slice::<Header>(&raw)
+                .map_err(|error| Damage::Content { at: start, why: distrusted(error.to_string()) }),
+            Ok(false) => Err(Damage::Truncated(start)),
+            Err(damage) => Err(damage),
+        };
+        let header = header.and_then(|header| {
+            if header.little_endian == cfg!(target_endian = "little") {
+                return Ok(header);
+            }
+            let why = "it is of a machine with another order of bytes".to_owned();
+            Err(Damage::Content { at: start, why })
+        });
+        let header = header.map_err(|damage| Error::Damaged { path: path(), damage })?.distrusted();
+        raw.clear();
+        Ok(Self { input, header, at, frame_at: at, body, raw, taken: 0, has_ended: false })
+    }
+
+    /// What was said at its beginning.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The next input; `None` at the end.
+    ///
+    /// # Errors
+    /// [`Damage`], after which there is nothing more to be read.
+    pub fn next_input(&mut self) -> Result<Option<Input<'_>>, Damage> {
+        while self.taken == self.raw.len() {
+            self.frame_at = self.at;
+            self.taken = 0;
+            let read = frame::decode(&mut self.input, &mut self.at, &mut self.body, &mut self.raw);
+            if read != Ok(true) {
+                self.raw.clear();
+            }
+            if !read? {
+                return if self.has_ended { Ok(None) } else { Err(Damage::NoEnd) };
+            }
+        }
+        let rest = &self.raw[self.taken..];
+        let (message, after) = split(rest).ok_or_else(|| self.senseless("a length in it makes no sense"))?;
+        let input = rmp_serde::from_slice::<Input<'_>>(message)
+            .map_err(|error| Damage::Content { at: self.frame_at, why: distrusted(error.to_string()) })?
+            .distrusted();
+        self.taken = self.raw.len() - after;
+        self.has_ended = matches!(input, Input::Ended(_));
+        Ok(Some(input))
+    }
+
+    /// The frame that was read last has something that cannot be.
+    pub fn senseless(&self, why: &str) -> Damage {
+        Damage::Content { at: self.frame_at, why: why.to_owned() }
+    }
+}
+
+/// The first message of several, each behind its length; and how many bytes follow it.
+fn split(bytes: &[u8]) -> Option<(&[u8], usize)> {
+    let (len, rest) = bytes.split_first_chunk::<4>()?;
+    let message = rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)?;
+    Some((message, rest.len() - message.len()))
+}

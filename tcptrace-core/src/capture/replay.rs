@@ -1,0 +1,177 @@
+//! A trace once more, from a capture.
+
+use std::{
+    io::{self, Read},
+    time::Duration,
+};
+
+use super::{Damage, Reader};
+use crate::{
+    diagnosis::Detection,
+    model::{
+        header::{Before, Header},
+        input::{Checked, Ended, Input},
+        record::Record,
+        summary::Summary,
+    },
+    pipeline::{Answers, Chunk, Core, Last, Options, Outgoing, Sink},
+};
+
+/// Bytes of records that wait for their turn, and of what tells their places, at most: who recorded them had a ring full,
+/// and no record of a kernel is smaller than its place. Tests have less memory.
+pub const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { 2 << 30 };
+
+/// How a replay ended.
+pub struct Replayed {
+    /// The account of the trace.
+    pub summary: Summary,
+    /// What was found.
+    pub detection: Option<Detection>,
+    /// Why there is no more of it; `None` when it is all there.
+    pub damage: Option<Damage>,
+    /// What the capture says of itself.
+    pub header: Header,
+    /// There was no one left to write to.
+    pub closed: bool,
+}
+
+/// Replays a capture, or so much of it, into what `sink` makes for it; `output` gets the bytes.
+///
+/// # Errors
+/// The output cannot be written. Where only its reader has gone, [`Replayed::closed`] says so; damage of the capture is in
+/// [`Replayed::damage`].
+pub fn replay<R: Read>(
+    mut reader: Reader<R>,
+    options: Options,
+    duration: Option<Duration>,
+    sink: impl FnOnce(&Header) -> Box<dyn Sink>,
+    output: &mut dyn io::Write,
+) -> io::Result<Replayed> {
+    let header = reader.header().clone();
+    let options = narrowed(options, &header);
+    let filters = Some(options.wanted.clone());
+    let mut core = Core::of(&options, &header, Answers::replayed(), filters, sink(&header));
+    core.out().header();
+    let end_ns = duration.map(|duration| after(header.start_ns, duration));
+    let mut last = Last::default();
+    let outcome = take_all(&mut reader, &mut core, &mut last, end_ns, output);
+    let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+    let damage = match outcome {
+        Err(error) if !closed => return Err(error),
+        outcome => outcome.unwrap_or(None),
+    };
+    if damage.is_none() {
+        core.forgo(last.missing());
+    }
+    let ended = last.ended();
+    let summary = core.finish(header.start_ns, &ended);
+    core.out().put(&Record::Summary(Box::new(summary.clone())));
+    if !closed {
+        match write(core.out(), output).and_then(|()| output.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(Replayed { summary, detection: core.into_detection(), damage, header, closed })
+}
+
+/// Takes all inputs, or as many as are wanted; why there are no more of them, when they are not all there.
+fn take_all<R: Read>(
+    reader: &mut Reader<R>,
+    core: &mut Core,
+    last: &mut Last,
+    end_ns: Option<u64>,
+    output: &mut dyn io::Write,
+) -> io::Result<Option<Damage>> {
+    let before = reader.header().before.clone();
+    let damage = loop {
+        let input = match reader.next_input() {
+            Ok(Some(input)) => input,
+            Ok(None) => break None,
+            Err(damage) => break Some(damage),
+        };
+        let input = since(input, &before);
+        let is_over = last.note(&input, end_ns);
+        core.apply(input);
+        if core.waiting_bytes() > MOST_WAITING {
+            break Some(reader.senseless("it has more records than can wait for their turn"));
+        }
+        drain(core, output)?;
+        if is_over || core.out().is_satisfied() {
+            break None;
+        }
+    };
+    core.release(u64::MAX);
+    drain(core, output)?;
+    Ok(damage)
+}
+
+/// What was not wanted when it was recorded, is not now.
+fn narrowed(mut options: Options, header: &Header) -> Options {
+    let filter = &mut options.wanted.filter;
+    for (asked, recorded) in [(&mut filter.netns, header.netns), (&mut filter.tgid, header.tgid)] {
+        if *asked == 0 {
+            *asked = recorded;
+        }
+    }
+    options
+}
+
+/// What a file counts on from was counted in those before it.
+fn since<'a>(input: Input<'a>, before: &Before) -> Input<'a> {
+    match input {
+        Input::Counted(counted) => Input::Counted(Box::new(before.counted.until(&counted))),
+        Input::Checked(checked) => {
+            let half_open = (
+                checked.half_open.0.saturating_sub(before.half_open.0),
+                checked.half_open.1.saturating_sub(before.half_open.1),
+            );
+            Input::Checked(Checked { lost: checked.lost.since(&before.lost), half_open, ..checked })
+        }
+        Input::Ended(ended) => {
+            let submitted = ended.submitted.map(|all| all.saturating_sub(before.counted.counters.delivered));
+            Input::Ended(Box::new(Ended {
+                counted: before.counted.until(&ended.counted),
+                submitted,
+                missed_runs: ended.missed_runs.map(|all| all.saturating_sub(before.lost.missed_runs)),
+                missed_signals: ended
+                    .missed_signals
+                    .saturating_add(before.counted.counters.signals_lost)
+                    .saturating_sub(before.lost.others),
+                half_open_missed: ended.half_open_missed.saturating_sub(before.half_open.1),
+                ..*ended
+            }))
+        }
+        input => input,
+    }
+}
+
+fn after(start_ns: u64, duration: Duration) -> u64 {
+    start_ns.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
+}
+
+/// Takes all that was released out of the core, and writes what there is much of.
+fn drain(core: &mut Core, output: &mut dyn io::Write) -> io::Result<()> {
+    loop {
+        let comparing = core.is_comparing();
+        core.fill_on();
+        let is_full = core.out().is_full();
+        if is_full {
+            write(core.out(), output)?;
+        }
+        if !comparing && !is_full {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes what there is.
+fn write(out: &mut Outgoing, output: &mut dyn io::Write) -> io::Result<()> {
+    let Chunk { bytes, failed, .. } = std::mem::take(&mut out.chunk);
+    output.write_all(&bytes)?;
+    out.chunk = Chunk::in_place_of(bytes);
+    failed.map_or(Ok(()), Err)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! `accept-queue-overflow`: a listener's queue is full, and clients are turned away.
+
+use super::{
+    super::culprits::{many, share},
+    AcceptQueue, DROPS, EMBRYONIC, OVERFLOWS, Place,
+    listener::{Listener, is_recent, room},
+    who_accepts::Blocker,
+};
+use crate::model::finding::{Confidence, Finding, Harm, Severity};
+
+const ID: &str = "accept-queue-overflow";
+
+/// SYNs and ACKs that a listener turned away for its full queue.
+struct TurnedAway {
+    count: u64,
+    /// These are its own, whatever others dropped meanwhile.
+    is_sure: bool,
+}
+
+impl AcceptQueue {
+    /// A listener drops for other reasons, too, such as a client's reset before the handshake ends (`EmbryonicRsts`), and other
+    /// listeners of its namespace overflow. Sure is what it dropped beyond all that the namespace dropped for other reasons,
+    /// and no more than the others leave of the namespace's overflows. Otherwise a scan has to have found it full.
+    fn turned_away(&self, place: &Place) -> TurnedAway {
+        let overflows = self.growth.of(place.netns, OVERFLOWS).by();
+        let drops = self.growth.of(place.netns, DROPS).by();
+        let listener = place.listener;
+        let Some(dropped) = listener.dropped() else {
+            return TurnedAway { count: if listener.full > 0 { overflows } else { 0 }, is_sure: false };
+        };
+        let reset = match place.limits.and_then(|limits| limits.abort_on_overflow) {
+            // Then the overflows themselves are counted so.
+            Some(true) => 0,
+            _ => self.growth.of(place.netns, EMBRYONIC).by(),
+        };
+        let sure = match drops.checked_sub(overflows).map(|others| others + reset) {
+            Some(0) => dropped,
+            // Counters are read before sockets.
+            Some(others) => listener.dropped_before().saturating_sub(others),
+            None => 0,
+        };
+        let by_others = self.dropped_by_others(place);
+        let sure = sure.min(overflows.saturating_sub(by_others));
+        let at_most = dropped.min(overflows);
+        if listener.full > 0 && at_most > sure {
+            TurnedAway { count: at_most, is_sure: false }
+        } else {
+            TurnedAway { count: sure, is_sure: true }
+        }
+    }
+
+    /// What the other listeners of the namespace dropped, for whatever reason.
+    fn dropped_by_others(&self, place: &Place) -> u64 {
+        let is_other = |(cookie, listener): &(&u64, &Listener)| {
+            **cookie != place.cookie && listener.end.is_some_and(|(netns, _, _)| netns == place.netns)
+        };
+        let others = self.listeners.iter().filter(is_other);
+        others.map(|(_, listener)| listener.dropped().unwrap_or(0)).sum()
+    }
+
+    pub(super) fn overflow(&self, place: &Place) -> Option<Finding> {
+        let listener = place.listener;
+        let turned_away = self.turned_away(place);
+        let fill = share(listener.longest.into(), room(listener.backlog));
+        let overflows = turned_away.count >= self.overflow.overflows;
+        if !overflows && fill < self.overflow.fill {
+            return None;
+        }
+        let confidence = match (overflows, turned_away.is_sure || listener.dropped().is_some()) {
+            (true, true) => Confidence::HIGH,
+            (true, false) => {
+                Confidence::medium("the listener's own count of drops, which this kernel does not tell")
+            }
+            (false, _) => Confidence::medium("SYNs and ACKs that are turned away (ListenOverflows)"),
+        };
+        let mut finding =
+            Finding::new(ID, confidence, summary(place, overflows.then_some(turned_away.count)));
+        if overflows {
+            let what = "SYNs and ACKs turned away";
+            let harm = Harm::new(turned_away.count, what, format!("clients of {}", place.address));
+            finding = finding.harms(self.severity(place), harm);
+        }
+        finding.links.explains(place.cookie);
+        finding.links.hangs(place.owners.first().map(|who| who.pid));
+        let waiting = listener.end.and_then(|end| self.children.at.get(&end));
+        if let Some(waiting) = waiting.filter(|_| place.sockets.0 <= 1) {
+            waiting.children.iter().for_each(|(_, cookie)| finding.links.explains(*cookie));
+        }
+        let finding = finding
+            .about(place.subject())
+            .within(place.netns)
+            .because("queue at its longest", listener.longest)
+            .because("backlog of listen()", listener.backlog)
+            .because("scans that found it full", format!("{} of {}", listener.full, listener.scans))
+            .because("ListenOverflows of the namespace, grown by", self.growth.of(place.netns, OVERFLOWS));
+        let finding = match listener.dropped() {
+            Some(drops) => finding.because("dropped at this listener", drops),
+            None => finding,
+        };
+        let finding = about_settings(place, finding);
+        let finding = place.about_who(finding).then(
+            "See the queue: Recv-Q waits, Send-Q is the backlog",
+            Some(format!("ss -tlnp sport = :{}", place.address.port())),
+        );
+        let finding = longer_backlog(place, finding)
+            .not("a SYN flood: there connections are half-open, here they are complete");
+        Some(Finding { owners: place.owners.clone(), ..finding })
+    }
+
+    /// Critical while clients are turned away.
+    fn severity(&self, place: &Place) -> Severity {
+        let now_ns = self.now_ns();
+        let overflowed_ns = self.overflowed.get(&place.netns).and_then(|(_, scan_ns)| *scan_ns);
+        let listener = place.listener;
+        let now = listener.is_full(now_ns)
+            || (listener.seen_ns == now_ns && listener.drops_now(now_ns) && is_recent(overflowed_ns, now_ns));
+        if now { Severity::Critical } else { Severity::Warning }
+    }
+}
+
+fn summary(place: &Place, turned_away: Option<u64>) -> String {
+    let (listener, program, told) = (place.listener, place.program(), place.told());
+    let Some(count) = turned_away else {
+        let room = room(listener.backlog);
+        return format!(
+            "{program} lets connections wait on {told}: up to {} of the {room} that its queue takes",
+            listener.longest
+        );
+    };
+    let why = match place.blocker {
+        Some(Blocker::Stopped) => format!("{program} is stopped and does not accept on {told}"),
+        Some(Blocker::Descriptors(used, limit)) => {
+            format!("{program} cannot accept on {told}, {used} of {limit} descriptors are open")
+        }
+        None => format!("{program} does not accept fast enough on {told}"),
+    };
+    let times = many(count, "time");
+    let full = if listener.full > 0 { "was full" } else { "overflowed between two scans" };
+    format!("{why}: its queue of {} {full}, SYNs and ACKs turned away {times}", listener.backlog)
+}
+
+fn about_settings(place: &Place, finding: Finding) -> Finding {
+    match place.limits.and_then(|limits| limits.abort_on_overflow) {
+        Some(true) => finding.because("what clients see", "resets (tcp_abort_on_overflow is 1)"),
+        Some(false) => finding.because("what clients see", "no answer; they send their SYN again"),
+        None => finding,
+    }
+}
+
+/// A longer backlog helps neither who is stopped nor who has no descriptor.
+fn longer_backlog(place: &Place, finding: Finding) -> Finding {
+    if place.blocker.is_some() {
+        return finding;
+    }
+    let backlog = u64::from(place.listener.backlog);
+    match place.limits.and_then(|limits| limits.somaxconn) {
+        Some(most) if backlog < most => {
+            finding.then(&format!("For bursts only: a longer backlog of listen(); net.core.somaxconn allows {most}"), None)
+        }
+        Some(most) => finding.then(
+            &format!("For bursts only: a longer backlog of listen(), and a greater net.core.somaxconn, which is {most}"),
+            Some(format!("sysctl -w net.core.somaxconn={}", most.saturating_mul(2).max(4_096))),
+        ),
+        None => finding.then(
+            "For bursts only: a longer backlog of listen(), and net.core.somaxconn as large",
+            Some("sysctl net.core.somaxconn".to_owned()),
+        ),
+    }
+}

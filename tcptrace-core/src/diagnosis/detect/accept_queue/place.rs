@@ -1,0 +1,72 @@
+//! What the findings about a listener have in common.
+
+use std::net::SocketAddr;
+
+use super::{super::hanging, listener::Listener, who_accepts::Blocker};
+use crate::model::{
+    finding::{Finding, in_namespace},
+    limits::Limits,
+    who::Who,
+};
+
+/// A listener, and who accepts on it.
+pub(super) struct Place<'a> {
+    pub(super) listener: &'a Listener,
+    pub(super) cookie: u64,
+    pub(super) netns: Option<u32>,
+    pub(super) address: SocketAddr,
+    /// Sockets at the same end by now, and all that there were in the watch.
+    pub(super) sockets: (usize, usize),
+    /// Who accepts first.
+    pub(super) owners: Vec<Who>,
+    pub(super) blocker: Option<Blocker>,
+    pub(super) limits: Option<&'a Limits>,
+}
+
+impl Place<'_> {
+    /// The same as long as the fault is.
+    pub(super) fn subject(&self) -> String {
+        let subject = in_namespace(self.netns, self.address);
+        // As `ss -e` has it.
+        if self.sockets.1 > 1 { format!("{subject}, socket sk:{:x}", self.cookie) } else { subject }
+    }
+
+    /// `192.0.2.1:80 (one of 4 sockets there)`.
+    pub(super) fn told(&self) -> String {
+        match self.sockets.0 {
+            0 | 1 => self.address.to_string(),
+            count => format!("{} (one of {count} sockets there)", self.address),
+        }
+    }
+
+    pub(super) fn program(&self) -> String {
+        self.owners.first().map_or_else(|| "its program".to_owned(), ToString::to_string)
+    }
+
+    /// Facts about who accepts, and what to do about that first.
+    pub(super) fn about_who(&self, finding: Finding) -> Finding {
+        let Some(first) = self.owners.first() else { return finding };
+        let finding = match &self.owners[1..] {
+            [] => finding,
+            others => {
+                let others: Vec<String> = others.iter().take(4).map(ToString::to_string).collect();
+                finding.because("others that have this listener open", others.join(", "))
+            }
+        };
+        let pid = first.pid;
+        match self.blocker {
+            Some(Blocker::Stopped) => {
+                hanging::go_on(finding.because("stopped", format!("{first}, by a signal or a debugger")), pid)
+            }
+            Some(Blocker::Descriptors(used, limit)) => {
+                finding.because("descriptors open", format!("{used} of {limit} that {first} may have")).then(
+                    "accept() fails (EMFILE): raise LimitNOFILE= of its unit or ulimit -n, or find out what it does not close",
+                    Some(format!("prlimit --nofile --pid {pid}; ls -l /proc/{pid}/fd")),
+                )
+            }
+            None => {
+                hanging::find_out(finding, "Find out what the program waits for; it is what is slow", pid)
+            }
+        }
+    }
+}

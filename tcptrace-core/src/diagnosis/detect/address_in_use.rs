@@ -1,0 +1,175 @@
+//! `address-in-use`: a program cannot listen, since something else has the port.
+//!
+//! Where `bind()` succeeds and `listen()` does not (both with `SO_REUSEADDR`), the socket enters LISTEN and leaves it within
+//! the same system call (`inet_csk_listen_start()`). A `bind()` that fails makes no transition, and is not seen.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+};
+
+use super::{
+    Detector, Sample,
+    bounded::Bounded,
+    culprits::{add_owners, many, seconds},
+    sample::LocalEnd,
+};
+use crate::model::{
+    close::Cause,
+    finding::{Confidence, Finding, Harm, Severity},
+    listening,
+    process::Process,
+    state::State,
+    transition::Transition,
+    who::Who,
+};
+
+const ID: &str = "address-in-use";
+
+#[derive(Default)]
+pub(super) struct AddressInUse {
+    failed: Bounded<LocalEnd, Failed>,
+    /// By namespace and port, at the last scan.
+    there: HashMap<(Option<u32>, u16), There>,
+}
+
+#[derive(Default)]
+struct Failed {
+    count: u64,
+    who: Option<Who>,
+}
+
+/// What is on a port.
+#[derive(Default)]
+struct There {
+    /// Sockets that listen.
+    listening: Vec<Listens>,
+    /// Connections in TIME_WAIT: addresses, and milliseconds that each has still to wait.
+    waiting: Vec<(IpAddr, u32)>,
+}
+
+/// A socket that listens.
+struct Listens {
+    laddr: IpAddr,
+    owners: Vec<Who>,
+}
+
+impl Listens {
+    /// Whether it is what the program that failed has got at last: of this process, or of the one that came after it.
+    fn is_of(&self, failed: &Failed) -> bool {
+        let Some(own) = &failed.who else { return false };
+        let is_later = |who: &Who| match (&who.process, &own.process) {
+            (Some(later), Some(own)) => is_same_program(later, own) && later.start_ticks > own.start_ticks,
+            _ => false,
+        };
+        self.owners.iter().any(|who| who.pid == own.pid || is_later(who))
+    }
+}
+
+/// Whether two processes are of one program, by all that is known of them: many are called `java` or `python3`. Where the
+/// file is not known, nothing tells.
+fn is_same_program(one: &Process, other: &Process) -> bool {
+    let of = |process: &Process| (process.comm.clone(), process.unit.clone(), process.container.clone());
+    one.exe.is_some() && one.exe == other.exe && of(one) == of(other)
+}
+
+/// Whether a socket of one address keeps another from listening on the other (`inet_rcv_saddr_equal()`). That of IPv6
+/// for any takes IPv4 as well, unless it has `IPV6_V6ONLY`, which is not known.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    let covers = |one, other| listening::addresses(other).any(|address| address == one);
+    covers(one, other) || covers(other, one)
+}
+
+impl AddressInUse {
+    fn finding(&self, end: &LocalEnd, failed: &Failed) -> Finding {
+        let &(netns, laddr, lport) = end;
+        let address = SocketAddr::new(laddr, lport);
+        let there = self.there.get(&(netns, lport));
+        let (mut holders, mut own) = (Vec::new(), false);
+        let listening = there.iter().flat_map(|there| &there.listening);
+        for listens in listening.filter(|listens| overlap(laddr, listens.laddr)) {
+            if listens.is_of(failed) {
+                own = true;
+            } else {
+                add_owners(&mut holders, &listens.owners);
+            }
+        }
+        let waiting = there.iter().flat_map(|there| &there.waiting);
+        let waiting: Vec<u32> =
+            waiting.filter(|(other, _)| overlap(laddr, *other)).map(|(_, left_ms)| *left_ms).collect();
+        let longest = seconds(u64::from(waiting.iter().max().copied().unwrap_or(0)) * 1_000_000);
+        let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
+        let holder = match (holders.first(), waiting.len() as u64) {
+            (Some(who), _) => format!("{who} listens there"),
+            // It had it already, or has tried until it got it.
+            _ if own => "by now it listens there itself".to_owned(),
+            // These would rather make bind() fail.
+            (None, count @ 1..) => {
+                format!(
+                    "nobody listens there by now, {} in TIME_WAIT for up to {longest} more",
+                    many(count, "connection")
+                )
+            }
+            (None, 0) => "who had it is gone by now".to_owned(),
+        };
+        let could = if own && holders.is_empty() { "could not" } else { "cannot" };
+        let summary = format!("{program} {could} listen on {address}: {holder}");
+        let confidence =
+            if holders.is_empty() { Confidence::medium("a look while it happens") } else { Confidence::HIGH };
+        let finding = Finding::new(ID, confidence, summary);
+        let finding = if own && holders.is_empty() {
+            finding
+        } else {
+            let what = "calls of listen() that failed";
+            finding.harms(Severity::Warning, Harm::new(failed.count, what, program))
+        };
+        let finding = finding
+            .about_in(netns, address)
+            .because("failed listen()", failed.count)
+            .because("in TIME_WAIT there", waiting.len())
+            .because("longest of these waits for another", longest)
+            .then("See who has it", Some(format!("ss -tanp sport = :{lport}")))
+            .then("Stop the other one, or let this one use another port", None)
+            .not("a program that tries again until it listens, as after a restart")
+            .not("a listener that is closed at once: the kernel had taken that");
+        // First who fails, then who merely holds it.
+        let owners = failed.who.clone().into_iter().chain(holders).collect();
+        Finding { owners, ..finding }
+    }
+}
+
+impl Detector for AddressInUse {
+    fn transition(&mut self, transition: &Transition) {
+        let event = &transition.event;
+        if transition.closing.as_ref().and_then(|closing| closing.cause) == Some(Cause::AddressInUse) {
+            let Some(failed) = self.failed.entry((event.netns, event.laddr, event.lport)) else { return };
+            failed.count += 1;
+            failed.who = transition.owner.as_deref().map(Who::of_owner).or(failed.who.take());
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        self.there.clear();
+        for seen in &sample.sockets {
+            let socket = &seen.socket;
+            if !matches!(socket.state, State::LISTEN | State::TIME_WAIT) {
+                continue;
+            }
+            let there = self.there.entry((socket.netns, socket.lport)).or_default();
+            if socket.state == State::LISTEN {
+                there.listening.push(Listens { laddr: socket.laddr, owners: seen.owners.clone() });
+            } else {
+                let left_ms = socket.timer.map_or(0, |timer| timer.expires_ms);
+                there.waiting.push((socket.laddr, left_ms));
+            }
+        }
+    }
+
+    fn left_out(&self) -> u64 {
+        self.failed.left_out()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.failed.iter().map(|(end, failed)| self.finding(end, failed)).collect()
+    }
+}

@@ -1,0 +1,226 @@
+//! `unreachable-destination`, `connection-refused`, `outbound-scan`: attempts to connect that fail.
+//!
+//! A SYN that nobody answers is sent again for two minutes (`net.ipv4.tcp_syn_retries`), so that attempts which have not
+//! failed yet are evidence as well, once their SYN was sent again. Where nobody listens, a reset comes at once (RFC 9293,
+//! 3.5.2). Few destinations again and again are a service that is gone; many destinations of one process are a scan, whose
+//! attempts say nothing of the services that it happens to knock at.
+
+mod attempts;
+mod destination;
+mod fallback;
+mod findings;
+mod outcomes;
+mod place;
+mod processes;
+
+use std::sync::Arc;
+
+use super::{
+    Detector, Options, Sample, Seen, bounded::Bounded, culprits::share, endpoint::Endpoint, index::Addresses,
+    thresholds,
+};
+use crate::model::{
+    finding::Finding,
+    hash::{HashMap, HashSet},
+    state::State,
+    transition::Transition,
+    who::Who,
+};
+use attempts::Attempts;
+use destination::Destination;
+use fallback::Fallback;
+use findings::scan;
+use outcomes::Outcomes;
+use place::Place;
+use processes::{Process, Processes};
+
+pub(super) struct Connects {
+    failed: thresholds::FailedConnects,
+    scan: thresholds::OutboundScan,
+    destinations: Bounded<Endpoint, Destination>,
+    processes: Processes,
+    /// Of the last look: attempts whose SYN was sent again.
+    waiting: Vec<Seen>,
+    /// Of the last look: what the host tells of destinations of which nothing has ended yet.
+    places: HashMap<Endpoint, Place>,
+    /// Of this host, as the last look has them.
+    addresses: Arc<Addresses>,
+    /// When that was complete.
+    looked_ns: Option<u64>,
+}
+
+/// Where a socket wants to connect to.
+fn destination(seen: &Seen) -> Endpoint {
+    Endpoint::new(seen.socket.netns, seen.socket.raddr, seen.socket.rport)
+}
+
+impl Connects {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            failed: options.thresholds.failed_connects,
+            scan: options.thresholds.outbound_scan,
+            destinations: Bounded::default(),
+            processes: Processes::default(),
+            waiting: Vec::new(),
+            places: HashMap::default(),
+            addresses: Arc::default(),
+            looked_ns: None,
+        }
+    }
+
+    /// Processes that knock everywhere: by the attempts that ended, and by those that wait for an answer.
+    fn scanners(&self) -> HashMap<u32, Process> {
+        let mut waiting: HashMap<u32, Vec<&Seen>> = HashMap::default();
+        for seen in &self.waiting {
+            if let Some(who) = seen.owners.first() {
+                waiting.entry(who.pid).or_default().push(seen);
+            }
+        }
+        let pids: HashSet<u32> = self.processes.all().keys().chain(waiting.keys()).copied().collect();
+        let scanner = |pid: u32| {
+            let ended = self.processes.all().get(&pid);
+            let waits = waiting.get(&pid).map(Vec::as_slice).unwrap_or_default();
+            let most = ended.map_or(0, |process| process.destinations.len()) + waits.len();
+            // Most processes are none, and need not be looked at closer.
+            if (most as u64) < self.scan.destinations {
+                return None;
+            }
+            let mut process =
+                ended.cloned().or_else(|| Some(Process::new(waits.first()?.owners.first()?.clone())))?;
+            process.waiting = waits.len() as u64;
+            for seen in waits {
+                process.destinations.entry(destination(seen)).or_default();
+            }
+            self.is_scan(&process).then_some((pid, process))
+        };
+        pids.into_iter().filter_map(scanner).collect()
+    }
+
+    /// By destinations: one that is gone is tried again and again, and is one all the same.
+    fn is_scan(&self, process: &Process) -> bool {
+        let never_connected = process.never_connected();
+        never_connected >= self.scan.destinations
+            && share(never_connected, process.destinations.len() as u64) >= self.scan.failed
+    }
+
+    /// Destinations where others than the scanners fail too often.
+    fn failures(&self, scanners: &HashMap<u32, Process>) -> Vec<Finding> {
+        let is_scanned =
+            |seen: &&Seen| seen.owners.first().is_some_and(|who| scanners.contains_key(&who.pid));
+        let mut waiting: HashMap<Endpoint, Vec<&Seen>> = HashMap::default();
+        for seen in self.waiting.iter().filter(|seen| !is_scanned(seen)) {
+            waiting.entry(destination(seen)).or_default().push(seen);
+        }
+        let ended = self.destinations.iter().map(|(destination, _)| destination);
+        let all: HashSet<Endpoint> = ended.chain(waiting.keys()).copied().collect();
+        let mut findings = Vec::new();
+        for destination in all {
+            let waiting = waiting.get(&destination).map(Vec::as_slice).unwrap_or_default();
+            let mut attempts = self.attempts(destination, scanners, waiting);
+            let all = attempts.all();
+            let is_many =
+                |count: u64, all: u64| count >= self.failed.count && share(count, all) >= self.failed.share;
+            if is_many(attempts.unanswered(), all) {
+                findings.push(attempts.unreachable());
+            }
+            let refused = attempts.outcomes.refused();
+            if is_many(refused, all) {
+                // It goes through all processes: only of what is to be told.
+                attempts.fallback = self.fallback(destination, refused, scanners);
+                // Who connects by the other family hides nobody who does not.
+                let for_good = attempts.refused_for_good();
+                let is_harm = is_many(for_good, all - (refused - for_good));
+                attempts.name_those_refused_for_good();
+                findings.push(attempts.refused(is_harm));
+            }
+        }
+        findings
+    }
+
+    /// Of so many that were refused there: a process may have been noted where the destination found no room.
+    fn fallback(&self, from: Endpoint, refused: u64, scanners: &HashMap<u32, Process>) -> Option<Fallback> {
+        let netns = self.destinations.get(&from)?.netns();
+        let fallback = Fallback::of(from, netns, &self.processes, scanners, &self.addresses)?;
+        Some(Fallback { count: fallback.count.min(refused), ..fallback })
+    }
+
+    /// What others than the scanners tried there; `waiting` are theirs.
+    fn attempts<'a>(
+        &'a self,
+        destination: Endpoint,
+        scanners: &'a HashMap<u32, Process>,
+        waiting: &'a [&'a Seen],
+    ) -> Attempts<'a> {
+        let known = self.destinations.get(&destination);
+        let mut outcomes = known.map(|known| known.outcomes).unwrap_or_default();
+        for scanned in scanners.values().filter_map(|scanner| scanner.destinations.get(&destination)) {
+            outcomes = outcomes.without(scanned);
+        }
+        let place = known.and_then(Destination::place).or_else(|| self.places.get(&destination));
+        Attempts {
+            destination,
+            outcomes,
+            culprits: known.map(|known| &known.culprits),
+            scanners,
+            waiting,
+            processes: self.processes.all(),
+            place: place.cloned().unwrap_or_else(|| Place::of_address(destination.address)),
+            is_settled: known.is_some_and(Destination::is_settled),
+            then: known.map(Destination::then).unwrap_or_default(),
+            fallback: None,
+            served: HashSet::default(),
+        }
+    }
+}
+
+impl Detector for Connects {
+    fn transition(&mut self, transition: &Transition) {
+        let Some(outcome) = Outcomes::of(transition) else { return };
+        let event = &transition.event;
+        let destination = Endpoint::new(event.netns, event.raddr, event.rport);
+        let who = transition.owner.as_deref().map(Who::of_owner);
+        if let Some(known) = self.destinations.entry(destination) {
+            known.add(event, &outcome, who.as_ref());
+        }
+        if let Some(who) = who {
+            self.processes.note(who, destination, &outcome);
+        }
+    }
+
+    fn sample(&mut self, sample: &Sample) {
+        self.addresses = sample.addresses();
+        let before_ns = self.looked_ns.replace(sample.ktime_ns);
+        let waits = |seen: &&Seen| {
+            let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
+            seen.socket.state == State::SYN_SENT && again
+        };
+        self.destinations.make_room(|_, known| known.outcomes.failed() > 0);
+        self.processes.make_room(usize::try_from(self.scan.destinations).unwrap_or(usize::MAX));
+        self.waiting = sample.sockets.iter().filter(waits).cloned().collect();
+        let mut waiting: HashMap<Endpoint, Vec<&Seen>> = HashMap::default();
+        for seen in &self.waiting {
+            waiting.entry(destination(seen)).or_default().push(seen);
+        }
+        for (to, known) in self.destinations.iter_mut() {
+            let waiting = waiting.remove(to).unwrap_or_default();
+            known.note(sample, before_ns, *to, &waiting, self.failed.count);
+        }
+        let many = waiting.into_iter().filter(|(_, waiting)| waiting.len() as u64 >= self.failed.count);
+        let place = |(to, waiting): (Endpoint, Vec<&Seen>)| {
+            let least = waiting.iter().map(|seen| (seen.socket.netns, seen.socket.laddr)).max()?;
+            Some((to, Place::of(sample, least.0, Some(least.1), to)))
+        };
+        self.places = many.filter_map(place).collect();
+    }
+
+    fn left_out(&self) -> u64 {
+        self.destinations.left_out() + self.processes.left_out()
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let scanners = self.scanners();
+        // A process that is forgotten is not subtracted from its destinations either.
+        let all = scanners.values().map(scan).chain(self.failures(&scanners));
+        all.map(|finding| finding.left_out(self.left_out())).collect()
+    }
+}

@@ -1,0 +1,122 @@
+//! A destination, and how attempts there have ended.
+
+use std::net::IpAddr;
+
+use super::outcomes::Outcomes;
+use crate::{
+    diagnosis::detect::{Sample, Seen, culprits::Culprits, endpoint::Endpoint},
+    model::{event::Event, who::Who},
+};
+
+use super::place::{Place, is_bound};
+
+/// Refused attempts by whether somebody listened there before them, as the scans tell; of others nothing tells.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Then {
+    /// A listener was there, which is there still.
+    pub(super) listening: u64,
+    /// A scan before them had no listener that is there now.
+    pub(super) not_listening: u64,
+}
+
+/// What is kept of a destination.
+#[derive(Default)]
+pub(super) struct Destination {
+    pub(super) outcomes: Outcomes,
+    pub(super) culprits: Culprits,
+    /// Since the last scan.
+    recent: Outcomes,
+    /// Between the last scans in which anything was tried, it connected, and nothing failed.
+    settled: bool,
+    /// When the first attempt since the last scan was refused.
+    recent_refusal_ns: Option<u64>,
+    /// Whether somebody listened there when attempts were refused.
+    then: Then,
+    /// Where the attempts come from: namespace, and local address where one was chosen.
+    netns: Option<u32>,
+    laddr: Option<IpAddr>,
+    place: Option<Place>,
+}
+
+impl Destination {
+    pub(super) fn add(&mut self, event: &Event, outcome: &Outcomes, who: Option<&Who>) {
+        self.outcomes.add(outcome);
+        self.recent.add(outcome);
+        if outcome.refused() > 0 {
+            let first = self.recent_refusal_ns.unwrap_or(event.ktime_ns);
+            self.recent_refusal_ns = Some(first.min(event.ktime_ns));
+        }
+        self.culprits.within(event.netns);
+        if let Some(who) = who {
+            self.culprits.owner(who);
+        }
+        if outcome.failed() > 0 {
+            self.is_tried_from(event.netns, event.laddr);
+        }
+    }
+
+    /// The greatest, so that the order in which they came does not matter.
+    fn is_tried_from(&mut self, netns: Option<u32>, laddr: IpAddr) {
+        self.netns = self.netns.max(netns);
+        self.laddr = self.laddr.max((!laddr.is_unspecified()).then_some(laddr));
+    }
+
+    /// At a scan: notes whether it connects by now, and what the host tells of it. `before_ns`: when the scan before was
+    /// complete.
+    pub(super) fn note(
+        &mut self,
+        sample: &Sample,
+        before_ns: Option<u64>,
+        to: Endpoint,
+        waiting: &[&Seen],
+        many: u64,
+    ) {
+        if let Some(first_ns) = self.recent_refusal_ns.take() {
+            self.note_refusals(sample, before_ns, to, first_ns);
+        }
+        if self.recent != Outcomes::default() {
+            self.settled = self.recent.connected > 0 && self.recent.failed() == 0;
+        }
+        self.recent = Outcomes::default();
+        for seen in waiting {
+            self.is_tried_from(seen.socket.netns, seen.socket.laddr);
+        }
+        let failed = self.outcomes.failed() + waiting.len() as u64;
+        if failed >= many {
+            self.place = Some(Place::of(sample, self.netns, self.laddr, to));
+        }
+    }
+
+    /// Whether somebody listened when those since the last scan were refused, of which the first was at `first_ns`.
+    fn note_refusals(&mut self, sample: &Sample, before_ns: Option<u64>, to: Endpoint, first_ns: u64) {
+        let ago_ns = sample.ktime_ns.saturating_sub(first_ns);
+        let listeners = sample.listeners_of_destination(self.netns, to.address, to.port);
+        let was_there = |seen: &&Seen| {
+            !is_bound(&seen.socket) && seen.socket.age_at_least_ns.is_some_and(|age_ns| age_ns >= ago_ns)
+        };
+        if listeners.iter().any(was_there) {
+            self.then.listening += self.recent.refused();
+        } else if before_ns.is_some_and(|before_ns| before_ns <= first_ns) {
+            self.then.not_listening += self.recent.refused();
+        }
+    }
+
+    /// Whether somebody listened there when attempts were refused.
+    pub(super) fn then(&self) -> Then {
+        self.then
+    }
+
+    /// Whether attempts there connect by now.
+    pub(super) fn is_settled(&self) -> bool {
+        self.settled && self.recent.failed() == 0
+    }
+
+    /// Where failed attempts come from.
+    pub(super) fn netns(&self) -> Option<u32> {
+        self.netns
+    }
+
+    pub(super) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
+    }
+}

@@ -1,0 +1,86 @@
+//! Clients of a service by a name that has an address of each family, such as `localhost`: where it listens on one of them
+//! only, they are refused at the other, and connect at the next attempt (RFC 8305). Nobody is harmed.
+
+use std::net::SocketAddr;
+
+use super::{
+    outcomes::Outcomes,
+    processes::{Process, Processes},
+};
+use crate::{
+    diagnosis::detect::{endpoint::Endpoint, index::Addresses},
+    model::{
+        finding::Finding,
+        hash::{HashMap, HashSet},
+    },
+};
+
+/// Attempts that were refused, and whose programs connected to the same port by the other family.
+pub(super) struct Fallback {
+    /// Where they connected, most of them.
+    pub(super) to: SocketAddr,
+    /// How many.
+    pub(super) count: u64,
+    /// The programs that connected as often as they were refused.
+    pub(super) served: HashSet<u32>,
+}
+
+impl Fallback {
+    /// Of attempts at `from`, made in the namespace `netns`; scanners are left out. `None` where there are none.
+    ///
+    /// Both addresses are the namespace's own, and both are of the loopback or neither: two backends of a proxy on the same
+    /// port are told apart.
+    pub(super) fn of(
+        from: Endpoint,
+        netns: Option<u32>,
+        processes: &Processes,
+        scanners: &HashMap<u32, Process>,
+        addresses: &Addresses,
+    ) -> Option<Self> {
+        if !addresses.is_of_namespace(netns, from.address) {
+            return None;
+        }
+        let is_alternative = |to: &Endpoint| {
+            to.port == from.port
+                && to.address.is_ipv4() != from.address.is_ipv4()
+                && to.address.is_loopback() == from.address.is_loopback()
+                && to.is_alike(from)
+                && addresses.is_of_namespace(netns, to.address)
+        };
+        let mut all: HashMap<Endpoint, u64> = HashMap::default();
+        let mut served = HashSet::default();
+        for (pid, process) in processes.all() {
+            let refused = process.destinations.get(&from).map_or(0, Outcomes::refused);
+            if refused == 0 || scanners.contains_key(pid) {
+                continue;
+            }
+            let others = process.destinations.iter().filter(|(to, _)| is_alternative(to));
+            if let Some((to, others)) = others.max_by_key(|(to, others)| (others.connected, to.address)) {
+                if others.connected >= refused {
+                    served.insert(*pid);
+                }
+                *all.entry(*to).or_default() += others.connected.min(refused);
+            }
+        }
+        let count = all.values().sum();
+        let most = all.into_iter().max_by_key(|(to, count)| (*count, to.address))?;
+        (count > 0).then(|| Self { to: most.0.address_and_port(), count, served })
+    }
+
+    /// Of so many that were refused.
+    pub(super) fn in_words(&self, refused: u64) -> String {
+        let Self { to, count, .. } = self;
+        if *count == refused {
+            format!("the same programs connect to {to} instead")
+        } else {
+            format!("after {count} of these the same program connects to {to} instead")
+        }
+    }
+
+    pub(super) fn tell(&self, finding: Finding) -> Finding {
+        let Self { to, count, .. } = self;
+        finding
+            .because("of these with a connection of the same program to the other family", count)
+            .then(&format!("Only {to} is served: let the service listen on both, or name that address"), None)
+    }
+}

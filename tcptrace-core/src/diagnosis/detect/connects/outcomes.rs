@@ -1,0 +1,83 @@
+//! How attempts to connect ended, counted.
+
+use crate::model::{close::Cause, errno::Errno, state::State, transition::Transition};
+
+/// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
+const SYN_AGAIN_NS: u64 = 1_000_000_000;
+
+/// What else than a connection comes of a SYN. The first is refused; the others get no answer, or an ICMP error.
+const FAILURES: [Cause; 5] = [
+    Cause::Refused,
+    Cause::ConnectTimeout,
+    Cause::HostUnreachable,
+    Cause::NetUnreachable,
+    Cause::ConnectCancelled,
+];
+
+/// Attempts by how they ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Outcomes {
+    pub(super) connected: u64,
+    /// In the order of [`FAILURES`].
+    failures: [u64; FAILURES.len()],
+    /// Of these, those that a filter prohibits in its own name (`EACCES`, by ICMPv6).
+    pub(super) prohibited: u64,
+}
+
+impl Outcomes {
+    /// The end of one attempt; `None` when it is none, or nothing follows from it.
+    pub(super) fn of(transition: &Transition) -> Option<Self> {
+        let event = &transition.event;
+        let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
+        let mut outcomes = Self::default();
+        match (event.old_state, event.new_state, cause) {
+            (State::SYN_SENT, State::ESTABLISHED, _) => outcomes.connected = 1,
+            (State::SYN_SENT, State::CLOSE, Some(cause)) => {
+                let failure = FAILURES.iter().position(|failure| *failure == cause)?;
+                // A program that races several addresses gives up on the slower ones at once.
+                let waited = transition.in_old_state_ns.is_some_and(|ns| ns >= SYN_AGAIN_NS);
+                if cause == Cause::ConnectCancelled && !waited {
+                    return None;
+                }
+                outcomes.failures[failure] = 1;
+                outcomes.prohibited = u64::from(event.error == Some(Errno::EACCES.0));
+            }
+            _ => return None,
+        }
+        Some(outcomes)
+    }
+
+    pub(super) fn refused(&self) -> u64 {
+        self.failures[0]
+    }
+
+    /// Without an answer, or with an ICMP error.
+    pub(super) fn unreachable(&self) -> u64 {
+        self.failures[1..].iter().sum()
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failures.iter().sum()
+    }
+
+    /// Why they failed, and how often.
+    pub(super) fn causes(&self) -> impl Iterator<Item = (Cause, u64)> {
+        FAILURES.into_iter().zip(self.failures).filter(|(_, count)| *count > 0)
+    }
+
+    pub(super) fn add(&mut self, more: &Self) {
+        self.connected += more.connected;
+        self.prohibited += more.prohibited;
+        self.failures.iter_mut().zip(more.failures).for_each(|(count, more)| *count += more);
+    }
+
+    /// Leaves out those that are counted elsewhere.
+    pub(super) fn without(mut self, others: &Self) -> Self {
+        self.connected = self.connected.saturating_sub(others.connected);
+        self.prohibited = self.prohibited.saturating_sub(others.prohibited);
+        for (count, others) in self.failures.iter_mut().zip(others.failures) {
+            *count = count.saturating_sub(others);
+        }
+        self
+    }
+}

@@ -1,0 +1,106 @@
+//! The detectors together.
+
+use std::collections::HashMap;
+
+use super::{Detector, Expected, REGISTRY, Sample, Source, Thresholds, roots};
+use crate::model::{finding::Finding, half_open::Change, transition::Transition};
+
+/// What to look for.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// How much is too much.
+    pub thresholds: Thresholds,
+    /// The only listeners that there should be; `None` when nobody said.
+    pub expected: Option<Vec<Expected>>,
+    /// Only findings of these ids; all when empty.
+    pub only: Vec<String>,
+    /// No findings of these.
+    pub skip: Vec<String>,
+    /// The network namespace of who reads the findings, by its inode; `None` when it is not known.
+    pub own_netns: Option<u32>,
+    /// Only sockets of one process were seen: what is not there may be another's.
+    pub of_one_process: bool,
+    /// Count the last minutes only, and forget what was before: of a trace without an end.
+    pub forgets: bool,
+}
+
+impl Options {
+    /// Whether findings of this id are wanted.
+    pub fn wants(&self, id: &str) -> bool {
+        (self.only.is_empty() || self.only.iter().any(|only| only == id))
+            && !self.skip.iter().any(|skip| skip == id)
+    }
+}
+
+/// All that are wanted.
+pub struct Detectors {
+    options: Options,
+    all: Vec<Box<dyn Detector>>,
+    /// The kinds of findings of each.
+    ids: Vec<&'static [&'static str]>,
+    /// Which of them take transitions, of which there are many; and half-open connections.
+    of_transitions: Vec<usize>,
+    of_half_open: Vec<usize>,
+    /// Names of namespaces, as the last scan has them.
+    names: HashMap<u32, String>,
+}
+
+impl Detectors {
+    /// Those that can make findings that are wanted.
+    pub fn new(options: Options) -> Self {
+        let wanted = REGISTRY.iter().filter(|entry| entry.ids.iter().any(|id| options.wants(id)));
+        let wanted: Vec<_> = wanted.collect();
+        let resting_on = |source: Source| {
+            let those = wanted.iter().enumerate().filter(|(_, entry)| entry.rests_on.contains(&source));
+            those.map(|(index, _)| index).collect()
+        };
+        let (of_transitions, of_half_open) = (resting_on(Source::Transitions), resting_on(Source::HalfOpen));
+        let all = wanted.iter().map(|entry| (entry.make)(&options)).collect();
+        let ids = wanted.iter().map(|entry| entry.ids).collect();
+        Self { options, all, ids, of_transitions, of_half_open, names: HashMap::new() }
+    }
+
+    /// Takes a transition.
+    pub fn transition(&mut self, transition: &Transition) {
+        self.of_transitions.iter().for_each(|index| self.all[*index].transition(transition));
+    }
+
+    /// Takes what happened to a half-open connection.
+    pub fn half_open(&mut self, change: &Change) {
+        self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
+    }
+
+    /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.
+    pub fn sample(&mut self, sample: &Sample) {
+        let named = sample.namespaces.iter();
+        self.names =
+            named.filter_map(|(netns, namespace)| Some(((*netns)?, namespace.name.clone()?))).collect();
+        self.all.iter_mut().for_each(|detector| detector.sample(sample));
+    }
+
+    /// Detectors that had no room, by the kinds of their findings, and how often.
+    pub fn left_out(&self) -> Vec<(&'static [&'static str], u64)> {
+        let counts = self.ids.iter().zip(&self.all).map(|(ids, detector)| (*ids, detector.left_out()));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// What was found by now, the worst first; what one finding explains is inside of it.
+    pub fn findings(&self) -> Vec<Finding> {
+        let all = self.all.iter().flat_map(|detector| detector.findings());
+        let wanted = all.filter(|finding| self.options.wants(finding.id)).collect();
+        let own = self.options.own_netns;
+        let seen_from = |finding: Finding| {
+            let name = finding.netns.and_then(|netns| self.names.get(&netns)).map(String::as_str);
+            finding.seen_from(own, name)
+        };
+        let mut all: Vec<Finding> = roots::merge(wanted).into_iter().map(seen_from).collect();
+        all.sort_by(|a, b| {
+            b.severity
+                .cmp(&a.severity)
+                .then(a.id.cmp(b.id))
+                .then(a.summary.cmp(&b.summary))
+                .then(a.subject.cmp(&b.subject))
+        });
+        all
+    }
+}

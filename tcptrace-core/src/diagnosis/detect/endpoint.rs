@@ -1,0 +1,56 @@
+//! Where connections lead to.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::index::is_of_one_namespace;
+use crate::model::finding::in_namespace;
+
+/// An endpoint that many connections have in common. Loopback and link-local addresses mean another one in each network
+/// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Endpoint {
+    /// Of addresses that mean something in one namespace only.
+    netns: Option<u32>,
+    pub(super) address: IpAddr,
+    pub(super) port: u16,
+}
+
+impl Endpoint {
+    pub(super) fn new(netns: Option<u32>, address: IpAddr, port: u16) -> Self {
+        Self { netns: netns.filter(|_| is_of_one_namespace(address)), address, port }
+    }
+
+    /// Whether both mean something in the same namespace only, or in all.
+    pub(super) fn is_alike(self, other: Self) -> bool {
+        self.netns == other.netns
+    }
+
+    /// What findings about it have in common: it, and its namespace where that matters.
+    pub(super) fn subject(self) -> String {
+        in_namespace(self.netns, self.address_and_port())
+    }
+
+    pub(super) fn address_and_port(self) -> SocketAddr {
+        SocketAddr::new(self.address, self.port)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_local_addresses_are_told_apart_by_namespace() {
+        for (address, is_one) in [
+            ("127.0.0.1", false),
+            ("169.254.1.1", false),
+            ("::1", false),
+            ("fe80::1", false),
+            ("192.0.2.1", true),
+            ("2001:db8::1", true),
+        ] {
+            let endpoint = |netns| Endpoint::new(Some(netns), address.parse().expect("an address"), 80);
+            assert_eq!(endpoint(1) == endpoint(2), is_one, "{address}");
+        }
+    }
+}

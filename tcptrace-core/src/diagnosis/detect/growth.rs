@@ -1,0 +1,86 @@
+//! By how much a namespace's counters grow while one watches.
+
+use std::{collections::HashMap, fmt};
+
+use super::Sample;
+
+/// Counters of network namespaces, by the names of `nstat`: at the first look and at the last. The kernel gives the inode of
+/// a namespace that is gone to another one, whose counters begin at zero.
+#[derive(Default)]
+pub(super) struct Growth(HashMap<(Option<u32>, &'static str), (u64, u64)>);
+
+impl Growth {
+    /// Notes where a counter stands, in every namespace that has it.
+    pub(super) fn note(&mut self, sample: &Sample, name: &'static str) {
+        for (netns, namespace) in &sample.namespaces {
+            if let Some(count) = namespace.counters.get(name) {
+                let (before, after) = self.0.entry((*netns, name)).or_insert((*count, *count));
+                if *count < *after {
+                    *before = 0;
+                }
+                *after = *count;
+            }
+        }
+    }
+
+    /// How it has grown; not at all where it is not known.
+    pub(super) fn of(&self, netns: Option<u32>, name: &'static str) -> Grown {
+        let (before, after) = self.0.get(&(netns, name)).copied().unwrap_or_default();
+        Grown { before, after }
+    }
+}
+
+/// A counter at the first look and at the last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Grown {
+    before: u64,
+    after: u64,
+}
+
+impl Grown {
+    /// By how much.
+    pub(super) fn by(self) -> u64 {
+        self.after.saturating_sub(self.before)
+    }
+}
+
+/// `32 (from 10 to 42)`.
+impl fmt::Display for Grown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (from {} to {})", self.by(), self.before, self.after)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::namespace::NamespaceSample;
+
+    /// A look at the namespace 7.
+    fn sample(count: Option<u64>) -> Sample {
+        let counters = count.map(|count| ("ListenDrops".to_owned(), count)).into_iter().collect();
+        let namespaces = [(Some(7), NamespaceSample { counters, ..NamespaceSample::default() })].into();
+        Sample { namespaces, ..Sample::default() }
+    }
+
+    #[test]
+    fn another_namespace_of_the_same_inode_begins_at_zero() {
+        let mut growth = Growth::default();
+        for count in [1_000, 1_002, 3, 5] {
+            growth.note(&sample(Some(count)), "ListenDrops");
+        }
+        assert_eq!(growth.of(Some(7), "ListenDrops").to_string(), "5 (from 0 to 5)");
+    }
+
+    #[test]
+    fn grows_from_where_it_was_first_seen() {
+        let mut growth = Growth::default();
+        for count in [None, Some(40), Some(42), None] {
+            growth.note(&sample(count), "ListenDrops");
+        }
+        let drops = growth.of(Some(7), "ListenDrops");
+        assert_eq!((drops.by(), drops.to_string()), (2, "2 (from 40 to 42)".to_owned()));
+        let unknown = [growth.of(Some(7), "SyncookiesSent"), growth.of(None, "ListenDrops")];
+        assert_eq!(unknown, [Grown::default(); 2]);
+    }
+}

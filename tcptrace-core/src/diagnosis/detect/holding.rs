@@ -1,0 +1,32 @@
+//! Whose a set of sockets is that several processes have open: of what was inherited across `fork()`, the first of them.
+
+use super::Seen;
+use crate::model::{hash::HashMap, who::Who};
+
+/// The processes that have some sockets open, and how many each has.
+#[derive(Clone, Default)]
+pub(super) struct Holders(HashMap<u32, (Who, u64)>);
+
+/// Of several holders the one that started first, which the others have inherited it from.
+pub(super) fn first(owners: &[Who]) -> Option<&Who> {
+    owners.iter().min_by_key(|who| (who.started().unwrap_or(u64::MAX), who.pid))
+}
+
+/// Named in a finding at most.
+const NAMED: usize = 8;
+
+impl Holders {
+    pub(super) fn add(&mut self, seen: &Seen) {
+        for who in &seen.owners {
+            self.0.entry(who.pid).or_insert_with(|| (who.clone(), 0)).1 += 1;
+        }
+    }
+
+    /// Those that matter, the first at first.
+    pub(super) fn in_order(&self) -> Vec<Who> {
+        let mut all: Vec<Who> = self.0.values().map(|(who, _)| who.clone()).collect();
+        all.sort_by_key(|who| (who.started().unwrap_or(u64::MAX), who.pid));
+        all.truncate(NAMED);
+        all
+    }
+}

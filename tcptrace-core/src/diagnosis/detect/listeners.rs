@@ -1,0 +1,146 @@
+//! `unexpected-listener`: something listens that nobody expects.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+    ops::RangeInclusive,
+};
+
+use super::{Detector, Options, Sample, culprits::add_owners, sample::LocalEnd};
+use crate::model::{
+    finding::{Confidence, Finding, Harm, Severity},
+    state::State,
+    text::{Escaped, until_nul},
+    who::Who,
+};
+
+const ID: &str = "unexpected-listener";
+
+/// Bytes that the kernel keeps of a program's name (`TASK_COMM_LEN`, with a NUL behind them).
+const COMM_LEN: usize = 15;
+
+/// Listeners that are expected: on these ports, of any program or of one only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expected {
+    /// The name of the program, of which the first 15 bytes count; any when `None`.
+    pub comm: Option<String>,
+    /// The ports, without 0.
+    pub ports: RangeInclusive<u16>,
+}
+
+pub(super) struct Listeners {
+    expected: Option<Vec<Expected>>,
+    /// There at the first look.
+    first: Option<HashSet<LocalEnd>>,
+    /// At the last look and the one before: what comes and goes in between is no listener to speak of.
+    before: HashSet<LocalEnd>,
+    /// Of each socket there, the processes that have it open.
+    last: BTreeMap<LocalEnd, Vec<Vec<Who>>>,
+}
+
+impl Listeners {
+    pub(super) fn new(options: &Options) -> Self {
+        Self {
+            expected: options.expected.clone(),
+            first: None,
+            before: HashSet::new(),
+            last: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a socket of these processes is.
+    fn is_expected(&self, end: &LocalEnd, owners: &[Who]) -> bool {
+        let fits = |expected: &Expected| {
+            let by = |comm: &String| {
+                let kept = &comm.as_bytes()[..comm.len().min(COMM_LEN)];
+                owners.iter().any(|who| until_nul(&who.comm) == kept)
+            };
+            expected.ports.contains(&end.2) && expected.comm.as_ref().is_none_or(by)
+        };
+        self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
+    }
+
+    /// Whose sockets nobody expects there; `None` when all are expected. Beside one that is, a socket whose process is
+    /// not known does not count: it may have begun while the host was looked at.
+    fn unexpected(&self, end: &LocalEnd, sockets: &[Vec<Who>]) -> Option<Vec<Who>> {
+        let mut owners = Vec::new();
+        let mut count = 0;
+        for socket in sockets.iter().filter(|socket| !self.is_expected(end, socket)) {
+            add_owners(&mut owners, socket);
+            count += 1;
+        }
+        (count == sockets.len() || !owners.is_empty()).then_some(owners)
+    }
+
+    fn finding(&self, end: &LocalEnd, sockets: &[Vec<Who>]) -> Option<Finding> {
+        let owners = self.unexpected(end, sockets)?;
+        let appeared = self.first.as_ref().is_some_and(|first| !first.contains(end));
+        let deleted =
+            owners.iter().any(|who| who.process.as_ref().is_some_and(|process| process.exe_deleted));
+        let unlisted = self.expected.is_some();
+        if appeared && !self.before.contains(end) {
+            return None;
+        }
+        if !(unlisted || deleted || appeared) {
+            return None;
+        }
+        let address = SocketAddr::new(end.1, end.2);
+        let program = owners.first().map_or_else(|| "somebody".to_owned(), ToString::to_string);
+        let mut why = Vec::new();
+        why.extend(unlisted.then_some("is not expected"));
+        why.extend(appeared.then_some("has begun during the watch"));
+        why.extend(deleted.then_some("runs a program whose file is gone"));
+        let summary = format!("{program} listens on {address}, and {}", why.join(", "));
+        let confidence = if unlisted {
+            Confidence::HIGH
+        } else {
+            Confidence::medium("--expect-listen, with the ports that should be")
+        };
+        let mut finding = Finding::new(ID, confidence, summary)
+            .about_in(end.0, address)
+            .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
+            .because("there when the watch began", if appeared { "no" } else { "yes" });
+        if unlisted {
+            // Who has said what should listen takes anything else for a harm.
+            finding =
+                finding.harms(Severity::Warning, Harm::new(1, "ports open that should not be", "this host"));
+        }
+        for who in &owners {
+            if let Some(process) = &who.process {
+                let exe =
+                    process.exe.as_deref().map_or_else(|| "-".to_owned(), |exe| Escaped(exe).to_string());
+                let gone = if process.exe_deleted { " (deleted)" } else { "" };
+                finding = finding.because("program", format!("{exe}{gone}, user id {}", process.uid));
+            }
+        }
+        let finding = finding
+            .then("See it", Some(format!("ss -tlnp sport = :{}", end.2)))
+            .then(
+                "Look where it comes from",
+                owners.first().map(|who| {
+                    format!("ls -l /proc/{0}/exe /proc/{0}/cwd; ps -o pid,ppid,user,lstart,args {0}", who.pid)
+                }),
+            )
+            .not("a listener that comes and goes between two looks")
+            .not("an update, after which the file of a program that still runs is gone as well");
+        Some(Finding { owners, ..finding })
+    }
+}
+
+impl Detector for Listeners {
+    fn sample(&mut self, sample: &Sample) {
+        self.before = self.last.keys().copied().collect();
+        let listening = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
+        self.last.clear();
+        for seen in listening {
+            self.last.entry(seen.local_end()).or_default().push(seen.owners.clone());
+        }
+        if self.first.is_none() {
+            self.first = Some(self.last.keys().copied().collect());
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        self.last.iter().filter_map(|(end, sockets)| self.finding(end, sockets)).collect()
+    }
+}

@@ -1,0 +1,100 @@
+//! What one connection says of its client.
+
+use crate::{
+    diagnosis::detect::{Sample, Seen, endpoint::Endpoint, index::is_of_one_namespace},
+    model::{
+        hash::HashSet,
+        namespace::NamespaceSample,
+        socket::{Info, Kind, Socket, TimerKind},
+        state::State,
+    },
+};
+
+/// Retransmissions from which data counts as unanswered: the first ones happen on every path.
+const SEVERAL: u8 = 3;
+
+fn ns(ms: u32) -> u64 {
+    u64::from(ms) * 1_000_000
+}
+
+/// Nanoseconds without anything from the peer; 0 where nothing ever came, since then nobody knows for how long.
+pub(super) fn silent_ns(info: &Info) -> u64 {
+    let heard = [info.last_data_recv_ms, info.last_ack_recv_ms];
+    heard.into_iter().flatten().min().map_or(0, ns)
+}
+
+/// Whether the kernel asks the peer by itself whether it is still there.
+pub(super) fn is_kept_alive(socket: &Socket) -> bool {
+    socket.timer.is_some_and(|timer| timer.kind == TimerKind::Keepalive)
+}
+
+/// Whether data came within this time, or was sent and something answered. An acknowledgement alone may be the answer to a
+/// keepalive probe.
+pub(super) fn is_in_use(idle_ns: u64, info: &Info) -> bool {
+    let lately = |ms: Option<u32>| ms.is_some_and(|ms| ns(ms) < idle_ns);
+    lately(info.last_data_recv_ms) || (lately(info.last_data_sent_ms) && lately(info.last_ack_recv_ms))
+}
+
+/// Nanoseconds for which data of this host has gone unanswered, at least; `None` where nothing is.
+///
+/// The timer was set when the data was last sent, and each time to twice what it was before (`tcp_retransmit_timer()`): of
+/// its length now, the halves before are known.
+pub(super) fn unanswered_ns(socket: &Socket, info: &Info) -> Option<u64> {
+    let timer = socket.timer.filter(|timer| timer.kind == TimerKind::On && timer.retransmits >= SEVERAL)?;
+    let sent_ns = ns(info.last_data_sent_ms?);
+    let length_ns = sent_ns.saturating_add(ns(timer.expires_ms));
+    let before_ns = length_ns - (length_ns >> timer.retransmits.min(63));
+    (info.unacked > 0).then(|| sent_ns.saturating_add(before_ns).min(silent_ns(info)))
+}
+
+/// The ends that there are on this host.
+pub(super) struct Ends<'a> {
+    sample: &'a Sample,
+    ends: HashSet<Endpoint>,
+}
+
+impl<'a> Ends<'a> {
+    pub(super) fn of(sample: &'a Sample) -> Self {
+        let is_end = |seen: &&Seen| {
+            seen.socket.kind == Kind::Full && seen.socket.state != State::LISTEN && seen.socket.rport != 0
+        };
+        let ends = sample.sockets.iter().filter(is_end).map(|seen| {
+            let socket = &seen.socket;
+            Endpoint::new(socket.netns, socket.laddr, socket.lport)
+        });
+        Self { sample, ends: ends.collect() }
+    }
+
+    /// Whether the client's end of a connection is there. By its own address alone: it may know the service by an address
+    /// that is translated.
+    pub(super) fn has(&self, seen: &Seen) -> bool {
+        let socket = &seen.socket;
+        self.ends.contains(&Endpoint::new(socket.netns, socket.raddr, socket.rport))
+    }
+
+    /// Whether the client's end would have been seen, were it there: its address is that of one namespace, all of which was
+    /// seen, and nothing translates addresses on the way there.
+    pub(super) fn would_be_seen(&self, socket: &Socket) -> bool {
+        let (netns, address) = (socket.netns, socket.raddr);
+        if self.sample.unseen.is_some() || self.translates(netns) {
+            return false;
+        }
+        if self.sample.is_of_namespace(netns, address) {
+            return true;
+        }
+        let has =
+            |namespace: &NamespaceSample| namespace.addresses.iter().any(|local| local.address == address);
+        let mut others = self.sample.namespaces.iter().filter(|(_, namespace)| has(namespace));
+        // Two networks may use the same addresses.
+        match (others.next(), others.next()) {
+            (Some((netns, _)), None) => !is_of_one_namespace(address) && !self.translates(*netns),
+            _ => false,
+        }
+    }
+
+    /// Whether a namespace may translate addresses: it tracks connections.
+    fn translates(&self, netns: Option<u32>) -> bool {
+        let namespace = self.sample.namespaces.get(&netns);
+        namespace.is_none_or(|namespace| namespace.conntrack.is_some_and(|(count, _)| count > 0))
+    }
+}

@@ -1,0 +1,100 @@
+//! How the host was at one moment.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::IpAddr,
+};
+
+use super::index::Lookup;
+use crate::model::{
+    namespace::NamespaceSample,
+    process::Condition,
+    scan::{Look, Looked},
+    socket::{Socket, TimerKind},
+    who::Who,
+};
+
+/// A scan of the host.
+#[derive(Clone, Debug, Default)]
+pub struct Sample {
+    /// When it was complete, nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// How long it took, nanoseconds: each socket was read at some moment of it.
+    pub took_ns: u64,
+    /// All sockets that pass the filter, as old as earlier scans tell.
+    pub sockets: Vec<Seen>,
+    /// The network namespaces that were read, by their inode numbers.
+    pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
+    /// What could not be seen, in words.
+    pub unseen: Option<String>,
+    /// Processes with which connections wait, by their ids.
+    pub processes: HashMap<u32, Condition>,
+    /// What detectors look up in it.
+    pub lookup: Lookup,
+}
+
+/// Namespace, local address and port.
+pub(super) type LocalEnd = (Option<u32>, IpAddr, u16);
+
+/// A socket, and whose it is.
+#[derive(Clone, Debug)]
+pub struct Seen {
+    /// The socket.
+    pub socket: Socket,
+    /// The processes that have it open, or the listener that it came from.
+    pub owners: Vec<Who>,
+    /// Nanoseconds for which no data has moved, at least: none was received, and none acknowledged. `None` where nothing
+    /// tells.
+    pub still_ns: Option<u64>,
+    /// Nanoseconds for which data has waited to be read, and none was read, at least; `None` where none waits.
+    pub unread_ns: Option<u64>,
+}
+
+impl Seen {
+    /// A socket of which no earlier scan tells.
+    pub fn new(socket: Socket, owners: Vec<Who>) -> Self {
+        Self { socket, owners, still_ns: None, unread_ns: None }
+    }
+
+    /// Whether data has come since this side last sent some, or within the same tick of the kernel's clock.
+    pub(super) fn was_sent_to_last(&self) -> bool {
+        let Some(info) = self.socket.info else { return false };
+        let Some(received_ms) = info.last_data_recv_ms else { return false };
+        info.last_data_sent_ms.is_none_or(|sent_ms| received_ms <= sent_ms)
+    }
+
+    /// Whether the peer takes no data: a probe of its window runs, and the window takes no segment. Such a probe runs as well
+    /// where this host cannot send, for instance since a filter drops what it sends.
+    pub(super) fn has_closed_window(&self) -> bool {
+        /// Bytes of the least segment that every host takes (RFC 9293, 3.7.1).
+        const LEAST_SEGMENT: u32 = 536;
+        let probes = self.socket.timer.is_some_and(|timer| timer.kind == TimerKind::Persist);
+        probes && self.socket.info.is_none_or(|info| info.snd_wnd < LEAST_SEGMENT)
+    }
+
+    /// Where it is bound.
+    pub(super) fn local_end(&self) -> LocalEnd {
+        (self.socket.netns, self.socket.laddr, self.socket.lport)
+    }
+}
+
+impl Looked {
+    /// As detectors take it.
+    pub(crate) fn into_sample(self) -> Result<Sample, String> {
+        let Look { sockets, owners, gaps, .. } = self.look?;
+        let seen = sockets.into_iter().map(|socket| {
+            let pids = owners.of(&socket).map(|owner| owner.holder.pid);
+            let owners = pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect();
+            Seen::new(socket, owners)
+        });
+        Ok(Sample {
+            ktime_ns: self.end_ns,
+            took_ns: self.end_ns.saturating_sub(self.start_ns),
+            sockets: seen.collect(),
+            namespaces: self.namespaces.into_iter().collect::<BTreeMap<_, _>>(),
+            unseen: (!gaps.is_empty()).then(|| gaps.to_string()),
+            processes: self.processes.into_iter().collect::<HashMap<_, _>>(),
+            ..Sample::default()
+        })
+    }
+}

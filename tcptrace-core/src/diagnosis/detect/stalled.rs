@@ -1,0 +1,224 @@
+//! `stalled`: data waits, and who should read it does not.
+//!
+//! A program that does not read fills its receive buffer; then its window is closed (RFC 9293, 3.8.6.1), and the sender's
+//! kernel probes it for as long as both live. Nothing ends such a connection but one of the two programs. A server that does
+//! not even read a short request closes no window, and lets its client wait all the same.
+
+mod behind;
+mod told;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    net::IpAddr,
+};
+
+use super::{
+    Detector, Options, Sample, Seen,
+    culprits::{Culprits, nanoseconds},
+    holding,
+    index::is_of_one_namespace,
+    owes::is_server,
+    thresholds,
+};
+use behind::Behind;
+
+use crate::model::{
+    finding::Finding,
+    process::Condition,
+    socket::{Kind, Socket},
+    state::State,
+    who::Who,
+};
+
+/// Bytes unread from which a receive buffer may be full: the kernel's first window (half of `tcp_rmem`).
+const FULL_BUFFER: u32 = 65_536;
+
+pub(super) struct Stalled {
+    thresholds: thresholds::Stalled,
+    /// At the last scan.
+    last: BTreeMap<Culprit, Pile>,
+    conditions: HashMap<u32, Condition>,
+}
+
+/// Who does not read.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Culprit {
+    Process(u32),
+    /// A program of this host that is not known, which has an end in this namespace or sends to one here.
+    Unknown(Option<u32>),
+    /// At an address, with the namespace where it means something in one only.
+    Peer(Option<u32>, IpAddr),
+}
+
+/// Connections on which somebody does not read.
+#[derive(Default)]
+struct Pile {
+    who: Option<Who>,
+    /// On which somebody waits.
+    count: u64,
+    /// Of these those whose reader is not known to be the client.
+    of_servers: u64,
+    /// Of these those on which a request waits that was sent as a whole.
+    unanswered: u64,
+    /// Of these those on which a window is closed.
+    closed: u64,
+    /// With as much unread as a buffer holds, of which nobody knows whether somebody waits.
+    unknown: u64,
+    oldest_ns: u64,
+    /// Bytes in receive buffers of this host, and those that wait to be sent.
+    unread: u64,
+    unsent: u64,
+    /// Who waits, of this host.
+    waiters: Culprits,
+    culprits: Culprits,
+    /// Cookies of the sockets that are not read.
+    cookies: Vec<u64>,
+    /// Those of the listeners that they came from, which the process has open: who does not even accept reads nothing.
+    listeners: BTreeSet<u64>,
+}
+
+/// A connection on which nothing moves.
+struct Stall<'a> {
+    reader: Option<&'a Seen>,
+    sender: Option<&'a Seen>,
+    why: Why,
+    ns: u64,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Why {
+    ClosedWindow,
+    /// The sender's data is not acknowledged, though the window is not closed.
+    Unsent,
+    Unanswered,
+    /// Whether anybody waits is not known.
+    Unread,
+}
+
+impl Stalled {
+    pub(super) fn new(options: &Options) -> Self {
+        Self { thresholds: options.thresholds.stalled, last: BTreeMap::new(), conditions: HashMap::new() }
+    }
+
+    fn is_old(&self, ns: Option<u64>) -> Option<u64> {
+        ns.filter(|ns| *ns >= nanoseconds(self.thresholds.age_s))
+    }
+
+    /// A socket whose data waits for the peer's window.
+    fn of_sender<'a>(&self, sample: &'a Sample, sender: &'a Seen) -> Option<Stall<'a>> {
+        let ns = self.is_old(sender.still_ns.filter(|_| has_closed_window(sender)))?;
+        let reader = sample.other_end(&sender.socket);
+        // A program that reads a little now and then opens its window late. What was never accepted nobody can read.
+        let ns = match reader {
+            Some(reader) => ns.min(self.is_old(reader.unread_ns.filter(|_| reader.socket.inode.is_some()))?),
+            None => ns,
+        };
+        Some(Stall { reader, sender: Some(sender), why: Why::ClosedWindow, ns })
+    }
+
+    /// A socket with data that its program does not read.
+    fn of_reader<'a>(&self, sample: &'a Sample, reader: &'a Seen) -> Option<Stall<'a>> {
+        let socket = &reader.socket;
+        let receives = [State::ESTABLISHED, State::FIN_WAIT1, State::FIN_WAIT2].contains(&socket.state);
+        let ns = self.is_old(reader.unread_ns.filter(|_| receives && socket.inode.is_some()))?;
+        let sender = sample.other_end(socket);
+        let why = match sender {
+            // It is told of with its sender.
+            Some(sender) if self.of_sender(sample, sender).is_some() => return None,
+            Some(sender) if sender.socket.send_queue > 0 && sender.socket.kind == Kind::Full => Why::Unsent,
+            _ if self.waits_for_an_answer(sample, reader, sender) => Why::Unanswered,
+            None if socket.recv_queue >= FULL_BUFFER => Why::Unread,
+            _ => return None,
+        };
+        Some(Stall { reader: Some(reader), sender, why, ns })
+    }
+
+    /// Whether a client waits for an answer to what a server has not read: nothing was sent since it came. A client that
+    /// leaves something unread, such as a notice on a connection of its pool, lets nobody wait.
+    fn waits_for_an_answer(&self, sample: &Sample, reader: &Seen, client: Option<&Seen>) -> bool {
+        let socket = &reader.socket;
+        let is_there =
+            client.is_none_or(|client| client.socket.kind == Kind::Full && client.socket.inode.is_some());
+        socket.state == State::ESTABLISHED
+            && reader.was_sent_to_last()
+            && is_there
+            && self.is_old(reader.still_ns).is_some()
+            && is_server(sample, reader)
+    }
+
+    fn add(&mut self, sample: &Sample, stall: &Stall) {
+        let who = stall.reader.and_then(|reader| holding::first(&reader.owners));
+        let culprit = match (who, stall.sender, stall.reader) {
+            (Some(who), _, _) => Culprit::Process(who.pid),
+            (None, _, Some(reader)) => Culprit::Unknown(reader.socket.netns),
+            (None, Some(sender), None) => peer(sample, &sender.socket),
+            (None, None, None) => return,
+        };
+        // The reader of what a server sends is its client.
+        let is_client = stall.sender.is_some_and(|sender| is_server(sample, sender));
+        let pile = self.last.entry(culprit).or_default();
+        pile.who = pile.who.take().or_else(|| who.cloned());
+        match stall.why {
+            Why::Unread => pile.unknown += 1,
+            _ => pile.count += 1,
+        }
+        pile.of_servers += u64::from(stall.why != Why::Unread && !is_client);
+        pile.unanswered += u64::from(stall.why == Why::Unanswered);
+        pile.closed += u64::from(stall.why == Why::ClosedWindow);
+        pile.oldest_ns = pile.oldest_ns.max(stall.ns);
+        if let Some(reader) = stall.reader {
+            pile.unread += u64::from(reader.socket.recv_queue);
+            pile.culprits.add(reader, false);
+            pile.cookies.push(reader.socket.cookie);
+            let socket = &reader.socket;
+            let listeners = sample.listeners(socket.netns, socket.laddr, socket.lport);
+            let own = listeners
+                .filter(|seen| seen.owners.iter().any(|owner| who.is_some_and(|who| who.pid == owner.pid)));
+            pile.listeners.extend(own.map(|seen| seen.socket.cookie));
+        }
+        if let Some(sender) = stall.sender {
+            pile.unsent += u64::from(sender.socket.send_queue);
+            pile.waiters.add(sender, false);
+        }
+    }
+}
+
+/// Who is at the other end, which was not seen: of an address of this host it is no peer elsewhere.
+fn peer(sample: &Sample, sender: &Socket) -> Culprit {
+    let Socket { netns, raddr: address, .. } = *sender;
+    if sample.is_here(netns, address) {
+        return Culprit::Unknown(netns);
+    }
+    Culprit::Peer(netns.filter(|_| is_of_one_namespace(address)), address)
+}
+
+/// Whether data waits for the peer's window.
+fn has_closed_window(seen: &Seen) -> bool {
+    let socket = &seen.socket;
+    let sends =
+        [State::ESTABLISHED, State::CLOSE_WAIT, State::FIN_WAIT1, State::LAST_ACK].contains(&socket.state);
+    let is_closed = socket.info.is_some_and(|info| info.snd_wnd == 0 && info.notsent_bytes > 0);
+    sends && socket.kind == Kind::Full && (seen.has_closed_window() || is_closed)
+}
+
+impl Detector for Stalled {
+    fn sample(&mut self, sample: &Sample) {
+        self.last.clear();
+        self.conditions.clone_from(&sample.processes);
+        for seen in sample.sockets.iter().filter(|seen| seen.socket.kind == Kind::Full) {
+            // Of what has begun to close another finding tells, where it is not known who does not read.
+            let has_begun_to_close = [State::FIN_WAIT1, State::LAST_ACK].contains(&seen.socket.state);
+            let of_sender = self.of_sender(sample, seen);
+            let of_sender = of_sender.filter(|stall| stall.reader.is_some() || !has_begun_to_close);
+            for stall in [of_sender, self.of_reader(sample, seen)].into_iter().flatten() {
+                self.add(sample, &stall);
+            }
+        }
+    }
+
+    fn findings(&self) -> Vec<Finding> {
+        let behind = Behind::of(self);
+        let roots = self.last.iter().filter(|(culprit, _)| behind.is_root(**culprit));
+        roots.map(|(culprit, pile)| self.finding(*culprit, pile, &behind)).collect()
+    }
+}

@@ -1,0 +1,150 @@
+//! Whether a report says what it could not see.
+
+use std::collections::HashMap;
+
+use tcptrace_common::Counters;
+
+use super::{super::Verdict, *};
+use crate::model::{
+    clock::Clock,
+    finding::{Confidence, Finding, Harm, Severity},
+    header::{Before, Hidden},
+    hooks::{Hook, Syns},
+    loss::Lost,
+    summary::Reconciled,
+};
+
+/// Of a trace that has seen everything.
+fn complete() -> (Summary, Header) {
+    let summary = Summary {
+        ktime_ns: 1,
+        elapsed_ns: 1,
+        counters: Counters::ZERO,
+        delivered: 0,
+        filtered: 0,
+        lost: Lost::default(),
+        missed_runs_known: true,
+        evicted: 0,
+        second_children: 0,
+        connections: None,
+        inferred: 0,
+        reconciled: Reconciled::default(),
+        uncounted: Vec::new(),
+        unlisted: None,
+        half_open: None,
+    };
+    let header = Header {
+        tool: String::new(),
+        host: String::new(),
+        kernel: String::new(),
+        little_endian: true,
+        clock: Clock::with_offset(0),
+        start_ns: 0,
+        hook: Hook::TpBtf,
+        half_open: Some(HalfOpenHooks {
+            syns: Ok(Syns { whole_host: true, netns: true }),
+            retransmits: Ok(()),
+        }),
+        polled: true,
+        cookies: true,
+        retransmits: true,
+        reset_reasons: HashMap::default(),
+        hidden: Hidden::default(),
+        netns: 0,
+        tgid: 0,
+        before: Before::default(),
+        own_netns: None,
+        own_pids: false,
+        resets: true,
+        filters: Vec::new(),
+    };
+    (summary, header)
+}
+
+/// What scans saw, each with what it could not, or why it failed.
+fn scans(all: &[Result<Option<&str>, &str>]) -> Scans {
+    let mut scans = Scans::default();
+    for scan in all {
+        match scan {
+            Ok(unseen) => scans.seen(*unseen),
+            Err(why) => scans.failed(why),
+        }
+    }
+    scans
+}
+
+/// Also what only the first of several scans lacked: growth is counted from there.
+#[test]
+fn every_scan_counts() {
+    let (summary, header) = complete();
+    let missing = |all: &[_]| Sight::of(&summary, &header, &scans(all), None).missing;
+    assert_eq!(missing(&[Ok(None), Ok(None)]), [""; 0]);
+    assert_eq!(missing(&[Ok(Some("a namespace")), Ok(None)]), ["a namespace (in 1 of 2 scans)"]);
+    assert_eq!(missing(&[Ok(Some("a namespace")), Ok(Some("a namespace"))]), ["a namespace"]);
+    assert_eq!(missing(&[Err("no memory"), Ok(None)]), ["the host's sockets (no memory (in 1 of 2 scans))"]);
+}
+
+#[test]
+fn what_the_trace_lacked_is_missing_here() {
+    let (mut summary, header) = complete();
+    summary.reconciled = Reconciled { appeared: 1, vanished: 2, changed: 0 };
+    summary.unlisted = Some("the sockets of 9 processes".to_owned());
+    let sight = Sight::of(&summary, &header, &scans(&[Ok(None)]), None);
+    assert_eq!(sight.missing.len(), 2, "{sight:?}");
+    assert_eq!(sight.missing_of(&[Source::Transitions]), sight.missing);
+    assert!(sight.missing[1].contains("3 sockets"), "{sight:?}");
+    assert!(!sight.is_complete());
+    let too = scans(&[Ok(summary.unlisted.as_deref())]);
+    let sight = Sight::of(&summary, &header, &too, None);
+    assert_eq!(sight.missing.len(), 2, "told once: {sight:?}");
+    assert!(
+        sight.missing_of(&[Source::Looks]).len() == 1 && sight.missing_of(&[Source::Transitions]).len() == 2
+    );
+}
+
+/// Nobody knows whether anything is missing, which is said and changes nothing.
+#[test]
+fn what_the_kernel_does_not_count_is_not_known() {
+    let (mut summary, header) = complete();
+    summary.missed_runs_known = false;
+    let sight = Sight::of(&summary, &header, &scans(&[Ok(None)]), None);
+    assert_eq!((sight.unknown.len(), sight.is_complete()), (1, true));
+}
+
+#[test]
+fn no_clean_bill_on_incomplete_sight() {
+    let finding = |severity| {
+        let finding = Finding::new("close-wait-leak", Confidence::HIGH, String::new());
+        vec![finding.harms(severity, Harm::new(1, "tests", "nobody"))]
+    };
+    let all = Sight::default();
+    let lost = Sight { lost: 1, ..Sight::default() };
+    let blind = Sight { missing: vec!["SYNs".to_owned()], ..Sight::default() };
+    let verdict = |findings: &[Finding], sight| Verdict::of(findings, Severity::Warning, sight);
+    assert_eq!(verdict(&[], &all), Verdict::Healthy);
+    assert_eq!(verdict(&[], &lost), Verdict::Insufficient);
+    assert_eq!(verdict(&finding(Severity::Info), &blind), Verdict::Insufficient);
+    assert_eq!(verdict(&finding(Severity::Info), &all), Verdict::Healthy);
+    assert_eq!(verdict(&finding(Severity::Critical), &lost), Verdict::Findings);
+}
+
+/// A finding says what it lacks, and not what others do.
+#[test]
+fn each_source_has_its_own() {
+    let mut sight = Sight::default();
+    sight.loses(Source::Transitions, 7, "transitions and signals were lost");
+    sight.loses(Source::HalfOpen, 0, "records of half-open connections were lost");
+    sight.lacks(&[Source::HalfOpen, Source::Looks], "the rest of the capture".to_owned());
+    assert_eq!((sight.lost, sight.missing.len()), (7, 1));
+    assert_eq!(sight.missing_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
+    assert_eq!(sight.missing_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
+}
+
+/// As it stands behind "Not seen:".
+#[test]
+fn what_had_no_room_is_said_in_words() {
+    let mut sight = Sight::default();
+    sight.crowded(&["accept-queue-overflow"], 8);
+    let said = "some of what accept-queue-overflow would tell apart (8 times no room in the tables)";
+    assert_eq!(sight.missing, [said]);
+}

@@ -1,0 +1,197 @@
+//! The kernel side's records, decoded: what the kernel said, nothing inferred.
+
+use std::{net::IpAddr, sync::Arc};
+
+use tcptrace_common::{CloseEvidence, CloseMetrics};
+
+use crate::model::{process::Process, state::State};
+
+/// One record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Observed {
+    /// A socket changed its state.
+    Transition(Event),
+    /// Something else happened to its connection.
+    Signal(Signal),
+}
+
+/// What happens to a connection beside its transitions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// A reset was sent or received.
+    Reset(Reset),
+    /// A segment was sent again, by the socket at this address.
+    Retransmit {
+        /// Address of the `struct sock`.
+        skaddr: u64,
+    },
+    /// The kernel reported an error to the socket's program.
+    Error(ErrorReport),
+    /// A socket that had just closed was destroyed from outside.
+    Abort(Abort),
+}
+
+/// The end of a listener by somebody who does not have it (`ss -K`): its transition to CLOSE says nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abort {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
+}
+
+/// A reset (RST) of a socket's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reset {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Address of the `struct sock`.
+    pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
+    /// Local and remote port; 0 when not known.
+    pub ports: (u16, u16),
+    /// This side sent it.
+    pub sent: bool,
+    /// `enum sk_rst_reason`; 0 where the kernel gives none.
+    pub reason: u32,
+}
+
+/// An error, from where the kernel does not say whose socket it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ErrorReport {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// Local address and port.
+    pub local: (IpAddr, u16),
+    /// Remote address and port.
+    pub remote: (IpAddr, u16),
+    /// errno.
+    pub error: i32,
+}
+
+/// A state transition of a TCP socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// When the socket entered `old_state`, same clock, where the kernel side kept it.
+    pub since_ns: Option<u64>,
+    /// Address of the `struct sock`; reused by the kernel once the socket is gone.
+    pub skaddr: u64,
+    /// Socket cookie; 0 where the kernel has none.
+    pub cookie: u64,
+    /// Inode of the network namespace; `None` when not known.
+    pub netns: Option<u32>,
+    /// Local address, IPv4 also for an IPv6 socket that talks IPv4.
+    pub laddr: IpAddr,
+    /// Local port; 0 when not chosen yet.
+    pub lport: u16,
+    /// Remote address.
+    pub raddr: IpAddr,
+    /// Remote port.
+    pub rport: u16,
+    /// The network device that the socket is bound to: by its program, by a link-local address, or by its VRF. `None`
+    /// without one, and where it is unknown.
+    pub device: Option<Device>,
+    /// State before.
+    pub old_state: State,
+    /// State after.
+    pub new_state: State,
+    /// What ran on the CPU.
+    pub context: Context,
+    /// The context acts on this socket: it owns it.
+    pub context_owns: bool,
+    /// What the context process is, where it owns the socket and someone has looked; of a transition its owner has it.
+    pub process: Option<Arc<Process>>,
+    /// `sk_err` (errno, 0 for none); `None` when not known.
+    pub error: Option<i32>,
+    /// Final figures, at CLOSE, where known.
+    pub metrics: Option<CloseMetrics>,
+    /// What the socket tells of why it closes, at CLOSE, where known.
+    pub evidence: Option<CloseEvidence>,
+    /// At CLOSE -> LISTEN: the socket has listened before. `false` also where that is not known.
+    pub has_listened: bool,
+    /// At LISTEN -> SYN_RECV: the listener may be another than the one at this address. `false` also where that is not known.
+    pub steered: bool,
+    /// What the kernel side's filters said.
+    pub verdict: Verdict,
+}
+
+/// A network device. Two connections with the same ends on two of them are two.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Device {
+    /// Its index in its namespace.
+    pub ifindex: u32,
+    /// Its name in its namespace; `None` where it is unknown.
+    pub name: Option<Arc<str>>,
+}
+
+/// The name of the thread of a tcptrace that looks at who has which socket open. It holds each for a moment; what a process
+/// closes just then is over when that thread lets it go (`fput()`).
+pub const HOLDER_READER: &str = "tcptrace-holder";
+
+/// What the names of threads begin with that act for others: kernel workers, and that one.
+pub const BYSTANDERS: [&[u8]; 3] = [b"kworker/", b"ksoftirqd/", HOLDER_READER.as_bytes()];
+
+/// The task on the CPU at the transition; in softirq context any task at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Process id (thread group).
+    pub pid: u32,
+    /// Thread id.
+    pub tid: u32,
+    /// Real user id.
+    pub uid: u32,
+    /// Thread name, NUL-padded, any bytes.
+    pub comm: [u8; 16],
+    /// cgroup v2 id.
+    pub cgroup_id: u64,
+    /// The socket lock was held by a process: this is process context. `None` when not known.
+    pub in_process: Option<bool>,
+    /// The process is ending. `false` also where that is not known.
+    pub exiting: bool,
+}
+
+impl Context {
+    /// Nothing ran: of what is inferred.
+    pub const NONE: Self =
+        Self { pid: 0, tid: 0, uid: 0, comm: [0; 16], cgroup_id: 0, in_process: None, exiting: false };
+
+    /// Whether it is the thread that began the process: only its name is the process's.
+    pub fn is_main_thread(&self) -> bool {
+        self.tid == self.pid
+    }
+
+    /// The thread's name, without the NULs behind it.
+    pub fn name(&self) -> &[u8] {
+        let end = self.comm.iter().position(|byte| *byte == 0).unwrap_or(self.comm.len());
+        &self.comm[..end]
+    }
+
+    /// Whether the thread has the name of one that acts for others. Kernels and hooks that cannot tell kernel threads by
+    /// their flags still tell them by these names. A program that takes such a name only hides itself.
+    pub fn is_bystander(&self) -> bool {
+        BYSTANDERS.into_iter().any(|name| self.comm.starts_with(name))
+    }
+}
+
+/// What the kernel side's filters said of a record that it sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Wanted.
+    Pass,
+    /// Wanted if the local port, not chosen yet, turns out to match.
+    Undecided,
+    /// Not wanted: sent since others cannot be understood without it.
+    Hidden,
+}
+
+impl Event {
+    /// 4 or 6: what the connection talks.
+    pub fn family(&self) -> u8 {
+        if self.laddr.is_ipv4() { 4 } else { 6 }
+    }
+}

@@ -1,0 +1,114 @@
+//! What a replay needs to know before the first input.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::{
+    clock::Clock,
+    hooks::{HalfOpenHooks, Hook, ResetReasons},
+    input::Counted,
+    loss::Lost,
+    text::distrusted,
+    wanted::Wanted,
+};
+
+/// The first frame.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub struct Header {
+    /// Who wrote it, such as `tcptrace 0.1.0`.
+    pub tool: String,
+    /// The host's name, escaped.
+    pub host: String,
+    /// Its kernel's release, escaped.
+    pub kernel: String,
+    /// Integers in raw records have the least significant byte first.
+    pub little_endian: bool,
+    /// From its monotonic clock to the time of day.
+    pub clock: Clock,
+    /// When the trace, or this file of it, began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub start_ns: u64,
+    /// The hook.
+    pub hook: Hook,
+    /// What was hooked for half-open connections; `None` when they were not followed, or by polls only.
+    pub half_open: Option<HalfOpenHooks>,
+    /// Half-open connections were followed.
+    pub polled: bool,
+    /// Events have cookies.
+    pub cookies: bool,
+    /// Every segment that is sent again is a signal.
+    pub retransmits: bool,
+    /// The kernel's names of the reasons for resets.
+    pub reset_reasons: ResetReasons,
+    /// What the kernel side has not reported.
+    pub hidden: Hidden,
+    /// The only network namespace that was wanted, by its inode; 0 is all. Raw records of half-open connections may be of
+    /// others: where there is only its cookie, the kernel side cannot tell.
+    pub netns: u32,
+    /// The only process that was; 0 is all. The same goes for it.
+    pub tgid: u32,
+    /// What had been counted in the files before.
+    pub before: Before,
+    /// The network namespace that tcptrace was in, by its inode; `None` where it is not known.
+    #[serde(default)]
+    pub own_netns: Option<u32>,
+    /// It was in a pid namespace of its own.
+    #[serde(default)]
+    pub own_pids: bool,
+    /// Resets are signals; of what an older version recorded, they were wherever the kernel has them.
+    #[serde(default = "yes")]
+    pub resets: bool,
+    /// The options of the trace that left out sockets or transitions; captures before version 4 do not have them.
+    #[serde(default)]
+    pub filters: Vec<String>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl Header {
+    /// Whoever wrote it may have put anything into what is to be printed.
+    #[must_use]
+    pub fn distrusted(mut self) -> Self {
+        for text in [&mut self.tool, &mut self.host, &mut self.kernel].into_iter().chain(&mut self.filters) {
+            *text = distrusted(std::mem::take(text));
+        }
+        if let Some(HalfOpenHooks { syns, retransmits }) = &mut self.half_open {
+            *syns = syns.clone().map_err(distrusted);
+            *retransmits = retransmits.clone().map_err(distrusted);
+        }
+        for reason in self.reset_reasons.values_mut() {
+            *reason = distrusted(std::mem::take(reason));
+        }
+        self
+    }
+}
+
+/// What the kernel side's filters keep from the tracker.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Hidden {
+    /// Sockets, or some of their transitions.
+    pub any: bool,
+    /// Transitions by their states: a socket's state may not be the one that was seen last.
+    pub by_state: bool,
+}
+
+impl Hidden {
+    /// By these filters.
+    pub fn by(wanted: &Wanted) -> Self {
+        let Wanted { filter, lports, rports } = wanted;
+        let by_port = lports.is_some() || rports.is_some();
+        Self { any: by_port || *filter != tcptrace_common::Filter::NONE, by_state: filter.by_state() }
+    }
+}
+
+/// What was counted before a file began: its inputs count on from there.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// The kernel side's counters.
+    pub counted: Counted,
+    /// Losses of transitions and signals.
+    pub lost: Lost,
+    /// Losses of half-open connections: no room in the ring, and not seen.
+    pub half_open: (u64, u64),
+}

@@ -1,0 +1,127 @@
+//! Which process holds which socket open.
+
+use std::fmt;
+
+/// One descriptor of one process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+pub struct Holder {
+    /// Process id (thread group).
+    pub pid: u32,
+    /// Number of the descriptor; of a thread's own table where the thread has one.
+    pub fd: u32,
+}
+
+/// How holders were found out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Source {
+    /// By a program that the kernel runs on every descriptor. It sees all processes, and sockets of TCP only.
+    TaskFile,
+    /// By the names of all descriptors, `/proc/PID/fd`. It sees the processes that this one may look into, and sockets
+    /// of every kind.
+    #[default]
+    Proc,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::TaskFile => "iter/task_file",
+            Self::Proc => "/proc",
+        })
+    }
+}
+
+/// Who holds which socket open, by the socket's inode. All holders are kept: a child inherits its parent's
+/// descriptors, and any process may pass one to another (`SCM_RIGHTS`).
+///
+/// Some sockets have no holder, though they live: those that no program has accepted yet, those that the program has
+/// closed, the kernel's own, and those that no table of descriptors has at the moment, since they are on their way to
+/// another process or registered with `io_uring`. A subflow of MPTCP has the inode of the socket that the program has,
+/// and so its holders.
+#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+pub struct Holders {
+    /// Sorted; at the same place in `by_inode` is who holds it.
+    inodes: Vec<u64>,
+    by_inode: Vec<Holder>,
+    /// What nobody asks for, and captures have in this place.
+    #[serde(with = "nothing")]
+    unused: (),
+    unreadable: usize,
+    source: Source,
+}
+
+/// An empty list, whatever is in it.
+mod nothing {
+    use serde::{Deserialize as _, Deserializer, Serializer, de::IgnoredAny};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+    pub(super) fn serialize<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq([(); 0])
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| ())
+    }
+}
+
+impl Holders {
+    /// Of these: sockets by their inodes, and who has them.
+    pub fn new(mut found: Vec<(u64, Holder)>, unreadable: usize, source: Source) -> Self {
+        found.sort_unstable();
+        // Threads that share a table of their own show it once each.
+        found.dedup();
+        let (inodes, by_inode) = found.into_iter().unzip();
+        Self { inodes, by_inode, unused: (), unreadable, source }
+    }
+
+    /// Those who hold the socket with this inode, by process and descriptor. The kernel says 0 of a socket that has
+    /// none, which therefore is nobody's.
+    pub fn of(&self, inode: u64) -> &[Holder] {
+        if inode == 0 {
+            return &[];
+        }
+        let start = self.inodes.partition_point(|other| *other < inode);
+        let count = self.inodes[start..].partition_point(|other| *other == inode);
+        // A capture that was tampered with may have fewer of these.
+        self.by_inode.get(start..start + count).unwrap_or_default()
+    }
+
+    /// How much could not be read, at least: processes that may not be looked into, or records of the program that
+    /// make no sense. Sockets without a holder may be theirs.
+    pub fn unreadable(&self) -> usize {
+        self.unreadable
+    }
+
+    /// Where this comes from.
+    pub fn source(&self) -> Source {
+        self.source
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn holder(pid: u32, fd: u32) -> Holder {
+        Holder { pid, fd }
+    }
+
+    #[test]
+    fn all_holders_of_a_socket_and_no_others() {
+        let found = vec![(7, holder(2, 3)), (9, holder(1, 4)), (7, holder(1, 3)), (7, holder(2, 3))];
+        let holders = Holders::new(found, 0, Source::Proc);
+        assert_eq!(holders.of(7), [holder(1, 3), holder(2, 3)]);
+        assert_eq!(holders.of(9), [holder(1, 4)]);
+        for nobodys in [0, 6, 8, 10, u64::MAX] {
+            assert_eq!(holders.of(nobodys), [], "{nobodys}");
+        }
+        let holders = Holders::new(vec![(0, holder(1, 1))], 0, Source::Proc);
+        assert_eq!(holders.of(0), [], "0 is no inode");
+    }
+
+    #[test]
+    fn a_forged_list_has_nobody() {
+        let forged = Holders { inodes: vec![7], ..Holders::default() };
+        assert_eq!(forged.of(7), []);
+    }
+}

@@ -1,0 +1,239 @@
+//! What enters the pure half of a trace: all that its output depends on, in this order. A capture is a file of it.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
+
+use super::{listing::Listing, scan::Looked};
+use crate::model::{
+    half_open::Poll,
+    loss::Lost,
+    netstat::NamespaceCounters,
+    process::Process,
+    text::{distrusted, is_netns_name},
+};
+
+/// One of them. Lists and polls enter once every event up to their end has been taken.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Input<'a> {
+    /// An entry of the ring: records, raw.
+    Entry(#[serde(with = "serde_bytes")] &'a [u8]),
+    /// Every record up to this time has been taken, nanoseconds of `CLOCK_MONOTONIC`.
+    Released(u64),
+    /// What a process is. It comes before the release of the record that asked for it.
+    Process(Answer<u32, Arc<Process>>),
+    /// The inode number of the network namespace with a cookie; likewise.
+    Namespace(Answer<u64, u32>),
+    /// What is older than the trace.
+    First(Listing),
+    /// A list of all sockets is being made.
+    ListOrdered,
+    /// A later list.
+    Listed {
+        /// The list.
+        listing: Listing,
+        /// It is the first one all the same.
+        is_first: bool,
+    },
+    /// A poll of half-open connections is being made.
+    PollBegins,
+    /// The poll.
+    Polled(Poll),
+    /// A look at the host.
+    Looked(Box<Looked>),
+    /// Losses so far, and the time.
+    Checked(Checked),
+    /// The counters so far.
+    Counted(Box<Counted>),
+    /// The end.
+    Ended(Box<Ended>),
+    /// A process has ended that owned sockets. It comes before the release of the first record for which that matters.
+    Exited(Exit),
+    /// The name of a network device, by the inode number of its namespace and its index there; as `Process`.
+    Device(Answer<(u32, u32), Arc<str>>),
+}
+
+impl Input<'_> {
+    /// Of a capture, whoever wrote it may have put anything into the texts that are to be printed. Names of processes
+    /// and of interfaces are escaped wherever they are.
+    #[must_use]
+    pub fn distrusted(mut self) -> Self {
+        match &mut self {
+            Self::Ended(ended) => {
+                for text in [&mut ended.unpolled, &mut ended.unlisted] {
+                    *text = text.take().map(distrusted);
+                }
+            }
+            Self::Looked(looked) => {
+                if let Err(why) = &mut looked.look {
+                    *why = distrusted(std::mem::take(why));
+                }
+                for (_, namespace) in &mut looked.namespaces {
+                    // It becomes part of a command.
+                    namespace.name = namespace.name.take().filter(|name| is_netns_name(name));
+                }
+            }
+            _ => {}
+        }
+        self
+    }
+}
+
+/// A process: its id and, where it is known, when it started, in clock ticks since boot.
+pub type Key = (u32, Option<u64>);
+
+/// The end of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Exit {
+    /// Which process.
+    pub process: Key,
+    /// It had ended by then, nanoseconds of `CLOCK_MONOTONIC`.
+    pub by_ns: u64,
+}
+
+/// What someone who was asked said from an event's time on; nothing when he did not know.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Answer<K, V> {
+    /// Time of the event that it was asked for, nanoseconds of `CLOCK_MONOTONIC`.
+    pub from_ns: u64,
+    /// What was asked for.
+    pub key: K,
+    /// The answer.
+    pub value: Option<V>,
+}
+
+/// The state of affairs beside the records, several times a second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Checked {
+    /// When, nanoseconds of `CLOCK_MONOTONIC`.
+    pub now_ns: u64,
+    /// What the kernel side has lost, in all.
+    pub lost: Lost,
+    /// Records of half-open connections: no room in the ring, and not seen.
+    pub half_open: (u64, u64),
+    /// `net.ipv4.tcp_synack_retries` by network namespace.
+    pub retries: Vec<(Option<u32>, u32)>,
+    /// How much is left out from now on, as `tcptrace_common::Level` has it.
+    #[serde(default)]
+    pub level: u32,
+}
+
+/// The kernel side's counters.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// Of transitions.
+    #[serde(with = "CountersForm")]
+    pub counters: Counters,
+    /// Of half-open connections.
+    #[serde(with = "HalfOpenForm")]
+    pub half_open: HalfOpenCounters,
+}
+
+impl Default for Counted {
+    fn default() -> Self {
+        Self { counters: Counters::ZERO, half_open: HalfOpenCounters::default() }
+    }
+}
+
+impl Counted {
+    /// What was counted from here to `later`.
+    #[must_use]
+    pub fn until(&self, later: &Self) -> Self {
+        let (a, b) = (&self.counters, &later.counters);
+        let mut seen = b.seen;
+        for (count, before) in seen.iter_mut().flatten().zip(a.seen.iter().flatten()) {
+            *count = count.saturating_sub(*before);
+        }
+        let counters = Counters {
+            seen,
+            delivered: b.delivered.saturating_sub(a.delivered),
+            filtered: b.filtered.saturating_sub(a.filtered),
+            lost_ring_full: b.lost_ring_full.saturating_sub(a.lost_ring_full),
+            other_protocol: b.other_protocol.saturating_sub(a.other_protocol),
+            same_state: b.same_state.saturating_sub(a.same_state),
+            signals_delivered: b.signals_delivered.saturating_sub(a.signals_delivered),
+            signals_lost: b.signals_lost.saturating_sub(a.signals_lost),
+            sampled_out: b.sampled_out.saturating_sub(a.sampled_out),
+            signals_sampled_out: b.signals_sampled_out.saturating_sub(a.signals_sampled_out),
+        };
+        let (a, b) = (&self.half_open, &later.half_open);
+        let half_open = HalfOpenCounters {
+            syns: b.syns.saturating_sub(a.syns),
+            retransmits: b.retransmits.saturating_sub(a.retransmits),
+            filtered: b.filtered.saturating_sub(a.filtered),
+            lost_ring_full: b.lost_ring_full.saturating_sub(a.lost_ring_full),
+            sampled_out: b.sampled_out.saturating_sub(a.sampled_out),
+        };
+        Self { counters, half_open }
+    }
+}
+
+impl Counted {
+    /// Records that were wanted: sent, sampled out or lost.
+    pub fn wanted(&self) -> u64 {
+        let (counters, half_open) = (&self.counters, &self.half_open);
+        [
+            counters.delivered,
+            counters.lost_ring_full,
+            counters.sampled_out,
+            counters.signals_delivered,
+            counters.signals_lost,
+            counters.signals_sampled_out,
+            half_open.seen().saturating_sub(half_open.filtered),
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
+}
+
+/// What is only known at the end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ended {
+    /// When the kernel side was detached, nanoseconds of `CLOCK_MONOTONIC`.
+    pub end_ns: u64,
+    /// The final counters.
+    pub counted: Counted,
+    /// Records that were put on the ring; `None` when it is not known how many there were at the end.
+    pub submitted: Option<u64>,
+    /// Runs of the program that the kernel skipped; `None` where it does not tell.
+    pub missed_runs: Option<u64>,
+    /// The same of signals.
+    pub missed_signals: u64,
+    /// The same of half-open connections.
+    pub half_open_missed: u64,
+    /// How the counters of the network namespaces grew.
+    pub namespaces: Vec<NamespaceCounters>,
+    /// Why half-open connections could not be polled.
+    pub unpolled: Option<String>,
+    /// Of the sockets that are older than the trace, what could not be seen.
+    pub unlisted: Option<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Counters")]
+struct CountersForm {
+    seen: [[u64; STATE_SLOTS]; STATE_SLOTS],
+    delivered: u64,
+    filtered: u64,
+    lost_ring_full: u64,
+    other_protocol: u64,
+    same_state: u64,
+    signals_delivered: u64,
+    signals_lost: u64,
+    #[serde(default)]
+    sampled_out: u64,
+    #[serde(default)]
+    signals_sampled_out: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "HalfOpenCounters")]
+struct HalfOpenForm {
+    syns: u64,
+    retransmits: u64,
+    filtered: u64,
+    lost_ring_full: u64,
+    #[serde(default)]
+    sampled_out: u64,
+}

@@ -1,0 +1,26 @@
+//! Which listener a connection can come from.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// The addresses that a listener of a connection to `laddr` can be bound to, in the order in which the kernel looks:
+/// that one, or any (`__inet_lookup_listener()`, `inet6_lookup_listener()`). An IPv6 listener takes IPv4 connections
+/// as well, not the other way round.
+pub fn addresses(laddr: IpAddr) -> impl Iterator<Item = IpAddr> {
+    let any_v4 = laddr.is_ipv4().then_some(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+    [Some(laddr), any_v4, Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED))].into_iter().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_listener_of_ipv6_takes_both() {
+        let told = |laddr: &str| {
+            let laddr = laddr.parse().expect("an address");
+            addresses(laddr).map(|address| address.to_string()).collect::<Vec<_>>()
+        };
+        assert_eq!(told("192.0.2.1"), ["192.0.2.1", "0.0.0.0", "::"]);
+        assert_eq!(told("2001:db8::1"), ["2001:db8::1", "::"]);
+    }
+}

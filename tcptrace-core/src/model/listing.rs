@@ -1,0 +1,141 @@
+//! Lists of the host's sockets for a trace: what is older than it, and what has become of sockets of which the kernel reports
+//! nothing more.
+
+use std::time::Duration;
+
+use super::{
+    close::Role,
+    dump::{Gaps, Namespace},
+    ends::Ends,
+    event::Device,
+    owner::Owner,
+    state::State,
+};
+
+/// Timewait sockets that are taken in at once.
+const PIECE: usize = 8_192;
+
+/// Which sockets a list is to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Scope {
+    /// All, with their owners.
+    All,
+    /// Those of which only a timewait socket is left.
+    #[serde(rename = "Small")]
+    Timewait,
+}
+
+/// A list.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Listing {
+    /// Which sockets.
+    pub scope: Scope,
+    /// Full sockets.
+    pub older: Vec<Older>,
+    /// Timewait ones.
+    pub timewait: Vec<OlderTimewait>,
+    /// The namespaces that were read.
+    pub namespaces: Vec<Namespace>,
+    /// What could not be seen.
+    pub gaps: Gaps,
+    /// Processes whose sockets could not be seen.
+    pub unreadable: usize,
+    /// How long it took to make.
+    pub took: Duration,
+    /// When the holders were read, nanoseconds of `CLOCK_MONOTONIC`: before the sockets. `None` where nobody has, and in
+    /// captures of older versions.
+    #[serde(default)]
+    pub holders_ns: Option<u64>,
+}
+
+impl Listing {
+    /// The same in pieces, each of which is soon taken in; full sockets are in the last one.
+    pub fn pieces(mut self) -> impl Iterator<Item = Self> {
+        let (older, timewait) = (std::mem::take(&mut self.older), std::mem::take(&mut self.timewait));
+        let mut pieces: Vec<Self> = timewait
+            .chunks(PIECE)
+            .map(|timewait| Self { timewait: timewait.to_vec(), ..self.clone() })
+            .collect();
+        pieces.push(Self { older, ..self });
+        pieces.into_iter()
+    }
+
+    /// Whether everything was read of the namespaces that were.
+    pub fn is_complete(&self) -> bool {
+        self.gaps.interrupted_dumps == 0 && self.gaps.undecodable == 0
+    }
+
+    /// What could not be seen, for people.
+    pub fn unseen(&self) -> Option<String> {
+        let processes = format!("the open sockets of {} processes", self.unreadable);
+        let parts = [
+            (!self.gaps.is_empty()).then(|| self.gaps.to_string()),
+            (self.unreadable > 0).then_some(processes),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
+    }
+
+    /// When the last namespace had been read, nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn end_ns(&self) -> u64 {
+        self.namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0)
+    }
+}
+
+/// A full socket that the kernel listed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Older {
+    /// The same number as in events that have one.
+    pub cookie: u64,
+    /// Its addresses and ports.
+    pub ends: Ends,
+    /// The state that it was in.
+    pub state: State,
+    /// When it entered that state.
+    pub since: Since,
+    /// When the list was begun, nanoseconds of `CLOCK_MONOTONIC`: an event before that may be in it already.
+    pub listed_ns: u64,
+    /// Which part it has, where that can be told.
+    pub role: Option<Role>,
+    /// Who has it open.
+    pub owner: Option<Owner>,
+    /// It is bound to a network device.
+    #[serde(default)]
+    pub on_device: bool,
+}
+
+/// A timewait socket that the kernel listed.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct OlderTimewait {
+    /// The cookie of the socket that it is left of.
+    pub cookie: u64,
+    /// Its addresses and ports.
+    pub ends: Ends,
+    /// FIN_WAIT2 or TIME_WAIT.
+    pub state: State,
+    /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`.
+    pub since_ns: u64,
+    /// When the list was begun.
+    pub listed_ns: u64,
+    /// The network device that it is bound to.
+    #[serde(default)]
+    pub device: Option<Device>,
+}
+
+/// When a socket entered its state, nanoseconds of `CLOCK_MONOTONIC`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Since {
+    /// Then.
+    Exactly(u64),
+    /// Then or earlier.
+    AtLatest(u64),
+}
+
+impl Since {
+    /// That time.
+    pub fn ns(self) -> u64 {
+        match self {
+            Self::Exactly(ns) | Self::AtLatest(ns) => ns,
+        }
+    }
+}

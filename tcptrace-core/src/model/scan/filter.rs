@@ -1,0 +1,78 @@
+//! The filters of a trace, evaluated for sockets.
+
+use super::Owners;
+use crate::model::{
+    socket::{Kind, Socket},
+    state::State,
+    wanted::Wanted,
+};
+
+impl Wanted {
+    /// Whether a socket is.
+    pub fn passes(&self, socket: &Socket, owners: &Owners) -> bool {
+        let tgid = self.filter.tgid;
+        self.state_passes(socket)
+            && self.socket_passes(socket)
+            && (tgid == 0 || owners.is_owned_by(socket, tgid))
+    }
+
+    /// Whether its namespace, addresses and ports are.
+    pub fn socket_passes(&self, socket: &Socket) -> bool {
+        self.ends_pass(socket.netns, (socket.laddr, socket.lport), (socket.raddr, socket.rport))
+    }
+
+    fn state_passes(&self, socket: &Socket) -> bool {
+        let states = self.filter.states;
+        let bit = |state: State| 1_u32.checked_shl(state.0.into()).unwrap_or(0);
+        let request = if socket.kind == Kind::Request { bit(State::NEW_SYN_RECV) } else { 0 };
+        states == 0 || states & (bit(socket.state) | request) != 0
+    }
+
+    /// Whether the kernel would be asked for this one.
+    pub fn asks_for(&self, socket: &Socket) -> bool {
+        let states = self.asked_states();
+        let netns = self.filter.netns;
+        (netns == 0 || socket.netns == Some(netns))
+            && (states == 0 || 1_u32.checked_shl(socket.state.0.into()).is_some_and(|bit| states & bit != 0))
+    }
+
+    /// The states to ask the kernel for: those, and that of listeners, which tell where connections come from.
+    pub fn asked_states(&self) -> u32 {
+        match self.filter.states {
+            0 => 0,
+            states => states | 1 << State::LISTEN.0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tcptrace_common::Filter;
+
+    use super::*;
+
+    fn socket(kind: Kind, state: u8) -> Socket {
+        let [local, remote] = [([192, 0, 2, 1], 80).into(), ([192, 0, 2, 2], 40_000).into()];
+        Socket { netns: Some(7), kind, ..Socket::between(State(state), local, remote) }
+    }
+
+    fn wanted(filter: &Filter) -> Wanted {
+        Wanted { filter: *filter, lports: None, rports: None }
+    }
+
+    #[test]
+    fn a_request_is_in_both_of_its_states() {
+        let in_states = |states: u32, kind, state| {
+            wanted(&Filter { states, ..Filter::NONE }).state_passes(&socket(kind, state))
+        };
+        assert!(in_states(1 << 3, Kind::Request, 3) && in_states(1 << 12, Kind::Request, 3));
+        assert!(in_states(1 << 3, Kind::Full, 3) && !in_states(1 << 12, Kind::Full, 3));
+        assert!(in_states(0, Kind::Full, 200) && !in_states(u32::MAX, Kind::Full, 200));
+    }
+
+    #[test]
+    fn listeners_are_asked_for_whatever_is_wanted() {
+        assert_eq!(wanted(&Filter::NONE).asked_states(), 0, "everything");
+        assert_eq!(wanted(&Filter { states: 1 << 8, ..Filter::NONE }).asked_states(), 1 << 8 | 1 << 10);
+    }
+}

@@ -1,0 +1,156 @@
+//! Which listener made a connection that nobody has open.
+//!
+//! The kernel does not say. The address does, unless something gives the connections that are for one listener to another:
+//! a `sk_lookup` program, TPROXY, or the choice among several at one end. Then it is not known, and no owner is better than
+//! a wrong one.
+
+use std::net::IpAddr;
+
+use crate::model::{
+    dump::Namespace,
+    hash::HashMap,
+    listening,
+    socket::{Kind, Socket},
+    state::State,
+};
+
+/// A local address and port in a network namespace.
+pub(super) type End = (Option<u32>, IpAddr, u16);
+
+/// The same on one network device.
+pub(super) type OnDevice = (Option<u32>, IpAddr, u16, u32);
+
+/// Ages are in the kernel's ticks, of which a second has a hundred or more.
+const TICK_NS: u64 = 10_000_000;
+
+/// What is known of the listener at an end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(super) enum Listener {
+    /// It made the connections there; its inode.
+    One(u64),
+    /// There are several, or connections there that it cannot have made.
+    #[serde(rename = "Several")]
+    Unknown,
+}
+
+/// All listeners.
+#[derive(Debug, Default)]
+pub(super) struct Listeners {
+    /// Those that are bound to no device.
+    pub(super) anywhere: HashMap<End, Listener>,
+    /// Those that are bound to one.
+    pub(super) on_devices: HashMap<OnDevice, Listener>,
+}
+
+/// Where a listener is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) end: End,
+    /// The device that it is bound to.
+    pub(super) ifindex: Option<u32>,
+    pub(super) listener: Listener,
+}
+
+impl Place {
+    /// That of the listener which a connection comes from by its address: of each address the one on its device first,
+    /// as `inet_lhash2_lookup()` scores them.
+    pub(super) fn of(
+        socket: &Socket,
+        anywhere: &HashMap<End, Listener>,
+        on_devices: &HashMap<OnDevice, Listener>,
+    ) -> Option<Self> {
+        listening::addresses(socket.laddr).find_map(|address| {
+            let end = (socket.netns, address, socket.lport);
+            let on_device =
+                socket.ifindex.and_then(|ifindex| on_devices.get(&(end.0, end.1, end.2, ifindex)));
+            match on_device {
+                Some(listener) => Some(Self { end, ifindex: socket.ifindex, listener: *listener }),
+                None => anywhere.get(&end).map(|listener| Self { end, ifindex: None, listener: *listener }),
+            }
+        })
+    }
+}
+
+/// What is known of a listener, to compare with the connections at its end.
+struct Queue<'a> {
+    /// Its place among the sockets.
+    index: usize,
+    listener: &'a Socket,
+    /// Connections that were certainly waiting for somebody to accept them when it was read.
+    waiting: u32,
+    /// One there is not its own.
+    foreign: bool,
+}
+
+impl Listeners {
+    /// Those among all sockets, which are in the order in which the kernel walked its tables.
+    pub(super) fn new(sockets: &[Socket], namespaces: &[Namespace]) -> Self {
+        let mut this = Self::default();
+        let mut queues: HashMap<(End, Option<u32>), Queue<'_>> = HashMap::default();
+        for (index, socket) in sockets.iter().enumerate().filter(|(_, socket)| socket.state == State::LISTEN)
+        {
+            let end = (socket.netns, socket.laddr, socket.lport);
+            let listener = Listener::One(socket.inode.unwrap_or(0));
+            let another = |listener: &mut Listener| *listener = Listener::Unknown;
+            match socket.ifindex {
+                Some(ifindex) => {
+                    let on_device = (end.0, end.1, end.2, ifindex);
+                    this.on_devices.entry(on_device).and_modify(another).or_insert(listener);
+                }
+                None => {
+                    this.anywhere.entry(end).and_modify(another).or_insert(listener);
+                }
+            }
+            queues
+                .insert((end, socket.ifindex), Queue { index, listener: socket, waiting: 0, foreign: false });
+        }
+        let walks: HashMap<Option<u32>, u64> =
+            namespaces.iter().map(|read| (read.inode, read.end_ns.saturating_sub(read.begin_ns))).collect();
+        for (index, child) in sockets.iter().enumerate().filter(|(_, socket)| is_nobodys(socket)) {
+            let place = Place::of(child, &this.anywhere, &this.on_devices);
+            if let Some(queue) = place.and_then(|place| queues.get_mut(&(place.end, place.ifindex))) {
+                queue.take(index, child, walks.get(&child.netns).copied());
+            }
+        }
+        for ((end, ifindex), queue) in queues {
+            if queue.foreign || queue.waiting > queue.listener.recv_queue {
+                this.disown(end, ifindex);
+            }
+        }
+        this
+    }
+
+    fn disown(&mut self, end: End, ifindex: Option<u32>) {
+        let listener = match ifindex {
+            Some(ifindex) => self.on_devices.get_mut(&(end.0, end.1, end.2, ifindex)),
+            None => self.anywhere.get_mut(&end),
+        };
+        if let Some(listener) = listener {
+            *listener = Listener::Unknown;
+        }
+    }
+}
+
+impl Queue<'_> {
+    /// Takes a connection at its end that nobody has open; `walk_ns` is how long the namespace was read.
+    fn take(&mut self, index: usize, child: &Socket, walk_ns: Option<u64>) {
+        // A child has the options of the socket that made it.
+        let transparent = child.transparent.zip(self.listener.transparent);
+        self.foreign |= transparent.is_some_and(|(child, listener)| child != listener);
+        // Read later, and there since before the first was read: it was waiting in between.
+        let was_there = walk_ns
+            .zip(child.age_at_least_ns)
+            .is_some_and(|(walk_ns, age_ns)| age_ns >= walk_ns.saturating_add(TICK_NS));
+        // Whoever closes a connection takes it out of these states. Subflows that join wait in no queue.
+        let waits = matches!(child.state, State::ESTABLISHED | State::CLOSE_WAIT) && !child.mptcp;
+        self.waiting += u32::from(was_there && waits && index > self.index);
+    }
+}
+
+/// Whether it is a connection that no process has open.
+fn is_nobodys(socket: &Socket) -> bool {
+    socket.kind == Kind::Full && socket.inode.is_none() && socket.rport != 0
+}
+
+#[cfg(test)]
+mod tests;

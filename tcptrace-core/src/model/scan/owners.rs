@@ -1,0 +1,139 @@
+//! The processes that sockets belong to.
+
+use std::{net::IpAddr, sync::Arc};
+
+use super::listeners::{End, Listener, Listeners, OnDevice, Place};
+use crate::model::{
+    dump::Namespace,
+    hash::HashMap,
+    holders::{Holder, Holders},
+    owner::Provenance,
+    process::Process,
+    socket::{Kind, Socket},
+};
+
+/// A process that a socket belongs to.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner<'a> {
+    /// Process and descriptor.
+    pub holder: Holder,
+    /// How it is known: it holds the socket open itself, or, where nobody does, the listener that the socket came from.
+    pub provenance: Provenance,
+    /// What it is; `None` when it ended just now.
+    pub process: Option<&'a Process>,
+}
+
+/// Who owns what.
+#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Owners {
+    holders: Holders,
+    listeners: HashMap<End, Listener>,
+    /// `None` of one that ended before it was asked for.
+    processes: HashMap<u32, Option<Arc<Process>>>,
+    /// When the sockets' ages were as they are told, or a little earlier, nanoseconds of `CLOCK_BOOTTIME`; 0 where it is
+    /// not known.
+    #[serde(default)]
+    seen_ns: u64,
+    /// The listeners that are bound to a device, which are not among the others.
+    #[serde(default)]
+    on_devices: HashMap<OnDevice, Listener>,
+}
+
+impl Owners {
+    /// By what the host says of descriptors, and the listeners among all its sockets, which are in the order of the
+    /// kernel's tables and were asked for at `seen_ns`.
+    pub fn new(holders: Holders, sockets: &[Socket], namespaces: &[Namespace], seen_ns: u64) -> Self {
+        let Listeners { anywhere, on_devices } = Listeners::new(sockets, namespaces);
+        Self { holders, listeners: anywhere, processes: HashMap::default(), seen_ns, on_devices }
+    }
+
+    /// Looks at a process of which it is to be said what it owns; 0 is none.
+    pub fn look_at(&mut self, pid: u32, mut process: impl FnMut(u32) -> Option<Arc<Process>>) {
+        if pid != 0 {
+            self.processes.insert(pid, process(pid));
+        }
+    }
+
+    /// Looks at the processes that own these sockets.
+    pub fn identify(&mut self, sockets: &[Socket], mut process: impl FnMut(u32) -> Option<Arc<Process>>) {
+        let mut processes = HashMap::default();
+        for holder in sockets.iter().flat_map(|socket| self.holders(socket).0) {
+            processes.entry(holder.pid).or_insert_with(|| process(holder.pid));
+        }
+        self.processes = processes;
+    }
+
+    /// Puts others in the place of addresses and processes.
+    pub fn rename(
+        &mut self,
+        address: impl Fn(IpAddr) -> IpAddr,
+        process: impl Fn(&Arc<Process>) -> Arc<Process>,
+    ) {
+        let listeners = std::mem::take(&mut self.listeners).into_iter();
+        self.listeners = listeners
+            .map(|((netns, laddr, lport), listener)| ((netns, address(laddr), lport), listener))
+            .collect();
+        let on_devices = std::mem::take(&mut self.on_devices).into_iter();
+        self.on_devices = on_devices
+            .map(|((netns, laddr, lport, ifindex), listener)| {
+                ((netns, address(laddr), lport, ifindex), listener)
+            })
+            .collect();
+        for known in self.processes.values_mut() {
+            *known = known.as_ref().map(&process);
+        }
+    }
+
+    /// The processes that own a socket, each once, by their ids.
+    pub fn of(&self, socket: &Socket) -> impl Iterator<Item = Owner<'_>> {
+        let (holders, provenance) = self.holders(socket);
+        holders.chunk_by(|a, b| a.pid == b.pid).filter_map(move |chunk| {
+            let holder = *chunk.first()?;
+            let process = self.process(holder.pid).map(Arc::as_ref);
+            self.may_own(process, socket).then_some(Owner { holder, provenance, process })
+        })
+    }
+
+    /// Whether a process, as far as it is known, is old enough: what listens where a connection rests may have begun after
+    /// that.
+    fn may_own(&self, process: Option<&Process>, socket: &Socket) -> bool {
+        let age_ns = socket.age_at_least_ns.filter(|_| socket.kind == Kind::TimeWait && self.seen_ns > 0);
+        let begun_ns = age_ns.map(|age_ns| self.seen_ns.saturating_sub(age_ns));
+        process.zip(begun_ns).is_none_or(|(process, begun_ns)| process.started_ns() <= begun_ns)
+    }
+
+    /// What an owner is; `None` when it ended just now.
+    pub fn process(&self, pid: u32) -> Option<&Arc<Process>> {
+        self.processes.get(&pid)?.as_ref()
+    }
+
+    /// Whether one of them is `pid`.
+    pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
+        self.of(socket).any(|owner| owner.holder.pid == pid)
+    }
+
+    /// Whether a process must have this socket open, and none is known.
+    pub fn is_missing(&self, socket: &Socket) -> bool {
+        socket.inode.is_some_and(|inode| self.holders.of(inode).is_empty())
+    }
+
+    /// How many processes could not be looked into.
+    pub fn unreadable(&self) -> usize {
+        self.holders.unreadable()
+    }
+
+    /// The end that a connection was made to, if something listens there.
+    pub(super) fn listener(&self, socket: &Socket) -> Option<Place> {
+        Place::of(socket, &self.listeners, &self.on_devices)
+    }
+
+    fn holders(&self, socket: &Socket) -> (&[Holder], Provenance) {
+        match socket.inode {
+            Some(inode) => (self.holders.of(inode), Provenance::Exact),
+            None => match self.listener(socket).map(|place| place.listener) {
+                Some(Listener::One(inode)) => (self.holders.of(inode), Provenance::Inherited),
+                Some(Listener::Unknown) | None => (&[], Provenance::Inherited),
+            },
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! A socket as the kernel describes it.
+
+#[cfg(test)]
+use std::net::SocketAddr;
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use crate::model::state::State;
+
+/// One TCP socket.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Socket {
+    /// Inode number of its network namespace.
+    pub netns: Option<u32>,
+    /// The kernel's own number for it, the same as in a trace; a request socket, the socket that comes from it, and
+    /// what stays of that in TIME_WAIT share one.
+    pub cookie: u64,
+    /// How much of a socket it is.
+    pub kind: Kind,
+    /// Its state. A request socket is in SYN_RECV; what waits in FIN_WAIT2 or TIME_WAIT for nobody is in that.
+    pub state: State,
+    /// Local address. IPv4 for an IPv6 socket that talks IPv4.
+    pub laddr: IpAddr,
+    /// Local port.
+    pub lport: u16,
+    /// Remote address.
+    pub raddr: IpAddr,
+    /// Remote port, 0 when there is none.
+    pub rport: u16,
+    /// User id of its owner; `None` where nobody owns it.
+    pub uid: Option<u32>,
+    /// Inode number, by which `/proc/PID/fd` names it; `None` where no process can have it open.
+    pub inode: Option<u64>,
+    /// Bytes that wait to be read; of a listener, connections that wait to be accepted.
+    pub recv_queue: u32,
+    /// Bytes that are not acknowledged yet; of a listener, how many connections may wait.
+    pub send_queue: u32,
+    /// The timer that runs.
+    pub timer: Option<Timer>,
+    /// Cgroup (version 2) that it was made in.
+    pub cgroup_id: Option<u64>,
+    /// It is a subflow of an MPTCP connection. Old kernels tell only who has CAP_NET_ADMIN.
+    pub mptcp: bool,
+    /// Segments that were dropped on their way into it; of a listener, SYNs and connections.
+    pub drops: Option<u32>,
+    /// What TCP knows of the connection; `None` where there is none.
+    pub info: Option<Info>,
+    /// Nanoseconds that it has been in its state at least; `None` where nothing tells. The kernel keeps no time of the
+    /// last change of state; `scan/snapshot/age.rs` says what this is made of.
+    pub age_at_least_ns: Option<u64>,
+    /// Index of the network device that it is bound to, by a program or by a link-local address; `None` without one. Two
+    /// sockets with the same ends on two devices are two connections.
+    #[serde(default)]
+    pub ifindex: Option<u32>,
+    /// The name of that device in its namespace; `None` where the device is gone.
+    #[serde(default)]
+    pub device: Option<Arc<str>>,
+    /// `IP_TRANSPARENT`, which a child has from its listener; `None` where the kernel does not tell (before Linux 5.10).
+    #[serde(default)]
+    pub transparent: Option<bool>,
+}
+
+#[cfg(test)]
+impl Socket {
+    /// A socket between two ends of which nothing else is known, for a test to add what it is about.
+    pub fn between(state: State, local: SocketAddr, remote: SocketAddr) -> Self {
+        Self {
+            netns: Some(1),
+            cookie: 1,
+            kind: Kind::Full,
+            state,
+            laddr: local.ip(),
+            lport: local.port(),
+            raddr: remote.ip(),
+            rport: remote.port(),
+            uid: None,
+            inode: None,
+            recv_queue: 0,
+            send_queue: 0,
+            timer: None,
+            cgroup_id: None,
+            mptcp: false,
+            drops: None,
+            info: None,
+            age_at_least_ns: None,
+            ifindex: None,
+            device: None,
+            transparent: None,
+        }
+    }
+}
+
+/// How much of a socket the kernel keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    /// All of it.
+    Full,
+    /// A half-open connection of a listener (`struct request_sock`).
+    Request,
+    /// What is left after the program is done with it (`struct inet_timewait_sock`).
+    TimeWait,
+}
+
+impl Kind {
+    /// As JSON and CSV have it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Full => "full",
+            Self::Request => "request",
+            Self::TimeWait => "time_wait",
+        }
+    }
+}
+
+/// A timer that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Timer {
+    /// What for.
+    pub kind: TimerKind,
+    /// Milliseconds until it ends.
+    pub expires_ms: u32,
+    /// How often it ended without an answer.
+    pub retransmits: u8,
+}
+
+/// What a timer is for, `idiag_timer` in `linux/inet_diag.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum TimerKind {
+    /// Retransmission.
+    On,
+    /// Keepalive, or the end of an orphan in FIN_WAIT2.
+    Keepalive,
+    /// The end of what is left of a socket.
+    TimeWait,
+    /// The probe of a window that is closed.
+    Persist,
+    /// One that this version does not know.
+    Other(u8),
+}
+
+/// By the names of `ss`.
+impl fmt::Display for TimerKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::On => f.write_str("on"),
+            Self::Keepalive => f.write_str("keepalive"),
+            Self::TimeWait => f.write_str("timewait"),
+            Self::Persist => f.write_str("persist"),
+            Self::Other(number) => write!(f, "timer_{number}"),
+        }
+    }
+}
+
+/// Parts of `struct tcp_info` (`linux/tcp.h`). Times are those since the event, not of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Info {
+    /// Smoothed round-trip time; `None` until one was measured.
+    pub srtt_us: Option<u32>,
+    /// Segments sent and not acknowledged.
+    pub unacked: u32,
+    /// Segments sent again, in all.
+    pub total_retrans: u32,
+    /// Since data was last sent, or the connection was made; `None` when neither ever was.
+    pub last_data_sent_ms: Option<u32>,
+    /// Since data was last received, or the connection was made; `None` when that never was, as after a simultaneous open.
+    pub last_data_recv_ms: Option<u32>,
+    /// Since an acknowledgement was last received; `None` when none ever was.
+    pub last_ack_recv_ms: Option<u32>,
+    /// Bytes acknowledged by the peer, in sequence space ([`crate::model::payload`]).
+    pub bytes_acked: u64,
+    /// Bytes received, in sequence space.
+    pub bytes_received: u64,
+    /// Bytes that the program has written and TCP has not sent.
+    pub notsent_bytes: u32,
+    /// The peer's window in bytes: 0 forbids to send.
+    pub snd_wnd: u32,
+    /// Bytes of data that were sent, those sent again counted again.
+    #[serde(default)]
+    pub bytes_sent: Option<u64>,
+    /// Bytes of data that were sent again.
+    #[serde(default)]
+    pub bytes_retrans: Option<u64>,
+}

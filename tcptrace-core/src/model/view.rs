@@ -1,0 +1,23 @@
+//! What becomes a line.
+
+use super::transition::Transition;
+
+/// What becomes a line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum View {
+    /// Each transition.
+    #[default]
+    Transitions,
+    /// Each connection, when it has ended.
+    Connections,
+}
+
+impl View {
+    /// Whether it has a line for this transition.
+    pub fn shows(self, transition: &Transition) -> bool {
+        match self {
+            Self::Transitions => true,
+            Self::Connections => transition.ends_connection(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! The user's filters on what a socket is, evaluated in user space: for what no program of the kernel side filters.
+
+use std::net::IpAddr;
+
+use tcptrace_common::{Address, Filter, Subject};
+
+use crate::model::{
+    event::{Event, Verdict},
+    ports::PortSet,
+    state::State,
+    transition::{Origin, Transition},
+};
+
+/// Which sockets the user wants.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// All but the ports.
+    pub filter: Filter,
+    /// Local ports; `None` is any.
+    pub lports: Option<PortSet>,
+    /// Remote ports; `None` is any.
+    pub rports: Option<PortSet>,
+}
+
+/// Everything.
+impl Default for Wanted {
+    fn default() -> Self {
+        Self { filter: Filter::NONE, lports: None, rports: None }
+    }
+}
+
+impl Wanted {
+    /// What the kernel side would have said of an event, but for the process: `filter.rs` there tells why some cannot be
+    /// decided. What it did say stays, when that was stricter.
+    pub fn verdict(&self, event: &Event) -> Verdict {
+        let Event { netns, laddr, lport, raddr, rport, old_state, new_state, .. } = *event;
+        let is_child = old_state == State::LISTEN && new_state == State::SYN_RECV;
+        let by_peer = self.filter.by_peer() || self.rports.is_some();
+        let has_no_peer = is_child && rport == 0 && by_peer;
+        let has_no_port = lport == 0 && new_state == State::SYN_SENT && self.lports.is_some();
+        let passes = self.filter.states_pass(old_state.0, new_state.0)
+            && (has_no_peer || self.peer_passes(netns, laddr, (raddr, rport)))
+            && (has_no_port || port_passes(self.lports.as_ref(), lport));
+        if event.verdict == Verdict::Hidden || !passes {
+            Verdict::Hidden
+        } else if has_no_peer || has_no_port {
+            Verdict::Undecided
+        } else {
+            event.verdict
+        }
+    }
+
+    /// Whether a transition is, of which [`Self::verdict`] has seen the event: one that is inferred comes from none.
+    pub fn passes_transition(&self, transition: &Transition) -> bool {
+        let Event { netns, laddr, lport, raddr, rport, .. } = transition.event;
+        let of_process = match self.filter.tgid {
+            0 => true,
+            tgid => transition.owner.as_deref().is_some_and(|owner| owner.pid == tgid),
+        };
+        let is_observed = transition.origin == Origin::Observed;
+        of_process && (is_observed || self.ends_pass(netns, (laddr, lport), (raddr, rport)))
+    }
+
+    /// Whether a network namespace (`None` when not known), and the local and the remote end, are.
+    pub fn ends_pass(
+        &self,
+        netns: Option<u32>,
+        (laddr, lport): (IpAddr, u16),
+        (raddr, rport): (IpAddr, u16),
+    ) -> bool {
+        self.peer_passes(netns, laddr, (raddr, rport)) && port_passes(self.lports.as_ref(), lport)
+    }
+
+    /// Whether all but the local port is.
+    fn peer_passes(&self, netns: Option<u32>, laddr: IpAddr, (raddr, rport): (IpAddr, u16)) -> bool {
+        let subject = Subject {
+            laddr: address(laddr),
+            raddr: address(raddr),
+            netns: netns.unwrap_or(0),
+            inet: laddr.is_ipv4(),
+        };
+        self.filter.netns_passes(&subject)
+            && self.filter.addresses_pass(&subject)
+            && port_passes(self.rports.as_ref(), rport)
+    }
+}
+
+fn port_passes(set: Option<&PortSet>, port: u16) -> bool {
+    set.is_none_or(|set| set.contains(port))
+}
+
+fn address(ip: IpAddr) -> Address {
+    match ip {
+        IpAddr::V4(v4) => Address::from_v4(v4.octets()),
+        IpAddr::V6(v6) => Address::from_v6(v6.octets()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends() {
+        let wanted = |filter: Filter| Wanted { filter, lports: None, rports: None };
+        let passes = |wanted: &Wanted, address: &str| {
+            let address = address.parse().expect("an address");
+            wanted.ends_pass(Some(7), (address, 80), (address, 40_000))
+        };
+        let (v4, v6) = ("192.0.2.1", "2001:db8::1");
+        let family = |family| wanted(Filter { family, ..Filter::NONE });
+        assert!(passes(&family(4), v4) && !passes(&family(4), v6));
+        assert!(passes(&family(6), v6) && !passes(&family(6), v4));
+        assert!(!passes(&wanted(Filter { netns: 8, ..Filter::NONE }), v4));
+        let mut ports = PortSet::new();
+        ports.insert(80..=80);
+        let local = Wanted { lports: Some(ports.clone()), ..wanted(Filter::NONE) };
+        let remote = Wanted { rports: Some(ports), ..wanted(Filter::NONE) };
+        assert!(passes(&local, v4) && !passes(&remote, v4));
+    }
+}

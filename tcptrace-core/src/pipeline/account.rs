@@ -1,0 +1,62 @@
+//! What became of every transition that user space read.
+
+use crate::model::loss::Lost;
+
+/// Counts of the reading side; the kernel side has its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    /// Transitions taken off the ring, and what was not understood there.
+    pub read: u64,
+    /// Of these, not understood.
+    pub undecodable: u64,
+    /// Transitions handed to the writer.
+    pub sent: u64,
+    /// Of these, ends of connections.
+    pub connections: u64,
+    /// Inferred transitions handed to the writer.
+    pub inferred: u64,
+    /// Transitions beyond `--count`, which nobody asked for.
+    pub surplus: u64,
+    /// Transitions of processes that nobody asked for, where the kernel side has not hidden these.
+    pub hidden: u64,
+}
+
+impl Account {
+    /// Takes so many transitions for read that nobody wants.
+    pub(crate) fn forgo(&mut self, transitions: u64) {
+        self.read += transitions;
+        self.surplus += transitions;
+    }
+
+    /// Settles the account at the end, when `submitted` records are known to have been put on the ring and
+    /// `written` transitions to have been written: whatever is missing was lost at the output.
+    pub(crate) fn settle(&self, ring_full: u64, missed_runs: u64, submitted: u64, written: u64) -> Lost {
+        Lost {
+            ring_full,
+            output: submitted.saturating_sub(self.read).saturating_add(self.sent.saturating_sub(written)),
+            undecodable: self.undecodable,
+            missed_runs,
+            others: 0,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_missing_was_lost_at_the_output() {
+        let account = Account {
+            read: 100,
+            undecodable: 1,
+            sent: 90,
+            connections: 8,
+            inferred: 4,
+            surplus: 9,
+            hidden: 2,
+        };
+        let lost = account.settle(7, 2, 105, 80);
+        assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2, others: 0 });
+    }
+}

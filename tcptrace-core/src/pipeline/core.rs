@@ -1,0 +1,342 @@
+//! The pure half of a trace: inputs in, records for the writer out. It asks no clock and no kernel, so that the same
+//! inputs, live or from a capture, always make the same output.
+
+use std::num::NonZeroU64;
+
+use tcptrace_common::Level;
+
+use super::{
+    Options,
+    account::Account,
+    answers::Answers,
+    degraded::Teller,
+    half_open::Side,
+    last::Missing,
+    order::{Added, Order},
+    outgoing::{Outgoing, Written},
+    stage::Stage,
+};
+use crate::{
+    diagnosis::{Detection, detect, report::left_out},
+    model::{
+        header::Header,
+        input::{Checked, Counted, Ended, Input},
+        loss::Lost,
+        record::{Loss, Record},
+        summary::Summary,
+        view::View,
+        wanted::Wanted,
+    },
+    pipeline::{
+        Sink,
+        tracker::{self, Spent, Tracker},
+    },
+};
+
+/// Inferred transitions wait for this long, so that the events before them have come.
+pub const PATIENCE_NS: u64 = 100_000_000;
+
+/// Everything between the ring and the writer.
+pub struct Core {
+    order: Order,
+    stage: Stage,
+    /// Transitions are only counted.
+    count_only: bool,
+    /// Everything up to then has been released, nanoseconds of `CLOCK_MONOTONIC`.
+    released_ns: u64,
+    /// Records that have been taken.
+    taken: u64,
+    /// Losses already told.
+    told: Lost,
+    /// The last counters.
+    counted: Counted,
+    teller: Teller,
+}
+
+impl Core {
+    /// For a trace of which `header` tells. `filters`: those that the kernel side has not applied.
+    pub fn of(
+        options: &Options,
+        header: &Header,
+        answers: Answers,
+        filters: Option<Wanted>,
+        sink: Box<dyn Sink>,
+    ) -> Self {
+        let Options { limit, count_only, .. } = *options;
+        let half_open = options.half_open.then(|| Side::new(limit, options.wanted.clone(), count_only));
+        let tracker = Tracker::new(tracker::Options {
+            limit,
+            wanted: options.wanted.clone(),
+            hidden: header.hidden,
+            reset_reasons: header.reset_reasons.clone(),
+            retransmits: header.retransmits,
+            resets: header.resets,
+            spent: match options.view {
+                View::Connections => Spent::Told,
+                View::Transitions => Spent::Untold,
+            },
+            infer: options.infer,
+            cookies: header.cookies,
+        });
+        let detection = options.detect.clone().map(|detect| {
+            let of_one_process = detect.of_one_process || header.tgid != 0;
+            Detection::new(detect::Options { own_netns: header.own_netns, of_one_process, ..detect })
+        });
+        let out = Outgoing::new(sink, detection, options, filters);
+        Self {
+            order: Order::default(),
+            stage: Stage { tracker, answers, half_open, out },
+            count_only,
+            released_ns: 0,
+            taken: 0,
+            told: Lost::default(),
+            counted: Counted::default(),
+            teller: Teller::default(),
+        }
+    }
+
+    /// Takes an input. But for entries, none may come before everything that was released has been taken.
+    pub fn apply(&mut self, input: Input<'_>) {
+        let stage = &mut self.stage;
+        match input {
+            Input::Entry(entry) => {
+                let before = self.order.added().signals;
+                self.order.add(entry);
+                if self.order.added().signals > before {
+                    stage.take_signals(entry);
+                }
+            }
+            Input::Released(until_ns) => self.release(until_ns),
+            Input::Process(answer) => stage.answers.process(answer),
+            Input::Namespace(answer) => stage.answers.namespace(answer),
+            Input::Device(answer) => stage.answers.device(answer),
+            Input::First(listing) => stage.first_list(listing),
+            Input::ListOrdered => stage.tracker.expect_list(),
+            Input::Listed { listing, is_first } => stage.later_list(listing, is_first),
+            Input::PollBegins => {
+                if let Some(side) = &mut stage.half_open {
+                    side.poll_begins();
+                }
+            }
+            Input::Polled(poll) => stage.polled(&poll),
+            Input::Looked(looked) => stage.out.scanned(*looked),
+            Input::Checked(checked) => self.check(&checked),
+            Input::Counted(counted) => self.counted = *counted,
+            Input::Exited(exit) => stage.tracker.exited(exit),
+            Input::Ended(_) => {}
+        }
+    }
+
+    /// The ends of some owners of sockets, as inputs.
+    pub fn exits(&mut self) -> impl Iterator<Item = Input<'static>> + use<> {
+        self.stage.exits().into_iter().map(Input::Exited)
+    }
+
+    /// Whether a list of all sockets would tell who holds some whose owner has ended.
+    pub fn lacks_holders(&self) -> bool {
+        self.stage.tracker.lacks_holders()
+    }
+
+    /// Makes everything up to this time ready to be taken.
+    pub fn release(&mut self, until_ns: u64) {
+        self.released_ns = until_ns;
+        self.order.release(until_ns);
+    }
+
+    /// Whether everything that was released has been taken, and the last list.
+    pub fn is_drained(&self) -> bool {
+        self.order.is_drained() && !self.is_comparing()
+    }
+
+    /// Whether some of a list is still to be compared, before the records that were released.
+    pub fn is_comparing(&self) -> bool {
+        self.stage.tracker.is_confirming()
+    }
+
+    /// How many records wait for their turn.
+    pub fn waiting(&self) -> usize {
+        self.order.len()
+    }
+
+    /// How many bytes these take, with those that have been taken since the last release.
+    pub fn waiting_bytes(&self) -> u64 {
+        self.order.bytes() as u64
+    }
+
+    /// How many records have been taken.
+    pub fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    /// Up to when that is everything.
+    pub fn released_ns(&self) -> u64 {
+        self.released_ns
+    }
+
+    /// Fills the chunk with what was released, until there are as many lines as are wanted; or with what a part of a list
+    /// tells.
+    pub fn fill(&mut self) {
+        if !self.stage.out.is_satisfied() {
+            self.fill_on();
+        }
+    }
+
+    /// The same, whatever is wanted: what is beyond that has to be accounted for, too.
+    pub fn fill_on(&mut self) {
+        if self.is_comparing() && !self.stage.out.is_full() {
+            return self.stage.compare();
+        }
+        while !self.stage.out.is_full() {
+            let Some(record) = self.order.next() else {
+                return self.stage.tracker.forget_signals(self.released_ns);
+            };
+            self.taken += 1;
+            self.stage.take(record);
+        }
+    }
+
+    /// What there is for the writer.
+    pub fn out(&mut self) -> &mut Outgoing {
+        &mut self.stage.out
+    }
+
+    /// Who is asked for processes and namespaces.
+    pub fn answers(&mut self) -> &mut Answers {
+        &mut self.stage.answers
+    }
+
+    /// Whether a list of timewait sockets would tell something.
+    pub fn wants_list(&self) -> bool {
+        self.stage.tracker.wants_list()
+    }
+
+    /// Half-open connections now.
+    pub fn half_open(&self) -> usize {
+        self.stage.half_open.as_ref().map_or(0, Side::open)
+    }
+
+    /// Whether there are as many records as are known to have been put on the ring.
+    pub fn has_all(&self, counted: &Counted) -> bool {
+        let Added { transitions, signals, half_open } = self.order.added();
+        let counters = &counted.counters;
+        self.count_only
+            || (transitions >= counters.delivered
+                && signals >= counters.signals_delivered
+                && half_open >= counted.half_open.submitted())
+    }
+
+    fn check(&mut self, checked: &Checked) {
+        let lost = Lost { undecodable: self.stage.out.account.undecodable, ..checked.lost };
+        self.tell(checked.now_ns, lost);
+        let told = self.teller.check(checked.now_ns, Level(checked.level), &self.counted);
+        if told.grew {
+            self.gap(checked.now_ns);
+        }
+        if let Some(degraded) = told.record {
+            self.stage.out.put(&Record::Degraded(Box::new(degraded)));
+        }
+        self.stage.tick(checked.now_ns.saturating_sub(PATIENCE_NS));
+        let Stage { half_open, tracker, out, .. } = &mut self.stage;
+        if let Some(side) = half_open {
+            side.check(checked, tracker, out);
+        }
+    }
+
+    /// Records that were counted are not taken any more, since nobody wants them.
+    pub fn forgo(&mut self, missing: Missing) {
+        if self.count_only {
+            return;
+        }
+        self.stage.out.account.forgo(missing.transitions);
+        if let Some(side) = &mut self.stage.half_open {
+            side.forgo(missing.half_open);
+        }
+    }
+
+    /// Ends it: what still waits is told, and the account is settled as if the writer had written everything.
+    pub fn finish(&mut self, start_ns: u64, ended: &Ended) -> Summary {
+        self.stage.finish();
+        let lost = self.lost(ended, self.stage.out.account.sent);
+        self.tell(ended.end_ns, lost);
+        if let Some(rest) = self.teller.finish(ended.end_ns, &ended.counted) {
+            self.stage.out.put(&Record::Degraded(Box::new(rest)));
+        }
+        let Stage { half_open, tracker, out, .. } = &mut self.stage;
+        let half_open = half_open.as_mut().map(|side| side.finish(ended, out));
+        let (counters, account) = (ended.counted.counters, &out.account);
+        Summary {
+            ktime_ns: ended.end_ns,
+            elapsed_ns: ended.end_ns.saturating_sub(start_ns),
+            delivered: if self.count_only { counters.delivered } else { account.sent },
+            filtered: (tracker.filtered() + account.surplus + account.hidden)
+                .saturating_add(counters.filtered),
+            counters,
+            lost,
+            missed_runs_known: ended.missed_runs.is_some(),
+            evicted: tracker.evicted(),
+            second_children: tracker.second_children(),
+            inferred: account.inferred,
+            reconciled: tracker.reconciled(),
+            unlisted: ended.unlisted.clone(),
+            uncounted: out.detection().map(uncounted).unwrap_or_default(),
+            connections: match out.view {
+                View::Transitions => None,
+                View::Connections => Some(account.connections),
+            },
+            half_open,
+        }
+    }
+
+    /// What the detectors have found.
+    pub fn into_detection(self) -> Option<Detection> {
+        self.stage.out.into_detection()
+    }
+
+    /// Corrects the account by what was written indeed.
+    pub fn settle(&self, summary: &mut Summary, ended: &Ended, written: Written) {
+        let Written { transitions, connections, half_open } = written;
+        if !self.count_only {
+            summary.lost = self.lost(ended, transitions);
+            summary.delivered = transitions;
+            summary.connections = summary.connections.map(|_| connections);
+        }
+        if let (Some(side), Some(summary)) = (&self.stage.half_open, &mut summary.half_open) {
+            side.settle(summary, half_open);
+        }
+    }
+
+    /// Up to now, transitions may have happened that nobody told.
+    fn gap(&mut self, now_ns: u64) {
+        self.stage.tracker.gap(now_ns);
+        if let Some(side) = &mut self.stage.half_open {
+            side.gap(now_ns);
+        }
+    }
+
+    fn lost(&self, ended: &Ended, written: u64) -> Lost {
+        let account: &Account = &self.stage.out.account;
+        let counters = &ended.counted.counters;
+        let submitted = if self.count_only { 0 } else { ended.submitted.unwrap_or(account.read) };
+        let lost =
+            account.settle(counters.lost_ring_full, ended.missed_runs.unwrap_or(0), submitted, written);
+        Lost { others: counters.signals_lost.saturating_add(ended.missed_signals), ..lost }
+    }
+
+    /// Tells if anything was lost since the last one.
+    fn tell(&mut self, now_ns: u64, lost: Lost) {
+        let since = lost.since(&self.told);
+        if since.total() == 0 {
+            return;
+        }
+        if let Some(total) = NonZeroU64::new(lost.total()) {
+            self.gap(now_ns);
+            self.stage.out.put(&Record::Loss(Loss { ktime_ns: now_ns, lost: since, total }));
+            self.told = lost;
+        }
+    }
+}
+
+/// What detectors could not tell apart, in words.
+fn uncounted(detection: &Detection) -> Vec<String> {
+    detection.left_out().into_iter().map(|(ids, count)| left_out(ids, count)).collect()
+}

@@ -1,0 +1,66 @@
+//! A record of the kernel side, decoded: what the kernel said, nothing inferred.
+
+use bytes::Buf as _;
+use tcptrace_common::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, HalfOpenRecord, KIND_HALF_OPEN};
+
+use crate::{
+    model::{address::addresses, half_open::Connection},
+    pipeline::decode::{DecodeError, address},
+};
+
+/// What a probe saw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Nanoseconds of `CLOCK_MONOTONIC`.
+    pub ktime_ns: u64,
+    /// What it saw.
+    pub kind: EventKind,
+    /// Of which connection.
+    pub connection: Connection,
+    /// `SO_NETNS_COOKIE` of its namespace, where the inode is not known.
+    pub netns_cookie: Option<u64>,
+}
+
+/// What a probe can see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EventKind {
+    /// A SYN was queued.
+    Syn,
+    /// A SYN-ACK was sent again.
+    Retransmit,
+}
+
+/// Decodes one record. Bytes behind what is known are ignored.
+///
+/// # Errors
+/// [`DecodeError`]; never panics, whatever the bytes.
+pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
+    let len = bytes.len();
+    if len < size_of::<HalfOpenRecord>() {
+        return Err(DecodeError::Short(len));
+    }
+    // The order of the fields is that of `HalfOpenRecord`.
+    let kind = bytes.get_u16_ne();
+    if kind != KIND_HALF_OPEN {
+        return Err(DecodeError::Kind(kind));
+    }
+    let kind = match bytes.get_u16_ne() {
+        HALF_OPEN_SYN => EventKind::Syn,
+        HALF_OPEN_RETRANSMIT => EventKind::Retransmit,
+        _ => return Err(DecodeError::Kind(kind)),
+    };
+    let netns = bytes.get_u32_ne();
+    let ktime_ns = bytes.get_u64_ne();
+    let (netns_cookie, cookie) = (bytes.get_u64_ne(), bytes.get_u64_ne());
+    let family = bytes.get_u16_ne();
+    let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
+    let _reserved = bytes.get_u16_ne();
+    let (laddr, raddr) = (address(&mut bytes), address(&mut bytes));
+    let (laddr, raddr) = addresses(u8::try_from(family).unwrap_or(0), laddr, raddr);
+    Ok(Event {
+        ktime_ns,
+        kind,
+        connection: Connection { cookie, netns: (netns != 0).then_some(netns), laddr, lport, raddr, rport },
+        netns_cookie: (netns_cookie != 0).then_some(netns_cookie),
+    })
+}

@@ -1,0 +1,18 @@
+//! Half-open connections of a server: SYN received, final ACK not yet. The kernel keeps them as request sockets, about
+//! which its event for transitions is silent; `docs/half-open.md` says what is seen here, and what is not.
+//!
+//! A SYN is an [`Event`], and so is a SYN-ACK that is sent again. The end is no event: the child that a connection
+//! completes with is a transition, and what ends otherwise is gone from a [`Poll`]. [`HalfOpens`] puts them together.
+
+mod event;
+mod open;
+mod side;
+mod timer;
+mod tracker;
+
+#[cfg(test)]
+mod tests;
+
+pub use event::{Event, EventKind, decode};
+pub(crate) use side::Side;
+pub use tracker::HalfOpens;

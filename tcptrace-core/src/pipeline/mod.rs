@@ -1,0 +1,26 @@
+//! The pure half of a trace: inputs in, records out. It has no clock, no kernel and no thread, so that the same inputs, live or
+//! from a capture, always make the same records.
+//!
+//! [`Order`](order) sorts the records of all CPUs by their time, [`decode`] reads them, [`tracker`] and [`half_open`] make
+//! transitions and half-open connections of them, and [`Outgoing`] hands these to the detectors and to the [`Sink`].
+
+mod account;
+mod answers;
+mod core;
+pub mod decode;
+mod degraded;
+pub mod half_open;
+mod last;
+mod options;
+mod order;
+mod outgoing;
+mod sink;
+mod stage;
+pub mod tracker;
+
+pub use answers::{Answers, Resolver};
+pub use core::{Core, PATIENCE_NS};
+pub use last::Last;
+pub use options::Options;
+pub use outgoing::{Chunk, Outgoing, Written};
+pub use sink::{Nowhere, Sink};

@@ -1,0 +1,278 @@
+//! Records in the order of their time. Each CPU sends its own in bundles, so they leave the ring in runs.
+
+use std::collections::VecDeque;
+
+use crate::pipeline::decode::{is_half_open, is_signal, ktime_ns, records};
+
+/// Records between the ring and the tracker, as bytes. Of a trace, no more
+/// than the ring holds are added at a time; a capture may have any number.
+#[derive(Default)]
+pub(super) struct Order {
+    /// What was added from one release to the next, each in its own memory: it is forgotten as a whole, and what waits
+    /// on need not be moved. The oldest first.
+    parts: VecDeque<Part>,
+    /// Bytes of all parts.
+    len: usize,
+    /// The memory of those that were forgotten last. Given back, it would come anew from the kernel, page by page.
+    spare: Vec<Vec<u8>>,
+    places: Vec<Place>,
+    /// Of `places`: handed out so far.
+    taken: usize,
+    /// Of `places`: in order, and not to be preceded by anything that is still to come.
+    ready: usize,
+    added: Added,
+}
+
+/// Most parts at a time. In a look at the ring there are three: what it found, what waited, and what is to come.
+const PARTS: usize = 8;
+
+/// Most spare ones: at one release two parts are forgotten, at the next none.
+const SPARE: usize = 2;
+
+#[derive(Default)]
+struct Part {
+    bytes: Vec<u8>,
+    /// Records that were not handed out.
+    left: usize,
+}
+
+/// How many records were added in all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Added {
+    /// Transitions, and what is not understood.
+    pub transitions: u64,
+    /// Signals.
+    pub signals: u64,
+    /// Of half-open connections.
+    pub half_open: u64,
+}
+
+/// Where in the bytes of all parts a record is.
+#[derive(Clone, Copy)]
+struct Place {
+    ktime_ns: u64,
+    start: usize,
+    len: usize,
+}
+
+impl Order {
+    /// Adds the records of one entry of the ring.
+    pub(super) fn add(&mut self, entry: &[u8]) {
+        if self.parts.is_empty() {
+            self.parts.push_back(Part::default());
+        }
+        let Some(part) = self.parts.back_mut() else { return };
+        part.bytes.extend_from_slice(entry);
+        let mut start = self.len;
+        self.len += entry.len();
+        for record in records(entry) {
+            self.places.push(Place { ktime_ns: ktime_ns(record), start, len: record.len() });
+            start += record.len();
+            part.left += 1;
+            let added = &mut self.added;
+            *match (is_signal(record), is_half_open(record)) {
+                (true, _) => &mut added.signals,
+                (_, true) => &mut added.half_open,
+                _ => &mut added.transitions,
+            } += 1;
+        }
+    }
+
+    /// How many records were added in all.
+    pub(super) fn added(&self) -> Added {
+        self.added
+    }
+
+    /// Makes every record up to this time ready: nothing older is still to come.
+    pub(super) fn release(&mut self, until_ns: u64) {
+        self.forget_taken();
+        // Those of the same time as they came. A stable sort would ask for memory each time, and each time the allocator
+        // would clear up first.
+        self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
+        if self.parts.len() >= PARTS {
+            self.join();
+        }
+        self.parts.push_back(Part { bytes: self.spare.pop().unwrap_or_default(), left: 0 });
+        self.ready = self.places.partition_point(|place| place.ktime_ns <= until_ns);
+    }
+
+    /// Whether no record is ready.
+    pub(super) fn is_drained(&self) -> bool {
+        self.taken == self.ready
+    }
+
+    /// How many there are in all.
+    pub(super) fn len(&self) -> usize {
+        self.places.len() - self.taken
+    }
+
+    /// How many bytes are kept for them: a record may be smaller than what tells its place.
+    pub(super) fn bytes(&self) -> usize {
+        self.len + self.places.len() * size_of::<Place>()
+    }
+
+    /// The next record that is ready.
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
+        let place = *self.places.get(self.taken..self.ready)?.first()?;
+        self.taken += 1;
+        let (number, start) = self.find(place)?;
+        let part = self.parts.get_mut(number)?;
+        part.left -= 1;
+        part.bytes.get(start..start + place.len)
+    }
+
+    /// In which part a place is, and where in that.
+    fn find(&self, place: Place) -> Option<(usize, usize)> {
+        let mut start = place.start;
+        for (number, part) in self.parts.iter().enumerate() {
+            if start < part.bytes.len() {
+                return Some((number, start));
+            }
+            start -= part.bytes.len();
+        }
+        None
+    }
+
+    /// Forgets what has been handed out.
+    fn forget_taken(&mut self) {
+        self.places.drain(..self.taken);
+        (self.taken, self.ready) = (0, 0);
+        let mut forgotten = 0;
+        while let Some(mut part) = self.parts.pop_front_if(|part| part.left == 0) {
+            forgotten += part.bytes.len();
+            if self.spare.len() < SPARE {
+                part.bytes.clear();
+                self.spare.push(part.bytes);
+            }
+        }
+        self.len -= forgotten;
+        for place in &mut self.places {
+            place.start -= forgotten;
+        }
+    }
+
+    /// Makes one part of all, in the order of `places`, in which those of the same time stay: a record that waits for long
+    /// keeps those behind its own.
+    fn join(&mut self) {
+        let mut places = std::mem::take(&mut self.places);
+        let mut bytes = Vec::new();
+        for place in &mut places {
+            let start = bytes.len();
+            if let Some((number, from)) = self.find(*place) {
+                bytes.extend_from_slice(&self.parts[number].bytes[from..from + place.len]);
+            }
+            place.start = start;
+        }
+        self.places = places;
+        self.len = bytes.len();
+        self.parts.clear();
+        self.parts.push_back(Part { bytes, left: self.places.len() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use tcptrace_common::{ClosingRecord, KIND_TRANSITION, RecordFlags, TransitionRecord};
+
+    use super::*;
+
+    /// A record of this time, told apart by its size.
+    fn record(ktime_ns: u64, closing: bool) -> Vec<u8> {
+        let (flags, len) = if closing {
+            (RecordFlags::METRICS, size_of::<ClosingRecord>())
+        } else {
+            (0, size_of::<TransitionRecord>())
+        };
+        let mut bytes = Vec::new();
+        bytes.extend(KIND_TRANSITION.to_ne_bytes());
+        bytes.extend(flags.to_ne_bytes());
+        bytes.extend(0_u32.to_ne_bytes());
+        bytes.extend(ktime_ns.to_ne_bytes());
+        bytes.resize(len, 0);
+        bytes
+    }
+
+    fn take_all(order: &mut Order) -> Vec<(u64, usize)> {
+        let mut taken = Vec::new();
+        while let Some(record) = order.next() {
+            taken.push((ktime_ns(record), record.len()));
+        }
+        taken
+    }
+
+    #[test]
+    fn nothing_is_handed_out_before_its_time() {
+        let mut order = Order::default();
+        order.add(&[record(5, false), record(9, true)].concat());
+        order.add(&record(3, false));
+        assert!(order.next().is_none() && order.is_drained());
+        order.release(5);
+        assert_eq!(take_all(&mut order), [(3, 120), (5, 120)]);
+        order.add(&record(7, false));
+        order.release(9);
+        assert_eq!(take_all(&mut order), [(7, 120), (9, 168)]);
+    }
+
+    #[test]
+    fn one_that_waits_for_long_keeps_no_others() {
+        let mut order = Order::default();
+        order.add(&record(1_000, true));
+        for at in 0..100 {
+            order.add(&[record(2 * at, false), record(2 * at + 1, false), record(900, false)].concat());
+            order.release(2 * at);
+            assert_eq!(take_all(&mut order).last(), Some(&(2 * at, 120)));
+            assert!(order.parts.len() <= PARTS);
+        }
+        // All that is left: those that wait, and what a few releases have handed out.
+        assert_eq!(order.len(), 102);
+        assert!(order.len < 168 + 101 * 120 + PARTS * 360, "{} bytes", order.len);
+        order.release(1_000);
+        assert_eq!(take_all(&mut order).last(), Some(&(1_000, 168)));
+    }
+
+    proptest! {
+        /// Whatever the entries and whenever they are released and taken: every record once, those of one release
+        /// by time, and those of the same time as they came.
+        #[test]
+        fn every_record_once_and_in_order(
+            rounds in prop::collection::vec(
+                (prop::collection::vec(prop::collection::vec((0_u64..50, any::<bool>()), 0..6), 0..4), 0_u64..50, 0_usize..9),
+                0..24,
+            )
+        ) {
+            let mut order = Order::default();
+            let (mut added, mut taken) = (Vec::new(), Vec::new());
+            for (entries, until, patience) in rounds {
+                for entry in entries {
+                    order.add(&entry.iter().flat_map(|&(at, closing)| record(at, closing)).collect::<Vec<_>>());
+                    added.extend(entry.into_iter().map(|(at, _)| at));
+                }
+                order.release(until);
+                let part: Vec<_> = std::iter::from_fn(|| order.next().map(ktime_ns)).take(patience).collect();
+                prop_assert!(part.is_sorted());
+                taken.extend(part);
+            }
+            order.release(u64::MAX);
+            taken.extend(take_all(&mut order).into_iter().map(|(at, _)| at));
+            added.sort_unstable();
+            taken.sort_unstable();
+            prop_assert_eq!(added, taken);
+        }
+
+        /// Bytes of any kind are handed out whole.
+        #[test]
+        fn no_byte_is_lost(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5)) {
+            let mut order = Order::default();
+            for entry in &entries {
+                order.add(entry);
+            }
+            order.release(u64::MAX);
+            let mut len = 0;
+            while let Some(record) = order.next() {
+                len += record.len();
+            }
+            prop_assert_eq!(len, entries.iter().map(Vec::len).sum::<usize>());
+        }
+    }
+}

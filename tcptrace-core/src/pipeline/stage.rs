@@ -1,0 +1,159 @@
+//! Records become transitions and half-open connections here.
+
+use super::{answers::Answers, half_open::Side, outgoing::Outgoing};
+use crate::{
+    model::{
+        dump::Namespace,
+        event::Observed,
+        half_open::Poll,
+        input::{Exit, Input, Key},
+        listing::{Listing, Scope},
+        transition::Transition,
+    },
+    pipeline::{
+        decode::{decode, is_half_open, is_signal, records},
+        tracker::{Span, Tracker},
+    },
+};
+
+/// How many owners of sockets are checked at once, of those that listen and of those that have acted: each takes some
+/// microseconds.
+const CHECKED: usize = 32;
+
+/// Apart from what orders the records, so that one of them can be borrowed beside it.
+pub(super) struct Stage {
+    pub tracker: Tracker,
+    pub answers: Answers,
+    pub half_open: Option<Side>,
+    pub out: Outgoing,
+}
+
+impl Stage {
+    pub(super) fn take(&mut self, bytes: &[u8]) {
+        let Self { tracker, answers, half_open, out } = self;
+        if is_half_open(bytes) {
+            if let Some(side) = half_open {
+                side.take(bytes, answers, tracker, out);
+            }
+            return;
+        }
+        match decode(bytes) {
+            Ok(Observed::Transition(event)) => {
+                let mut transition = Transition::of(event);
+                let event = &mut transition.event;
+                out.account.read += 1;
+                if let Some(wanted) = &out.wanted {
+                    event.verdict = wanted.verdict(event);
+                }
+                answers.identify(event);
+                answers.name_device(event);
+                if answers.has_processes()
+                    && let Some(heir) = tracker.heir_of(event)
+                    && let Some(exit) = answers.exit(heir)
+                {
+                    tracker.exited(exit);
+                    tracker.heirs_wanted();
+                    answers.record(Input::Exited(exit));
+                }
+                if let Some(side) = half_open {
+                    side.transition(event, tracker, out);
+                }
+                tracker.track(&mut transition, |transition| out.push(transition));
+            }
+            Ok(Observed::Signal(signal)) => {
+                tracker.in_turn(&signal);
+            }
+            Err(_) => {
+                out.account.read += 1;
+                out.account.undecodable += 1;
+            }
+        }
+    }
+
+    /// The ends of some owners of sockets, as they are found now.
+    pub(super) fn exits(&mut self) -> Vec<Exit> {
+        let Self { tracker, answers, .. } = self;
+        if !answers.has_processes() {
+            return Vec::new();
+        }
+        let (listening, acting) = tracker.owners_to_check(CHECKED);
+        let mut exits = |owners: Vec<Key>| -> Vec<Exit> {
+            owners.into_iter().filter_map(|owner| answers.exit(owner)).collect()
+        };
+        let (mut all, acting) = (exits(listening), exits(acting));
+        if !all.is_empty() {
+            tracker.heirs_wanted();
+        }
+        all.extend(acting);
+        all
+    }
+
+    /// Takes the signals of a ring entry at once: those that tell of a connection's end come after its last transition.
+    pub(super) fn take_signals(&mut self, entry: &[u8]) {
+        for record in records(entry).filter(|record| is_signal(record)) {
+            if let Ok(Observed::Signal(signal)) = decode(record) {
+                self.tracker.ahead(signal);
+            }
+        }
+    }
+
+    /// Takes in what is older than the trace.
+    pub(super) fn first_list(&mut self, listing: Listing) {
+        self.limit_timewait(&listing);
+        self.expect_holders(&listing);
+        self.tracker.list(listing.older, listing.timewait);
+    }
+
+    /// Takes a later list, for what is remembered to be compared with it: full sockets at once, timewait ones by
+    /// [`Self::compare`].
+    pub(super) fn later_list(&mut self, listing: Listing, is_first: bool) {
+        self.limit_timewait(&listing);
+        // One that lacks something proves nothing.
+        if !listing.is_complete() {
+            return;
+        }
+        let spans = listing.namespaces.iter().map(|namespace| {
+            let Namespace { inode: netns, begin_ns, end_ns, .. } = *namespace;
+            Span { netns, begin_ns, end_ns }
+        });
+        let spans: Vec<Span> = spans.collect();
+        if listing.scope == Scope::All {
+            self.expect_holders(&listing);
+            self.tracker.reconcile(listing.older, &spans, is_first);
+        }
+        self.tracker.confirm(listing.timewait, spans);
+    }
+
+    fn expect_holders(&mut self, listing: &Listing) {
+        self.tracker.expect_holders(listing.unreadable == 0, listing.holders_ns);
+    }
+
+    fn limit_timewait(&mut self, listing: &Listing) {
+        let limit = |namespace: &Namespace| Some((namespace.inode, namespace.most_timewait?));
+        self.tracker.limit_timewait(listing.namespaces.iter().filter_map(limit));
+    }
+
+    /// Compares some more of the last list.
+    pub(super) fn compare(&mut self) {
+        let Self { tracker, out, .. } = self;
+        tracker.confirm_part(|transition| out.push(transition));
+    }
+
+    /// Takes a poll of half-open connections.
+    pub(super) fn polled(&mut self, poll: &Poll) {
+        let Self { tracker, half_open, out, .. } = self;
+        if let Some(side) = half_open {
+            side.polled(poll, tracker, out);
+        }
+    }
+
+    pub(super) fn tick(&mut self, now_ns: u64) {
+        let Self { tracker, out, .. } = self;
+        tracker.tick(now_ns, |transition| out.push(transition));
+    }
+
+    pub(super) fn finish(&mut self) {
+        let Self { tracker, out, .. } = self;
+        tracker.finish(|transition| out.push(transition));
+    }
+}

@@ -1,0 +1,218 @@
+//! Who listens where, so that a child socket can name its listener's owner.
+
+use std::{collections::HashMap, net::IpAddr, sync::Arc};
+
+use hashlink::LinkedHashMap;
+
+use super::{Span, lacks_identity};
+use crate::model::{
+    event::Event,
+    listening,
+    listing::Older,
+    owner::{Owner, Provenance},
+    state::State,
+};
+
+/// Network namespace, local address, local port.
+type Key = (Option<u32>, IpAddr, u16);
+
+/// A listening socket.
+struct Listener {
+    /// 0 where it is not known: some kernels give a socket one when somebody asks for it.
+    cookie: u64,
+    /// Its address in the kernel; 0 where only a list tells of it.
+    skaddr: u64,
+    /// It takes connections by one network device only.
+    on_device: bool,
+    owner: Arc<Owner>,
+    /// When it was last known to listen, nanoseconds of `CLOCK_MONOTONIC`.
+    seen_ns: u64,
+}
+
+impl Listener {
+    /// Whether it is the socket with this cookie and address; `None` when what is known of both does not tell.
+    fn is(&self, cookie: u64, skaddr: u64) -> Option<bool> {
+        [(self.cookie, cookie), (self.skaddr, skaddr)]
+            .into_iter()
+            .find(|(mine, other)| *mine != 0 && *other != 0)
+            .map(|(mine, other)| mine == other)
+    }
+}
+
+/// Sockets that share a key are gone through one by one; no server has so many.
+const MOST_SHARING: usize = 4_096;
+
+/// How long connections are taken to be steered after the last one that was, nanoseconds: what steers them may be gone, and
+/// nothing tells of that.
+const STEERED_NS: u64 = 600_000_000_000;
+
+/// Listening sockets that were seen to start or are listed, bounded like the table of connections.
+pub(super) struct Listeners {
+    /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
+    by_address: LinkedHashMap<Key, Vec<Listener>>,
+    /// Namespaces in which the kernel was seen to give connections to listeners of other addresses, and when that was last.
+    steered: HashMap<Option<u32>, u64>,
+    limit: usize,
+    /// Where the next [`Self::some`] begins.
+    next: usize,
+}
+
+impl Listeners {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { by_address: LinkedHashMap::new(), steered: HashMap::new(), limit, next: 0 }
+    }
+
+    /// Notes a listener that starts or ends.
+    pub(super) fn observe(&mut self, event: &Event, owner: Option<&Owner>) {
+        let key = (event.netns, event.laddr, event.lport);
+        let Event { cookie, skaddr, ktime_ns: seen_ns, .. } = *event;
+        let on_device = event.device.is_some();
+        if event.new_state == State::LISTEN {
+            if let Some(owner) = owner {
+                self.add(key, Listener { cookie, skaddr, on_device, owner: inherited(owner), seen_ns }, None);
+            }
+        } else if event.old_state == State::LISTEN && event.new_state == State::CLOSE {
+            self.remove(&key, cookie, skaddr);
+        }
+    }
+
+    /// Notes a socket of a list, if it listens. `holders_ns`: when its holders were read, where that is known.
+    pub(super) fn list(&mut self, older: &Older, holders_ns: Option<u64>) {
+        if older.state != State::LISTEN {
+            return;
+        }
+        let Older { cookie, listed_ns: seen_ns, on_device, .. } = *older;
+        let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
+        if let Some(owner) = &older.owner {
+            self.add(
+                key,
+                Listener { cookie, skaddr: 0, on_device, owner: inherited(owner), seen_ns },
+                holders_ns,
+            );
+        } else if let Some(sockets) = self.by_address.get_mut(&key) {
+            // Whose it is, only events have told.
+            let may_be_it = |known: &&mut Listener| known.is(cookie, 0) != Some(false);
+            sockets.iter_mut().filter(may_be_it).for_each(|known| known.seen_ns = seen_ns);
+        }
+    }
+
+    /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen. Forgets, too,
+    /// where connections have not been steered for long.
+    pub(super) fn forget_unlisted(&mut self, namespaces: &[Span]) {
+        self.by_address.retain(|(netns, _, _), sockets| {
+            if let Some(span) = namespaces.iter().find(|span| span.netns == *netns) {
+                sockets.retain(|socket| socket.seen_ns >= span.begin_ns);
+            }
+            !sockets.is_empty()
+        });
+        let now_ns = namespaces.iter().map(|span| span.end_ns).max().unwrap_or(0);
+        self.steered.retain(|_, last_ns| now_ns.saturating_sub(*last_ns) < STEERED_NS);
+    }
+
+    fn add(&mut self, key: Key, listener: Listener, holders_ns: Option<u64>) {
+        if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
+            self.by_address.pop_front();
+        }
+        let (pid, is_listed) = (listener.owner.pid, listener.skaddr == 0);
+        let Listener { cookie, skaddr, seen_ns, on_device, .. } = listener;
+        // One that only a list or only events have told of so far. What begins after a list is none that this had.
+        let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
+        let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
+        let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
+        let is_full = sockets.len() >= MOST_SHARING;
+        match sockets.iter_mut().find(|known| same(known)) {
+            Some(known) => {
+                let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
+                // Who listens by a list is only who has had it open for the longest time.
+                let owner = if is_listed { known.owner.among(&listener.owner) } else { None };
+                // It has begun to listen since the holders were read.
+                let is_since = is_listed && holders_ns.is_some_and(|read_ns| known.seen_ns >= read_ns);
+                let owner = match owner {
+                    Some(owner) => Arc::new(owner),
+                    None if is_since => Arc::clone(&known.owner),
+                    None => listener.owner,
+                };
+                *known = Listener { cookie, skaddr, on_device, owner, seen_ns };
+            }
+            None if is_full => {}
+            None => sockets.push(listener),
+        }
+    }
+
+    fn remove(&mut self, key: &Key, cookie: u64, skaddr: u64) {
+        let Some(sockets) = self.by_address.get_mut(key) else { return };
+        let place = |is| sockets.iter().position(|socket| socket.is(cookie, skaddr) == is);
+        if let Some(place) = place(Some(true)).or_else(|| place(None)) {
+            sockets.remove(place);
+        }
+        if sockets.is_empty() {
+            self.by_address.remove(key);
+        }
+    }
+
+    /// Notes where the kernel may have chosen a listener of another address for a child, by the child's first event.
+    pub(super) fn note_steering(&mut self, child: &Event) {
+        if child.steered && (self.steered.len() < self.limit || self.steered.contains_key(&child.netns)) {
+            self.steered.insert(child.netns, child.ktime_ns);
+        }
+    }
+
+    /// The owner of the listener that made a child, by the child's first event.
+    pub(super) fn owner_of_child(&self, event: &Event) -> Option<Arc<Owner>> {
+        let Event { netns, laddr, lport, cookie, .. } = *event;
+        // Kernels up to 6.12 report it with what is still the listener's own: which one it is, then, is known exactly.
+        if lacks_identity(event) && cookie != 0 {
+            let sockets = self.by_address.get(&(netns, laddr, lport))?;
+            if let Some(listener) = sockets.iter().find(|socket| socket.is(cookie, 0) == Some(true)) {
+                return Some(Arc::clone(&listener.owner));
+            }
+            if sockets.iter().all(|socket| socket.is(cookie, 0).is_some()) {
+                return None;
+            }
+        }
+        if event.steered { None } else { self.at(netns, laddr, lport) }
+    }
+
+    /// The owner of the listener that a connection to this address and port comes from, where only these are known; nobody
+    /// where connections have been seen to go elsewhere.
+    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
+        if self.steered.contains_key(&netns) { None } else { self.at(netns, laddr, lport) }
+    }
+
+    /// The owners of the next `most` sockets, in turn.
+    pub(super) fn some(&mut self, most: usize) -> Vec<Arc<Owner>> {
+        let from = |begin| -> Vec<Arc<Owner>> {
+            let sockets = self.by_address.values().flatten().skip(begin).take(most);
+            sockets.map(|socket| Arc::clone(&socket.owner)).collect()
+        };
+        let (mut begin, mut some) = (self.next, from(self.next));
+        if some.is_empty() {
+            (begin, some) = (0, from(0));
+        }
+        self.next = begin + some.len();
+        some
+    }
+
+    /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
+    /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen. A listener
+    /// on a network device leaves the connections of other devices to the next address.
+    fn at(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
+        let mut owner: Option<&Arc<Owner>> = None;
+        let addresses = listening::addresses(laddr);
+        for sockets in addresses.filter_map(|laddr| self.by_address.get(&(netns, laddr, lport))) {
+            for socket in sockets {
+                if owner.get_or_insert(&socket.owner).pid != socket.owner.pid {
+                    return None;
+                }
+            }
+            if sockets.iter().any(|socket| !socket.on_device) {
+                break;
+            }
+        }
+        owner.cloned()
+    }
+}
+
+fn inherited(owner: &Owner) -> Arc<Owner> {
+    Arc::new(Owner { provenance: Provenance::Inherited, ..owner.clone() })
+}

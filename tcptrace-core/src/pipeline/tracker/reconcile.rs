@@ -1,0 +1,115 @@
+//! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
+
+use super::{Tracker, older::OlderSockets};
+use crate::model::{
+    hash::{HashMap, HashSet},
+    listing::{Older, Since},
+    owner::{Owner, Provenance},
+    summary::Reconciled,
+};
+
+/// A namespace that was listed.
+#[derive(Clone, Copy, Debug)]
+pub struct Span {
+    /// Its inode; `None` when not known.
+    pub netns: Option<u32>,
+    /// When its list began, nanoseconds of `CLOCK_MONOTONIC`.
+    pub begin_ns: u64,
+    /// When it ended: all sockets that lived from its beginning to then are in it.
+    pub end_ns: u64,
+}
+
+impl Tracker {
+    /// Announces that a list is being made, to be taken in by [`Self::reconcile`].
+    pub fn expect_list(&mut self) {
+        self.closed = Some(HashSet::default());
+    }
+
+    /// Whether the next list has every holder of its sockets, and when these were read: then who is not among them, and has
+    /// not acted since, has a socket no more.
+    pub fn expect_holders(&mut self, all: bool, read_ns: Option<u64>) {
+        (self.has_all_holders, self.holders_ns) = (all, read_ns);
+    }
+
+    /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
+    /// `is_first`: there was none before, so that what it has may be older than the trace.
+    pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span], is_first: bool) {
+        let closed = self.closed.take().unwrap_or_default();
+        self.lacks_holders = false;
+        let begins = namespaces.iter().map(|span| span.begin_ns).min();
+        self.sought_ns = self.holders_ns.or(begins).unwrap_or(0).max(self.sought_ns);
+        let mut tracked: HashMap<u64, u64> = self
+            .sockets
+            .iter()
+            .filter(|(_, socket)| socket.cookie != 0)
+            .map(|(skaddr, socket)| (socket.cookie, *skaddr))
+            .collect();
+        let mut unknown = Vec::new();
+        for older in listed {
+            self.listeners.list(&older, self.holders_ns);
+            match tracked.remove(&older.cookie) {
+                Some(skaddr) => self.compare(skaddr, older),
+                None if closed.contains(&older.cookie) => {}
+                None => unknown.push(older),
+            }
+        }
+        self.listeners.forget_unlisted(namespaces);
+        self.forget_vanished(tracked.into_values(), namespaces);
+        // With filters, the list may have what events are hidden of; one without a cookie may be any of them.
+        if !is_first && !self.options.hidden.any && !closed.contains(&0) {
+            let appeared = unknown.iter().filter(|older| !self.older.contains(older.cookie)).count();
+            // As may each that is open.
+            let nameless = self.sockets.values().filter(|socket| socket.cookie == 0).count();
+            self.reconciled.appeared += appeared.saturating_sub(nameless) as u64;
+        }
+        self.older = OlderSockets::new(unknown, self.options.cookies);
+    }
+
+    /// What lists have put right.
+    pub fn reconciled(&self) -> Reconciled {
+        self.reconciled
+    }
+
+    /// A socket that is both remembered and listed.
+    fn compare(&mut self, skaddr: u64, older: Older) {
+        let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
+        let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
+        // The holders are read before the sockets.
+        let is_held_since = self.holders_ns.is_some_and(|read_ns| {
+            read_ns <= older.listed_ns && socket.since.is_some_and(|since| since.ns() < read_ns)
+        });
+        if let Some(owner) = older.owner
+            && (socket.owner.as_deref().is_none_or(is_told_by_list)
+                || (is_held_since
+                    && self.has_all_holders
+                    && !socket.owner.as_deref().is_some_and(|actor| actor.is_among(&owner))))
+        {
+            socket.owner = Some(self.owners.share(owner));
+        }
+        // With a filter on states, transitions between those that are hidden are not even sent.
+        if is_newer || socket.state == older.state || self.options.hidden.by_state {
+            return;
+        }
+        (socket.state, socket.since) = (older.state, Some(older.since));
+        self.reconciled.changed += 1;
+    }
+
+    /// Sockets that are remembered and were not listed.
+    fn forget_vanished(&mut self, tracked: impl Iterator<Item = u64>, namespaces: &[Span]) {
+        for skaddr in tracked {
+            let vanished = self.sockets.get(&skaddr).is_some_and(|socket| {
+                let since = socket.since.map_or(0, Since::ns);
+                namespaces.iter().any(|span| span.netns.unwrap_or(0) == socket.netns && since < span.begin_ns)
+            });
+            if vanished && let Some(socket) = self.sockets.remove(&skaddr) {
+                self.filtered += u64::from(socket.waiting.is_some());
+                self.reconciled.vanished += 1;
+            }
+        }
+    }
+}
+
+/// Whether a list tells better whose a socket is: not of a process that has acted on it itself.
+fn is_told_by_list(owner: &Owner) -> bool {
+    owner.provenance != Provenance::Exact
+}

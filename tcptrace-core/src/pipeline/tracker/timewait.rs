@@ -1,0 +1,334 @@
+//! What goes on after CLOSE: timewait sockets in FIN_WAIT2 and TIME_WAIT, of which the kernel reports nothing.
+//!
+//! `tcp_time_wait()` puts a timewait socket in the place of the one that it closes, and its substate follows from whether
+//! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
+//! same addresses and ports takes its place.
+
+use std::{net::IpAddr, sync::Arc};
+
+use hashlink::LinkedHashMap;
+use tcptrace_common::EvidenceFlags;
+
+use super::{Span, rooms::Rooms};
+use crate::model::{
+    close::Cause,
+    ends::Ends,
+    event::{Context, Device, Event, Verdict},
+    hash::HashMap,
+    listing::OlderTimewait,
+    owner::Owner,
+    state::State,
+    transition::{Origin, Transition},
+};
+
+/// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.
+const TIME_WAIT_NS: u64 = 60_000_000_000;
+
+/// Mostly the ends are enough. Over two devices, or in two VRFs, there may be two with the same ones: the later one has its
+/// cookie here, too, all others 0.
+type Key = (Ends, u64);
+
+/// Timewait sockets, bounded; each table with the oldest one first.
+pub(super) struct TimewaitSockets {
+    fin_wait2: LinkedHashMap<Key, Timewait>,
+    time_wait: LinkedHashMap<Key, Timewait>,
+    /// The cookies of those that have one in their key, by their ends.
+    twins: HashMap<Ends, Vec<u64>>,
+    rooms: Rooms,
+    limit: usize,
+    evicted: u64,
+}
+
+#[derive(Clone)]
+struct Timewait {
+    skaddr: u64,
+    cookie: u64,
+    device: Option<Device>,
+    owner: Option<Arc<Owner>>,
+    /// When it entered its state.
+    since_ns: u64,
+    /// When it was last known to be there.
+    seen_ns: u64,
+}
+
+/// One that was not listed where it would have been.
+pub(super) struct Gone {
+    state: State,
+    key: Key,
+    /// When it was gone at the latest.
+    ktime_ns: u64,
+}
+
+impl TimewaitSockets {
+    /// Remembers at most `limit` in each state.
+    pub(super) fn new(limit: usize) -> Self {
+        let (fin_wait2, time_wait) = (LinkedHashMap::new(), LinkedHashMap::new());
+        Self { fin_wait2, time_wait, twins: HashMap::default(), rooms: Rooms::default(), limit, evicted: 0 }
+    }
+
+    /// Takes in how many there may be in each namespace.
+    pub(super) fn limit(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
+        self.rooms.limit(limits);
+    }
+
+    /// Timewait sockets forgotten for want of room: what becomes of them is not told.
+    pub(super) fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Whether some wait for their peer's FIN, whose arrival only a list of the kernel's shows.
+    pub(super) fn waits_for_fin(&self) -> bool {
+        !self.fin_wait2.is_empty()
+    }
+
+    /// Takes in the CLOSE of a full socket for this cause. When it goes on in TIME_WAIT, that is returned.
+    pub(super) fn close(&mut self, closed: &Transition, cause: Option<Cause>) -> Option<Transition> {
+        let event = &closed.event;
+        let goes_on =
+            matches!(cause, Some(Cause::ActiveClose | Cause::SimultaneousClose | Cause::ProcessExited))
+                && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
+        let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event), event.cookie))?;
+        let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
+        let (device, owner) = (event.device.clone(), closed.owner.clone());
+        let timewait = Timewait { skaddr, cookie, device, owner, since_ns, seen_ns: since_ns };
+        if evidence.flags & EvidenceFlags::DONE == 0 {
+            // It stays in FIN_WAIT2, so nothing is to be told now.
+            self.remember(State::FIN_WAIT2, Ends::of(event), timewait);
+            return None;
+        }
+        self.remember(State::TIME_WAIT, Ends::of(event), timewait.clone());
+        Some(Transition {
+            in_old_state_ns: closed.in_old_state_ns,
+            ..inferred(Ends::of(event), timewait, (event.old_state, State::TIME_WAIT), since_ns)
+        })
+    }
+
+    /// Takes in one that a list has and the trace has not seen.
+    pub(super) fn add(&mut self, listed: OlderTimewait) {
+        let OlderTimewait { ends, cookie, state, since_ns, listed_ns: seen_ns, device } = listed;
+        self.remember(state, ends, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
+    }
+
+    /// The end of the timewait socket whose addresses and ports a new connection has taken: told of as it begins, or where a
+    /// kernel does not say then which it is (up to 6.12), by what comes next.
+    pub(super) fn replaced(&mut self, event: &Event) -> Option<Transition> {
+        let is_new = matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED);
+        if !(is_new || event.old_state == State::SYN_RECV) {
+            return None;
+        }
+        let ends = Ends::of(event);
+        // Which one's place it has taken is not to be seen, and perhaps none's: it may be on another device. An address of a
+        // link is of each of them.
+        let is_of_link = matches!(ends.laddr, IpAddr::V6(laddr) if laddr.is_unicast_link_local());
+        if is_of_link {
+            return None;
+        }
+        let key = self.only_one(ends)?;
+        [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
+            let table = self.table(state);
+            if table.is_empty() {
+                return None;
+            }
+            // Its own connection had the same ends, and may be told of after the list that shows what is left of it.
+            let is_other = |timewait: &Timewait| {
+                timewait.seen_ns <= event.ktime_ns
+                    && (event.cookie == 0 || event.cookie != timewait.cookie)
+                    && timewait.device.as_ref().is_none_or(|device| is_on(event, device))
+            };
+            table.get(&key).filter(|timewait| is_other(timewait))?;
+            self.forget(state, &key)
+                .map(|timewait| inferred(ends, timewait, (state, State::CLOSE), event.ktime_ns))
+        })
+    }
+
+    /// The next one whose TIME_WAIT was over at `now_ns`.
+    pub(super) fn expired(&mut self, now_ns: u64) -> Option<Transition> {
+        let (_, first) = self.time_wait.front()?;
+        let ends_ns = first.since_ns.saturating_add(TIME_WAIT_NS);
+        if ends_ns > now_ns {
+            return None;
+        }
+        let (key, timewait) = self.time_wait.pop_front()?;
+        self.left(&key);
+        Some(inferred(key.0, timewait, (State::TIME_WAIT, State::CLOSE), ends_ns))
+    }
+
+    /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
+    pub(super) fn listed(&mut self, listed: &OlderTimewait) -> Option<Transition> {
+        let OlderTimewait { ends, cookie, state, since_ns, listed_ns, .. } = *listed;
+        if let Some(key) = self.find(state, &ends, cookie)
+            && let Some(timewait) = self.table(state).get_mut(&key)
+        {
+            timewait.seen_ns = timewait.seen_ns.max(listed_ns);
+            return None;
+        }
+        // Not one that is younger than the list: that shows its predecessor.
+        let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < listed_ns;
+        let key = self.find(State::FIN_WAIT2, &ends, cookie)?;
+        self.fin_wait2.get(&key).filter(|timewait| waited(timewait))?;
+        let timewait = self.forget(State::FIN_WAIT2, &key)?;
+        let since_ns = since_ns.max(timewait.since_ns);
+        self.remember(State::TIME_WAIT, ends, Timewait { since_ns, seen_ns: listed_ns, ..timewait.clone() });
+        Some(inferred(ends, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
+    }
+
+    /// Those that are older than the lists of these namespaces, and were not in them.
+    pub(super) fn unlisted(&self, namespaces: &[Span]) -> Vec<Gone> {
+        let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
+        let mut gone = Vec::new();
+        for (state, table) in [(State::FIN_WAIT2, &self.fin_wait2), (State::TIME_WAIT, &self.time_wait)] {
+            gone.extend(table.iter().filter_map(|(key, timewait)| {
+                let span = spans.get(&key.0.netns)?;
+                let is_gone = timewait.since_ns < span.begin_ns && timewait.seen_ns < span.begin_ns;
+                is_gone.then_some(Gone { state, key: *key, ktime_ns: span.end_ns })
+            }));
+        }
+        gone
+    }
+
+    /// Forgets one that is gone.
+    pub(super) fn end(&mut self, gone: &Gone) -> Option<Transition> {
+        let Gone { state, key, ktime_ns } = *gone;
+        let timewait = self.forget(state, &key)?;
+        Some(inferred(key.0, timewait, (state, State::CLOSE), ktime_ns))
+    }
+
+    fn remember(&mut self, state: State, ends: Ends, mut timewait: Timewait) {
+        let cookie = timewait.cookie;
+        for state in [State::FIN_WAIT2, State::TIME_WAIT] {
+            if let Some(key) = self.find(state, &ends, cookie)
+                && let Some(known) = self.forget(state, &key)
+                && known.cookie == cookie
+                && cookie != 0
+                && timewait.skaddr == 0
+            {
+                // The same socket: a list does not know what its events have shown.
+                timewait = Timewait { skaddr: known.skaddr, owner: known.owner, ..timewait };
+                timewait.device = known.device.or(timewait.device);
+            }
+        }
+        let first = (ends, 0);
+        let has_twin = self.has(&first);
+        let key = if has_twin { (ends, cookie) } else { first };
+        if has_twin {
+            self.twins.entry(ends).or_default().push(cookie);
+        }
+        let limit = self.limit;
+        let table = self.table(state);
+        table.insert(key, timewait);
+        let evicted = if table.len() > limit { table.pop_front() } else { None };
+        self.rooms.enter(ends.netns);
+        if let Some((evicted, _)) = evicted {
+            self.left(&evicted);
+            self.evicted += 1;
+        }
+    }
+
+    /// The key of the one with these ends, and with this cookie as far as both are known.
+    fn find(&self, state: State, ends: &Ends, cookie: u64) -> Option<Key> {
+        let table = if state == State::TIME_WAIT { &self.time_wait } else { &self.fin_wait2 };
+        // The one for FIN_WAIT2 mostly is; that is seen without a look for the key.
+        if table.is_empty() {
+            return None;
+        }
+        let first = (*ends, 0);
+        let is_it = |timewait: &Timewait| timewait.cookie == cookie || timewait.cookie == 0 || cookie == 0;
+        if table.get(&first).is_some_and(is_it) {
+            return Some(first);
+        }
+        let twin = (*ends, cookie);
+        (self.twins.contains_key(ends) && table.contains_key(&twin)).then_some(twin)
+    }
+
+    fn has(&self, key: &Key) -> bool {
+        self.fin_wait2.contains_key(key) || self.time_wait.contains_key(key)
+    }
+
+    /// The key of the one with these ends, unless there are several.
+    fn only_one(&self, ends: Ends) -> Option<Key> {
+        let first = (ends, 0);
+        match self.twins.get(&ends).map(Vec::as_slice) {
+            None => Some(first),
+            Some([cookie]) if !self.has(&first) => Some((ends, *cookie)),
+            Some(_) => None,
+        }
+    }
+
+    /// Takes note that there is one less.
+    fn left(&mut self, key: &Key) {
+        let (ends, cookie) = key;
+        self.rooms.leave(ends.netns);
+        if *cookie != 0
+            && let Some(twins) = self.twins.get_mut(ends)
+        {
+            twins.retain(|twin| twin != cookie);
+            if twins.is_empty() {
+                self.twins.remove(ends);
+            }
+        }
+    }
+
+    /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
+    fn has_room(&self, ends: &Ends, cookie: u64) -> bool {
+        !self.rooms.is_full(ends.netns)
+            || self.find(State::TIME_WAIT, ends, cookie).is_some()
+            || self.find(State::FIN_WAIT2, ends, cookie).is_some()
+    }
+
+    fn forget(&mut self, state: State, key: &Key) -> Option<Timewait> {
+        let timewait = self.table(state).remove(key);
+        timewait.inspect(|_| self.left(key))
+    }
+
+    fn table(&mut self, state: State) -> &mut LinkedHashMap<Key, Timewait> {
+        if state == State::TIME_WAIT { &mut self.time_wait } else { &mut self.fin_wait2 }
+    }
+}
+
+/// Whether the event's socket is known to be bound to this device. The first event of a child shows its listener's device.
+fn is_on(event: &Event, device: &Device) -> bool {
+    let is_same = event.device.as_ref().is_some_and(|its| its.ifindex == device.ifindex);
+    is_same && event.old_state != State::LISTEN
+}
+
+/// The transition of a timewait socket that was in the first of these states, at `ktime_ns`.
+fn inferred(
+    ends: Ends,
+    timewait: Timewait,
+    (old_state, new_state): (State, State),
+    ktime_ns: u64,
+) -> Transition {
+    let Ends { netns, laddr, lport, raddr, rport } = ends;
+    let Timewait { skaddr, cookie, device, owner, since_ns, .. } = timewait;
+    let event = Event {
+        ktime_ns,
+        skaddr,
+        cookie,
+        netns,
+        laddr,
+        lport,
+        raddr,
+        rport,
+        device,
+        since_ns: None,
+        old_state,
+        new_state,
+        context: Context::NONE,
+        context_owns: false,
+        process: None,
+        error: None,
+        metrics: None,
+        evidence: None,
+        has_listened: false,
+        steered: false,
+        verdict: Verdict::Pass,
+    };
+    Transition {
+        event,
+        in_old_state_ns: ktime_ns.checked_sub(since_ns),
+        at_least_ns: None,
+        owner,
+        origin: Origin::Inferred,
+        closing: None,
+    }
+}

@@ -1,0 +1,107 @@
+//! Events for tests, made as the kernel side would send them.
+
+pub(crate) mod closing;
+pub(crate) mod looks;
+pub(crate) mod resets;
+pub(crate) mod shown;
+pub(crate) mod standing;
+pub(crate) mod story;
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use tcptrace_core::model::{
+    event::{Context, Event, Verdict},
+    half_open::{Change, Connection, What},
+    state::State,
+};
+
+/// What happens to a half-open connection of this address with 192.0.2.1:80, while so many are open.
+pub(crate) fn half_open(raddr: impl Into<IpAddr>, what: What, open: u64) -> Change {
+    let (laddr, raddr) = (Ipv4Addr::new(192, 0, 2, 1).into(), raddr.into());
+    Change {
+        ktime_ns: 1,
+        what,
+        connection: Connection { cookie: 0, netns: Some(1), laddr, lport: 80, raddr, rport: 9 },
+        age_ns: None,
+        retransmits: u32::from(!matches!(what, What::Begin(_))),
+        open,
+        owner: None,
+        recorded: true,
+    }
+}
+
+/// A name as the kernel pads it.
+pub(crate) fn comm(name: &[u8]) -> [u8; 16] {
+    let mut comm = [0; 16];
+    comm[..name.len()].copy_from_slice(name);
+    comm
+}
+
+/// A transition in softirq context: nobody acts.
+pub(crate) fn event(skaddr: u64, ktime_ns: u64, old: State, new: State) -> Event {
+    Event {
+        ktime_ns,
+        since_ns: None,
+        skaddr,
+        cookie: skaddr + 1_000,
+        netns: Some(4_026_531_833),
+        laddr: Ipv4Addr::new(192, 0, 2, 1).into(),
+        lport: 80,
+        raddr: Ipv4Addr::new(198, 51, 100, 7).into(),
+        rport: 40_000,
+        old_state: old,
+        new_state: new,
+        context: Context {
+            pid: 0,
+            tid: 0,
+            uid: 0,
+            comm: comm(b"swapper/1"),
+            cgroup_id: 1,
+            in_process: Some(false),
+            exiting: false,
+        },
+        context_owns: false,
+        process: None,
+        error: Some(0),
+        metrics: None,
+        evidence: None,
+        has_listened: false,
+        device: None,
+        steered: false,
+        verdict: Verdict::Pass,
+    }
+}
+
+/// A transition that the process `pid` makes itself.
+pub(crate) fn by_process(pid: u32, name: &[u8], event: Event) -> Event {
+    Event {
+        context: Context {
+            pid,
+            tid: pid,
+            uid: 33,
+            comm: comm(name),
+            cgroup_id: 77,
+            in_process: Some(true),
+            exiting: false,
+        },
+        context_owns: true,
+        ..event
+    }
+}
+
+/// A listener at 0.0.0.0:80.
+pub(crate) fn listens(skaddr: u64, ktime_ns: u64, pid: u32) -> Event {
+    let mut event = by_process(pid, b"nginx", event(skaddr, ktime_ns, State::CLOSE, State::LISTEN));
+    event.laddr = Ipv4Addr::UNSPECIFIED.into();
+    event.raddr = Ipv4Addr::UNSPECIFIED.into();
+    event.rport = 0;
+    event
+}
+
+/// A child as kernels up to 6.12 show it: with the listener's addresses and cookie.
+pub(crate) fn nameless_child(skaddr: u64) -> Event {
+    let mut event = event(skaddr, 10, State::LISTEN, State::SYN_RECV);
+    (event.laddr, event.raddr) = (Ipv4Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into());
+    (event.rport, event.cookie) = (0, 4_711);
+    event
+}

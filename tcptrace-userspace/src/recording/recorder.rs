@@ -1,0 +1,253 @@
+//! Recording: inputs into frames, frames into files, on a thread of its own.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::{JoinHandle, sleep},
+    time::Duration,
+};
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use tcptrace_core::{
+    capture::{Anonymizer, Error, encode},
+    model::{header::Header, input::Input},
+};
+
+use super::{Target, rotate::Files};
+use crate::sys::patience::Patience;
+
+/// A frame is full with so many bytes.
+const FULL: usize = 256 << 10;
+
+/// Frames that may wait to be written.
+const QUEUE: usize = 32;
+
+/// At the end, a disk that takes nothing for so long is given up.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// What the thread is to do.
+enum Order {
+    /// Write a frame of this.
+    Frame(Vec<u8>),
+    /// Begin another file with this header.
+    Rotate(Box<Header>),
+}
+
+/// Whether there is room for more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// There is.
+    Free,
+    /// The disk is slow: try later.
+    Full,
+    /// The thread has ended; [`Recorder::finish`] tells why.
+    Gone,
+}
+
+/// What the thread has done.
+#[derive(Default)]
+struct Progress {
+    /// Bytes of the current file.
+    bytes: AtomicU64,
+    /// Files that were begun after the first.
+    rotations: AtomicU64,
+}
+
+impl Progress {
+    /// Bytes and files: whether it goes on.
+    fn so_far(&self) -> (u64, u64) {
+        (self.bytes.load(Ordering::Relaxed), self.rotations.load(Ordering::Relaxed))
+    }
+}
+
+/// Records a trace.
+pub(crate) struct Recorder {
+    path: PathBuf,
+    frame: Vec<u8>,
+    anonymizer: Option<Anonymizer>,
+    orders: SyncSender<Order>,
+    /// What found no room, in its order.
+    waiting: VecDeque<Order>,
+    gone: bool,
+    progress: Arc<Progress>,
+    /// Files that were begun after the first, as far as ordered.
+    rotations: u64,
+    max_bytes: Option<u64>,
+    /// The thread is to end soon: it waits no longer for room on the disk.
+    hurry: Arc<AtomicBool>,
+    thread: JoinHandle<Result<(), Error>>,
+}
+
+impl Recorder {
+    /// Makes the file with its header, and the thread.
+    ///
+    /// # Errors
+    /// [`enum@Error`].
+    pub(crate) fn start(target: &Target, header: &Header) -> Result<Self, Error> {
+        let key = target.anonymize.then(random_key).transpose();
+        let key = key.map_err(|source| Error::Io { path: target.path.clone(), source })?;
+        let anonymizer = key.map(Anonymizer::new);
+        let header = anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
+        // Without room for its beginning, there is no use in a trace.
+        let hurry = Arc::new(AtomicBool::new(true));
+        let mut files = Files::create(target, &header, Arc::clone(&hurry))?;
+        hurry.store(false, Ordering::Relaxed);
+        let progress = Arc::new(Progress::default());
+        let (orders, queue) = sync_channel(QUEUE);
+        let theirs = Arc::clone(&progress);
+        let path = target.path.clone();
+        let thread = std::thread::Builder::new()
+            .name("recorder".to_owned())
+            .spawn(move || write(&mut files, &queue, &theirs))
+            .map_err(|source| Error::Io { path: path.clone(), source })?;
+        Ok(Self {
+            path,
+            frame: Vec::with_capacity(FULL),
+            anonymizer,
+            orders,
+            waiting: VecDeque::new(),
+            gone: false,
+            progress,
+            rotations: 0,
+            max_bytes: target.max_bytes,
+            hurry,
+            thread,
+        })
+    }
+
+    /// Whether there is room for more.
+    pub(crate) fn room(&mut self) -> Room {
+        while !self.gone
+            && let Some(order) = self.waiting.pop_front()
+        {
+            match self.orders.try_send(order) {
+                Ok(()) => {}
+                Err(TrySendError::Full(order)) => {
+                    self.waiting.push_front(order);
+                    return Room::Full;
+                }
+                Err(TrySendError::Disconnected(_)) => self.gone = true,
+            }
+        }
+        if self.gone { Room::Gone } else { Room::Free }
+    }
+
+    /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::room`] first.
+    pub(crate) fn put(&mut self, input: &Input<'_>) {
+        let Self { frame, anonymizer, .. } = self;
+        let start = frame.len();
+        frame.extend([0; 4]);
+        let mut encode = |input: &Input<'_>| rmp_serde::encode::write(frame, input);
+        let encoded = match anonymizer {
+            Some(anonymizer) => anonymizer.input(input, encode),
+            None => encode(input),
+        };
+        // Writing to memory does not fail, and neither does turning these types into bytes.
+        debug_assert!(encoded.is_ok(), "{encoded:?}");
+        let len = u32::try_from(self.frame.len() - start - 4).unwrap_or(u32::MAX);
+        self.frame[start..start + 4].copy_from_slice(&len.to_le_bytes());
+        if self.frame.len() >= FULL {
+            self.send();
+        }
+    }
+
+    /// Has what was put so far written, so that a kill does not lose it.
+    pub(crate) fn flush(&mut self) {
+        // While others wait, it may grow until it is full.
+        if self.room() == Room::Free && !self.frame.is_empty() {
+            self.send();
+        }
+    }
+
+    fn send(&mut self) {
+        let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
+        self.waiting.push_back(Order::Frame(frame));
+        self.room();
+    }
+
+    /// Whether it is time for another file.
+    pub(crate) fn is_full(&self) -> bool {
+        let Progress { bytes, rotations } = &*self.progress;
+        // Until the last one was begun, the bytes are those of the file before it.
+        rotations.load(Ordering::Acquire) == self.rotations
+            && self.max_bytes.is_some_and(|max_bytes| bytes.load(Ordering::Relaxed) >= max_bytes)
+    }
+
+    /// Goes on in another file, which has to be understood without this one.
+    pub(crate) fn rotate(&mut self, header: &Header) {
+        self.send();
+        let header = self.anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
+        self.rotations += 1;
+        self.waiting.push_back(Order::Rotate(Box::new(header)));
+        self.room();
+    }
+
+    /// Writes the rest, and ends.
+    ///
+    /// # Errors
+    /// Why something could not be written.
+    pub(crate) fn finish(mut self) -> Result<(), Error> {
+        self.hurry.store(true, Ordering::Relaxed);
+        let mut patience = Patience::new(GRACE);
+        self.send();
+        while self.room() == Room::Full {
+            wait(&mut patience, &self.progress).map_err(|source| self.failed(source))?;
+        }
+        let Self { path, orders, progress, thread, .. } = self;
+        drop(orders);
+        let failed = |source| Error::Io { path: path.clone(), source };
+        while !thread.is_finished() {
+            wait(&mut patience, &progress).map_err(failed)?;
+        }
+        thread.join().unwrap_or_else(|_| Err(failed(io::Error::other("the recorder panicked"))))
+    }
+
+    fn failed(&self, source: io::Error) -> Error {
+        Error::Io { path: self.path.clone(), source }
+    }
+}
+
+/// Waits a moment for the thread.
+///
+/// # Errors
+/// It has not come any further for too long.
+fn wait(patience: &mut Patience<(u64, u64)>, progress: &Progress) -> io::Result<()> {
+    if patience.is_over(progress.so_far()) {
+        return Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "it takes nothing; the end of the capture is missing",
+        ));
+    }
+    sleep(Duration::from_millis(1));
+    Ok(())
+}
+
+/// What nobody else has, and this process forgets with the recording.
+fn random_key() -> io::Result<[u8; 16]> {
+    let mut key = [0; 16];
+    let count = getrandom(&mut key, GetRandomFlags::empty())?;
+    // So few come at once (getrandom(2)).
+    if count == key.len() { Ok(key) } else { Err(io::Error::other("the kernel has no random bits")) }
+}
+
+fn write(files: &mut Files, orders: &Receiver<Order>, progress: &Progress) -> Result<(), Error> {
+    for order in orders {
+        match order {
+            Order::Frame(raw) if raw.is_empty() => {}
+            Order::Frame(raw) => files.write(&encode(&raw).map_err(|error| files.failed(error))?)?,
+            Order::Rotate(header) => {
+                files.rotate(&header)?;
+                progress.bytes.store(files.bytes(), Ordering::Relaxed);
+                progress.rotations.fetch_add(1, Ordering::Release);
+            }
+        }
+        progress.bytes.store(files.bytes(), Ordering::Relaxed);
+    }
+    Ok(())
+}

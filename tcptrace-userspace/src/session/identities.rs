@@ -1,0 +1,74 @@
+//! What the processes are that own sockets.
+
+use std::sync::Arc;
+
+use tcptrace_core::model::{event::Context, process::Process};
+
+use super::watch::Watch;
+use crate::{
+    scan::process::{Life, Processes},
+    sys::clock::{boottime_ns, monotonic_ns},
+};
+
+/// Looks at processes while they live, which for most is long enough: their events are read within a moment.
+pub(super) struct Identities {
+    processes: Processes,
+    /// What the clock of `/proc`, which counts while the host sleeps, is ahead of events'.
+    ahead_ns: u64,
+    /// Whose processes are asked for.
+    extent: Extent,
+    watch: Option<Watch>,
+}
+
+/// Whose processes are asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Every owner's.
+    All,
+    /// Those of which an event has the name of another thread only.
+    Names,
+}
+
+impl Identities {
+    pub(super) fn new(extent: Extent) -> Self {
+        Self {
+            processes: Processes::new(),
+            ahead_ns: boottime_ns().saturating_sub(monotonic_ns()),
+            extent,
+            watch: None,
+        }
+    }
+
+    /// The thread that looks at processes as they come.
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// The process that had this context's id at the time of an event, if it was seen while it lived.
+    pub(super) fn process(&mut self, context: &Context, ktime_ns: u64) -> Option<Arc<Process>> {
+        let is_main = context.is_main_thread();
+        if is_main && self.extent == Extent::Names {
+            return None;
+        }
+        if let Some(watch) = &self.watch {
+            watch.seen().for_each(|seen| self.processes.learn(seen));
+        }
+        let process = self.processes.of_event(context.pid, ktime_ns, is_main.then(|| context.name()))?;
+        self.is_old_enough(&process, ktime_ns).then_some(process)
+    }
+
+    /// Whether the process has ended that had this id and start, in clock ticks since boot. Where the start is not known,
+    /// another one may have the id; where nothing can be read, it may still live.
+    pub(super) fn has_ended(&mut self, pid: u32, start_ticks: Option<u64>) -> bool {
+        match (self.processes.life(pid), start_ticks) {
+            (Life::Ended, _) => true,
+            (Life::Lives(now), Some(before)) => now != before,
+            (Life::Lives(_), None) | (Life::Unknown, _) => false,
+        }
+    }
+
+    /// A process that is younger than the event got its id from the one that is meant.
+    fn is_old_enough(&self, process: &Process, ktime_ns: u64) -> bool {
+        process.started_ns().saturating_sub(self.ahead_ns) <= ktime_ns
+    }
+}

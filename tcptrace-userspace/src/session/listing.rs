@@ -1,0 +1,176 @@
+//! Lists of the host's sockets, made for the tracker: what is older than the trace, and what has become of sockets
+//! of which the kernel reports nothing more.
+
+use std::{
+    collections::{HashMap, HashSet},
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tcptrace_core::model::{
+    close::Role,
+    dump::Namespace,
+    ends::Ends,
+    event::Device,
+    holders::Holders,
+    listening,
+    listing::{Listing, Older, OlderTimewait, Scope, Since},
+    owner::{Owner, Provenance, padded},
+    payload,
+    process::Process,
+    socket::{Kind, Socket},
+    state::State,
+    wanted::Wanted,
+};
+
+use crate::{
+    scan::{
+        process::{HolderReader, Life, Processes},
+        snapshot::{self, Netns, Request, Snapshot, SnapshotError},
+    },
+    sys::clock::monotonic_ns,
+};
+
+/// Makes a list now; without `holders`, nobody owns anything.
+///
+/// # Errors
+/// When nothing can be read at all.
+pub(super) fn list(
+    scope: Scope,
+    wanted: &Wanted,
+    netns: Option<Netns>,
+    holders: Option<&mut HolderReader>,
+) -> Result<Listing, SnapshotError> {
+    let start = Instant::now();
+    let timewait = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
+    let request = Request { netns, states: if scope == Scope::Timewait { timewait } else { 0 } };
+    let holders = holders.filter(|_| scope == Scope::All);
+    let holders_ns = holders.is_some().then(monotonic_ns);
+    let holders = holders.map(HolderReader::read);
+    let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request)?;
+    let mut listing = Listing {
+        scope,
+        older: Vec::new(),
+        timewait: Vec::new(),
+        namespaces,
+        gaps,
+        unreadable: holders.as_ref().map_or(0, Holders::unreadable),
+        took: Duration::ZERO,
+        holders_ns,
+    };
+    let places: HashMap<_, _> =
+        (0..).zip(&listing.namespaces).map(|(place, namespace)| (namespace.inode, place)).collect();
+    let listening = listeners(&sockets);
+    let mut owners = Owners { holders, processes: Processes::new(), unidentified: HashSet::new() };
+    for socket in sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
+        let Some(namespace) = places.get(&socket.netns).map(|place| &listing.namespaces[*place]) else {
+            continue;
+        };
+        match socket.kind {
+            Kind::Request => {}
+            Kind::TimeWait => listing.timewait.push(timewait_socket(socket, namespace)),
+            Kind::Full if scope == Scope::Timewait || socket.state == State::CLOSE => {}
+            Kind::Full => {
+                let older = older(socket, namespace, &listening, owners.of(socket));
+                listing.older.push(older);
+            }
+        }
+    }
+    // The tracker has those of one state in the order in which they will be over.
+    listing.timewait.sort_by_key(|timewait| timewait.since_ns);
+    listing.unreadable += owners.unidentified.len();
+    listing.took = start.elapsed();
+    Ok(listing)
+}
+
+/// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by.
+fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
+    socket.state == State::LISTEN || wanted.socket_passes(socket)
+}
+
+/// Who has a socket open.
+struct Owners {
+    holders: Option<Holders>,
+    processes: Processes,
+    /// Those that live, and of which too little could be read.
+    unidentified: HashSet<u32>,
+}
+
+impl Owners {
+    /// The process that is oldest of those that have it open, which the others have it from; and the others.
+    fn of(&mut self, socket: &Socket) -> Option<Owner> {
+        let mut pids: Vec<u32> =
+            self.holders.as_ref()?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
+        pids.dedup();
+        let mut processes: Vec<Arc<Process>> =
+            pids.into_iter().filter_map(|pid| self.identify(pid)).collect();
+        processes.sort_by_key(|process| (process.start_ticks, process.pid));
+        let (first, others) = processes.split_first()?;
+        Some(Owner {
+            pid: first.pid,
+            uid: first.uid,
+            comm: padded(&first.comm),
+            provenance: Provenance::Snapshot,
+            others: (!others.is_empty()).then(|| others.iter().map(|other| other.pid).collect()),
+            process: Some(Arc::clone(first)),
+        })
+    }
+}
+
+impl Owners {
+    /// What a holder is. One that has ended since holds nothing any more; of another one, the list lacks something.
+    fn identify(&mut self, pid: u32) -> Option<Arc<Process>> {
+        let process = self.processes.get(pid);
+        if process.is_none() && self.processes.life(pid) != Life::Ended {
+            self.unidentified.insert(pid);
+        }
+        process
+    }
+}
+
+/// Where someone listens: namespace, address and port.
+type Listening = HashSet<(Option<u32>, IpAddr, u16)>;
+
+fn listeners(sockets: &[Socket]) -> Listening {
+    let listening = sockets.iter().filter(|socket| socket.state == State::LISTEN);
+    listening.map(|socket| (socket.netns, socket.laddr, socket.lport)).collect()
+}
+
+fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: Option<Owner>) -> Older {
+    let since = Since::AtLatest(namespace.end_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0)));
+    let from_listener = listening::addresses(socket.laddr)
+        .any(|laddr| listening.contains(&(socket.netns, laddr, socket.lport)));
+    let role = match socket.state {
+        State::LISTEN => Some(Role::Listener),
+        // Its listener may have ended before it, or listen where a client is bound.
+        _ => payload::role(socket).or_else(|| from_listener.then_some(Role::Server)),
+    };
+    Older {
+        cookie: socket.cookie,
+        ends: ends(socket),
+        state: socket.state,
+        since,
+        listed_ns: namespace.begin_ns,
+        role,
+        owner,
+        on_device: socket.ifindex.is_some(),
+    }
+}
+
+fn timewait_socket(socket: &Socket, namespace: &Namespace) -> OlderTimewait {
+    let age_ns = socket.age_at_least_ns.unwrap_or(0);
+    OlderTimewait {
+        ends: ends(socket),
+        cookie: socket.cookie,
+        state: socket.state,
+        since_ns: namespace.end_ns.saturating_sub(age_ns),
+        listed_ns: namespace.begin_ns,
+        device: socket.ifindex.map(|ifindex| Device { ifindex, name: socket.device.clone() }),
+    }
+}
+
+fn ends(socket: &Socket) -> Ends {
+    let Socket { netns, laddr, lport, raddr, rport, .. } = *socket;
+    Ends { netns, laddr, lport, raddr, rport }
+}

@@ -1,0 +1,124 @@
+//! A live trace: everything is put together here, and taken apart at the end.
+
+use std::time::Duration;
+
+use tcptrace_core::{
+    model::{
+        clock::Clock,
+        header::{Before, Header, Hidden},
+    },
+    output::Format,
+    pipeline::{Answers, Core},
+};
+use tokio::sync::Notify;
+
+use super::{
+    Destination, Error, Settings,
+    announce::announce_processes,
+    devices::DeviceNames,
+    identities::{Extent, Identities},
+    lists::Lists,
+    log::Log,
+    looks::Looks,
+    overload::Overload,
+    polls::Polls,
+    pump::{self, Asked, End},
+    reader::{Beside, Finished, Reader},
+    resolver::Live,
+    watch::Watch,
+    writer::Writer,
+};
+use crate::{
+    bpf::{self, Feature},
+    scan::namespaces::Namespaces,
+    sys::{self, clock::monotonic_ns, host, priority, signals::Ending},
+};
+
+/// How long an output that takes nothing may hold up the end.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A trace from beginning to end.
+pub(super) fn session(
+    settings: &Settings,
+    destination: impl FnOnce(&Header) -> Destination,
+    begun: impl FnOnce(&bpf::Tracer, &Header),
+    stop: &Notify,
+) -> Result<(End, Finished), Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
+    // From here on, signals end the trace with its account, also one that comes while it begins.
+    let signals = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
+    let clock = sys::clock::calibrate();
+    // People's short format has no room for more than names, findings have.
+    let extent = if settings.format != Format::Text || settings.detect.is_some() || settings.record.is_some()
+    {
+        Extent::All
+    } else {
+        Extent::Names
+    };
+    // Events' process ids are others' where `/proc` has its own.
+    let mut identities = (!host::has_own_pids()).then(|| Identities::new(extent));
+    let newcomers = identities.is_some() && extent == Extent::All && !settings.bpf.count_only;
+    let mut tracer = bpf::load(&bpf::Options { newcomers, ..settings.bpf.clone() })?;
+    if newcomers && let (Some(identities), Some(arrivals)) = (&mut identities, tracer.take_arrivals()) {
+        identities.watch(Watch::start(arrivals).map_err(Error::Setup)?);
+    }
+    let header = header(settings, &tracer, clock, monotonic_ns());
+    let log = Log::start(settings.record.as_ref(), &header)?;
+    let Destination { sink, output, header: is_headed, ends_with_reader } = destination(&header);
+    let writer = Writer::start(output).map_err(Error::Setup)?;
+    let follows = settings.half_open.is_some();
+    let live = Live {
+        identities,
+        namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
+        devices: DeviceNames::new(header.own_netns),
+    };
+    let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
+    let polls = polls.map_err(Error::Setup)?;
+    announce_processes();
+    begun(&tracer, &header);
+
+    let mut core =
+        Core::of(&settings.pipeline(), &header, Answers::live(Box::new(live), log.is_on()), None, sink);
+    if is_headed {
+        core.out().header();
+    }
+    let (wanted, netns) = (|| settings.bpf.wanted(), || settings.netns.clone());
+    let lists = settings.snapshot && !settings.bpf.count_only;
+    let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;
+    let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
+    let looks = looks.transpose().map_err(Error::Setup)?;
+    let overload = Overload::new(settings.max_rate);
+    let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
+    // Now that all threads run which go on beside it, and would inherit it.
+    let _first = priority::raise();
+    let asked = Asked { signals, duration: settings.duration, ends_with_reader, stop };
+    let end = runtime.block_on(pump::pump(&mut reader, asked))?;
+    Ok((end, reader.finish(header.start_ns, GRACE)?))
+}
+
+/// What there is to know of a trace before its first record.
+fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64) -> Header {
+    let features = tracer.features();
+    Header {
+        tool: concat!("tcptrace ", env!("CARGO_PKG_VERSION")).to_owned(),
+        host: host::name(),
+        kernel: host::kernel(),
+        little_endian: cfg!(target_endian = "little"),
+        clock,
+        start_ns,
+        hook: tracer.hook(),
+        half_open: tracer.half_open().cloned(),
+        polled: settings.half_open.is_some(),
+        cookies: features.has(Feature::CookieHelper) || features.has(Feature::CookieField),
+        retransmits: features.has(Feature::Retransmits),
+        reset_reasons: tracer.reset_reasons().clone(),
+        hidden: Hidden::by(&settings.bpf.wanted()),
+        netns: settings.bpf.filter.netns,
+        tgid: settings.bpf.filter.tgid,
+        before: Before::default(),
+        own_netns: host::own_netns(),
+        own_pids: host::has_own_pids(),
+        resets: features.has(Feature::Resets),
+        filters: settings.filters.clone(),
+    }
+}

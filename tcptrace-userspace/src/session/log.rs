@@ -1,0 +1,152 @@
+//! The copy of a trace's inputs that is recorded, if anyone wants it.
+
+use tcptrace_core::{
+    capture,
+    model::{
+        header::{Before, Header},
+        input::{Checked, Counted, Ended, Input},
+        listing::Scope,
+    },
+    pipeline::Answers,
+};
+
+use crate::recording::{self, Recorder, Room};
+
+/// What records.
+pub(super) struct Log {
+    recording: Option<Recording>,
+    /// Why it records no more.
+    failed: Option<capture::Error>,
+}
+
+struct Recording {
+    recorder: Recorder,
+    header: Header,
+    /// Records that had been taken at the last release that was recorded.
+    taken: u64,
+    /// The last counters that were.
+    counted: Counted,
+    /// The current file has no list of all sockets yet, though it is not the first one.
+    lacks_list: bool,
+}
+
+impl Log {
+    /// Nothing is recorded without a `target`.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    pub(super) fn start(target: Option<&recording::Target>, header: &Header) -> Result<Self, capture::Error> {
+        let recording = target.map(|target| {
+            Ok(Recording {
+                recorder: Recorder::start(target, header)?,
+                header: header.clone(),
+                taken: 0,
+                counted: Counted::default(),
+                lacks_list: false,
+            })
+        });
+        Ok(Self { recording: recording.transpose()?, failed: None })
+    }
+
+    /// Whether anything is recorded.
+    pub(super) fn is_on(&self) -> bool {
+        self.recording.is_some()
+    }
+
+    /// Whether more can be recorded now.
+    pub(super) fn has_room(&mut self) -> bool {
+        self.recording.as_mut().is_none_or(|recording| recording.recorder.room() != Room::Full)
+    }
+
+    /// Records an input.
+    pub(super) fn put(&mut self, input: &Input<'_>) {
+        if let Some(recording) = &mut self.recording {
+            recording.recorder.put(input);
+        }
+    }
+
+    /// Records that everything up to this time has been taken, and before it what was asked for on the way; unless that
+    /// was nothing.
+    pub(super) fn released(&mut self, released_ns: u64, taken: u64, answers: &mut Answers) {
+        let Some(recording) = self.recording.as_mut().filter(|recording| recording.taken != taken) else {
+            return;
+        };
+        recording.taken = taken;
+        for news in answers.news() {
+            recording.recorder.put(&news);
+        }
+        recording.recorder.put(&Input::Released(released_ns));
+    }
+
+    /// Records the counters, if they are others than the last time.
+    pub(super) fn counted(&mut self, counted: &Counted) {
+        if let Some(recording) = self.recording.as_mut().filter(|recording| recording.counted != *counted) {
+            recording.counted = counted.clone();
+            recording.recorder.put(&Input::Counted(Box::new(counted.clone())));
+        }
+    }
+
+    /// Whether it is time for another file.
+    pub(super) fn is_full(&self) -> bool {
+        self.recording.as_ref().is_some_and(|recording| recording.recorder.is_full())
+    }
+
+    /// Goes on in another file, which has to be understood without those before it. This one has every record that was
+    /// counted.
+    pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut Answers) {
+        let Some(recording) = &mut self.recording else { return };
+        for news in answers.news() {
+            recording.recorder.put(&news);
+        }
+        answers.forget_recorded();
+        let ended = Ended {
+            end_ns: checked.now_ns,
+            counted: counted.clone(),
+            submitted: Some(counted.counters.delivered),
+            missed_runs: Some(checked.lost.missed_runs),
+            missed_signals: checked.lost.others - counted.counters.signals_lost,
+            half_open_missed: checked.half_open.1,
+            ..Ended::default()
+        };
+        recording.recorder.put(&Input::Ended(Box::new(ended)));
+        recording.header.start_ns = checked.now_ns;
+        recording.header.before =
+            Before { counted: counted.clone(), lost: checked.lost, half_open: checked.half_open };
+        recording.recorder.rotate(&recording.header);
+        recording.lacks_list = true;
+    }
+
+    /// Whether a list of this kind is the first one of its file.
+    pub(super) fn begins_with(&mut self, scope: Scope) -> bool {
+        let lacking = self.recording.as_mut().filter(|recording| recording.lacks_list && scope == Scope::All);
+        lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_list))
+    }
+
+    /// Has what was recorded so far written.
+    pub(super) fn flush(&mut self) {
+        if let Some(recording) = &mut self.recording {
+            recording.recorder.flush();
+        }
+    }
+
+    /// Whether the recorder still works, if there is one; [`Self::end`] tells why not.
+    pub(super) fn check(&mut self) -> bool {
+        if let Some(recording) = self.recording.take_if(|recording| recording.recorder.room() == Room::Gone) {
+            self.failed = recording.recorder.finish().err();
+        }
+        self.failed.is_none()
+    }
+
+    /// Records the end, and waits until everything is written, as long as that goes on.
+    ///
+    /// # Errors
+    /// Something cannot be written, or could not be.
+    pub(super) fn end(&mut self, ended: &Ended) -> Result<(), capture::Error> {
+        if let Some(error) = self.failed.take() {
+            return Err(error);
+        }
+        let Some(mut recording) = self.recording.take() else { return Ok(()) };
+        recording.recorder.put(&Input::Ended(Box::new(ended.clone())));
+        recording.recorder.finish()
+    }
+}

@@ -1,0 +1,69 @@
+//! When to poll for half-open connections.
+
+use std::io;
+
+use tcptrace_core::model::half_open::Poll;
+
+use super::{Settings, poller::Poller};
+use crate::{bpf::Tracer, sys::clock::monotonic_ns};
+
+/// From one poll to the next.
+const POLL_EVERY_NS: u64 = 1_000_000_000;
+
+/// The poller, and when it was asked.
+pub(super) struct Polls {
+    poller: Poller,
+    /// Poll also when none is open: not every SYN is seen.
+    always: bool,
+    asked_ns: Option<u64>,
+    /// Waits until the events up to its end were taken.
+    early: Option<Poll>,
+    failed: Option<String>,
+}
+
+impl Polls {
+    /// Call it after the kernel side was loaded, since it starts a thread.
+    pub(super) fn start(settings: &Settings, tracer: &Tracer) -> io::Result<Self> {
+        let sees_all = tracer.half_open().and_then(|hooks| hooks.syns.as_ref().ok());
+        Ok(Self {
+            poller: Poller::start(settings.netns.clone())?,
+            always: sees_all.is_none_or(|syns| !syns.whole_host),
+            asked_ns: None,
+            early: None,
+            failed: None,
+        })
+    }
+
+    /// A poll, once every event up to its end has been released.
+    pub(super) fn next(&mut self, released_ns: u64) -> Option<Poll> {
+        match self.poller.answer() {
+            Some(Ok((poll, gaps))) => {
+                self.early = Some(poll);
+                self.failed = gaps.or_else(|| self.failed.take());
+            }
+            Some(Err(error)) => self.failed = Some(error),
+            None => {}
+        }
+        self.early.take_if(|poll| poll.end_ns <= released_ns)
+    }
+
+    /// Asks for one when it is time, where `open` are known to be open; whether it did.
+    pub(super) fn ask(&mut self, open: usize) -> bool {
+        let now_ns = monotonic_ns();
+        if self.early.is_some() || self.asked_ns.is_some_and(|asked_ns| now_ns < asked_ns + POLL_EVERY_NS) {
+            return false;
+        }
+        // The first one finds those that are older than the trace.
+        let is_due = self.asked_ns.is_none() || self.always || open > 0;
+        let asks = is_due && self.poller.ask();
+        if asks {
+            self.asked_ns = Some(now_ns);
+        }
+        asks
+    }
+
+    /// Why one could not be made, or lacked something.
+    pub(super) fn failed(&mut self) -> Option<String> {
+        self.failed.take()
+    }
+}

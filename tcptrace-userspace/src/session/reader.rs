@@ -1,0 +1,352 @@
+//! The reading side: off the ring, through the core, into chunks for the writer; and a copy of all that enters the core
+//! for the recorder.
+
+mod finish;
+
+use std::{io, os::fd::OwnedFd, time::Duration};
+
+use tcptrace_core::{
+    model::{
+        input::{Checked, Counted, Input},
+        listing::Scope,
+        loss::Lost,
+    },
+    pipeline::{Core, PATIENCE_NS},
+};
+use tokio::io::unix::AsyncFd;
+
+use super::{
+    Error,
+    lister::Progress,
+    lists::Lists,
+    log::Log,
+    looks::Looks,
+    overload::{Found, Overload},
+    pace::Pace,
+    polls::Polls,
+    writer::{Offer, Writer},
+};
+use crate::{
+    bpf::{self, Tracer},
+    sys::clock::monotonic_ns,
+};
+
+pub(super) use finish::Finished;
+
+/// Chunks at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
+const CHUNKS: usize = 64;
+
+/// How often losses are looked for.
+const CHECK: Duration = Duration::from_millis(250);
+/// And while nothing happens.
+const CHECK_ASLEEP: Duration = Duration::from_secs(1);
+
+/// How to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// With the next timer.
+    Continue,
+    /// At once: there is more in the ring.
+    More,
+    Stop,
+}
+
+/// A record reaches its bundle, and the reset that belongs to a transition follows it, at most this long after it took its
+/// time, interruptions included. Less than the time between two looks at a ring that is busy, so that nobody sees it.
+const SETTLING_NS: u64 = 10_000_000;
+
+/// How often to look for a moment to rotate captures at.
+const ROTATE_TRIES: u32 = 100;
+
+pub(super) struct Reader {
+    tracer: Tracer,
+    core: Core,
+    log: Log,
+    writer: Writer,
+    beside: Beside,
+    overload: Overload,
+    /// How often in a row the writer has had no room.
+    stalls: u32,
+    pace: Pace,
+}
+
+/// What is asked of the host beside the ring.
+pub(super) struct Beside {
+    pub(super) lists: Option<Lists>,
+    pub(super) polls: Option<Polls>,
+    pub(super) looks: Option<Looks>,
+}
+
+impl Reader {
+    pub(super) fn new(
+        tracer: Tracer,
+        core: Core,
+        log: Log,
+        writer: Writer,
+        beside: Beside,
+        overload: Overload,
+    ) -> Self {
+        let pace = Pace::Awake(monotonic_ns());
+        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace };
+        if this.beside.lists.is_some() {
+            this.feed(Input::ListOrdered);
+        }
+        // The header, before there is anything else.
+        this.offer();
+        this
+    }
+
+    /// Readable when the kernel side says that the ring fills up.
+    pub(super) fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
+        self.tracer.wakeups()
+    }
+
+    /// Records an input, and takes it.
+    fn feed(&mut self, input: Input<'_>) {
+        self.log.put(&input);
+        self.core.apply(input);
+    }
+
+    /// Empties the ring as far as the writer and the recorder keep up. What they cannot take stays in the ring: one
+    /// place to wait, and one place to lose, where the kernel side counts exactly.
+    pub(super) fn drain(&mut self) -> Step {
+        self.tracer.flush_log();
+        if self.core.is_drained() && self.log.has_room() {
+            let now_ns = monotonic_ns();
+            let complete = self.gather();
+            self.keep_pace(now_ns, complete);
+            if self.waits_for_list() {
+                return Step::Continue;
+            }
+            // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
+            if self.log.has_room() {
+                self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
+            }
+        }
+        for _ in 0..CHUNKS {
+            let comparing = self.core.is_comparing();
+            self.fill();
+            let out = self.core.out();
+            let more = (comparing || out.is_full()) && !out.is_satisfied();
+            if out.chunk.is_empty() && !more {
+                return self.step();
+            }
+            let offer = self.offer();
+            self.stalls = if offer == Offer::Full { self.stalls.saturating_add(1) } else { 0 };
+            match offer {
+                // Many sockets take a while, in which the ring fills.
+                Offer::Taken if more && comparing => {
+                    self.gather();
+                }
+                Offer::Taken if more => {}
+                Offer::Taken | Offer::Full => return self.step(),
+                Offer::Gone => return Step::Stop,
+            }
+        }
+        Step::More
+    }
+
+    /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
+    fn keep_pace(&mut self, now_ns: u64, complete: bool) {
+        let something = !complete || self.core.waiting() > 0;
+        let before = self.pace;
+        self.pace = before.after(now_ns, something);
+        if self.pace == Pace::Drowsy && before != Pace::Drowsy && self.tracer.fall_asleep().is_err() {
+            // Nobody would wake it.
+            self.pace = before;
+        }
+    }
+
+    /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
+    pub(super) fn look_every(&self) -> Option<Duration> {
+        match self.stalls {
+            0 => self.pace.look_every(self.core.taken()),
+            // The writer goes through its queue in some milliseconds, unless it stands still itself.
+            stalls => Some(Duration::from_millis(1 << stalls.min(5))),
+        }
+    }
+
+    /// How long until the next check. While nothing happens, there is little to be found.
+    pub(super) fn check_every(&self) -> Duration {
+        let asks = self.beside.polls.is_some() || self.beside.looks.is_some();
+        let rests = self.pace == Pace::Asleep && self.overload.is_over() && !asks;
+        if rests { CHECK_ASLEEP } else { CHECK }
+    }
+
+    /// Fills the chunk with what was released, and records that once it is complete.
+    fn fill(&mut self) {
+        self.core.fill();
+        self.record_release();
+    }
+
+    fn record_release(&mut self) {
+        let Self { core, log, .. } = self;
+        if core.is_drained() {
+            log.released(core.released_ns(), core.taken(), core.answers());
+        }
+    }
+
+    /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
+    fn waits_for_list(&mut self) -> bool {
+        let Some(lists) = self.beside.lists.as_mut().filter(|lists| lists.is_starting()) else {
+            return false;
+        };
+        match lists.first() {
+            Progress::Waiting => return true,
+            Progress::Done(listing) => {
+                for piece in listing.pieces() {
+                    self.feed(Input::First(piece));
+                    // Meanwhile the ring fills.
+                    self.gather();
+                }
+            }
+            Progress::Failed(_) | Progress::Nothing => {}
+        }
+        false
+    }
+
+    /// Compares what is remembered with the kernel's lists, and orders the next one.
+    fn compare(&mut self) {
+        let Some(lists) = self.beside.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
+        let later = lists.later(self.core.released_ns());
+        if self.core.lacks_holders() {
+            lists.hasten();
+        }
+        let ordered = lists.order(self.core.wants_list());
+        if let Some((listing, is_first)) = later {
+            let is_first = is_first || self.log.begins_with(listing.scope);
+            self.feed(Input::Listed { listing, is_first });
+        }
+        if ordered == Some(Scope::All) {
+            self.feed(Input::ListOrdered);
+        }
+    }
+
+    /// Takes a poll of half-open connections, and asks for the next one.
+    fn poll(&mut self) {
+        let Some(polls) = &mut self.beside.polls else { return };
+        if let Some(poll) = polls.next(self.core.released_ns()) {
+            self.feed(Input::Polled(poll));
+        }
+        let open = self.core.half_open();
+        if self.beside.polls.as_mut().is_some_and(|polls| polls.ask(open)) {
+            self.feed(Input::PollBegins);
+        }
+    }
+
+    /// Takes over everything that had been recorded when it was called; `false` if some of that still waits, on its CPU or
+    /// in the ring.
+    fn gather(&mut self) -> bool {
+        let flushed = self.tracer.flush();
+        let Self { tracer, core, log, .. } = self;
+        let taken = tracer.drain(|entry| {
+            log.put(&Input::Entry(entry));
+            core.apply(Input::Entry(entry));
+            log.has_room()
+        });
+        flushed && taken
+    }
+
+    /// Looks for losses, and at the host, once what was released has been taken.
+    pub(super) fn check(&mut self) -> Result<Step, Error> {
+        if self.writer.is_gone() || !self.log.check() {
+            return Ok(Step::Stop);
+        }
+        if self.core.is_drained() {
+            self.look_around()?;
+        }
+        self.log.flush();
+        Ok(self.drain())
+    }
+
+    fn look_around(&mut self) -> Result<(), Error> {
+        let counted = self.counted()?;
+        // First: what begins after the time that is told for it, is subject to it.
+        let level = self.choose_level(&counted)?;
+        if !self.log.has_room() {
+            // What cannot be recorded is not taken: it waits in the ring, with the looks and lists, and is told then.
+            return Ok(());
+        }
+        let checked = Checked { level, ..self.checked(&counted) };
+        self.log.counted(&counted);
+        if self.log.is_full() {
+            self.rotate()?;
+        }
+        self.core.apply(Input::Counted(Box::new(counted)));
+        self.feed(Input::Checked(checked));
+        while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
+            self.feed(Input::Looked(Box::new(looked)));
+        }
+        for exit in self.core.exits() {
+            self.feed(exit);
+        }
+        self.compare();
+        // A poll comes after all that a list tells.
+        if self.core.is_drained() {
+            self.poll();
+        }
+        Ok(())
+    }
+
+    /// Chooses how much to leave out until the next check.
+    fn choose_level(&mut self, counted: &Counted) -> Result<u32, bpf::Error> {
+        let before = self.tracer.level()?;
+        // And everything that was released has been taken, or it would not be asked.
+        let calm = self.log.has_room();
+        let found = Found { now_ns: monotonic_ns(), wanted: counted.wanted(), level: before, calm };
+        let level = self.overload.check(found);
+        if level != before {
+            self.tracer.set_level(level)?;
+        }
+        Ok(level.0)
+    }
+
+    /// Goes on in another file, at a moment when this one has every record that was counted. With very many it does not
+    /// come; then there is another try at the next check.
+    fn rotate(&mut self) -> Result<(), Error> {
+        for _ in 0..ROTATE_TRIES {
+            self.gather();
+            let counted = self.counted()?;
+            if counted.counters.is_settled() && self.core.has_all(&counted) && self.log.has_room() {
+                let checked = self.checked(&counted);
+                self.log.rotate(&counted, &checked, self.core.answers());
+                if let Some(lists) = &mut self.beside.lists {
+                    lists.hurry();
+                }
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn counted(&self) -> Result<Counted, bpf::Error> {
+        let (counters, half_open) = (self.tracer.counters()?, self.tracer.half_open_counters()?);
+        Ok(Counted { counters, half_open })
+    }
+
+    fn checked(&mut self, counted: &Counted) -> Checked {
+        let lost = Lost {
+            ring_full: counted.counters.lost_ring_full,
+            missed_runs: self.tracer.missed_runs().unwrap_or(0),
+            others: counted.counters.signals_lost + self.tracer.missed_signals(),
+            ..Lost::default()
+        };
+        let resolver = self.core.answers().resolver();
+        Checked {
+            now_ns: monotonic_ns(),
+            lost,
+            half_open: (counted.half_open.lost_ring_full, self.tracer.half_open_missed_runs()),
+            retries: resolver.map(|resolver| resolver.retries()).unwrap_or_default(),
+            level: 0,
+        }
+    }
+
+    fn offer(&mut self) -> Offer {
+        self.writer.offer(&mut self.core.out().chunk)
+    }
+
+    fn step(&mut self) -> Step {
+        let satisfied = self.core.out().is_satisfied();
+        if satisfied || self.writer.is_gone() { Step::Stop } else { Step::Continue }
+    }
+}

@@ -1,0 +1,105 @@
+//! The end of a trace: what is left is read, and the account settled.
+
+use std::time::Duration;
+
+use tcptrace_core::{
+    capture,
+    diagnosis::Detection,
+    model::{
+        input::{Counted, Ended, Input},
+        record::Record,
+        summary::Summary,
+    },
+    pipeline::{Resolver, Written},
+};
+
+use super::{
+    super::{
+        Error,
+        looks::Looks,
+        polls::Polls,
+        writer::{Ending, Offer},
+    },
+    Reader,
+};
+use crate::sys::{clock::monotonic_ns, patience::Patience};
+
+/// How a trace ended.
+pub(in crate::session) struct Finished {
+    /// The account.
+    pub(in crate::session) summary: Summary,
+    /// What was found.
+    pub(in crate::session) detection: Option<Detection>,
+    /// How the output did.
+    pub(in crate::session) output: Ending,
+    /// How the recording did.
+    pub(in crate::session) recording: Result<(), capture::Error>,
+}
+
+impl Reader {
+    /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
+    /// settle the account.
+    pub(in crate::session) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Finished, Error> {
+        let mut patience = Patience::new(grace);
+        self.tracer.detach();
+        let end_ns = monotonic_ns();
+        // A trace may be shorter than the list takes.
+        while self.waits_for_list() && !patience.is_over(self.writer.written()) {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let last: Vec<_> = self.beside.looks.take().into_iter().flat_map(Looks::finish).collect();
+        let counted = self.read_rest(&mut patience)?;
+        for looked in last {
+            self.feed(Input::Looked(Box::new(looked)));
+        }
+        let ended = self.ended(end_ns, counted);
+        let mut summary = self.core.finish(start_ns, &ended);
+        let recording = self.log.end(&ended);
+        self.core.out().put(&Record::Summary(Box::new(summary.clone())));
+        while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let (written, output) = self.writer.finish(&mut patience);
+        self.core.settle(&mut summary, &ended, written);
+        Ok(Finished { summary, detection: self.core.into_detection(), output, recording })
+    }
+
+    fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {
+        let submitted = Some(counted.counters.delivered);
+        Ended {
+            end_ns,
+            counted,
+            submitted,
+            missed_runs: self.tracer.missed_runs(),
+            missed_signals: self.tracer.missed_signals(),
+            half_open_missed: self.tracer.half_open_missed_runs(),
+            namespaces: self.core.answers().resolver().map(Resolver::grown).unwrap_or_default(),
+            unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
+            unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
+        }
+    }
+
+    /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
+    /// another CPU while we detached may still add its record, so look until all that was counted is read.
+    fn read_rest(&mut self, patience: &mut Patience<Written>) -> Result<Counted, Error> {
+        loop {
+            let before = self.core.taken();
+            if self.core.is_drained() && self.log.has_room() && self.gather() {
+                self.core.release(u64::MAX);
+            }
+            self.core.fill_on();
+            self.record_release();
+            self.tracer.flush_log();
+            let gone = !self.log.check() || (self.core.out().is_full() && self.offer() == Offer::Gone);
+            let counted = self.counted()?;
+            let complete = self.core.is_drained() && self.core.has_all(&counted);
+            if complete || gone || patience.is_over(self.writer.written()) {
+                return Ok(counted);
+            }
+            if self.core.taken() == before {
+                // For room, or for a program on another CPU.
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! What the command line makes of a trace.
+
+use std::time::Duration;
+
+use tcptrace_core::{
+    diagnosis::detect,
+    model::view::View,
+    output::{Format, TimeColumn},
+    pipeline,
+};
+
+use crate::recording;
+
+use super::DEFAULT_MAX_RATE;
+use crate::{bpf, scan::snapshot::Netns};
+
+/// Everything that a trace needs to know.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
+pub struct Settings {
+    /// The kernel side.
+    pub bpf: bpf::Options,
+    /// The options that leave out sockets or transitions, such as `--local-port 80`; a capture keeps them.
+    pub filters: Vec<String>,
+    /// Tell what follows from the kernel's events beside the events themselves.
+    pub infer: bool,
+    /// List the sockets that are older than the trace.
+    pub snapshot: bool,
+    /// The namespace that the filter wants, with the way into it.
+    pub netns: Option<Netns>,
+    /// Follow half-open connections, and by what.
+    pub half_open: Option<HalfOpenBy>,
+    /// Look at all sockets so often.
+    pub looks: Option<Duration>,
+    /// Look for faults, and for which. It needs these scans.
+    pub detect: Option<detect::Options>,
+    /// Half-open connections become lines, where they are followed.
+    pub shows_half_open: bool,
+    /// Record the trace.
+    pub record: Option<recording::Target>,
+    /// Output format.
+    pub format: Format,
+    /// What becomes a line.
+    pub view: View,
+    /// Time column.
+    pub time: TimeColumn,
+    /// Colour.
+    pub colour: bool,
+    /// Stop after this time.
+    pub duration: Option<Duration>,
+    /// Stop after this many lines.
+    pub count: Option<u64>,
+    /// Records a second above which the rest is only counted.
+    pub max_rate: u64,
+}
+
+/// Every transition, for people, until someone ends it.
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            bpf: bpf::Options::default(),
+            filters: Vec::new(),
+            infer: false,
+            snapshot: true,
+            netns: None,
+            half_open: None,
+            looks: None,
+            detect: None,
+            shows_half_open: true,
+            record: None,
+            format: Format::Text,
+            view: View::Transitions,
+            time: TimeColumn::Millis,
+            colour: false,
+            duration: None,
+            count: None,
+            max_rate: DEFAULT_MAX_RATE,
+        }
+    }
+}
+
+impl Settings {
+    /// What the pure half of the trace needs.
+    pub(super) fn pipeline(&self) -> pipeline::Options {
+        pipeline::Options {
+            wanted: self.bpf.wanted(),
+            limit: usize::try_from(self.bpf.max_connections).unwrap_or(usize::MAX),
+            count_only: self.bpf.count_only,
+            infer: self.infer,
+            half_open: self.half_open.is_some(),
+            shows_half_open: self.shows_half_open,
+            view: self.view,
+            count: self.count,
+            detect: self.detect.clone(),
+        }
+    }
+}
+
+/// How to follow half-open connections.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum HalfOpenBy {
+    /// Each SYN and each SYN-ACK that is sent again, as far as the kernel lets; and polls for what these do not tell.
+    Events,
+    /// A poll a second, which costs nothing per SYN and misses what is shorter.
+    Poll,
+}

@@ -1,0 +1,165 @@
+//! The writing side: a thread of its own, so that a slow reader of our output does not stop the ring from
+//! being drained before the queue between them is full.
+
+use std::{
+    io::{self, Write},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use tcptrace_core::pipeline::{Chunk, Written};
+
+use crate::sys::{disk, patience::Patience};
+
+/// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
+const QUEUE: usize = 16;
+
+/// More bytes than a chunk has, unless a list has made it large.
+const LARGE: usize = 1 << 20;
+
+/// What became of a chunk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// The writer has it; the chunk is empty again.
+    Taken,
+    /// The queue is full; try later.
+    Full,
+    /// The writer has ended.
+    Gone,
+}
+
+/// How the writer ended.
+#[derive(Debug)]
+pub(super) enum Ending {
+    /// Everything was written.
+    Complete,
+    /// The reader of our output went away.
+    Closed,
+    /// The output could not be written.
+    Failed(io::Error),
+    /// The output did not take it all in time.
+    Stalled,
+}
+
+/// What was written so far.
+#[derive(Debug, Default)]
+struct Progress {
+    transitions: AtomicU64,
+    connections: AtomicU64,
+    half_open: AtomicU64,
+}
+
+impl Progress {
+    fn add(&self, written: Written) {
+        let Written { transitions, connections, half_open } = written;
+        self.half_open.fetch_add(half_open, Ordering::Release);
+        self.connections.fetch_add(connections, Ordering::Release);
+        self.transitions.fetch_add(transitions, Ordering::Release);
+    }
+
+    fn all(&self) -> Written {
+        Written {
+            transitions: self.transitions.load(Ordering::Acquire),
+            connections: self.connections.load(Ordering::Acquire),
+            half_open: self.half_open.load(Ordering::Acquire),
+        }
+    }
+}
+
+pub(super) struct Writer {
+    queue: Option<SyncSender<Chunk>>,
+    /// The memory of chunks that were written, to be filled again: it is not asked for anew each time.
+    used: Receiver<Vec<u8>>,
+    thread: JoinHandle<io::Result<()>>,
+    progress: Arc<Progress>,
+}
+
+impl Writer {
+    /// Starts the thread.
+    pub(super) fn start(mut output: Box<dyn Write + Send>) -> io::Result<Self> {
+        let (queue, chunks) = sync_channel(QUEUE);
+        let (give_back, used) = sync_channel(QUEUE);
+        let progress = Arc::new(Progress::default());
+        let theirs = Arc::clone(&progress);
+        let thread = std::thread::Builder::new()
+            .name("writer".to_owned())
+            .spawn(move || write_all(&mut *output, &chunks, &give_back, &theirs))?;
+        Ok(Self { queue: Some(queue), used, thread, progress })
+    }
+
+    /// Hands over a chunk without waiting, unless it is empty.
+    pub(super) fn offer(&mut self, chunk: &mut Chunk) -> Offer {
+        if chunk.is_empty() {
+            return Offer::Taken;
+        }
+        let Some(queue) = &self.queue else { return Offer::Gone };
+        match queue.try_send(std::mem::take(chunk)) {
+            Ok(()) => {
+                *chunk = Chunk::in_place_of(self.used.try_recv().unwrap_or_default());
+                Offer::Taken
+            }
+            Err(TrySendError::Full(back)) => {
+                *chunk = back;
+                Offer::Full
+            }
+            Err(TrySendError::Disconnected(back)) => {
+                *chunk = back;
+                Offer::Gone
+            }
+        }
+    }
+
+    /// Whether the thread has ended: it does so only when writing failed.
+    pub(super) fn is_gone(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// What has been written so far.
+    pub(super) fn written(&self) -> Written {
+        self.progress.all()
+    }
+
+    /// Waits for the queue to be written, as long as `patience` lasts; returns what was.
+    pub(super) fn finish(mut self, patience: &mut Patience<Written>) -> (Written, Ending) {
+        self.queue = None;
+        while !self.thread.is_finished() {
+            if patience.is_over(self.written()) {
+                return (self.written(), Ending::Stalled);
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        let ending = match self.thread.join() {
+            Ok(Ok(())) => Ending::Complete,
+            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ending::Closed,
+            Ok(Err(error)) => Ending::Failed(error),
+            Err(_) => Ending::Failed(io::Error::other("the writer panicked")),
+        };
+        (self.progress.all(), ending)
+    }
+}
+
+fn write_all(
+    output: &mut dyn Write,
+    chunks: &Receiver<Chunk>,
+    give_back: &SyncSender<Vec<u8>>,
+    progress: &Progress,
+) -> io::Result<()> {
+    for Chunk { bytes, written, failed, .. } in chunks {
+        // At the end, the reader waits no longer than it wants.
+        disk::write_all(output, &bytes, "standard output", || false)?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        progress.add(written);
+        // When nobody needs it, it is freed; and one that a list has made large, whose memory would never come back.
+        if bytes.capacity() <= LARGE {
+            let _ = give_back.try_send(bytes);
+        }
+    }
+    Ok(())
+}

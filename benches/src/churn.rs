@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare},
@@ -48,6 +48,9 @@ pub(crate) fn isolate() -> Result<()> {
     Ok(())
 }
 
+/// A load of connections that has not ended after this time hangs.
+const LIMIT: Duration = Duration::from_mins(2);
+
 /// Who makes the connections.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
@@ -69,9 +72,10 @@ pub(crate) enum Cores {
 /// Makes `connections`, of churn on each thread, and returns how long that took.
 ///
 /// # Errors
-/// When a socket cannot be made.
+/// When a socket cannot be made, or a churn takes longer than two minutes.
 pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     let start = Instant::now();
+    let all = u64::from(connections);
     thread::scope(|scope| {
         let workers: Vec<_> = match load {
             Load::Exchange(cores) => {
@@ -90,7 +94,13 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
                 ]
             }
             Load::Churn { threads } => (0..threads)
-                .map(|id| scope.spawn(move || churn(id, |made| made < u64::from(connections)).map(drop)))
+                .map(|id| {
+                    scope.spawn(move || {
+                        let made = churn(id, |made| made < all && start.elapsed() < LIMIT)?;
+                        ensure!(made == all, "only {made} of {all} connections in {LIMIT:?}");
+                        Ok(())
+                    })
+                })
                 .collect(),
         };
         workers.into_iter().try_for_each(|worker| worker.join().expect("the load does not panic"))

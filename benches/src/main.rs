@@ -5,9 +5,11 @@
 //! at which a load on loopback gets its connections. Rounds alternate between the tools, so that a machine that
 //! becomes slower does so for all; of each figure the median counts.
 
+mod against;
 mod capture;
 mod churn;
 mod criterion;
+mod deadline;
 mod endurance;
 mod figures;
 mod held;
@@ -29,7 +31,11 @@ mod summary;
 mod tool;
 mod usage;
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use anyhow::{Context as _, Result};
 use clap::Parser;
@@ -41,7 +47,7 @@ use plan::Plan;
 #[derive(Parser)]
 #[command(name = "cargo xtask bench", bin_name = "cargo xtask bench")]
 struct Args {
-    /// A minute of everything, to see whether it works
+    /// Measure everything only briefly, to see whether it works
     #[arg(long)]
     quick: bool,
     /// Connections of each thread in a slice of time, the unit of comparison (ten transitions each)
@@ -56,6 +62,9 @@ struct Args {
     /// Measure `tcptrace sockets` beside ss instead, with 100,000 sockets
     #[arg(long, conflicts_with_all = ["alone", "quick", "write"])]
     sockets: bool,
+    /// Compare with this older tcptrace instead, in turns
+    #[arg(long, value_name = "BINARY", conflicts_with_all = ["alone", "sockets", "write", "rounds", "connections"])]
+    against: Option<PathBuf>,
     /// Write the tables into this document, between its markers
     #[arg(long, value_name = "FILE")]
     write: Option<PathBuf>,
@@ -99,6 +108,9 @@ fn main() -> Result<()> {
         print!("{}", sockets::measure(&args.tracer, rounds)?);
         return Ok(());
     }
+    if let Some(older) = &args.against {
+        return compare(older, &args);
+    }
     let plan = args.plan();
     let tools = tool::all(&args.tracer, args.alone);
     let measured = Measured::measure(&args.tracer, &tools, args.criterion.as_deref(), plan)?;
@@ -107,5 +119,20 @@ fn main() -> Result<()> {
     if let Some(file) = args.write {
         report::write(&file, &text).with_context(|| format!("writing {}", file.display()))?;
     }
+    Ok(())
+}
+
+/// Compares the tracer with an older one, and prints the table.
+fn compare(older: &Path, args: &Args) -> Result<()> {
+    let plan = if args.quick { against::Plan::QUICK } else { against::Plan::FULL };
+    let start = Instant::now();
+    let table = against::measure(older, &args.tracer, plan)?;
+    println!("{} Measured in {} s.\n\n{}", report::machine(), start.elapsed().as_secs(), table.render());
+    if args.quick {
+        eprintln!("--quick shows only whether the comparison works: its figures decide nothing");
+        return Ok(());
+    }
+    let (faults, all) = (table.faults(), table.len());
+    anyhow::ensure!(faults == 0, "{faults} of {all} figures missed their target or were not measured");
     Ok(())
 }

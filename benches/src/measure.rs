@@ -8,7 +8,7 @@ use crate::{
     churn::{self, Cores, Load},
     plan::Plan,
     proc::{self, Programs},
-    tool::Tool,
+    tool::{Running, Tool},
 };
 
 /// The figures of one tool, one entry a slice.
@@ -85,40 +85,59 @@ fn slice(plan: Plan) -> Result<Slice> {
 /// Connection rates, user space and memory: without the kernel's statistics, which cost as well.
 fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<Slice> {
     let running = tool.start(output)?;
-    let pid = running.pid();
-    let before = proc::cpu_time(pid)?;
-    let slice = slice(plan)?;
-    if running.is_process() {
-        // What is still in its buffers belongs to it.
-        thread::sleep(Duration::from_millis(200));
-        let used = proc::cpu_time(pid)?.saturating_sub(before);
-        let connections = churn::WARM_UP + plan.connections * (2 + u32::from(churn::threads()?));
-        let transitions = connections * TRANSITIONS;
-        costs.cpu_us.push(used.as_secs_f64() * 1e6 / f64::from(transitions));
-        #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
-        costs.resident_kib.push(proc::resident_kib(pid)? as f64);
+    if !running.is_process() {
+        return slice(plan);
     }
+    let connections = churn::WARM_UP + plan.connections * (2 + u32::from(churn::threads()?));
+    let (cpu_us, slice) = cpu_us(&running, connections * TRANSITIONS, || slice(plan))?;
+    costs.cpu_us.push(cpu_us);
+    #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
+    costs.resident_kib.push(proc::resident_kib(running.pid())? as f64);
     costs.failures += u32::from(running.stop()?.is_some_and(|code| code != 0));
     Ok(slice)
 }
 
-/// Time in the tool's programs, all of them, for each transition. Whatever interrupts a program, an interrupt or the
-/// machine below a virtual one, is counted as its time.
+/// Microseconds of CPU time, user and system, of a tool for each of so many transitions of a load; and what the load returns.
+///
+/// # Errors
+/// When the load fails, or the tool has ended.
+pub(crate) fn cpu_us<T>(
+    running: &Running,
+    transitions: u32,
+    load: impl FnOnce() -> Result<T>,
+) -> Result<(f64, T)> {
+    let before = proc::cpu_time(running.pid())?;
+    let outcome = load()?;
+    // What is still in its buffers belongs to the load.
+    thread::sleep(Duration::from_millis(200));
+    let used = proc::cpu_time(running.pid())?.saturating_sub(before);
+    Ok((used.as_secs_f64() * 1e6 / f64::from(transitions), outcome))
+}
+
 fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<()> {
     let running = tool.start(output)?;
     if !running.is_process() && !tool.floor {
         return Ok(());
     }
     for _ in 0..plan.slices {
-        let statistics = proc::Statistics::on()?;
-        let before = proc::programs(running.pid())?;
-        churn::run(plan.kernel_connections, Load::Churn { threads: 1 })?;
-        let after = proc::programs(running.pid())?;
-        drop(statistics);
-        costs.kernel_ns.push(per_transition(&before, &after));
+        costs.kernel_ns.push(kernel_ns(&running, plan.kernel_connections)?);
     }
     running.stop()?;
     Ok(())
+}
+
+/// Nanoseconds in all programs of a tool for each transition of so many connections. Whatever interrupts a program, an
+/// interrupt or the machine below a virtual one, is counted as its time.
+///
+/// # Errors
+/// When the load or the kernel's statistics fail.
+pub(crate) fn kernel_ns(running: &Running, connections: u32) -> Result<f64> {
+    let statistics = proc::Statistics::on()?;
+    let before = proc::programs(running.pid())?;
+    churn::run(connections, Load::Churn { threads: 1 })?;
+    let after = proc::programs(running.pid())?;
+    drop(statistics);
+    Ok(per_transition(&before, &after))
 }
 
 /// Our programs on the hook. Other tools have but one program.

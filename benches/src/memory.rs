@@ -4,7 +4,7 @@ use std::{
     ffi::OsString,
     fs::File,
     io::{BufRead as _, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use anyhow::{Result, ensure};
@@ -39,29 +39,56 @@ impl Memory {
     }
 }
 
-/// Measures the tracer, replaying into nothing.
+/// Captures of many open connections and of hardly any.
+pub(crate) struct Captures {
+    connections: u32,
+    files: [PathBuf; 2],
+}
+
+/// Makes the captures, with the header and the end of a recording that this tracer makes.
+///
+/// # Errors
+/// When the tracer does not record, or a capture cannot be written.
+pub(crate) fn captures(tracer: &Path, connections: u32, folder: &Path) -> Result<Captures> {
+    let frame = Frame::of(&recording::of_nothing(tracer, folder)?)?;
+    let files = ["open.capture", "few.capture"].map(|name| folder.join(name));
+    for (count, file) in [connections, FEW].into_iter().zip(&files) {
+        write(&frame, count, file)?;
+    }
+    Ok(Captures { connections, files })
+}
+
+impl Captures {
+    /// Peaks of resident memory of the tracer that replays both, KiB.
+    ///
+    /// # Errors
+    /// When a capture cannot be replayed.
+    pub(crate) fn replay(&self, tracer: &Path, output: &Path) -> Result<[i64; 2]> {
+        let mut peak_kib = [0; 2];
+        for ((count, file), peak) in [self.connections, FEW].into_iter().zip(&self.files).zip(&mut peak_kib) {
+            let mut arguments: Vec<OsString> =
+                ["-o", "csv", "--max-connections"].map(OsString::from).to_vec();
+            arguments.extend([(2 * self.connections).to_string().into(), "--from".into(), file.into()]);
+            let used = usage::of(tracer, &arguments, output)?;
+            // 4: on a busy host, the recording that lent its end had more transitions, which now seem lost.
+            ensure!(matches!(used.code, Some(0 | 4)), "the replay ended with {:?}", used.code);
+            let lines = BufReader::new(File::open(output)?).split(b'\n').count();
+            ensure!(
+                lines > 2 * usize::try_from(count)?,
+                "of {count} connections, the replay showed {lines} lines"
+            );
+            *peak = used.peak_kib;
+        }
+        Ok(peak_kib)
+    }
+}
+
+/// Measures the tracer, replaying into a file.
 ///
 /// # Errors
 /// When a capture cannot be made or replayed.
 pub(crate) fn measure(tracer: &Path, connections: u32, folder: &Path) -> Result<Memory> {
-    let frame = Frame::of(&recording::of_nothing(tracer, folder)?)?;
-    let file = folder.join("open.capture");
-    let mut peak_kib = [0; 2];
-    for (count, peak) in [connections, FEW].into_iter().zip(&mut peak_kib) {
-        write(&frame, count, &file)?;
-        let mut arguments: Vec<OsString> = ["-o", "csv", "--max-connections"].map(OsString::from).to_vec();
-        arguments.extend([(2 * connections).to_string().into(), "--from".into(), file.clone().into()]);
-        let output = folder.join("output");
-        let used = usage::of(tracer, &arguments, &output)?;
-        // 4: on a busy host, the recording that lent its end had more transitions, which now seem lost.
-        ensure!(matches!(used.code, Some(0 | 4)), "the replay ended with {:?}", used.code);
-        let lines = BufReader::new(File::open(&output)?).split(b'\n').count();
-        ensure!(
-            lines > 2 * usize::try_from(count)?,
-            "of {count} connections, the replay showed {lines} lines"
-        );
-        *peak = used.peak_kib;
-    }
+    let peak_kib = captures(tracer, connections, folder)?.replay(tracer, &folder.join("output"))?;
     Ok(Memory { connections, peak_kib })
 }
 

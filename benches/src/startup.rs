@@ -12,8 +12,21 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use crate::deadline;
+
+/// A tool without an event after this time hangs, and is killed.
+const LIMIT: Duration = Duration::from_secs(20);
+
 /// Milliseconds of each of so many starts.
+///
+/// # Errors
+/// When the tracer does not start.
 pub(crate) fn measure(tracer: &Path, starts: u32) -> Result<Vec<f64>> {
+    with_events(|| (0..starts).map(|_| first_event(tracer)).collect())
+}
+
+/// Calls `measure` while there are transitions to see.
+pub(crate) fn with_events<T>(measure: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
         // A listener that comes and goes: two transitions every millisecond to be seen.
@@ -23,13 +36,17 @@ pub(crate) fn measure(tracer: &Path, starts: u32) -> Result<Vec<f64>> {
                 thread::sleep(Duration::from_millis(1));
             }
         });
-        let outcome = (0..starts).map(|_| first_event(tracer)).collect();
+        let outcome = measure();
         stop.store(true, Ordering::Relaxed);
         outcome
     })
 }
 
-fn first_event(tracer: &Path) -> Result<f64> {
+/// Milliseconds from the start to the first event.
+///
+/// # Errors
+/// When the tracer does not start.
+pub(crate) fn first_event(tracer: &Path) -> Result<f64> {
     let start = Instant::now();
     let mut child = Command::new(tracer)
         .args(["-o", "json", "--count", "1"])
@@ -38,9 +55,11 @@ fn first_event(tracer: &Path) -> Result<f64> {
         .spawn()
         .context("starting the tracer")?;
     let mut output = child.stdout.take().context("no output")?;
-    output.read_exact(&mut [0])?;
-    let elapsed = start.elapsed();
-    drop(output);
-    child.wait()?;
-    Ok(elapsed.as_secs_f64() * 1e3)
+    let elapsed = deadline::within(LIMIT, child.id(), || {
+        let elapsed = output.read_exact(&mut [0]).map(|()| start.elapsed());
+        drop(output);
+        child.wait()?;
+        elapsed
+    });
+    Ok(elapsed.context("the tracer printed no event")?.as_secs_f64() * 1e3)
 }

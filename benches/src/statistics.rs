@@ -23,6 +23,14 @@ pub(crate) fn middle_half(values: &[f64], digits: usize) -> String {
     format!("{low} - {high}")
 }
 
+/// The median and, in brackets, the minimum, such as `185 (180)`; a dash of nothing.
+pub(crate) fn with_minimum(values: &[f64], digits: usize) -> String {
+    match (median(values), least(values)) {
+        (Some(median), Some(least)) => format!("{median:.digits$} ({least:.digits$})"),
+        _ => "-".to_owned(),
+    }
+}
+
 /// A number, or a dash.
 pub(crate) fn shown(value: Option<f64>, digits: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}"))
@@ -38,6 +46,8 @@ mod tests {
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(least(&[3.0, 1.0, 2.0]), Some(1.0));
         assert_eq!(middle_half(&[5.0, 1.0, 2.0, 4.0, 3.0], 1), "2.0 - 4.0");
+        assert_eq!(with_minimum(&[3.0, 1.0, 2.0], 1), "2.0 (1.0)");
+        assert_eq!(with_minimum(&[], 1), "-");
         assert_eq!(shown(None, 2), "-");
     }
 }

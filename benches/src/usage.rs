@@ -8,7 +8,7 @@ use std::{
     fs::File,
     path::Path,
     process::{Command, Stdio},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -17,6 +17,11 @@ use nix::sys::{
     time::TimeValLike as _,
 };
 use serde::{Deserialize, Serialize};
+
+use crate::deadline;
+
+/// A program that runs longer than this hangs, and is killed.
+const LIMIT: Duration = Duration::from_mins(2);
 
 /// What was used.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -56,13 +61,14 @@ pub(crate) fn tell(arguments: &[OsString]) -> Result<()> {
     let [output, program, arguments @ ..] = arguments else { anyhow::bail!("an output and a program") };
     let output = File::create(output).context("the output")?;
     let start = Instant::now();
-    let status = Command::new(program)
+    let mut child = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(Stdio::null())
-        .status()
+        .spawn()
         .with_context(|| format!("starting {}", program.display()))?;
+    let status = deadline::within(LIMIT, child.id(), || child.wait())?;
     let wall_s = start.elapsed().as_secs_f64();
     let used = getrusage(UsageWho::RUSAGE_CHILDREN)?;
     let cpu = used.user_time() + used.system_time();

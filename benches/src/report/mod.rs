@@ -29,7 +29,7 @@ pub(crate) fn render(tools: &[Tool], measured: &Measured, plan: Plan) -> String 
 }
 
 /// Kernel, processor, cores.
-fn machine() -> String {
+pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let release = read("/proc/sys/kernel/osrelease");
     let cpuinfo = read("/proc/cpuinfo");

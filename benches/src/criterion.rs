@@ -16,23 +16,18 @@ enum Throughput {
     Elements(u64),
 }
 
-/// `estimates.json`: how long an iteration takes.
+/// `sample.json`: of each sample how many iterations it had, and how many nanoseconds it took.
 #[derive(Deserialize)]
-struct Estimates {
-    median: Estimate,
+struct Samples {
+    iters: Vec<f64>,
+    times: Vec<f64>,
 }
 
-#[derive(Deserialize)]
-struct Estimate {
-    /// Nanoseconds.
-    point_estimate: f64,
-}
-
-/// Events per second of a stage of `replay`, below criterion's folder.
+/// Events per second of a stage of `replay`, of each sample, below criterion's folder.
 ///
 /// # Errors
 /// When it was not measured.
-pub(crate) fn events_per_second(folder: &Path, stage: &str) -> Result<f64> {
+pub(crate) fn events_per_second(folder: &Path, stage: &str) -> Result<Vec<f64>> {
     let newest = folder.join("replay").join(stage).join("new");
     let read = |name: &str| {
         let file = newest.join(name);
@@ -40,8 +35,13 @@ pub(crate) fn events_per_second(folder: &Path, stage: &str) -> Result<f64> {
     };
     let Benchmark { throughput: Throughput::Elements(events) } =
         serde_json::from_str(&read("benchmark.json")?).context("benchmark.json")?;
-    let estimates: Estimates = serde_json::from_str(&read("estimates.json")?).context("estimates.json")?;
+    let samples: Samples = serde_json::from_str(&read("sample.json")?).context("sample.json")?;
     #[expect(clippy::cast_precision_loss, reason = "some hundred thousand")]
     let events = events as f64;
-    Ok(events * 1e9 / estimates.median.point_estimate)
+    Ok(samples
+        .iters
+        .iter()
+        .zip(&samples.times)
+        .map(|(iterations, ns)| events * iterations * 1e9 / ns)
+        .collect())
 }

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::statistics::{median, with_minimum};
+
 /// What a figure should be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
@@ -27,23 +29,24 @@ pub(crate) struct Figure {
     pub(crate) unit: &'static str,
     /// Behind the decimal point.
     pub(crate) digits: usize,
-    /// `None` when it could not be measured.
-    pub(crate) value: Option<f64>,
+    /// All that was measured: the median is judged. Empty when it could not be measured.
+    pub(crate) values: Vec<f64>,
     /// What else there is to say of it.
     pub(crate) note: String,
 }
 
 /// The table of them, as Markdown.
 pub(crate) fn table(figures: &[Figure]) -> String {
-    let mut text = "| Figure | Target | Measured | | How far it goes |\n|---|---:|---:|---|---|\n".to_owned();
-    for Figure { name, target, unit, digits, value, note } in figures {
+    let mut text = "| Figure | Target | Median (minimum) | | Notes |\n|---|---:|---:|---|---|\n".to_owned();
+    for Figure { name, target, unit, digits, values, note } in figures {
         let (sign, limit) = match target {
             Target::AtMost(most) => ("≤", most),
             Target::AtLeast(least) => ("≥", least),
         };
-        let shown = value.map_or_else(|| "-".to_owned(), |value| format!("{value:.digits$}{unit}"));
-        let judged = match value {
-            Some(value) if target.is_met(*value) => "met",
+        let unit_shown = if values.is_empty() { "" } else { unit };
+        let shown = with_minimum(values, *digits) + unit_shown;
+        let judged = match median(values) {
+            Some(median) if target.is_met(median) => "met",
             Some(_) => "missed",
             None => "not measured",
         };
@@ -57,26 +60,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_is_judged() {
-        let figure = |target, value| Figure {
+    fn each_is_judged_by_its_median() {
+        let figure = |target, values: &[f64]| Figure {
             name: "a".to_owned(),
             target,
             unit: " ns",
             digits: 1,
-            value,
+            values: values.to_vec(),
             note: String::new(),
         };
         let text = table(&[
-            figure(Target::AtMost(130.0), Some(130.0)),
-            figure(Target::AtLeast(0.97), Some(0.96)),
-            figure(Target::AtLeast(0.97), None),
+            figure(Target::AtMost(130.0), &[130.0]),
+            figure(Target::AtMost(130.0), &[131.0, 129.0, 150.0]),
+            figure(Target::AtLeast(0.97), &[0.98, 0.9, 0.99]),
+            figure(Target::AtLeast(0.97), &[]),
         ]);
         let lines: Vec<&str> = text.lines().skip(2).collect();
         assert_eq!(
             lines,
             [
-                "| a | ≤ 130 ns | 130.0 ns | met |  |",
-                "| a | ≥ 0.97 ns | 1.0 ns | missed |  |",
+                "| a | ≤ 130 ns | 130.0 (130.0) ns | met |  |",
+                "| a | ≤ 130 ns | 131.0 (129.0) ns | missed |  |",
+                "| a | ≥ 0.97 ns | 1.0 (0.9) ns | met |  |",
                 "| a | ≥ 0.97 ns | - | not measured |  |",
             ]
         );

@@ -9,7 +9,6 @@ use crate::{
     churn::{self, Load},
     plan::Plan,
     proc::{self, Programs},
-    statistics::least,
     tool::Tool,
 };
 
@@ -101,8 +100,8 @@ pub(crate) struct HookCost {
     pub(crate) arguments: &'static [&'static str],
     /// Runs that were measured, of all slices.
     pub(crate) runs: u64,
-    /// Nanoseconds of a run, in the best of the slices; `None` when the program did not run.
-    pub(crate) ns: Option<f64>,
+    /// Nanoseconds of a run, of each slice in which the program ran.
+    pub(crate) ns: Vec<f64>,
 }
 
 /// Measures them all, in as many slices of as many connections as the comparison has.
@@ -117,7 +116,7 @@ pub(crate) fn measure(tracer: &Path, plan: Plan, folder: &Path) -> Result<Vec<Ho
 impl Hook {
     fn measure(&self, tracer: &Path, plan: Plan, output: &Path) -> Result<HookCost> {
         eprintln!("optional program: {}", self.name);
-        let (mut runs, mut slices) = (0, Vec::new());
+        let (mut runs, mut ns) = (0, Vec::new());
         let statistics = proc::Statistics::on()?;
         let tool = Tool::ours(tracer, self.arguments);
         let mut running = tool.start(output)?;
@@ -135,12 +134,12 @@ impl Hook {
             let used = proc::spent(&before, &after, is_it);
             runs += used.runs;
             if used.runs > 0 {
-                slices.push(used.ns_per(used.runs));
+                ns.push(used.ns_per(used.runs));
             }
         }
         running.stop()?;
         drop(statistics);
-        Ok(HookCost { name: self.name, arguments: self.arguments, runs, ns: least(&slices) })
+        Ok(HookCost { name: self.name, arguments: self.arguments, runs, ns })
     }
 }
 

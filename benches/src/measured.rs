@@ -28,8 +28,8 @@ pub(crate) struct Measured {
     /// Milliseconds from each start to the first event.
     pub(crate) start_ms: Vec<f64>,
     pub(crate) replay: Replay,
-    /// Events per second of each of [`STAGES`], where criterion has measured.
-    pub(crate) stages: Option<[f64; STAGES.len()]>,
+    /// Events per second of each of [`STAGES`], of each sample of criterion's; empty where it has not measured.
+    pub(crate) stages: [Vec<f64>; STAGES.len()],
     pub(crate) memory: Memory,
     pub(crate) endurance: Endurance,
     pub(crate) idle: Idle,
@@ -55,7 +55,7 @@ impl Measured {
         let directory = tempfile::Builder::new().prefix("tcptrace-bench-").tempdir()?;
         let folder = directory.path();
         let threads = churn::threads()?;
-        let stages = criterion.map(stages).transpose()?;
+        let stages = criterion.map(stages).transpose()?.unwrap_or_default();
         // First: later, sockets of the load are in TIME_WAIT, and looked at.
         step("an idle trace");
         let idle = idle::measure(tracer, plan.idle, folder)?;
@@ -77,8 +77,8 @@ impl Measured {
     }
 }
 
-fn stages(folder: &Path) -> Result<[f64; STAGES.len()]> {
-    let mut rates = [0.0; STAGES.len()];
+fn stages(folder: &Path) -> Result<[Vec<f64>; STAGES.len()]> {
+    let mut rates: [Vec<f64>; STAGES.len()] = Default::default();
     for (rate, stage) in rates.iter_mut().zip(STAGES) {
         *rate = criterion::events_per_second(folder, stage)?;
     }

@@ -1,20 +1,24 @@
-//! Medians, the best values, and how far values agree.
+//! Medians, which are judged, minima beside them, and how far values agree.
 
-/// The value a quarter, half or three quarters up the sorted ones; `None` of nothing.
+/// The value a quarter or three quarters up the sorted ones; `None` of nothing.
 fn quartile(values: &[f64], quarter: usize) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get((sorted.len() * quarter / 4).min(sorted.len().saturating_sub(1))).copied()
 }
 
-/// The smallest value: what counts where anything that disturbs a measurement can but add to it.
-pub(crate) fn least(values: &[f64]) -> Option<f64> {
+/// The smallest value.
+fn least(values: &[f64]) -> Option<f64> {
     quartile(values, 0)
 }
 
-/// The value in the middle.
+/// The value in the middle; of an even number of values the mean of the two there.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
-    quartile(values, 2)
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let upper = sorted.get(sorted.len() / 2)?;
+    let lower = sorted.get(sorted.len().checked_sub(1)? / 2)?;
+    Some(f64::midpoint(*lower, *upper))
 }
 
 /// The middle half, such as `0.95 - 0.98`.
@@ -44,6 +48,7 @@ mod tests {
     fn the_middle_is_found() {
         assert_eq!(median(&[]), None);
         assert_eq!(median(&[3.0, 1.0, 2.0]), Some(2.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(least(&[3.0, 1.0, 2.0]), Some(1.0));
         assert_eq!(middle_half(&[5.0, 1.0, 2.0, 4.0, 3.0], 1), "2.0 - 4.0");
         assert_eq!(with_minimum(&[3.0, 1.0, 2.0], 1), "2.0 (1.0)");

@@ -93,7 +93,7 @@ mod tests {
         });
         assert_eq!(*order.borrow(), "ABABAB");
         let text = turns.table.render();
-        assert!(text.ends_with("| a | s | 5 (3) | 6 (4) | 1.200 | ≤ 1 | missed |\n"), "{text}");
+        assert!(text.ends_with("| a | s | 4 (3) | 5 (4) | 1.250 | ≤ 1 | missed |\n"), "{text}");
     }
 
     #[test]

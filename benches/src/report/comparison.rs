@@ -5,14 +5,14 @@ use std::fmt::Write as _;
 use crate::{
     measure::{Comparison, Costs, LOADS},
     plan::Plan,
-    statistics::{least, median, middle_half, shown},
+    statistics::{median, shown, with_minimum},
     tool::Tool,
 };
 
 /// Nanoseconds of the empty program: what the hook and the kernel's statistics cost by themselves.
 pub(super) fn floor_ns(tools: &[Tool], comparison: &Comparison) -> f64 {
     let floor = tools.iter().position(|tool| tool.floor);
-    floor.and_then(|index| least(&comparison.costs[index].kernel_ns)).unwrap_or(0.0)
+    floor.and_then(|index| median(&comparison.costs[index].kernel_ns)).unwrap_or(0.0)
 }
 
 /// What was measured of the tool with this name.
@@ -25,8 +25,8 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     let _ = writeln!(
         text,
         "The tools beside each other: {rounds} rounds of {slices} slices, of {connections} connections a load and thread, \
-         and of {kernel_connections} for the kernel's time; of that the best slice, of the others the median, and in brackets \
-         the middle half of the slices. Rates are of connections, relative to the rate with nothing running.\n",
+         and of {kernel_connections} for the kernel's time. Figures are the median and, in brackets, the minimum of the slices. \
+         Rates are of connections, relative to the rate with nothing running.\n",
     );
     text.push_str(
         "| | kernel ns per transition | above empty | rate, client and server | rate, one thread | rate, all cores | \
@@ -34,24 +34,25 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     );
     let floor = floor_ns(tools, comparison);
     for (tool, costs) in tools.iter().zip(&comparison.costs) {
-        let kernel = least(&costs.kernel_ns);
-        let ratio = |load: usize| agreeing(median(&costs.ratios[load]), &costs.ratios[load], 2);
+        let above = median(&costs.kernel_ns).map(|ns| ns - floor).filter(|_| !tool.floor);
+        let ratio = |load: usize| with_minimum(&costs.ratios[load], 2);
+        let resident_mib: Vec<f64> = costs.resident_kib.iter().map(|kib| kib / 1024.0).collect();
         let _ = writeln!(
             text,
             "| {} | {} | {} | {} | {} | {} | {} | {} |",
             tool.name,
-            agreeing(kernel, &costs.kernel_ns, 0),
-            shown(kernel.map(|ns| ns - floor).filter(|_| !tool.floor), 0),
+            with_minimum(&costs.kernel_ns, 0),
+            shown(above, 0),
             ratio(0),
             ratio(1),
             ratio(2),
-            shown(median(&costs.cpu_us), 2),
-            shown(median(&costs.resident_kib).map(|kib| kib / 1024.0), 1),
+            with_minimum(&costs.cpu_us, 2),
+            with_minimum(&resident_mib, 1),
         );
     }
     let bare: [String; LOADS] = std::array::from_fn(|load| {
         let rates: Vec<f64> = comparison.bare.iter().map(|slice| slice[load]).collect();
-        shown(median(&rates), 0)
+        with_minimum(&rates, 0)
     });
     let _ = writeln!(
         text,
@@ -62,12 +63,4 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
         bare[2],
         tcptrace::bpf::default_buffer() >> 20,
     );
-}
-
-/// A figure, and how far the slices agree on it.
-fn agreeing(figure: Option<f64>, slices: &[f64], digits: usize) -> String {
-    if figure.is_none() {
-        return "-".to_owned();
-    }
-    format!("{} ({})", shown(figure, digits), middle_half(slices, digits))
 }

@@ -7,7 +7,7 @@ use crate::{
     measured::Measured,
     pairs::Ratios,
     plan::Plan,
-    statistics::{least, median, middle_half, shown},
+    statistics::{median, middle_half, shown},
     tool::Tool,
 };
 
@@ -26,8 +26,8 @@ pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Fi
     all
 }
 
-fn figure(name: &str, target: Target, unit: &'static str, digits: usize, value: Option<f64>) -> Figure {
-    Figure { name: name.to_owned(), target, unit, digits, value, note: String::new() }
+fn figure(name: &str, target: Target, unit: &'static str, digits: usize, values: &[f64]) -> Figure {
+    Figure { name: name.to_owned(), target, unit, digits, values: values.to_vec(), note: String::new() }
 }
 
 impl Figure {
@@ -48,11 +48,11 @@ fn kernel(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Figure> {
         let slices = costs(tools, &measured.comparison, tool).map(|costs| &costs.kernel_ns[..]);
         let above: Vec<f64> = slices.unwrap_or_default().iter().map(|ns| ns - floor).collect();
         let note = format!(
-            "`tp_btf`, {transitions} transitions, above an empty program; the best of {} slices, middle half {}",
+            "`tp_btf`, {transitions} transitions, above an empty program; {} slices, middle half {}",
             above.len(),
             middle_half(&above, 0),
         );
-        figure(name, AtMost(target), " ns", 0, least(&above)).noted(note)
+        figure(name, AtMost(target), " ns", 0, &above).noted(note)
     })
     .collect()
 }
@@ -69,8 +69,8 @@ fn rates(measured: &Measured, plan: Plan) -> Vec<Figure> {
     );
     let name = "connections/s with tracing / without, defaults";
     vec![
-        figure(name, AtLeast(0.97), "", 3, median(defaults)).noted(note(defaults) + &spare),
-        figure("the same, everything hooked (`--half-open`)", AtLeast(0.92), "", 3, median(everything))
+        figure(name, AtLeast(0.97), "", 3, defaults).noted(note(defaults) + &spare),
+        figure("the same, everything hooked (`--half-open`)", AtLeast(0.92), "", 3, everything)
             .noted(note(everything)),
     ]
 }
@@ -83,7 +83,7 @@ fn user_space(tools: &[Tool], measured: &Measured) -> Vec<Figure> {
                 costs(tools, &measured.comparison, tool).map(|costs| &costs.cpu_us[..]).unwrap_or_default();
             let note = format!("whole process, user and system, middle half {}", middle_half(cpu_us, 2));
             let name = format!("user-space CPU per transition, {format} to a file");
-            figure(&name, AtMost(0.4), " us", 2, median(cpu_us)).noted(note)
+            figure(&name, AtMost(0.4), " us", 2, cpu_us).noted(note)
         })
         .collect()
 }
@@ -103,39 +103,34 @@ fn endurance(measured: &Measured) -> Figure {
         summary.lost.missed_runs,
         endurance.resident_kib >> 10,
     );
-    figure("lost, or only counted, under full load", AtMost(0.0), "", 0, Some(summary.all_missing() as f64))
+    figure("lost, or only counted, under full load", AtMost(0.0), "", 0, &[summary.all_missing() as f64])
         .noted(note)
 }
 
 fn start(measured: &Measured) -> Figure {
     let note =
         format!("{} starts, middle half {}", measured.start_ms.len(), middle_half(&measured.start_ms, 0));
-    figure("from the start to the first event", AtMost(100.0), " ms", 0, median(&measured.start_ms))
-        .noted(note)
+    figure("from the start to the first event", AtMost(100.0), " ms", 0, &measured.start_ms).noted(note)
 }
 
 fn replay(measured: &Measured) -> Vec<Figure> {
     let replay = &measured.replay;
-    let millions = |rate: Option<f64>| rate.map(|rate| rate / 1e6);
-    let stages = measured.stages.map(|[decode, track, detect]| {
-        let parts = format!(
-            "criterion, synthetic connections; decoding alone {}, with tracking {}",
-            shown(millions(Some(decode)), 1),
-            shown(millions(Some(track)), 1),
-        );
-        (detect, parts)
-    });
-    let (detect, parts) = stages.unzip();
+    let millions = |rates: &[f64]| -> Vec<f64> { rates.iter().map(|rate| rate / 1e6).collect() };
+    let [decode, track, detect] = measured.stages.each_ref().map(|rates| millions(rates));
+    let parts = format!(
+        "criterion, synthetic connections; decoding alone {}, with tracking {}",
+        shown(median(&decode), 1),
+        shown(median(&track), 1),
+    );
     let whole = format!(
         "`tcptrace diagnose --from`, {} recorded transitions, per second of CPU; by the clock {}",
         replay.events,
-        shown(millions(median(&replay.per_second)), 2),
+        shown(median(&millions(&replay.per_second)), 2),
     );
     let unit = " M events/s";
     vec![
-        figure("replay: decoding, tracking, all detectors", AtLeast(5.0), unit, 2, millions(detect))
-            .noted(parts.unwrap_or_default()),
-        figure("the same, whole process", AtLeast(5.0), unit, 2, millions(median(&replay.per_cpu_second)))
+        figure("replay: decoding, tracking, all detectors", AtLeast(5.0), unit, 2, &detect).noted(parts),
+        figure("the same, whole process", AtLeast(5.0), unit, 2, &millions(&replay.per_cpu_second))
             .noted(whole),
     ]
 }
@@ -147,8 +142,8 @@ fn memory(measured: &Measured) -> Figure {
         "{} open connections, a synthetic capture; {many} MiB resident at the peak, {few} MiB with hardly any",
         memory.connections
     );
-    let value = Some(memory.per_connection());
-    figure("memory of a tracked connection", AtMost(200.0), " bytes", 0, value).noted(note)
+    let values = [memory.per_connection()];
+    figure("memory of a tracked connection", AtMost(200.0), " bytes", 0, &values).noted(note)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
@@ -160,7 +155,7 @@ fn idle(measured: &Measured) -> Vec<Figure> {
         idle.seen
     );
     vec![
-        figure("an idle host: of one CPU", AtMost(0.1), " %", 3, Some(idle.cpu_percent)).noted(note),
-        figure("an idle host: resident", AtMost(15.0), " MB", 1, Some(idle.resident_kib as f64 * 1.024e-3)),
+        figure("an idle host: of one CPU", AtMost(0.1), " %", 3, &[idle.cpu_percent]).noted(note),
+        figure("an idle host: resident", AtMost(15.0), " MB", 1, &[idle.resident_kib as f64 * 1.024e-3]),
     ]
 }

@@ -13,6 +13,7 @@ mod image;
 mod machine;
 mod modules;
 mod table;
+mod tested;
 
 use std::{
     fs,
@@ -29,6 +30,7 @@ use fetch::Store;
 use image::Image;
 use modules::Modules;
 use table::Table;
+use tested::Tested;
 
 /// Modules that the tests need: devices between namespaces, and what `ss` asks.
 const MODULES: [&str; 3] = ["veth", "inet_diag", "tcp_diag"];
@@ -44,7 +46,7 @@ pub(crate) struct Args {
     /// Where Debian's packages come from.
     #[arg(long, default_value = "http://deb.debian.org/debian")]
     mirror: String,
-    /// Write the table into docs/kernel-support.md; only for all kernels, and only when all is well.
+    /// Write the table into docs/kernel-support.md, with the commit and the day; only for all kernels, and only when all is well.
     #[arg(long)]
     write: bool,
     /// Go on with a run that was ended, or failed on some kernels: those that passed by the same image are not run again.
@@ -59,6 +61,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if args.write && (kernels.len() < catalogue::KERNELS.len() || !args.only.is_empty()) {
         bail!("--write needs all kernels and all tests");
     }
+    // Now: the run takes long, and somebody may commit meanwhile.
+    let tested = args.write.then(Tested::now).transpose()?;
     let wanted = |test: &&str| args.only.is_empty() || args.only.iter().any(|only| only == test);
     let tests: Vec<&'static str> = build::TESTS.into_iter().filter(wanted).collect();
     let store = Store { cache: workspace::target()?.join("vm"), mirror: args.mirror.clone() };
@@ -83,8 +87,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     }
     println!("\n{table}");
     table.verdict()?;
-    if args.write {
-        table.write(&workspace::root().join("docs/kernel-support.md"))?;
+    if let Some(tested) = tested {
+        table.write(&tested, &workspace::root().join("docs/kernel-support.md"))?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::features::Features;
+use super::{features::Features, tested::Tested};
 
 /// The hooks; the last part of a test's name.
 pub(crate) const HOOKS: [&str; 2] = ["tp_btf", "tracepoint"];
@@ -82,16 +82,21 @@ impl Table {
         Ok(())
     }
 
-    /// Writes the table between the markers of `file`.
+    /// Writes what was tested and the table between the markers of `file`.
     ///
     /// # Errors
     /// The file has no markers, or cannot be written.
-    pub(crate) fn write(&self, file: &Path) -> Result<()> {
+    pub(crate) fn write(&self, tested: &Tested, file: &Path) -> Result<()> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
+        fs::write(file, self.put_into(&text, tested)?)?;
+        Ok(())
+    }
+
+    /// A document with what is between its markers replaced.
+    fn put_into(&self, text: &str, tested: &Tested) -> Result<String> {
         let (before, rest) = text.split_once(BEGIN).context("the marker vm-test:begin is missing")?;
         let (_, after) = rest.split_once(END).context("the marker vm-test:end is missing")?;
-        fs::write(file, format!("{before}{BEGIN}{self}{END}{after}"))?;
-        Ok(())
+        Ok(format!("{before}{BEGIN}{tested}\n\n{self}{END}{after}"))
     }
 }
 
@@ -264,6 +269,20 @@ mod tests {
         assert!(text.contains(lines), "{text}");
         let fault = table.verdict().expect_err("one failed").to_string();
         assert_eq!(fault, "scenarios::open::refused (tracepoint) failed on 5.10");
+    }
+
+    #[test]
+    fn a_document_gets_the_commit_the_day_and_the_table() {
+        let (table, end) = read(&["## begin a", "test b::c::tp_btf ... ok", "## end a: exit status: 0"]);
+        end.expect("all is well");
+        let before = format!("Text.\n{BEGIN}old\n{END}\nMore.\n");
+        let text = table.put_into(&before, &Tested::example(false)).expect("the markers");
+        let head = format!("Text.\n{BEGIN}Tested: commit `0123456789ab`, on 2026-11-30.\n\n|");
+        assert!(text.starts_with(&head), "{text}");
+        assert!(text.ends_with(&format!("| a::b | 1 ok |\n{END}\nMore.\n")), "{text}");
+        // Written again, it is the same.
+        assert_eq!(table.put_into(&text, &Tested::example(false)).expect("the markers"), text);
+        assert!(table.put_into("no markers", &Tested::example(false)).is_err());
     }
 
     /// A failed test can print anything, such as a diagnosis in Markdown.

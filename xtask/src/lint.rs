@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::{
-    deps,
+    deny,
     ebpf::{self, Toolchain},
     layers, process, workspace,
 };
@@ -13,7 +13,7 @@ use crate::{
 /// # Errors
 /// The first of the checks that fails, or a toolchain that is missing.
 pub(crate) fn main() -> Result<()> {
-    deps::main()?;
+    deny::lint()?;
     layers::main()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(

@@ -8,7 +8,7 @@ mod build_ebpf;
 mod check_ebpf;
 mod ci;
 mod daemons;
-mod deps;
+mod deny;
 mod dist;
 mod ebpf;
 mod fuzz;
@@ -46,10 +46,7 @@ enum Command {
     Dist(dist::Args),
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
-    /// Check dependencies: licences, versions, sources, and their table in docs/dependencies.md.
-    Deps,
-    /// Have cargo-deny check the same, and the advisories. It takes minutes to install.
-    Deny(deps::DenyArgs),
+    Deny(deny::Args),
     /// Check dependencies, layout, lints and documentation, of the kernel side too.
     Lint,
     /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, daemons, test.
@@ -69,8 +66,7 @@ fn main() -> ExitCode {
         Command::Dist(args) => dist::main(&args),
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),
-        Command::Deps => deps::main(),
-        Command::Deny(args) => deps::deny(&args),
+        Command::Deny(args) => deny::main(&args),
         Command::Lint => lint::main(),
         Command::Ci => ci::main(),
     };

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: dependencies, layers, layout, lints and documentation, of the kernel side too.
+//! `cargo xtask lint`: dependencies, layers, words, layout, lints and documentation, of the kernel side too.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     deny,
     ebpf::{self, Toolchain},
-    layers, process, workspace,
+    layers, process, words, workspace,
 };
 
 /// # Errors
@@ -15,6 +15,7 @@ use crate::{
 pub(crate) fn main() -> Result<()> {
     deny::lint()?;
     layers::main()?;
+    words::lint()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "layout of the fuzz targets",

@@ -20,6 +20,7 @@ mod run;
 mod soak;
 mod test;
 mod vm_test;
+mod words;
 mod workspace;
 
 use std::process::ExitCode;
@@ -47,7 +48,8 @@ enum Command {
     BuildEbpf(build_ebpf::Args),
     CheckEbpf(check_ebpf::Args),
     Deny(deny::Args),
-    /// Check dependencies, layout, lints and documentation, of the kernel side too.
+    Words(words::Args),
+    /// Check dependencies, layers, words, layout, lints and documentation, of the kernel side too.
     Lint,
     /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, daemons, test.
     Ci,
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::BuildEbpf(args) => build_ebpf::main(&args),
         Command::CheckEbpf(args) => check_ebpf::main(&args),
         Command::Deny(args) => deny::main(&args),
+        Command::Words(args) => words::main(&args),
         Command::Lint => lint::main(),
         Command::Ci => ci::main(),
     };

@@ -1,0 +1,126 @@
+//! Words that CONTRIBUTING.md replaces by others: in what tcptrace prints, in its help texts and in the documents.
+//!
+//! The file `words.txt` has how many of them are left in each file. A file may not get more, and one that has fewer must be
+//! entered with fewer.
+
+mod counts;
+mod list;
+mod literals;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{layers, workspace};
+use counts::Counts;
+use list::{Hit, List};
+
+/// Where the words are, in a table.
+const LIST: &str = "CONTRIBUTING.md";
+/// How many of them each file may have.
+const COUNTS: &str = "xtask/src/words.txt";
+/// The sources whose texts people read.
+const SOURCES: &str = "tcptrace-userspace/src";
+/// The sources whose documentation comments are the help.
+const HELP: &str = "tcptrace-userspace/src/commands/cli";
+
+/// Check the words that tcptrace prints, of its help texts and of the documents, by the table in CONTRIBUTING.md.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Enter the present counts in xtask/src/words.txt, after words were replaced or files moved. Their sum may not grow.
+    #[arg(long)]
+    write: bool,
+    /// Print each word with its place; of these files only, if any are given.
+    #[arg(long, value_name = "PART OF A PATH", num_args = 0..)]
+    list: Option<Vec<String>>,
+}
+
+/// # Errors
+/// A file has another count of words than `words.txt`, or cannot be read.
+pub(crate) fn main(args: &Args) -> Result<()> {
+    let found = found()?;
+    if let Some(parts) = &args.list {
+        let is_listed = |file: &str| parts.is_empty() || parts.iter().any(|part| file.contains(part));
+        for (file, hits) in found.iter().filter(|(file, _)| is_listed(file)) {
+            for hit in hits {
+                println!("{file}: {hit}");
+            }
+        }
+        return Ok(());
+    }
+    let path = workspace::root().join(COUNTS);
+    if args.write && !path.exists() {
+        return Ok(fs::write(&path, counts::text_of(&found))?);
+    }
+    let allowed = Counts::parse(&fs::read_to_string(&path).with_context(|| COUNTS.to_owned())?)?;
+    if args.write {
+        return Ok(fs::write(&path, allowed.replaced_by(&found)?)?);
+    }
+    check(&allowed, &found)
+}
+
+/// The check that is a part of `lint`.
+///
+/// # Errors
+/// See [`main`].
+pub(crate) fn lint() -> Result<()> {
+    main(&Args { write: false, list: None })
+}
+
+/// All words of the list, by files.
+type Found = BTreeMap<String, Vec<Hit>>;
+
+fn check(allowed: &Counts, found: &Found) -> Result<()> {
+    let faults = allowed.faults(found);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    bail!("words: {LIST} has a table of words to replace\n  {}", faults.join("\n  "))
+}
+
+fn found() -> Result<Found> {
+    let root = workspace::root();
+    let list = List::parse(&read(root, Path::new(LIST))?)?;
+    let mut found = Found::new();
+    for file in documents(root)? {
+        found.insert(name(root, &file), list.hits(&read(root, &file)?));
+    }
+    ensure!(root.join(HELP).is_dir(), "words: the help texts are no longer in {HELP}: enter the new folder");
+    for file in layers::files(&root.join(SOURCES))? {
+        let with_docs = file.starts_with(root.join(HELP));
+        let texts =
+            literals::of(&read(root, &file)?, with_docs).with_context(|| file.display().to_string())?;
+        found.insert(name(root, &file), texts.iter().flat_map(|text| list.hits(text)).collect());
+    }
+    found.retain(|_, hits| !hits.is_empty());
+    Ok(found)
+}
+
+/// README.md and everything in Markdown below docs/.
+fn documents(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut documents = vec![root.join("README.md")];
+    let mut folders = vec![root.join("docs")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
+            let path = entry?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                documents.push(path);
+            }
+        }
+    }
+    Ok(documents)
+}
+
+fn read(root: &Path, file: &Path) -> Result<String> {
+    fs::read_to_string(root.join(file)).with_context(|| file.display().to_string())
+}
+
+fn name(root: &Path, file: &Path) -> String {
+    file.strip_prefix(root).unwrap_or(file).display().to_string()
+}

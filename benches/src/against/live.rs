@@ -104,8 +104,8 @@ fn watch(tool: &Path, arguments: &[&str], plan: Plan, output: &Path) -> Result<U
         let has_seen_all = load.is_finished();
         load.join().expect("the load does not panic")?;
         let used = used?;
-        ensure!(has_seen_all, "the load took longer than {:?}", plan.watch);
         ensure!(matches!(used.code, Some(0 | 3 | 4)), "{arguments:?} ended with {:?}", used.code);
+        ensure!(has_seen_all, "the load took longer than {:?}", plan.watch);
         Ok(used)
     })
 }

@@ -24,7 +24,7 @@ const LIST: &str = "CONTRIBUTING.md";
 /// How many of them each file may have.
 const COUNTS: &str = "xtask/src/words.txt";
 /// The sources whose texts people read.
-const SOURCES: &str = "tcptrace-userspace/src";
+const SOURCES: [&str; 2] = ["tcptrace-core/src", "tcptrace-userspace/src"];
 /// The sources whose documentation comments are the help.
 const HELP: &str = "tcptrace-userspace/src/commands/cli";
 
@@ -90,7 +90,8 @@ fn found() -> Result<Found> {
         found.insert(name(root, &file), list.hits(&read(root, &file)?));
     }
     ensure!(root.join(HELP).is_dir(), "words: the help texts are no longer in {HELP}: enter the new folder");
-    for file in layers::files(&root.join(SOURCES))? {
+    let sources = SOURCES.map(|folder| layers::files(&root.join(folder)));
+    for file in sources.into_iter().collect::<Result<Vec<_>>>()?.concat() {
         let with_docs = file.starts_with(root.join(HELP));
         let texts =
             literals::of(&read(root, &file)?, with_docs).with_context(|| file.display().to_string())?;

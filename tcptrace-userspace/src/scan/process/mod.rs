@@ -1,6 +1,6 @@
 //! Who a socket belongs to: the processes that hold it open, and what these are.
 //!
-//! [`Holders`] maps a socket's inode to those who hold it; [`Processes`] tells of a process its name, program, user,
+//! [`Holders`](tcptrace_core::model::holders::Holders) maps a socket's inode to those who hold it; [`Processes`] tells of a process its name, program, user,
 //! systemd unit and container. All of it is read, nothing is kept beyond what the caller keeps.
 
 mod cgroup;

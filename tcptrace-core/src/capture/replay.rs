@@ -101,7 +101,7 @@ fn take_all<R: Read>(
             break None;
         }
     };
-    core.release(u64::MAX);
+    core.apply(Input::Released(u64::MAX));
     drain(core, output)?;
     Ok(damage)
 }

@@ -95,17 +95,13 @@ impl Core {
         }
     }
 
-    /// Takes an input. But for entries, none may come before everything that was released has been taken.
+    /// Takes an input. But for entries and what the resolver says, none may come before everything that was released has been
+    /// taken: that gives all of them one order, by which a capture replays.
     pub fn apply(&mut self, input: Input<'_>) {
+        debug_assert!(self.is_in_order(&input), "{input:?} comes before what was released has been taken");
         let stage = &mut self.stage;
         match input {
-            Input::Entry(entry) => {
-                let before = self.order.added().signals;
-                self.order.add(entry);
-                if self.order.added().signals > before {
-                    stage.take_signals(entry);
-                }
-            }
+            Input::Entry(entry) => self.order.add(entry, |record| stage.take_signal(record)),
             Input::Released(until_ns) => self.release(until_ns),
             Input::Process(answer) => stage.answers.process(answer),
             Input::Namespace(answer) => stage.answers.namespace(answer),
@@ -127,6 +123,14 @@ impl Core {
         }
     }
 
+    fn is_in_order(&self, input: &Input<'_>) -> bool {
+        let any_time = matches!(
+            input,
+            Input::Entry(_) | Input::Process(_) | Input::Namespace(_) | Input::Device(_) | Input::Exited(_)
+        );
+        any_time || self.is_drained()
+    }
+
     /// The ends of some owners of sockets, as inputs.
     pub fn exits(&mut self) -> impl Iterator<Item = Input<'static>> + use<> {
         self.stage.exits().into_iter().map(Input::Exited)
@@ -138,7 +142,7 @@ impl Core {
     }
 
     /// Makes everything up to this time ready to be taken.
-    pub fn release(&mut self, until_ns: u64) {
+    fn release(&mut self, until_ns: u64) {
         self.released_ns = until_ns;
         self.order.release(until_ns);
     }

@@ -64,6 +64,11 @@ pub fn is_signal(mut record: &[u8]) -> bool {
     matches!(record.try_get_u16_ne(), Ok(KIND_RESET | KIND_RETRANSMIT | KIND_ERROR | KIND_ABORT))
 }
 
+/// Whether a record is a signal that counts between the transitions of its time: a segment that was sent again.
+pub fn is_retransmit(mut record: &[u8]) -> bool {
+    record.try_get_u16_ne() == Ok(KIND_RETRANSMIT)
+}
+
 /// Whether a record is of a half-open connection; its decoder is [`crate::pipeline::half_open::decode`].
 pub fn is_half_open(mut record: &[u8]) -> bool {
     record.try_get_u16_ne() == Ok(KIND_HALF_OPEN)

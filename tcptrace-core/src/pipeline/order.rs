@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::pipeline::decode::{is_half_open, is_signal, ktime_ns, records};
+use crate::pipeline::decode::{is_half_open, is_retransmit, is_signal, ktime_ns, records};
 
 /// Records between the ring and the tracker, as bytes. Of a trace, no more
 /// than the ring holds are added at a time; a capture may have any number.
@@ -56,8 +56,9 @@ struct Place {
 }
 
 impl Order {
-    /// Adds the records of one entry of the ring.
-    pub(super) fn add(&mut self, entry: &[u8]) {
+    /// Adds the records of one entry of the ring. `ahead` takes at once those signals that say why a connection ends: its
+    /// transition may be older or newer.
+    pub(super) fn add(&mut self, entry: &[u8], mut ahead: impl FnMut(&[u8])) {
         if self.parts.is_empty() {
             self.parts.push_back(Part::default());
         }
@@ -66,15 +67,22 @@ impl Order {
         let mut start = self.len;
         self.len += entry.len();
         for record in records(entry) {
-            self.places.push(Place { ktime_ns: ktime_ns(record), start, len: record.len() });
+            let place = Place { ktime_ns: ktime_ns(record), start, len: record.len() };
             start += record.len();
-            part.left += 1;
             let added = &mut self.added;
-            *match (is_signal(record), is_half_open(record)) {
-                (true, _) => &mut added.signals,
-                (_, true) => &mut added.half_open,
-                _ => &mut added.transitions,
-            } += 1;
+            if is_signal(record) {
+                added.signals += 1;
+                if !is_retransmit(record) {
+                    ahead(record);
+                    continue;
+                }
+            } else if is_half_open(record) {
+                added.half_open += 1;
+            } else {
+                added.transitions += 1;
+            }
+            self.places.push(place);
+            part.left += 1;
         }
     }
 
@@ -204,12 +212,12 @@ mod tests {
     #[test]
     fn nothing_is_handed_out_before_its_time() {
         let mut order = Order::default();
-        order.add(&[record(5, false), record(9, true)].concat());
-        order.add(&record(3, false));
+        order.add(&[record(5, false), record(9, true)].concat(), |_| {});
+        order.add(&record(3, false), |_| {});
         assert!(order.next().is_none() && order.is_drained());
         order.release(5);
         assert_eq!(take_all(&mut order), [(3, 120), (5, 120)]);
-        order.add(&record(7, false));
+        order.add(&record(7, false), |_| {});
         order.release(9);
         assert_eq!(take_all(&mut order), [(7, 120), (9, 168)]);
     }
@@ -217,9 +225,12 @@ mod tests {
     #[test]
     fn one_that_waits_for_long_keeps_no_others() {
         let mut order = Order::default();
-        order.add(&record(1_000, true));
+        order.add(&record(1_000, true), |_| {});
         for at in 0..100 {
-            order.add(&[record(2 * at, false), record(2 * at + 1, false), record(900, false)].concat());
+            order.add(
+                &[record(2 * at, false), record(2 * at + 1, false), record(900, false)].concat(),
+                |_| {},
+            );
             order.release(2 * at);
             assert_eq!(take_all(&mut order).last(), Some(&(2 * at, 120)));
             assert!(order.parts.len() <= PARTS);
@@ -245,7 +256,7 @@ mod tests {
             let (mut added, mut taken) = (Vec::new(), Vec::new());
             for (entries, until, patience) in rounds {
                 for entry in entries {
-                    order.add(&entry.iter().flat_map(|&(at, closing)| record(at, closing)).collect::<Vec<_>>());
+                    order.add(&entry.iter().flat_map(|&(at, closing)| record(at, closing)).collect::<Vec<_>>(), |_| {});
                     added.extend(entry.into_iter().map(|(at, _)| at));
                 }
                 order.release(until);
@@ -265,7 +276,7 @@ mod tests {
         fn no_byte_is_lost(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5)) {
             let mut order = Order::default();
             for entry in &entries {
-                order.add(entry);
+                order.add(entry, |_| {});
             }
             order.release(u64::MAX);
             let mut len = 0;

@@ -11,7 +11,7 @@ use crate::{
         transition::Transition,
     },
     pipeline::{
-        decode::{decode, is_half_open, is_signal, records},
+        decode::{decode, is_half_open},
         tracker::{Span, Tracker},
     },
 };
@@ -88,12 +88,10 @@ impl Stage {
         all
     }
 
-    /// Takes the signals of a ring entry at once: those that tell of a connection's end come after its last transition.
-    pub(super) fn take_signals(&mut self, entry: &[u8]) {
-        for record in records(entry).filter(|record| is_signal(record)) {
-            if let Ok(Observed::Signal(signal)) = decode(record) {
-                self.tracker.ahead(signal);
-            }
+    /// Takes a signal that says why a connection ends, before the transitions of its time.
+    pub(super) fn take_signal(&mut self, record: &[u8]) {
+        if let Ok(Observed::Signal(signal)) = decode(record) {
+            self.tracker.ahead(signal);
         }
     }
 

@@ -16,6 +16,7 @@ use super::{
     Destination, Error, Settings,
     announce::announce_processes,
     devices::DeviceNames,
+    entrance::Entrance,
     identities::{Extent, Identities},
     lists::Lists,
     log::Log,
@@ -88,7 +89,8 @@ pub(super) fn session(
     let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
     let looks = looks.transpose().map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
-    let mut reader = Reader::new(tracer, core, log, writer, Beside { lists, polls, looks }, overload);
+    let mut reader =
+        Reader::new(tracer, Entrance { core, log }, writer, Beside { lists, polls, looks }, overload);
     // Now that all threads run which go on beside it, and would inherit it.
     let _first = priority::raise();
     let asked = Asked { signals, duration: settings.duration, ends_with_reader, stop };

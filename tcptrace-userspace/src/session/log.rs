@@ -24,6 +24,8 @@ struct Recording {
     header: Header,
     /// Records that had been taken at the last release that was recorded.
     taken: u64,
+    /// The last release.
+    released_ns: u64,
     /// The last counters that were.
     counted: Counted,
     /// The current file has no list of all sockets yet, though it is not the first one.
@@ -41,6 +43,7 @@ impl Log {
                 recorder: Recorder::start(target, header)?,
                 header: header.clone(),
                 taken: 0,
+                released_ns: 0,
                 counted: Counted::default(),
                 lacks_list: false,
             })
@@ -58,32 +61,32 @@ impl Log {
         self.recording.as_mut().is_none_or(|recording| recording.recorder.room() != Room::Full)
     }
 
-    /// Records an input.
+    /// Records an input: a release once [`Self::released`] knows what it was good for, counters if they are others than before.
     pub(super) fn put(&mut self, input: &Input<'_>) {
-        if let Some(recording) = &mut self.recording {
-            recording.recorder.put(input);
+        let Some(recording) = &mut self.recording else { return };
+        match input {
+            Input::Released(until_ns) => recording.released_ns = *until_ns,
+            Input::Counted(counted) if recording.counted == **counted => {}
+            Input::Counted(counted) => {
+                recording.counted = counted.as_ref().clone();
+                recording.recorder.put(input);
+            }
+            input => recording.recorder.put(input),
         }
     }
 
-    /// Records that everything up to this time has been taken, and before it what was asked for on the way; unless that
-    /// was nothing.
-    pub(super) fn released(&mut self, released_ns: u64, taken: u64, answers: &mut Answers) {
+    /// Records that everything has been taken that was released, and before it what was asked for on the way; unless that was
+    /// nothing. `taken`: records in all.
+    pub(super) fn released(&mut self, taken: u64, answers: &mut Answers) {
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.taken != taken) else {
             return;
         };
         recording.taken = taken;
+        let released_ns = recording.released_ns;
         for news in answers.news() {
             recording.recorder.put(&news);
         }
         recording.recorder.put(&Input::Released(released_ns));
-    }
-
-    /// Records the counters, if they are others than the last time.
-    pub(super) fn counted(&mut self, counted: &Counted) {
-        if let Some(recording) = self.recording.as_mut().filter(|recording| recording.counted != *counted) {
-            recording.counted = counted.clone();
-            recording.recorder.put(&Input::Counted(Box::new(counted.clone())));
-        }
     }
 
     /// Whether it is time for another file.

@@ -2,6 +2,7 @@
 
 mod announce;
 mod devices;
+mod entrance;
 mod facts;
 mod half_open_summary;
 mod identities;

@@ -11,15 +11,15 @@ use tcptrace_core::{
         listing::Scope,
         loss::Lost,
     },
-    pipeline::{Core, PATIENCE_NS},
+    pipeline::PATIENCE_NS,
 };
 use tokio::io::unix::AsyncFd;
 
 use super::{
     Error,
+    entrance::Entrance,
     lister::Progress,
     lists::Lists,
-    log::Log,
     looks::Looks,
     overload::{Found, Overload},
     pace::Pace,
@@ -60,8 +60,7 @@ const ROTATE_TRIES: u32 = 100;
 
 pub(super) struct Reader {
     tracer: Tracer,
-    core: Core,
-    log: Log,
+    entrance: Entrance,
     writer: Writer,
     beside: Beside,
     overload: Overload,
@@ -80,16 +79,15 @@ pub(super) struct Beside {
 impl Reader {
     pub(super) fn new(
         tracer: Tracer,
-        core: Core,
-        log: Log,
+        entrance: Entrance,
         writer: Writer,
         beside: Beside,
         overload: Overload,
     ) -> Self {
         let pace = Pace::Awake(monotonic_ns());
-        let mut this = Self { tracer, core, log, writer, beside, overload, stalls: 0, pace };
+        let mut this = Self { tracer, entrance, writer, beside, overload, stalls: 0, pace };
         if this.beside.lists.is_some() {
-            this.feed(Input::ListOrdered);
+            this.entrance.feed(Input::ListOrdered);
         }
         // The header, before there is anything else.
         this.offer();
@@ -101,17 +99,11 @@ impl Reader {
         self.tracer.wakeups()
     }
 
-    /// Records an input, and takes it.
-    fn feed(&mut self, input: Input<'_>) {
-        self.log.put(&input);
-        self.core.apply(input);
-    }
-
     /// Empties the ring as far as the writer and the recorder keep up. What they cannot take stays in the ring: one
     /// place to wait, and one place to lose, where the kernel side counts exactly.
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
-        if self.core.is_drained() && self.log.has_room() {
+        if self.entrance.core.is_drained() && self.entrance.log.has_room() {
             let now_ns = monotonic_ns();
             let complete = self.gather();
             self.keep_pace(now_ns, complete);
@@ -119,14 +111,15 @@ impl Reader {
                 return Step::Continue;
             }
             // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
-            if self.log.has_room() {
-                self.core.release(now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS }));
+            if self.entrance.log.has_room() {
+                let settling_ns = if complete { SETTLING_NS } else { PATIENCE_NS };
+                self.entrance.feed(Input::Released(now_ns.saturating_sub(settling_ns)));
             }
         }
         for _ in 0..CHUNKS {
-            let comparing = self.core.is_comparing();
+            let comparing = self.entrance.core.is_comparing();
             self.fill();
-            let out = self.core.out();
+            let out = self.entrance.core.out();
             let more = (comparing || out.is_full()) && !out.is_satisfied();
             if out.chunk.is_empty() && !more {
                 return self.step();
@@ -148,7 +141,7 @@ impl Reader {
 
     /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
     fn keep_pace(&mut self, now_ns: u64, complete: bool) {
-        let something = !complete || self.core.waiting() > 0;
+        let something = !complete || self.entrance.core.waiting() > 0;
         let before = self.pace;
         self.pace = before.after(now_ns, something);
         if self.pace == Pace::Drowsy && before != Pace::Drowsy && self.tracer.fall_asleep().is_err() {
@@ -160,7 +153,7 @@ impl Reader {
     /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
     pub(super) fn look_every(&self) -> Option<Duration> {
         match self.stalls {
-            0 => self.pace.look_every(self.core.taken()),
+            0 => self.pace.look_every(self.entrance.core.taken()),
             // The writer goes through its queue in some milliseconds, unless it stands still itself.
             stalls => Some(Duration::from_millis(1 << stalls.min(5))),
         }
@@ -175,15 +168,8 @@ impl Reader {
 
     /// Fills the chunk with what was released, and records that once it is complete.
     fn fill(&mut self) {
-        self.core.fill();
-        self.record_release();
-    }
-
-    fn record_release(&mut self) {
-        let Self { core, log, .. } = self;
-        if core.is_drained() {
-            log.released(core.released_ns(), core.taken(), core.answers());
-        }
+        self.entrance.core.fill();
+        self.entrance.settle();
     }
 
     /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
@@ -195,7 +181,7 @@ impl Reader {
             Progress::Waiting => return true,
             Progress::Done(listing) => {
                 for piece in listing.pieces() {
-                    self.feed(Input::First(piece));
+                    self.entrance.feed(Input::First(piece));
                     // Meanwhile the ring fills.
                     self.gather();
                 }
@@ -208,29 +194,29 @@ impl Reader {
     /// Compares what is remembered with the kernel's lists, and orders the next one.
     fn compare(&mut self) {
         let Some(lists) = self.beside.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
-        let later = lists.later(self.core.released_ns());
-        if self.core.lacks_holders() {
+        let later = lists.later(self.entrance.core.released_ns());
+        if self.entrance.core.lacks_holders() {
             lists.hasten();
         }
-        let ordered = lists.order(self.core.wants_list());
+        let ordered = lists.order(self.entrance.core.wants_list());
         if let Some((listing, is_first)) = later {
-            let is_first = is_first || self.log.begins_with(listing.scope);
-            self.feed(Input::Listed { listing, is_first });
+            let is_first = is_first || self.entrance.log.begins_with(listing.scope);
+            self.entrance.feed(Input::Listed { listing, is_first });
         }
         if ordered == Some(Scope::All) {
-            self.feed(Input::ListOrdered);
+            self.entrance.feed(Input::ListOrdered);
         }
     }
 
     /// Takes a poll of half-open connections, and asks for the next one.
     fn poll(&mut self) {
         let Some(polls) = &mut self.beside.polls else { return };
-        if let Some(poll) = polls.next(self.core.released_ns()) {
-            self.feed(Input::Polled(poll));
+        if let Some(poll) = polls.next(self.entrance.core.released_ns()) {
+            self.entrance.feed(Input::Polled(poll));
         }
-        let open = self.core.half_open();
+        let open = self.entrance.core.half_open();
         if self.beside.polls.as_mut().is_some_and(|polls| polls.ask(open)) {
-            self.feed(Input::PollBegins);
+            self.entrance.feed(Input::PollBegins);
         }
     }
 
@@ -238,24 +224,23 @@ impl Reader {
     /// in the ring.
     fn gather(&mut self) -> bool {
         let flushed = self.tracer.flush();
-        let Self { tracer, core, log, .. } = self;
+        let Self { tracer, entrance, .. } = self;
         let taken = tracer.drain(|entry| {
-            log.put(&Input::Entry(entry));
-            core.apply(Input::Entry(entry));
-            log.has_room()
+            entrance.feed(Input::Entry(entry));
+            entrance.log.has_room()
         });
         flushed && taken
     }
 
     /// Looks for losses, and at the host, once what was released has been taken.
     pub(super) fn check(&mut self) -> Result<Step, Error> {
-        if self.writer.is_gone() || !self.log.check() {
+        if self.writer.is_gone() || !self.entrance.log.check() {
             return Ok(Step::Stop);
         }
-        if self.core.is_drained() {
+        if self.entrance.core.is_drained() {
             self.look_around()?;
         }
-        self.log.flush();
+        self.entrance.log.flush();
         Ok(self.drain())
     }
 
@@ -263,26 +248,25 @@ impl Reader {
         let counted = self.counted()?;
         // First: what begins after the time that is told for it, is subject to it.
         let level = self.choose_level(&counted)?;
-        if !self.log.has_room() {
+        if !self.entrance.log.has_room() {
             // What cannot be recorded is not taken: it waits in the ring, with the looks and lists, and is told then.
             return Ok(());
         }
         let checked = Checked { level, ..self.checked(&counted) };
-        self.log.counted(&counted);
-        if self.log.is_full() {
+        self.entrance.feed(Input::Counted(Box::new(counted)));
+        if self.entrance.log.is_full() {
             self.rotate()?;
         }
-        self.core.apply(Input::Counted(Box::new(counted)));
-        self.feed(Input::Checked(checked));
+        self.entrance.feed(Input::Checked(checked));
         while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
-            self.feed(Input::Looked(Box::new(looked)));
+            self.entrance.feed(Input::Looked(Box::new(looked)));
         }
-        for exit in self.core.exits() {
-            self.feed(exit);
+        for exit in self.entrance.core.exits() {
+            self.entrance.feed(exit);
         }
         self.compare();
         // A poll comes after all that a list tells.
-        if self.core.is_drained() {
+        if self.entrance.core.is_drained() {
             self.poll();
         }
         Ok(())
@@ -292,7 +276,7 @@ impl Reader {
     fn choose_level(&mut self, counted: &Counted) -> Result<u32, bpf::Error> {
         let before = self.tracer.level()?;
         // And everything that was released has been taken, or it would not be asked.
-        let calm = self.log.has_room();
+        let calm = self.entrance.log.has_room();
         let found = Found { now_ns: monotonic_ns(), wanted: counted.wanted(), level: before, calm };
         let level = self.overload.check(found);
         if level != before {
@@ -307,9 +291,12 @@ impl Reader {
         for _ in 0..ROTATE_TRIES {
             self.gather();
             let counted = self.counted()?;
-            if counted.counters.is_settled() && self.core.has_all(&counted) && self.log.has_room() {
+            if counted.counters.is_settled()
+                && self.entrance.core.has_all(&counted)
+                && self.entrance.log.has_room()
+            {
                 let checked = self.checked(&counted);
-                self.log.rotate(&counted, &checked, self.core.answers());
+                self.entrance.log.rotate(&counted, &checked, self.entrance.core.answers());
                 if let Some(lists) = &mut self.beside.lists {
                     lists.hurry();
                 }
@@ -331,7 +318,7 @@ impl Reader {
             others: counted.counters.signals_lost + self.tracer.missed_signals(),
             ..Lost::default()
         };
-        let resolver = self.core.answers().resolver();
+        let resolver = self.entrance.core.answers().resolver();
         Checked {
             now_ns: monotonic_ns(),
             lost,
@@ -342,11 +329,11 @@ impl Reader {
     }
 
     fn offer(&mut self) -> Offer {
-        self.writer.offer(&mut self.core.out().chunk)
+        self.writer.offer(&mut self.entrance.core.out().chunk)
     }
 
     fn step(&mut self) -> Step {
-        let satisfied = self.core.out().is_satisfied();
+        let satisfied = self.entrance.core.out().is_satisfied();
         if satisfied || self.writer.is_gone() { Step::Stop } else { Step::Continue }
     }
 }

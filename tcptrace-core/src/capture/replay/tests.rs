@@ -188,6 +188,26 @@ fn every_part_is_accounted_for() {
     }
 }
 
+/// Lists, polls and scans say what the host was like after all records up to them: an input that comes too early is a fault
+/// of whoever feeds the core.
+#[test]
+#[cfg(debug_assertions)]
+fn an_input_may_not_come_before_what_was_released() {
+    let (header, messages) = load(&scenarios()[0]);
+    let mut core = Core::of(&unfollowed(), &header, Answers::replayed(), None, Box::new(Nowhere));
+    for message in &messages {
+        if let Message::Entry(entry) = message {
+            core.apply(Input::Entry(entry));
+        }
+    }
+    core.apply(Input::ListOrdered);
+    core.apply(Input::Released(u64::MAX));
+    let early = std::panic::AssertUnwindSafe(|| core.apply(Input::ListOrdered));
+    assert!(std::panic::catch_unwind(early).is_err(), "records wait");
+    drain(&mut core, &mut io::sink()).expect("nothing is written");
+    core.apply(Input::ListOrdered);
+}
+
 /// Whoever makes a capture can make its checksums, too: whatever is in it, nothing panics.
 #[test]
 fn forged_ones_do_no_harm() {

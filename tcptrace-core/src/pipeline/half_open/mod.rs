@@ -2,7 +2,7 @@
 //! which its event for transitions is silent; `docs/half-open.md` says what is seen here, and what is not.
 //!
 //! A SYN is an [`Event`], and so is a SYN-ACK that is sent again. The end is no event: the child that a connection
-//! completes with is a transition, and what ends otherwise is gone from a [`Poll`]. [`HalfOpens`] puts them together.
+//! completes with is a transition, and what ends otherwise is gone from a [`Poll`](crate::model::half_open::Poll). [`HalfOpens`] puts them together.
 
 mod event;
 mod open;

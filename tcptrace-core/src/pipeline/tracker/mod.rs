@@ -136,7 +136,7 @@ impl Tracker {
         }
     }
 
-    /// Takes a signal once more, between the events before it and those after it.
+    /// Takes a signal that counts between the events before it and those after it.
     pub fn in_turn(&mut self, signal: &Signal) {
         if let Signal::Retransmit { skaddr } = signal
             && let Some(socket) = self.sockets.get_mut(skaddr)

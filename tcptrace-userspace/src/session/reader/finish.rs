@@ -49,19 +49,22 @@ impl Reader {
         }
         let last: Vec<_> = self.beside.looks.take().into_iter().flat_map(Looks::finish).collect();
         let counted = self.read_rest(&mut patience)?;
-        for looked in last {
-            self.feed(Input::Looked(Box::new(looked)));
+        // Where the output has stalled, records wait that come before these: they are counted as lost.
+        if self.entrance.core.is_drained() {
+            for looked in last {
+                self.entrance.feed(Input::Looked(Box::new(looked)));
+            }
         }
         let ended = self.ended(end_ns, counted);
-        let mut summary = self.core.finish(start_ns, &ended);
-        let recording = self.log.end(&ended);
-        self.core.out().put(&Record::Summary(Box::new(summary.clone())));
+        let mut summary = self.entrance.core.finish(start_ns, &ended);
+        let recording = self.entrance.log.end(&ended);
+        self.entrance.core.out().put(&Record::Summary(Box::new(summary.clone())));
         while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }
         let (written, output) = self.writer.finish(&mut patience);
-        self.core.settle(&mut summary, &ended, written);
-        Ok(Finished { summary, detection: self.core.into_detection(), output, recording })
+        self.entrance.core.settle(&mut summary, &ended, written);
+        Ok(Finished { summary, detection: self.entrance.core.into_detection(), output, recording })
     }
 
     fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {
@@ -73,7 +76,7 @@ impl Reader {
             missed_runs: self.tracer.missed_runs(),
             missed_signals: self.tracer.missed_signals(),
             half_open_missed: self.tracer.half_open_missed_runs(),
-            namespaces: self.core.answers().resolver().map(Resolver::grown).unwrap_or_default(),
+            namespaces: self.entrance.core.answers().resolver().map(Resolver::grown).unwrap_or_default(),
             unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
             unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
         }
@@ -83,20 +86,21 @@ impl Reader {
     /// another CPU while we detached may still add its record, so look until all that was counted is read.
     fn read_rest(&mut self, patience: &mut Patience<Written>) -> Result<Counted, Error> {
         loop {
-            let before = self.core.taken();
-            if self.core.is_drained() && self.log.has_room() && self.gather() {
-                self.core.release(u64::MAX);
+            let before = self.entrance.core.taken();
+            if self.entrance.core.is_drained() && self.entrance.log.has_room() && self.gather() {
+                self.entrance.feed(Input::Released(u64::MAX));
             }
-            self.core.fill_on();
-            self.record_release();
+            self.entrance.core.fill_on();
+            self.entrance.settle();
             self.tracer.flush_log();
-            let gone = !self.log.check() || (self.core.out().is_full() && self.offer() == Offer::Gone);
+            let gone = !self.entrance.log.check()
+                || (self.entrance.core.out().is_full() && self.offer() == Offer::Gone);
             let counted = self.counted()?;
-            let complete = self.core.is_drained() && self.core.has_all(&counted);
+            let complete = self.entrance.core.is_drained() && self.entrance.core.has_all(&counted);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counted);
             }
-            if self.core.taken() == before {
+            if self.entrance.core.taken() == before {
                 // For room, or for a program on another CPU.
                 std::thread::sleep(Duration::from_millis(1));
             }

@@ -7,24 +7,15 @@ use serde_json::Value;
 
 use crate::{
     chain::{Chain, chains},
+    clocks::{Clocks, HELD_UP_NS},
     contradictions::contradiction,
-    machine::{self, Hook, is_root, is_slow, tolerance_us},
+    machine::{self, Hook, is_root, is_slow},
+    replay::{Obstacle, play_until_comparable},
     resets::{SentReset, SentResets},
     tracer::{Report, Tracer},
     transition::Transition,
-    world::{Ports, World, play_until_seen},
+    world::{Ports, World},
 };
-
-/// How far a reset may be from its transition: an interrupt or a hypervisor may come between.
-const HELD_UP_NS: u64 = 100_000_000;
-
-/// How far a time may be off: of many scenarios at once, one is held up between two looks at the clock.
-fn slack_us() -> u64 {
-    (5 * tolerance_us()).max(HYPERVISOR_US)
-}
-
-/// How long a hypervisor may stop a processor between two programs that read the clock for one event, microseconds.
-const HYPERVISOR_US: u64 = 6_000;
 
 /// Causes that rest on a signal which the kernel sends after the transition to CLOSE, in the same call. A slow machine can take
 /// so long in between that the trace reports the end before: the cause is unknown then.
@@ -96,14 +87,13 @@ pub fn told<R: Send + 'static>(
     name: &str,
     body: impl FnOnce(Ports) -> (Vec<End>, R) + Clone + Send + 'static,
 ) -> Option<(Told, R)> {
-    is_root(name).then(|| play_until_seen(|| play(hook, body.clone())))
+    is_root(name).then(|| play_until_comparable(name, || play(hook, body.clone())))
 }
 
-/// One play. `None` when it cannot be compared.
 fn play<R: Send + 'static>(
     hook: Hook,
     body: impl FnOnce(Ports) -> (Vec<End>, R) + Send + 'static,
-) -> Option<(Told, R)> {
+) -> Result<(Told, R), Obstacle> {
     let world = World::new();
     let resets = SentResets::start(world.slot.number());
     let netns = world.namespace.inode().to_string();
@@ -114,9 +104,7 @@ fn play<R: Send + 'static>(
     let (expected, known) = world.namespace.run(move || body(ports));
     world.settle(2 * expected.len() as u64);
     let (trace, life) = (trace.stop(), life.stop());
-    if world.is_hidden_from(&[&trace, &life]) {
-        return None;
-    }
+    world.check_all_seen(&[&trace, &life])?;
     trace.assert_lossless();
     life.assert_lossless();
 
@@ -129,15 +117,18 @@ fn play<R: Send + 'static>(
     for end in &told.ends {
         assert_eq!(contradiction(&end.json), None, "{}", end.json);
     }
-    told.assert_lives();
-    told.assert_connections();
+    let mut clocks = Clocks::default();
+    told.assert_lives(&mut clocks);
+    told.assert_connections(&mut clocks);
     match resets {
         Some(resets) => told.assert_reset_reasons(&resets.all()),
         None => {
             assert!(told.ends.iter().all(|end| end.json["close"]["reset_reason"].is_null()), "no reasons");
         }
     }
-    Some((told, known))
+    // Last: a play is repeated only when nothing else is wrong with it.
+    clocks.check()?;
+    Ok((told, known))
 }
 
 fn connections(life: &Report) -> Vec<Value> {
@@ -169,28 +160,31 @@ fn assert_ends(hook: Hook, told: &[Transition], expected: &[End]) {
 
 impl Told {
     /// The transitions by tracefs of the socket with this end.
-    fn witness(&self, end: &Transition) -> &Chain {
+    fn witness(&self, end: &Transition, clocks: &mut Clocks) -> &Chain {
         let Transition { ktime_ns, tuple, old, .. } = end;
         let is_same =
             |chain: &&Chain| chain.tuple() == *tuple && chain.0.last().is_some_and(|last| last.old == *old);
         let distance = |chain: &&Chain| chain.0.last().map(|last| last.ktime_ns.abs_diff(*ktime_ns));
-        let same = self.witnessed.iter().filter(is_same).min_by_key(distance);
-        same.filter(|chain| distance(chain) <= Some(slack_us() * 1_000)).unwrap_or_else(|| {
+        let nearest = self.witnessed.iter().filter(is_same).min_by_key(distance);
+        let chain = nearest.unwrap_or_else(|| {
             let all: Vec<_> = self.witnessed.iter().map(|chain| (chain.tuple(), chain.states())).collect();
             panic!("tracefs knows no socket that is {tuple:?} and ends in {old} at {ktime_ns}: {all:#?}")
-        })
+        });
+        let witnessed_ns = chain.0.last().map_or(0, |last| last.ktime_ns);
+        clocks.compare(*ktime_ns / 1_000, witnessed_ns / 1_000, &format_args!("the end of {tuple:?}"));
+        chain
     }
 
     /// The time from the first transition to the last is tracefs'.
-    fn assert_lives(&self) {
+    fn assert_lives(&self, clocks: &mut Clocks) {
         for end in &self.ends {
-            let chain = self.witness(end);
-            assert_near(&end.json["close"]["life_us"], chain.0[0].ktime_ns, end.ktime_ns, &end.json);
+            let chain = self.witness(end, clocks);
+            clocks.assert_span(&end.json["close"]["life_us"], chain.0[0].ktime_ns, end.ktime_ns, &end.json);
         }
     }
 
     /// `life` has a line for each that is no listener, and says the same as `trace`; time in each state is tracefs'.
-    fn assert_connections(&self) {
+    fn assert_connections(&self, clocks: &mut Clocks) {
         let ends: Vec<_> = self
             .ends
             .iter()
@@ -210,13 +204,13 @@ impl Told {
             };
             assert!(ends.iter().any(|end| same(&end)), "no end is {line} in {ends:#?}");
             let bare: Transition = serde_json::from_value(as_transition(line)).expect("ends and a time");
-            let chain = self.witness(&bare);
-            assert_near(&line["life_us"], chain.0[0].ktime_ns, bare.ktime_ns, line);
+            let chain = self.witness(&bare, clocks);
+            clocks.assert_span(&line["life_us"], chain.0[0].ktime_ns, bare.ktime_ns, line);
             let states = line["states_us"].as_object().expect("states");
             let stays = chain.0.windows(2);
             assert_eq!(states.len(), stays.len(), "each state that it left: {line}");
             for stay in stays {
-                assert_near(&states[&stay[1].old], stay[0].ktime_ns, stay[1].ktime_ns, line);
+                clocks.assert_span(&states[&stay[1].old], stay[0].ktime_ns, stay[1].ktime_ns, line);
             }
         }
     }
@@ -250,13 +244,6 @@ fn as_transition(line: &Value) -> Value {
     let mut line = line.clone();
     line["new_state"] = Value::from("CLOSE");
     line
-}
-
-/// Asserts that a time in microseconds is that between two moments.
-fn assert_near(told_us: &Value, from_ns: u64, to_ns: u64, line: &Value) {
-    let truth_us = to_ns.saturating_sub(from_ns) / 1_000;
-    let told_us = told_us.as_u64().unwrap_or_else(|| panic!("{truth_us} us are not told in {line}"));
-    assert!(told_us.abs_diff(truth_us) <= slack_us(), "{told_us} us, not {truth_us} us, in {line}");
 }
 
 #[cfg(test)]

@@ -40,6 +40,7 @@
 pub mod actor;
 pub mod acts;
 pub mod chain;
+mod clocks;
 pub mod contradictions;
 pub mod daemons;
 pub mod ends;
@@ -55,6 +56,7 @@ pub mod net;
 pub mod netns;
 pub mod process;
 pub mod recording;
+pub mod replay;
 pub mod resets;
 pub mod slot;
 pub mod syn;

@@ -13,6 +13,7 @@ use crate::{
     machine::{Hook, is_root},
     net::Family,
     netns::Namespace,
+    replay::{Obstacle, play_until_comparable},
     slot::Slot,
     tracefs::Tracefs,
     tracer::{Report, Tracer},
@@ -93,10 +94,14 @@ impl World {
         self.slot.ports_to_bind()
     }
 
-    /// Whether the kernel has not run these tracers' programs for something: in the time of process 1 (see [`crate::init`]),
-    /// or where it counts that it did not.
-    pub fn is_hidden_from(&self, reports: &[&Report]) -> bool {
-        self.tracefs.during_init() > 0 || reports.iter().any(|report| report.summary().missed_runs > 0)
+    /// Checks that the kernel has run these tracers' programs for everything.
+    ///
+    /// # Errors
+    /// It has not: in the time of process 1 (see [`crate::init`]), or where it counts that it did not.
+    pub fn check_all_seen(&self, reports: &[&Report]) -> Result<(), Obstacle> {
+        let hidden =
+            self.tracefs.during_init() > 0 || reports.iter().any(|report| report.summary().missed_runs > 0);
+        if hidden { Err(Obstacle::Hidden) } else { Ok(()) }
     }
 
     /// Waits until tracefs has `least` transitions or more, and no more come.
@@ -121,12 +126,11 @@ impl World {
 /// with the paths that the scenario returns. `name` is for the message when it cannot run here.
 pub fn scenario(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Clone + Send + 'static) {
     if is_root(name) {
-        play_until_seen(|| play(hook, body.clone()));
+        play_until_comparable(name, || play(hook, body.clone()));
     }
 }
 
-/// One play. `None` when it cannot be compared.
-fn play(hook: Hook, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) -> Option<()> {
+fn play(hook: Hook, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) -> Result<(), Obstacle> {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
@@ -134,9 +138,7 @@ fn play(hook: Hook, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) 
     let expected = world.namespace.run(move || body(ports));
     world.settle(expected.iter().map(Expected::transitions).sum());
     let report = tracer.stop();
-    if world.is_hidden_from(&[&report]) {
-        return None;
-    }
+    world.check_all_seen(&[&report])?;
     report.assert_lossless();
     let told = report.transitions();
     for transition in &told {
@@ -144,22 +146,7 @@ fn play(hook: Hook, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) 
     }
     compare(&told, &world.tracefs.transitions());
     assert_chains(hook, chains(&told), &expected);
-    Some(())
-}
-
-/// How often something is played at most.
-const PLAYS: usize = 3;
-
-/// Plays something until the kernel has hidden nothing of it, as [`World::is_hidden_from`] knows: `play` returns `None`
-/// then.
-pub fn play_until_seen<T>(mut play: impl FnMut() -> Option<T>) -> T {
-    let seen = (0..PLAYS).find_map(|number| {
-        if number > 0 {
-            println!("played again: the kernel has hidden something from tcptrace");
-        }
-        play()
-    });
-    seen.unwrap_or_else(|| panic!("the kernel has hidden something in each of {PLAYS} plays"))
+    Ok(())
 }
 
 /// Asserts that both logs tell the same transitions of the same sockets in the same order.

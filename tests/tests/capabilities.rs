@@ -9,8 +9,9 @@ use tcptrace_tests::{
     machine::{Hook, is_root, public_copy},
     net::{Family, accept, connect, listen, read_end},
     process::output,
+    replay::{Obstacle, play_until_comparable},
     tracer::Tracer,
-    world::{World, compare, play_until_seen},
+    world::{World, compare},
 };
 
 both_hooks!(an_ordinary_user);
@@ -46,8 +47,8 @@ fn as_user(program: &Path, capabilities: &[&str]) -> Command {
     command
 }
 
-/// One play with the capabilities that are needed. `None` when it cannot be compared.
-fn sees_all(hook: Hook, program: &Path) -> Option<()> {
+/// One play with the capabilities that are needed.
+fn sees_all(hook: Hook, program: &Path) -> Result<(), Obstacle> {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
     let arguments = ["--hook", hook.name(), "-o", "json", "--netns", &netns];
@@ -63,12 +64,10 @@ fn sees_all(hook: Hook, program: &Path) -> Option<()> {
     });
     world.settle(12);
     let report = tracer.stop();
-    if world.is_hidden_from(&[&report]) {
-        return None;
-    }
+    world.check_all_seen(&[&report])?;
     report.assert_lossless();
     compare(&report.transitions(), &world.tracefs.transitions());
-    Some(())
+    Ok(())
 }
 
 fn an_ordinary_user(hook: Hook, name: &str) {
@@ -79,7 +78,7 @@ fn an_ordinary_user(hook: Hook, name: &str) {
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     let folder = tempfile::tempdir().expect("a folder");
     let program = public_copy(folder.path());
-    play_until_seen(|| sees_all(hook, &program));
+    play_until_comparable(name, || sees_all(hook, &program));
 
     let arguments = ["--hook", hook.name(), "-o", "json"];
     for left_out in needed(hook) {

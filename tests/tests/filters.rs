@@ -15,10 +15,11 @@ use tcptrace_tests::{
     net::{Family, abort, accept, connect, connect_error, listen, pair, read_end, read_error},
     netns::{Namespace, V4, V6},
     process::Running,
+    replay::{Obstacle, play_until_comparable},
     slot::Slot,
     tracer::{Report, Tracer},
     transition::{Transition, listing},
-    world::{Ports, World, compare, play_until_seen},
+    world::{Ports, World, compare},
 };
 
 both_hooks!(tuple_filters, state_filters, netns_filter, pid_filter, count_and_duration);
@@ -51,8 +52,8 @@ type Wanted = Box<dyn Fn(&Transition) -> bool>;
 /// Options, and what they let through.
 type Filter = (Vec<String>, Wanted);
 
-/// Runs a tracer for each filter at once on the same traffic. `None` when it cannot be compared.
-fn play_filters(hook: Hook, filters: fn(&Slot) -> Vec<Filter>) -> Option<()> {
+/// Runs a tracer for each filter at once on the same traffic.
+fn play_filters(hook: Hook, filters: fn(&Slot) -> Vec<Filter>) -> Result<(), Obstacle> {
     let world = World::new();
     let filters = filters(&world.slot);
     let netns = world.namespace.inode().to_string();
@@ -68,9 +69,7 @@ fn play_filters(hook: Hook, filters: fn(&Slot) -> Vec<Filter>) -> Option<()> {
     world.namespace.run(move || traffic(ports));
     world.settle(60);
     let reports: Vec<Report> = tracers.into_iter().map(Tracer::stop).collect();
-    if world.is_hidden_from(&reports.iter().collect::<Vec<_>>()) {
-        return None;
-    }
+    world.check_all_seen(&reports.iter().collect::<Vec<_>>())?;
     let all = world.tracefs.transitions();
     assert!(all.len() >= 60, "the traffic happened:\n{}", listing(&all));
     for ((options, wanted), report) in filters.iter().zip(&reports) {
@@ -81,7 +80,7 @@ fn play_filters(hook: Hook, filters: fn(&Slot) -> Vec<Filter>) -> Option<()> {
         println!("{options:?}: {} of {}", expected.len(), all.len());
         compare(&report.transitions(), &expected);
     }
-    Some(())
+    Ok(())
 }
 
 /// Each transition with the local port that its socket turned out to have, and as seen.
@@ -105,7 +104,7 @@ fn words(text: &str) -> Vec<String> {
 
 fn tuple_filters(hook: Hook, name: &str) {
     if is_root(name) {
-        play_until_seen(|| play_filters(hook, of_tuples));
+        play_until_comparable(name, || play_filters(hook, of_tuples));
     }
 }
 
@@ -142,7 +141,7 @@ fn of_tuples(slot: &Slot) -> Vec<Filter> {
 
 fn state_filters(hook: Hook, name: &str) {
     if is_root(name) {
-        play_until_seen(|| play_filters(hook, of_states));
+        play_until_comparable(name, || play_filters(hook, of_states));
     }
 }
 
@@ -177,11 +176,11 @@ fn of_states(slot: &Slot) -> Vec<Filter> {
 /// Two namespaces with the same addresses; a tracer for each, the namespace once by inode and once by path.
 fn netns_filter(hook: Hook, name: &str) {
     if is_root(name) {
-        play_until_seen(|| play_namespaces(hook));
+        play_until_comparable(name, || play_namespaces(hook));
     }
 }
 
-fn play_namespaces(hook: Hook) -> Option<()> {
+fn play_namespaces(hook: Hook) -> Result<(), Obstacle> {
     let world = World::new();
     let other = Namespace::new(&world.slot.ephemeral());
     let inode = world.namespace.inode().to_string();
@@ -194,9 +193,7 @@ fn play_namespaces(hook: Hook) -> Option<()> {
     other.run(move || drop(listen(elsewhere)));
     world.settle(4);
     let (here, there) = (here.stop(), there.stop());
-    if world.is_hidden_from(&[&here, &there]) {
-        return None;
-    }
+    world.check_all_seen(&[&here, &there])?;
     let all = world.tracefs.transitions();
     for (report, port, inode) in
         [(here, ports.port(0), world.namespace.inode()), (there, ports.port(1), other.inode())]
@@ -208,18 +205,18 @@ fn play_namespaces(hook: Hook) -> Option<()> {
         compare(&told, &expected);
         assert!(told.iter().all(|event| event.json["netns"] == inode), "{}", report.stdout);
     }
-    Some(())
+    Ok(())
 }
 
 /// Only the sockets of one process, those from their first transition to their last, a server's children
 /// included: one tracer for the server's process, one for the client's.
 fn pid_filter(hook: Hook, name: &str) {
     if is_root(name) {
-        play_until_seen(|| play_processes(hook));
+        play_until_comparable(name, || play_processes(hook));
     }
 }
 
-fn play_processes(hook: Hook) -> Option<()> {
+fn play_processes(hook: Hook) -> Result<(), Obstacle> {
     let world = World::new();
     let ports = world.ports();
     let netns = world.namespace.inode().to_string();
@@ -251,9 +248,7 @@ fn play_processes(hook: Hook) -> Option<()> {
         sleep(Duration::from_millis(100));
         (server.stop(), client.stop(), port)
     });
-    if world.is_hidden_from(&[&server, &client]) {
-        return None;
-    }
+    world.check_all_seen(&[&server, &client])?;
     let all = with_ports(&world.tracefs.transitions());
     for (report, of_client, count) in [(server, false, 9), (client, true, 5)] {
         report.assert_lossless();
@@ -262,25 +257,23 @@ fn play_processes(hook: Hook) -> Option<()> {
         assert_eq!(wanted.len(), count, "{}", listing(&wanted));
         compare(&report.transitions(), &wanted);
     }
-    Some(())
+    Ok(())
 }
 
 fn count_and_duration(hook: Hook, name: &str) {
     if is_root(name) {
-        play_until_seen(|| play_limits(hook));
+        play_until_comparable(name, || play_limits(hook));
     }
 }
 
-fn play_limits(hook: Hook) -> Option<()> {
+fn play_limits(hook: Hook) -> Result<(), Obstacle> {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
     let five = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--count", "5"]);
     let ports = world.ports();
     world.namespace.run(move || traffic(ports));
     let report = five.join();
-    if world.is_hidden_from(&[&report]) {
-        return None;
-    }
+    world.check_all_seen(&[&report])?;
     report.assert_lossless();
     let told = report.transitions();
     assert_eq!(told.len(), 5);
@@ -293,10 +286,8 @@ fn play_limits(hook: Hook) -> Option<()> {
     let report = second.join();
     assert!(start.elapsed() >= Duration::from_secs(1), "not earlier");
     assert!(ready.elapsed() < Duration::from_millis(2_500), "not much later");
-    if world.is_hidden_from(&[&report]) {
-        return None;
-    }
+    world.check_all_seen(&[&report])?;
     report.assert_lossless();
     assert_eq!(report.transitions().len(), 2);
-    Some(())
+    Ok(())
 }

@@ -19,9 +19,10 @@ use tcptrace_tests::{
     both_hooks,
     machine::{Hook, is_root, skip},
     net::{Family, abort, accept, deafen, has_child, listen},
+    replay::{Obstacle, play_until_comparable},
     syn::{ACK, PSH, SYN, Segment, packet, raw_socket, send_packet},
     tracer::{Report, Tracer},
-    world::{Ports, World, play_until_seen},
+    world::{Ports, World},
 };
 
 both_hooks!(second_child);
@@ -34,11 +35,11 @@ fn second_child(hook: Hook, name: &str) {
         return skip(name, "one CPU makes one child");
     }
     if is_root(name) {
-        play_until_seen(|| play(hook));
+        play_until_comparable(name, || play(hook));
     }
 }
 
-fn play(hook: Hook) -> Option<()> {
+fn play(hook: Hook) -> Result<(), Obstacle> {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
     let arguments = ["-o", "json", "--netns", &netns];
@@ -48,9 +49,7 @@ fn play(hook: Hook) -> Option<()> {
     let accepted = world.namespace.run(move || race(ports));
     world.settle(u64::from(ROUNDS));
     let (trace, life) = (trace.stop(), life.stop());
-    if world.is_hidden_from(&[&trace, &life]) {
-        return None;
-    }
+    world.check_all_seen(&[&trace, &life])?;
     trace.assert_lossless();
     // By tracefs: how many children each request had.
     let mut children: HashMap<u16, usize> = HashMap::new();
@@ -82,7 +81,7 @@ fn play(hook: Hook) -> Option<()> {
     let is_right = |cause: &str| matches!(cause, "reset_linger" | "reset_unread");
     assert!(lines.iter().all(|line| line["cause"].as_str().is_some_and(is_right)), "{lines:#?}");
     assert!(lines.iter().all(|line| line["life_us"].is_u64()), "{lines:#?}");
-    Some(())
+    Ok(())
 }
 
 fn counted(report: &Report) -> u64 {

@@ -33,6 +33,7 @@
 //! - `TCPTRACE_ALLOW_SKIP=a,b`: names of tests that may be skipped nevertheless.
 //! - `TCPTRACE_LABS=WORD`: of the labs, only the situations with this word in their name; `TCPTRACE_LABS_REPORT=FILE` keeps
 //!   what `tcptrace diagnose` reported of them.
+//! - `TCPTRACE_REPEATS=FILE`: takes a line for each repeat of a test's steps, see [`replay`]; without, standard error does.
 //! - `TCPTRACE_TOLERANCE_US=N`: how far times in state may differ from tracefs', on a machine that is slow.
 
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]

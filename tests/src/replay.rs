@@ -1,4 +1,14 @@
-//! Playing a test's steps again, where the first play cannot be compared.
+//! Playing a test's steps again, where the first play cannot be compared. Each repeat is reported, so that a test which often
+//! needs one is noticed.
+
+use std::{
+    env, fmt,
+    fs::OpenOptions,
+    io::{self, Write as _},
+};
+
+/// The file that takes a line for each repeat: `NAME: REASON`. `cargo xtask test` counts them.
+const REPEATS: &str = "TCPTRACE_REPEATS";
 
 /// How often something is played at most.
 const PLAYS: usize = 3;
@@ -12,8 +22,8 @@ pub enum Obstacle {
     ClocksDisagree(String),
 }
 
-impl std::fmt::Display for Obstacle {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Hidden => f.write_str("the kernel has hidden something from tcptrace"),
             Self::ClocksDisagree(how) => write!(f, "two readings of the clock disagree: {how}"),
@@ -25,14 +35,32 @@ impl std::fmt::Display for Obstacle {
 ///
 /// # Panics
 /// When there is an obstacle in each of several plays.
-pub fn play_until_comparable<T>(name: &str, mut play: impl FnMut() -> Result<T, Obstacle>) -> T {
+pub fn play_until_comparable<T>(name: &str, play: impl FnMut() -> Result<T, Obstacle>) -> T {
+    repeat(play, |obstacle| report(name, obstacle))
+}
+
+fn repeat<T>(mut play: impl FnMut() -> Result<T, Obstacle>, mut on_repeat: impl FnMut(&Obstacle)) -> T {
     for _ in 1..PLAYS {
         match play() {
             Ok(played) => return played,
-            Err(obstacle) => println!("played again: {name}: {obstacle}"),
+            Err(obstacle) => on_repeat(&obstacle),
         }
     }
     play().unwrap_or_else(|obstacle| panic!("{obstacle}; the last of {PLAYS} plays"))
+}
+
+/// Appends a line to the file that the environment names, or writes it to standard error, past the test harness.
+fn report(name: &str, obstacle: &Obstacle) {
+    let line = format!("{name}: {obstacle}\n");
+    match env::var_os(REPEATS) {
+        Some(file) => {
+            // One write, so that lines of tests that run at once do not mix.
+            let opened = OpenOptions::new().create(true).append(true).open(&file);
+            let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
+            written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        }
+        None => drop(io::stderr().write_all(format!("PLAYED AGAIN: {line}").as_bytes())),
+    }
 }
 
 #[cfg(test)]
@@ -41,22 +69,23 @@ mod tests {
 
     use super::*;
 
-    /// The result of a play that meets obstacles at first, and how often it was played.
-    fn play(obstacles: usize) -> (Option<usize>, usize) {
-        let mut plays = 0;
+    /// The result of a play that meets obstacles at first, and how often it was played and reported.
+    fn play(obstacles: usize) -> (Option<usize>, usize, usize) {
+        let (mut plays, mut reports) = (0, 0);
         let result = catch_unwind(AssertUnwindSafe(|| {
-            play_until_comparable("a play", || {
+            let play = || {
                 plays += 1;
                 if plays > obstacles { Ok(plays) } else { Err(Obstacle::Hidden) }
-            })
+            };
+            repeat(play, |_| reports += 1)
         }));
-        (result.ok(), plays)
+        (result.ok(), plays, reports)
     }
 
     #[test]
     fn a_play_is_repeated_a_few_times_and_then_fails() {
-        assert_eq!(play(0), (Some(1), 1));
-        assert_eq!(play(PLAYS - 1), (Some(PLAYS), PLAYS));
-        assert_eq!(play(PLAYS), (None, PLAYS));
+        assert_eq!(play(0), (Some(1), 1, 0));
+        assert_eq!(play(PLAYS - 1), (Some(PLAYS), PLAYS, PLAYS - 1));
+        assert_eq!(play(PLAYS), (None, PLAYS, PLAYS - 1));
     }
 }

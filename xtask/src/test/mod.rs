@@ -1,5 +1,6 @@
 //! `cargo xtask test`: every test of the workspace, the ones on the real kernel included.
 
+mod repeats;
 mod tally;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
 use anyhow::{Context, Result, bail};
 
 use crate::{dist, process, workspace};
+use repeats::Repeats;
 use tally::Tally;
 
 /// Run every test of the workspace on a release build of the tracer, as root where tests need it.
@@ -32,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// Something the tests need is missing, a build fails, or a test fails.
+/// Something the tests need is missing, a build fails, a test fails, or too many had to play their steps again.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let runner = if args.no_root { None } else { runner()? };
     if !args.no_root {
@@ -53,9 +55,15 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         command.env("RUST_TEST_THREADS", (2 * processors).to_string());
     }
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.rest);
+    // Not in the folder for temporary files: there, root may not open the file of another user to append to it.
+    let folder = tempfile::tempdir_in(workspace::target()?).context("a folder for the list of repeats")?;
+    let list = folder.path().join("repeats");
+    command.env(repeats::VARIABLE, &list);
     let start = Instant::now();
     let (tally, passed) = counted(&mut command, &mut io::stdout().lock())?;
     println!("\ntests built and run in {} s", start.elapsed().as_secs());
+    let repeats = Repeats::read(&list)?;
+    println!("{repeats}");
     println!("{tally}");
     if !passed {
         bail!("{} failed", process::shown(&command));
@@ -63,7 +71,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if tally.passed == 0 {
         bail!("no test ran");
     }
-    Ok(())
+    repeats.check()
 }
 
 /// Runs `cargo test`, passes its output on to `to`, and adds up the results of its test programs.

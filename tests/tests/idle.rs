@@ -1,4 +1,18 @@
-//! Where nothing happens, the tracer sleeps, and whatever happens then wakes it at once.
+//! While nothing happens, the tracer sleeps. The next transition wakes it at once.
+//!
+//! A tracer that nothing wakes shows a transition as well, by its next check: in sleep it checks once a second. Of listeners
+//! at random moments, four in ten would be shown within 400 ms. So the moment is not random. The test watches how often the
+//! tracer's first thread waits, and each check is followed by a wait:
+//!
+//! - For [`QUIET`], 700 ms, there is no wait. The last check was before that, so the next one is at most 300 ms away.
+//! - Then there is a wait, and none for [`SETTLED`], 350 ms. So the check was not before the first of these waits, and it has
+//!   been. The next one is a second later.
+//! - The listener comes now, and must be shown [`SHOWN_WITHIN`] 850 ms of that check.
+//!
+//! By chance, a tracer that nothing wakes would have to check 150 ms early in both rounds. Its timer is exact to some
+//! milliseconds, and late rather than early. The test may take a wait for later than it was, by [`HELD_UP`], 50 ms at most.
+//! A tracer whose wakeups were cut off showed 24 listeners 3 to 113 ms after the time that this test takes for its next
+//! check, and none before. So the chance is far below 1 in 10 000.
 
 use std::{
     fs,
@@ -16,14 +30,19 @@ use tcptrace_tests::{
 
 both_hooks!(a_sleeper_is_woken);
 
-/// After so long without a transition it sleeps.
-const UNTIL_ASLEEP: Duration = Duration::from_millis(1_200);
-/// Far less than the second until it would look by itself, even on a busy host.
-const AT_ONCE: Duration = Duration::from_millis(400);
-/// How often it is tried.
-const ROUNDS: usize = 4;
-/// Looking for something to do, it would come by fifty times a second.
-const RARELY: u64 = 15;
+/// Looking for something to do, it would wait fifty times a second.
+const QUIET: Duration = Duration::from_millis(700);
+/// More than is left of the second after [`QUIET`].
+const SETTLED: Duration = Duration::from_millis(350);
+/// More waits than the check makes may delay [`SETTLED`] so far that too little of the second is left.
+const LATEST: Duration = Duration::from_millis(500);
+/// After a check, a second before the next one.
+const SHOWN_WITHIN: Duration = Duration::from_millis(850);
+/// How late the test may notice a wait.
+const HELD_UP: Duration = Duration::from_millis(50);
+/// How long until it must sleep, even on a busy host.
+const LIMIT: Duration = Duration::from_secs(20);
+const ROUNDS: usize = 2;
 
 fn a_sleeper_is_woken(hook: Hook, name: &str) {
     if !is_root(name) {
@@ -33,32 +52,46 @@ fn a_sleeper_is_woken(hook: Hook, name: &str) {
     let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
-    sleep(UNTIL_ASLEEP);
-    let before = waits(tracer.pid());
-    sleep(Duration::from_secs(1));
-    let waited = waits(tracer.pid()) - before;
-    assert!(waited < RARELY, "it waits {waited} times in a second");
-
-    // By chance, a check of its own is near in four of ten cases.
-    let woken = (0..ROUNDS).filter(|_| is_woken(&tracer, &namespace)).count();
-    assert!(woken >= ROUNDS - 1, "woken {woken} times");
+    for round in 1..=ROUNDS {
+        let limit = last_check(tracer.pid()) + SHOWN_WITHIN;
+        let before = tracer.printed();
+        namespace.run(|| drop(TcpListener::bind("127.0.0.1:0").expect("a listener")));
+        while tracer.printed() == before {
+            assert!(Instant::now() < limit, "nothing has woken it in round {round}");
+            sleep(Duration::from_millis(2));
+        }
+    }
     // Each listener comes and goes.
     assert_eq!(tracer.stop().assert_lossless().delivered, 2 * ROUNDS as u64);
 }
 
-/// Whether a listener shows soon after it came.
-fn is_woken(tracer: &Tracer, namespace: &Namespace) -> bool {
-    sleep(UNTIL_ASLEEP);
-    let before = tracer.printed();
-    let since = Instant::now();
-    namespace.run(|| drop(TcpListener::bind("127.0.0.1:0").expect("a listener")));
-    while tracer.printed() == before {
-        if since.elapsed() > AT_ONCE {
-            return false;
-        }
+/// Waits until the tracer sleeps and has checked, and returns the time of that check.
+fn last_check(pid: u32) -> Instant {
+    let start = Instant::now();
+    let (mut polled, mut last_wait, mut waited) = (start, start, waits(pid));
+    // The first wait after a quiet time.
+    let mut check = None;
+    loop {
         sleep(Duration::from_millis(5));
+        let now = Instant::now();
+        assert!(now - start < LIMIT, "it does not sleep: it has waited {waited} times");
+        let held_up = now - polled > HELD_UP;
+        let waited_again = waits(pid) != waited;
+        let quiet = now - last_wait;
+        match check {
+            // When was that?
+            _ if held_up => check = None,
+            _ if waited_again && quiet >= QUIET => check = Some(now),
+            Some(check) if !waited_again && quiet >= SETTLED && now - check <= LATEST => {
+                return check;
+            }
+            _ => {}
+        }
+        if held_up || waited_again {
+            (last_wait, waited) = (now, waits(pid));
+        }
+        polled = now;
     }
-    true
 }
 
 /// How often the process' first thread has waited for something.

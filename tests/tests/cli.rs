@@ -119,16 +119,17 @@ fn help_and_version() {
 
 #[test]
 fn completions_and_manual() {
-    for (shell, sign) in
-        [("bash", "complete -F"), ("zsh", "#compdef tcptrace"), ("fish", "complete -c tcptrace")]
-    {
+    // How each shell is given a command and one of its options.
+    for (shell, sign, option) in [
+        ("bash", "complete -F _tcptrace ", "\n                --local-port)\n"),
+        ("zsh", "#compdef tcptrace\n", "'*--local-port=[Local ports"),
+        ("fish", "complete -c tcptrace ", "_using_subcommand trace\" -s L -l local-port -d 'Local ports"),
+    ] {
         let output = run(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{shell}: {}", stderr(&output));
-        assert!(stdout(&output).contains(sign), "{shell}: {}", stdout(&output));
-        assert!(
-            stdout(&output).contains("--local-port") || stdout(&output).contains("local-port"),
-            "{shell}"
-        );
+        for part in [sign, option] {
+            assert!(stdout(&output).contains(part), "{shell}: no {part} in {}", stdout(&output));
+        }
     }
     let manual = run(&["man"]);
     assert_eq!(manual.status.code(), Some(0));

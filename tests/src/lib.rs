@@ -20,7 +20,7 @@
 //! - `tests/owners/`: whose sockets are.
 //! - `tests/diagnose/`: faults one at a time, with low thresholds; `tests/labs/`: honest look-alikes and faults all at once,
 //!   with the thresholds as they are shipped, see [`labs`].
-//! - `tests/docs.rs`: every command in the documents.
+//! - `tests/docs/`: every command, example of output and link in the documents.
 //!
 //! # Isolation
 //! Every test has a network namespace, a tracefs instance and a range of ports of its own, see [`slot`], so

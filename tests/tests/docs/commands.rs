@@ -1,5 +1,4 @@
-//! Every command in the documents: it is run as written, or, where it builds, checked to exist. Every link: it leads to
-//! something.
+//! Every command in the documents: it is run as written, or, where it builds, checked to exist.
 //!
 //! Commands are the lines of fenced `sh` blocks. Those that trace are ended by Ctrl-C's signal after a moment. What needs
 //! another machine, such as a container's runtime, is in `console` blocks, and not run.
@@ -7,7 +6,7 @@
 use std::{
     env, fs,
     os::unix::process::CommandExt as _,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     thread::{self, sleep},
     time::{Duration, Instant},
@@ -20,6 +19,12 @@ use nix::{
 use tcptrace_tests::{
     host,
     machine::{is_root, skip, tcptrace},
+    process::collect,
+};
+
+use crate::{
+    blocks::{Block, blocks, root},
+    examples::is_header,
 };
 
 /// How long a command may trace before it is interrupted.
@@ -30,78 +35,24 @@ struct Documented {
     command: String,
 }
 
-/// The root of the workspace.
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace")
-}
-
-fn documents() -> Vec<PathBuf> {
-    let folders =
-        ["docs", "docs/findings"].map(|folder| fs::read_dir(root().join(folder)).expect("a folder"));
-    let pages = folders.into_iter().flatten().map(|entry| entry.expect("an entry").path());
-    let mut files: Vec<_> = pages.filter(|path| path.extension().is_some_and(|e| e == "md")).collect();
-    files.extend(
-        ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| root().join(name)),
-    );
-    files.sort();
-    files
-}
-
 /// The commands of all `sh` blocks; a line that ends in `|` or `\` goes on in the next.
 fn commands() -> Vec<Documented> {
     let mut commands = Vec::new();
-    for file in documents() {
-        let text = fs::read_to_string(&file).expect("a readable document");
-        let mut inside = false;
+    for Block { file, lines, .. } in blocks(&["sh"]) {
         let mut command = String::new();
-        for line in text.lines() {
-            match (inside, line.trim()) {
-                (false, "```sh") => inside = true,
-                (true, "```") => inside = false,
-                (true, line) if !line.is_empty() && !line.starts_with('#') => {
-                    command.push_str(line);
-                    command.push('\n');
-                    if !line.ends_with(['|', '\\']) {
-                        let command = std::mem::take(&mut command);
-                        commands.push(Documented { file: file.clone(), command });
-                    }
-                }
-                _ => {}
+        for line in lines.iter().map(|line| line.trim()) {
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            command.push_str(line);
+            command.push('\n');
+            if !line.ends_with(['|', '\\']) {
+                let command = std::mem::take(&mut command);
+                commands.push(Documented { file: file.clone(), command });
             }
         }
     }
     commands
-}
-
-/// What the headings of a document can be linked by, as GitHub makes it of them.
-fn anchors(text: &str) -> Vec<String> {
-    let mut fenced = false;
-    let headings = text.lines().filter(|line| {
-        fenced ^= line.starts_with("```");
-        !fenced && line.starts_with('#')
-    });
-    let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
-    headings
-        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
-        .map(|heading| heading.chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect())
-        .collect()
-}
-
-#[test]
-fn links_lead_somewhere() {
-    for file in documents() {
-        let text = fs::read_to_string(&file).expect("a readable document");
-        let links = text.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0));
-        for link in links.filter(|link| !link.starts_with("https://")) {
-            let (path, anchor) =
-                link.split_once('#').map_or((link, None), |(path, anchor)| (path, Some(anchor)));
-            let to = if path.is_empty() { file.clone() } else { file.with_file_name(path) };
-            assert!(to.exists(), "{}: {link}", file.display());
-            let Some(anchor) = anchor else { continue };
-            let there = anchors(&fs::read_to_string(&to).expect("a readable document"));
-            assert!(there.iter().any(|heading| heading == anchor), "{}: {link}", file.display());
-        }
-    }
 }
 
 #[test]
@@ -165,10 +116,11 @@ fn run(documented: &Documented) {
         .current_dir(folder.path())
         .process_group(0)
         .stdin(Stdio::null())
-        .stdout(Stdio::null())
+        .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .expect("bash");
+    let stdout = collect(child.stdout.take().expect("a pipe"));
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     sleep(MOMENT);
     // What has ended by itself needs no signal, nor does what is going to.
@@ -192,6 +144,25 @@ fn run(documented: &Documented) {
     let fine = found || matches!(code, Some(0 | 4));
     assert!(fine, "{context}: {code:?} (interrupted: {interrupted})\n{stderr}");
     assert!(!stderr.contains("error"), "{context}: {stderr}");
+    let stdout = stdout.recv_timeout(Duration::from_secs(10)).expect("its output ends with it");
+    assert_has_documented_header(command, &String::from_utf8_lossy(&stdout));
+}
+
+/// What prints a table to read has a header first, and one that a document shows.
+fn assert_has_documented_header(command: &str, stdout: &str) {
+    let words: Vec<&str> = command.split_whitespace().collect();
+    let is_table = match words[1] {
+        "life" | "sockets" => true,
+        // An option: a trace.
+        word => word.starts_with('-'),
+    };
+    let others = ["|", ">", "-o", "-w", "--by"];
+    if is_table && !words.iter().any(|word| others.contains(word)) {
+        let header = stdout.lines().next().unwrap_or_default();
+        let is_documented =
+            blocks(&["text"]).iter().any(|block| block.lines.iter().any(|line| line == header));
+        assert!(is_header(header) && is_documented, "{command} prints first: {header}");
+    }
 }
 
 /// Interrupts the tracer alone: a shell that is interrupted, too, would not wait for the rest of a pipeline.

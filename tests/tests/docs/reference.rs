@@ -1,0 +1,195 @@
+//! Real output of each command whose output the documents show, of situations as they show them.
+
+use std::{
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Stdio},
+    sync::mpsc::{RecvTimeoutError, channel},
+    thread::{self, sleep},
+    time::Duration,
+};
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use socket2::Socket;
+use tcptrace_tests::{
+    acts, load,
+    machine::{Hook, helper, tcptrace},
+    net::{Family, begin_connect, connect, connect_error, listen, pair, read_end, socket},
+    netns::Namespace,
+    process::{Running, output},
+    tracer::{Report, Tracer},
+    world::{Ports, World},
+};
+
+/// A loss cannot be made at will: what the kernel side has room for, it sends. This is what tests of the output compare with.
+const LOSS: &str = include_str!("../../../tcptrace-userspace/tests/snapshots/sinks__text.snap");
+
+/// What the commands print.
+pub(crate) struct Reference {
+    /// `tcptrace`, without options.
+    pub(crate) trace: Report,
+    pub(crate) life: Report,
+    pub(crate) life_wide: Report,
+    pub(crate) half_open: Report,
+    /// More than the trace may show, and more than the ring takes.
+    pub(crate) overload: Report,
+    pub(crate) sockets: String,
+    pub(crate) by_process: String,
+    pub(crate) diagnose: String,
+    pub(crate) doctor: String,
+    /// A refused connection.
+    pub(crate) json: Value,
+}
+
+impl Reference {
+    /// Runs them all.
+    pub(crate) fn make() -> Self {
+        // Holds the host for all of them.
+        let world = World::new();
+        thread::scope(|scope| {
+            let overload = scope.spawn(overload);
+            let sockets = scope.spawn(sockets);
+            let diagnose = scope.spawn(diagnose);
+            let doctor = scope.spawn(|| all_of(Command::new(tcptrace()).args(["doctor", "--measure"])));
+            let (trace, life, life_wide, half_open, json) = traces(&world);
+            let (sockets, by_process) = sockets.join().expect("sockets");
+            Self {
+                trace,
+                life,
+                life_wide,
+                half_open,
+                overload: overload.join().expect("an overload"),
+                sockets,
+                by_process,
+                diagnose: diagnose.join().expect("a diagnosis"),
+                doctor: doctor.join().expect("a doctor"),
+                json,
+            }
+        })
+    }
+
+    /// Every line of every output.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = &str> {
+        let reports = [&self.trace, &self.life, &self.half_open, &self.overload];
+        let reports = reports.into_iter().flat_map(|report| [&report.stdout, &report.stderr]);
+        let texts = [&self.sockets, &self.by_process, &self.diagnose, &self.doctor];
+        reports.chain(texts).flat_map(|text| text.lines()).chain(LOSS.lines())
+    }
+}
+
+/// Standard output and standard error.
+fn all_of(command: &mut Command) -> String {
+    let output = output(command);
+    [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat()
+}
+
+fn traces(world: &World) -> (Report, Report, Report, Report, Value) {
+    let netns = world.namespace.path().to_owned();
+    let start = |options: &[&str]| Tracer::start(Hook::TpBtf, &[&["--netns", &netns], options].concat());
+    let life = |options: &[&str]| Tracer::start_life(Hook::TpBtf, &[&["--netns", &netns], options].concat());
+    let tracers = [start(&[]), life(&[]), life(&["-w"]), start(&["--half-open"]), start(&["-o", "json"])];
+    let ports = world.ports();
+    world.namespace.run(move || every_kind(ports));
+    world.settle(20);
+    // The counters of what no event shows are compared with the next check.
+    sleep(Duration::from_millis(600));
+    let [trace, life, life_wide, half_open, json] = tracers.map(Tracer::stop);
+    let refused = json.of_type("transition").into_iter().find(|line| line["close"]["cause"] == "refused");
+    (trace, life, life_wide, half_open, refused.expect("a refused connection"))
+}
+
+/// Connections that end in different ways, and one that the kernel drops, for want of room.
+fn every_kind(ports: Ports) {
+    drop(acts::served(ports, Family::V4));
+    acts::linger_zero(ports, Family::V4);
+    acts::unread_data(ports);
+    connect_error(ports.connect(Family::V4));
+    let listener = listen(ports.listen(Family::V4));
+    listener.listen(0).expect("listen");
+    let served = connect(ports.connect(Family::V4));
+    let waiting = socket(ports.connect(Family::V4));
+    begin_connect(&waiting, ports.connect(Family::V4));
+    drop((served, waiting, listener));
+}
+
+fn overload() -> Report {
+    let namespace = Namespace::usual();
+    let netns = namespace.inode().to_string();
+    let arguments = ["--netns", &netns, "--max-rate", "100", "--buffer", "4K"];
+    let tracer = Tracer::start(Hook::TpBtf, &arguments);
+    let burst = |connections| {
+        load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), &namespace, connections);
+    };
+    tracer.signal(Signal::SIGSTOP);
+    burst(200);
+    tracer.signal(Signal::SIGCONT);
+    for _ in 0..8 {
+        burst(50);
+        sleep(Duration::from_millis(100));
+    }
+    // Until everything is shown again.
+    sleep(Duration::from_secs(3));
+    tracer.stop()
+}
+
+/// A server with a child, so that both hold its listener; connections, some of which the peer has closed.
+fn sockets() -> (String, String) {
+    let namespace = Namespace::usual();
+    let path = namespace.path().to_owned();
+    namespace.run(move || {
+        let address = Family::V4.listen(8_081).to_string();
+        let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
+        command.args(["serve", "1", &address]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut server = Running::spawn(&mut command);
+        server.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+        let mut pids = String::new();
+        let stdout = server.child().stdout.as_mut().expect("a pipe");
+        BufReader::new(stdout).read_line(&mut pids).expect("it listens");
+        let listener = listen(Family::V4.listen(8_080));
+        let lasting = pair(&listener, Family::V4.connect(8_080));
+        let (client, left) = pair(&listener, Family::V4.connect(8_080));
+        drop(client);
+        read_end(&left);
+        let show = |options: &[&str]| {
+            all_of(Command::new(tcptrace()).args(["sockets", "--netns", &path]).args(options))
+        };
+        let shown = (show(&[]), show(&["--by", "process"]));
+        drop((lasting, left, listener));
+        shown
+    })
+}
+
+/// A server that does not close what its clients have closed, more and more of it.
+fn diagnose() -> String {
+    // With many ports, or their end would be a finding, too.
+    let namespace = Namespace::usual();
+    let address = Family::V4.listen(8_080);
+    let folder = tempfile::tempdir().expect("a folder");
+    let thresholds = folder.path().join("thresholds.toml");
+    std::fs::write(&thresholds, "[close-wait-leak]\nage_s = 1\n").expect("a file");
+    let mut command = Command::new(tcptrace());
+    command.args(["diagnose", "--netns", namespace.path(), "--duration", "4s", "--config"]);
+    command.arg(&thresholds);
+    let (diagnosed, is_diagnosed) = channel::<()>();
+    let leaking = namespace.begin(move || {
+        let listener = listen(address);
+        let leak = || {
+            let (client, server) = pair(&listener, address);
+            acts::exchange(&client, &server);
+            drop(client);
+            server
+        };
+        let mut left: Vec<Socket> = (0..10).map(|_| leak()).collect();
+        sleep(Duration::from_secs(1));
+        while is_diagnosed.recv_timeout(Duration::from_millis(200)) == Err(RecvTimeoutError::Timeout) {
+            left.push(leak());
+        }
+        drop((left, listener));
+    });
+    // Some are there at its first scan.
+    sleep(Duration::from_millis(500));
+    let diagnosis = all_of(&mut command);
+    drop(diagnosed);
+    leaking.wait();
+    diagnosis
+}

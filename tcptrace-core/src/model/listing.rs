@@ -16,7 +16,7 @@ use super::{
 const PIECE: usize = 8_192;
 
 /// Which sockets a list is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
 pub enum Scope {
     /// All, with their owners.
     All,

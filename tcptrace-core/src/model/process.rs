@@ -36,6 +36,12 @@ impl Process {
     }
 }
 
+/// By this key of a holder of a socket, the first of several is its owner: the oldest process, from which the others have it.
+/// `process`: what it is, where that is known.
+pub fn eldest_first(pid: u32, process: Option<&Process>) -> (u64, u32) {
+    (process.map_or(u64::MAX, |process| process.start_ticks), pid)
+}
+
 /// The container that a process runs in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 pub struct Container {

@@ -7,7 +7,6 @@ use hashlink::LinkedHashMap;
 use crate::model::{
     event::{Context, Event},
     input::{Answer, Exit, Input, Key},
-    netstat::NamespaceCounters,
     process::Process,
 };
 
@@ -16,12 +15,17 @@ const RECORDED: usize = 16_384;
 /// Answers to remember of a capture: many more than its recorder did.
 const REPLAYED: usize = 262_144;
 
+/// Namespaces that are asked for at a time. Records of more of them go without.
+const ASKED: usize = 16_384;
+
 /// Who is asked.
 pub struct Answers {
     live: Option<Box<dyn Resolver>>,
     processes: Known<u32, Arc<Process>>,
     namespaces: Known<u64, u32>,
     devices: Known<(u32, u32), Arc<str>>,
+    /// Namespaces that records wait for.
+    asked: LinkedHashMap<u64, u64>,
     /// What is new of it, while someone records it.
     news: Option<Vec<Input<'static>>>,
 }
@@ -39,15 +43,6 @@ pub trait Resolver {
 
     /// The name of a network device, by the inode number of its namespace and its index there.
     fn device(&mut self, netns: u32, ifindex: u32, ktime_ns: u64) -> Option<Arc<str>>;
-
-    /// The inode number of the network namespace with a cookie.
-    fn netns(&mut self, cookie: u64, ktime_ns: u64) -> Option<u32>;
-
-    /// `net.ipv4.tcp_synack_retries` by network namespace.
-    fn retries(&self) -> Vec<(Option<u32>, u32)>;
-
-    /// How the counters of the network namespaces have grown.
-    fn grown(&mut self) -> Vec<NamespaceCounters>;
 }
 
 impl Answers {
@@ -63,7 +58,7 @@ impl Answers {
 
     fn remembering(limit: usize) -> Self {
         let (processes, namespaces, devices) = (Known::new(limit), Known::new(limit), Known::new(limit));
-        Self { live: None, processes, namespaces, devices, news: None }
+        Self { live: None, processes, namespaces, devices, asked: LinkedHashMap::new(), news: None }
     }
 
     /// Takes what a capture says of a process.
@@ -130,16 +125,27 @@ impl Answers {
     }
 
     /// The inode number of the network namespace with this cookie.
-    pub fn inode(&mut self, cookie: u64, from_ns: u64) -> Option<u32> {
-        let Some(live) = &mut self.live else { return self.namespaces.get(cookie, from_ns) };
-        let inode = live.netns(cookie, from_ns);
-        self.namespaces.note(&mut self.news, (from_ns, cookie, &inode), Input::Namespace);
-        inode
+    pub fn inode(&self, cookie: u64, ktime_ns: u64) -> Option<u32> {
+        self.namespaces.get(cookie, ktime_ns)
     }
 
-    /// Who knows the host; nobody in a replay.
-    pub fn resolver(&mut self) -> Option<&mut (dyn Resolver + 'static)> {
-        self.live.as_deref_mut()
+    /// Asks for the namespace with this cookie, before the turn of its record: whoever feeds a live trace answers by an input.
+    pub fn ask_namespace(&mut self, cookie: u64, ktime_ns: u64) {
+        let is_known = self.live.is_none() || self.inode(cookie, ktime_ns).is_some();
+        if !is_known && (self.asked.len() < ASKED || self.asked.contains_key(&cookie)) {
+            self.asked.entry(cookie).or_insert(ktime_ns);
+        }
+    }
+
+    /// The namespaces that were asked for since the last time, by their cookies, each with the time of its first record,
+    /// nanoseconds of `CLOCK_MONOTONIC`.
+    pub fn asked_namespaces(&mut self) -> LinkedHashMap<u64, u64> {
+        std::mem::take(&mut self.asked)
+    }
+
+    /// Whether an answer is another one than the last.
+    pub fn is_new(&self, answer: &Answer<u64, u32>) -> bool {
+        self.namespaces.is_new(answer)
     }
 
     /// What is to be recorded since the last time.
@@ -147,12 +153,13 @@ impl Answers {
         self.news.as_mut().map(std::mem::take).unwrap_or_default()
     }
 
-    /// Everything that was asked is to be recorded again: for another file.
-    pub fn forget_recorded(&mut self) {
-        if self.news.is_some() {
-            (self.processes, self.namespaces) = (Known::new(RECORDED), Known::new(RECORDED));
-            self.devices = Known::new(RECORDED);
+    /// Everything that was asked is to be recorded again: for another file, which begins with what is known of namespaces.
+    pub fn forget_recorded(&mut self) -> Vec<Input<'static>> {
+        if self.news.is_none() {
+            return Vec::new();
         }
+        (self.processes, self.devices) = (Known::new(RECORDED), Known::new(RECORDED));
+        self.namespaces.last().map(Input::Namespace).collect()
     }
 }
 
@@ -199,10 +206,24 @@ impl<K: Eq + Hash + Copy, V: PartialEq + Clone> Known<K, V> {
         }
     }
 
+    /// The last answers, of each key.
+    fn last(&self) -> impl Iterator<Item = Answer<K, V>> {
+        let last = |(key, answers): (&K, &Vec<(u64, Option<V>)>)| {
+            let (from_ns, value) = answers.last()?.clone();
+            Some(Answer { from_ns, key: *key, value })
+        };
+        self.answers.iter().filter_map(last)
+    }
+
+    /// Whether an answer is another one than the last. That nobody knows is none where nothing was said.
+    fn is_new(&self, answer: &Answer<K, V>) -> bool {
+        let last = self.answers.get(&answer.key).and_then(|answers| answers.last());
+        last.map_or(answer.value.is_some(), |(_, value)| *value != answer.value)
+    }
+
     /// The answer, if it is another one than the last.
     fn differs(&mut self, answer: Answer<K, V>) -> Option<Answer<K, V>> {
-        let last = self.answers.get(&answer.key).and_then(|answers| answers.last());
-        if last.map_or(answer.value.is_none(), |(_, value)| *value == answer.value) {
+        if !self.is_new(&answer) {
             return None;
         }
         self.add(answer.clone());

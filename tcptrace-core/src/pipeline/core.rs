@@ -101,7 +101,7 @@ impl Core {
         debug_assert!(self.is_in_order(&input), "{input:?} comes before what was released has been taken");
         let stage = &mut self.stage;
         match input {
-            Input::Entry(entry) => self.order.add(entry, |record| stage.take_signal(record)),
+            Input::Entry(entry) => self.order.add(entry, stage),
             Input::Released(until_ns) => self.release(until_ns),
             Input::Process(answer) => stage.answers.process(answer),
             Input::Namespace(answer) => stage.answers.namespace(answer),

@@ -23,6 +23,15 @@ pub(super) struct Order {
     added: Added,
 }
 
+/// Who sees records before their turn.
+pub(super) trait Ahead {
+    /// Takes a signal that says why a connection ends: its transition may be older or newer. It has no turn.
+    fn signal(&mut self, record: &[u8]);
+
+    /// Sees a record of a half-open connection.
+    fn half_open(&mut self, record: &[u8]);
+}
+
 /// Most parts at a time. In a look at the ring there are three: what it found, what waited, and what is to come.
 const PARTS: usize = 8;
 
@@ -56,9 +65,8 @@ struct Place {
 }
 
 impl Order {
-    /// Adds the records of one entry of the ring. `ahead` takes at once those signals that say why a connection ends: its
-    /// transition may be older or newer.
-    pub(super) fn add(&mut self, entry: &[u8], mut ahead: impl FnMut(&[u8])) {
+    /// Adds the records of one entry of the ring, and shows some of them to `ahead`.
+    pub(super) fn add(&mut self, entry: &[u8], ahead: &mut impl Ahead) {
         if self.parts.is_empty() {
             self.parts.push_back(Part::default());
         }
@@ -73,11 +81,12 @@ impl Order {
             if is_signal(record) {
                 added.signals += 1;
                 if !is_retransmit(record) {
-                    ahead(record);
+                    ahead.signal(record);
                     continue;
                 }
             } else if is_half_open(record) {
                 added.half_open += 1;
+                ahead.half_open(record);
             } else {
                 added.transitions += 1;
             }
@@ -185,6 +194,14 @@ mod tests {
 
     use super::*;
 
+    struct Nobody;
+
+    impl Ahead for Nobody {
+        fn signal(&mut self, _record: &[u8]) {}
+
+        fn half_open(&mut self, _record: &[u8]) {}
+    }
+
     /// A record of this time, told apart by its size.
     fn record(ktime_ns: u64, closing: bool) -> Vec<u8> {
         let (flags, len) = if closing {
@@ -212,12 +229,12 @@ mod tests {
     #[test]
     fn nothing_is_handed_out_before_its_time() {
         let mut order = Order::default();
-        order.add(&[record(5, false), record(9, true)].concat(), |_| {});
-        order.add(&record(3, false), |_| {});
+        order.add(&[record(5, false), record(9, true)].concat(), &mut Nobody);
+        order.add(&record(3, false), &mut Nobody);
         assert!(order.next().is_none() && order.is_drained());
         order.release(5);
         assert_eq!(take_all(&mut order), [(3, 120), (5, 120)]);
-        order.add(&record(7, false), |_| {});
+        order.add(&record(7, false), &mut Nobody);
         order.release(9);
         assert_eq!(take_all(&mut order), [(7, 120), (9, 168)]);
     }
@@ -225,11 +242,11 @@ mod tests {
     #[test]
     fn one_that_waits_for_long_keeps_no_others() {
         let mut order = Order::default();
-        order.add(&record(1_000, true), |_| {});
+        order.add(&record(1_000, true), &mut Nobody);
         for at in 0..100 {
             order.add(
                 &[record(2 * at, false), record(2 * at + 1, false), record(900, false)].concat(),
-                |_| {},
+                &mut Nobody,
             );
             order.release(2 * at);
             assert_eq!(take_all(&mut order).last(), Some(&(2 * at, 120)));
@@ -256,7 +273,7 @@ mod tests {
             let (mut added, mut taken) = (Vec::new(), Vec::new());
             for (entries, until, patience) in rounds {
                 for entry in entries {
-                    order.add(&entry.iter().flat_map(|&(at, closing)| record(at, closing)).collect::<Vec<_>>(), |_| {});
+                    order.add(&entry.iter().flat_map(|&(at, closing)| record(at, closing)).collect::<Vec<_>>(), &mut Nobody);
                     added.extend(entry.into_iter().map(|(at, _)| at));
                 }
                 order.release(until);
@@ -276,7 +293,7 @@ mod tests {
         fn no_byte_is_lost(entries in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..5)) {
             let mut order = Order::default();
             for entry in &entries {
-                order.add(entry, |_| {});
+                order.add(entry, &mut Nobody);
             }
             order.release(u64::MAX);
             let mut len = 0;

@@ -1,6 +1,11 @@
 //! Records become transitions and half-open connections here.
 
-use super::{answers::Answers, half_open::Side, outgoing::Outgoing};
+use super::{
+    answers::Answers,
+    half_open::{Side, netns_cookie},
+    order::Ahead,
+    outgoing::Outgoing,
+};
 use crate::{
     model::{
         dump::Namespace,
@@ -11,7 +16,7 @@ use crate::{
         transition::Transition,
     },
     pipeline::{
-        decode::{decode, is_half_open},
+        decode::{decode, is_half_open, ktime_ns},
         tracker::{Span, Tracker},
     },
 };
@@ -88,13 +93,6 @@ impl Stage {
         all
     }
 
-    /// Takes a signal that says why a connection ends, before the transitions of its time.
-    pub(super) fn take_signal(&mut self, record: &[u8]) {
-        if let Ok(Observed::Signal(signal)) = decode(record) {
-            self.tracker.ahead(signal);
-        }
-    }
-
     /// Takes in what is older than the trace.
     pub(super) fn first_list(&mut self, listing: Listing) {
         self.limit_timewait(&listing);
@@ -153,5 +151,21 @@ impl Stage {
     pub(super) fn finish(&mut self) {
         let Self { tracker, out, .. } = self;
         tracker.finish(|transition| out.push(transition));
+    }
+}
+
+impl Ahead for Stage {
+    fn signal(&mut self, record: &[u8]) {
+        if let Ok(Observed::Signal(signal)) = decode(record) {
+            self.tracker.ahead(signal);
+        }
+    }
+
+    fn half_open(&mut self, record: &[u8]) {
+        if self.half_open.is_some()
+            && let Some(cookie) = netns_cookie(record)
+        {
+            self.answers.ask_namespace(cookie, ktime_ns(record));
+        }
     }
 }

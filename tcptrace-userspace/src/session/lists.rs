@@ -1,17 +1,10 @@
 //! When to make a list of the host's sockets, and when to take it into account.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use tcptrace_core::model::{
-    listing::{Listing, Scope},
-    wanted::Wanted,
-};
+use tcptrace_core::model::listing::{Listing, Scope};
 
-use super::lister::{Lister, Progress};
-use crate::scan::snapshot::Netns;
+use super::scanner::{ScannerThread, Want};
 
 /// How long transitions wait at the start for the list of what is older than they are.
 const START_LIMIT: Duration = Duration::from_millis(300);
@@ -44,9 +37,18 @@ impl Turn {
     }
 }
 
+/// What has come of the first list.
+pub(super) enum Progress {
+    /// Nothing yet.
+    Waiting,
+    /// It.
+    Done(Listing),
+    /// Nothing to be waited for.
+    Nothing,
+}
+
 /// The lists of a trace.
 pub(super) struct Lists {
-    lister: Lister,
     /// Until then the first list is waited for.
     start: Option<Instant>,
     /// The first list took longer than that, or could not be had, and is still to come.
@@ -61,41 +63,35 @@ pub(super) struct Lists {
 
 impl Lists {
     /// Orders the first list.
-    ///
-    /// # Errors
-    /// When there can be no thread for it.
-    pub(super) fn start(wanted: Wanted, netns: Option<Netns>) -> io::Result<Self> {
-        let mut lister = Lister::start(wanted, netns)?;
-        lister.order(Scope::All);
+    pub(super) fn start(scanner: &mut ScannerThread) -> Self {
+        scanner.want(Want::List(Scope::All));
         let now = Instant::now();
         let turn = |every| Turn { every, ordered: now, took: Duration::ZERO, share: SHARE };
-        Ok(Self {
-            lister,
+        Self {
             start: Some(now + START_LIMIT),
             late: false,
             all: turn(ALL_EVERY),
             timewait: turn(TIMEWAIT_EVERY),
             early: None,
             unlisted: None,
-        })
+        }
     }
 
     /// The first list; nothing when it cannot be had, takes too long, or has been taken.
-    pub(super) fn first(&mut self) -> Progress {
+    pub(super) fn first(&mut self, scanner: &mut ScannerThread) -> Progress {
         let Some(limit) = self.start else { return Progress::Nothing };
-        let progress = match self.lister.take() {
-            Progress::Waiting if Instant::now() < limit => return Progress::Waiting,
-            progress => progress,
-        };
+        let listed = scanner.take_listed();
+        if listed.is_none() && !scanner.is_gone() && Instant::now() < limit {
+            return Progress::Waiting;
+        }
         self.start = None;
-        match progress {
-            Progress::Done(listing) => {
+        match listed {
+            Some(Ok(listing)) => {
                 self.note_first(&listing);
                 return Progress::Done(listing);
             }
-            Progress::Failed(error) => (self.unlisted, self.late) = (Some(error.to_string()), true),
-            Progress::Waiting => self.late = true,
-            Progress::Nothing => {}
+            Some(Err(error)) => (self.unlisted, self.late) = (Some(error.to_string()), true),
+            None => self.late = true,
         }
         Progress::Nothing
     }
@@ -117,8 +113,8 @@ impl Lists {
     }
 
     /// Orders the list that is due, if any; one of timewait sockets only if it is wanted.
-    pub(super) fn order(&mut self, timewait: bool) -> Option<Scope> {
-        if self.lister.is_busy() || self.early.is_some() {
+    pub(super) fn order(&mut self, scanner: &mut ScannerThread, timewait: bool) -> Option<Scope> {
+        if scanner.listed.is_busy() || self.early.is_some() {
             return None;
         }
         let scope = match (self.all.is_due(), timewait && self.timewait.is_due()) {
@@ -131,7 +127,7 @@ impl Lists {
         if scope == Scope::All {
             (turn.every, turn.share) = (ALL_EVERY, SHARE);
         }
-        self.lister.order(scope);
+        scanner.want(Want::List(scope));
         Some(scope)
     }
 
@@ -147,15 +143,15 @@ impl Lists {
     }
 
     /// A later list, once everything up to its end has been released; and whether it is the first one all the same.
-    pub(super) fn later(&mut self, released_ns: u64) -> Option<(Listing, bool)> {
+    pub(super) fn later(&mut self, scanner: &mut ScannerThread, released_ns: u64) -> Option<(Listing, bool)> {
         if self.early.is_none() {
-            match self.lister.take() {
-                Progress::Done(listing) => {
+            match scanner.take_listed() {
+                Some(Ok(listing)) => {
                     self.turn(listing.scope).took = listing.took;
                     self.early = Some(listing);
                 }
-                Progress::Failed(error) if self.late => self.unlisted = Some(error.to_string()),
-                Progress::Failed(_) | Progress::Waiting | Progress::Nothing => {}
+                Some(Err(error)) if self.late => self.unlisted = Some(error.to_string()),
+                Some(Err(_)) | None => {}
             }
         }
         let listing = self.early.take_if(|listing| listing.end_ns() <= released_ns)?;

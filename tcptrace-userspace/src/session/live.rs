@@ -1,6 +1,6 @@
 //! A live trace: everything is put together here, and taken apart at the end.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tcptrace_core::{
     model::{
@@ -21,17 +21,19 @@ use super::{
     lists::Lists,
     log::Log,
     looks::Looks,
+    namespaces::Namespaces,
     overload::Overload,
     polls::Polls,
     pump::{self, Asked, End},
     reader::{Beside, Finished, Reader},
     resolver::Live,
+    scanner::ScannerThread,
     watch::Watch,
     writer::Writer,
 };
 use crate::{
     bpf::{self, Feature},
-    scan::namespaces::Namespaces,
+    scan::namespaces,
     sys::{self, clock::monotonic_ns, host, priority, signals::Ending},
 };
 
@@ -68,13 +70,9 @@ pub(super) fn session(
     let Destination { sink, output, header: is_headed, ends_with_reader } = destination(&header);
     let writer = Writer::start(output).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
-    let live = Live {
-        identities,
-        namespaces: follows.then(|| Namespaces::new(settings.netns.clone(), monotonic_ns())),
-        devices: DeviceNames::new(header.own_netns),
-    };
-    let polls = (follows && !settings.bpf.count_only).then(|| Polls::start(settings, &tracer)).transpose();
-    let polls = polls.map_err(Error::Setup)?;
+    let live = Live { identities, devices: DeviceNames::new(header.own_netns) };
+    let namespaces = follows
+        .then(|| Namespaces::new(settings.netns.is_some(), &namespaces::scan(settings.netns.as_ref())));
     announce_processes();
     begun(&tracer, &header);
 
@@ -83,19 +81,27 @@ pub(super) fn session(
     if is_headed {
         core.out().header();
     }
-    let (wanted, netns) = (|| settings.bpf.wanted(), || settings.netns.clone());
-    let lists = settings.snapshot && !settings.bpf.count_only;
-    let lists = lists.then(|| Lists::start(wanted(), netns())).transpose().map_err(Error::Setup)?;
-    let looks = settings.looks.map(|period| Looks::start(wanted(), netns(), period));
-    let looks = looks.transpose().map_err(Error::Setup)?;
+    let beside = beside(settings, &tracer, namespaces).map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
-    let mut reader =
-        Reader::new(tracer, Entrance { core, log }, writer, Beside { lists, polls, looks }, overload);
+    let mut reader = Reader::new(tracer, Entrance { core, log }, writer, beside, overload);
     // Now that all threads run which go on beside it, and would inherit it.
     let _first = priority::raise();
     let asked = Asked { signals, duration: settings.duration, ends_with_reader, stop };
     let end = runtime.block_on(pump::pump(&mut reader, asked))?;
     Ok((end, reader.finish(header.start_ns, GRACE)?))
+}
+
+/// What is asked of the host while the trace goes on.
+fn beside(settings: &Settings, tracer: &bpf::Tracer, namespaces: Option<Namespaces>) -> io::Result<Beside> {
+    let counts_only = settings.bpf.count_only;
+    let lists = settings.snapshot && !counts_only;
+    let polls = (namespaces.is_some() && !counts_only).then(|| Polls::new(tracer));
+    let looks = settings.looks.map(Looks::new);
+    let is_asked = lists || looks.is_some() || namespaces.is_some();
+    let scanner = is_asked.then(|| ScannerThread::start(settings.bpf.wanted(), settings.netns.clone()));
+    let mut scanner = scanner.transpose()?;
+    let lists = scanner.as_mut().filter(|_| lists).map(Lists::start);
+    Ok(Beside { scanner, namespaces, lists, polls, looks })
 }
 
 /// What there is to know of a trace before its first record.

@@ -101,7 +101,7 @@ impl Log {
         for news in answers.news() {
             recording.recorder.put(&news);
         }
-        answers.forget_recorded();
+        let again = answers.forget_recorded();
         let ended = Ended {
             end_ns: checked.now_ns,
             counted: counted.clone(),
@@ -116,6 +116,9 @@ impl Log {
         recording.header.before =
             Before { counted: counted.clone(), lost: checked.lost, half_open: checked.half_open };
         recording.recorder.rotate(&recording.header);
+        for input in &again {
+            recording.recorder.put(input);
+        }
         recording.lacks_list = true;
     }
 

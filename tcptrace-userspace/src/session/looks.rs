@@ -1,100 +1,69 @@
-//! Looks at all sockets beside a trace, again and again, on a thread of their own.
+//! When to scan the host for the detectors.
 
-use std::{
-    io,
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
-use tcptrace_core::model::{scan::Looked, wanted::Wanted};
+use tcptrace_core::model::scan::Looked;
 
-use crate::{
-    scan::{
-        looker::Looker,
-        snapshot::{Netns, namespace_names, visit},
-    },
-    sys::{clock::monotonic_ns, host},
-};
+use super::scanner::{ScannerThread, Want};
+use crate::sys::clock::monotonic_ns;
 
-use super::facts::{conditions, namespace_here};
-
-/// Looks that may wait to be taken. One that finds no room waits, and with it the next one.
-const QUEUE: usize = 4;
-
-/// The thread that looks.
+/// Scans at an interval.
 pub(super) struct Looks {
-    stop: Sender<()>,
-    looked: Receiver<Looked>,
-    thread: JoinHandle<()>,
+    period: Duration,
+    /// When the last one was ordered.
+    ordered: Option<Instant>,
+    /// How long it took.
+    took: Duration,
 }
 
 impl Looks {
-    /// Looks now, and then so often.
-    ///
-    /// # Errors
-    /// There can be no thread.
-    pub(super) fn start(wanted: Wanted, netns: Option<Netns>, period: Duration) -> io::Result<Self> {
-        let (stop, stopped) = channel();
-        let (give, looked) = sync_channel(QUEUE);
-        let looker = Looker::new(wanted, netns.clone());
-        // Where process ids are others than events', these are to say whose a socket is.
-        let looker = if host::has_own_pids() { looker.without_owners() } else { looker };
-        let look_on = move || look_on(looker, netns.as_ref(), period, &stopped, &give);
-        let thread = std::thread::Builder::new().name("looks".to_owned()).spawn(look_on)?;
-        Ok(Self { stop, looked, thread })
+    /// The first one is due at once.
+    pub(super) fn new(period: Duration) -> Self {
+        Self { period, ordered: None, took: Duration::ZERO }
     }
 
-    /// A look that was completed.
-    pub(super) fn next(&self) -> Option<Looked> {
-        self.looked.try_recv().ok()
+    /// A scan that was completed; orders the next one when it is due.
+    pub(super) fn next(&mut self, scanner: &mut ScannerThread) -> Option<Looked> {
+        let looked = scanner.take_scanned();
+        if let (Some(ordered), Some(_)) = (self.ordered, &looked) {
+            self.took = ordered.elapsed();
+        }
+        // However many sockets there are, scans take half of the time at most.
+        let is_due = |ordered: Instant| ordered.elapsed() >= self.period.max(self.took * 2);
+        if self.ordered.is_none_or(is_due) && scanner.want(Want::Scan) {
+            self.ordered = Some(Instant::now());
+        }
+        looked
     }
 
-    /// Looks once more, and ends; all that was not taken yet.
-    pub(super) fn finish(self) -> impl Iterator<Item = Looked> {
-        drop(self.stop);
-        // They end when the thread does.
-        let mut thread = Some(self.thread);
-        let mut looked = self.looked.into_iter();
-        std::iter::from_fn(move || {
-            if let Some(one) = looked.next() {
-                return Some(one);
-            }
-            thread.take()?.join().err().map(|_| Looked {
-                start_ns: monotonic_ns(),
-                end_ns: monotonic_ns(),
-                look: Err("a look panicked".to_owned()),
-                namespaces: Vec::new(),
-                processes: Vec::new(),
-            })
-        })
+    /// Scans once more; all that was not taken yet.
+    pub(super) fn finish(scanner: &mut ScannerThread) -> Vec<Looked> {
+        let mut all = Vec::new();
+        if scanner.scanned.is_busy() {
+            all.extend(wait(scanner));
+        }
+        scanner.want(Want::Scan);
+        all.extend(wait(scanner));
+        all
     }
 }
 
-fn look_on(
-    mut looker: Looker,
-    netns: Option<&Netns>,
-    period: Duration,
-    stopped: &Receiver<()>,
-    give: &SyncSender<Looked>,
-) {
-    let mut wait = Duration::ZERO;
+fn wait(scanner: &mut ScannerThread) -> Option<Looked> {
     loop {
-        let is_last = stopped.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected);
-        let start = Instant::now();
-        let start_ns = monotonic_ns();
-        let mut namespaces = visit(netns, namespace_here);
-        let mut names = namespace_names();
-        for (inode, namespace) in &mut namespaces {
-            namespace.name = inode.and_then(|inode| names.remove(&inode));
+        if let Some(looked) = scanner.take_scanned() {
+            return Some(looked);
         }
-        let look = looker.look().map_err(|error| error.to_string());
-        let processes = look.as_ref().map(conditions).unwrap_or_default();
-        let looked = Looked { start_ns, end_ns: monotonic_ns(), look, namespaces, processes };
-        if give.send(looked).is_err() || is_last {
-            return;
+        if scanner.is_gone() {
+            let now_ns = monotonic_ns();
+            let look = Err("the scanner panicked".to_owned());
+            return Some(Looked {
+                start_ns: now_ns,
+                end_ns: now_ns,
+                look,
+                namespaces: Vec::new(),
+                processes: Vec::new(),
+            });
         }
-        // However many sockets there are, looks take half of the time at most.
-        wait = period.max(start.elapsed());
+        std::thread::sleep(Duration::from_millis(1));
     }
 }

@@ -1,18 +1,15 @@
 //! When to poll for half-open connections.
 
-use std::io;
-
 use tcptrace_core::model::half_open::Poll;
 
-use super::{Settings, poller::Poller};
+use super::scanner::{ScannerThread, Want};
 use crate::{bpf::Tracer, sys::clock::monotonic_ns};
 
 /// From one poll to the next.
 const POLL_EVERY_NS: u64 = 1_000_000_000;
 
-/// The poller, and when it was asked.
+/// When the scanner was asked, and what it said.
 pub(super) struct Polls {
-    poller: Poller,
     /// Poll also when none is open: not every SYN is seen.
     always: bool,
     asked_ns: Option<u64>,
@@ -22,21 +19,20 @@ pub(super) struct Polls {
 }
 
 impl Polls {
-    /// Call it after the kernel side was loaded, since it starts a thread.
-    pub(super) fn start(settings: &Settings, tracer: &Tracer) -> io::Result<Self> {
+    /// None asked for yet.
+    pub(super) fn new(tracer: &Tracer) -> Self {
         let sees_all = tracer.half_open().and_then(|hooks| hooks.syns.as_ref().ok());
-        Ok(Self {
-            poller: Poller::start(settings.netns.clone())?,
+        Self {
             always: sees_all.is_none_or(|syns| !syns.whole_host),
             asked_ns: None,
             early: None,
             failed: None,
-        })
+        }
     }
 
     /// A poll, once every event up to its end has been released.
-    pub(super) fn next(&mut self, released_ns: u64) -> Option<Poll> {
-        match self.poller.answer() {
+    pub(super) fn next(&mut self, scanner: &mut ScannerThread, released_ns: u64) -> Option<Poll> {
+        match scanner.take_polled() {
             Some(Ok((poll, gaps))) => {
                 self.early = Some(poll);
                 self.failed = gaps.or_else(|| self.failed.take());
@@ -48,14 +44,14 @@ impl Polls {
     }
 
     /// Asks for one when it is time, where `open` are known to be open; whether it did.
-    pub(super) fn ask(&mut self, open: usize) -> bool {
+    pub(super) fn ask(&mut self, scanner: &mut ScannerThread, open: usize) -> bool {
         let now_ns = monotonic_ns();
         if self.early.is_some() || self.asked_ns.is_some_and(|asked_ns| now_ns < asked_ns + POLL_EVERY_NS) {
             return false;
         }
         // The first one finds those that are older than the trace.
         let is_due = self.asked_ns.is_none() || self.always || open > 0;
-        let asks = is_due && self.poller.ask();
+        let asks = is_due && scanner.want(Want::Poll);
         if asks {
             self.asked_ns = Some(now_ns);
         }

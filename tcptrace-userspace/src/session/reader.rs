@@ -18,12 +18,13 @@ use tokio::io::unix::AsyncFd;
 use super::{
     Error,
     entrance::Entrance,
-    lister::Progress,
-    lists::Lists,
+    lists::{Lists, Progress},
     looks::Looks,
+    namespaces::Namespaces,
     overload::{Found, Overload},
     pace::Pace,
     polls::Polls,
+    scanner::{ScannerThread, Want},
     writer::{Offer, Writer},
 };
 use crate::{
@@ -71,6 +72,9 @@ pub(super) struct Reader {
 
 /// What is asked of the host beside the ring.
 pub(super) struct Beside {
+    /// Who is asked; where there is none, neither is any of the others.
+    pub(super) scanner: Option<ScannerThread>,
+    pub(super) namespaces: Option<Namespaces>,
     pub(super) lists: Option<Lists>,
     pub(super) polls: Option<Polls>,
     pub(super) looks: Option<Looks>,
@@ -112,8 +116,12 @@ impl Reader {
             }
             // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
             if self.entrance.log.has_room() {
-                let settling_ns = if complete { SETTLING_NS } else { PATIENCE_NS };
-                self.entrance.feed(Input::Released(now_ns.saturating_sub(settling_ns)));
+                let until_ns = now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS });
+                // Records wait for their namespaces, and all behind them.
+                let until_ns =
+                    self.ask().map_or(until_ns, |waits_ns| until_ns.min(waits_ns.saturating_sub(1)));
+                let released_ns = self.entrance.core.released_ns();
+                self.entrance.feed(Input::Released(until_ns.max(released_ns)));
             }
         }
         for _ in 0..CHUNKS {
@@ -174,10 +182,13 @@ impl Reader {
 
     /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
     fn waits_for_list(&mut self) -> bool {
-        let Some(lists) = self.beside.lists.as_mut().filter(|lists| lists.is_starting()) else {
+        let Beside { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.beside else {
             return false;
         };
-        match lists.first() {
+        if !lists.is_starting() {
+            return false;
+        }
+        match lists.first(scanner) {
             Progress::Waiting => return true,
             Progress::Done(listing) => {
                 for piece in listing.pieces() {
@@ -186,38 +197,64 @@ impl Reader {
                     self.gather();
                 }
             }
-            Progress::Failed(_) | Progress::Nothing => {}
+            Progress::Nothing => {}
         }
         false
     }
 
     /// Compares what is remembered with the kernel's lists, and orders the next one.
     fn compare(&mut self) {
-        let Some(lists) = self.beside.lists.as_mut().filter(|lists| !lists.is_starting()) else { return };
-        let later = lists.later(self.entrance.core.released_ns());
+        let Beside { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.beside else { return };
+        if lists.is_starting() {
+            return;
+        }
+        let later = lists.later(scanner, self.entrance.core.released_ns());
         if self.entrance.core.lacks_holders() {
             lists.hasten();
         }
-        let ordered = lists.order(self.entrance.core.wants_list());
         if let Some((listing, is_first)) = later {
             let is_first = is_first || self.entrance.log.begins_with(listing.scope);
-            self.entrance.feed(Input::Listed { listing, is_first });
+            // The next one is ordered once this one has been compared.
+            return self.entrance.feed(Input::Listed { listing, is_first });
         }
-        if ordered == Some(Scope::All) {
+        if lists.order(scanner, self.entrance.core.wants_list()) == Some(Scope::All) {
             self.entrance.feed(Input::ListOrdered);
         }
     }
 
     /// Takes a poll of half-open connections, and asks for the next one.
     fn poll(&mut self) {
-        let Some(polls) = &mut self.beside.polls else { return };
-        if let Some(poll) = polls.next(self.entrance.core.released_ns()) {
+        let Beside { scanner: Some(scanner), polls: Some(polls), .. } = &mut self.beside else { return };
+        if let Some(poll) = polls.next(scanner, self.entrance.core.released_ns()) {
             self.entrance.feed(Input::Polled(poll));
         }
-        let open = self.entrance.core.half_open();
-        if self.beside.polls.as_mut().is_some_and(|polls| polls.ask(open)) {
+        if polls.ask(scanner, self.entrance.core.half_open()) {
             self.entrance.feed(Input::PollBegins);
         }
+    }
+
+    /// Asks for the namespaces of records whose turn is still to come, and takes what is known by now; the time of the first
+    /// record that waits, nanoseconds of `CLOCK_MONOTONIC`.
+    fn ask(&mut self) -> Option<u64> {
+        let Self { beside, entrance, .. } = self;
+        let (scanner, namespaces) = (beside.scanner.as_mut()?, beside.namespaces.as_mut()?);
+        let now_ns = monotonic_ns();
+        let mut answers = Vec::new();
+        if let Some(scan) = scanner.take_namespaces() {
+            answers.extend(namespaces.learn(&scan));
+        }
+        let asked = entrance.core.answers().asked_namespaces().into_iter();
+        answers.extend(asked.filter_map(|(cookie, ktime_ns)| namespaces.ask(cookie, ktime_ns, now_ns)));
+        if namespaces.is_waiting() {
+            scanner.want(Want::Namespaces);
+        }
+        let waits_ns = namespaces.first_waiting(now_ns, |answer| answers.push(answer));
+        for answer in answers {
+            if entrance.core.answers().is_new(&answer) {
+                entrance.feed(Input::Namespace(answer));
+            }
+        }
+        waits_ns
     }
 
     /// Takes over everything that had been recorded when it was called; `false` if some of that still waits, on its CPU or
@@ -258,7 +295,9 @@ impl Reader {
             self.rotate()?;
         }
         self.entrance.feed(Input::Checked(checked));
-        while let Some(looked) = self.beside.looks.as_ref().and_then(Looks::next) {
+        if let Beside { scanner: Some(scanner), looks: Some(looks), .. } = &mut self.beside
+            && let Some(looked) = looks.next(scanner)
+        {
             self.entrance.feed(Input::Looked(Box::new(looked)));
         }
         for exit in self.entrance.core.exits() {
@@ -318,12 +357,11 @@ impl Reader {
             others: counted.counters.signals_lost + self.tracer.missed_signals(),
             ..Lost::default()
         };
-        let resolver = self.entrance.core.answers().resolver();
         Checked {
             now_ns: monotonic_ns(),
             lost,
             half_open: (counted.half_open.lost_ring_full, self.tracer.half_open_missed_runs()),
-            retries: resolver.map(|resolver| resolver.retries()).unwrap_or_default(),
+            retries: self.beside.namespaces.as_ref().map(Namespaces::retries).unwrap_or_default(),
             level: 0,
         }
     }

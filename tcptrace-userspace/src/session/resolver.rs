@@ -6,21 +6,18 @@ use tcptrace_core::{
     model::{
         event::Context,
         input::{Exit, Key},
-        netstat::NamespaceCounters,
         process::Process,
     },
     pipeline::Resolver,
 };
 
 use super::{devices::DeviceNames, identities::Identities};
-use crate::{scan::namespaces::Namespaces, sys::clock::monotonic_ns};
+use crate::sys::clock::monotonic_ns;
 
 /// The host.
 pub(super) struct Live {
     /// `None` where nobody wants to know.
     pub(super) identities: Option<Identities>,
-    /// `None` where no half-open connections are followed.
-    pub(super) namespaces: Option<Namespaces>,
     pub(super) devices: DeviceNames,
 }
 
@@ -42,18 +39,6 @@ impl Resolver for Live {
     fn device(&mut self, netns: u32, ifindex: u32, ktime_ns: u64) -> Option<Arc<str>> {
         self.devices.name(netns, ifindex, ktime_ns)
     }
-
-    fn netns(&mut self, cookie: u64, ktime_ns: u64) -> Option<u32> {
-        self.namespaces.as_mut()?.inode(cookie, ktime_ns)
-    }
-
-    fn retries(&self) -> Vec<(Option<u32>, u32)> {
-        self.namespaces.as_ref().map(Namespaces::retries).unwrap_or_default()
-    }
-
-    fn grown(&mut self) -> Vec<NamespaceCounters> {
-        self.namespaces.as_mut().map(Namespaces::grown).unwrap_or_default()
-    }
 }
 
 #[cfg(test)]
@@ -64,7 +49,7 @@ mod tests {
     #[test]
     fn an_end_is_known_from_when_it_was_found() {
         let (identities, devices) = (Some(Identities::new(Extent::All)), DeviceNames::new(None));
-        let mut live = Live { identities, namespaces: None, devices };
+        let mut live = Live { identities, devices };
         let mut child = std::process::Command::new("true").spawn().expect("a process");
         let process = (child.id(), None);
         child.wait().expect("its end");

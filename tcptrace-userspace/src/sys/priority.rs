@@ -1,10 +1,9 @@
-//! Who goes first when the processors are short: what reads the ring, before it is full, and last what looks at the host.
+//! Who goes first when the processors are short: what reads the ring, before it is full.
 
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// Nice values beside that of the process.
+/// Nice value beside that of the process.
 const READER: i32 = -10;
-const BACKGROUND: i32 = 10;
 
 /// The calling thread has little to do, and that soon, as long as what is returned lives: programs that it starts later
 /// would inherit it.
@@ -21,11 +20,6 @@ impl Drop for Raised {
             let _ = setpriority_process(None, before);
         }
     }
-}
-
-/// The calling thread has much to do, and time; what it starts, too.
-pub(crate) fn lower() {
-    let _ = add(BACKGROUND);
 }
 
 /// On Linux a thread has a nice value of its own (`sched(7)`). Who may not raise it goes on without. Returns the one before.

@@ -9,6 +9,7 @@
 //!   standard input to end, and the local address; and ends.
 //! - `thread ADDRESS`: connects in a thread of another name, and prints its local address.
 //! - `flash ADDRESS`: connects and ends.
+//! - `pair ADDRESS`: listens, connects to itself, and prints the client's address.
 //! - `keep`: has what it inherits.
 //! - `play SITUATION ROLE`: plays a role of a situation of the labs at once, until it is killed; see `tcptrace_tests::labs`.
 
@@ -49,6 +50,11 @@ fn main() -> io::Result<()> {
         ["listen", address] => {
             let listener = TcpListener::bind(address)?;
             (listener.local_addr()?.to_string(), Box::new(listener))
+        }
+        ["pair", address] => {
+            let listener = TcpListener::bind(address)?;
+            let client = TcpStream::connect(address)?;
+            (client.local_addr()?.to_string(), Box::new((listener.accept()?, client)))
         }
         ["daemon", address] => {
             let listener = TcpListener::bind(address)?;

@@ -22,7 +22,7 @@ use tcptrace_tests::{
 };
 
 /// A loss cannot be made at will: what the kernel side has room for, it sends. This is what tests of the output compare with.
-const LOSS: &str = include_str!("../../../tcptrace-userspace/tests/snapshots/sinks__text.snap");
+const LOSS: &str = include_str!("../../../tcptrace-core/tests/suite/snapshots/suite__sinks__text.snap");
 
 /// What the commands print.
 pub(crate) struct Reference {

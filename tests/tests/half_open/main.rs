@@ -2,6 +2,7 @@
 //! test did itself.
 
 mod attached;
+mod born;
 mod flood;
 mod handshake;
 mod poll;

@@ -60,7 +60,7 @@ fn agrees(
     for (report, kind) in reports.iter().zip(["transition", "connection"]) {
         let mut lines = report.of_type(kind);
         lines.retain(|line| line["lport"] == shown.local.port() && line["old_state"] != "CLOSE");
-        assert!(!lines.is_empty(), "{kind} of {}: {}", shown.local, report.stdout);
+        assert!(!lines.is_empty(), "{kind} of {}: {} {}", shown.local, report.stdout, report.stderr);
         for line in &lines {
             assert_named(line, &shown.expected);
         }

@@ -4,6 +4,7 @@
 mod actor;
 mod agree;
 mod cgroup;
+mod four;
 mod pid_namespace;
 mod processes;
 mod report;

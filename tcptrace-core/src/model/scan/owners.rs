@@ -8,7 +8,7 @@ use crate::model::{
     hash::HashMap,
     holders::{Holder, Holders},
     owner::Provenance,
-    process::Process,
+    process::{Process, eldest_first},
     socket::{Kind, Socket},
 };
 
@@ -84,14 +84,18 @@ impl Owners {
         }
     }
 
-    /// The processes that own a socket, each once, by their ids.
+    /// The processes that own a socket, each once: the oldest first, the others by their ids.
     pub fn of(&self, socket: &Socket) -> impl Iterator<Item = Owner<'_>> {
         let (holders, provenance) = self.holders(socket);
-        holders.chunk_by(|a, b| a.pid == b.pid).filter_map(move |chunk| {
+        let all = holders.chunk_by(|a, b| a.pid == b.pid).filter_map(move |chunk| {
             let holder = *chunk.first()?;
             let process = self.process(holder.pid).map(Arc::as_ref);
             self.may_own(process, socket).then_some(Owner { holder, provenance, process })
-        })
+        });
+        let eldest = all.clone().min_by_key(|owner| eldest_first(owner.holder.pid, owner.process));
+        let others =
+            all.filter(move |owner| eldest.is_none_or(|eldest| eldest.holder.pid != owner.holder.pid));
+        eldest.into_iter().chain(others)
     }
 
     /// Whether a process, as far as it is known, is old enough: what listens where a connection rests may have begun after

@@ -1,5 +1,7 @@
 //! A record of the kernel side, decoded: what the kernel said, nothing inferred.
 
+use std::mem::offset_of;
+
 use bytes::Buf as _;
 use tcptrace_common::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, HalfOpenRecord, KIND_HALF_OPEN};
 
@@ -63,4 +65,11 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
         connection: Connection { cookie, netns: (netns != 0).then_some(netns), laddr, lport, raddr, rport },
         netns_cookie: (netns_cookie != 0).then_some(netns_cookie),
     })
+}
+
+/// `SO_NETNS_COOKIE` of a record whose namespace has no other name; `None` where the record has its inode, or is too short.
+pub fn netns_cookie(record: &[u8]) -> Option<u64> {
+    let inode = record.get(offset_of!(HalfOpenRecord, netns)..)?.try_get_u32_ne().ok()?;
+    let cookie = record.get(offset_of!(HalfOpenRecord, netns_cookie)..)?.try_get_u64_ne().ok()?;
+    (inode == 0 && cookie != 0).then_some(cookie)
 }

@@ -13,6 +13,6 @@ mod tracker;
 #[cfg(test)]
 mod tests;
 
-pub use event::{Event, EventKind, decode};
+pub use event::{Event, EventKind, decode, netns_cookie};
 pub(crate) use side::Side;
 pub use tracker::HalfOpens;

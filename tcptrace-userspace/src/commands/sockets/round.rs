@@ -10,7 +10,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, Outcome, Settings};
 use crate::{
-    scan::looker::Looker,
+    scan::host::Scanner,
     sys::{self, clock::monotonic_ns, signals::Ending},
 };
 
@@ -22,7 +22,7 @@ const CLEAR: &[u8] = b"\x1b[H\x1b[J";
 
 /// Looks once.
 pub(super) fn show(settings: &Settings) -> Result<Outcome, Error> {
-    round(settings, &mut looker(settings), b"")
+    round(settings, &mut scanner(settings), b"")
 }
 
 /// Looks every `period`, until a signal.
@@ -32,14 +32,14 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
         let mut ending = Ending::install().map_err(Error::Setup)?;
         let mut tick = interval(period);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut looker = looker(settings);
+        let mut scanner = scanner(settings);
         let mut outcome = Outcome::Complete;
         let mut before = if io::stdout().is_terminal() { CLEAR } else { b"" };
         loop {
             tokio::select! {
                 biased;
                 () = ending.any() => return Ok(outcome),
-                _ = tick.tick() => match round(settings, &mut looker, before)? {
+                _ = tick.tick() => match round(settings, &mut scanner, before)? {
                     Outcome::OutputClosed => return Ok(Outcome::OutputClosed),
                     Outcome::Gaps => outcome = Outcome::Gaps,
                     Outcome::Complete => {}
@@ -52,14 +52,15 @@ pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Er
     })
 }
 
-fn looker(settings: &Settings) -> Looker {
-    Looker::new(settings.wanted.clone(), settings.netns.clone())
+fn scanner(settings: &Settings) -> Scanner {
+    Scanner::new(settings.netns.clone())
 }
 
 /// Looks, and writes what was seen.
-fn round(settings: &Settings, looker: &mut Looker, before: &[u8]) -> Result<Outcome, Error> {
+fn round(settings: &Settings, scanner: &mut Scanner, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
-    let look = looker.look()?;
+    let scan = scanner.scan(settings.wanted.asked_states(), true)?;
+    let look = scanner.look(scan, &settings.wanted);
     let end_ns = monotonic_ns();
     let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: sys::clock::calibrate() };
     tell(settings, &seen, before)

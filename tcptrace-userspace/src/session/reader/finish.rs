@@ -7,10 +7,11 @@ use tcptrace_core::{
     diagnosis::Detection,
     model::{
         input::{Counted, Ended, Input},
+        netstat::NamespaceCounters,
         record::Record,
         summary::Summary,
     },
-    pipeline::{Resolver, Written},
+    pipeline::Written,
 };
 
 use super::{
@@ -18,9 +19,10 @@ use super::{
         Error,
         looks::Looks,
         polls::Polls,
+        scanner::Want,
         writer::{Ending, Offer},
     },
-    Reader,
+    Beside, Reader,
 };
 use crate::sys::{clock::monotonic_ns, patience::Patience};
 
@@ -47,7 +49,10 @@ impl Reader {
         while self.waits_for_list() && !patience.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let last: Vec<_> = self.beside.looks.take().into_iter().flat_map(Looks::finish).collect();
+        let last = match &mut self.beside {
+            Beside { scanner: Some(scanner), looks: Some(_), .. } => Looks::finish(scanner),
+            _ => Vec::new(),
+        };
         let counted = self.read_rest(&mut patience)?;
         // Where the output has stalled, records wait that come before these: they are counted as lost.
         if self.entrance.core.is_drained() {
@@ -76,10 +81,23 @@ impl Reader {
             missed_runs: self.tracer.missed_runs(),
             missed_signals: self.tracer.missed_signals(),
             half_open_missed: self.tracer.half_open_missed_runs(),
-            namespaces: self.entrance.core.answers().resolver().map(Resolver::grown).unwrap_or_default(),
+            namespaces: self.grown(),
             unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
             unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
         }
+    }
+
+    /// How the counters of the namespaces have grown.
+    fn grown(&mut self) -> Vec<NamespaceCounters> {
+        let Beside { scanner: Some(scanner), namespaces: Some(namespaces), .. } = &mut self.beside else {
+            return Vec::new();
+        };
+        // One that is on its way is older than the end.
+        if scanner.namespaces.is_busy() {
+            scanner.wait_for_namespaces();
+        }
+        scanner.want(Want::Namespaces);
+        namespaces.grown(&scanner.wait_for_namespaces())
     }
 
     /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
@@ -88,7 +106,10 @@ impl Reader {
         loop {
             let before = self.entrance.core.taken();
             if self.entrance.core.is_drained() && self.entrance.log.has_room() && self.gather() {
-                self.entrance.feed(Input::Released(u64::MAX));
+                // Records wait for their namespaces, for a moment.
+                if self.ask().is_none() {
+                    self.entrance.feed(Input::Released(u64::MAX));
+                }
             }
             self.entrance.core.fill_on();
             self.entrance.settle();
@@ -96,7 +117,8 @@ impl Reader {
             let gone = !self.entrance.log.check()
                 || (self.entrance.core.out().is_full() && self.offer() == Offer::Gone);
             let counted = self.counted()?;
-            let complete = self.entrance.core.is_drained() && self.entrance.core.has_all(&counted);
+            let core = &self.entrance.core;
+            let complete = core.is_drained() && core.waiting() == 0 && core.has_all(&counted);
             if complete || gone || patience.is_over(self.writer.written()) {
                 return Ok(counted);
             }

@@ -1,11 +1,11 @@
-//! Lists of the host's sockets, made for the tracker: what is older than the trace, and what has become of sockets
-//! of which the kernel reports nothing more.
+//! Lists of the host's sockets for the tracker: what is older than the trace, and what has become of sockets of which the
+//! kernel reports nothing more.
 
 use std::{
     collections::{HashMap, HashSet},
     net::IpAddr,
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use tcptrace_core::model::{
@@ -18,52 +18,37 @@ use tcptrace_core::model::{
     listing::{Listing, Older, OlderTimewait, Scope, Since},
     owner::{Owner, Provenance, padded},
     payload,
-    process::Process,
+    process::{Process, eldest_first},
     socket::{Kind, Socket},
     state::State,
     wanted::Wanted,
 };
 
-use crate::{
-    scan::{
-        process::{HolderReader, Life, Processes},
-        snapshot::{self, Netns, Request, Snapshot, SnapshotError},
-    },
-    sys::clock::monotonic_ns,
-};
+use super::HostScan;
+use crate::scan::process::{Life, Processes};
 
-/// Makes a list now; without `holders`, nobody owns anything.
-///
-/// # Errors
-/// When nothing can be read at all.
-pub(super) fn list(
-    scope: Scope,
-    wanted: &Wanted,
-    netns: Option<Netns>,
-    holders: Option<&mut HolderReader>,
-) -> Result<Listing, SnapshotError> {
-    let start = Instant::now();
-    let timewait = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
-    let request = Request { netns, states: if scope == Scope::Timewait { timewait } else { 0 } };
-    let holders = holders.filter(|_| scope == Scope::All);
-    let holders_ns = holders.is_some().then(monotonic_ns);
-    let holders = holders.map(HolderReader::read);
-    let Snapshot { sockets, namespaces, gaps } = snapshot::take(&request)?;
+/// The states of timewait sockets, a bit for each.
+pub const TIMEWAIT_STATES: u32 = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
+
+/// Of a scan without holders, timewait sockets only.
+pub(super) fn list(scan: &HostScan, wanted: &Wanted, processes: &mut Processes) -> Listing {
+    let HostScan { snapshot, states, holders, holders_ns, .. } = scan;
+    let scope = if *states == 0 { Scope::All } else { Scope::Timewait };
     let mut listing = Listing {
         scope,
         older: Vec::new(),
         timewait: Vec::new(),
-        namespaces,
-        gaps,
+        namespaces: snapshot.namespaces.clone(),
+        gaps: snapshot.gaps.clone(),
         unreadable: holders.as_ref().map_or(0, Holders::unreadable),
         took: Duration::ZERO,
-        holders_ns,
+        holders_ns: holders.as_ref().map(|_| *holders_ns),
     };
     let places: HashMap<_, _> =
         (0..).zip(&listing.namespaces).map(|(place, namespace)| (namespace.inode, place)).collect();
-    let listening = listeners(&sockets);
-    let mut owners = Owners { holders, processes: Processes::new(), unidentified: HashSet::new() };
-    for socket in sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
+    let listening = listeners(&snapshot.sockets);
+    let mut owners = Owners { holders: holders.as_ref(), processes, unidentified: HashSet::new() };
+    for socket in snapshot.sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
         let Some(namespace) = places.get(&socket.netns).map(|place| &listing.namespaces[*place]) else {
             continue;
         };
@@ -80,8 +65,7 @@ pub(super) fn list(
     // The tracker has those of one state in the order in which they will be over.
     listing.timewait.sort_by_key(|timewait| timewait.since_ns);
     listing.unreadable += owners.unidentified.len();
-    listing.took = start.elapsed();
-    Ok(listing)
+    listing
 }
 
 /// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by.
@@ -90,22 +74,21 @@ fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
 }
 
 /// Who has a socket open.
-struct Owners {
-    holders: Option<Holders>,
-    processes: Processes,
+struct Owners<'a> {
+    holders: Option<&'a Holders>,
+    processes: &'a mut Processes,
     /// Those that live, and of which too little could be read.
     unidentified: HashSet<u32>,
 }
 
-impl Owners {
+impl Owners<'_> {
     /// The process that is oldest of those that have it open, which the others have it from; and the others.
     fn of(&mut self, socket: &Socket) -> Option<Owner> {
-        let mut pids: Vec<u32> =
-            self.holders.as_ref()?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
+        let mut pids: Vec<u32> = self.holders?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
         pids.dedup();
         let mut processes: Vec<Arc<Process>> =
             pids.into_iter().filter_map(|pid| self.identify(pid)).collect();
-        processes.sort_by_key(|process| (process.start_ticks, process.pid));
+        processes.sort_by_key(|process| eldest_first(process.pid, Some(process.as_ref())));
         let (first, others) = processes.split_first()?;
         Some(Owner {
             pid: first.pid,
@@ -116,9 +99,7 @@ impl Owners {
             process: Some(Arc::clone(first)),
         })
     }
-}
 
-impl Owners {
     /// What a holder is. One that has ended since holds nothing any more; of another one, the list lacks something.
     fn identify(&mut self, pid: u32) -> Option<Arc<Process>> {
         let process = self.processes.get(pid);

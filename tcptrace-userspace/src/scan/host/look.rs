@@ -1,0 +1,37 @@
+//! The sockets that somebody wants to see.
+
+use tcptrace_core::model::{
+    dump,
+    scan::{Gaps, Look, Owners, order},
+    socket::Socket,
+    wanted::Wanted,
+};
+
+use super::HostScan;
+use crate::scan::{process::Processes, snapshot::Snapshot};
+
+pub(super) fn look(scan: HostScan, wanted: &Wanted, processes: &mut Processes) -> Look {
+    let Snapshot { mut sockets, namespaces, gaps } = scan.snapshot;
+    // The order of the kernel's tables tells what was read later than what.
+    let mut owners = Owners::new(scan.holders.unwrap_or_default(), &sockets, &namespaces, scan.sockets_ns);
+    owners.look_at(wanted.filter.tgid, |pid| processes.get(pid));
+    sockets.retain(|socket| wanted.asks_for(socket));
+    let asked = sockets.len();
+    sockets.retain(|socket| wanted.passes(socket, &owners));
+    order::sort(&mut sockets);
+    owners.identify(&sockets, |pid| processes.get(pid));
+    let gaps = gaps_of(gaps, &sockets, &owners);
+    Look { hidden: asked - sockets.len(), sockets, owners, namespaces, gaps }
+}
+
+/// A process that cannot be looked into matters only where a socket lacks its owner.
+fn gaps_of(snapshot: dump::Gaps, sockets: &[Socket], owners: &Owners) -> Gaps {
+    match owners.unreadable() {
+        0 => Gaps { snapshot, ..Gaps::default() },
+        unreadable => {
+            let without_owner = sockets.iter().filter(|socket| owners.is_missing(socket)).count();
+            let unreadable_processes = if without_owner > 0 { unreadable } else { 0 };
+            Gaps { snapshot, without_owner, unreadable_processes }
+        }
+    }
+}

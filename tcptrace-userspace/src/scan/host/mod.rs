@@ -1,0 +1,93 @@
+//! The host at one moment: its TCP sockets, and who has them open. Lists for a trace, scans for a diagnosis and the table of
+//! `tcptrace sockets` are all made of this, so that they name the same owners.
+
+mod list;
+mod look;
+mod poll;
+
+use std::{panic::resume_unwind, thread};
+
+use tcptrace_core::model::{half_open::Poll, holders::Holders, listing::Listing, scan::Look, wanted::Wanted};
+
+use super::{
+    process::{HolderReader, Processes},
+    snapshot::{self, Netns, Request, Snapshot, SnapshotError},
+};
+use crate::sys::clock::{boottime_ns, monotonic_ns};
+
+pub use list::TIMEWAIT_STATES;
+
+/// Scans the host again and again. What the kernel needs for it is loaded at the first scan, and kept.
+pub struct Scanner {
+    netns: Option<Netns>,
+    finds_owners: bool,
+    holders: Option<HolderReader>,
+    processes: Processes,
+}
+
+/// Sockets and who has them open, as they were read.
+pub struct HostScan {
+    snapshot: Snapshot,
+    /// Sockets in these states, a bit for each; 0 is all.
+    states: u32,
+    /// `None` where nobody asked for them.
+    holders: Option<Holders>,
+    /// Before the holders were read, nanoseconds of `CLOCK_MONOTONIC`.
+    holders_ns: u64,
+    /// The same of the sockets, nanoseconds of `CLOCK_BOOTTIME`.
+    sockets_ns: u64,
+}
+
+impl Scanner {
+    /// Of one network namespace, or of all.
+    pub fn new(netns: Option<Netns>) -> Self {
+        Self { netns, finds_owners: true, holders: None, processes: Processes::new() }
+    }
+
+    /// The same, without finding out who has sockets open.
+    #[must_use]
+    pub fn without_owners(self) -> Self {
+        Self { finds_owners: false, ..self }
+    }
+
+    /// Reads the sockets in these states, a bit for each, or all of them where `states` is 0; and with `holders` who has them
+    /// open.
+    ///
+    /// # Errors
+    /// [`SnapshotError`], when there is nothing to be seen at all.
+    pub fn scan(&mut self, states: u32, holders: bool) -> Result<HostScan, SnapshotError> {
+        let Self { netns, finds_owners, holders: reader, .. } = self;
+        let request = Request { netns: netns.clone(), states };
+        let (holders_ns, sockets_ns) = (monotonic_ns(), boottime_ns());
+        if !holders || !*finds_owners {
+            return Ok(HostScan {
+                snapshot: snapshot::take(&request)?,
+                states,
+                holders: None,
+                holders_ns,
+                sockets_ns,
+            });
+        }
+        // Finding the holders takes about as long as reading the sockets.
+        let (snapshot, holders) = thread::scope(|scope| {
+            let holders = scope.spawn(|| reader.get_or_insert_with(HolderReader::open).read());
+            (snapshot::take(&request), holders.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        });
+        Ok(HostScan { snapshot: snapshot?, states, holders: Some(holders), holders_ns, sockets_ns })
+    }
+
+    /// Those of these sockets that pass a filter, with their owners.
+    pub fn look(&mut self, scan: HostScan, wanted: &Wanted) -> Look {
+        look::look(scan, wanted, &mut self.processes)
+    }
+
+    /// The half-open ones among these, and what could not be seen, for people.
+    pub fn poll(scan: &HostScan) -> (Poll, Option<String>) {
+        poll::poll(&scan.snapshot)
+    }
+
+    /// Those that a trace needs to know: all that pass a filter, and the listeners.
+    pub fn list(&mut self, scan: &HostScan, wanted: &Wanted) -> Listing {
+        list::list(scan, wanted, &mut self.processes)
+    }
+}

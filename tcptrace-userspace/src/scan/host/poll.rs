@@ -1,0 +1,37 @@
+//! The half-open connections among the sockets of a scan.
+
+use tcptrace_core::model::{
+    dump::Gaps,
+    half_open::{Connection, Pending, Poll},
+    socket::{Kind, Socket},
+};
+
+use crate::scan::snapshot::Snapshot;
+
+pub(super) fn poll(snapshot: &Snapshot) -> (Poll, Option<String>) {
+    let namespaces = &snapshot.namespaces;
+    let begun = |netns| {
+        let namespace = namespaces.iter().find(|namespace| namespace.inode == netns);
+        namespace.map_or(0, |namespace| namespace.begin_ns)
+    };
+    // Fast open has full sockets in this state; their transitions are told.
+    let requests = snapshot.sockets.iter().filter(|socket| socket.kind == Kind::Request);
+    let poll = Poll {
+        namespaces: namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect(),
+        end_ns: namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0),
+        pending: requests.map(|socket| pending(socket, begun(socket.netns))).collect(),
+    };
+    // A process whose namespace cannot be seen is in one of those, as a rule.
+    let gaps = Gaps { unreadable_processes: 0, ..snapshot.gaps.clone() };
+    (poll, (!gaps.is_empty()).then(|| gaps.to_string()))
+}
+
+/// `begun_ns`: before the kernel told how long its timer still runs.
+fn pending(socket: &Socket, begun_ns: u64) -> Pending {
+    let Socket { cookie, netns, laddr, lport, raddr, rport, .. } = *socket;
+    Pending {
+        connection: Connection { cookie, netns, laddr, lport, raddr, rport },
+        retransmits: socket.timer.map_or(0, |timer| timer.retransmits.into()),
+        fires_ns: socket.timer.map(|timer| begun_ns + u64::from(timer.expires_ms) * 1_000_000),
+    }
+}

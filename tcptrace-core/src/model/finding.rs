@@ -4,7 +4,11 @@ use std::{fmt, net::IpAddr};
 
 use serde::Serialize;
 
-use super::{links::Links, who::Who};
+use super::{
+    evidence::{Evidence, EvidenceValue},
+    links::Links,
+    who::Who,
+};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -56,15 +60,6 @@ impl Confidence {
     pub fn medium(by: &str) -> Self {
         Self { level: Level::Medium, raised_by: Some(by.to_owned()) }
     }
-}
-
-/// A fact that a finding rests on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Evidence {
-    /// What was counted or measured.
-    pub name: String,
-    /// How much, for people.
-    pub value: String,
 }
 
 /// A remote end, and how many sockets it has a part in.
@@ -256,10 +251,10 @@ impl Finding {
         finding
     }
 
-    /// Adds a fact.
+    /// Adds a fact. The value is a number with its unit, which the outputs format.
     #[must_use]
-    pub fn because(mut self, name: &str, value: impl fmt::Display) -> Self {
-        self.evidence.push(Evidence { name: name.to_owned(), value: value.to_string() });
+    pub fn because(mut self, name: &str, value: impl Into<EvidenceValue>) -> Self {
+        self.evidence.push(Evidence { name: name.to_owned(), value: value.into() });
         self
     }
 

@@ -8,6 +8,7 @@ pub mod dump;
 pub mod ends;
 pub mod errno;
 pub mod event;
+pub mod evidence;
 pub mod finding;
 pub mod half_open;
 pub mod hash;

@@ -7,6 +7,7 @@ use tcptrace_core::{
     model::{
         close::{Cause, Closing},
         event::Event,
+        evidence::EvidenceValue,
         finding::{Finding, Level, Severity},
         namespace::NamespaceSample,
         socket::{Timer, TimerKind},
@@ -130,7 +131,12 @@ fn open_connections_have_all_ports() {
         "10 of the 10 ports from 192.0.2.1 to 198.51.100.1:443 are in use, 10 of them in ESTABLISHED; 3 connect()s found none"
     );
     assert_eq!(found.owners.iter().map(|who| who.pid).collect::<Vec<_>>(), [812], "who has the ports");
-    assert!(found.evidence.iter().any(|one| one.name == "most often tried by" && one.value.contains("[30]")));
+    assert!(
+        found
+            .evidence
+            .iter()
+            .any(|one| one.name == "most often tried by" && one.value.to_string().contains("[30]"))
+    );
 }
 
 /// The port of a listener is that of its connections: they take none.
@@ -253,7 +259,8 @@ fn what_went_well_makes_room_for_what_does_not() {
 /// How often something found no room, as a finding says it.
 fn no_room(found: &Finding) -> Option<u64> {
     let evidence = found.evidence.iter().find(|one| one.name.contains("no room to count"))?;
-    Some(evidence.value.parse().unwrap())
+    let EvidenceValue::Number(times) = evidence.value else { panic!("{evidence:?} is no count") };
+    Some(times)
 }
 
 /// The same of resets; and as long as there is room, what was counted is all.

@@ -54,8 +54,8 @@ fn steps(finding: &Finding) -> String {
         .join("\n")
 }
 
-fn evidence<'a>(finding: &'a Finding, name: &str) -> Option<&'a str> {
-    finding.evidence.iter().find(|one| one.name == name).map(|one| one.value.as_str())
+fn evidence(finding: &Finding, name: &str) -> Option<String> {
+    finding.evidence.iter().find(|one| one.name == name).map(|one| one.value.to_string())
 }
 
 /// What is found after these, and one scan.
@@ -91,7 +91,10 @@ fn a_program_that_connects_elsewhere_does_not_fail() {
     let checks = (0..10).map(|_| tried(Cause::Refused, 1, 443, 10));
     let found = found_of(checks.chain([connected(2, 10), connected(2, 11)])).unwrap();
     assert_eq!(found.severity, Severity::Warning);
-    assert_eq!(evidence(&found, "connections of the same program to other destinations"), Some("1"));
+    assert_eq!(
+        evidence(&found, "connections of the same program to other destinations").as_deref(),
+        Some("1")
+    );
     let checks = (0..10).map(|_| tried(Cause::Refused, 1, 443, 10));
     let others = found_of(checks.chain([connected(2, 11)])).unwrap();
     assert_eq!(others.severity, Severity::Critical, "another program connects");
@@ -182,7 +185,7 @@ fn what_is_in_the_way_is_told() {
     assert!(down.summary.ends_with("; eth0 has no carrier"), "{}", down.summary);
     assert!(down.next_steps[0].what.contains("eth0 has no carrier"), "{down:#?}");
     let full = found(true, Some((990, 1_000)));
-    assert_eq!(evidence(&full, "connections that conntrack knows"), Some("990 of 1000"));
+    assert_eq!(evidence(&full, "connections that conntrack knows").as_deref(), Some("990 of 1000"));
     let neither = found(true, Some((10, 1_000)));
     assert!(neither.next_steps[0].what.contains("route"), "{neither:#?}");
     assert_eq!(evidence(&neither, "connections that conntrack knows"), None);
@@ -212,7 +215,7 @@ fn the_name_of_an_interface_is_not_obeyed() {
             "{} {} {:?}",
             down.summary,
             steps(&down),
-            down.evidence.iter().map(|one| one.value.as_str()).collect::<String>()
+            down.evidence.iter().map(|one| one.value.to_string()).collect::<String>()
         );
         assert!(!all.contains(['\u{1b}', '\u{202e}']), "{all:?}");
     }
@@ -278,7 +281,7 @@ fn who_connects_by_the_other_family_is_not_harmed() {
         let said = format!("; the same programs connect to {} instead", to_end(other));
         assert!(told.summary.ends_with(&said), "{}", told.summary);
         assert_eq!(
-            evidence(&told, "of these with a connection of the same program to the other family"),
+            evidence(&told, "of these with a connection of the same program to the other family").as_deref(),
             Some("20")
         );
     }
@@ -365,7 +368,7 @@ fn who_listens_now_may_not_have_listened_then() {
     let rejected = found([Some(1); 4], None, 0);
     assert_eq!(rejected.severity, Severity::Critical);
     assert!(rejected.summary.contains(" are rejected, though "), "{}", rejected.summary);
-    assert_eq!(evidence(&rejected, "of these with the listener there before"), Some("5"));
+    assert_eq!(evidence(&rejected, "of these with the listener there before").as_deref(), Some("5"));
     // It is gone.
     let gone = found([Some(1), Some(1), None, None], None, 0);
     assert_eq!(gone.severity, Severity::Critical);

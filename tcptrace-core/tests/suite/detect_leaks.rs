@@ -93,7 +93,7 @@ fn descriptors_say_how_bad_a_leak_is() {
     assert!(with(90, 4).summary.ends_with("; at this rate the last descriptor is open in 2 minutes"));
     let grows = with(50, 4);
     let rate = grows.evidence.iter().find(|evidence| evidence.name.starts_with("at this rate")).unwrap();
-    assert_eq!(rate.value, "12 minutes", "50 left, 4 a minute");
+    assert_eq!(rate.value.to_string(), "12m30s", "50 left, 4 a minute");
 }
 
 /// Descriptors that are nearly used up are the leak's doing where a quarter of them is forgotten.

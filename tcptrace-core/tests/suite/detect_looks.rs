@@ -42,7 +42,7 @@ fn a_leak_tells_what_there_was_at_the_first_look_of_all() {
     };
     let first = |looks: Vec<Sample>| {
         let found = of_kind("close-wait-leak", looks).remove(0);
-        (evidence(&found, "at the first scan").to_owned(), found.confidence.level)
+        (evidence(&found, "at the first scan"), found.confidence.level)
     };
     let again = vec![leaked(0, 10), leaked(1, 0), leaked(2, 10)];
     assert_eq!(first(again), ("10".to_owned(), Level::Medium), "it does not grow");

@@ -147,7 +147,7 @@ fn data_that_nobody_acknowledges_is_lost() {
         "3 connections to 192.0.2.1:80 are held for clients that are gone: data on 3 is not acknowledged"
     );
     assert_eq!(found.harm.as_ref().unwrap().count, 3);
-    assert_eq!(evidence(&found, "bytes that nobody acknowledges"), "3000");
+    assert_eq!(evidence(&found, "data that nobody acknowledges"), "3000 bytes");
     let one = with(vec![unanswered(0, LONG.0, LONG.1)]);
     assert_eq!(one, [], "one client vanishes now and then");
     let short = (0..3).map(|number| unanswered(number, (1_000, 5_400), 5)).collect();

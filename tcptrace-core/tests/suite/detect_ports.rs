@@ -97,7 +97,7 @@ fn ports_that_grow_are_told_with_when_they_end() {
     let growing = found([60, 85]).unwrap();
     assert_eq!(growing.severity, Severity::Warning);
     assert!(growing.summary.ends_with("; as fast as they grow, none is left in 6 s"), "{}", growing.summary);
-    assert_eq!(evidence(&growing, "growth while watched"), "25 more in 10 s");
+    assert_eq!(evidence(&growing, "growth while watched"), "25 (from 60 to 85 in 10 s)");
     let harm = growing.harm.unwrap();
     assert_eq!((harm.count, harm.whom.ends_with("192.0.2.1:443")), (85, true));
     let pool = found([85, 85]).unwrap();

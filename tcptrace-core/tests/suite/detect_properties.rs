@@ -11,6 +11,7 @@ use tcptrace_core::{
         report::{Report, Sight, Totals, Verdict},
     },
     model::{
+        evidence::EvidenceValue,
         finding::{Finding, Severity},
         record::{Found, Phase},
     },
@@ -90,7 +91,9 @@ fn counts(findings: &[Finding]) -> BTreeMap<(&'static str, &str), u64> {
     let mut sums = BTreeMap::new();
     for finding in findings {
         for evidence in finding.evidence.iter().filter(|evidence| COUNTS.contains(&evidence.name.as_str())) {
-            let count: u64 = evidence.value.parse().unwrap();
+            let (EvidenceValue::Number(count) | EvidenceValue::AtLeast(count)) = evidence.value else {
+                panic!("{evidence:?} is no count");
+            };
             *sums.entry((finding.id, evidence.name.as_str())).or_default() += count;
         }
     }

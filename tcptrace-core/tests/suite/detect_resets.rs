@@ -1,8 +1,8 @@
 //! What a reset loses, and whom that harms.
 
+use crate::common::looks::evidence;
 use crate::common::resets::{
-    CLIENT, MANY, SERVER, Told, client, detectors, evidence, found, found_within, harm, is_harm, scan,
-    server, steps,
+    CLIENT, MANY, SERVER, Told, client, detectors, found, found_within, harm, is_harm, scan, server, steps,
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 use tcptrace_core::model::{close::Cause, finding::Severity, state::State};

@@ -1,9 +1,8 @@
 //! Who has reset, where both ends of a connection are on this host.
 
-use crate::common::looks::socket;
+use crate::common::looks::{evidence, socket};
 use crate::common::resets::{
-    CLIENT, MANY, SERVER, Told, client, detectors, evidence, found, found_of, found_within, scan, server,
-    steps,
+    CLIENT, MANY, SERVER, Told, client, detectors, found, found_of, found_within, scan, server, steps,
 };
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 use tcptrace_core::model::{close::Cause, finding::Severity, state::State};
@@ -103,7 +102,7 @@ fn whom_a_full_queue_resets_is_refused_by_this_host() {
     );
     assert_eq!(
         (finding.owners[0].pid, evidence(&finding, "of clients that nobody had accepted")),
-        (80, "25")
+        (80, "25".to_owned())
     );
     assert!(steps(&finding).contains("tcp_abort_on_overflow is 1"), "{}", steps(&finding));
     for (abort, embryonic) in [(false, 25), (true, 0)] {
@@ -184,7 +183,7 @@ fn an_old_end_is_not_of_the_connection_that_uses_its_port_again() {
             detectors.transition(&server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number));
         }
         let finding = detectors.findings().remove(0);
-        (evidence(&finding, "ended").to_owned(), finding.summary.contains("client[40] had closed first"))
+        (evidence(&finding, "ended"), finding.summary.contains("client[40] had closed first"))
     };
     assert_eq!(found(0), ("25".to_owned(), true));
     assert_eq!(found(1), ("25".to_owned(), true), "the ends of one connection, before and after a scan");

@@ -190,12 +190,7 @@ pub(crate) fn evidence(finding: &Value, name: &str) -> u64 {
     let all = finding["evidence"].as_array().expect("evidence");
     let one =
         all.iter().find(|one| one["name"] == name).unwrap_or_else(|| panic!("no {name} in {finding:#}"));
-    let value = one["value"].as_str().expect("text");
-    value
-        .split(' ')
-        .next()
-        .and_then(|number| number.parse().ok())
-        .unwrap_or_else(|| panic!("{value} is no number"))
+    one["value"].as_u64().unwrap_or_else(|| panic!("{one} is no count"))
 }
 
 /// This process is named as responsible.

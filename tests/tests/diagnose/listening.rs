@@ -59,7 +59,7 @@ fn a_program_that_accepts_nobody() {
     });
     let finding = diagnosis.one("nobody-accepts");
     assert_eq!(evidence(finding, "wait to be accepted"), CLIENTS as u64, "{finding:#}");
-    assert_eq!(evidence(finding, "bytes that they have sent, unread"), 5 * CLIENTS as u64, "{finding:#}");
+    assert_eq!(evidence(finding, "data that they have sent, unread"), 5 * CLIENTS as u64, "{finding:#}");
     assert_eq!(finding["harm"]["count"], CLIENTS, "{finding:#}");
     assert_owned_here(finding);
 }

@@ -71,7 +71,7 @@ fn clients_that_do_not_answer() {
     });
     let finding = diagnosis.one("phantom-established");
     assert_eq!(evidence(finding, "with data that nobody acknowledges"), MANY as u64, "{finding:#}");
-    assert_eq!(evidence(finding, "bytes that nobody acknowledges"), 4 * MANY as u64, "{finding:#}");
+    assert_eq!(evidence(finding, "data that nobody acknowledges"), 4 * MANY as u64, "{finding:#}");
     assert_eq!(finding["severity"], "warning", "{finding:#}");
     assert_owned_here(finding);
 }

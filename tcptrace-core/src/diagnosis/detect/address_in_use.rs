@@ -6,12 +6,13 @@
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 use super::{
     Detector, Sample,
     bounded::Bounded,
-    culprits::{add_owners, many, seconds},
+    culprits::{add_owners, many},
     sample::LocalEnd,
 };
 use crate::model::{
@@ -97,7 +98,7 @@ impl AddressInUse {
         let waiting = there.iter().flat_map(|there| &there.waiting);
         let waiting: Vec<u32> =
             waiting.filter(|(other, _)| overlap(laddr, *other)).map(|(_, left_ms)| *left_ms).collect();
-        let longest = seconds(u64::from(waiting.iter().max().copied().unwrap_or(0)) * 1_000_000);
+        let longest = Duration::from_millis(waiting.iter().max().copied().unwrap_or(0).into());
         let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
         let holder = match (holders.first(), waiting.len() as u64) {
             (Some(who), _) => format!("{who} listens there"),
@@ -106,8 +107,9 @@ impl AddressInUse {
             // These would rather make bind() fail.
             (None, count @ 1..) => {
                 format!(
-                    "nobody listens there by now, {} in TIME_WAIT for up to {longest} more",
-                    many(count, "connection")
+                    "nobody listens there by now, {} in TIME_WAIT for up to {} s more",
+                    many(count, "connection"),
+                    longest.as_secs()
                 )
             }
             (None, 0) => "who had it is gone by now".to_owned(),

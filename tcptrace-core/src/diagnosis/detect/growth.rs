@@ -1,8 +1,9 @@
 //! By how much a namespace's counters grow while one watches.
 
-use std::{collections::HashMap, fmt};
+use std::collections::HashMap;
 
 use super::Sample;
+use crate::model::evidence::EvidenceValue;
 
 /// Counters of network namespaces, by the names of `nstat`: at the first look and at the last. The kernel gives the inode of
 /// a namespace that is gone to another one, whose counters begin at zero.
@@ -44,10 +45,9 @@ impl Grown {
     }
 }
 
-/// `32 (from 10 to 42)`.
-impl fmt::Display for Grown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (from {} to {})", self.by(), self.before, self.after)
+impl From<Grown> for EvidenceValue {
+    fn from(grown: Grown) -> Self {
+        Self::Growth { from: grown.before, to: grown.after, within: None }
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
         for count in [1_000, 1_002, 3, 5] {
             growth.note(&sample(Some(count)), "ListenDrops");
         }
-        assert_eq!(growth.of(Some(7), "ListenDrops").to_string(), "5 (from 0 to 5)");
+        assert_eq!(growth.of(Some(7), "ListenDrops"), Grown { before: 0, after: 5 });
     }
 
     #[test]
@@ -79,7 +79,7 @@ mod tests {
             growth.note(&sample(count), "ListenDrops");
         }
         let drops = growth.of(Some(7), "ListenDrops");
-        assert_eq!((drops.by(), drops.to_string()), (2, "2 (from 40 to 42)".to_owned()));
+        assert_eq!((drops.by(), drops), (2, Grown { before: 40, after: 42 }));
         let unknown = [growth.of(Some(7), "SyncookiesSent"), growth.of(None, "ListenDrops")];
         assert_eq!(unknown, [Grown::default(); 2]);
     }

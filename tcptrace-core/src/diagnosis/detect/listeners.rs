@@ -98,9 +98,9 @@ impl Listeners {
         };
         let mut finding = Finding::new(ID, confidence, summary)
             .about_in(end.0, address)
-            .because("expected by --expect-listen", if unlisted { "no" } else { "not asked" })
-            .because("there when the watch began", if appeared { "no" } else { "yes" });
+            .because("there when the watch began", !appeared);
         if unlisted {
+            finding = finding.because("expected by --expect-listen", false);
             // Who has said what should listen takes anything else for a harm.
             finding =
                 finding.harms(Severity::Warning, Harm::new(1, "ports open that should not be", "this host"));
@@ -110,7 +110,8 @@ impl Listeners {
                 let exe =
                     process.exe.as_deref().map_or_else(|| "-".to_owned(), |exe| Escaped(exe).to_string());
                 let gone = if process.exe_deleted { " (deleted)" } else { "" };
-                finding = finding.because("program", format!("{exe}{gone}, user id {}", process.uid));
+                finding =
+                    finding.because("program", format!("{exe}{gone}")).because("its user id", process.uid);
             }
         }
         let finding = finding

@@ -18,6 +18,7 @@ use super::{
     thresholds,
 };
 use crate::model::{
+    evidence::EvidenceValue,
     finding::{Confidence, Finding, Harm, Severity},
     half_open::Change,
     hash::{HashMap, HashSet},
@@ -110,7 +111,8 @@ impl SynFlood {
             return None;
         }
         let address = SocketAddr::new(laddr, lport);
-        let at_least = if pile.culprits.has_more_peers() { "at least " } else { "" };
+        let has_more = pile.culprits.has_more_peers();
+        let at_least = if has_more { "at least " } else { "" };
         let summary = format!(
             "{} from {at_least}{} pile up on {address}: of {answered_or_not}, {unanswered} did not answer",
             many(most, "half-open connection"),
@@ -146,7 +148,10 @@ impl SynFlood {
             .because("completed", pile.completed)
             .because("given up by the kernel", pile.given_up)
             .because("SYN-ACKs sent again", pile.retransmits)
-            .because("different sources", format_args!("{at_least}{sources}"))
+            .because(
+                "different sources",
+                if has_more { EvidenceValue::AtLeast(sources) } else { sources.into() },
+            )
             .because("SyncookiesSent, grown by", grown(COOKIES_SENT))
             .because("SyncookiesRecv (returned), grown by", grown(COOKIES_RETURNED))
             .because("TCPReqQFullDrop, grown by", grown(FULL_DROPS))

@@ -32,7 +32,7 @@ fn one(finding: &Finding, text: &mut String) {
         let _ = writeln!(text, "- so that: {}: {}", consequence.id, escaped(&consequence.summary));
     }
     for evidence in &finding.evidence {
-        let _ = writeln!(text, "- {}: {}", escaped(&evidence.name), escaped(&evidence.value));
+        let _ = writeln!(text, "- {}: {}", escaped(&evidence.name), escaped(&evidence.value.to_string()));
     }
     for owner in &finding.owners {
         let _ = writeln!(text, "- owner: {}", escaped(&owner.to_string()));

@@ -121,10 +121,10 @@ pub(crate) fn of_kind(id: &str, looks: impl IntoIterator<Item = Sample>) -> Vec<
     findings(looks).into_iter().filter(|finding| finding.id == id).collect()
 }
 
-/// A fact that a finding rests on.
-pub(crate) fn evidence<'a>(finding: &'a Finding, name: &str) -> &'a str {
+/// A fact that a finding rests on, as text shows it.
+pub(crate) fn evidence(finding: &Finding, name: &str) -> String {
     let one = finding.evidence.iter().find(|evidence| evidence.name == name);
-    one.map_or_else(|| panic!("no {name} in {finding:#?}"), |evidence| evidence.value.as_str())
+    one.map_or_else(|| panic!("no {name} in {finding:#?}"), |evidence| evidence.value.to_string())
 }
 
 /// What a finding says to run.

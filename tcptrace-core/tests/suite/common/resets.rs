@@ -136,11 +136,6 @@ pub(crate) fn found_within(ends: [Told; 2]) -> Finding {
     finding
 }
 
-pub(crate) fn evidence<'a>(finding: &'a Finding, name: &str) -> &'a str {
-    let one = finding.evidence.iter().find(|evidence| evidence.name == name);
-    one.map_or_else(|| panic!("no {name} in {finding:#?}"), |evidence| evidence.value.as_str())
-}
-
 pub(crate) fn steps(finding: &Finding) -> String {
     finding.next_steps.iter().map(|step| step.what.as_str()).collect::<Vec<_>>().join("\n")
 }

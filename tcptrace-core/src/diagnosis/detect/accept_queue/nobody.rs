@@ -1,13 +1,18 @@
 //! `nobody-accepts`: clients wait in a queue that need not be full.
 
+use std::time::Duration;
+
 use super::{
-    super::culprits::{many, nanoseconds, seconds, the_oldest},
+    super::culprits::{many, nanoseconds, the_oldest},
     AcceptQueue, Place,
     children::Waiting,
     listener::Listener,
     who_accepts::Blocker,
 };
-use crate::model::finding::{Confidence, Finding, Harm, Severity};
+use crate::model::{
+    evidence::EvidenceValue,
+    finding::{Confidence, Finding, Harm, Severity},
+};
 
 const ID: &str = "nobody-accepts";
 
@@ -58,14 +63,14 @@ impl AcceptQueue {
             .within(place.netns)
             .because("wait to be accepted", listener.length)
             .because("backlog of listen()", listener.backlog)
-            .because("oldest, at least", seconds(queued.oldest_ns));
+            .because("oldest, at least", Duration::from_nanos(queued.oldest_ns));
         finding.links.explains(place.cookie);
         finding.links.hangs(place.owners.first().map(|who| who.pid));
         finding.links.rests_on(place.cookie);
         if let Some(waiting) = queued.waiting {
             waiting.children.iter().for_each(|(_, cookie)| finding.links.explains(*cookie));
             finding = finding
-                .because("bytes that they have sent, unread", waiting.bytes)
+                .because("data that they have sent, unread", EvidenceValue::Bytes(waiting.bytes))
                 .because("clients that have given up (CLOSE_WAIT)", waiting.gone);
             finding.samples.clone_from(&waiting.samples);
         }

@@ -6,7 +6,10 @@ use super::{
     listener::{Listener, is_recent, room},
     who_accepts::Blocker,
 };
-use crate::model::finding::{Confidence, Finding, Harm, Severity};
+use crate::model::{
+    evidence::EvidenceValue,
+    finding::{Confidence, Finding, Harm, Severity},
+};
 
 const ID: &str = "accept-queue-overflow";
 
@@ -91,7 +94,7 @@ impl AcceptQueue {
             .within(place.netns)
             .because("queue at its longest", listener.longest)
             .because("backlog of listen()", listener.backlog)
-            .because("scans that found it full", format!("{} of {}", listener.full, listener.scans))
+            .because("scans that found it full", EvidenceValue::part(listener.full, listener.scans))
             .because("ListenOverflows of the namespace, grown by", self.growth.of(place.netns, OVERFLOWS));
         let finding = match listener.dropped() {
             Some(drops) => finding.because("dropped at this listener", drops),

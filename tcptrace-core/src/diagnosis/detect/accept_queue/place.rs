@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{super::hanging, listener::Listener, who_accepts::Blocker};
 use crate::model::{
+    evidence::EvidenceValue,
     finding::{Finding, in_namespace},
     limits::Limits,
     who::Who,
@@ -56,10 +57,10 @@ impl Place<'_> {
         let pid = first.pid;
         match self.blocker {
             Some(Blocker::Stopped) => {
-                hanging::go_on(finding.because("stopped", format!("{first}, by a signal or a debugger")), pid)
+                hanging::go_on(finding.because("stopped by a signal or a debugger", true), pid)
             }
             Some(Blocker::Descriptors(used, limit)) => {
-                finding.because("descriptors open", format!("{used} of {limit} that {first} may have")).then(
+                finding.because("descriptors open", EvidenceValue::part(used, limit)).then(
                     "accept() fails (EMFILE): raise LimitNOFILE= of its unit or ulimit -n, or find out what it does not close",
                     Some(format!("prlimit --nofile --pid {pid}; ls -l /proc/{pid}/fd")),
                 )

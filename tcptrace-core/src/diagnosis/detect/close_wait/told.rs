@@ -1,13 +1,16 @@
 //! What is said of a leak.
 
+use std::time::Duration;
+
 use super::{
     super::{
-        culprits::{many, nanoseconds, seconds, the_oldest},
+        culprits::{many, nanoseconds, the_oldest},
         descriptors::Descriptors,
     },
     CloseWait, Last,
 };
 use crate::model::{
+    evidence::EvidenceValue,
     finding::{Confidence, Finding, Harm, Severity},
     who::Who,
 };
@@ -29,13 +32,13 @@ impl CloseWait {
             the_oldest(last.forgotten, last.oldest_ns),
             if last.forgotten == 1 { "it" } else { "them" },
         );
-        let minutes_left = descriptors.and_then(|all| self.minutes_left(last, first, all));
-        match (descriptors, minutes_left) {
+        let time_left = descriptors.and_then(|all| self.time_left(last, first, all));
+        match (descriptors, time_left) {
             (Some(all), _) if all.run_out_by(last.forgotten) => {
                 summary = format!("{summary}; {} of {} descriptors are open", all.used, all.limit);
             }
-            (Some(all), Some(minutes)) if all.run_out() => {
-                let minutes = many(minutes, "minute");
+            (Some(all), Some(time_left)) if all.run_out() => {
+                let minutes = many(time_left.as_secs() / 60, "minute");
                 summary = format!("{summary}; at this rate the last descriptor is open in {minutes}");
             }
             _ => {}
@@ -52,19 +55,17 @@ impl CloseWait {
             .because("in CLOSE_WAIT", last.all)
             .because("of these forgotten", last.forgotten)
             .because("of these of a server that owes no answer", last.sure)
-            .because("oldest, at least", seconds(last.oldest_ns))
+            .because("oldest, at least", Duration::from_nanos(last.oldest_ns))
             .because("at the first scan", first)
             .because("with data that was never read", last.unread);
         let finding = match descriptors {
             Some(Descriptors { used, limit }) => {
-                finding.because("descriptors open", format!("{used} of {limit}"))
+                finding.because("descriptors open", EvidenceValue::part(used, limit))
             }
             None => finding,
         };
-        let finding = match minutes_left {
-            Some(minutes) => {
-                finding.because("at this rate the last descriptor is open in", many(minutes, "minute"))
-            }
+        let finding = match time_left {
+            Some(time_left) => finding.because("at this rate the last descriptor is open in", time_left),
             None => finding,
         };
         let finding = inherited(last, finding)
@@ -105,12 +106,12 @@ impl CloseWait {
     }
 
     /// How long until the limit is reached, at the rate at which they became more in the watch.
-    fn minutes_left(&self, last: &Last, first: u64, descriptors: Descriptors) -> Option<u64> {
+    fn time_left(&self, last: &Last, first: u64, descriptors: Descriptors) -> Option<Duration> {
         let (first_ns, _) = self.first.as_ref()?;
         let more = u128::from(last.all.checked_sub(first).filter(|more| *more > 0)?);
         let left = u128::from(descriptors.limit.saturating_sub(descriptors.used));
         let elapsed_ns = u128::from(self.now_ns.saturating_sub(*first_ns));
-        u64::try_from(left * elapsed_ns / more / 60_000_000_000).ok()
+        u64::try_from(left * elapsed_ns / more).ok().map(Duration::from_nanos)
     }
 }
 
@@ -119,10 +120,8 @@ fn inherited(last: &Last, finding: Finding) -> Finding {
     if last.shared == 0 {
         return finding;
     }
-    let holders: Vec<String> =
-        last.holders.in_order().iter().skip(1).take(4).map(ToString::to_string).collect();
     finding
-        .because("of these open in other processes as well", format!("{} ({})", last.shared, holders.join(", ")))
+        .because("of these open in other processes as well", last.shared)
         .then(
             "These processes have inherited the sockets across fork() and exec(): all have to close them; set FD_CLOEXEC (SOCK_CLOEXEC of accept4())",
             None,

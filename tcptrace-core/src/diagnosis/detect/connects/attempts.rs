@@ -10,6 +10,7 @@ use crate::{
         endpoint::Endpoint,
     },
     model::{
+        evidence::EvidenceValue,
         finding::{Confidence, Finding, Harm, Peer, Severity},
         hash::{HashMap, HashSet},
         text::Escaped,
@@ -88,7 +89,8 @@ impl Attempts<'_> {
         for listener in &self.place.listeners {
             finding.links.rests_on_any(listener.cookie);
             let (length, backlog) = listener.queue;
-            finding = finding.because("accept queue of the listener there", format!("{length} of {backlog}"));
+            finding =
+                finding.because("accept queue of the listener there", EvidenceValue::part(length, backlog));
         }
         let finding = self.place.in_the_way(finding);
         let finding = if !self.place.listeners.is_empty() && self.place.has_waiting() {
@@ -200,7 +202,7 @@ impl Attempts<'_> {
                     if self.place.is_own { "this namespace" } else { "another namespace of this host" };
                 let nothing =
                     format!("No listener was seen on {destination}, which is an address of {whose}");
-                let finding = finding.because("listeners seen there", 0);
+                let finding = finding.because("listeners seen there", 0_u64);
                 let command = Some(format!("ss -tlnp sport = :{port}"));
                 match self.place.elsewhere() {
                     Some(elsewhere) => finding.then(

@@ -80,7 +80,7 @@ impl Fallback {
     pub(super) fn tell(&self, finding: Finding) -> Finding {
         let Self { to, count, .. } = self;
         finding
-            .because("of these with a connection of the same program to the other family", count)
+            .because("of these with a connection of the same program to the other family", *count)
             .then(&format!("Only {to} is served: let the service listen on both, or name that address"), None)
     }
 }

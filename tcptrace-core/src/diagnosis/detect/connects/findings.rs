@@ -44,7 +44,7 @@ pub(super) fn scan(scanner: &Process) -> Finding {
         .because("hosts", addresses.distinct())
         .because("ports", ports.distinct())
         .because("failed", failed)
-        .because("without an answer so far", waiting)
+        .because("without an answer so far", *waiting)
         .because("connected", connected)
         .then(
             "Look what it is, and who started it",

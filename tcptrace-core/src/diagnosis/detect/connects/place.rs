@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use crate::{
     diagnosis::detect::{Sample, endpoint::Endpoint},
     model::{
+        evidence::EvidenceValue,
         finding::Finding,
         namespace::NamespaceSample,
         socket::Socket,
@@ -117,14 +118,14 @@ impl Place {
                 let has_none = format!("{} has no carrier", Escaped(interface.as_bytes()));
                 let command = is_shell_word(interface).then(|| format!("ip -s link show dev {interface}"));
                 finding
-                    .because("interface of the local address", &has_none)
+                    .because("interface of the local address", has_none.as_str())
                     .then(&format!("{has_none}: look at its link"), command)
             }
             None => finding,
         };
         match self.conntrack {
             Some((count, max)) => finding
-                .because("connections that conntrack knows", format!("{count} of {max}"))
+                .because("connections that conntrack knows", EvidenceValue::part(count, max))
                 .then(
                     "Connection tracking is nearly full and drops what is new: raise its maximum, or track less",
                     Some("sysctl net.netfilter.nf_conntrack_count net.netfilter.nf_conntrack_max".to_owned()),

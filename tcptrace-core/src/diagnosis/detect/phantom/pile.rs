@@ -4,6 +4,7 @@ use std::{
     cmp::Reverse,
     collections::HashSet,
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
 };
 
 use super::Listener;
@@ -13,7 +14,10 @@ use crate::{
         culprits::{Culprits, many, seconds, share, ss_host},
         thresholds,
     },
-    model::finding::{Confidence, Finding, Harm, Severity},
+    model::{
+        evidence::EvidenceValue,
+        finding::{Confidence, Finding, Harm, Severity},
+    },
 };
 
 const ID: &str = "phantom-established";
@@ -147,11 +151,11 @@ impl Pile {
             .about_in(netns, format_args!("port {lport}"))
             .because("connections of this listener", self.established)
             .because("with data that nobody acknowledges", self.unanswered)
-            .because("bytes that nobody acknowledges", self.unanswered_bytes)
+            .because("data that nobody acknowledges", EvidenceValue::Bytes(self.unanswered_bytes))
             .because("whose other end would be on this host, and is not there", self.without_end)
             .because("whose clients come back one connection at a time", self.left)
             .because("silent, and nothing else known, of clients with others in use", self.idle.count)
-            .because("longest silence", seconds(quietest_ns))
+            .because("longest silence", Duration::from_nanos(quietest_ns))
             .because("clients", group.peers.len())
             .then(
                 "See them: lastrcv is the silence in milliseconds",

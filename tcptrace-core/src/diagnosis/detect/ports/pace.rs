@@ -1,6 +1,8 @@
 //! How fast ports are used up.
 
-use crate::diagnosis::detect::culprits::seconds;
+use std::time::Duration;
+
+use crate::model::evidence::EvidenceValue;
 
 /// How many were taken at the first scan that had some, and at the last.
 #[derive(Clone, Copy, Debug, Default)]
@@ -34,17 +36,11 @@ impl Pace {
         (elapsed > 0).then(|| u64::try_from(left * elapsed / u128::from(grown)).unwrap_or(u64::MAX))
     }
 
-    /// `120 more in 10 s`.
-    pub(super) fn in_words(&self) -> String {
-        match (self.first, self.last) {
-            (Some((first_ns, first)), Some((last_ns, last))) if last >= first => {
-                format!("{} more in {}", last - first, seconds(last_ns.saturating_sub(first_ns)))
-            }
-            (Some((first_ns, first)), Some((last_ns, last))) => {
-                format!("{} fewer in {}", first - last, seconds(last_ns.saturating_sub(first_ns)))
-            }
-            _ => "not known".to_owned(),
-        }
+    /// How many more are taken at the last scan than at the first, and in which time; `None` before any scan.
+    pub(super) fn growth(&self) -> Option<EvidenceValue> {
+        let ((first_ns, from), (last_ns, to)) = (self.first?, self.last?);
+        let within = Some(Duration::from_nanos(last_ns.saturating_sub(first_ns)));
+        Some(EvidenceValue::Growth { from, to, within })
     }
 }
 
@@ -67,14 +63,15 @@ mod tests {
         let growing = pace(&[(10, 100), (15, 180), (20, 300)]);
         assert_eq!(growing.ends_in_ns(500), Some(10 * SECOND), "20 a second, and 200 are left");
         assert_eq!(growing.ends_in_ns(300), Some(0));
-        assert_eq!(growing.in_words(), "200 more in 10 s");
+        let within = Some(Duration::from_secs(10));
+        assert_eq!(growing.growth(), Some(EvidenceValue::Growth { from: 100, to: 300, within }));
     }
 
     #[test]
     fn what_does_not_grow_has_no_end() {
         let (same, fewer) = (pace(&[(10, 400), (20, 400)]), pace(&[(10, 400), (20, 390)]));
         assert_eq!((same.ends_in_ns(500), fewer.ends_in_ns(500)), (None, None));
-        assert_eq!(fewer.in_words(), "10 fewer in 10 s");
+        assert_eq!(pace(&[]).growth(), None);
         assert_eq!(pace(&[(10, 400)]).ends_in_ns(500), None, "one scan tells of no growth");
         assert_eq!(pace(&[]).ends_in_ns(500), None);
     }

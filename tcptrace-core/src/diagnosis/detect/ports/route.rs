@@ -238,19 +238,17 @@ impl Ports<'_> {
         } else {
             finding
         };
-        let known =
-            |value: Option<u64>| value.map_or_else(|| "not known".to_owned(), |value| value.to_string());
         let finding = finding
             .because("ports in use at most", all)
             .because("of these in TIME_WAIT", waiting)
             .because("ports in use at the last scan", now)
             .because("ports that there are (ip_local_port_range, without reserved ones)", ports)
-            .because("growth while watched", pace.in_words())
-            .because("net.ipv4.tcp_tw_reuse", known(self.limits.tw_reuse))
-            .because("net.ipv4.tcp_timestamps", known(self.limits.timestamps))
+            .because("growth while watched", pace.growth())
+            .because("net.ipv4.tcp_tw_reuse", self.limits.tw_reuse)
+            .because("net.ipv4.tcp_timestamps", self.limits.timestamps)
             .because("connect() without a port (EADDRNOTAVAIL)", failed);
         match who {
-            Some(who) => finding.because("most often tried by", who),
+            Some(who) => finding.because("most often tried by", who.to_string()),
             None => finding,
         }
     }

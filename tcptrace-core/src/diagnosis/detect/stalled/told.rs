@@ -1,16 +1,19 @@
 //! What is said of data that waits.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use super::{
     super::{
-        culprits::{many, seconds, ss_host, the_oldest},
+        culprits::{many, ss_host, the_oldest},
         hanging,
     },
     Culprit, Pile, Stalled,
     behind::Behind,
 };
-use crate::model::finding::{Confidence, Finding, Harm, Severity, in_namespace};
+use crate::model::{
+    evidence::EvidenceValue,
+    finding::{Confidence, Finding, Harm, Severity, in_namespace},
+};
 
 const ID: &str = "stalled";
 
@@ -58,11 +61,11 @@ impl Stalled {
             .because("connections", count)
             .because("with a closed window", pile.closed)
             .because("with a request that was not read", pile.unanswered)
-            .because("oldest, at least", seconds(pile.oldest_ns))
-            .because("bytes unread", pile.unread)
-            .because("bytes that wait to be sent", pile.unsent);
+            .because("oldest, at least", Duration::from_nanos(pile.oldest_ns))
+            .because("unread data", EvidenceValue::Bytes(pile.unread))
+            .because("data that waits to be sent", EvidenceValue::Bytes(pile.unsent));
         let finding =
-            if is_stopped { finding.because("stopped", "by a signal or a debugger") } else { finding };
+            if is_stopped { finding.because("stopped by a signal or a debugger", true) } else { finding };
         let finding = match waiting_behind {
             0 => finding,
             count => finding.because("connections that wait behind those", count),

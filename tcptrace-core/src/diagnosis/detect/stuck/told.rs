@@ -1,12 +1,13 @@
 //! What is said of connections that do not end.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, time::Duration};
 
 use super::{
-    super::culprits::{many, seconds, share, the_oldest},
+    super::culprits::{many, share, the_oldest},
     ABORTS, KINDS, Others, Pile, Piled, Stuck,
 };
 use crate::model::{
+    evidence::EvidenceValue,
     finding::{Confidence, Finding, Harm, Severity},
     state::State,
 };
@@ -37,7 +38,7 @@ impl Stuck {
         let finding = finding
             .about_in(pile.netns, subject)
             .because("stuck", piled.count)
-            .because("oldest, at least", seconds(piled.oldest_ns))
+            .because("oldest, at least", Duration::from_nanos(piled.oldest_ns))
             .because("remote ends", piled.culprits.peer_count())
             .because("sent again without an answer", piled.unanswered)
             .because("closed window of the peer", piled.closed_window)
@@ -117,7 +118,7 @@ impl Stuck {
             }
         };
         finding
-            .because("orphans of the host", format!("{} of {} (tcp_max_orphans)", orphans.count, orphans.most))
+            .because("orphans of the host (tcp_max_orphans)", EvidenceValue::part(orphans.count, orphans.most))
             .then(
                 "The kernel ends orphans beyond net.ipv4.tcp_max_orphans: raise it where the memory allows that",
                 Some("sysctl net.ipv4.tcp_max_orphans net.ipv4.tcp_orphan_retries".to_owned()),

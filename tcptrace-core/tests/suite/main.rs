@@ -24,6 +24,7 @@ mod detect_resets;
 mod detect_resets_here;
 mod detect_stalled;
 mod detect_stuck;
+mod findings_json;
 mod findings_life;
 mod half_open_sinks;
 mod life;

@@ -130,14 +130,7 @@ mod tests {
         assert_eq!(ids, pages);
         for (id, page) in PAGES {
             assert!(page.starts_with(&format!("# {id}\n")), "{id}");
-            for heading in [
-                "What it means",
-                "How it is found",
-                "What looks like it",
-                "To confirm",
-                "To fix",
-                "Behind it",
-            ] {
+            for heading in ["Meaning", "Detection", "Similar cases", "Confirm", "Fix", "Background"] {
                 assert!(page.contains(&format!("\n## {heading}\n")), "{id}: {heading}");
             }
             assert!(page.contains("RFC 9293"), "{id}");

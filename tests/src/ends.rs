@@ -10,6 +10,7 @@ use crate::{
     clocks::{Clocks, HELD_UP_NS},
     contradictions::contradiction,
     machine::{self, Hook, is_root, is_slow},
+    process::at_once,
     replay::{Obstacle, play_until_comparable},
     resets::{SentReset, SentResets},
     tracer::{Report, Tracer},
@@ -28,20 +29,25 @@ pub struct End {
     /// The state that it left; of an expected one, several where the kernel is free to choose: `FIN_WAIT2|CLOSING`.
     state: String,
     cause: String,
+    /// Instead, where the tracer does not know that a process ends.
+    unless_exits_are_known: Option<Box<Self>>,
 }
 
 /// An end as in `client ESTABLISHED reset_by_peer`; `-` is what is not known.
 pub fn end(text: &str) -> End {
     let mut words = text.split(' ').map(str::to_owned);
     let mut next = || words.next().expect("role, state and cause");
-    End { role: next(), state: next(), cause: next() }
+    End { role: next(), state: next(), cause: next(), unless_exits_are_known: None }
 }
 
-/// Ends by whether the tracer can tell that a process ends: by `tp_btf`, where a program may look at the current task
-/// (Linux 5.11).
-pub fn end_by_exit(hook: Hook, exiting: &str, not_told: &str) -> End {
-    let told = hook == Hook::TpBtf && machine::release() >= (5, 11);
-    end(if told { exiting } else { not_told })
+/// An end by the end of a process, where the tracer knows that, and the end that it reports otherwise.
+pub fn end_by_exit(exiting: &str, otherwise: &str) -> End {
+    End { unless_exits_are_known: Some(Box::new(end(otherwise))), ..end(exiting) }
+}
+
+/// Whether the tracer knows that a process ends: by `tp_btf`, where a program may look at the current task (Linux 5.11).
+fn knows_exits(hook: Hook) -> bool {
+    hook == Hook::TpBtf && machine::release() >= (5, 11)
 }
 
 impl fmt::Display for End {
@@ -53,7 +59,13 @@ impl fmt::Display for End {
 impl End {
     fn told(role: &Value, state: &str, cause: &Value) -> Self {
         let word = |value: &Value| value.as_str().unwrap_or("-").to_owned();
-        Self { role: word(role), state: state.to_owned(), cause: word(cause) }
+        let (role, cause) = (word(role), word(cause));
+        Self { role, state: state.to_owned(), cause, unless_exits_are_known: None }
+    }
+
+    /// What is expected of this hook.
+    fn by(&self, hook: Hook) -> &Self {
+        self.unless_exits_are_known.as_deref().filter(|_| !knows_exits(hook)).unwrap_or(self)
     }
 
     fn matches(&self, told: &Self) -> bool {
@@ -75,60 +87,47 @@ pub struct Told {
     pub witnessed: Vec<Chain>,
 }
 
-/// Runs a scenario in a namespace of its own, and compares all that is said of how its sockets ended with what it
-/// returns, in any order. `name` is for the message when it cannot run here.
-pub fn ends(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<End> + Clone + Send + 'static) {
-    told(hook, name, |ports| (body(ports), ()));
+/// Runs a scenario once in a namespace of its own, seen by `trace` and `life` by both hooks beside each other, and compares all
+/// that each says of how its sockets ended with what it returns, in any order. `name` is the test's.
+pub fn ends(name: &str, body: impl FnOnce(Ports) -> Vec<End> + Clone + Send + 'static) {
+    told(name, |ports| (body(ports), ()));
 }
 
-/// The same, and returns what was said beside what else the scenario knows; `None` where it cannot run.
+/// The same, and returns what was said by each hook beside what else the scenario knows; `None` where it cannot run.
 pub fn told<R: Send + 'static>(
-    hook: Hook,
     name: &str,
     body: impl FnOnce(Ports) -> (Vec<End>, R) + Clone + Send + 'static,
-) -> Option<(Told, R)> {
-    is_root(name).then(|| play_until_comparable(name, || play(hook, body.clone())))
+) -> Option<([Told; 2], R)> {
+    is_root(name).then(|| play_until_comparable(name, || play(body.clone())))
 }
 
 fn play<R: Send + 'static>(
-    hook: Hook,
     body: impl FnOnce(Ports) -> (Vec<End>, R) + Send + 'static,
-) -> Result<(Told, R), Obstacle> {
+) -> Result<([Told; 2], R), Obstacle> {
     let world = World::new();
     let resets = SentResets::start(world.slot.number());
     let netns = world.namespace.inode().to_string();
-    let arguments = ["-o", "json", "--netns", &netns];
-    let trace = Tracer::start(hook, &[&arguments[..], &["--no-inferred"]].concat());
-    let life = Tracer::start_life(hook, &arguments);
+    let tracers =
+        at_once(Hook::ALL, |hook| Tracer::start_with_life(hook, &["-o", "json", "--netns", &netns]));
     let ports = world.ports();
     let (expected, known) = world.namespace.run(move || body(ports));
     world.settle(2 * expected.len() as u64);
-    let (trace, life) = (trace.stop(), life.stop());
-    world.check_all_seen(&[&trace, &life])?;
-    trace.assert_lossless();
-    life.assert_lossless();
+    let reports = at_once(tracers, |both| at_once(both, Tracer::stop));
+    world.check_all_seen(&reports.iter().flatten().collect::<Vec<_>>())?;
 
-    let told = Told {
-        ends: trace.transitions().into_iter().filter(|transition| transition.new == "CLOSE").collect(),
-        connections: connections(&life),
-        witnessed: chains(&world.tracefs.transitions()),
-    };
-    assert_ends(hook, &told.ends, &expected);
-    for end in &told.ends {
-        assert_eq!(contradiction(&end.json), None, "{}", end.json);
-    }
+    let (witnessed, resets) = (world.tracefs.transitions(), resets.map(|resets| resets.all()));
     let mut clocks = Clocks::default();
-    told.assert_lives(&mut clocks);
-    told.assert_connections(&mut clocks);
-    match resets {
-        Some(resets) => told.assert_reset_reasons(&resets.all()),
-        None => {
-            assert!(told.ends.iter().all(|end| end.json["close"]["reset_reason"].is_null()), "no reasons");
-        }
-    }
+    let [by_tp_btf, by_tracepoint] = &reports;
+    let by_hook = [(Hook::TpBtf, by_tp_btf), (Hook::Tracepoint, by_tracepoint)].map(|(hook, reports)| {
+        println!("by {}:", hook.name());
+        let told = Told::of(reports, &witnessed);
+        assert_ends(hook, &told.ends, &expected);
+        told.assert_consistent(resets.as_deref(), &mut clocks);
+        told
+    });
     // Last: a play is repeated only when nothing else is wrong with it.
     clocks.check()?;
-    Ok((told, known))
+    Ok((by_hook, known))
 }
 
 fn connections(life: &Report) -> Vec<Value> {
@@ -143,7 +142,7 @@ fn assert_ends(hook: Hook, told: &[Transition], expected: &[End]) {
         .map(|told| End::told(&told.json["close"]["role"], &told.old, &told.json["close"]["cause"]))
         .collect();
     let mut missing = Vec::new();
-    for expected in expected {
+    for expected in expected.iter().map(|expected| expected.by(hook)) {
         match left.iter().position(|told| expected.matches(told)) {
             Some(found) => drop(left.remove(found)),
             None => missing.push(expected.to_string()),
@@ -159,6 +158,31 @@ fn assert_ends(hook: Hook, told: &[Transition], expected: &[End]) {
 }
 
 impl Told {
+    fn of([trace, life]: &[Report; 2], witnessed: &[Transition]) -> Self {
+        trace.assert_lossless();
+        life.assert_lossless();
+        Self {
+            ends: trace.transitions().into_iter().filter(|transition| transition.new == "CLOSE").collect(),
+            connections: connections(life),
+            witnessed: chains(witnessed),
+        }
+    }
+
+    /// `trace`, `life` and tracefs agree, and no end contradicts itself. `resets`: where the kernel gives their reasons.
+    fn assert_consistent(&self, resets: Option<&[SentReset]>, clocks: &mut Clocks) {
+        for end in &self.ends {
+            assert_eq!(contradiction(&end.json), None, "{}", end.json);
+        }
+        self.assert_lives(clocks);
+        self.assert_connections(clocks);
+        if let Some(resets) = resets {
+            self.assert_reset_reasons(resets);
+        } else {
+            let has_none = |end: &Transition| end.json["close"]["reset_reason"].is_null();
+            assert!(self.ends.iter().all(has_none), "no reasons");
+        }
+    }
+
     /// The transitions by tracefs of the socket with this end.
     fn witness(&self, end: &Transition, clocks: &mut Clocks) -> &Chain {
         let Transition { ktime_ns, tuple, old, .. } = end;

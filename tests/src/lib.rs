@@ -8,8 +8,9 @@
 //! - `src/`: this support library, and programs. `load` makes many connections, `actor` is another process
 //!   with a socket; `guest` is the first process of a virtual machine.
 //! - `src/daemons/`: real daemons at work and at fault; the program `daemons` runs them, by `cargo xtask daemons`.
-//! - `tests/scenarios/`: one test a scenario and hook; every kind of transition that the kernel can produce.
-//! - `tests/causes/`: every way in which a connection can end, and what `life` says of it.
+//! - `tests/scenarios/`: one test a scenario, traced by both hooks at once; every kind of transition that the kernel can
+//!   produce.
+//! - `tests/causes/`: every way in which a connection can end, and what `life` says of it, also by both hooks at once.
 //! - `tests/churn.rs`, `tests/overload.rs`: nothing is lost without being counted.
 //! - `tests/coexist/`: beside other programs, killed, with an output that takes nothing.
 //! - `tests/captures.rs`, `tests/recording.rs`: what is recorded, and what becomes of that when it cannot be written.

@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     io::{BufRead as _, BufReader, Read},
+    panic::resume_unwind,
     process::{Child, Command, ExitStatus, Output, Stdio},
     sync::mpsc::{Receiver, channel},
     thread,
@@ -104,6 +105,15 @@ pub fn output(command: &mut Command) -> Output {
     let bytes =
         |pipe: Receiver<Vec<u8>>| pipe.recv_timeout(Duration::from_secs(5)).expect("the end of a pipe");
     Output { status, stdout: bytes(stdout), stderr: bytes(stderr) }
+}
+
+/// Does something with each of these at once, such as to start a tracer: most of that is waiting for the kernel.
+pub fn at_once<I: Send, T: Send, const N: usize>(items: [I; N], job: impl Fn(I) -> T + Sync) -> [T; N] {
+    let job = &job;
+    thread::scope(|scope| {
+        let threads = items.map(|item| scope.spawn(move || job(item)));
+        threads.map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 /// Runs a tool that must succeed, such as `ip`.

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 use crate::{
     machine::{Hook, tcptrace},
-    process::{Running, collect, lines},
+    process::{Running, at_once, collect, lines},
     transition::Transition,
 };
 
@@ -75,6 +75,17 @@ impl Tracer {
         let mut this = Self::spawn(command.args(["life", "--hook", hook.name()]).args(arguments));
         this.read();
         this
+    }
+
+    /// `tcptrace trace`, less what it infers, and `tcptrace life`, at once.
+    pub fn start_with_life(hook: Hook, arguments: &[&str]) -> [Self; 2] {
+        at_once([true, false], |is_trace| {
+            if is_trace {
+                Self::start(hook, &[arguments, &["--no-inferred"]].concat())
+            } else {
+                Self::start_life(hook, arguments)
+            }
+        })
     }
 
     /// As [`Self::start`], but nobody reads its standard output before [`Self::read`].

@@ -13,6 +13,7 @@ use crate::{
     machine::{Hook, is_root},
     net::Family,
     netns::Namespace,
+    process::at_once,
     replay::{Obstacle, play_until_comparable},
     slot::Slot,
     tracefs::Tracefs,
@@ -122,30 +123,34 @@ impl World {
     }
 }
 
-/// Runs a scenario in a namespace of its own and compares all that tcptrace says about it with tracefs and
-/// with the paths that the scenario returns. `name` is for the message when it cannot run here.
-pub fn scenario(hook: Hook, name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Clone + Send + 'static) {
+/// Runs a scenario once in a namespace of its own, traced by both hooks beside each other, and compares all that tcptrace says
+/// about it by each with tracefs and with the paths that the scenario returns. `name` is the test's.
+pub fn scenario(name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Clone + Send + 'static) {
     if is_root(name) {
-        play_until_comparable(name, || play(hook, body.clone()));
+        play_until_comparable(name, || play(body.clone()));
     }
 }
 
-fn play(hook: Hook, body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) -> Result<(), Obstacle> {
+fn play(body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) -> Result<(), Obstacle> {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
-    let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
+    let tracers = at_once(Hook::ALL, |hook| Tracer::start(hook, &["-o", "json", "--netns", &netns]));
     let ports = world.ports();
     let expected = world.namespace.run(move || body(ports));
     world.settle(expected.iter().map(Expected::transitions).sum());
-    let report = tracer.stop();
-    world.check_all_seen(&[&report])?;
-    report.assert_lossless();
-    let told = report.transitions();
-    for transition in &told {
-        assert_eq!(transition.json["netns"], world.namespace.inode(), "the namespace of {transition}");
+    let reports = at_once(tracers, Tracer::stop);
+    world.check_all_seen(&reports.each_ref())?;
+    let witnessed = world.tracefs.transitions();
+    for (hook, report) in Hook::ALL.into_iter().zip(&reports) {
+        println!("by {}:", hook.name());
+        report.assert_lossless();
+        let told = report.transitions();
+        for transition in &told {
+            assert_eq!(transition.json["netns"], world.namespace.inode(), "the namespace of {transition}");
+        }
+        compare(&told, &witnessed);
+        assert_chains(hook, chains(&told), &expected);
     }
-    compare(&told, &world.tracefs.transitions());
-    assert_chains(hook, chains(&told), &expected);
     Ok(())
 }
 

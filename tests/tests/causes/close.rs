@@ -7,19 +7,16 @@ use nix::{
     sys::socket::{setsockopt, sockopt::TcpRepair},
 };
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     ends::{end, ends},
-    machine::Hook,
     net::{Family, abort, listen, pair, peek, read_end},
     world::Ports,
 };
 
 use super::LISTENER;
 
-both_hooks!(client_first, client_first_v6, server_first, half_closed, simultaneous, under_repair);
-
-fn client_first_by(hook: Hook, name: &str, family: Family) {
-    ends(hook, name, move |ports| {
+fn client_first_by(name: &str, family: Family) {
+    ends(name, move |ports| {
         let listener = listen(ports.listen(family));
         let (client, server) = pair(&listener, ports.connect(family));
         drop(client);
@@ -29,16 +26,19 @@ fn client_first_by(hook: Hook, name: &str, family: Family) {
     });
 }
 
-fn client_first(hook: Hook, name: &str) {
-    client_first_by(hook, name, Family::V4);
+#[test]
+fn client_first() {
+    client_first_by("client_first", Family::V4);
 }
 
-fn client_first_v6(hook: Hook, name: &str) {
-    client_first_by(hook, name, Family::V6);
+#[test]
+fn client_first_v6() {
+    client_first_by("client_first_v6", Family::V6);
 }
 
-fn server_first(hook: Hook, name: &str) {
-    ends(hook, name, |ports: Ports| {
+#[test]
+fn server_first() {
+    ends("server_first", |ports: Ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         drop(server);
@@ -49,8 +49,9 @@ fn server_first(hook: Hook, name: &str) {
 }
 
 /// The first FIN counts, whoever ends the connection for good.
-fn half_closed(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn half_closed() {
+    ends("half_closed", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         client.shutdown(Shutdown::Write).expect("shutdown");
@@ -65,16 +66,18 @@ fn half_closed(hook: Hook, name: &str) {
 
 /// Neither hears the other's FIN before it sends its own; then the server hears the client's before it hears the
 /// acknowledgement of its own.
-fn simultaneous(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn simultaneous() {
+    ends("simultaneous", |ports| {
         acts::simultaneous_close(ports);
         vec![end(LISTENER), end("client FIN_WAIT2 active_close"), end("server CLOSING simultaneous_close")]
     });
 }
 
 /// As a checkpoint closes what it has saved: without a segment, whatever is unread, so that the peer goes on.
-fn under_repair(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn under_repair() {
+    ends("under_repair", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         server.send(b"x").expect("send");

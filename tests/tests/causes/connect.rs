@@ -9,9 +9,8 @@ use nix::{
 use rustix::net::connect_unspec;
 use socket2::Socket;
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     ends::{end, ends},
-    machine::Hook,
     net::{self, Family, connect_error, listen, pair, read_end},
     netns::{Namespace, V4, sysctl},
     process::tool,
@@ -19,23 +18,12 @@ use tcptrace_tests::{
 
 use super::LISTENER;
 
-both_hooks!(
-    refused,
-    timed_out,
-    host_unreachable,
-    net_unreachable,
-    cancelled,
-    nothing_to_send,
-    deferred_and_given_up,
-    no_local_port,
-    the_same_ends_twice,
-);
-
 /// `net.ipv4.tcp_fastopen`: client, server, data without cookie.
 const WITHOUT_COOKIE: &str = "7";
 
-fn refused(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn refused() {
+    ends("refused", |ports| {
         for family in [Family::V4, Family::V6, Family::MappedClient] {
             assert_eq!(connect_error(ports.connect(family)), Errno::ECONNREFUSED as i32);
         }
@@ -44,24 +32,27 @@ fn refused(hook: Hook, name: &str) {
 }
 
 /// The listener hears no SYN: one retry, three seconds.
-fn timed_out(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn timed_out() {
+    ends("timed_out", |ports| {
         acts::connect_timeout(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_timeout")]
     });
 }
 
 /// Nobody on the link has the address.
-fn host_unreachable(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn host_unreachable() {
+    ends("host_unreachable", |ports| {
         acts::host_unreachable(ports);
         vec![end("client SYN_SENT host_unreachable")]
     });
 }
 
 /// A router that has no route on says so by ICMP.
-fn net_unreachable(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn net_unreachable() {
+    ends("net_unreachable", |ports| {
         let router = Namespace::usual();
         let there = router.path();
         tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1", "netns", there]);
@@ -79,16 +70,18 @@ fn net_unreachable(hook: Hook, name: &str) {
     });
 }
 
-fn cancelled(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn cancelled() {
+    ends("cancelled", |ports| {
         acts::connect_cancelled(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_cancelled")]
     });
 }
 
 /// The SYN was to come with the first data, which never came.
-fn nothing_to_send(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn nothing_to_send() {
+    ends("nothing_to_send", |ports| {
         sysctl("net/ipv4/tcp_fastopen", WITHOUT_COOKIE);
         let address = ports.connect(Family::V4);
         let client = net::socket(address);
@@ -101,8 +94,9 @@ fn nothing_to_send(hook: Hook, name: &str) {
 
 /// The SYN was to come with the first data; what gives up before closes nothing. Such a socket has a port already, and the
 /// program learns of no error.
-fn deferred_and_given_up(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn deferred_and_given_up() {
+    ends("deferred_and_given_up", |ports| {
         sysctl("net/ipv4/tcp_fastopen", WITHOUT_COOKIE);
         let address = ports.connect(Family::V4);
         let give_up: [fn(&Socket); 3] = [
@@ -122,8 +116,9 @@ fn deferred_and_given_up(hook: Hook, name: &str) {
 }
 
 /// There is one port, and it has a connection to there already.
-fn no_local_port(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn no_local_port() {
+    ends("no_local_port", |ports| {
         let port = ports.port(1);
         sysctl("net/ipv4/ip_local_port_range", &format!("{port} {port}"));
         let listener = listen(ports.listen(Family::V4));
@@ -142,8 +137,9 @@ fn no_local_port(hook: Hook, name: &str) {
 }
 
 /// Two sockets bound to one port cannot both connect to one server.
-fn the_same_ends_twice(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn the_same_ends_twice() {
+    ends("the_same_ends_twice", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let address = ports.connect(Family::V4);
         let bound = || {

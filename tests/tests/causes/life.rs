@@ -9,18 +9,15 @@ use std::{
 
 use serde_json::Value;
 use tcptrace_tests::{
-    both_hooks,
-    ends::{end, told},
+    ends::{Told, end, told},
     machine::{Hook, is_root, tolerance_us},
     net::{Family, connect_error, listen, pair, read_end},
     process::output,
-    tracer::Tracer,
+    tracer::{Report, Tracer},
     world::World,
 };
 
 use super::LISTENER;
-
-both_hooks!(bytes_and_times, text_and_count);
 
 /// Bytes that the client and the server send.
 const FROM_CLIENT: usize = 300_000;
@@ -37,8 +34,9 @@ struct Known {
     within_us: u64,
 }
 
-fn bytes_and_times(hook: Hook, name: &str) {
-    let Some((told, known)) = told(hook, name, |ports| {
+#[test]
+fn bytes_and_times() {
+    let Some((by_hook, known)) = told("bytes_and_times", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let begin = Instant::now();
         let (mut client, mut server) = pair(&listener, ports.connect(Family::V4));
@@ -65,6 +63,12 @@ fn bytes_and_times(hook: Hook, name: &str) {
     }) else {
         return;
     };
+    for told in &by_hook {
+        assert_as_known(told, &known);
+    }
+}
+
+fn assert_as_known(told: &Told, known: &Known) {
     let of = |role: &str| told.connections.iter().find(|line| line["role"] == role).expect(role);
     let (client, server) = (of("client"), of("server"));
     // In sequence space: the SYN of the client, and each FIN that was acknowledged or had arrived.
@@ -105,14 +109,17 @@ fn by_ss(port: u16) -> (u64, u64) {
 }
 
 /// `--count` counts connections; the account says how many were printed.
-fn text_and_count(hook: Hook, name: &str) {
-    if !is_root(name) {
+#[test]
+fn text_and_count() {
+    if !is_root("text_and_count") {
         return;
     }
     let world = World::new();
     let netns = world.namespace.inode().to_string();
-    let whole = Tracer::start_life(hook, &["-T", "--netns", &netns]);
-    let two = Tracer::start_life(hook, &["-o", "json", "--count", "2", "--netns", &netns]);
+    let tracers = Hook::ALL.map(|hook| {
+        let whole = Tracer::start_life(hook, &["-T", "--netns", &netns]);
+        (whole, Tracer::start_life(hook, &["-o", "json", "--count", "2", "--netns", &netns]))
+    });
     let ports = world.ports();
     world.namespace.run(move || {
         let listener = listen(ports.listen(Family::V4));
@@ -123,7 +130,12 @@ fn text_and_count(hook: Hook, name: &str) {
         connect_error(ports.connect(Family::V4));
     });
     world.settle(12);
-    let (whole, two) = (whole.stop(), two.join());
+    for (whole, two) in tracers {
+        assert_three_ends(&whole.stop(), &two.join());
+    }
+}
+
+fn assert_three_ends(whole: &Report, two: &Report) {
     assert_eq!((whole.code, two.code), (Some(0), Some(0)), "{} {}", whole.stderr, two.stderr);
 
     let lines: Vec<Vec<&str>> = whole.stdout.lines().map(|line| line.split_whitespace().collect()).collect();

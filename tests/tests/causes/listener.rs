@@ -4,28 +4,17 @@ use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     ends::{end, ends, told},
-    machine::Hook,
     net::{Family, connect, listen, read_error, wait_for_child},
     process::tool,
 };
 
 use super::LISTENER;
 
-both_hooks!(
-    stopped,
-    shut_down,
-    shut_down_at_once,
-    listened_again,
-    address_in_use,
-    never_accepted,
-    killed_by_ss,
-    under_many,
-);
-
-fn stopped(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn stopped() {
+    ends("stopped", |ports| {
         for family in [Family::V4, Family::V6] {
             drop(listen(ports.listen(family)));
         }
@@ -34,8 +23,9 @@ fn stopped(hook: Hook, name: &str) {
 }
 
 /// `shutdown()` leaves the socket open, and without a connection.
-fn shut_down(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn shut_down() {
+    ends("shut_down", |ports| {
         let listener = listen(ports.listen(Family::V4));
         sleep(Duration::from_millis(20));
         listener.shutdown(Shutdown::Both).expect("shutdown");
@@ -46,8 +36,9 @@ fn shut_down(hook: Hook, name: &str) {
 }
 
 /// As fast as a `listen()` that fails.
-fn shut_down_at_once(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn shut_down_at_once() {
+    ends("shut_down_at_once", |ports| {
         for _ in 0..3 {
             let listener = listen(ports.listen(Family::V4));
             listener.shutdown(Shutdown::Both).expect("shutdown");
@@ -57,8 +48,9 @@ fn shut_down_at_once(hook: Hook, name: &str) {
 }
 
 /// A socket that has listened before does not tell a `listen()` that fails from `shutdown()`.
-fn listened_again(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn listened_again() {
+    ends("listened_again", |ports| {
         let listener = listen(ports.listen(Family::V4));
         listener.shutdown(Shutdown::Both).expect("shutdown");
         listener.listen(1).expect("listen");
@@ -70,16 +62,18 @@ fn listened_again(hook: Hook, name: &str) {
 }
 
 /// Two may bind to an address with `SO_REUSEADDR`; one may listen.
-fn address_in_use(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn address_in_use() {
+    ends("address_in_use", |ports| {
         let [first, second] = acts::listen_twice(ports);
         drop((second, first));
         vec![end(LISTENER), end("listener LISTEN address_in_use")]
     });
 }
 
-fn never_accepted(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn never_accepted() {
+    ends("never_accepted", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = connect(ports.connect(Family::V4));
         wait_for_child(&listener);
@@ -95,8 +89,9 @@ fn never_accepted(hook: Hook, name: &str) {
 }
 
 /// Somebody else destroys a listener, and with it what waits there. Its program has it open and is still there.
-fn killed_by_ss(hook: Hook, name: &str) {
-    let told = told(hook, name, |ports| {
+#[test]
+fn killed_by_ss() {
+    let told = told("killed_by_ss", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = connect(ports.connect(Family::V4));
         wait_for_child(&listener);
@@ -115,15 +110,16 @@ fn killed_by_ss(hook: Hook, name: &str) {
         ];
         (ends, ())
     });
-    let Some((told, ())) = told else { return };
-    for end in told.ends {
+    let Some((by_hook, ())) = told else { return };
+    for end in by_hook.iter().flat_map(|told| &told.ends) {
         assert_eq!(end.json["owner"]["pid"], std::process::id(), "not ss: {}", end.json);
     }
 }
 
 /// A queue that is long is thrown away with its listener, child by child.
-fn under_many(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn under_many() {
+    ends("under_many", |ports| {
         let listener = listen(ports.listen(Family::V4));
         listener.listen(64).expect("a longer queue");
         let clients: Vec<_> = (0..32).map(|_| connect(ports.connect(Family::V4))).collect();

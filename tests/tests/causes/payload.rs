@@ -4,16 +4,14 @@ use std::{collections::BTreeMap, io::Read as _, net::Shutdown, thread::sleep, ti
 
 use socket2::Socket;
 use tcptrace_tests::{
-    both_hooks,
     machine::{Hook, is_root, is_slow},
     net::{Family, abort, accept, bound_to, deafen, hear, listen, read_end, read_error, socket},
+    process::at_once,
     replay::{Obstacle, play_until_comparable},
-    tracer::Tracer,
+    tracer::{Report, Tracer},
     wait::eventually,
     world::{Ports, World},
 };
-
-both_hooks!(bytes_of_programs);
 
 /// What a program wrote to a connection and read from it, by its own count; by local and remote port.
 type Counted = BTreeMap<(u16, u16), (u64, u64)>;
@@ -153,13 +151,14 @@ fn exchange_in_every_way(
     ways.counted
 }
 
-fn bytes_of_programs(hook: Hook, name: &str) {
-    if is_root(name) {
-        play_until_comparable(name, || play(hook));
+#[test]
+fn bytes_of_programs() {
+    if is_root("bytes_of_programs") {
+        play_until_comparable("bytes_of_programs", play);
     }
 }
 
-fn play(hook: Hook) -> Result<(), Obstacle> {
+fn play() -> Result<(), Obstacle> {
     let world = World::new();
     // By its path, since a namespace that only threads are in is not looked for when sockets are listed.
     let netns = world.namespace.path().to_owned();
@@ -176,12 +175,19 @@ fn play(hook: Hook) -> Result<(), Obstacle> {
         settled();
         (older, ways.counted, ways.listener)
     });
-    let life = Tracer::start_life(hook, &["-o", "json", "--netns", &netns]);
+    let lives = at_once(Hook::ALL, |hook| Tracer::start_life(hook, &["-o", "json", "--netns", &netns]));
     let counted = world.namespace.run(move || exchange_in_every_way(ports, older, counted, listener));
     sleep(Duration::from_millis(600));
-    let life = life.stop();
-    world.check_all_seen(&[&life])?;
-    let mut missing = counted;
+    let lives = at_once(lives, Tracer::stop);
+    world.check_all_seen(&lives.each_ref())?;
+    for life in &lives {
+        assert_counted(life, counted.clone());
+    }
+    Ok(())
+}
+
+/// Each connection has a line, with the bytes that its program has counted.
+fn assert_counted(life: &Report, mut missing: Counted) {
     for line in life.of_type("connection") {
         let port = |name: &str| u16::try_from(line[name].as_u64().expect("a port")).expect("a port");
         let Some((sent, received)) = missing.remove(&(port("lport"), port("rport"))) else {
@@ -201,5 +207,4 @@ fn play(hook: Hook) -> Result<(), Obstacle> {
         assert_eq!(told, (sent, Some(received)), "{line}");
     }
     assert!(missing.is_empty(), "no line has {missing:?}: {}", life.stdout);
-    Ok(())
 }

@@ -5,9 +5,8 @@ use std::{io::Read as _, net::Shutdown, os::fd::AsFd as _};
 use nix::errno::Errno;
 use rustix::net::sockopt::set_tcp_quickack;
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     ends::{end, ends},
-    machine::Hook,
     net::{
         Family, abort, bound_to, deafen, hear, listen, pair, peek_end, read_end, read_error, wait_until_gone,
     },
@@ -15,35 +14,26 @@ use tcptrace_tests::{
 
 use super::LISTENER;
 
-both_hooks!(
-    linger_zero,
-    unread_data,
-    disconnected,
-    killed_by_ss,
-    in_fin_wait1,
-    in_fin_wait2,
-    in_close_wait,
-    data_after_close,
-    data_with_the_last_ack,
-);
-
-fn linger_zero(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn linger_zero() {
+    ends("linger_zero", |ports| {
         acts::linger_zero(ports, Family::V4);
         vec![end(LISTENER), end("client ESTABLISHED reset_linger"), end("server ESTABLISHED reset_by_peer")]
     });
 }
 
-fn unread_data(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn unread_data() {
+    ends("unread_data", |ports| {
         acts::unread_data(ports);
         vec![end(LISTENER), end("client ESTABLISHED reset_by_peer"), end("server ESTABLISHED reset_unread")]
     });
 }
 
 /// `connect()` to `AF_UNSPEC` ends the connection, not the socket: the next one is another client.
-fn disconnected(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn disconnected() {
+    ends("disconnected", |ports| {
         acts::disconnect_and_reconnect(ports);
         vec![
             end(LISTENER),
@@ -55,16 +45,18 @@ fn disconnected(hook: Hook, name: &str) {
     });
 }
 
-fn killed_by_ss(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn killed_by_ss() {
+    ends("killed_by_ss", |ports| {
         acts::killed_by_ss(ports);
         vec![end(LISTENER), end("client ESTABLISHED killed"), end("server ESTABLISHED reset_by_peer")]
     });
 }
 
 /// The FIN is not acknowledged when the peer aborts.
-fn in_fin_wait1(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn in_fin_wait1() {
+    ends("in_fin_wait1", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         deafen(&server);
@@ -76,8 +68,9 @@ fn in_fin_wait1(hook: Hook, name: &str) {
     });
 }
 
-fn in_fin_wait2(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn in_fin_wait2() {
+    ends("in_fin_wait2", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         client.shutdown(Shutdown::Write).expect("shutdown");
@@ -94,16 +87,18 @@ fn in_fin_wait2(hook: Hook, name: &str) {
 }
 
 /// The server, which has closed its side, does not read what still comes.
-fn in_close_wait(hook: Hook, name: &str) {
-    ends(hook, name, |ports| {
+#[test]
+fn in_close_wait() {
+    ends("in_close_wait", |ports| {
         acts::reset_in_close_wait(ports);
         vec![end(LISTENER), end("client CLOSE_WAIT reset_by_peer"), end("server FIN_WAIT2 reset_unread")]
     });
 }
 
 /// Data comes for a socket that its program has closed, before the peer knows of that.
-fn data_after_close(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn data_after_close() {
+    ends("data_after_close", move |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         deafen(&server);
@@ -121,8 +116,9 @@ fn data_after_close(hook: Hook, name: &str) {
 
 /// The same, when that data acknowledges the FIN: the server answers the end of the stream before the kernel does. That waits
 /// for 40 ms, but only a tick of the clock on a connection that has received nothing.
-fn data_with_the_last_ack(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn data_with_the_last_ack() {
+    ends("data_with_the_last_ack", move |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         client.send(b"x").expect("send");

@@ -16,41 +16,39 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tcptrace_tests::{
-    both_hooks,
     machine::{Hook, is_root, skip},
     net::{Family, abort, accept, deafen, has_child, listen},
+    process::at_once,
     replay::{Obstacle, play_until_comparable},
     syn::{ACK, PSH, SYN, Segment, packet, raw_socket, send_packet},
     tracer::{Report, Tracer},
     world::{Ports, World},
 };
 
-both_hooks!(second_child);
-
 /// Half-open connections that are made.
 const ROUNDS: u16 = 30;
 
-fn second_child(hook: Hook, name: &str) {
+#[test]
+fn second_child() {
+    let name = "second_child";
     if available_parallelism().map_or(1, usize::from) < 2 {
         return skip(name, "one CPU makes one child");
     }
     if is_root(name) {
-        play_until_comparable(name, || play(hook));
+        play_until_comparable(name, play);
     }
 }
 
-fn play(hook: Hook) -> Result<(), Obstacle> {
+fn play() -> Result<(), Obstacle> {
     let world = World::new();
     let netns = world.namespace.inode().to_string();
     let arguments = ["-o", "json", "--netns", &netns];
-    let trace = Tracer::start(hook, &[&arguments[..], &["--no-inferred"]].concat());
-    let life = Tracer::start_life(hook, &arguments);
+    let tracers = at_once(Hook::ALL, |hook| Tracer::start_with_life(hook, &arguments));
     let ports = world.ports();
     let accepted = world.namespace.run(move || race(ports));
     world.settle(u64::from(ROUNDS));
-    let (trace, life) = (trace.stop(), life.stop());
-    world.check_all_seen(&[&trace, &life])?;
-    trace.assert_lossless();
+    let reports = at_once(tracers, |both| at_once(both, Tracer::stop));
+    world.check_all_seen(&reports.iter().flatten().collect::<Vec<_>>())?;
     // By tracefs: how many children each request had.
     let mut children: HashMap<u16, usize> = HashMap::new();
     let witnessed = world.tracefs.transitions();
@@ -68,20 +66,27 @@ fn play(hook: Hook) -> Result<(), Obstacle> {
     let second: usize = children.values().sum();
     assert!(second > 0, "no request had two children");
     assert_eq!(children.len(), accepted, "each request has one that goes on");
+    for [trace, life] in &reports {
+        assert_told(trace, life, second, accepted);
+    }
+    Ok(())
+}
 
+/// `trace` and `life` know so many second children, and so many connections.
+fn assert_told(trace: &Report, life: &Report, second: usize, accepted: usize) {
+    trace.assert_lossless();
     let ends: Vec<_> = trace.transitions().into_iter().filter(|event| event.new == "CLOSE").collect();
     let told = ends.iter().filter(|end| end.json["close"]["cause"] == "second_child");
     assert_eq!(told.count(), second, "{ends:#?}");
     assert!(ends.iter().all(|end| end.json["close"]["cause"] != "listener_closed"), "the listener listens");
-    assert_eq!(counted(&trace), second as u64);
-    assert_eq!(counted(&life), second as u64);
+    assert_eq!(counted(trace), second as u64);
+    assert_eq!(counted(life), second as u64);
     let lines = life.of_type("connection");
     assert_eq!(lines.len(), accepted, "a line a connection: {lines:#?}");
     // Whether its data was that of the child that went is chance.
     let is_right = |cause: &str| matches!(cause, "reset_linger" | "reset_unread");
     assert!(lines.iter().all(|line| line["cause"].as_str().is_some_and(is_right)), "{lines:#?}");
     assert!(lines.iter().all(|line| line["life_us"].is_u64()), "{lines:#?}");
-    Ok(())
 }
 
 fn counted(report: &Report) -> u64 {

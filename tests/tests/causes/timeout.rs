@@ -5,17 +5,13 @@ use std::{thread::sleep, time::Duration};
 use nix::errno::Errno;
 use socket2::{Socket, TcpKeepalive};
 use tcptrace_tests::{
-    both_hooks,
     ends::{End, end, ends},
-    machine::Hook,
     net::{Family, deafen, hear, listen, pair, read_error},
     netns::sysctl,
     world::Ports,
 };
 
 use super::LISTENER;
-
-both_hooks!(keepalive, user_timeout, retransmissions, orphan, window_probes);
 
 /// A server that falls silent, and a client that finds out by what `wait` does.
 fn silence(ports: Ports, wait: impl FnOnce(&Socket)) -> (End, End) {
@@ -32,8 +28,9 @@ fn silence(ports: Ports, wait: impl FnOnce(&Socket)) -> (End, End) {
     (end(LISTENER), end("server FIN_WAIT1 reset_by_peer"))
 }
 
-fn keepalive(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn keepalive() {
+    ends("keepalive", move |ports| {
         let second = Duration::from_secs(1);
         let probes = TcpKeepalive::new().with_time(second).with_interval(second).with_retries(1);
         let (listener, server) =
@@ -42,8 +39,9 @@ fn keepalive(hook: Hook, name: &str) {
     });
 }
 
-fn user_timeout(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn user_timeout() {
+    ends("user_timeout", move |ports| {
         let (listener, server) = silence(ports, |client| {
             client.set_tcp_user_timeout(Some(Duration::from_millis(500))).expect("TCP_USER_TIMEOUT");
             client.send(b"x").expect("send");
@@ -53,8 +51,9 @@ fn user_timeout(hook: Hook, name: &str) {
 }
 
 /// As many as `net.ipv4.tcp_retries2` says.
-fn retransmissions(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn retransmissions() {
+    ends("retransmissions", move |ports| {
         sysctl("net/ipv4/tcp_retries2", "1");
         let (listener, server) = silence(ports, |client| {
             client.send(b"x").expect("send");
@@ -64,8 +63,9 @@ fn retransmissions(hook: Hook, name: &str) {
 }
 
 /// The same for a FIN that nobody waits for any more: `net.ipv4.tcp_orphan_retries`.
-fn orphan(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn orphan() {
+    ends("orphan", move |ports| {
         sysctl("net/ipv4/tcp_orphan_retries", "1");
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
@@ -83,8 +83,9 @@ fn orphan(hook: Hook, name: &str) {
 }
 
 /// The server reads nothing until its window is closed, and then falls silent.
-fn window_probes(hook: Hook, name: &str) {
-    ends(hook, name, move |ports| {
+#[test]
+fn window_probes() {
+    ends("window_probes", move |ports| {
         sysctl("net/ipv4/tcp_retries2", "3");
         sysctl("net/ipv4/tcp_rmem", "4096 4096 4096");
         let listener = listen(ports.listen(Family::V4));

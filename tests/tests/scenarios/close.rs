@@ -3,30 +3,16 @@
 use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     expect::path,
-    machine::Hook,
     net::{Family, listen, pair, read_end},
     world::scenario,
 };
 
 use super::{CLIENT_FIRST, CLIENT_SECOND, LISTENER, SERVER_FIRST, SERVER_SECOND};
 
-both_hooks!(
-    client_first_v4,
-    client_first_v6,
-    client_first_mapped_server,
-    client_first_mapped_client,
-    server_first_v4,
-    server_first_v6,
-    server_first_mapped_server,
-    server_first_mapped_client,
-    half_closed,
-    simultaneous_close,
-);
-
-fn client_first(hook: Hook, name: &str, family: Family) {
-    scenario(hook, name, move |ports| {
+fn client_first(name: &str, family: Family) {
+    scenario(name, move |ports| {
         let listener = listen(ports.listen(family));
         let (client, server) = pair(&listener, ports.connect(family));
         drop(client);
@@ -36,8 +22,8 @@ fn client_first(hook: Hook, name: &str, family: Family) {
     });
 }
 
-fn server_first(hook: Hook, name: &str, family: Family) {
-    scenario(hook, name, move |ports| {
+fn server_first(name: &str, family: Family) {
+    scenario(name, move |ports| {
         let listener = listen(ports.listen(family));
         let (client, server) = pair(&listener, ports.connect(family));
         drop(server);
@@ -47,41 +33,50 @@ fn server_first(hook: Hook, name: &str, family: Family) {
     });
 }
 
-fn client_first_v4(hook: Hook, name: &str) {
-    client_first(hook, name, Family::V4);
+#[test]
+fn client_first_v4() {
+    client_first("client_first_v4", Family::V4);
 }
 
-fn client_first_v6(hook: Hook, name: &str) {
-    client_first(hook, name, Family::V6);
+#[test]
+fn client_first_v6() {
+    client_first("client_first_v6", Family::V6);
 }
 
-fn client_first_mapped_server(hook: Hook, name: &str) {
-    client_first(hook, name, Family::MappedServer);
+#[test]
+fn client_first_mapped_server() {
+    client_first("client_first_mapped_server", Family::MappedServer);
 }
 
-fn client_first_mapped_client(hook: Hook, name: &str) {
-    client_first(hook, name, Family::MappedClient);
+#[test]
+fn client_first_mapped_client() {
+    client_first("client_first_mapped_client", Family::MappedClient);
 }
 
-fn server_first_v4(hook: Hook, name: &str) {
-    server_first(hook, name, Family::V4);
+#[test]
+fn server_first_v4() {
+    server_first("server_first_v4", Family::V4);
 }
 
-fn server_first_v6(hook: Hook, name: &str) {
-    server_first(hook, name, Family::V6);
+#[test]
+fn server_first_v6() {
+    server_first("server_first_v6", Family::V6);
 }
 
-fn server_first_mapped_server(hook: Hook, name: &str) {
-    server_first(hook, name, Family::MappedServer);
+#[test]
+fn server_first_mapped_server() {
+    server_first("server_first_mapped_server", Family::MappedServer);
 }
 
-fn server_first_mapped_client(hook: Hook, name: &str) {
-    server_first(hook, name, Family::MappedClient);
+#[test]
+fn server_first_mapped_client() {
+    server_first("server_first_mapped_client", Family::MappedClient);
 }
 
 /// `shutdown()` changes the state, the later `close()` does not.
-fn half_closed(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn half_closed() {
+    scenario("half_closed", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         client.shutdown(Shutdown::Write).expect("shutdown");
@@ -96,8 +91,9 @@ fn half_closed(hook: Hook, name: &str) {
 
 /// Each side's FIN is lost at first. The server then hears the client's, sent again, while its own is under
 /// way; the client hears the server's only afterwards, together with the ACK of its own.
-fn simultaneous_close(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn simultaneous_close() {
+    scenario("simultaneous_close", |ports| {
         acts::simultaneous_close(ports);
         vec![
             path(LISTENER),

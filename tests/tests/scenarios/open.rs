@@ -2,9 +2,8 @@
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     expect::path,
-    machine::Hook,
     net::{self, Family, accept, begin_connect, connect_error, deafen, hear, listen},
     netns::V4,
     world::scenario,
@@ -12,20 +11,9 @@ use tcptrace_tests::{
 
 use super::{CLIENT_FIRST, CLIENT_SECOND, LISTENER, SERVER_FIRST};
 
-both_hooks!(
-    listen_and_close,
-    refused,
-    refused_v6,
-    refused_mapped,
-    no_route,
-    connect_then_close,
-    connect_to_itself,
-    simultaneous_open,
-    bound_client,
-);
-
-fn listen_and_close(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn listen_and_close() {
+    scenario("listen_and_close", |ports| {
         for family in [Family::V4, Family::V6, Family::MappedServer] {
             drop(listen(ports.listen(family)));
         }
@@ -33,29 +21,33 @@ fn listen_and_close(hook: Hook, name: &str) {
     });
 }
 
-fn refused_by(hook: Hook, name: &str, family: Family) {
-    scenario(hook, name, move |ports| {
+fn refused_by(name: &str, family: Family) {
+    scenario(name, move |ports| {
         assert_eq!(connect_error(ports.connect(family)), Errno::ECONNREFUSED as i32);
         vec![path("CLOSE SYN_SENT! CLOSE/111")]
     });
 }
 
-fn refused(hook: Hook, name: &str) {
-    refused_by(hook, name, Family::V4);
+#[test]
+fn refused() {
+    refused_by("refused", Family::V4);
 }
 
-fn refused_v6(hook: Hook, name: &str) {
-    refused_by(hook, name, Family::V6);
+#[test]
+fn refused_v6() {
+    refused_by("refused_v6", Family::V6);
 }
 
-fn refused_mapped(hook: Hook, name: &str) {
-    refused_by(hook, name, Family::MappedClient);
+#[test]
+fn refused_mapped() {
+    refused_by("refused_mapped", Family::MappedClient);
 }
 
 /// `connect()` fails before the state changes: nobody sees anything, and the listener shows that somebody
 /// looked.
-fn no_route(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn no_route() {
+    scenario("no_route", |ports| {
         let nowhere = ([203, 0, 113, 1], ports.port(1)).into();
         assert_eq!(connect_error(nowhere), Errno::ENETUNREACH as i32);
         drop(listen(ports.listen(Family::V4)));
@@ -63,16 +55,18 @@ fn no_route(hook: Hook, name: &str) {
     });
 }
 
-fn connect_then_close(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn connect_then_close() {
+    scenario("connect_then_close", |ports| {
         acts::connect_cancelled(ports);
         vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE!/0")]
     });
 }
 
 /// A socket bound to the address that it connects to meets its own SYN.
-fn connect_to_itself(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn connect_to_itself() {
+    scenario("connect_to_itself", |ports| {
         let address = ports.connect(Family::V4);
         let socket = net::socket(address);
         socket.bind(&address.into()).expect("bind");
@@ -84,8 +78,9 @@ fn connect_to_itself(hook: Hook, name: &str) {
 
 /// Two sockets connect to each other. The first one's SYN would be refused, as the second does not connect
 /// yet, if it listened to the refusal.
-fn simultaneous_open(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn simultaneous_open() {
+    scenario("simultaneous_open", |ports| {
         let (one, other) = (net::local(V4, ports.port(0)), net::local(V4, ports.port(1)));
         let (first, second) = (net::socket(one), net::socket(other));
         first.bind(&one.into()).expect("bind");
@@ -108,8 +103,9 @@ fn simultaneous_open(hook: Hook, name: &str) {
 }
 
 /// A client that has chosen its port before it connects shows it from the beginning.
-fn bound_client(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn bound_client() {
+    scenario("bound_client", |ports| {
         let address = ports.connect(Family::V4);
         let listener = listen(ports.listen(Family::V4));
         let client = net::socket(address);

@@ -5,9 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
     actor::{self, exit},
-    both_hooks,
     expect::path,
-    machine::Hook,
     net::{Family, accept, connect, listen, read_end, wait_for_established},
     process::Running,
     world::scenario,
@@ -15,16 +13,15 @@ use tcptrace_tests::{
 
 use super::{CLIENT_FIRST, LISTENER, SERVER_SECOND};
 
-both_hooks!(exit_with_open_sockets, killed_with_open_sockets, listener_of_another_process);
-
 const LIMIT: Duration = Duration::from_secs(10);
 
 fn actor(what: &str, address: SocketAddr) -> Running {
     actor::start(env!("CARGO_BIN_EXE_actor"), what, address).0
 }
 
-fn exit_with_open_sockets(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn exit_with_open_sockets() {
+    scenario("exit_with_open_sockets", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = actor("connect", ports.connect(Family::V4));
         let (server, pid) = (accept(&listener), client.pid());
@@ -35,8 +32,9 @@ fn exit_with_open_sockets(hook: Hook, name: &str) {
     });
 }
 
-fn killed_with_open_sockets(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn killed_with_open_sockets() {
+    scenario("killed_with_open_sockets", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let mut client = actor("connect", ports.connect(Family::V4));
         let server = accept(&listener);
@@ -50,8 +48,9 @@ fn killed_with_open_sockets(hook: Hook, name: &str) {
 
 /// A child inherits the listener's owner, who is not the process that happens to run when the child is born:
 /// here the client's, on whose back loopback delivers the packets.
-fn listener_of_another_process(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn listener_of_another_process() {
+    scenario("listener_of_another_process", |ports| {
         let (server, address) = (actor("listen", ports.listen(Family::V4)), ports.connect(Family::V4));
         let (client, pid) = (connect(address), server.pid());
         wait_for_established(address.port());

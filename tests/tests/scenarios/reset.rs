@@ -2,29 +2,17 @@
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     expect::path,
-    machine::Hook,
     net::{Family, listen, read_error, wait_for_child},
     world::scenario,
 };
 
 use super::LISTENER;
 
-both_hooks!(
-    linger_zero,
-    linger_zero_v6,
-    linger_zero_mapped,
-    reset_in_close_wait,
-    unread_data,
-    disconnect_and_reconnect,
-    killed_by_ss,
-    listener_with_unaccepted,
-);
-
 /// Closed with LINGER 0 on one side, RST received in ESTABLISHED on the other.
-fn linger_zero_by(hook: Hook, name: &str, family: Family) {
-    scenario(hook, name, move |ports| {
+fn linger_zero_by(name: &str, family: Family) {
+    scenario(name, move |ports| {
         acts::linger_zero(ports, family);
         vec![
             path(LISTENER),
@@ -34,20 +22,24 @@ fn linger_zero_by(hook: Hook, name: &str, family: Family) {
     });
 }
 
-fn linger_zero(hook: Hook, name: &str) {
-    linger_zero_by(hook, name, Family::V4);
+#[test]
+fn linger_zero() {
+    linger_zero_by("linger_zero", Family::V4);
 }
 
-fn linger_zero_v6(hook: Hook, name: &str) {
-    linger_zero_by(hook, name, Family::V6);
+#[test]
+fn linger_zero_v6() {
+    linger_zero_by("linger_zero_v6", Family::V6);
 }
 
-fn linger_zero_mapped(hook: Hook, name: &str) {
-    linger_zero_by(hook, name, Family::MappedServer);
+#[test]
+fn linger_zero_mapped() {
+    linger_zero_by("linger_zero_mapped", Family::MappedServer);
 }
 
-fn reset_in_close_wait(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn reset_in_close_wait() {
+    scenario("reset_in_close_wait", |ports| {
         acts::reset_in_close_wait(ports);
         vec![
             path(LISTENER),
@@ -57,8 +49,9 @@ fn reset_in_close_wait(hook: Hook, name: &str) {
     });
 }
 
-fn unread_data(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn unread_data() {
+    scenario("unread_data", |ports| {
         acts::unread_data(ports);
         vec![
             path(LISTENER),
@@ -69,8 +62,9 @@ fn unread_data(hook: Hook, name: &str) {
 }
 
 /// `connect()` to `AF_UNSPEC` ends the connection, not the socket, which then connects anew.
-fn disconnect_and_reconnect(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn disconnect_and_reconnect() {
+    scenario("disconnect_and_reconnect", |ports| {
         acts::disconnect_and_reconnect(ports);
         vec![
             path(LISTENER),
@@ -83,8 +77,9 @@ fn disconnect_and_reconnect(hook: Hook, name: &str) {
 }
 
 /// Somebody else destroys the socket: who did so is not its owner.
-fn killed_by_ss(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn killed_by_ss() {
+    scenario("killed_by_ss", |ports| {
         acts::killed_by_ss(ports);
         vec![
             path(LISTENER),
@@ -94,8 +89,9 @@ fn killed_by_ss(hook: Hook, name: &str) {
     });
 }
 
-fn listener_with_unaccepted(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn listener_with_unaccepted() {
+    scenario("listener_with_unaccepted", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let client = tcptrace_tests::net::connect(ports.connect(Family::V4));
         wait_for_child(&listener);

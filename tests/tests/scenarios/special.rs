@@ -1,9 +1,8 @@
 //! Other ways to open a connection: fast open, and MPTCP.
 
 use tcptrace_tests::{
-    both_hooks,
     expect::path,
-    machine::{Hook, skip},
+    machine::skip,
     net::{self, Family, accept, listen, mptcp_socket, peek, read_end},
     netns::sysctl,
     world::scenario,
@@ -11,16 +10,15 @@ use tcptrace_tests::{
 
 use super::{CLIENT_SECOND, LISTENER, SERVER_FIRST};
 
-both_hooks!(fast_open, mptcp);
-
 /// `MSG_FASTOPEN`, `include/linux/socket.h`.
 const MSG_FASTOPEN: i32 = 0x2000_0000;
 /// `net.ipv4.tcp_fastopen`: client, server, data without cookie, no cookie required, every listener.
 const WITHOUT_COOKIE: &str = "1543";
 
 /// The child exists from the SYN on: its `SYN_RECV` lasts until the client's ACK.
-fn fast_open(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn fast_open() {
+    scenario("fast_open", |ports| {
         sysctl("net/ipv4/tcp_fastopen", WITHOUT_COOKIE);
         let listener = listen(ports.listen(Family::V4));
         let address = ports.connect(Family::V4);
@@ -38,12 +36,13 @@ fn fast_open(hook: Hook, name: &str) {
 }
 
 /// Only the TCP subflows are told, not the MPTCP sockets above them, nor the steps that change nothing.
-fn mptcp(hook: Hook, name: &str) {
+#[test]
+fn mptcp() {
     if let Err(error) = mptcp_socket() {
-        skip(name, &format!("no MPTCP: {error}"));
+        skip("mptcp", &format!("no MPTCP: {error}"));
         return;
     }
-    scenario(hook, name, |ports| {
+    scenario("mptcp", |ports| {
         let listener = mptcp_socket().expect("an MPTCP socket");
         listener.bind(&ports.listen(Family::V4).into()).expect("bind");
         listener.listen(16).expect("listen");

@@ -5,36 +5,36 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::TcpKeepalive;
 use tcptrace_tests::{
-    acts, both_hooks,
+    acts,
     expect::path,
-    machine::Hook,
     net::{Family, deafen, hear, listen, pair, read_error},
     world::scenario,
 };
 
 use super::LISTENER;
 
-both_hooks!(connect_timeout, host_unreachable, keepalive_timeout, user_timeout);
-
 /// The listener hears no SYN: one retry, three seconds.
-fn connect_timeout(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn connect_timeout() {
+    scenario("connect_timeout", |ports| {
         acts::connect_timeout(ports);
         vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE/110")]
     });
 }
 
 /// Nobody on the link has the address.
-fn host_unreachable(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn host_unreachable() {
+    scenario("host_unreachable", |ports| {
         acts::host_unreachable(ports);
         vec![path("CLOSE SYN_SENT! CLOSE/113")]
     });
 }
 
 /// The server falls silent; the client's probes find out. The server learns when it closes.
-fn keepalive_timeout(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn keepalive_timeout() {
+    scenario("keepalive_timeout", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         deafen(&server);
@@ -53,8 +53,9 @@ fn keepalive_timeout(hook: Hook, name: &str) {
 }
 
 /// The client's data is never acknowledged.
-fn user_timeout(hook: Hook, name: &str) {
-    scenario(hook, name, |ports| {
+#[test]
+fn user_timeout() {
+    scenario("user_timeout", |ports| {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         deafen(&server);

@@ -3,28 +3,27 @@
 use std::sync::mpsc::channel;
 
 use tcptrace_tests::{
-    both_hooks,
     chain::chains,
     expect::{assert_chains, path},
     machine::{Hook, is_root},
     net::{accept, connect, listen, read_end},
     netns::Namespace,
+    process::at_once,
     tracer::Tracer,
     world::{World, compare, within},
 };
 
 use super::{CLIENT_FIRST, LISTENER, SERVER_SECOND};
 
-both_hooks!(two_namespaces);
-
-fn two_namespaces(hook: Hook, name: &str) {
-    if !is_root(name) {
+#[test]
+fn two_namespaces() {
+    if !is_root("two_namespaces") {
         return;
     }
     let world = World::new();
     let peer = Namespace::new(&world.slot.ephemeral());
     world.namespace.join(&peer);
-    let tracer = Tracer::start(hook, &["-o", "json"]);
+    let tracers = at_once(Hook::ALL, |hook| Tracer::start(hook, &["-o", "json"]));
     let address = ([198, 51, 100, 2], world.slot.port(0)).into();
     let (ready, listening) = channel();
     let server = peer.begin(move || {
@@ -36,18 +35,19 @@ fn two_namespaces(hook: Hook, name: &str) {
     world.namespace.run(move || drop(connect(address)));
     server.wait();
     world.settle(12);
-    let report = tracer.stop();
-    report.assert_lossless();
-
-    let told = within(&report, &world.slot);
-    compare(&told, &world.tracefs.transitions());
-    let chains = chains(&told);
-    for chain in &chains {
-        let here = chain.tuple().lport != world.slot.port(0);
-        let inode = if here { world.namespace.inode() } else { peer.inode() };
-        for transition in &chain.0 {
-            assert_eq!(transition.json["netns"], inode, "the namespace of {transition}");
+    let witnessed = world.tracefs.transitions();
+    for (hook, report) in Hook::ALL.into_iter().zip(at_once(tracers, Tracer::stop)) {
+        report.assert_lossless();
+        let told = within(&report, &world.slot);
+        compare(&told, &witnessed);
+        let chains = chains(&told);
+        for chain in &chains {
+            let here = chain.tuple().lport != world.slot.port(0);
+            let inode = if here { world.namespace.inode() } else { peer.inode() };
+            for transition in &chain.0 {
+                assert_eq!(transition.json["netns"], inode, "the namespace of {transition}");
+            }
         }
+        assert_chains(hook, chains, &[path(LISTENER), path(CLIENT_FIRST), path(SERVER_SECOND)]);
     }
-    assert_chains(hook, chains, &[path(LISTENER), path(CLIENT_FIRST), path(SERVER_SECOND)]);
 }

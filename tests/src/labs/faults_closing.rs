@@ -22,41 +22,47 @@ pub(super) const ALL: &[Situation] = &[
         "close-wait-leak",
         "server",
         &[here("server", leaks), there("client", comes_and_goes)],
-    ),
+    )
+    .after("close-wait-leak", "age_s"),
     fault(
         "leak_here_and_fin_wait2_at_its_clients",
         "close-wait-leak",
         "server",
         &[here("server", leaks), here("client", half_closes)],
-    ),
+    )
+    .after("close-wait-leak", "age_s"),
     fault_at(
         "FIN_WAIT1",
         "peer_that_does_not_acknowledge_the_fin",
         "fin-wait1-stuck",
         "client",
         &[here("client", closes_to_the_deaf), there("server", is_deaf)],
-    ),
+    )
+    .after("stuck", "age_s"),
     fault_at(
         "FIN_WAIT2",
         "peer_that_is_gone_before_it_closes",
         "fin-wait2-stuck",
         "client",
         &[here("client", waits_for_the_end), there("server", vanishes)],
-    ),
+    )
+    .after("stuck", "fin_wait2_s"),
     fault_at(
         "LAST_ACK",
         "last_acknowledgement_that_does_not_come",
         "last-ack-stuck",
         "server",
         &[here("server", closes_last), there("client", closes_and_vanishes)],
-    ),
+    )
+    .after("stuck", "age_s"),
     fault_at(
         "CLOSING",
         "peer_that_is_gone_after_both_closed",
         "closing-pileup",
         "server",
         &[here("server", closes_unheard), there("client", closes_unheard_and_vanishes)],
-    ),
+    )
+    .after("stuck", "age_s"),
 ];
 
 const MANY: usize = 8;

@@ -19,14 +19,16 @@ pub(super) const ALL: &[Situation] = &[
         "phantom-established",
         "server",
         &[here("server", answers), there("client", comes_back)],
-    ),
+    )
+    .after("phantom-established", "idle_s"),
     fault_at(
         "198.51.100.",
         "clients_that_hear_nothing",
         "phantom-established",
         "server",
         &[here("server", pushes), there("client", hears_nothing)],
-    ),
+    )
+    .after("phantom-established", "unanswered_s"),
     fault(
         "server_that_resets_instead_of_answering",
         "reset-storm",

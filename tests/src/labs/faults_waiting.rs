@@ -20,13 +20,15 @@ pub(super) const ALL: &[Situation] = &[
         "nobody-accepts",
         "server",
         &[here("server", never_accepts), there("clients", wait_with_requests)],
-    ),
+    )
+    .after("nobody-accepts", "age_s"),
     fault(
         "stopped_server",
         "nobody-accepts",
         "server",
         &[here("server", stops), there("clients", wait_with_requests)],
-    ),
+    )
+    .after("nobody-accepts", "age_s"),
     fault(
         "one_stuck_worker_of_reuseport",
         "nobody-accepts",
@@ -37,25 +39,29 @@ pub(super) const ALL: &[Situation] = &[
             here("stuck", shares_and_hangs),
             there("clients", come),
         ],
-    ),
+    )
+    .after("nobody-accepts", "age_s"),
     fault(
         "preforked_workers_that_all_hang",
         "nobody-accepts",
         "master",
         &[here("master", forks), there("clients", wait_with_requests), child("worker", hangs)],
-    ),
+    )
+    .after("nobody-accepts", "age_s"),
     fault(
         "reader_that_does_not_read",
         "stalled",
         "reader",
         &[here("reader", does_not_read), there("sender", sends)],
-    ),
+    )
+    .after("stalled", "age_s"),
     fault(
         "requests_that_nobody_reads",
         "stalled",
         "server",
         &[here("server", does_not_read), there("clients", wait_with_requests)],
-    ),
+    )
+    .after("stalled", "age_s"),
 ];
 
 fn never_accepts() {

@@ -20,6 +20,7 @@ pub(super) const ALL: &[Situation] = &[
     Situation {
         name: "path_that_loses_one_percent",
         expected: Expected::Nothing,
+        wait: None,
         roles: &[here("server", answers_behind_loss), there("clients", stay_and_come)],
         lacks: || {
             let can_lose = Namespace::usual().run(|| lose("lo"));

@@ -35,10 +35,21 @@ pub struct Situation {
     pub name: &'static str,
     /// What a diagnosis must report at warning or above.
     pub expected: Expected,
+    /// How long it must wait before it does.
+    pub wait: Option<Threshold>,
     /// Its processes, in the order in which they start.
     roles: &'static [Role],
     /// Why it cannot be made on this machine, if it cannot.
     lacks: fn() -> Option<&'static str>,
+}
+
+/// A number of seconds among the thresholds of `tcptrace diagnose`, such as `age_s` in `[stuck]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Threshold {
+    /// The section.
+    pub section: &'static str,
+    /// The key in it.
+    pub key: &'static str,
 }
 
 /// What a diagnosis must report.
@@ -77,7 +88,7 @@ enum Place {
 }
 
 const fn honest(name: &'static str, roles: &'static [Role]) -> Situation {
-    Situation { name, expected: Expected::Nothing, roles, lacks: || None }
+    Situation { name, expected: Expected::Nothing, wait: None, roles, lacks: || None }
 }
 
 /// A program of this role is the culprit of a finding of this kind, which names it.
@@ -87,7 +98,8 @@ const fn fault(
     owner: &'static str,
     roles: &'static [Role],
 ) -> Situation {
-    Situation { name, expected: Expected::Finding { id, owner, words: None }, roles, lacks: || None }
+    let expected = Expected::Finding { id, owner, words: None };
+    Situation { name, expected, wait: None, roles, lacks: || None }
 }
 
 /// The fault is elsewhere, as these words say; a program of this role suffers from it.
@@ -98,7 +110,8 @@ const fn fault_at(
     owner: &'static str,
     roles: &'static [Role],
 ) -> Situation {
-    Situation { name, expected: Expected::Finding { id, owner, words: Some(words) }, roles, lacks: || None }
+    let expected = Expected::Finding { id, owner, words: Some(words) };
+    Situation { name, expected, wait: None, roles, lacks: || None }
 }
 
 const fn here(name: &'static str, play: fn()) -> Role {
@@ -156,6 +169,12 @@ pub fn play(situation: &str, role: &str) -> ! {
 }
 
 impl Situation {
+    /// The fault is reported once it has lasted for as long as this threshold says, and not before.
+    const fn after(mut self, section: &'static str, key: &'static str) -> Self {
+        self.wait = Some(Threshold { section, key });
+        self
+    }
+
     /// The two ports at which its servers listen, and no other situation's: a diagnosis takes an address with its port for
     /// the same service on the whole host.
     pub fn ports(&self) -> [u16; 2] {

@@ -9,7 +9,10 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     thread,
+    time::Duration,
 };
+
+use nix::time::ClockId;
 
 use super::{Place, Role, Situation};
 use crate::{machine::helper, netns::Namespace, process::Running};
@@ -22,6 +25,8 @@ const AT_ONCE: usize = 6;
 pub struct Playing {
     /// Which one.
     pub situation: &'static Situation,
+    /// Before anything of it was there, nanoseconds of `CLOCK_MONOTONIC`.
+    pub begun_ns: u64,
     roles: Vec<Played>,
     // After the processes that are in them.
     here: Namespace,
@@ -115,7 +120,7 @@ fn begin(program: &std::path::Path, situation: &'static Situation) -> Result<Pla
         let [one, other] = situation.addresses().map(|address| format!("{address}/31"));
         here.join_as(&one, there, &other);
     }
-    let mut playing = Playing { situation, roles: Vec::new(), here, there };
+    let mut playing = Playing { situation, begun_ns: monotonic_ns(), roles: Vec::new(), here, there };
     for role in situation.roles.iter().filter(|role| role.place != Place::Child) {
         let place = playing.there.as_ref().filter(|_| is_there(role)).unwrap_or(&playing.here);
         let (program, situation, name) = (PathBuf::from(program), situation.name, role.name);
@@ -123,6 +128,11 @@ fn begin(program: &std::path::Path, situation: &'static Situation) -> Result<Pla
         playing.roles.push(played);
     }
     Ok(playing)
+}
+
+fn monotonic_ns() -> u64 {
+    let now = Duration::from(ClockId::CLOCK_MONOTONIC.now().expect("a clock"));
+    u64::try_from(now.as_nanos()).expect("less than centuries")
 }
 
 /// Starts a role and waits until it is ready. Its pipe is this thread's own, and stays in it.

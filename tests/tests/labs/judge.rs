@@ -8,6 +8,8 @@ use tcptrace_tests::labs::{
     stage::{Made, Playing},
 };
 
+use crate::{early::Times, watch::Watched};
+
 /// What became of a situation.
 pub(crate) struct Verdict {
     pub(crate) situation: &'static Situation,
@@ -15,8 +17,8 @@ pub(crate) struct Verdict {
 }
 
 enum Outcome {
-    /// As it must be.
-    Right,
+    /// As it must be; of a fault that has to last for a time, with the time after which a trace reported it.
+    Right(Option<Times>),
     /// Each thing that is not.
     Wrong(Vec<String>),
     /// It could not be made here, for this reason.
@@ -24,10 +26,10 @@ enum Outcome {
 }
 
 impl Verdict {
-    /// Judges by the findings of the whole host.
-    pub(crate) fn of(situation: &'static Situation, made: Made, findings: &[Value]) -> Self {
+    /// Judges by the findings of the whole host, at the end of a diagnosis and as a trace reported them.
+    pub(crate) fn of(situation: &'static Situation, made: Made, watched: &Watched) -> Self {
         let outcome = match made {
-            Made::Playing(mut playing) => Outcome::of(&mut playing, findings),
+            Made::Playing(mut playing) => Outcome::of(&mut playing, watched),
             Made::LeftOut(reason) => Outcome::LeftOut(reason),
             Made::Failed(why) => Outcome::Wrong(vec![format!("it could not be made: {why}")]),
         };
@@ -38,13 +40,19 @@ impl Verdict {
         matches!(self.outcome, Outcome::Wrong(_))
     }
 
+    /// Whether it is known that the fault was not reported too early.
+    pub(crate) fn was_timed(&self) -> bool {
+        matches!(self.outcome, Outcome::Right(Some(_)))
+    }
+
     pub(crate) fn was_made(&self) -> bool {
         !matches!(self.outcome, Outcome::LeftOut(_))
     }
 }
 
 impl Outcome {
-    fn of(playing: &mut Playing, findings: &[Value]) -> Self {
+    fn of(playing: &mut Playing, watched: &Watched) -> Self {
+        let findings = &watched.findings;
         let grave: Vec<&Value> =
             findings.iter().filter(|one| one["severity"] != "info" && is_of(playing, one)).collect();
         let mut wrong: Vec<String> =
@@ -60,10 +68,24 @@ impl Outcome {
                     [one] => wrong.extend(misnamed(playing, one, owner, words)),
                     ref several => wrong.extend(several.iter().map(|one| format!("again {}", line(one)))),
                 }
+                match when(playing, watched, id) {
+                    Some(times) if times.first < times.least => wrong.push(format!("too early: {times}")),
+                    times if wrong.is_empty() => return Self::Right(times),
+                    _ => {}
+                }
             }
         }
-        if wrong.is_empty() { Self::Right } else { Self::Wrong(wrong) }
+        if wrong.is_empty() { Self::Right(None) } else { Self::Wrong(wrong) }
     }
+}
+
+/// When a trace reported the fault first, where it has to last for a time. What no trace has reported by the end of the watch
+/// was not too early.
+fn when(playing: &Playing, watched: &Watched, id: &str) -> Option<Times> {
+    let least = watched.shipped.time(playing.situation.wait?);
+    let mut all = watched.reported.iter();
+    let first = all.find(|one| one.finding["id"] == id && is_of(playing, &one.finding))?;
+    Some(Times { first: first.after(playing), least })
 }
 
 /// Whether a finding is about the situation: by its namespace, or where it has none, by its owners.
@@ -112,7 +134,8 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.situation.name;
         match &self.outcome {
-            Outcome::Right => write!(f, "right {name}"),
+            Outcome::Right(None) => write!(f, "right {name}"),
+            Outcome::Right(Some(times)) => write!(f, "right {name}: {times}"),
             Outcome::Wrong(what) => write!(f, "WRONG {name}: {}", what.join("; ")),
             Outcome::LeftOut(reason) => write!(f, "left out {name}: {reason}"),
         }

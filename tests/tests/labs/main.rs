@@ -1,9 +1,13 @@
 //! The false-alarm lab and the fault lab: situations that are made for real, all at once, each in a network namespace of
 //! its own, and one `tcptrace diagnose` of the whole host with the thresholds as they are shipped.
 //!
+//! A trace with findings runs beside it: a fault that a diagnosis reports when it has lasted for a time, such as a minute, must
+//! not be reported before.
+//!
 //! Of an honest look-alike nothing may be reported at warning or above; of a fault one finding, with the culprit first.
 //! `tcptrace_tests::labs` has the situations. `TCPTRACE_LABS=WORD` makes only those whose name has the word in it.
 
+mod early;
 mod judge;
 mod watch;
 
@@ -47,4 +51,8 @@ fn nothing_is_reported_of_honest_look_alikes() {
 #[test]
 fn every_fault_is_reported_once_with_its_culprit() {
     lab("every_fault_is_reported_once_with_its_culprit", 20, |situation| !is_honest(situation));
+    // None without root.
+    let Some(verdicts) = VERDICTS.get() else { return };
+    let timed = verdicts.iter().filter(|verdict| verdict.was_timed()).count();
+    assert!(watch::only().is_some() || timed >= 10, "only {timed} faults were timed");
 }

@@ -2,7 +2,9 @@
 
 use std::{
     env,
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -14,7 +16,10 @@ use tcptrace_tests::{
     process::{Running, collect},
 };
 
-use crate::judge::Verdict;
+use crate::{
+    early::{Reported, Shipped},
+    judge::Verdict,
+};
 
 /// Longer than the minute of silence after which a connection may be a phantom, by what begins with the watch.
 const SECONDS: u64 = 80;
@@ -25,15 +30,41 @@ pub(crate) fn only() -> Option<String> {
     env::var("TCPTRACE_LABS").ok()
 }
 
+/// What was reported of the whole host.
+pub(crate) struct Watched {
+    /// By a diagnosis, at its end.
+    pub(crate) findings: Vec<Value>,
+    /// By a trace, when each first showed.
+    pub(crate) reported: Vec<Reported>,
+    pub(crate) shipped: Shipped,
+}
+
 /// Sets all situations up, watches the host, and judges.
 pub(crate) fn watch() -> Vec<Verdict> {
     let _host = host::alone();
     let is_chosen = |one: &&Situation| only().is_none_or(|word| one.name.contains(&word));
     let situations: Vec<_> = labs::all().filter(is_chosen).collect();
     let made = stage::set_up(env!("CARGO_BIN_EXE_actor"), &situations);
-    let json = diagnose();
-    let findings = json["findings"].as_array().expect("findings");
-    made.into_iter().map(|(situation, made)| Verdict::of(situation, made, findings)).collect()
+    let trace = trace();
+    let mut json = diagnose();
+    let Value::Array(findings) = json["findings"].take() else { panic!("no findings in {json}") };
+    let reported = trace.join().expect("lines of JSON");
+    let watched = Watched { findings, reported, shipped: Shipped::read() };
+    made.into_iter().map(|(situation, made)| Verdict::of(situation, made, &watched)).collect()
+}
+
+/// Begins to trace the whole host, with the thresholds as they are shipped, and returns what was found at the end.
+fn trace() -> JoinHandle<Vec<Reported>> {
+    let mut command = Command::new(tcptrace());
+    command.args(["trace", "--findings", "-o", "json", "--duration", &format!("{SECONDS}s")]);
+    let mut running =
+        Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()));
+    let stdout = BufReader::new(running.child().stdout.take().expect("a pipe"));
+    thread::spawn(move || {
+        let reported = stdout.lines().filter_map(|line| Reported::read(&line.expect("UTF-8"))).collect();
+        running.wait(LIMIT);
+        reported
+    })
 }
 
 /// The whole host, with the thresholds as they are shipped. Only an expectation has no value as shipped.

@@ -1,0 +1,75 @@
+//! When findings were reported first: of a fault that has to last for a time, not before that time.
+
+use std::{collections::HashMap, fmt, process::Command, time::Duration};
+
+use serde_json::Value;
+use tcptrace_tests::{
+    labs::{Threshold, stage::Playing},
+    machine::tcptrace,
+    process::output,
+};
+
+/// A finding, and when a trace reported it first.
+pub(crate) struct Reported {
+    pub(crate) finding: Value,
+    ktime_ns: u64,
+}
+
+impl Reported {
+    /// From a line of a trace in JSON, if it is one of a finding.
+    pub(crate) fn read(line: &str) -> Option<Self> {
+        // Quotes within JSON strings are escaped.
+        if !line.contains("\"type\":\"finding\"") {
+            return None;
+        }
+        let mut line: Value = serde_json::from_str(line).expect("JSON");
+        let ktime_ns = line["ktime_ns"].as_u64().expect("a time");
+        Some(Self { finding: line["finding"].take(), ktime_ns })
+    }
+
+    /// How long after the situation began to be made: its fault cannot be older.
+    pub(crate) fn after(&self, playing: &Playing) -> Duration {
+        Duration::from_nanos(self.ktime_ns.saturating_sub(playing.begun_ns))
+    }
+}
+
+/// When a fault was reported first, after it can have begun.
+pub(crate) struct Times {
+    pub(crate) first: Duration,
+    /// The threshold that must have passed.
+    pub(crate) least: Duration,
+}
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (first, least) = (self.first.as_secs_f64(), self.least.as_secs());
+        write!(f, "reported after {first:.1} s, where {least} s must pass")
+    }
+}
+
+/// The thresholds as they are shipped.
+pub(crate) struct Shipped(HashMap<(String, String), u64>);
+
+impl Shipped {
+    /// As `tcptrace diagnose` prints them.
+    pub(crate) fn read() -> Self {
+        let printed = output(Command::new(tcptrace()).args(["diagnose", "--print-config"])).stdout;
+        let printed = String::from_utf8(printed).expect("UTF-8");
+        let (mut section, mut all) = (String::new(), HashMap::new());
+        for line in printed.lines() {
+            if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
+                name.clone_into(&mut section);
+            } else if let Some((key, value)) = line.split_once(" = ")
+                && let Ok(value) = value.parse()
+            {
+                all.insert((section.clone(), key.to_owned()), value);
+            }
+        }
+        Self(all)
+    }
+
+    pub(crate) fn time(&self, Threshold { section, key }: Threshold) -> Duration {
+        let seconds = self.0.get(&(section.to_owned(), key.to_owned()));
+        Duration::from_secs(*seconds.unwrap_or_else(|| panic!("no {key} in [{section}]")))
+    }
+}

@@ -16,7 +16,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::{
-    machine::{Hook, tcptrace},
+    machine::{Hook, is_slow, tcptrace},
     process::{Running, at_once, collect, lines},
     transition::Transition,
 };
@@ -102,7 +102,9 @@ impl Tracer {
         let mut process = Running::spawn(command);
         let stderr = lines(process.child().stderr.take().expect("a pipe"));
         let mut said = String::new();
-        let deadline = Instant::now() + START_LIMIT;
+        // An emulated machine takes seconds to load a program, and a scenario has several tracers start at once.
+        let limit = if is_slow() { 5 * START_LIMIT } else { START_LIMIT };
+        let deadline = Instant::now() + limit;
         while !said.contains(READY) {
             let left = deadline.saturating_duration_since(Instant::now());
             match stderr.recv_timeout(left) {

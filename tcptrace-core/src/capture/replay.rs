@@ -35,7 +35,7 @@ pub struct Replayed {
     pub closed: bool,
 }
 
-/// Replays a capture, or so much of it, into what `sink` makes for it; `output` gets the bytes.
+/// Replays a capture, or so much of it, into what `sink` makes for it, if anything; `output` gets the bytes.
 ///
 /// # Errors
 /// The output cannot be written. Where only its reader has gone, [`Replayed::closed`] says so; damage of the capture is in
@@ -44,7 +44,7 @@ pub fn replay<R: Read>(
     mut reader: Reader<R>,
     options: Options,
     duration: Option<Duration>,
-    sink: impl FnOnce(&Header) -> Box<dyn Sink>,
+    sink: impl FnOnce(&Header) -> Option<Box<dyn Sink>>,
     output: &mut dyn io::Write,
 ) -> io::Result<Replayed> {
     let header = reader.header().clone();

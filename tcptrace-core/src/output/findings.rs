@@ -69,11 +69,11 @@ fn more(id: &str) -> String {
 /// What the verdict means, in a sentence.
 fn verdict(report: &Report) -> String {
     let watched = format!(
-        "Watched {} for {}: {} transitions, {} looks at all sockets.",
+        "Watched {} for {}: {} transitions, {} scans of all sockets.",
         report.host,
         Span(report.elapsed_ns),
         report.totals.transitions,
-        report.totals.looks
+        report.totals.scans
     );
     let outcome = match report.verdict {
         Verdict::Healthy if report.findings.is_empty() => {
@@ -114,11 +114,12 @@ fn counted(report: &Report) -> String {
 
 /// What could not be seen, and what nobody knows, in a sentence each; `None` when everything was seen.
 fn not_seen(report: &Report) -> Option<String> {
-    let sight = &report.sight;
-    let unknown = (!sight.unknown.is_empty()).then(|| format!("Not known: {}.", sight.unknown.join("; ")));
-    let lost = (sight.lost > 0).then(|| format!("{} records that were lost", sight.lost));
+    let coverage = &report.coverage;
+    let unknown =
+        (!coverage.unknown.is_empty()).then(|| format!("Not known: {}.", coverage.unknown.join("; ")));
+    let lost = (coverage.lost > 0).then(|| format!("{} records that were lost", coverage.lost));
     let parts: Vec<&str> =
-        lost.as_deref().into_iter().chain(sight.missing.iter().map(String::as_str)).collect();
+        lost.as_deref().into_iter().chain(coverage.gaps.iter().map(String::as_str)).collect();
     let missing = (!parts.is_empty()).then(|| format!("Not seen: {}.", parts.join("; ")));
     let sentences: Vec<String> = missing.into_iter().chain(unknown).collect();
     (!sentences.is_empty()).then(|| sentences.join(" "))

@@ -60,7 +60,7 @@ impl Core {
         header: &Header,
         answers: Answers,
         filters: Option<Wanted>,
-        sink: Box<dyn Sink>,
+        sink: Option<Box<dyn Sink>>,
     ) -> Self {
         let Options { limit, count_only, .. } = *options;
         let half_open = options.half_open.then(|| Side::new(limit, options.wanted.clone(), count_only));

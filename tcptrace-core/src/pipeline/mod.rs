@@ -24,4 +24,4 @@ pub use core::{Core, PATIENCE_NS};
 pub use last::Last;
 pub use options::Options;
 pub use outgoing::{Chunk, Outgoing, Written};
-pub use sink::{Nowhere, Sink};
+pub use sink::Sink;

@@ -64,7 +64,8 @@ pub struct Written {
 
 /// The chunk that is being filled, and the account of what went into it.
 pub struct Outgoing {
-    sink: Box<dyn Sink>,
+    /// `None` where nobody wants to see them.
+    sink: Option<Box<dyn Sink>>,
     /// What looks for faults in all of it, if anybody wants that.
     detection: Option<Detection>,
     /// Half-open connections become lines. Where they do not, detectors may need them all the same.
@@ -84,7 +85,7 @@ pub struct Outgoing {
 impl Outgoing {
     /// `filters`: those that the kernel side has not applied.
     pub fn new(
-        sink: Box<dyn Sink>,
+        sink: Option<Box<dyn Sink>>,
         detection: Option<Detection>,
         options: &Options,
         filters: Option<Wanted>,
@@ -104,8 +105,10 @@ impl Outgoing {
 
     /// Adds what comes before the first record.
     pub fn header(&mut self) {
-        let outcome = self.sink.header(&mut self.chunk.bytes);
-        self.note(outcome);
+        if let Some(sink) = &mut self.sink {
+            let outcome = sink.header(&mut self.chunk.bytes);
+            self.note(outcome);
+        }
     }
 
     /// Adds a transition, unless enough are there.
@@ -134,8 +137,10 @@ impl Outgoing {
         if let Some(detection) = &mut self.detection {
             detection.transition(transition);
         }
-        let outcome = self.sink.transition(transition, &mut self.chunk.bytes);
-        self.note(outcome);
+        if let Some(sink) = &mut self.sink {
+            let outcome = sink.transition(transition, &mut self.chunk.bytes);
+            self.note(outcome);
+        }
     }
 
     /// Adds a record of another kind.
@@ -150,8 +155,10 @@ impl Outgoing {
                 return;
             }
         }
-        let outcome = self.sink.write(record, &mut self.chunk.bytes);
-        self.note(outcome);
+        if let Some(sink) = &mut self.sink {
+            let outcome = sink.write(record, &mut self.chunk.bytes);
+            self.note(outcome);
+        }
     }
 
     /// Takes a scan of the host, for the detectors.

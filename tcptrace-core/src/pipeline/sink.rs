@@ -24,20 +24,3 @@ pub trait Sink {
     /// When the record cannot be formatted.
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()>;
 }
-
-/// Takes records and leaves nothing of them.
-pub struct Nowhere;
-
-impl Sink for Nowhere {
-    fn header(&mut self, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn transition(&mut self, _transition: &Transition, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn write(&mut self, _record: &Record, _out: &mut Vec<u8>) -> io::Result<()> {
-        Ok(())
-    }
-}

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 use tcptrace_core::{
     diagnosis::{
         detect::{Ages, Detectors, Options, Sample, Seen, Thresholds},
-        report::{Report, Sight, Totals, Verdict},
+        report::{Coverage, Report, Totals, Verdict},
     },
     model::{
         close::{Cause, Closing, Role},
@@ -319,10 +319,10 @@ fn report(findings: Vec<Finding>) -> Report {
         started: jiff::Timestamp::UNIX_EPOCH,
         elapsed_ns: 30 * SECOND,
         filters: Vec::new(),
-        verdict: Verdict::of(&findings, Severity::Warning, &Sight::default()),
+        verdict: Verdict::of(&findings, Severity::Warning, &Coverage::default()),
         findings,
-        sight: Sight::default(),
-        totals: Totals { transitions: 12, half_open: 3, looks: 6 },
+        coverage: Coverage::default(),
+        totals: Totals { transitions: 12, half_open: 3, scans: 6 },
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use tcptrace_core::{
     diagnosis::{
         detect::Ages,
-        report::{Report, Sight, Totals, Verdict},
+        report::{Coverage, Report, Totals, Verdict},
     },
     model::{
         evidence::EvidenceValue,
@@ -42,16 +42,16 @@ fn in_a_row(intervals: &[Interval]) -> Vec<Shown> {
 }
 
 fn report(findings: Vec<Finding>) -> Report {
-    let sight = Sight::default();
+    let coverage = Coverage::default();
     Report {
         host: "web-1".to_owned(),
         kernel: "6.12".to_owned(),
         started: jiff::Timestamp::UNIX_EPOCH,
         elapsed_ns: 1,
         filters: Vec::new(),
-        verdict: Verdict::of(&findings, Severity::Warning, &sight),
+        verdict: Verdict::of(&findings, Severity::Warning, &coverage),
         findings,
-        sight,
+        coverage,
         totals: Totals::default(),
     }
 }

@@ -31,7 +31,7 @@ use tcptrace_core::{
     diagnosis::Detection,
     model::{header::Header, summary::Summary},
     output::{self, Style},
-    pipeline::{Nowhere, Sink},
+    pipeline::Sink,
 };
 use thiserror::Error;
 use tokio::sync::Notify;
@@ -80,7 +80,7 @@ pub enum Error {
 /// [`enum@Error`].
 pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>) -> Result<Outcome, Error> {
     let destination = |header: &Header| {
-        let sink = wrap(output::sink(&style(settings, header)));
+        let sink = Some(wrap(output::sink(&style(settings, header))));
         // Nothing is printed when transitions are only counted.
         let prints = !settings.bpf.count_only;
         Destination { sink, output: Box::new(io::stdout()), header: prints, ends_with_reader: prints }
@@ -109,7 +109,7 @@ pub fn run(settings: &Settings, wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink
 /// [`enum@Error`].
 pub fn record(settings: &Settings) -> Result<Summary, Error> {
     let begun = |tracer: &bpf::Tracer, _: &Header| announce::recording(settings, tracer);
-    let destination = |_: &Header| Destination::inside(Box::new(Nowhere), false);
+    let destination = |_: &Header| Destination::inside(None, false);
     let (_, Finished { summary, recording, .. }) = session(settings, destination, begun, &Notify::new())?;
     summary::print(&summary, false);
     recording?;
@@ -147,8 +147,8 @@ pub(crate) fn replay_from<R: io::Read>(
     wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink>,
     output: &mut dyn io::Write,
 ) -> Result<Replayed, Error> {
-    let sink = |header: &Header| wrap(output::sink(&style(settings, header)));
-    capture::replay(reader, settings.pipeline(), settings.duration, sink, output).map_err(Error::Output)
+    let sink = |header: &Header| Some(wrap(output::sink(&style(settings, header))));
+    settings.replay(reader, sink, output)
 }
 
 /// Traces into `sink`, which keeps what it needs, until a signal, the duration or `stop` ends it. `begun` is called once
@@ -163,23 +163,10 @@ pub(crate) fn run_into(
     stop: &Notify,
 ) -> Result<(Summary, Option<Detection>), Error> {
     // What becomes of it is to go to standard output.
-    let destination = |_: &Header| Destination::inside(sink, true);
+    let destination = |_: &Header| Destination::inside(Some(sink), true);
     let (_, Finished { summary, detection, recording, .. }) = session(settings, destination, begun, stop)?;
     recording?;
     Ok((summary, detection))
-}
-
-/// Replays a capture into `sink`.
-///
-/// # Errors
-/// [`enum@Error`].
-pub(crate) fn replay_into<R: io::Read>(
-    reader: Reader<R>,
-    settings: &Settings,
-    sink: Box<dyn Sink>,
-) -> Result<Replayed, Error> {
-    capture::replay(reader, settings.pipeline(), settings.duration, |_| sink, &mut io::sink())
-        .map_err(Error::Output)
 }
 
 fn style(settings: &Settings, header: &Header) -> Style {
@@ -196,7 +183,7 @@ fn style(settings: &Settings, header: &Header) -> Style {
 
 /// Where a live trace goes.
 struct Destination {
-    sink: Box<dyn Sink>,
+    sink: Option<Box<dyn Sink>>,
     output: Box<dyn io::Write + Send>,
     /// What comes before the first record is wanted.
     header: bool,
@@ -205,8 +192,8 @@ struct Destination {
 }
 
 impl Destination {
-    /// A sink that keeps what it needs.
-    fn inside(sink: Box<dyn Sink>, ends_with_reader: bool) -> Self {
+    /// A sink that keeps what it needs, if any.
+    fn inside(sink: Option<Box<dyn Sink>>, ends_with_reader: bool) -> Self {
         Self { sink, output: Box::new(io::sink()), header: false, ends_with_reader }
     }
 }

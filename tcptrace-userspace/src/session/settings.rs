@@ -1,18 +1,17 @@
 //! What the command line makes of a trace.
 
-use std::time::Duration;
+use std::{io, time::Duration};
 
 use tcptrace_core::{
+    capture::{self, Reader, Replayed},
     diagnosis::detect,
-    model::view::View,
+    model::{header::Header, view::View},
     output::{Format, TimeColumn},
-    pipeline,
+    pipeline::{self, Sink},
 };
 
-use crate::recording;
-
-use super::DEFAULT_MAX_RATE;
-use crate::{bpf, scan::snapshot::Netns};
+use super::{DEFAULT_MAX_RATE, Error};
+use crate::{bpf, recording, scan::snapshot::Netns};
 
 /// Everything that a trace needs to know.
 #[derive(Clone, Debug)]
@@ -93,6 +92,21 @@ impl Settings {
             count: self.count,
             detect: self.detect.clone(),
         }
+    }
+}
+
+impl Settings {
+    /// Replays what `reader` reads into what `sink` makes for it, if anything; `output` gets the bytes.
+    ///
+    /// # Errors
+    /// The output cannot be written.
+    pub(crate) fn replay<R: io::Read>(
+        &self,
+        reader: Reader<R>,
+        sink: impl FnOnce(&Header) -> Option<Box<dyn Sink>>,
+        output: &mut dyn io::Write,
+    ) -> Result<Replayed, Error> {
+        capture::replay(reader, self.pipeline(), self.duration, sink, output).map_err(Error::Output)
     }
 }
 

@@ -105,11 +105,11 @@ impl Diagnosis {
     /// processors now and then, and says nothing of what is watched.
     pub fn hidden(&self) -> Option<u64> {
         const FEW: u64 = 10;
-        let sight = &self.json["sight"];
+        let coverage = &self.json["coverage"];
         let vanished =
             |text: &Value| text.as_str()?.strip_prefix("transitions of ")?.split(' ').next()?.parse().ok();
-        let missing: Option<Vec<u64>> = sight["missing"].as_array()?.iter().map(vanished).collect();
-        let hidden = sight["lost"].as_u64()? + missing?.iter().sum::<u64>();
+        let missing: Option<Vec<u64>> = coverage["gaps"].as_array()?.iter().map(vanished).collect();
+        let hidden = coverage["lost"].as_u64()? + missing?.iter().sum::<u64>();
         (self.code == Some(4) && (1..=FEW).contains(&hidden)).then_some(hidden)
     }
 
@@ -122,8 +122,9 @@ impl Diagnosis {
             format!("{} {} ({owner}): {}\n", text("severity"), text("id"), text("summary"))
         };
         let found: String = all.iter().map(one).collect();
-        let sight = if self.code == Some(4) { format!(": {}", self.json["sight"]) } else { String::new() };
-        format!("exit {:?}, {}{sight}\n{found}", self.code, self.json["verdict"])
+        let coverage =
+            if self.code == Some(4) { format!(": {}", self.json["coverage"]) } else { String::new() };
+        format!("exit {:?}, {}{coverage}\n{found}", self.code, self.json["verdict"])
     }
 }
 

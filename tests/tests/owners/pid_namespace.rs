@@ -48,7 +48,7 @@ fn a_diagnosis_says_what_it_lacks() {
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["verdict"], "insufficient", "{report}");
-    let missing = report["sight"]["missing"].to_string();
+    let missing = report["coverage"]["missing"].to_string();
     assert!(missing.contains("a container's process ids"), "{missing}");
 }
 

@@ -13,7 +13,7 @@ use crate::{
     diagnosis::{detect, report::ReportOptions},
     model::{finding::Severity, hooks::HalfOpenHooks, view::View},
     output::{Format, Style, TimeColumn, findings},
-    pipeline::{Nowhere, decode::records},
+    pipeline::decode::records,
 };
 
 /// An input of a capture: an entry of the ring, or another one as its bytes.
@@ -194,7 +194,7 @@ fn every_part_is_accounted_for() {
 #[cfg(debug_assertions)]
 fn an_input_may_not_come_before_what_was_released() {
     let (header, messages) = load(&scenarios()[0]);
-    let mut core = Core::of(&unfollowed(), &header, Answers::replayed(), None, Box::new(Nowhere));
+    let mut core = Core::of(&unfollowed(), &header, Answers::replayed(), None, None);
     for message in &messages {
         if let Message::Entry(entry) = message {
             core.apply(Input::Entry(entry));
@@ -276,7 +276,7 @@ fn texts_are_not_believed() {
     let capture = write_all(&header, all.iter().map(Message::bytes));
     let reader = Reader::new(&capture[..], Path::new("memory")).expect("a capture");
     let options = Options { detect: Some(detect::Options::default()), ..Options::default() };
-    let replayed = replay(reader, options, None, |_| Box::new(Nowhere), &mut io::sink()).expect("memory");
+    let replayed = replay(reader, options, None, |_| None, &mut io::sink()).expect("memory");
     let asked = ReportOptions {
         filters: vec!["--local-port 80".to_owned(), "--only syn-flood".to_owned()],
         fail_on: Severity::Info,
@@ -292,8 +292,8 @@ fn texts_are_not_believed() {
     }
 }
 
-fn json(header: &Header) -> Box<dyn Sink> {
-    crate::output::sink(&Style {
+fn json(header: &Header) -> Option<Box<dyn Sink>> {
+    Some(crate::output::sink(&Style {
         format: Format::Json,
         view: View::Transitions,
         time: TimeColumn::Millis,
@@ -301,7 +301,7 @@ fn json(header: &Header) -> Box<dyn Sink> {
         clock: header.clock,
         zone: jiff::tz::TimeZone::UTC,
         start_ns: header.start_ns,
-    })
+    }))
 }
 
 /// Without half-open connections.

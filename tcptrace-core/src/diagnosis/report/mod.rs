@@ -1,15 +1,15 @@
 //! What a diagnosis says as a whole: what was found, and how much could be seen.
 
+mod coverage;
 mod scans;
-mod sight;
 mod verdict;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use coverage::Coverage;
+pub use coverage::left_out;
 pub use scans::Scans;
-pub use sight::Sight;
-pub use sight::left_out;
 pub use verdict::Verdict;
 
 use crate::{
@@ -39,7 +39,7 @@ pub struct Report {
     /// The worst first.
     pub findings: Vec<Finding>,
     /// How much could be seen.
-    pub sight: Sight,
+    pub coverage: Coverage,
     /// What was seen.
     pub totals: Totals,
 }
@@ -51,14 +51,14 @@ pub struct Totals {
     pub transitions: u64,
     /// Half-open connections that were followed.
     pub half_open: u64,
-    /// Looks at the host's sockets.
-    pub looks: u64,
+    /// Scans of the host's sockets.
+    pub scans: u64,
 }
 
 impl Totals {
-    fn of(summary: &Summary, looks: u64) -> Self {
+    fn of(summary: &Summary, scans: u64) -> Self {
         let followed = summary.half_open.as_ref().and_then(|half_open| half_open.followed);
-        Self { transitions: summary.seen(), half_open: followed.map_or(0, |counts| counts.begun), looks }
+        Self { transitions: summary.seen(), half_open: followed.map_or(0, |counts| counts.begun), scans }
     }
 }
 
@@ -81,12 +81,12 @@ impl Detection {
         options: &ReportOptions,
     ) -> Report {
         let mut findings = self.findings();
-        let mut sight = Sight::of(summary, header, self.scans(), damage);
+        let mut coverage = Coverage::of(summary, header, self.scans(), damage);
         for finding in &mut findings {
-            finding.not_seen = sight.missing_of(rests_on(finding.id));
+            finding.not_seen = coverage.gaps_of(rests_on(finding.id));
         }
         for (ids, count) in self.left_out() {
-            let what = sight.crowded(ids, count);
+            let what = coverage.full_tables(ids, count);
             for finding in findings.iter_mut().filter(|finding| ids.contains(&finding.id)) {
                 finding.not_seen.push(what.clone());
             }
@@ -98,10 +98,10 @@ impl Detection {
             started: header.clock.time(begun_ns),
             elapsed_ns: summary.elapsed_ns,
             filters: filters(options, header),
-            verdict: Verdict::of(&findings, options.fail_on, &sight),
+            verdict: Verdict::of(&findings, options.fail_on, &coverage),
             totals: Totals::of(summary, self.scans().count),
             findings,
-            sight,
+            coverage,
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Sight;
+use super::Coverage;
 use crate::model::finding::{Finding, Severity};
 
 /// The outcome. What is below `--fail-on` does not count as found.
@@ -19,10 +19,10 @@ pub enum Verdict {
 
 impl Verdict {
     /// Of these findings; those from `fail_on` on count.
-    pub fn of(findings: &[Finding], fail_on: Severity, sight: &Sight) -> Self {
+    pub fn of(findings: &[Finding], fail_on: Severity, coverage: &Coverage) -> Self {
         if findings.iter().any(|finding| finding.severity >= fail_on) {
             Self::Findings
-        } else if sight.is_complete() {
+        } else if coverage.is_complete() {
             Self::Healthy
         } else {
             Self::Insufficient

@@ -35,7 +35,7 @@ fn value(report: &Report) -> Value {
         "filters": report.filters,
         "verdict": report.verdict,
         "findings": findings,
-        "sight": report.sight,
+        "coverage": report.coverage,
         "totals": report.totals,
     })
 }

@@ -17,7 +17,6 @@ use tcptrace_core::{
         finding::{Finding, Severity},
         header::Header,
     },
-    pipeline::Nowhere,
 };
 use tokio::sync::Notify;
 
@@ -89,7 +88,7 @@ pub(crate) fn replay_from<R: io::Read>(
     settings: &Settings,
 ) -> Result<Report, session::Error> {
     let Replayed { summary, detection, damage, header, .. } =
-        session::replay_into(reader, &settings.trace, Box::new(Nowhere))?;
+        settings.trace.replay(reader, |_| None, &mut io::sink())?;
     let damage = damage.map(|damage| damage.to_string());
     Ok(watched(detection).report(&summary, &header, damage.as_deref(), &settings.report()))
 }

@@ -223,7 +223,7 @@ impl Ports<'_> {
         let confidence = if self.are_many {
             Confidence::HIGH
         } else {
-            Confidence::medium("a look at all sockets, without filters, while it lasts")
+            Confidence::medium("a scan of all sockets, without filters, while it lasts")
         };
         let finding = Finding::new(id, confidence, summary);
         let will_fail = ends_in_ns.is_some() || share(taken_now, ports) >= self.full;

@@ -77,7 +77,7 @@ fn scans(all: &[Result<Option<&str>, &str>]) -> Scans {
 #[test]
 fn every_scan_counts() {
     let (summary, header) = complete();
-    let missing = |all: &[_]| Sight::of(&summary, &header, &scans(all), None).missing;
+    let missing = |all: &[_]| Coverage::of(&summary, &header, &scans(all), None).gaps;
     assert_eq!(missing(&[Ok(None), Ok(None)]), [""; 0]);
     assert_eq!(missing(&[Ok(Some("a namespace")), Ok(None)]), ["a namespace (in 1 of 2 scans)"]);
     assert_eq!(missing(&[Ok(Some("a namespace")), Ok(Some("a namespace"))]), ["a namespace"]);
@@ -89,16 +89,16 @@ fn what_the_trace_lacked_is_missing_here() {
     let (mut summary, header) = complete();
     summary.reconciled = Reconciled { appeared: 1, vanished: 2, changed: 0 };
     summary.unlisted = Some("the sockets of 9 processes".to_owned());
-    let sight = Sight::of(&summary, &header, &scans(&[Ok(None)]), None);
-    assert_eq!(sight.missing.len(), 2, "{sight:?}");
-    assert_eq!(sight.missing_of(&[Source::Transitions]), sight.missing);
-    assert!(sight.missing[1].contains("3 sockets"), "{sight:?}");
-    assert!(!sight.is_complete());
+    let coverage = Coverage::of(&summary, &header, &scans(&[Ok(None)]), None);
+    assert_eq!(coverage.gaps.len(), 2, "{coverage:?}");
+    assert_eq!(coverage.gaps_of(&[Source::Transitions]), coverage.gaps);
+    assert!(coverage.gaps[1].contains("3 sockets"), "{coverage:?}");
+    assert!(!coverage.is_complete());
     let too = scans(&[Ok(summary.unlisted.as_deref())]);
-    let sight = Sight::of(&summary, &header, &too, None);
-    assert_eq!(sight.missing.len(), 2, "told once: {sight:?}");
+    let coverage = Coverage::of(&summary, &header, &too, None);
+    assert_eq!(coverage.gaps.len(), 2, "told once: {coverage:?}");
     assert!(
-        sight.missing_of(&[Source::Looks]).len() == 1 && sight.missing_of(&[Source::Transitions]).len() == 2
+        coverage.gaps_of(&[Source::Looks]).len() == 1 && coverage.gaps_of(&[Source::Transitions]).len() == 2
     );
 }
 
@@ -107,20 +107,20 @@ fn what_the_trace_lacked_is_missing_here() {
 fn what_the_kernel_does_not_count_is_not_known() {
     let (mut summary, header) = complete();
     summary.missed_runs_known = false;
-    let sight = Sight::of(&summary, &header, &scans(&[Ok(None)]), None);
-    assert_eq!((sight.unknown.len(), sight.is_complete()), (1, true));
+    let coverage = Coverage::of(&summary, &header, &scans(&[Ok(None)]), None);
+    assert_eq!((coverage.unknown.len(), coverage.is_complete()), (1, true));
 }
 
 #[test]
-fn no_clean_bill_on_incomplete_sight() {
+fn not_healthy_where_something_was_not_seen() {
     let finding = |severity| {
         let finding = Finding::new("close-wait-leak", Confidence::HIGH, String::new());
         vec![finding.harms(severity, Harm::new(1, "tests", "nobody"))]
     };
-    let all = Sight::default();
-    let lost = Sight { lost: 1, ..Sight::default() };
-    let blind = Sight { missing: vec!["SYNs".to_owned()], ..Sight::default() };
-    let verdict = |findings: &[Finding], sight| Verdict::of(findings, Severity::Warning, sight);
+    let all = Coverage::default();
+    let lost = Coverage { lost: 1, ..Coverage::default() };
+    let blind = Coverage { gaps: vec!["SYNs".to_owned()], ..Coverage::default() };
+    let verdict = |findings: &[Finding], coverage| Verdict::of(findings, Severity::Warning, coverage);
     assert_eq!(verdict(&[], &all), Verdict::Healthy);
     assert_eq!(verdict(&[], &lost), Verdict::Insufficient);
     assert_eq!(verdict(&finding(Severity::Info), &blind), Verdict::Insufficient);
@@ -131,20 +131,20 @@ fn no_clean_bill_on_incomplete_sight() {
 /// A finding says what it lacks, and not what others do.
 #[test]
 fn each_source_has_its_own() {
-    let mut sight = Sight::default();
-    sight.loses(Source::Transitions, 7, "transitions and signals were lost");
-    sight.loses(Source::HalfOpen, 0, "records of half-open connections were lost");
-    sight.lacks(&[Source::HalfOpen, Source::Looks], "the rest of the capture".to_owned());
-    assert_eq!((sight.lost, sight.missing.len()), (7, 1));
-    assert_eq!(sight.missing_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
-    assert_eq!(sight.missing_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
+    let mut coverage = Coverage::default();
+    coverage.loses(Source::Transitions, 7, "transitions and signals were lost");
+    coverage.loses(Source::HalfOpen, 0, "records of half-open connections were lost");
+    coverage.lacks(&[Source::HalfOpen, Source::Looks], "the rest of the capture".to_owned());
+    assert_eq!((coverage.lost, coverage.gaps.len()), (7, 1));
+    assert_eq!(coverage.gaps_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
+    assert_eq!(coverage.gaps_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
 }
 
 /// As it stands behind "Not seen:".
 #[test]
 fn what_had_no_room_is_said_in_words() {
-    let mut sight = Sight::default();
-    sight.crowded(&["accept-queue-overflow"], 8);
+    let mut coverage = Coverage::default();
+    coverage.full_tables(&["accept-queue-overflow"], 8);
     let said = "some of what accept-queue-overflow would tell apart (8 times no room in the tables)";
-    assert_eq!(sight.missing, [said]);
+    assert_eq!(coverage.gaps, [said]);
 }

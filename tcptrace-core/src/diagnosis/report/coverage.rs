@@ -10,14 +10,14 @@ use crate::{
 
 /// How much could be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Sight {
+pub struct Coverage {
     /// What was hooked.
     pub hooks: Vec<String>,
     /// Transitions and records of half-open connections that were lost or only counted, or that the kernel did not run the
     /// program for.
     pub lost: u64,
     /// What could not be seen, in words.
-    pub missing: Vec<String>,
+    pub gaps: Vec<String>,
     /// What nobody knows, in words: whether something is missing that this kernel does not count. It does not change the
     /// verdict, which would be the same on each such host.
     pub unknown: Vec<String>,
@@ -26,73 +26,77 @@ pub struct Sight {
     of_source: Vec<(Source, String)>,
 }
 
-impl Sight {
+impl Coverage {
     pub(crate) fn of(summary: &Summary, header: &Header, scans: &Scans, damage: Option<&str>) -> Self {
-        let mut sight = Self::default();
-        sight.hooks.push(format!("sock:inet_sock_set_state by {}", header.hook));
+        let mut coverage = Self::default();
+        coverage.hooks.push(format!("sock:inet_sock_set_state by {}", header.hook));
         match &header.half_open {
-            Some(hooks) => sight.half_open(hooks),
-            None if header.polled => sight.lacks(&[Source::HalfOpen], "SYNs, except by polls".to_owned()),
-            None => sight.lacks(&[Source::HalfOpen], "half-open connections".to_owned()),
+            Some(hooks) => coverage.half_open(hooks),
+            None if header.polled => coverage.lacks(&[Source::HalfOpen], "SYNs, except by polls".to_owned()),
+            None => coverage.lacks(&[Source::HalfOpen], "half-open connections".to_owned()),
         }
-        sight.loses(Source::Transitions, summary.lost.total(), "transitions and signals were lost");
+        coverage.loses(Source::Transitions, summary.lost.total(), "transitions and signals were lost");
         let sampled_out = summary.sampled_out();
         let counted = sampled_out.transitions.saturating_add(sampled_out.signals);
-        sight.loses(Source::Transitions, counted, "transitions and signals were only counted (--max-rate)");
-        sight.loses(
+        coverage.loses(
+            Source::Transitions,
+            counted,
+            "transitions and signals were only counted (--max-rate)",
+        );
+        coverage.loses(
             Source::HalfOpen,
             sampled_out.half_open,
             "records of half-open connections were only counted (--max-rate)",
         );
         if let Some(half_open) = &summary.half_open {
-            sight.loses(
+            coverage.loses(
                 Source::HalfOpen,
                 half_open.lost.total(),
                 "records of half-open connections were lost",
             );
             if let Some(why) = &half_open.unpolled {
-                sight.lacks(&[Source::HalfOpen], format!("half-open connections of {why}"));
+                coverage.lacks(&[Source::HalfOpen], format!("half-open connections of {why}"));
             }
         }
         if summary.evicted > 0 {
             let what = format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted);
-            sight.lacks(&[Source::Transitions], what);
+            coverage.lacks(&[Source::Transitions], what);
         }
         let unseen_of_scans = scans.unseen.of(scans.count);
         if let Some(unlisted) = &summary.unlisted {
             // Mostly what all looks lacked, too.
             let is_same = unseen_of_scans.as_ref() == Some(unlisted);
             let what = format!("of the sockets that are older than the watch: {unlisted}");
-            sight.lacks(&[Source::Transitions], if is_same { unlisted.clone() } else { what });
+            coverage.lacks(&[Source::Transitions], if is_same { unlisted.clone() } else { what });
         }
         let unseen = summary.reconciled.total();
         if unseen > 0 {
             let what = format!("transitions of {unseen} sockets, as lists of the kernel's show");
-            sight.lacks(&[Source::Transitions], what);
+            coverage.lacks(&[Source::Transitions], what);
         }
         if !summary.missed_runs_known {
-            sight.unknown.push("how often this kernel skipped the program".to_owned());
+            coverage.unknown.push("how often this kernel skipped the program".to_owned());
         }
         if header.own_pids {
             let what = "what processes are, and which sockets they have open (a container's process ids are not the host's)";
-            sight.lacks(&[Source::Transitions, Source::Looks], what.to_owned());
+            coverage.lacks(&[Source::Transitions, Source::Looks], what.to_owned());
         }
         let none = (scans.count == 0).then(|| "the host's sockets".to_owned());
         let failed = scans.failed.of(scans.count).map(|why| format!("the host's sockets ({why})"));
         for what in [none, failed, unseen_of_scans].into_iter().flatten() {
-            sight.lacks(&[Source::Looks], what);
+            coverage.lacks(&[Source::Looks], what);
         }
         if let Some(damage) = damage {
             let all = [Source::Transitions, Source::HalfOpen, Source::Looks];
-            sight.lacks(&all, format!("the rest of the capture ({damage})"));
+            coverage.lacks(&all, format!("the rest of the capture ({damage})"));
         }
-        sight
+        coverage
     }
 
     /// Detectors had no room to tell so many things apart.
-    pub(crate) fn crowded(&mut self, ids: &[&str], count: u64) -> String {
+    pub(crate) fn full_tables(&mut self, ids: &[&str], count: u64) -> String {
         let what = left_out(ids, count);
-        self.missing.push(what.clone());
+        self.gaps.push(what.clone());
         what
     }
 
@@ -114,8 +118,8 @@ impl Sight {
 
     fn lacks(&mut self, sources: &[Source], what: String) {
         self.of_source.extend(sources.iter().map(|source| (*source, what.clone())));
-        if !self.missing.contains(&what) {
-            self.missing.push(what);
+        if !self.gaps.contains(&what) {
+            self.gaps.push(what);
         }
     }
 
@@ -127,7 +131,7 @@ impl Sight {
     }
 
     /// What could not be seen of any of these.
-    pub(crate) fn missing_of(&self, sources: &[Source]) -> Vec<String> {
+    pub(crate) fn gaps_of(&self, sources: &[Source]) -> Vec<String> {
         let mut missing = Vec::new();
         for (_, what) in self.of_source.iter().filter(|(source, _)| sources.contains(source)) {
             if !missing.contains(what) {
@@ -139,7 +143,7 @@ impl Sight {
 
     /// Whether everything was seen.
     pub fn is_complete(&self) -> bool {
-        self.lost == 0 && self.missing.is_empty()
+        self.lost == 0 && self.gaps.is_empty()
     }
 }
 

@@ -292,6 +292,7 @@ fn texts_are_not_believed() {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as replay takes it")]
 fn json(header: &Header) -> Option<Box<dyn Sink>> {
     Some(crate::output::sink(&Style {
         format: Format::Json,

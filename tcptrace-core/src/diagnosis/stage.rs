@@ -46,7 +46,8 @@ struct Generation {
 /// A finding that has begun and not ended.
 struct Open {
     finding: Finding,
-    /// How long its generation had counted when it was first found, nanoseconds. A younger one may not see it yet.
+    /// How long its generation had counted when it was first found, nanoseconds, at most as long as each does. A younger one may
+    /// not see it yet.
     needed_ns: u64,
     /// Scans in a row that did not show it.
     absent: u32,
@@ -138,7 +139,10 @@ impl Detection {
             match self.open.get_mut(&finding.key()) {
                 None => {
                     all.push(found(Phase::Begun, &finding));
-                    self.open.insert(finding.key(), Open { finding, needed_ns: age_ns, absent: 0 });
+                    self.open.insert(
+                        finding.key(),
+                        Open { finding, needed_ns: age_ns.min(GENERATION_NS), absent: 0 },
+                    );
                 }
                 Some(open) => {
                     if is_worse(&finding, &open.finding) {

@@ -42,7 +42,7 @@ pub struct Listing {
     pub unreadable: usize,
     /// How long it took to make.
     pub took: Duration,
-    /// When the holders were read, nanoseconds of `CLOCK_MONOTONIC`: before the sockets. `None` where nobody has, and in
+    /// Before the holders were read, and the sockets, nanoseconds of `CLOCK_MONOTONIC`. `None` where nobody has, and in
     /// captures of older versions.
     #[serde(default)]
     pub holders_ns: Option<u64>,

@@ -133,11 +133,12 @@ impl Answers {
     pub fn ask_namespace(&mut self, cookie: u64, ktime_ns: u64) {
         let is_known = self.live.is_none() || self.inode(cookie, ktime_ns).is_some();
         if !is_known && (self.asked.len() < ASKED || self.asked.contains_key(&cookie)) {
-            self.asked.entry(cookie).or_insert(ktime_ns);
+            let oldest_ns = self.asked.entry(cookie).or_insert(ktime_ns);
+            *oldest_ns = ktime_ns.min(*oldest_ns);
         }
     }
 
-    /// The namespaces that were asked for since the last time, by their cookies, each with the time of its first record,
+    /// The namespaces that were asked for since the last time, by their cookies, each with the time of the oldest record,
     /// nanoseconds of `CLOCK_MONOTONIC`.
     pub fn asked_namespaces(&mut self) -> LinkedHashMap<u64, u64> {
         std::mem::take(&mut self.asked)

@@ -71,9 +71,9 @@ impl Order {
             self.parts.push_back(Part::default());
         }
         let Some(part) = self.parts.back_mut() else { return };
+        let (before, left) = (part.bytes.len(), part.left);
         part.bytes.extend_from_slice(entry);
         let mut start = self.len;
-        self.len += entry.len();
         for record in records(entry) {
             let place = Place { ktime_ns: ktime_ns(record), start, len: record.len() };
             start += record.len();
@@ -92,6 +92,12 @@ impl Order {
             }
             self.places.push(place);
             part.left += 1;
+        }
+        if part.left == left {
+            // Nothing of it has a turn.
+            part.bytes.truncate(before);
+        } else {
+            self.len += entry.len();
         }
     }
 

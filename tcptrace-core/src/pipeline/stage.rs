@@ -156,8 +156,13 @@ impl Stage {
 
 impl Ahead for Stage {
     fn signal(&mut self, record: &[u8]) {
-        if let Ok(Observed::Signal(signal)) = decode(record) {
-            self.tracker.ahead(signal);
+        match decode(record) {
+            Ok(Observed::Signal(signal)) => self.tracker.ahead(signal),
+            Ok(Observed::Transition(_)) => {}
+            Err(_) => {
+                self.out.account.read += 1;
+                self.out.account.undecodable += 1;
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use tcptrace_core::model::netstat::Netstat;
 
 use crate::{
     bpf,
-    scan::snapshot::{Netns, visit},
+    scan::snapshot::{Netns, Visited, visit},
     sys::clock::monotonic_ns,
 };
 
@@ -31,13 +31,16 @@ pub struct NamespaceScan {
     pub begin_ns: u64,
     /// Each once.
     pub facts: Vec<NamespaceFacts>,
+    /// No namespace that was found is missing.
+    pub is_complete: bool,
 }
 
 /// Asks all namespaces that can be reached, or one, on a thread of its own.
 pub fn scan(netns: Option<&Netns>) -> NamespaceScan {
     let begin_ns = monotonic_ns();
-    let facts = visit(netns, here).into_iter().map(|(inode, facts)| NamespaceFacts { inode, ..facts });
-    NamespaceScan { begin_ns, facts: facts.collect() }
+    let Visited { each, is_complete } = visit(netns, here);
+    let facts = each.into_iter().map(|(inode, facts)| NamespaceFacts { inode, ..facts }).collect();
+    NamespaceScan { begin_ns, facts, is_complete }
 }
 
 /// Of the namespace that the calling thread is in, but for its inode.

@@ -1,4 +1,5 @@
-//! The one way into the pure half of a trace: every input passes here, on its way to the core and to the recorder.
+//! The one way into the pure half of a trace: every input passes here, on its way to the core and to the recorder. Only what the
+//! resolver is asked for while records are taken joins the recording behind the core, when [`Entrance::settle`] asks for it.
 
 use tcptrace_core::{model::input::Input, pipeline::Core};
 

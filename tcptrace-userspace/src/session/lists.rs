@@ -122,12 +122,14 @@ impl Lists {
             (_, true) => Scope::Timewait,
             _ => return None,
         };
+        if !scanner.want(Want::List(scope)) {
+            return None;
+        }
         let turn = self.turn(scope);
         turn.ordered = Instant::now();
         if scope == Scope::All {
             (turn.every, turn.share) = (ALL_EVERY, SHARE);
         }
-        scanner.want(Want::List(scope));
         Some(scope)
     }
 

@@ -33,7 +33,6 @@ use super::{
 };
 use crate::{
     bpf::{self, Feature},
-    scan::namespaces,
     sys::{self, clock::monotonic_ns, host, priority, signals::Ending},
 };
 
@@ -71,8 +70,7 @@ pub(super) fn session(
     let writer = Writer::start(output).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
     let live = Live { identities, devices: DeviceNames::new(header.own_netns) };
-    let namespaces = follows
-        .then(|| Namespaces::new(settings.netns.is_some(), &namespaces::scan(settings.netns.as_ref())));
+    let namespaces = follows.then(|| Namespaces::scan(settings.netns.clone()));
     announce_processes();
     begun(&tracer, &header);
 
@@ -96,11 +94,14 @@ fn beside(settings: &Settings, tracer: &bpf::Tracer, namespaces: Option<Namespac
     let counts_only = settings.bpf.count_only;
     let lists = settings.snapshot && !counts_only;
     let polls = (namespaces.is_some() && !counts_only).then(|| Polls::new(tracer));
-    let looks = settings.looks.map(Looks::new);
-    let is_asked = lists || looks.is_some() || namespaces.is_some();
+    let is_asked = lists || settings.looks.is_some() || namespaces.is_some();
     let scanner = is_asked.then(|| ScannerThread::start(settings.bpf.wanted(), settings.netns.clone()));
     let mut scanner = scanner.transpose()?;
     let lists = scanner.as_mut().filter(|_| lists).map(Lists::start);
+    let looks = scanner.as_mut().zip(settings.looks).map(|(scanner, period)| Looks::start(period, scanner));
+    if let Some(scanner) = &mut scanner {
+        scanner.send();
+    }
     Ok(Beside { scanner, namespaces, lists, polls, looks })
 }
 

@@ -1,13 +1,16 @@
 //! What a trace knows of the network namespaces that half-open connections are in: as many as the host has, and no more.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use tcptrace_core::model::{
     input::Answer,
     netstat::{NamespaceCounters, Netstat},
 };
 
-use crate::scan::namespaces::{NamespaceFacts, NamespaceScan};
+use crate::scan::{
+    namespaces::{self, NamespaceScan},
+    snapshot::Netns,
+};
 
 /// Nanoseconds that a record waits for the answer of the scanner. Then its namespace is unknown.
 const WAIT_NS: u64 = 500_000_000;
@@ -21,15 +24,15 @@ const CAPACITY: usize = 16_384;
 /// The namespaces as the last scan has them, and questions that it does not answer.
 #[derive(Default)]
 pub(super) struct Namespaces {
-    /// Only one is wanted: a cookie that is not its own is another namespace's.
-    of_one: bool,
+    /// The only one that is wanted: a cookie that is not its own is another namespace's.
+    netns: Option<Netns>,
     by_cookie: HashMap<u64, u32>,
     retries: HashMap<Option<u32>, u32>,
     /// Counters when a namespace was first seen.
     first: HashMap<Option<u32>, Netstat>,
     /// Since when a record with this cookie waits, and since when the scanner is asked for it.
     waiting: HashMap<u64, Waiting>,
-    /// Cookies that no scan has found, and when the last one ended.
+    /// Cookies that no scan has found, and when the last of these began.
     absent: HashMap<u64, u64>,
 }
 
@@ -41,44 +44,54 @@ struct Waiting {
 }
 
 impl Namespaces {
-    /// `of_one`: only one namespace is wanted. `scan`: those that there are before the trace.
-    pub(super) fn new(of_one: bool, scan: &NamespaceScan) -> Self {
-        let mut this = Self { of_one, ..Self::default() };
-        this.learn(scan);
+    /// Those that there are before the trace, or the one that is wanted.
+    pub(super) fn scan(netns: Option<Netns>) -> Self {
+        let mut this = Self { netns, ..Self::default() };
+        this.learn(&namespaces::scan(this.netns.as_ref()));
         this
     }
 
-    /// Takes a scan in: namespaces that are gone are forgotten. What it says of those that were waited for comes back; it knows
-    /// nothing of what was born after it began.
+    /// How the counters have grown by now.
+    pub(super) fn grown_by_now(&self) -> Vec<NamespaceCounters> {
+        self.grown(&namespaces::scan(self.netns.as_ref()))
+    }
+
+    /// Takes a scan in: what a complete one does not have is gone, and forgotten. What is known now of those that were waited
+    /// for comes back. A scan knows nothing of what was born after it began.
     pub(super) fn learn(&mut self, scan: &NamespaceScan) -> Vec<Answer<u64, u32>> {
-        let NamespaceScan { begin_ns, facts } = scan;
-        self.by_cookie = facts.iter().filter_map(|one| one.cookie.zip(one.inode)).collect();
-        self.retries = facts.iter().filter_map(|one| Some((one.inode, one.retries?))).collect();
-        let mut first = std::mem::take(&mut self.first);
-        let counters = |one: &NamespaceFacts| (one.inode, first.remove(&one.inode).unwrap_or(one.netstat));
-        self.first = facts.iter().map(counters).collect();
+        let NamespaceScan { begin_ns, facts, is_complete } = scan;
+        if *is_complete || self.first.len() >= CAPACITY {
+            let inodes: HashSet<_> = facts.iter().map(|one| one.inode).collect();
+            self.by_cookie.clear();
+            self.retries.clear();
+            self.first.retain(|inode, _| inodes.contains(inode));
+        }
+        self.by_cookie.extend(facts.iter().filter_map(|one| one.cookie.zip(one.inode)));
+        self.retries.extend(facts.iter().filter_map(|one| Some((one.inode, one.retries?))));
+        for one in facts {
+            self.first.entry(one.inode).or_insert(one.netstat);
+        }
         self.absent.retain(|cookie, _| !self.by_cookie.contains_key(cookie));
-        let is_answered = |cookie: &u64, waiting: &mut Waiting| {
+        let is_over = |cookie: &u64, waiting: &mut Waiting| {
             waiting.ktime_ns < *begin_ns || self.by_cookie.contains_key(cookie)
         };
-        let answered: Vec<_> = self.waiting.extract_if(is_answered).collect();
-        answered
-            .into_iter()
-            .map(|(cookie, waiting)| self.answer(cookie, waiting.ktime_ns, *begin_ns))
-            .collect()
+        let over: Vec<u64> = self.waiting.extract_if(is_over).map(|(cookie, _)| cookie).collect();
+        over.into_iter().filter_map(|cookie| self.answer(cookie, *begin_ns)).collect()
     }
 
     /// Asks for the namespace with this cookie, for a record: the answer, where it is known at once.
     pub(super) fn ask(&mut self, cookie: u64, ktime_ns: u64, now_ns: u64) -> Option<Answer<u64, u32>> {
         let is_absent = self.absent.get(&cookie).is_some_and(|since_ns| now_ns < since_ns + ASK_AGAIN_NS);
-        let is_another = self.of_one && !self.by_cookie.is_empty();
+        let is_another = self.netns.is_some() && !self.by_cookie.is_empty();
         let is_full = self.waiting.len() >= CAPACITY && !self.waiting.contains_key(&cookie);
-        if self.by_cookie.contains_key(&cookie) || is_another || is_absent || is_full {
-            return Some(self.answer(cookie, ktime_ns, now_ns));
+        if let Some(inode) = self.by_cookie.get(&cookie) {
+            return Some(is(cookie, *inode));
         }
-        let waiting = Waiting { ktime_ns, asked_ns: now_ns };
-        let waits = self.waiting.entry(cookie).or_insert(waiting);
-        waits.ktime_ns = waits.ktime_ns.min(ktime_ns);
+        if !is_another && !is_absent && !is_full {
+            let waiting = Waiting { ktime_ns, asked_ns: now_ns };
+            let waits = self.waiting.entry(cookie).or_insert(waiting);
+            waits.ktime_ns = waits.ktime_ns.min(ktime_ns);
+        }
         None
     }
 
@@ -87,16 +100,13 @@ impl Namespaces {
         !self.waiting.is_empty()
     }
 
-    /// The time of the first record that waits, nanoseconds of `CLOCK_MONOTONIC`. Those that have waited for too long are
-    /// answered: nobody knows.
-    pub(super) fn first_waiting(
-        &mut self,
-        now_ns: u64,
-        mut answer: impl FnMut(Answer<u64, u32>),
-    ) -> Option<u64> {
-        let late = self.waiting.extract_if(|_, waiting| now_ns >= waiting.asked_ns + WAIT_NS);
-        for (cookie, Waiting { ktime_ns, .. }) in late.collect::<Vec<_>>() {
-            answer(Answer { from_ns: ktime_ns, key: cookie, value: None });
+    /// The time of the first record that waits, nanoseconds of `CLOCK_MONOTONIC`. Those that have waited for too long wait no
+    /// more: nobody knows.
+    pub(super) fn first_waiting(&mut self, now_ns: u64) -> Option<u64> {
+        let is_late = |_: &u64, waiting: &mut Waiting| now_ns >= waiting.asked_ns + WAIT_NS;
+        let late: Vec<u64> = self.waiting.extract_if(is_late).map(|(cookie, _)| cookie).collect();
+        for cookie in late {
+            self.miss(cookie, now_ns);
         }
         self.waiting.values().map(|waiting| waiting.ktime_ns).min()
     }
@@ -109,7 +119,7 @@ impl Namespaces {
     }
 
     /// How the counters grew of those that are in a scan and were there before.
-    pub(super) fn grown(&self, scan: &NamespaceScan) -> Vec<NamespaceCounters> {
+    fn grown(&self, scan: &NamespaceScan) -> Vec<NamespaceCounters> {
         let grown = scan.facts.iter().filter_map(|one| {
             let grown = one.netstat.since(self.first.get(&one.inode)?);
             Some(NamespaceCounters { netns: one.inode, grown })
@@ -119,23 +129,34 @@ impl Namespaces {
         all
     }
 
-    fn answer(&mut self, cookie: u64, from_ns: u64, now_ns: u64) -> Answer<u64, u32> {
-        let value = self.by_cookie.get(&cookie).copied();
-        if value.is_none() {
-            if self.absent.len() >= CAPACITY {
-                self.absent.clear();
-            }
-            self.absent.entry(cookie).or_insert(now_ns);
+    /// The answer of a scan that began then.
+    fn answer(&mut self, cookie: u64, begin_ns: u64) -> Option<Answer<u64, u32>> {
+        let inode = self.by_cookie.get(&cookie).copied();
+        if inode.is_none() {
+            self.miss(cookie, begin_ns);
         }
-        Answer { from_ns, key: cookie, value }
+        inode.map(|inode| is(cookie, inode))
     }
+
+    fn miss(&mut self, cookie: u64, now_ns: u64) {
+        if self.absent.len() >= CAPACITY {
+            self.absent.clear();
+        }
+        self.absent.insert(cookie, now_ns);
+    }
+}
+
+/// A namespace keeps its cookie and its inode as long as it lives, and no other one gets the cookie.
+fn is(cookie: u64, inode: u32) -> Answer<u64, u32> {
+    Answer { from_ns: 0, key: cookie, value: Some(inode) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::scan::namespaces::NamespaceFacts;
 
-    /// A scan that begins then, and finds these.
+    /// A complete scan that begins then, and finds these.
     fn scan(begin_ns: u64, cookies: impl IntoIterator<Item = u64>) -> NamespaceScan {
         let of = |cookie: u64| NamespaceFacts {
             inode: u32::try_from(cookie + 1_000).ok(),
@@ -143,20 +164,19 @@ mod tests {
             retries: Some(5),
             ..NamespaceFacts::default()
         };
-        NamespaceScan { begin_ns, facts: cookies.into_iter().map(of).collect() }
+        NamespaceScan { begin_ns, facts: cookies.into_iter().map(of).collect(), is_complete: true }
     }
 
     #[test]
     fn a_record_waits_for_the_answer() {
         let mut namespaces = Namespaces::default();
         assert_eq!(namespaces.learn(&scan(0, [1])), []);
-        let known = namespaces.ask(1, 50, 60);
-        assert_eq!(known, Some(Answer { from_ns: 50, key: 1, value: Some(1_001) }));
+        assert_eq!(namespaces.ask(1, 50, 60), Some(is(1, 1_001)), "for records of any time");
         assert_eq!(namespaces.ask(2, 80, 90), None);
         assert_eq!(namespaces.ask(2, 70, 91), None);
-        assert_eq!(namespaces.first_waiting(92, |_| unreachable!()), Some(70));
-        assert_eq!(namespaces.learn(&scan(95, [1, 2])), [Answer { from_ns: 70, key: 2, value: Some(1_002) }]);
-        assert_eq!(namespaces.first_waiting(96, |_| unreachable!()), None);
+        assert_eq!(namespaces.first_waiting(92), Some(70));
+        assert_eq!(namespaces.learn(&scan(95, [1, 2])), [is(2, 1_002)]);
+        assert_eq!(namespaces.first_waiting(96), None);
     }
 
     #[test]
@@ -164,27 +184,46 @@ mod tests {
         let mut namespaces = Namespaces::default();
         assert_eq!(namespaces.ask(2, 80, 90), None);
         assert_eq!(namespaces.learn(&scan(70, [1])), []);
-        assert_eq!(namespaces.first_waiting(91, |_| unreachable!()), Some(80));
-        assert_eq!(namespaces.learn(&scan(85, [1])), [Answer { from_ns: 80, key: 2, value: None }]);
+        assert_eq!(namespaces.first_waiting(91), Some(80));
+        assert_eq!(namespaces.learn(&scan(85, [1])), []);
+        assert_eq!(namespaces.first_waiting(92), None, "nobody knows");
     }
 
     #[test]
     fn it_does_not_wait_for_long() {
         let mut namespaces = Namespaces::default();
         assert_eq!(namespaces.ask(2, 80, 90), None);
-        let mut answers = Vec::new();
-        assert_eq!(namespaces.first_waiting(90 + WAIT_NS, |answer| answers.push(answer)), None);
-        assert_eq!(answers, [Answer { from_ns: 80, key: 2, value: None }]);
+        assert_eq!(namespaces.first_waiting(89 + WAIT_NS), Some(80));
+        assert_eq!(namespaces.first_waiting(90 + WAIT_NS), None);
+        namespaces.ask(2, 100, 91 + WAIT_NS);
+        assert!(!namespaces.is_waiting(), "not at once again");
     }
 
+    /// Only sockets may keep it: then it is looked for once a second, not for each record.
     #[test]
     fn what_no_scan_has_found_is_not_asked_for_at_once_again() {
         let mut namespaces = Namespaces::default();
-        assert_eq!(namespaces.ask(2, 80, 90), None);
-        namespaces.learn(&scan(100, [1]));
-        let unknown = namespaces.ask(2, 110, 120);
-        assert_eq!(unknown, Some(Answer { from_ns: 110, key: 2, value: None }));
-        assert_eq!(namespaces.ask(2, 130, 100 + ASK_AGAIN_NS), None);
+        let mut now_ns = 100;
+        for _ in 0..3 {
+            namespaces.ask(2, now_ns, now_ns);
+            assert!(namespaces.is_waiting());
+            namespaces.learn(&scan(now_ns + 10, [1]));
+            for later_ns in [now_ns + 11, now_ns + ASK_AGAIN_NS] {
+                namespaces.ask(2, later_ns, later_ns);
+                assert!(!namespaces.is_waiting(), "{later_ns}");
+            }
+            now_ns += 10 + ASK_AGAIN_NS;
+        }
+    }
+
+    /// What cannot be entered for once is not gone.
+    #[test]
+    fn an_incomplete_scan_forgets_nothing() {
+        let mut namespaces = Namespaces::default();
+        namespaces.learn(&scan(0, [1, 2]));
+        namespaces.learn(&NamespaceScan { is_complete: false, ..scan(5, []) });
+        assert_eq!(namespaces.ask(1, 50, 60), Some(is(1, 1_001)));
+        assert_eq!((namespaces.retries().len(), namespaces.grown(&scan(9, [1, 2])).len()), (2, 2));
     }
 
     /// Hosts that start containers all day have had any number of them.
@@ -200,7 +239,13 @@ mod tests {
         for cookie in 0..50_000 {
             namespaces.ask(cookie + 2_000_000, 1, 1);
         }
+        assert!(namespaces.waiting.len() <= CAPACITY);
         namespaces.learn(&scan(20_000, []));
         assert!(namespaces.waiting.is_empty() && namespaces.absent.len() <= CAPACITY);
+        for begin_ns in 0..20_000 {
+            let found = scan(begin_ns, begin_ns..=begin_ns);
+            namespaces.learn(&NamespaceScan { is_complete: false, ..found });
+        }
+        assert!(namespaces.first.len() <= CAPACITY + 1, "nor where some cannot be entered");
     }
 }

@@ -247,14 +247,14 @@ impl Reader {
         answers.extend(asked.filter_map(|(cookie, ktime_ns)| namespaces.ask(cookie, ktime_ns, now_ns)));
         if namespaces.is_waiting() {
             scanner.want(Want::Namespaces);
+            scanner.send();
         }
-        let waits_ns = namespaces.first_waiting(now_ns, |answer| answers.push(answer));
         for answer in answers {
             if entrance.core.answers().is_new(&answer) {
                 entrance.feed(Input::Namespace(answer));
             }
         }
-        waits_ns
+        namespaces.first_waiting(now_ns)
     }
 
     /// Takes over everything that had been recorded when it was called; `false` if some of that still waits, on its CPU or
@@ -291,7 +291,9 @@ impl Reader {
         }
         let checked = Checked { level, ..self.checked(&counted) };
         self.entrance.feed(Input::Counted(Box::new(counted)));
-        if self.entrance.log.is_full() {
+        // What a record waits for would be in another file than the record.
+        let is_waiting = self.beside.namespaces.as_ref().is_some_and(Namespaces::is_waiting);
+        if self.entrance.log.is_full() && !is_waiting {
             self.rotate()?;
         }
         self.entrance.feed(Input::Checked(checked));
@@ -307,6 +309,9 @@ impl Reader {
         // A poll comes after all that a list tells.
         if self.entrance.core.is_drained() {
             self.poll();
+        }
+        if let Some(scanner) = &mut self.beside.scanner {
+            scanner.send();
         }
         Ok(())
     }

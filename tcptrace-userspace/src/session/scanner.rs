@@ -3,10 +3,12 @@
 //! once.
 
 use std::{
+    collections::BTreeSet,
     io,
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, Sender, TryRecvError, channel},
     thread,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use tcptrace_core::model::{
@@ -27,7 +29,7 @@ use crate::{
     sys::{clock::monotonic_ns, host},
 };
 
-/// What somebody wants of the host. Of several, the first in this order is done first.
+/// What somebody wants of the host. The first in this order goes first, whenever it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
     /// The namespaces: records wait for them.
@@ -80,7 +82,9 @@ impl<T> Slot<T> {
 
 /// The thread. It ends when this is dropped, with what it is at.
 pub(super) struct ScannerThread {
-    wants: Sender<Want>,
+    wants: Sender<Vec<Want>>,
+    /// What is wanted and not yet sent: together, some of it takes one scan.
+    unsent: Vec<Want>,
     found: Receiver<Found>,
     is_gone: bool,
     pub(super) namespaces: Slot<NamespaceScan>,
@@ -104,6 +108,7 @@ impl ScannerThread {
         thread::Builder::new().name("scanner".to_owned()).spawn(work)?;
         Ok(Self {
             wants,
+            unsent: Vec::new(),
             found,
             is_gone: false,
             namespaces: Slot::default(),
@@ -113,7 +118,7 @@ impl ScannerThread {
         })
     }
 
-    /// Asks for something, unless it is still to come; whether it did.
+    /// Asks for something with the next [`Self::send`], unless it is still to come; whether it does.
     pub(super) fn want(&mut self, want: Want) -> bool {
         let is_wanted = match want {
             Want::Namespaces => &mut self.namespaces.is_wanted,
@@ -121,9 +126,19 @@ impl ScannerThread {
             Want::Poll => &mut self.polled.is_wanted,
             Want::Scan => &mut self.scanned.is_wanted,
         };
-        let asks = !*is_wanted && self.wants.send(want).is_ok();
-        *is_wanted |= asks;
+        let asks = !*is_wanted && !self.is_gone;
+        if asks {
+            *is_wanted = true;
+            self.unsent.push(want);
+        }
         asks
+    }
+
+    /// Sends what is wanted.
+    pub(super) fn send(&mut self) {
+        if !self.unsent.is_empty() {
+            self.is_gone |= self.wants.send(std::mem::take(&mut self.unsent)).is_err();
+        }
     }
 
     pub(super) fn take_namespaces(&mut self) -> Option<NamespaceScan> {
@@ -144,17 +159,6 @@ impl ScannerThread {
     pub(super) fn take_scanned(&mut self) -> Option<Looked> {
         self.receive();
         self.scanned.take()
-    }
-
-    /// Waits for what the namespaces say; nothing where the thread has ended.
-    pub(super) fn wait_for_namespaces(&mut self) -> NamespaceScan {
-        loop {
-            match self.take_namespaces() {
-                Some(scan) => return scan,
-                None if self.is_gone => return NamespaceScan::default(),
-                None => thread::sleep(Duration::from_millis(1)),
-            }
-        }
     }
 
     /// Whether nothing more comes of what was wanted.
@@ -188,29 +192,43 @@ struct Work {
 }
 
 impl Work {
-    fn serve(mut self, queue: &Receiver<Want>) {
-        while let Ok(first) = queue.recv() {
-            let mut wants: Vec<Want> = std::iter::once(first).chain(queue.try_iter()).collect();
-            wants.sort_unstable();
-            // One scan of the host does for both.
-            let list = Want::List(Scope::All);
-            let does_both = wants.contains(&list) && wants.contains(&Want::Scan);
-            for want in wants {
-                let found = match want {
-                    Want::Namespaces => vec![Found::Namespaces(namespaces::scan(self.netns.as_ref()))],
-                    Want::List(Scope::All) if does_both => self.list_and_scan(),
-                    Want::Scan if does_both => Vec::new(),
-                    Want::List(scope) => vec![self.list(scope)],
-                    Want::Poll => vec![self.poll()],
-                    Want::Scan => vec![self.scan()],
-                };
-                for found in found {
-                    if self.give.send(found).is_err() {
-                        return;
-                    }
+    fn serve(mut self, queue: &Receiver<Vec<Want>>) {
+        let mut wants = BTreeSet::new();
+        loop {
+            if wants.is_empty() {
+                match queue.recv() {
+                    Ok(more) => wants.extend(more),
+                    Err(_) => return,
                 }
             }
+            wants.extend(queue.try_iter().flatten());
+            let Some(want) = wants.pop_first() else { continue };
+            // One scan of the host does for both.
+            let with_scan = want == Want::List(Scope::All) && wants.remove(&Want::Scan);
+            // Whatever goes wrong with one of them, the others go on.
+            let work = AssertUnwindSafe(|| self.work(want, with_scan));
+            let is_taken = catch_unwind(work).unwrap_or_else(|_| {
+                let with_scan = with_scan.then_some(Want::Scan);
+                [Some(want), with_scan].into_iter().flatten().all(|want| self.give.send(failed(want)).is_ok())
+            });
+            if !is_taken {
+                return;
+            }
         }
+    }
+
+    /// Does it; whether somebody takes what is found.
+    fn work(&mut self, want: Want, with_scan: bool) -> bool {
+        if with_scan {
+            return self.list_and_scan();
+        }
+        let found = match want {
+            Want::Namespaces => Found::Namespaces(namespaces::scan(self.netns.as_ref())),
+            Want::List(scope) => self.list(scope),
+            Want::Poll => self.poll(),
+            Want::Scan => self.scan(),
+        };
+        self.give.send(found).is_ok()
     }
 
     fn list(&mut self, scope: Scope) -> Found {
@@ -231,24 +249,29 @@ impl Work {
         self.looked(start_ns, scan)
     }
 
-    fn list_and_scan(&mut self) -> Vec<Found> {
+    /// The list first, since transitions may wait for it.
+    fn list_and_scan(&mut self) -> bool {
         let (begun, start_ns) = (Instant::now(), monotonic_ns());
         let scan = self.scanner.scan(0, true);
         let listed = match &scan {
             Ok(scan) => Ok(self.listing(scan, begun)),
             Err(error) => Err(error.clone()),
         };
-        vec![Found::Listed(listed), self.looked(start_ns, scan)]
+        if self.give.send(Found::Listed(listed)).is_err() {
+            return false;
+        }
+        let looked = self.looked(start_ns, scan);
+        self.give.send(looked).is_ok()
     }
 
-    fn listing(&mut self, scan: &HostScan, begun: Instant) -> Listing {
-        let listing = self.scanner.list(scan, &self.wanted);
+    fn listing(&self, scan: &HostScan, begun: Instant) -> Listing {
+        let listing = Scanner::list(scan, &self.wanted);
         Listing { took: begun.elapsed(), ..listing }
     }
 
     /// A scan, and what namespaces and processes say of themselves.
     fn looked(&mut self, start_ns: u64, scan: Result<HostScan, SnapshotError>) -> Found {
-        let mut namespaces = visit(self.netns.as_ref(), namespace_here);
+        let mut namespaces = visit(self.netns.as_ref(), namespace_here).each;
         let mut names = namespace_names();
         for (inode, namespace) in &mut namespaces {
             namespace.name = inode.and_then(|inode| names.remove(&inode));
@@ -256,5 +279,20 @@ impl Work {
         let look = scan.map(|scan| self.scanner.look(scan, &self.wanted)).map_err(|error| error.to_string());
         let processes = look.as_ref().map(conditions).unwrap_or_default();
         Found::Scanned(Box::new(Looked { start_ns, end_ns: monotonic_ns(), look, namespaces, processes }))
+    }
+}
+
+/// What comes of something that has panicked.
+fn failed(want: Want) -> Found {
+    const WHY: &str = "the scanner panicked";
+    match want {
+        Want::Namespaces => Found::Namespaces(NamespaceScan::default()),
+        Want::List(_) => Found::Listed(Err(SnapshotError::Panicked)),
+        Want::Poll => Found::Polled(Err(WHY.to_owned())),
+        Want::Scan => {
+            let now_ns = monotonic_ns();
+            let (look, namespaces, processes) = (Err(WHY.to_owned()), Vec::new(), Vec::new());
+            Found::Scanned(Box::new(Looked { start_ns: now_ns, end_ns: now_ns, look, namespaces, processes }))
+        }
     }
 }

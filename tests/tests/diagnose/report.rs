@@ -20,12 +20,7 @@ fn an_idle_namespace_is_healthy() {
     let diagnosis = lab.watch(2, &[], || ());
     diagnosis.assert_healthy();
     assert_eq!(diagnosis.json["coverage"]["lost"], 0);
-    assert_eq!(
-        diagnosis.json["coverage"]["missing"].as_array().map(Vec::len),
-        Some(0),
-        "{:#}",
-        diagnosis.json
-    );
+    assert_eq!(diagnosis.json["coverage"]["gaps"].as_array().map(Vec::len), Some(0), "{:#}", diagnosis.json);
     assert!(diagnosis.json["duration_s"].as_f64().is_some_and(|s| (2.0..4.0).contains(&s)));
     assert_eq!(diagnosis.stderr.lines().count(), 1, "{}", diagnosis.stderr);
 }

@@ -181,7 +181,7 @@ fn exit_codes_are_those_of_the_help() {
         let text = std::fs::read_to_string(&file).expect("a readable document");
         let command = match file.file_stem().and_then(|name| name.to_str()) {
             Some("sockets") => &["sockets", "--help"][..],
-            Some("findings") => &["diagnose", "--help"],
+            Some("findings" | "runbooks") => &["diagnose", "--help"],
             _ => &["--help"],
         };
         let rows = text

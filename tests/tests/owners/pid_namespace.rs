@@ -48,8 +48,8 @@ fn a_diagnosis_says_what_it_lacks() {
     assert_eq!(output.status.code(), Some(4), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     assert_eq!(report["verdict"], "insufficient", "{report}");
-    let missing = report["coverage"]["missing"].to_string();
-    assert!(missing.contains("a container's process ids"), "{missing}");
+    let gaps = report["coverage"]["gaps"].to_string();
+    assert!(gaps.contains("a container's process ids"), "{gaps}");
 }
 
 /// Whether process ids can be chosen here; tells that `test` is skipped when not.

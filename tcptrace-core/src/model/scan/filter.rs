@@ -22,18 +22,13 @@ impl Wanted {
     }
 
     fn state_passes(&self, socket: &Socket) -> bool {
-        let states = self.filter.states;
-        let bit = |state: State| 1_u32.checked_shl(state.0.into()).unwrap_or(0);
-        let request = if socket.kind == Kind::Request { bit(State::NEW_SYN_RECV) } else { 0 };
-        states == 0 || states & (bit(socket.state) | request) != 0
+        is_in(socket, self.filter.states)
     }
 
     /// Whether the kernel would be asked for this one.
     pub fn asks_for(&self, socket: &Socket) -> bool {
-        let states = self.asked_states();
         let netns = self.filter.netns;
-        (netns == 0 || socket.netns == Some(netns))
-            && (states == 0 || 1_u32.checked_shl(socket.state.0.into()).is_some_and(|bit| states & bit != 0))
+        (netns == 0 || socket.netns == Some(netns)) && is_in(socket, self.asked_states())
     }
 
     /// The states to ask the kernel for: those, and that of listeners, which tell where connections come from.
@@ -43,6 +38,13 @@ impl Wanted {
             states => states | 1 << State::LISTEN.0,
         }
     }
+}
+
+/// Whether a socket is in one of these states, a bit for each; 0 is all. A request is in two of them.
+fn is_in(socket: &Socket, states: u32) -> bool {
+    let bit = |state: State| 1_u32.checked_shl(state.0.into()).unwrap_or(0);
+    let request = if socket.kind == Kind::Request { bit(State::NEW_SYN_RECV) } else { 0 };
+    states == 0 || states & (bit(socket.state) | request) != 0
 }
 
 #[cfg(test)]
@@ -68,6 +70,17 @@ mod tests {
         assert!(in_states(1 << 3, Kind::Request, 3) && in_states(1 << 12, Kind::Request, 3));
         assert!(in_states(1 << 3, Kind::Full, 3) && !in_states(1 << 12, Kind::Full, 3));
         assert!(in_states(0, Kind::Full, 200) && !in_states(u32::MAX, Kind::Full, 200));
+    }
+
+    /// A scan that was made for more has the same sockets as one that was made for this filter.
+    #[test]
+    fn what_the_kernel_would_be_asked_for() {
+        let asks = |states: u32, kind, state| {
+            wanted(&Filter { states, ..Filter::NONE }).asks_for(&socket(kind, state))
+        };
+        assert!(asks(1 << 12, Kind::Request, 3) && asks(1 << 3, Kind::Request, 3));
+        assert!(!asks(1 << 12, Kind::Full, 3) && asks(1 << 12, Kind::Full, State::LISTEN.0));
+        assert!(asks(0, Kind::TimeWait, 6) && !asks(1 << 1, Kind::TimeWait, 6));
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Tracker {
     fn compare(&mut self, skaddr: u64, older: Older) {
         let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
         let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
-        // The holders are read before the sockets.
+        // Holders and sockets are read at the same time, and both after this.
         let is_held_since = self.holders_ns.is_some_and(|read_ns| {
             read_ns <= older.listed_ns && socket.since.is_some_and(|since| since.ns() < read_ns)
         });

@@ -5,7 +5,7 @@
 
 mod notify;
 
-use std::{io, path::Path, rc::Rc, time::Duration};
+use std::{io, path::Path, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 use tcptrace_core::{
     capture::{Reader, Replayed},
@@ -59,9 +59,11 @@ pub fn run(
     let (notifier, thread) =
         Notifier::start(notified, Rc::clone(&stop), end_on).map_err(session::Error::Setup)?;
     let mut header = None;
+    let has_begun = notifier.begun();
     let attached = |_: &bpf::Tracer, first: &Header| {
         header = Some(first.clone());
         begun();
+        has_begun.store(true, Ordering::Relaxed);
     };
     let trace = session::Settings { looks: Some(period(settings.trace.duration)), ..settings.trace.clone() };
     let (summary, detection) = session::run_into(&trace, Box::new(notifier), attached, &stop)?;

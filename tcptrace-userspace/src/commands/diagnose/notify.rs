@@ -3,7 +3,11 @@
 use std::{
     io,
     rc::Rc,
-    sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -29,6 +33,7 @@ pub(super) struct Notifier {
     queue: SyncSender<Found>,
     stop: Rc<Notify>,
     end_on: Option<Severity>,
+    begun: Arc<AtomicBool>,
 }
 
 impl Notifier {
@@ -43,13 +48,20 @@ impl Notifier {
         end_on: Option<Severity>,
     ) -> io::Result<(Self, JoinHandle<()>)> {
         let (queue, moments) = sync_channel(QUEUE);
-        let notify = move || notify_on(&moments, &mut notified);
+        let begun = Arc::new(AtomicBool::new(false));
+        let has_begun = Arc::clone(&begun);
+        let notify = move || notify_on(&moments, &has_begun, &mut notified);
         let thread = thread::Builder::new().name("findings".to_owned()).spawn(notify)?;
-        Ok((Self { queue, stop, end_on }, thread))
+        Ok((Self { queue, stop, end_on, begun }, thread))
+    }
+
+    /// Set it once the watch has begun: before that, nobody is notified.
+    pub(super) fn begun(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.begun)
     }
 }
 
-fn notify_on(moments: &Receiver<Found>, notified: &mut dyn FnMut(&[Finding])) {
+fn notify_on(moments: &Receiver<Found>, has_begun: &AtomicBool, notified: &mut dyn FnMut(&[Finding])) {
     let mut open: Vec<Finding> = Vec::new();
     loop {
         match moments.recv_timeout(EVERY) {
@@ -61,7 +73,9 @@ fn notify_on(moments: &Receiver<Found>, notified: &mut dyn FnMut(&[Finding])) {
         for found in moments.try_iter() {
             note(&mut open, found);
         }
-        notified(&open);
+        if has_begun.load(Ordering::Relaxed) {
+            notified(&open);
+        }
     }
 }
 

@@ -32,7 +32,7 @@ pub struct HostScan {
     states: u32,
     /// `None` where nobody asked for them.
     holders: Option<Holders>,
-    /// Before the holders were read, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Before holders and sockets were read, nanoseconds of `CLOCK_MONOTONIC`.
     holders_ns: u64,
     /// The same of the sockets, nanoseconds of `CLOCK_BOOTTIME`.
     sockets_ns: u64,
@@ -86,8 +86,8 @@ impl Scanner {
         poll::poll(&scan.snapshot)
     }
 
-    /// Those that a trace needs to know: all that pass a filter, and the listeners.
-    pub fn list(&mut self, scan: &HostScan, wanted: &Wanted) -> Listing {
-        list::list(scan, wanted, &mut self.processes)
+    /// Those that a trace needs to know: all that pass a filter, and the listeners; with their owners as these are now.
+    pub fn list(scan: &HostScan, wanted: &Wanted) -> Listing {
+        list::list(scan, wanted, &mut Processes::new())
     }
 }

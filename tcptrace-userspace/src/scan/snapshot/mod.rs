@@ -26,7 +26,7 @@ use thiserror::Error;
 pub use answer::{AnswerError, Facts, decode};
 pub(crate) use devices::name_of;
 pub(crate) use namespaces::namespace_names;
-pub(crate) use visit::visit;
+pub(crate) use visit::{Visited, visit};
 
 /// What to ask for.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +63,9 @@ pub enum SnapshotError {
     /// No namespace could be read.
     #[error("the TCP sockets cannot be read: {0}")]
     Nothing(Obstacle),
+    /// A fault of tcptrace.
+    #[error("reading the TCP sockets panicked")]
+    Panicked,
     /// Nothing that can be seen is in the namespace that was asked for.
     #[error(
         "no process or mount that can be seen here is in network namespace {0}; a path such as /proc/PID/ns/net \

@@ -1,4 +1,4 @@
-//! Looking at something else than sockets inside of each namespace.
+//! Asking something else than for sockets inside of each namespace.
 
 use std::thread;
 
@@ -6,9 +6,17 @@ use nix::sched::{CloneFlags, setns};
 
 use super::{Netns, namespaces};
 
-/// Runs `look` inside of each namespace that can be reached, or the wanted one, on a thread of its own; returns what it
-/// says, with their inode numbers. What cannot be entered is left out.
-pub(crate) fn visit<T: Send>(wanted: Option<&Netns>, look: impl Fn() -> T + Sync) -> Vec<(Option<u32>, T)> {
+/// What the namespaces say.
+pub(crate) struct Visited<T> {
+    /// Each with its inode number.
+    pub(crate) each: Vec<(Option<u32>, T)>,
+    /// Every namespace that was found could be entered.
+    pub(crate) is_complete: bool,
+}
+
+/// Runs `ask` inside of each namespace that can be reached, or the wanted one, on a thread of its own. What cannot be entered is
+/// left out.
+pub(crate) fn visit<T: Send>(wanted: Option<&Netns>, ask: impl Fn() -> T + Sync) -> Visited<T> {
     let found = namespaces::find(wanted);
     // Our own is the first, so the thread is still in it.
     let visit_all = || {
@@ -16,10 +24,12 @@ pub(crate) fn visit<T: Send>(wanted: Option<&Netns>, look: impl Fn() -> T + Sync
             candidate.file.as_ref().is_none_or(|file| setns(file, CloneFlags::CLONE_NEWNET).is_ok())
         };
         let entered = found.candidates.iter().filter(enter);
-        entered.map(|candidate| (candidate.inode, look())).collect()
+        entered.map(|candidate| (candidate.inode, ask())).collect()
     };
-    thread::scope(|scope| {
+    let each: Vec<_> = thread::scope(|scope| {
         let thread = thread::Builder::new().name("visit".to_owned()).spawn_scoped(scope, visit_all);
         thread.ok().and_then(|thread| thread.join().ok()).unwrap_or_default()
-    })
+    });
+    let is_complete = each.len() == found.candidates.len() && found.gaps.namespaces.is_empty();
+    Visited { each, is_complete }
 }

@@ -7,7 +7,6 @@ use tcptrace_core::{
     diagnosis::Detection,
     model::{
         input::{Counted, Ended, Input},
-        netstat::NamespaceCounters,
         record::Record,
         summary::Summary,
     },
@@ -18,8 +17,8 @@ use super::{
     super::{
         Error,
         looks::Looks,
+        namespaces::Namespaces,
         polls::Polls,
-        scanner::Want,
         writer::{Ending, Offer},
     },
     Beside, Reader,
@@ -81,23 +80,11 @@ impl Reader {
             missed_runs: self.tracer.missed_runs(),
             missed_signals: self.tracer.missed_signals(),
             half_open_missed: self.tracer.half_open_missed_runs(),
-            namespaces: self.grown(),
+            // At once: the scanner may be at something that takes long.
+            namespaces: self.beside.namespaces.as_ref().map(Namespaces::grown_by_now).unwrap_or_default(),
             unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
             unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
         }
-    }
-
-    /// How the counters of the namespaces have grown.
-    fn grown(&mut self) -> Vec<NamespaceCounters> {
-        let Beside { scanner: Some(scanner), namespaces: Some(namespaces), .. } = &mut self.beside else {
-            return Vec::new();
-        };
-        // One that is on its way is older than the end.
-        if scanner.namespaces.is_busy() {
-            scanner.wait_for_namespaces();
-        }
-        scanner.want(Want::Namespaces);
-        namespaces.grown(&scanner.wait_for_namespaces())
     }
 
     /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on

@@ -46,6 +46,23 @@ fn a_new_connection_takes_the_place_of_one_in_time_wait() {
     assert_eq!(told[0].origin, Origin::Inferred, "it ends before the new one begins");
 }
 
+/// A list takes a moment, in which a connection may come, end, and leave what is listed. Its first events come after the list.
+#[test]
+fn a_connection_does_not_take_the_place_of_what_is_left_of_it() {
+    let begins = Event { cookie: 0, ..event(2, 60, State::SYN_SENT, State::ESTABLISHED) };
+    let Event { netns, laddr, lport, raddr, rport, .. } = begins;
+    let ends = Ends { netns, laddr, lport, raddr, rport };
+    let ended_by = |since_ns| {
+        let mut tracker = Tracker::new(Options { infer: true, cookies: false, ..Options::default() });
+        let state = State::TIME_WAIT;
+        let listed = OlderTimewait { cookie: 7, ends, state, since_ns, listed_ns: 50, device: None };
+        tracker.list(Vec::new(), [listed]);
+        inferred(&track(&mut tracker, [begins.clone()])).len()
+    };
+    assert_eq!(ended_by(80), 0, "it is younger than the connection");
+    assert_eq!(ended_by(40), 1);
+}
+
 /// Over two devices, or in two VRFs, two connections have the same ends.
 #[test]
 fn two_with_the_same_ends_stay_two() {

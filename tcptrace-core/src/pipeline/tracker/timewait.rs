@@ -129,10 +129,15 @@ impl TimewaitSockets {
             if table.is_empty() {
                 return None;
             }
-            // Its own connection had the same ends, and may be told of after the list that shows what is left of it.
+            // Its own connection had the same ends, and may come after the list that shows what is left of it. Where events
+            // have no cookies, only time shows which of both it is.
             let is_other = |timewait: &Timewait| {
+                let is_another = match event.cookie {
+                    0 => timewait.since_ns <= event.ktime_ns,
+                    cookie => cookie != timewait.cookie,
+                };
                 timewait.seen_ns <= event.ktime_ns
-                    && (event.cookie == 0 || event.cookie != timewait.cookie)
+                    && is_another
                     && timewait.device.as_ref().is_none_or(|device| is_on(event, device))
             };
             table.get(&key).filter(|timewait| is_other(timewait))?;

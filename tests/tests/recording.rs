@@ -5,6 +5,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::Command,
+    thread::sleep,
     time::Duration,
 };
 
@@ -56,6 +57,8 @@ fn a_reader_that_is_late() {
     command.args(["--threads", "2"]);
     let mut made = load::make(command, &namespace, MANY);
     made.transitions += load::OF_LISTENER;
+    // The kernel may close what a process had after the process's parent knows of its end.
+    sleep(Duration::from_millis(500));
     let mut late = Command::new("cat");
     let mut late = Running::spawn(late.arg(&pipe).stdout(File::create(&file).expect("a file")));
     let (code, said) = recording.end(Signal::SIGINT);

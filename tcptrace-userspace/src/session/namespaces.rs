@@ -71,7 +71,9 @@ impl Namespaces {
         for one in facts {
             self.first.entry(one.inode).or_insert(one.netstat);
         }
-        self.absent.retain(|cookie, _| !self.by_cookie.contains_key(cookie));
+        self.absent.retain(|cookie, since_ns| {
+            *begin_ns < *since_ns + ASK_AGAIN_NS && !self.by_cookie.contains_key(cookie)
+        });
         let is_over = |cookie: &u64, waiting: &mut Waiting| {
             waiting.ktime_ns < *begin_ns || self.by_cookie.contains_key(cookie)
         };
@@ -231,17 +233,19 @@ mod tests {
     fn ten_thousand_that_come_and_go_leave_nothing() {
         let mut namespaces = Namespaces::default();
         for cookie in 0..10_000 {
-            namespaces.ask(cookie, cookie, cookie);
-            namespaces.learn(&scan(cookie, cookie..cookie + 10));
-            namespaces.ask(cookie + 1_000_000, cookie, cookie);
+            let now_ns = cookie * ASK_AGAIN_NS;
+            namespaces.ask(cookie, now_ns, now_ns);
+            namespaces.learn(&scan(now_ns, cookie..cookie + 10));
+            namespaces.ask(cookie + 1_000_000, now_ns, now_ns);
         }
         assert_eq!([namespaces.by_cookie.len(), namespaces.retries.len(), namespaces.first.len()], [10; 3]);
         for cookie in 0..50_000 {
             namespaces.ask(cookie + 2_000_000, 1, 1);
         }
         assert!(namespaces.waiting.len() <= CAPACITY);
-        namespaces.learn(&scan(20_000, []));
+        namespaces.learn(&scan(10_000 * ASK_AGAIN_NS, []));
         assert!(namespaces.waiting.is_empty() && namespaces.absent.len() <= CAPACITY);
+        let mut namespaces = Namespaces::default();
         for begin_ns in 0..20_000 {
             let found = scan(begin_ns, begin_ns..=begin_ns);
             namespaces.learn(&NamespaceScan { is_complete: false, ..found });

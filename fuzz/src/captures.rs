@@ -11,7 +11,7 @@ use tcptrace::{
 use tcptrace_core::{
     capture::{MAGIC, VERSION},
     diagnosis::detect,
-    model::{finding::Severity, ports::PortSet, scan::By, view::View, wanted::Wanted},
+    model::{finding::Severity, ports::PortSet, scan::By, socket_filter::SocketFilter, view::View},
     output::{Format, findings},
 };
 
@@ -83,7 +83,7 @@ fn listed(capture: &[u8], how: u8, format: Format) {
     let by =
         [None, Some(By::State), Some(By::Process), Some(By::Listener), Some(By::Peer), Some(By::Container)];
     let by = by[usize::from(how >> 2) % by.len()];
-    let wanted = Wanted::default();
+    let wanted = SocketFilter::default();
     let settings = sockets::Settings { wanted, netns: None, by, format, colour: false, watch: None };
     let mut out = Vec::new();
     // The output is memory; that there is no look is no fault.

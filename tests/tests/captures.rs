@@ -193,7 +193,7 @@ fn files_follow_each_other() {
         part.assert_lossless();
         transitions.extend(part.bare_transitions());
         let look = replay("sockets", &numbered(&all, number), &[]);
-        let has_none = look.code == Some(1) && look.stderr.contains("no look at the host's sockets");
+        let has_none = look.code == Some(1) && look.stderr.contains("no scan of the host's sockets");
         assert!(look.code == Some(0) || has_none, "{}", look.stderr);
     }
     assert_eq!(transitions.len(), 6 * (300 * 10 + 2), "nothing is lost between two files");

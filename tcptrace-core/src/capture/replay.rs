@@ -14,7 +14,7 @@ use crate::{
         record::Record,
         summary::Summary,
     },
-    pipeline::{Answers, Chunk, Core, Last, Options, Outgoing, Sink},
+    pipeline::{Chunk, Core, Options, Outgoing, ResolverCache, Sink, Tail},
 };
 
 /// Bytes of records that wait for their turn, and of what tells their places, at most: who recorded them had a ring full,
@@ -50,20 +50,20 @@ pub fn replay<R: Read>(
     let header = reader.header().clone();
     let options = narrowed(options, &header);
     let filters = Some(options.wanted.clone());
-    let mut core = Core::of(&options, &header, Answers::replayed(), filters, sink(&header));
+    let mut core = Core::of(&options, &header, ResolverCache::replayed(), filters, sink(&header));
     core.out().header();
     let end_ns = duration.map(|duration| after(header.start_ns, duration));
-    let mut last = Last::default();
-    let outcome = take_all(&mut reader, &mut core, &mut last, end_ns, output);
+    let mut tail = Tail::default();
+    let outcome = take_all(&mut reader, &mut core, &mut tail, end_ns, output);
     let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
     let damage = match outcome {
         Err(error) if !closed => return Err(error),
         outcome => outcome.unwrap_or(None),
     };
     if damage.is_none() {
-        core.forgo(last.missing());
+        core.forgo(tail.missing());
     }
-    let ended = last.ended();
+    let ended = tail.ended();
     let summary = core.finish(header.start_ns, &ended);
     core.out().put(&Record::Summary(Box::new(summary.clone())));
     if !closed {
@@ -79,7 +79,7 @@ pub fn replay<R: Read>(
 fn take_all<R: Read>(
     reader: &mut Reader<R>,
     core: &mut Core,
-    last: &mut Last,
+    tail: &mut Tail,
     end_ns: Option<u64>,
     output: &mut dyn io::Write,
 ) -> io::Result<Option<Damage>> {
@@ -91,7 +91,7 @@ fn take_all<R: Read>(
             Err(damage) => break Some(damage),
         };
         let input = since(input, &before);
-        let is_over = last.note(&input, end_ns);
+        let is_over = tail.note(&input, end_ns);
         core.apply(input);
         if core.waiting_bytes() > MOST_WAITING {
             break Some(reader.senseless("it has more records than can wait for their turn"));

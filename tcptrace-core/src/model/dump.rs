@@ -87,10 +87,7 @@ impl fmt::Display for Gaps {
             }
         }
         if self.unreadable_processes > 0 {
-            parts.push(format!(
-                "network namespaces of processes that could not be looked into ({})",
-                self.unreadable_processes
-            ));
+            parts.push(format!("network namespaces of unreadable processes ({})", self.unreadable_processes));
         }
         if self.interrupted_dumps > 0 {
             parts.push(format!("what changed during interrupted walks ({})", self.interrupted_dumps));
@@ -116,7 +113,8 @@ mod tests {
         gaps.unreadable_processes = 3;
         let line = gaps.to_string();
         assert!(
-            line.starts_with("2 network namespaces, such as 7 (") && line.contains("looked into (3)"),
+            line.starts_with("2 network namespaces, such as 7 (")
+                && line.contains("unreadable processes (3)"),
             "{line}"
         );
         assert!(!gaps.is_empty());

@@ -181,9 +181,9 @@ impl Context {
 /// What the kernel side's filters said of a record that it sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Wanted.
+    /// It passes.
     Pass,
-    /// Wanted if the local port, not chosen yet, turns out to match.
+    /// It passes if the local port, not chosen yet, turns out to match.
     Undecided,
     /// Not wanted: sent since others cannot be understood without it.
     Hidden,

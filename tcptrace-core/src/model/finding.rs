@@ -243,10 +243,9 @@ impl Finding {
         if times == 0 {
             return self;
         }
-        let mut finding =
-            self.because("times that there was no room to count it (what goes well may be missing)", times);
+        let mut finding = self.because("times that the table was full (successes may be missing)", times);
         if finding.confidence.level == Level::High {
-            finding.confidence = Confidence::medium("a narrower filter, with room to count all");
+            finding.confidence = Confidence::medium("a narrower filter, so that the table can count all");
         }
         finding
     }

@@ -7,8 +7,8 @@ use crate::model::{
     hooks::{HalfOpenHooks, Hook, ResetReasons},
     input::Counted,
     loss::Lost,
+    socket_filter::SocketFilter,
     text::distrusted,
-    wanted::Wanted,
 };
 
 /// The first frame.
@@ -95,8 +95,8 @@ pub struct Hidden {
 
 impl Hidden {
     /// By these filters.
-    pub fn by(wanted: &Wanted) -> Self {
-        let Wanted { filter, lports, rports } = wanted;
+    pub fn by(wanted: &SocketFilter) -> Self {
+        let SocketFilter { filter, lports, rports } = wanted;
         let by_port = lports.is_some() || rports.is_some();
         Self { any: by_port || *filter != tcptrace_common::Filter::NONE, by_state: filter.by_state() }
     }

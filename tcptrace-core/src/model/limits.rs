@@ -54,7 +54,7 @@ impl Default for Limits {
 impl Limits {
     /// How many half-open connections a listener with this backlog has room for. Without cookies the kernel keeps a quarter
     /// of `tcp_max_syn_backlog` for clients that it knows (`tcp_conn_request`).
-    pub fn half_open_room(&self, backlog: u64) -> u64 {
+    pub fn half_open_capacity(&self, backlog: u64) -> u64 {
         match self.syncookies {
             0 => backlog.min(self.max_syn_backlog - (self.max_syn_backlog >> 2)),
             _ => backlog,
@@ -83,8 +83,8 @@ mod tests {
     fn room_without_cookies() {
         let limits =
             |max_syn_backlog, syncookies| Limits { max_syn_backlog, syncookies, ..Limits::default() };
-        assert_eq!(limits(256, 0).half_open_room(4_096), 192);
-        assert_eq!(limits(256, 0).half_open_room(100), 100);
-        assert_eq!(limits(256, 1).half_open_room(4_096), 4_096);
+        assert_eq!(limits(256, 0).half_open_capacity(4_096), 192);
+        assert_eq!(limits(256, 0).half_open_capacity(100), 100);
+        assert_eq!(limits(256, 1).half_open_capacity(4_096), 4_096);
     }
 }

@@ -13,7 +13,7 @@ use crate::model::{
 
 /// Which sockets the user wants.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct SocketFilter {
     /// All but the ports.
     pub filter: Filter,
     /// Local ports; `None` is any.
@@ -23,13 +23,13 @@ pub struct Wanted {
 }
 
 /// Everything.
-impl Default for Wanted {
+impl Default for SocketFilter {
     fn default() -> Self {
         Self { filter: Filter::NONE, lports: None, rports: None }
     }
 }
 
-impl Wanted {
+impl SocketFilter {
     /// What the kernel side would have said of an event, but for the process: `filter.rs` there tells why some cannot be
     /// decided. What it did say stays, when that was stricter.
     pub fn verdict(&self, event: &Event) -> Verdict {
@@ -102,8 +102,8 @@ mod tests {
 
     #[test]
     fn ends() {
-        let wanted = |filter: Filter| Wanted { filter, lports: None, rports: None };
-        let passes = |wanted: &Wanted, address: &str| {
+        let wanted = |filter: Filter| SocketFilter { filter, lports: None, rports: None };
+        let passes = |wanted: &SocketFilter, address: &str| {
             let address = address.parse().expect("an address");
             wanted.ends_pass(Some(7), (address, 80), (address, 40_000))
         };
@@ -114,8 +114,8 @@ mod tests {
         assert!(!passes(&wanted(Filter { netns: 8, ..Filter::NONE }), v4));
         let mut ports = PortSet::new();
         ports.insert(80..=80);
-        let local = Wanted { lports: Some(ports.clone()), ..wanted(Filter::NONE) };
-        let remote = Wanted { rports: Some(ports), ..wanted(Filter::NONE) };
+        let local = SocketFilter { lports: Some(ports.clone()), ..wanted(Filter::NONE) };
+        let remote = SocketFilter { rports: Some(ports), ..wanted(Filter::NONE) };
         assert!(passes(&local, v4) && !passes(&remote, v4));
     }
 }

@@ -8,13 +8,13 @@ use tcptrace_common::Level;
 use super::{
     Options,
     account::Account,
-    answers::Answers,
-    degraded::Teller,
+    degraded::LossReporter,
     half_open::Side,
-    last::Missing,
     order::{Added, Order},
     outgoing::{Outgoing, Written},
+    resolver::ResolverCache,
     stage::Stage,
+    tail::TailGap,
 };
 use crate::{
     diagnosis::{Detection, detect, report::left_out},
@@ -23,9 +23,9 @@ use crate::{
         input::{Checked, Counted, Ended, Input},
         loss::Lost,
         record::{Loss, Record},
+        socket_filter::SocketFilter,
         summary::Summary,
         view::View,
-        wanted::Wanted,
     },
     pipeline::{
         Sink,
@@ -50,7 +50,7 @@ pub struct Core {
     told: Lost,
     /// The last counters.
     counted: Counted,
-    teller: Teller,
+    loss_reporter: LossReporter,
 }
 
 impl Core {
@@ -58,8 +58,8 @@ impl Core {
     pub fn of(
         options: &Options,
         header: &Header,
-        answers: Answers,
-        filters: Option<Wanted>,
+        answers: ResolverCache,
+        filters: Option<SocketFilter>,
         sink: Option<Box<dyn Sink>>,
     ) -> Self {
         let Options { limit, count_only, .. } = *options;
@@ -91,7 +91,7 @@ impl Core {
             taken: 0,
             told: Lost::default(),
             counted: Counted::default(),
-            teller: Teller::default(),
+            loss_reporter: LossReporter::default(),
         }
     }
 
@@ -205,7 +205,7 @@ impl Core {
     }
 
     /// Who is asked for processes and namespaces.
-    pub fn answers(&mut self) -> &mut Answers {
+    pub fn answers(&mut self) -> &mut ResolverCache {
         &mut self.stage.answers
     }
 
@@ -232,7 +232,7 @@ impl Core {
     fn check(&mut self, checked: &Checked) {
         let lost = Lost { undecodable: self.stage.out.account.undecodable, ..checked.lost };
         self.tell(checked.now_ns, lost);
-        let told = self.teller.check(checked.now_ns, Level(checked.level), &self.counted);
+        let told = self.loss_reporter.check(checked.now_ns, Level(checked.level), &self.counted);
         if told.grew {
             self.gap(checked.now_ns);
         }
@@ -247,7 +247,7 @@ impl Core {
     }
 
     /// Records that were counted are not taken any more, since nobody wants them.
-    pub fn forgo(&mut self, missing: Missing) {
+    pub fn forgo(&mut self, missing: TailGap) {
         if self.count_only {
             return;
         }
@@ -262,7 +262,7 @@ impl Core {
         self.stage.finish();
         let lost = self.lost(ended, self.stage.out.account.sent);
         self.tell(ended.end_ns, lost);
-        if let Some(rest) = self.teller.finish(ended.end_ns, &ended.counted) {
+        if let Some(rest) = self.loss_reporter.finish(ended.end_ns, &ended.counted) {
             self.stage.out.put(&Record::Degraded(Box::new(rest)));
         }
         let Stage { half_open, tracker, out, .. } = &mut self.stage;

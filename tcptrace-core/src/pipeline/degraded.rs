@@ -9,9 +9,9 @@ const EVERY_NS: u64 = 1_000_000_000;
 
 /// What has been told.
 #[derive(Debug, Default)]
-pub(super) struct Teller {
+pub(super) struct LossReporter {
     level: Level,
-    told_ns: u64,
+    reported_ns: u64,
     sampled_out: SampledOut,
     /// The transitions that the next record counts from.
     from: Seen,
@@ -21,27 +21,27 @@ pub(super) struct Teller {
 
 type Seen = [[u64; STATE_SLOTS]; STATE_SLOTS];
 
-impl Teller {
+impl LossReporter {
     /// Takes the counters as they are now, and the level from now on; something to tell, if it is time.
-    pub(super) fn check(&mut self, now_ns: u64, level: Level, counted: &Counted) -> Told {
+    pub(super) fn check(&mut self, now_ns: u64, level: Level, counted: &Counted) -> Checked {
         let sampled_out = counted.sampled_out();
         let grew = sampled_out != self.last;
         self.last = sampled_out;
-        let due = now_ns.saturating_sub(self.told_ns) >= EVERY_NS;
+        let due = now_ns.saturating_sub(self.reported_ns) >= EVERY_NS;
         let record = (level != self.level || (due && sampled_out != self.sampled_out))
-            .then(|| self.tell(now_ns, level, counted));
+            .then(|| self.report(now_ns, level, counted));
         if self.sampled_out == sampled_out {
             self.from = counted.counters.seen;
         }
-        Told { record, grew }
+        Checked { record, grew }
     }
 
     /// What is still to be told at the end.
     pub(super) fn finish(&mut self, now_ns: u64, counted: &Counted) -> Option<Degraded> {
-        (counted.sampled_out() != self.sampled_out).then(|| self.tell(now_ns, self.level, counted))
+        (counted.sampled_out() != self.sampled_out).then(|| self.report(now_ns, self.level, counted))
     }
 
-    fn tell(&mut self, ktime_ns: u64, level: Level, counted: &Counted) -> Degraded {
+    fn report(&mut self, ktime_ns: u64, level: Level, counted: &Counted) -> Degraded {
         let all = counted.sampled_out();
         let record = Degraded {
             ktime_ns,
@@ -50,14 +50,14 @@ impl Teller {
             total: all.total(),
             seen: difference(&self.from, &counted.counters.seen),
         };
-        (self.level, self.told_ns, self.sampled_out) = (level, ktime_ns, all);
+        (self.level, self.reported_ns, self.sampled_out) = (level, ktime_ns, all);
         self.from = counted.counters.seen;
         record
     }
 }
 
 /// What a check brings.
-pub(super) struct Told {
+pub(super) struct Checked {
     /// To be put into the stream.
     pub record: Option<Degraded>,
     /// Something was left out since the last check.
@@ -100,9 +100,9 @@ mod tests {
 
     #[test]
     fn a_change_is_told_at_once_and_the_rest_once_a_second() {
-        let mut teller = Teller::default();
+        let mut loss_reporter = LossReporter::default();
         let mut told = |ns, level, seen, sampled_out| {
-            let told = teller.check(ns, Level(level), &counted(seen, sampled_out));
+            let told = loss_reporter.check(ns, Level(level), &counted(seen, sampled_out));
             (told.record.map(|record| (record.sampled_out.transitions, record.total, record.seen)), told.grew)
         };
         let cells = |count| vec![(State(7), State(2), count)];
@@ -117,10 +117,10 @@ mod tests {
 
     #[test]
     fn the_end_tells_the_rest() {
-        let mut teller = Teller::default();
-        assert_eq!(teller.finish(1, &counted(3, 0)), None);
-        let rest = teller.finish(1, &counted(3, 3)).expect("a rest");
+        let mut loss_reporter = LossReporter::default();
+        assert_eq!(loss_reporter.finish(1, &counted(3, 0)), None);
+        let rest = loss_reporter.finish(1, &counted(3, 3)).expect("a rest");
         assert_eq!((rest.sampled_out.transitions, rest.seen), (3, vec![(State(7), State(2), 3)]));
-        assert_eq!(teller.finish(2, &counted(3, 3)), None);
+        assert_eq!(loss_reporter.finish(2, &counted(3, 3)), None);
     }
 }

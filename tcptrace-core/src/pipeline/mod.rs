@@ -6,22 +6,22 @@
 //! [`Sink`].
 
 mod account;
-mod answers;
 mod core;
 pub mod decode;
 mod degraded;
 pub mod half_open;
-mod last;
 mod options;
 mod order;
 mod outgoing;
+mod resolver;
 mod sink;
 mod stage;
+mod tail;
 pub mod tracker;
 
-pub use answers::{Answers, Resolver};
 pub use core::{Core, PATIENCE_NS};
-pub use last::Last;
 pub use options::Options;
 pub use outgoing::{Chunk, Outgoing, Written};
+pub use resolver::{Resolver, ResolverCache};
 pub use sink::Sink;
+pub use tail::Tail;

@@ -2,7 +2,7 @@
 
 use crate::{
     diagnosis::detect,
-    model::{view::View, wanted::Wanted},
+    model::{socket_filter::SocketFilter, view::View},
 };
 
 /// What a trace is to make of its inputs.
@@ -10,7 +10,7 @@ use crate::{
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Options {
     /// Which sockets and transitions.
-    pub wanted: Wanted,
+    pub wanted: SocketFilter,
     /// Sockets to remember at most.
     pub limit: usize,
     /// Transitions are only counted.
@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            wanted: Wanted::default(),
+            wanted: SocketFilter::default(),
             limit: 262_144,
             count_only: false,
             infer: true,

@@ -9,9 +9,9 @@ use crate::{
         header::Hidden,
         record::Record,
         scan::Looked,
+        socket_filter::SocketFilter,
         transition::{Origin, Transition},
         view::View,
-        wanted::Wanted,
     },
     pipeline::Sink,
 };
@@ -79,7 +79,7 @@ pub struct Outgoing {
     /// Lines still wanted.
     left: Option<u64>,
     /// Filters, where the kernel side has not applied these.
-    pub wanted: Option<Wanted>,
+    pub wanted: Option<SocketFilter>,
 }
 
 impl Outgoing {
@@ -88,7 +88,7 @@ impl Outgoing {
         sink: Option<Box<dyn Sink>>,
         detection: Option<Detection>,
         options: &Options,
-        filters: Option<Wanted>,
+        filters: Option<SocketFilter>,
     ) -> Self {
         Self {
             sink,

@@ -19,11 +19,11 @@ const REPLAYED: usize = 262_144;
 const ASKED: usize = 16_384;
 
 /// Who is asked.
-pub struct Answers {
+pub struct ResolverCache {
     live: Option<Box<dyn Resolver>>,
-    processes: Known<u32, Arc<Process>>,
-    namespaces: Known<u64, u32>,
-    devices: Known<(u32, u32), Arc<str>>,
+    processes: RecentAnswers<u32, Arc<Process>>,
+    namespaces: RecentAnswers<u64, u32>,
+    devices: RecentAnswers<(u32, u32), Arc<str>>,
     /// Namespaces that records wait for.
     asked: LinkedHashMap<u64, u64>,
     /// What is new of it, while someone records it.
@@ -45,7 +45,7 @@ pub trait Resolver {
     fn device(&mut self, netns: u32, ifindex: u32, ktime_ns: u64) -> Option<Arc<str>>;
 }
 
-impl Answers {
+impl ResolverCache {
     /// Of the host.
     pub fn live(live: Box<dyn Resolver>, recorded: bool) -> Self {
         Self { live: Some(live), news: recorded.then(Vec::new), ..Self::remembering(RECORDED) }
@@ -57,7 +57,8 @@ impl Answers {
     }
 
     fn remembering(limit: usize) -> Self {
-        let (processes, namespaces, devices) = (Known::new(limit), Known::new(limit), Known::new(limit));
+        let (processes, namespaces, devices) =
+            (RecentAnswers::new(limit), RecentAnswers::new(limit), RecentAnswers::new(limit));
         Self { live: None, processes, namespaces, devices, asked: LinkedHashMap::new(), news: None }
     }
 
@@ -159,18 +160,18 @@ impl Answers {
         if self.news.is_none() {
             return Vec::new();
         }
-        (self.processes, self.devices) = (Known::new(RECORDED), Known::new(RECORDED));
+        (self.processes, self.devices) = (RecentAnswers::new(RECORDED), RecentAnswers::new(RECORDED));
         self.namespaces.last().map(Input::Namespace).collect()
     }
 }
 
 /// Answers by what was asked; bounded. Events are taken by their time, so a few are enough to remember of each.
-struct Known<K, V> {
+struct RecentAnswers<K, V> {
     answers: LinkedHashMap<K, Vec<(u64, Option<V>)>>,
     limit: usize,
 }
 
-impl<K: Eq + Hash + Copy, V: PartialEq + Clone> Known<K, V> {
+impl<K: Eq + Hash + Copy, V: PartialEq + Clone> RecentAnswers<K, V> {
     /// Of one key: the last release may have asked for as many, if its answers changed all the time.
     const EACH: usize = 8;
 
@@ -237,7 +238,7 @@ mod tests {
     use super::*;
     #[test]
     fn an_answer_holds_from_its_time_on() {
-        let mut known = Known::new(2);
+        let mut known = RecentAnswers::new(2);
         let answer = |from_ns, key, value| Answer { from_ns, key, value };
         assert_eq!(known.differs(answer(1, 7, None)), None, "nobody is what is not known anyway");
         assert!(known.differs(answer(2, 7, Some('a'))).is_some());

@@ -1,10 +1,10 @@
 //! Records become transitions and half-open connections here.
 
 use super::{
-    answers::Answers,
     half_open::{Side, netns_cookie},
     order::Ahead,
     outgoing::Outgoing,
+    resolver::ResolverCache,
 };
 use crate::{
     model::{
@@ -28,7 +28,7 @@ const CHECKED: usize = 32;
 /// Apart from what orders the records, so that one of them can be borrowed beside it.
 pub(super) struct Stage {
     pub tracker: Tracker,
-    pub answers: Answers,
+    pub answers: ResolverCache,
     pub half_open: Option<Side>,
     pub out: Outgoing,
 }

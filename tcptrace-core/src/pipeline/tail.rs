@@ -16,28 +16,28 @@ use crate::{
 
 /// What is known of the end.
 #[derive(Default)]
-pub struct Last {
+pub struct Tail {
     ended: Option<Ended>,
     counted: Counted,
     lost: Lost,
     half_open_missed: u64,
     now_ns: u64,
-    transitions: Behind,
-    half_open: Behind,
+    transitions: Backlog,
+    half_open: Backlog,
     /// What came after the last counters were read, and is not in them.
     newer: Counted,
 }
 
 /// Records of one kind against their counters.
 #[derive(Clone, Copy, Default)]
-struct Behind {
+struct Backlog {
     /// How many there were in all.
     read: u64,
     /// How many were counted and have not come: the counters are read before the ring.
     due: u64,
 }
 
-impl Behind {
+impl Backlog {
     fn counted(&mut self, submitted: u64) {
         self.due = submitted.saturating_sub(self.read);
     }
@@ -53,14 +53,14 @@ impl Behind {
 
 /// Records that were counted and did not come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Missing {
+pub struct TailGap {
     /// Transitions.
     pub transitions: u64,
     /// Of half-open connections.
     pub half_open: u64,
 }
 
-impl Last {
+impl Tail {
     /// Takes note of an input; whether it is beyond `end_ns`.
     pub fn note(&mut self, input: &Input<'_>, end_ns: Option<u64>) -> bool {
         match input {
@@ -97,11 +97,11 @@ impl Last {
     }
 
     /// What was counted and did not come, where the end was not reached.
-    pub fn missing(&self) -> Missing {
+    pub fn missing(&self) -> TailGap {
         if self.ended.is_some() {
-            return Missing::default();
+            return TailGap::default();
         }
-        Missing { transitions: self.transitions.due, half_open: self.half_open.due }
+        TailGap { transitions: self.transitions.due, half_open: self.half_open.due }
     }
 
     /// The end; where it is not reached, what was known last.

@@ -258,7 +258,7 @@ fn what_went_well_makes_room_for_what_does_not() {
 
 /// How often something found no room, as a finding says it.
 fn no_room(found: &Finding) -> Option<u64> {
-    let evidence = found.evidence.iter().find(|one| one.name.contains("no room to count"))?;
+    let evidence = found.evidence.iter().find(|one| one.name.contains("table was full"))?;
     let EvidenceValue::Number(times) = evidence.value else { panic!("{evidence:?} is no count") };
     Some(times)
 }

@@ -164,7 +164,7 @@ fn of_a_destination_of_this_host_its_listeners_are_told() {
     let rejected = found(Cause::Refused, vec![listener("0.0.0.0", 0)]);
     assert!(rejected.summary.contains("5 of 5 attempts at 198.51.100.1:443 are rejected, though "));
     assert!(steps(&rejected).contains("a filter rejects"), "{}", steps(&rejected));
-    for (waiting, step) in [(5, "It listens, and does not accept"), (0, "look what drops the SYNs")] {
+    for (waiting, step) in [(5, "It listens, and does not accept"), (0, "find what drops the SYNs")] {
         let unanswered = found(Cause::ConnectTimeout, vec![listener("198.51.100.1", waiting)]);
         let steps = steps(&unanswered);
         assert!(steps.contains(step) && !steps.contains("ping"), "{steps}");

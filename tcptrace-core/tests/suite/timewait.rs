@@ -11,9 +11,9 @@ use tcptrace_core::{
         ends::Ends,
         event::{Device, Event},
         listing::OlderTimewait,
+        socket_filter::SocketFilter,
         state::State,
         transition::{Origin, Transition},
-        wanted::Wanted,
     },
     pipeline::tracker::{Options, Span, Tracker},
 };
@@ -207,8 +207,8 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     assert_eq!(confirmed(&[], 3), [], "the list is older than the socket");
 }
 
-fn wanted(filter: &Filter) -> Wanted {
-    Wanted { filter: *filter, ..Wanted::default() }
+fn wanted(filter: &Filter) -> SocketFilter {
+    SocketFilter { filter: *filter, ..SocketFilter::default() }
 }
 
 #[test]

@@ -12,9 +12,9 @@ use tcptrace_core::{
         header::Hidden,
         owner::Provenance,
         ports::PortSet,
+        socket_filter::SocketFilter,
         state::State,
         transition::Transition,
-        wanted::Wanted,
     },
     pipeline::tracker::{Options, Tracker},
 };
@@ -213,7 +213,7 @@ fn the_table_is_bounded_and_forgets_the_idlest() {
 fn port_filter() -> Tracker {
     let mut ports = PortSet::new();
     ports.insert(5_000..=5_999);
-    let wanted = Wanted { lports: Some(ports), ..Wanted::default() };
+    let wanted = SocketFilter { lports: Some(ports), ..SocketFilter::default() };
     Tracker::new(Options { limit: 100, wanted, ..Options::default() })
 }
 
@@ -297,7 +297,7 @@ fn a_child_whose_peer_is_filtered_is_counted() {
 fn hidden_records_teach_and_stay_hidden() {
     let mut tracker = Tracker::new(Options {
         limit: 100,
-        wanted: Wanted { filter: Filter { states: 1, ..Filter::NONE }, ..Wanted::default() },
+        wanted: SocketFilter { filter: Filter { states: 1, ..Filter::NONE }, ..SocketFilter::default() },
         hidden: Hidden { any: true, by_state: true },
         ..Options::default()
     });

@@ -59,7 +59,7 @@ pub enum Error {
     NoTracefs(&'static str),
     /// A filter on the namespace where the namespace cannot be read.
     #[error(
-        "--netns needs the kernel's type information (BTF), which tells where a socket keeps its namespace; \
+        "--netns needs the kernel's type information (BTF), which says where a socket keeps its namespace; \
          filter by --local and --remote instead"
     )]
     NetnsUnknown,

@@ -97,7 +97,7 @@ fn attach_retransmits(ebpf: &mut Ebpf, config: &Config) -> Result<ProgramFd, Str
     let [typed, classic] = SYNACK;
     if config.known & Known::SOCK == 0 {
         if config.signals.synack_ends == EndsLayout::NONE {
-            return Err("the event's format does not tell what tcptrace reads".to_owned());
+            return Err("the event's format lacks what tcptrace reads".to_owned());
         }
         let program: &mut TracePoint = program(ebpf, classic).map_err(|error| error.to_string())?;
         program.load().map_err(|error| refusal(&error))?;

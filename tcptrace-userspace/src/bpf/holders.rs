@@ -39,7 +39,7 @@ pub enum HoldersError {
     #[error("the kernel's type information cannot be used ({0})")]
     Types(String),
     /// The way from a file to its socket is not known.
-    #[error("the kernel's type information does not tell how to get from a file to its socket")]
+    #[error("the kernel's type information does not say how to get from a file to its socket")]
     NoFile,
     /// Structures of this kernel are not understood.
     #[error(transparent)]

@@ -9,7 +9,7 @@ use aya::{
 };
 use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Filter, Known, MODE_COUNT, MODE_STREAM};
-use tcptrace_core::model::{hooks::Hook, ports::PortSet, wanted::Wanted};
+use tcptrace_core::model::{hooks::Hook, ports::PortSet, socket_filter::SocketFilter};
 
 use super::{
     Error, Features, RunStats, Tracer,
@@ -73,9 +73,9 @@ impl Default for Options {
 
 impl Options {
     /// What a trace with these options is to report.
-    pub fn wanted(&self) -> Wanted {
+    pub fn wanted(&self) -> SocketFilter {
         let Self { filter, lports, rports, .. } = self;
-        Wanted { filter: *filter, lports: lports.clone(), rports: rports.clone() }
+        SocketFilter { filter: *filter, lports: lports.clone(), rports: rports.clone() }
     }
 }
 

@@ -5,7 +5,7 @@ mod rotate;
 
 use std::path::PathBuf;
 
-pub(crate) use recorder::{Recorder, Room};
+pub(crate) use recorder::{Capacity, Recorder};
 
 /// Where to record to, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]

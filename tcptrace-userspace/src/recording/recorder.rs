@@ -20,7 +20,7 @@ use tcptrace_core::{
 };
 
 use super::{Target, rotate::Files};
-use crate::sys::patience::Patience;
+use crate::sys::stall_timeout::StallTimeout;
 
 /// A frame is full with so many bytes.
 const FULL: usize = 256 << 10;
@@ -41,7 +41,7 @@ enum Order {
 
 /// Whether there is room for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
+pub(crate) enum Capacity {
     /// There is.
     Free,
     /// The disk is slow: try later.
@@ -122,7 +122,7 @@ impl Recorder {
     }
 
     /// Whether there is room for more.
-    pub(crate) fn room(&mut self) -> Room {
+    pub(crate) fn capacity(&mut self) -> Capacity {
         while !self.gone
             && let Some(order) = self.waiting.pop_front()
         {
@@ -130,12 +130,12 @@ impl Recorder {
                 Ok(()) => {}
                 Err(TrySendError::Full(order)) => {
                     self.waiting.push_front(order);
-                    return Room::Full;
+                    return Capacity::Full;
                 }
                 Err(TrySendError::Disconnected(_)) => self.gone = true,
             }
         }
-        if self.gone { Room::Gone } else { Room::Free }
+        if self.gone { Capacity::Gone } else { Capacity::Free }
     }
 
     /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::room`] first.
@@ -160,7 +160,7 @@ impl Recorder {
     /// Has what was put so far written, so that a kill does not lose it.
     pub(crate) fn flush(&mut self) {
         // While others wait, it may grow until it is full.
-        if self.room() == Room::Free && !self.frame.is_empty() {
+        if self.capacity() == Capacity::Free && !self.frame.is_empty() {
             self.send();
         }
     }
@@ -168,7 +168,7 @@ impl Recorder {
     fn send(&mut self) {
         let frame = std::mem::replace(&mut self.frame, Vec::with_capacity(FULL));
         self.waiting.push_back(Order::Frame(frame));
-        self.room();
+        self.capacity();
     }
 
     /// Whether it is time for another file.
@@ -185,7 +185,7 @@ impl Recorder {
         let header = self.anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
         self.rotations += 1;
         self.waiting.push_back(Order::Rotate(Box::new(header)));
-        self.room();
+        self.capacity();
     }
 
     /// Writes the rest, and ends.
@@ -194,16 +194,16 @@ impl Recorder {
     /// Why something could not be written.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         self.hurry.store(true, Ordering::Relaxed);
-        let mut patience = Patience::new(GRACE);
+        let mut stall_timeout = StallTimeout::new(GRACE);
         self.send();
-        while self.room() == Room::Full {
-            wait(&mut patience, &self.progress).map_err(|source| self.failed(source))?;
+        while self.capacity() == Capacity::Full {
+            wait(&mut stall_timeout, &self.progress).map_err(|source| self.failed(source))?;
         }
         let Self { path, orders, progress, thread, .. } = self;
         drop(orders);
         let failed = |source| Error::Io { path: path.clone(), source };
         while !thread.is_finished() {
-            wait(&mut patience, &progress).map_err(failed)?;
+            wait(&mut stall_timeout, &progress).map_err(failed)?;
         }
         thread.join().unwrap_or_else(|_| Err(failed(io::Error::other("the recorder panicked"))))
     }
@@ -217,8 +217,8 @@ impl Recorder {
 ///
 /// # Errors
 /// It has not come any further for too long.
-fn wait(patience: &mut Patience<(u64, u64)>, progress: &Progress) -> io::Result<()> {
-    if patience.is_over(progress.so_far()) {
+fn wait(stall_timeout: &mut StallTimeout<(u64, u64)>, progress: &Progress) -> io::Result<()> {
+    if stall_timeout.is_over(progress.so_far()) {
         return Err(io::Error::new(
             io::ErrorKind::TimedOut,
             "it takes nothing; the end of the capture is missing",

@@ -46,7 +46,7 @@ pub(super) fn replayed(settings: &Settings, replayed: &Replayed) {
 fn announce(tracer: &bpf::Tracer, view: View) {
     let what = match view {
         View::Transitions => "TCP state transitions",
-        View::Connections => "TCP connections, each told when it has ended",
+        View::Connections => "TCP connections, each reported when it has ended",
     };
     let _ = writeln!(
         io::stderr(),

@@ -38,7 +38,7 @@ pub(super) struct Asked<'a> {
 }
 
 /// Drains on a timer, and earlier when the kernel side says that the ring fills up.
-pub(super) async fn pump(reader: &mut Reader, asked: Asked<'_>) -> Result<End, Error> {
+pub(super) async fn run(reader: &mut Reader, asked: Asked<'_>) -> Result<End, Error> {
     let Asked { mut signals, duration, ends_with_reader, stop } = asked;
     let ring = reader.wakeups().map_err(Error::Setup)?;
     // Not given means never.
@@ -57,7 +57,7 @@ pub(super) async fn pump(reader: &mut Reader, asked: Asked<'_>) -> Result<End, E
                 checked = Instant::now();
                 reader.check()?
             }
-            () = look(looked, reader.look_every()) => reader.drain(),
+            () = look(looked, reader.until_next()) => reader.drain(),
             () = ready(()), if step == Step::More => reader.drain(),
             woken = ring.readable() => {
                 woken.map_err(Error::Setup)?.clear_ready();

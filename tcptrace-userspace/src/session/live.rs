@@ -8,7 +8,7 @@ use tcptrace_core::{
         header::{Before, Header, Hidden},
     },
     output::Format,
-    pipeline::{Answers, Core},
+    pipeline::{Core, ResolverCache},
 };
 use tokio::sync::Notify;
 
@@ -17,16 +17,16 @@ use super::{
     announce::announce_processes,
     devices::DeviceNames,
     entrance::Entrance,
+    event_loop::{self, Asked, End},
     identities::{Extent, Identities},
     lists::Lists,
     log::Log,
-    looks::Looks,
     namespaces::Namespaces,
     overload::Overload,
     polls::Polls,
-    pump::{self, Asked, End},
-    reader::{Beside, Finished, Reader},
+    reader::{Finished, HostQueries, Reader},
     resolver::Live,
+    scan_schedule::ScanSchedule,
     scanner::ScannerThread,
     watch::Watch,
     writer::Writer,
@@ -75,22 +75,26 @@ pub(super) fn session(
     begun(&tracer, &header);
 
     let mut core =
-        Core::of(&settings.pipeline(), &header, Answers::live(Box::new(live), log.is_on()), None, sink);
+        Core::of(&settings.pipeline(), &header, ResolverCache::live(Box::new(live), log.is_on()), None, sink);
     if is_headed {
         core.out().header();
     }
-    let beside = beside(settings, &tracer, namespaces).map_err(Error::Setup)?;
+    let queries = queries(settings, &tracer, namespaces).map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
-    let mut reader = Reader::new(tracer, Entrance { core, log }, writer, beside, overload);
+    let mut reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload);
     // Now that all threads run which go on beside it, and would inherit it.
     let _first = priority::raise();
     let asked = Asked { signals, duration: settings.duration, ends_with_reader, stop };
-    let end = runtime.block_on(pump::pump(&mut reader, asked))?;
+    let end = runtime.block_on(event_loop::run(&mut reader, asked))?;
     Ok((end, reader.finish(header.start_ns, GRACE)?))
 }
 
 /// What is asked of the host while the trace goes on.
-fn beside(settings: &Settings, tracer: &bpf::Tracer, namespaces: Option<Namespaces>) -> io::Result<Beside> {
+fn queries(
+    settings: &Settings,
+    tracer: &bpf::Tracer,
+    namespaces: Option<Namespaces>,
+) -> io::Result<HostQueries> {
     let counts_only = settings.bpf.count_only;
     let lists = settings.snapshot && !counts_only;
     let polls = (namespaces.is_some() && !counts_only).then(|| Polls::new(tracer));
@@ -98,11 +102,12 @@ fn beside(settings: &Settings, tracer: &bpf::Tracer, namespaces: Option<Namespac
     let scanner = is_asked.then(|| ScannerThread::start(settings.bpf.wanted(), settings.netns.clone()));
     let mut scanner = scanner.transpose()?;
     let lists = scanner.as_mut().filter(|_| lists).map(Lists::start);
-    let looks = scanner.as_mut().zip(settings.looks).map(|(scanner, period)| Looks::start(period, scanner));
+    let looks =
+        scanner.as_mut().zip(settings.looks).map(|(scanner, period)| ScanSchedule::start(period, scanner));
     if let Some(scanner) = &mut scanner {
         scanner.send();
     }
-    Ok(Beside { scanner, namespaces, lists, polls, looks })
+    Ok(HostQueries { scanner, namespaces, lists, polls, looks })
 }
 
 /// What there is to know of a trace before its first record.

@@ -7,10 +7,10 @@ use tcptrace_core::{
         input::{Checked, Counted, Ended, Input},
         listing::Scope,
     },
-    pipeline::Answers,
+    pipeline::ResolverCache,
 };
 
-use crate::recording::{self, Recorder, Room};
+use crate::recording::{self, Capacity, Recorder};
 
 /// What records.
 pub(super) struct Log {
@@ -58,7 +58,7 @@ impl Log {
 
     /// Whether more can be recorded now.
     pub(super) fn has_room(&mut self) -> bool {
-        self.recording.as_mut().is_none_or(|recording| recording.recorder.room() != Room::Full)
+        self.recording.as_mut().is_none_or(|recording| recording.recorder.capacity() != Capacity::Full)
     }
 
     /// Records an input: a release once [`Self::released`] knows what it was good for, counters if they are others than before.
@@ -77,7 +77,7 @@ impl Log {
 
     /// Records that everything has been taken that was released, and before it what was asked for on the way; unless that was
     /// nothing. `taken`: records in all.
-    pub(super) fn released(&mut self, taken: u64, answers: &mut Answers) {
+    pub(super) fn released(&mut self, taken: u64, answers: &mut ResolverCache) {
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.taken != taken) else {
             return;
         };
@@ -96,7 +96,7 @@ impl Log {
 
     /// Goes on in another file, which has to be understood without those before it. This one has every record that was
     /// counted.
-    pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut Answers) {
+    pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut ResolverCache) {
         let Some(recording) = &mut self.recording else { return };
         for news in answers.news() {
             recording.recorder.put(&news);
@@ -137,7 +137,9 @@ impl Log {
 
     /// Whether the recorder still works, if there is one; [`Self::end`] tells why not.
     pub(super) fn check(&mut self) -> bool {
-        if let Some(recording) = self.recording.take_if(|recording| recording.recorder.room() == Room::Gone) {
+        if let Some(recording) =
+            self.recording.take_if(|recording| recording.recorder.capacity() == Capacity::Gone)
+        {
             self.failed = recording.recorder.finish().err();
         }
         self.failed.is_none()

@@ -3,20 +3,20 @@
 mod announce;
 mod devices;
 mod entrance;
+mod event_loop;
 mod facts;
 mod half_open_summary;
 mod identities;
 mod lists;
 mod live;
 mod log;
-mod looks;
 mod namespaces;
 mod overload;
-mod pace;
+mod poll_interval;
 mod polls;
-mod pump;
 mod reader;
 mod resolver;
+mod scan_schedule;
 mod scanner;
 mod settings;
 mod summary;
@@ -41,8 +41,8 @@ use crate::bpf;
 pub use overload::DEFAULT_MAX_RATE;
 pub use settings::{HalfOpenBy, Settings};
 
+use event_loop::End;
 use live::session;
-use pump::End;
 use reader::Finished;
 
 /// How a trace ended.

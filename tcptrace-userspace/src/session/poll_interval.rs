@@ -1,4 +1,4 @@
-//! How often to look at the ring: rarely while nothing happens. Each look costs an idle processor its rest.
+//! How often to poll the ring: rarely while nothing happens. Each poll costs an idle processor its rest.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ const SLEEPY_NS: u64 = 1_000_000_000;
 
 /// Where the reader is between work and sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Pace {
+pub(super) enum PollInterval {
     /// Something came at this time, nanoseconds of `CLOCK_MONOTONIC`.
     Awake(u64),
-    /// The kernel side has been told to wake it. A record that was on its way at that moment has not seen that: so there is
-    /// one more look.
-    Drowsy,
+    /// The kernel side has been told to wake it. A record that was on its way at that moment has not seen that: so the ring is
+    /// polled once more.
+    Arming,
     /// It is woken.
     Asleep,
 }
 
-impl Pace {
-    /// After a look that found `something`, or nothing at all.
+impl PollInterval {
+    /// After a poll that found `something`, or nothing at all.
     pub(super) fn after(self, now_ns: u64, something: bool) -> Self {
         match self {
             _ if something => Self::Awake(now_ns),
-            Self::Awake(since_ns) if now_ns.saturating_sub(since_ns) >= SLEEPY_NS => Self::Drowsy,
+            Self::Awake(since_ns) if now_ns.saturating_sub(since_ns) >= SLEEPY_NS => Self::Arming,
             Self::Awake(_) => self,
-            Self::Drowsy | Self::Asleep => Self::Asleep,
+            Self::Arming | Self::Asleep => Self::Asleep,
         }
     }
 
-    /// How long from a look to the next one; `None` when the reader is woken. `shown`: of how many the trace has told.
-    pub(super) fn look_every(self, shown: u64) -> Option<Duration> {
+    /// How long from a poll to the next one; `None` when the reader is woken. `shown`: how many the trace has reported.
+    pub(super) fn until_next(self, shown: u64) -> Option<Duration> {
         match self {
             Self::Asleep => None,
             _ if shown == 0 => Some(EAGER),
@@ -49,25 +49,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_looks_once_more_before_it_sleeps() {
-        let mut pace = Pace::Awake(0);
+    fn it_polls_once_more_before_it_sleeps() {
+        let mut poll_interval = PollInterval::Awake(0);
         let mut after = |now_ns, something| {
-            pace = pace.after(now_ns, something);
-            pace
+            poll_interval = poll_interval.after(now_ns, something);
+            poll_interval
         };
-        assert_eq!(after(SLEEPY_NS - 1, false), Pace::Awake(0));
-        assert_eq!(after(SLEEPY_NS, false), Pace::Drowsy);
-        assert_eq!(after(SLEEPY_NS + 1, true), Pace::Awake(SLEEPY_NS + 1));
-        assert_eq!(after(2 * SLEEPY_NS + 1, false), Pace::Drowsy);
-        assert_eq!(after(2 * SLEEPY_NS + 2, false), Pace::Asleep);
-        assert_eq!(after(9 * SLEEPY_NS, false), Pace::Asleep);
-        assert_eq!(after(9 * SLEEPY_NS, true), Pace::Awake(9 * SLEEPY_NS));
+        assert_eq!(after(SLEEPY_NS - 1, false), PollInterval::Awake(0));
+        assert_eq!(after(SLEEPY_NS, false), PollInterval::Arming);
+        assert_eq!(after(SLEEPY_NS + 1, true), PollInterval::Awake(SLEEPY_NS + 1));
+        assert_eq!(after(2 * SLEEPY_NS + 1, false), PollInterval::Arming);
+        assert_eq!(after(2 * SLEEPY_NS + 2, false), PollInterval::Asleep);
+        assert_eq!(after(9 * SLEEPY_NS, false), PollInterval::Asleep);
+        assert_eq!(after(9 * SLEEPY_NS, true), PollInterval::Awake(9 * SLEEPY_NS));
     }
 
     #[test]
     fn it_looks_as_often_as_it_is_worth() {
-        assert_eq!(Pace::Awake(0).look_every(0), Some(EAGER));
-        assert_eq!(Pace::Drowsy.look_every(1), Some(LIVELY));
-        assert_eq!(Pace::Asleep.look_every(0), None);
+        assert_eq!(PollInterval::Awake(0).until_next(0), Some(EAGER));
+        assert_eq!(PollInterval::Arming.until_next(1), Some(LIVELY));
+        assert_eq!(PollInterval::Asleep.until_next(0), None);
     }
 }

@@ -19,11 +19,11 @@ use super::{
     Error,
     entrance::Entrance,
     lists::{Lists, Progress},
-    looks::Looks,
     namespaces::Namespaces,
     overload::{Found, Overload},
-    pace::Pace,
+    poll_interval::PollInterval,
     polls::Polls,
+    scan_schedule::ScanSchedule,
     scanner::{ScannerThread, Want},
     writer::{Offer, Writer},
 };
@@ -63,21 +63,21 @@ pub(super) struct Reader {
     tracer: Tracer,
     entrance: Entrance,
     writer: Writer,
-    beside: Beside,
+    queries: HostQueries,
     overload: Overload,
     /// How often in a row the writer has had no room.
     stalls: u32,
-    pace: Pace,
+    poll_interval: PollInterval,
 }
 
-/// What is asked of the host beside the ring.
-pub(super) struct Beside {
+/// What is asked of the host, apart from the ring.
+pub(super) struct HostQueries {
     /// Who is asked; where there is none, neither is any of the others.
     pub(super) scanner: Option<ScannerThread>,
     pub(super) namespaces: Option<Namespaces>,
     pub(super) lists: Option<Lists>,
     pub(super) polls: Option<Polls>,
-    pub(super) looks: Option<Looks>,
+    pub(super) looks: Option<ScanSchedule>,
 }
 
 impl Reader {
@@ -85,12 +85,12 @@ impl Reader {
         tracer: Tracer,
         entrance: Entrance,
         writer: Writer,
-        beside: Beside,
+        queries: HostQueries,
         overload: Overload,
     ) -> Self {
-        let pace = Pace::Awake(monotonic_ns());
-        let mut this = Self { tracer, entrance, writer, beside, overload, stalls: 0, pace };
-        if this.beside.lists.is_some() {
+        let poll_interval = PollInterval::Awake(monotonic_ns());
+        let mut this = Self { tracer, entrance, writer, queries, overload, stalls: 0, poll_interval };
+        if this.queries.lists.is_some() {
             this.entrance.feed(Input::ListOrdered);
         }
         // The header, before there is anything else.
@@ -150,18 +150,21 @@ impl Reader {
     /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
     fn keep_pace(&mut self, now_ns: u64, complete: bool) {
         let something = !complete || self.entrance.core.waiting() > 0;
-        let before = self.pace;
-        self.pace = before.after(now_ns, something);
-        if self.pace == Pace::Drowsy && before != Pace::Drowsy && self.tracer.fall_asleep().is_err() {
+        let before = self.poll_interval;
+        self.poll_interval = before.after(now_ns, something);
+        if self.poll_interval == PollInterval::Arming
+            && before != PollInterval::Arming
+            && self.tracer.fall_asleep().is_err()
+        {
             // Nobody would wake it.
-            self.pace = before;
+            self.poll_interval = before;
         }
     }
 
     /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
-    pub(super) fn look_every(&self) -> Option<Duration> {
+    pub(super) fn until_next(&self) -> Option<Duration> {
         match self.stalls {
-            0 => self.pace.look_every(self.entrance.core.taken()),
+            0 => self.poll_interval.until_next(self.entrance.core.taken()),
             // The writer goes through its queue in some milliseconds, unless it stands still itself.
             stalls => Some(Duration::from_millis(1 << stalls.min(5))),
         }
@@ -169,8 +172,8 @@ impl Reader {
 
     /// How long until the next check. While nothing happens, there is little to be found.
     pub(super) fn check_every(&self) -> Duration {
-        let asks = self.beside.polls.is_some() || self.beside.looks.is_some();
-        let rests = self.pace == Pace::Asleep && self.overload.is_over() && !asks;
+        let asks = self.queries.polls.is_some() || self.queries.looks.is_some();
+        let rests = self.poll_interval == PollInterval::Asleep && self.overload.is_over() && !asks;
         if rests { CHECK_ASLEEP } else { CHECK }
     }
 
@@ -182,7 +185,7 @@ impl Reader {
 
     /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
     fn waits_for_list(&mut self) -> bool {
-        let Beside { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.beside else {
+        let HostQueries { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.queries else {
             return false;
         };
         if !lists.is_starting() {
@@ -204,7 +207,9 @@ impl Reader {
 
     /// Compares what is remembered with the kernel's lists, and orders the next one.
     fn compare(&mut self) {
-        let Beside { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.beside else { return };
+        let HostQueries { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.queries else {
+            return;
+        };
         if lists.is_starting() {
             return;
         }
@@ -224,7 +229,9 @@ impl Reader {
 
     /// Takes a poll of half-open connections, and asks for the next one.
     fn poll(&mut self) {
-        let Beside { scanner: Some(scanner), polls: Some(polls), .. } = &mut self.beside else { return };
+        let HostQueries { scanner: Some(scanner), polls: Some(polls), .. } = &mut self.queries else {
+            return;
+        };
         if let Some(poll) = polls.next(scanner, self.entrance.core.released_ns()) {
             self.entrance.feed(Input::Polled(poll));
         }
@@ -236,8 +243,8 @@ impl Reader {
     /// Asks for the namespaces of records whose turn is still to come, and takes what is known by now; the time of the first
     /// record that waits, nanoseconds of `CLOCK_MONOTONIC`.
     fn ask(&mut self) -> Option<u64> {
-        let Self { beside, entrance, .. } = self;
-        let (scanner, namespaces) = (beside.scanner.as_mut()?, beside.namespaces.as_mut()?);
+        let Self { queries, entrance, .. } = self;
+        let (scanner, namespaces) = (queries.scanner.as_mut()?, queries.namespaces.as_mut()?);
         let now_ns = monotonic_ns();
         let mut answers = Vec::new();
         if let Some(scan) = scanner.take_namespaces() {
@@ -292,12 +299,12 @@ impl Reader {
         let checked = Checked { level, ..self.checked(&counted) };
         self.entrance.feed(Input::Counted(Box::new(counted)));
         // What a record waits for would be in another file than the record.
-        let is_waiting = self.beside.namespaces.as_ref().is_some_and(Namespaces::is_waiting);
+        let is_waiting = self.queries.namespaces.as_ref().is_some_and(Namespaces::is_waiting);
         if self.entrance.log.is_full() && !is_waiting {
             self.rotate()?;
         }
         self.entrance.feed(Input::Checked(checked));
-        if let Beside { scanner: Some(scanner), looks: Some(looks), .. } = &mut self.beside
+        if let HostQueries { scanner: Some(scanner), looks: Some(looks), .. } = &mut self.queries
             && let Some(looked) = looks.next(scanner)
         {
             self.entrance.feed(Input::Looked(Box::new(looked)));
@@ -310,7 +317,7 @@ impl Reader {
         if self.entrance.core.is_drained() {
             self.poll();
         }
-        if let Some(scanner) = &mut self.beside.scanner {
+        if let Some(scanner) = &mut self.queries.scanner {
             scanner.send();
         }
         Ok(())
@@ -341,7 +348,7 @@ impl Reader {
             {
                 let checked = self.checked(&counted);
                 self.entrance.log.rotate(&counted, &checked, self.entrance.core.answers());
-                if let Some(lists) = &mut self.beside.lists {
+                if let Some(lists) = &mut self.queries.lists {
                     lists.hurry();
                 }
                 return Ok(());
@@ -366,7 +373,7 @@ impl Reader {
             now_ns: monotonic_ns(),
             lost,
             half_open: (counted.half_open.lost_ring_full, self.tracer.half_open_missed_runs()),
-            retries: self.beside.namespaces.as_ref().map(Namespaces::retries).unwrap_or_default(),
+            retries: self.queries.namespaces.as_ref().map(Namespaces::retries).unwrap_or_default(),
             level: 0,
         }
     }

@@ -7,7 +7,7 @@ use tcptrace_core::model::scan::Looked;
 use super::scanner::{ScannerThread, Want};
 
 /// Scans at an interval.
-pub(super) struct Looks {
+pub(super) struct ScanSchedule {
     period: Duration,
     /// When the last one was ordered.
     ordered: Instant,
@@ -15,7 +15,7 @@ pub(super) struct Looks {
     took: Duration,
 }
 
-impl Looks {
+impl ScanSchedule {
     /// Asks for the first one.
     pub(super) fn start(period: Duration, scanner: &mut ScannerThread) -> Self {
         scanner.want(Want::Scan);

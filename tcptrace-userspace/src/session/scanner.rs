@@ -15,8 +15,8 @@ use tcptrace_core::model::{
     half_open::Poll,
     listing::{Listing, Scope},
     scan::Looked,
+    socket_filter::SocketFilter,
     state::State,
-    wanted::Wanted,
 };
 
 use super::facts::{conditions, namespace_here};
@@ -98,7 +98,7 @@ impl ScannerThread {
     ///
     /// # Errors
     /// It cannot be started.
-    pub(super) fn start(wanted: Wanted, netns: Option<Netns>) -> io::Result<Self> {
+    pub(super) fn start(wanted: SocketFilter, netns: Option<Netns>) -> io::Result<Self> {
         let (wants, queue) = channel();
         let (give, found) = channel();
         let scanner = Scanner::new(netns.clone());
@@ -186,7 +186,7 @@ impl ScannerThread {
 /// What the thread has.
 struct Work {
     scanner: Scanner,
-    wanted: Wanted,
+    wanted: SocketFilter,
     netns: Option<Netns>,
     give: Sender<Found>,
 }

@@ -29,7 +29,7 @@ pub struct Settings {
     pub netns: Option<Netns>,
     /// Follow half-open connections, and by what.
     pub half_open: Option<HalfOpenBy>,
-    /// Look at all sockets so often.
+    /// Scan all sockets at this interval.
     pub looks: Option<Duration>,
     /// Look for faults, and for which. It needs these scans.
     pub detect: Option<detect::Options>,

@@ -58,7 +58,7 @@ fn render(summary: &Summary, counted: bool) -> String {
     }
     for (count, what) in [
         (summary.inferred, "transitions were inferred from these (~>), into and out of TIME_WAIT"),
-        (summary.evicted, "sockets were forgotten for want of room (--max-connections)"),
+        (summary.evicted, "sockets were forgotten because the table was full (--max-connections)"),
         (
             summary.second_children,
             "second children of one request were thrown away by the kernel, and are no connections",
@@ -77,13 +77,13 @@ fn render(summary: &Summary, counted: bool) -> String {
         }
     }
     if let Some(unlisted) = &summary.unlisted {
-        let _ = writeln!(text, "Of the sockets that are older than the trace, not seen: {unlisted}");
+        let _ = writeln!(text, "Pre-existing sockets not seen: {unlisted}");
     }
     for uncounted in &summary.uncounted {
         let _ = writeln!(text, "Not seen: {uncounted}");
     }
     if !summary.missed_runs_known {
-        text.push_str("This kernel does not tell how often it skipped the program.\n");
+        text.push_str("This kernel does not report how often it skipped the program.\n");
     }
     if let Some(half_open) = &summary.half_open {
         half_open_summary::render(half_open, &mut text);
@@ -190,7 +190,7 @@ mod tests {
             reconciled: Reconciled { appeared: 1, vanished: 0, changed: 2 },
             unlisted: Some("the open sockets of 9 processes".to_owned()),
             uncounted: vec![
-                "some of what syn-flood would tell apart (3 times no room in the tables)".to_owned(),
+                "some of what syn-flood would distinguish (the tables were full 3 times)".to_owned(),
             ],
             inferred: 0,
             ..summary(Lost::default())
@@ -199,8 +199,8 @@ mod tests {
         9 seen = 5 delivered + 1 filtered + 0 lost in 1.50s
         1 sockets had begun unseen, as a list of the kernel's shows
         2 sockets had changed their state unseen
-        Of the sockets that are older than the trace, not seen: the open sockets of 9 processes
-        Not seen: some of what syn-flood would tell apart (3 times no room in the tables)
+        Pre-existing sockets not seen: the open sockets of 9 processes
+        Not seen: some of what syn-flood would distinguish (the tables were full 3 times)
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2

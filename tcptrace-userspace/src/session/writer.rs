@@ -14,7 +14,7 @@ use std::{
 
 use tcptrace_core::pipeline::{Chunk, Written};
 
-use crate::sys::{disk, patience::Patience};
+use crate::sys::{disk, stall_timeout::StallTimeout};
 
 /// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;
@@ -124,11 +124,11 @@ impl Writer {
         self.progress.all()
     }
 
-    /// Waits for the queue to be written, as long as `patience` lasts; returns what was.
-    pub(super) fn finish(mut self, patience: &mut Patience<Written>) -> (Written, Ending) {
+    /// Waits for the queue to be written, as long as `stall_timeout` lasts; returns what was.
+    pub(super) fn finish(mut self, stall_timeout: &mut StallTimeout<Written>) -> (Written, Ending) {
         self.queue = None;
         while !self.thread.is_finished() {
-            if patience.is_over(self.written()) {
+            if stall_timeout.is_over(self.written()) {
                 return (self.written(), Ending::Stalled);
             }
             std::thread::sleep(Duration::from_millis(1));

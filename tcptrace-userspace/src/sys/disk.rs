@@ -30,7 +30,7 @@ pub(crate) fn write_all(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_for_want_of_room(&error) && !gives_up() => {
                 if !is_full {
-                    say(&format!("{what}: {error}; waiting for room"));
+                    say(&format!("{what}: {error}; waiting for space"));
                 }
                 is_full = true;
                 sleep(RETRY_EVERY);
@@ -39,7 +39,7 @@ pub(crate) fn write_all(
         }
     }
     if is_full {
-        say(&format!("{what}: there is room again"));
+        say(&format!("{what}: there is space again"));
     }
     Ok(())
 }

@@ -4,6 +4,6 @@ pub mod clock;
 pub(crate) mod disk;
 pub(crate) mod host;
 pub(crate) mod mountinfo;
-pub(crate) mod patience;
 pub(crate) mod priority;
 pub(crate) mod signals;
+pub(crate) mod stall_timeout;

@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 /// As long as there is progress within the grace; `P` is how far it has come.
-pub(crate) struct Patience<P> {
+pub(crate) struct StallTimeout<P> {
     grace: Duration,
     deadline: Instant,
     progress: P,
 }
 
-impl<P: PartialEq + Default> Patience<P> {
+impl<P: PartialEq + Default> StallTimeout<P> {
     pub(crate) fn new(grace: Duration) -> Self {
         Self { grace, deadline: Instant::now() + grace, progress: P::default() }
     }

@@ -30,7 +30,7 @@ fn the_table_says_what_the_json_form_says() {
         let line = line.unwrap_or_else(|| panic!("no line {name} in {text}"));
         assert_eq!(line.split_whitespace().next(), row["status"].as_str(), "{line}");
     }
-    assert!(text.contains("means: containers are not told apart"), "{text}");
+    assert!(text.contains("means: containers cannot be distinguished"), "{text}");
     assert!(!text.contains('\u{1b}'), "no terminal, no colour: {text}");
     let coloured = output(under(NO_BTF, "").args(["doctor", "--color", "always"]));
     assert!(stdout(&coloured).contains("\u{1b}["));

@@ -194,7 +194,7 @@ fn every_part_is_accounted_for() {
 #[cfg(debug_assertions)]
 fn an_input_may_not_come_before_what_was_released() {
     let (header, messages) = load(&scenarios()[0]);
-    let mut core = Core::of(&unfollowed(), &header, Answers::replayed(), None, None);
+    let mut core = Core::of(&unfollowed(), &header, ResolverCache::replayed(), None, None);
     for message in &messages {
         if let Message::Entry(entry) = message {
             core.apply(Input::Entry(entry));

@@ -117,7 +117,7 @@ impl AddressInUse {
         let could = if own && holders.is_empty() { "could not" } else { "cannot" };
         let summary = format!("{program} {could} listen on {address}: {holder}");
         let confidence =
-            if holders.is_empty() { Confidence::medium("a look while it happens") } else { Confidence::HIGH };
+            if holders.is_empty() { Confidence::medium("a scan while it happens") } else { Confidence::HIGH };
         let finding = Finding::new(ID, confidence, summary);
         let finding = if own && holders.is_empty() {
             finding

@@ -117,12 +117,12 @@ impl Listeners {
         let finding = finding
             .then("See it", Some(format!("ss -tlnp sport = :{}", end.2)))
             .then(
-                "Look where it comes from",
+                "Find out where it comes from",
                 owners.first().map(|who| {
                     format!("ls -l /proc/{0}/exe /proc/{0}/cwd; ps -o pid,ppid,user,lstart,args {0}", who.pid)
                 }),
             )
-            .not("a listener that comes and goes between two looks")
+            .not("a listener that comes and goes between two scans")
             .not("an update, after which the file of a program that still runs is gone as well");
         Some(Finding { owners, ..finding })
     }

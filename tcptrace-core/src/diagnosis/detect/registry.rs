@@ -13,8 +13,8 @@ pub enum Source {
     Transitions,
     /// Half-open connections.
     HalfOpen,
-    /// Looks at all sockets, with counters and settings.
-    Looks,
+    /// Scans of all sockets, with counters and settings.
+    Scans,
 }
 
 /// A detector.
@@ -39,25 +39,25 @@ pub fn rests_on(id: &str) -> &'static [Source] {
     REGISTRY.iter().find(|entry| entry.ids.contains(&id)).map_or(&[], |entry| entry.rests_on)
 }
 
-const LOOKS: &[Source] = &[Source::Looks];
-const BOTH: &[Source] = &[Source::Transitions, Source::Looks];
-const HALF_OPEN: &[Source] = &[Source::HalfOpen, Source::Looks];
+const SCANS: &[Source] = &[Source::Scans];
+const BOTH: &[Source] = &[Source::Transitions, Source::Scans];
+const HALF_OPEN: &[Source] = &[Source::HalfOpen, Source::Scans];
 
 /// Every detector, once.
 pub const REGISTRY: [Entry; 11] = [
     entry(&["syn-flood"], HALF_OPEN, |options| Box::new(SynFlood::new(options))),
     entry(&["accept-queue-overflow", "nobody-accepts"], BOTH, |options| Box::new(AcceptQueue::new(options))),
-    entry(&["stalled"], LOOKS, |options| Box::new(Stalled::new(options))),
+    entry(&["stalled"], SCANS, |options| Box::new(Stalled::new(options))),
     entry(&["unreachable-destination", "connection-refused", "outbound-scan"], BOTH, |options| {
         Box::new(Connects::new(options))
     }),
-    entry(&["phantom-established"], LOOKS, |options| Box::new(Phantom::new(options))),
-    entry(&["close-wait-leak"], LOOKS, |options| Box::new(CloseWait::new(options))),
-    entry(&["fin-wait1-stuck", "fin-wait2-stuck", "last-ack-stuck", "closing-pileup"], LOOKS, |options| {
+    entry(&["phantom-established"], SCANS, |options| Box::new(Phantom::new(options))),
+    entry(&["close-wait-leak"], SCANS, |options| Box::new(CloseWait::new(options))),
+    entry(&["fin-wait1-stuck", "fin-wait2-stuck", "last-ack-stuck", "closing-pileup"], SCANS, |options| {
         Box::new(Stuck::new(options))
     }),
     entry(&["port-exhaustion", "time-wait-exhaustion"], BOTH, |options| Box::new(LocalPorts::new(options))),
     entry(&["address-in-use"], BOTH, |_| Box::new(AddressInUse::default())),
-    entry(&["unexpected-listener"], LOOKS, |options| Box::new(Listeners::new(options))),
+    entry(&["unexpected-listener"], SCANS, |options| Box::new(Listeners::new(options))),
     entry(&["reset-storm"], BOTH, |options| Box::new(Resets::new(options))),
 ];

@@ -102,9 +102,9 @@ impl SynFlood {
         let sources = pile.culprits.peer_count();
         let There { owners, backlog, .. } = self.listeners.get(&(netns, lport)).cloned().unwrap_or_default();
         let limits = self.limits.get(&netns).copied().unwrap_or_default();
-        // A short queue has no room for as many.
-        let room = if backlog == 0 { u64::MAX } else { limits.half_open_room(backlog.into()) };
-        let is_flood = most >= self.thresholds.half_open.min(room)
+        // A short queue cannot hold as many.
+        let capacity = if backlog == 0 { u64::MAX } else { limits.half_open_capacity(backlog.into()) };
+        let is_flood = most >= self.thresholds.half_open.min(capacity)
             && share(unanswered, answered_or_not) >= self.thresholds.never_completed
             && sources >= self.thresholds.sources;
         if !is_flood {
@@ -126,13 +126,14 @@ impl SynFlood {
         let clients = format!("clients of {address}");
         let finding = Finding::new(ID, confidence, summary);
         let finding = match self.turned_away(netns, lport) {
-            0 if share(pile.most, room) >= self.thresholds.room => {
-                let what = format!("of {room} places for half-open connections taken");
+            0 if share(pile.most, capacity) >= self.thresholds.fill => {
+                let what = format!("of {capacity} places for half-open connections taken");
                 finding.harms(Severity::Warning, Harm::new(pile.most, what, clients))
             }
             0 => finding,
             turned_away => {
-                let what = "SYNs that found no room and were dropped, or got a cookie that did not return";
+                let what =
+                    "SYNs that found the queue full and were dropped, or got a cookie that did not return";
                 finding.harms(Severity::Critical, Harm::new(turned_away, what, clients))
             }
         };
@@ -166,7 +167,10 @@ impl SynFlood {
             _ => finding,
         };
         let finding = finding
-            .then("Room for more", Some("sysctl net.ipv4.tcp_max_syn_backlog net.core.somaxconn".to_owned()))
+            .then(
+                "Raise the limits",
+                Some("sysctl net.ipv4.tcp_max_syn_backlog net.core.somaxconn".to_owned()),
+            )
             .then("Give up sooner", Some("sysctl -w net.ipv4.tcp_synack_retries=2".to_owned()))
             .then("Sources are made up: filtering by them rarely helps; ask upstream to scrub", None)
             .not("a burst of honest clients, which complete")

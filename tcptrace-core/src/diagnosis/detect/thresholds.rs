@@ -90,14 +90,14 @@ pub struct SynFlood {
     /// Different sources from which it is a flood and not one client behind a bad path.
     #[serde(deserialize_with = "at_least_one")]
     pub sources: u64,
-    /// Share of a listener's room for half-open connections in use from which it is a warning.
+    /// Share of a listener's capacity for half-open connections in use from which it is a warning.
     #[serde(deserialize_with = "more_than_none")]
-    pub room: f64,
+    pub fill: f64,
 }
 
 impl Default for SynFlood {
     fn default() -> Self {
-        Self { half_open: 64, never_completed: 0.5, sources: 16, room: 0.8 }
+        Self { half_open: 64, never_completed: 0.5, sources: 16, fill: 0.8 }
     }
 }
 

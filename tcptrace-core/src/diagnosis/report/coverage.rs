@@ -59,7 +59,10 @@ impl Coverage {
             }
         }
         if summary.evicted > 0 {
-            let what = format!("{} sockets, forgotten for want of room (--max-connections)", summary.evicted);
+            let what = format!(
+                "{} sockets, forgotten because the table was full (--max-connections)",
+                summary.evicted
+            );
             coverage.lacks(&[Source::Transitions], what);
         }
         let unseen_of_scans = scans.unseen.of(scans.count);
@@ -79,15 +82,15 @@ impl Coverage {
         }
         if header.own_pids {
             let what = "what processes are, and which sockets they have open (a container's process ids are not the host's)";
-            coverage.lacks(&[Source::Transitions, Source::Looks], what.to_owned());
+            coverage.lacks(&[Source::Transitions, Source::Scans], what.to_owned());
         }
         let none = (scans.count == 0).then(|| "the host's sockets".to_owned());
         let failed = scans.failed.of(scans.count).map(|why| format!("the host's sockets ({why})"));
         for what in [none, failed, unseen_of_scans].into_iter().flatten() {
-            coverage.lacks(&[Source::Looks], what);
+            coverage.lacks(&[Source::Scans], what);
         }
         if let Some(damage) = damage {
-            let all = [Source::Transitions, Source::HalfOpen, Source::Looks];
+            let all = [Source::Transitions, Source::HalfOpen, Source::Scans];
             coverage.lacks(&all, format!("the rest of the capture ({damage})"));
         }
         coverage
@@ -150,7 +153,7 @@ impl Coverage {
 /// What was not seen since detectors of these kinds had no room for it, so many times.
 pub fn left_out(ids: &[&str], count: u64) -> String {
     let times = if count == 1 { "time" } else { "times" };
-    format!("some of what {} would tell apart ({count} {times} no room in the tables)", ids.join(", "))
+    format!("some of what {} would distinguish (the tables were full {count} {times})", ids.join(", "))
 }
 
 #[cfg(test)]

@@ -3,11 +3,11 @@
 use super::Owners;
 use crate::model::{
     socket::{Kind, Socket},
+    socket_filter::SocketFilter,
     state::State,
-    wanted::Wanted,
 };
 
-impl Wanted {
+impl SocketFilter {
     /// Whether a socket is.
     pub fn passes(&self, socket: &Socket, owners: &Owners) -> bool {
         let tgid = self.filter.tgid;
@@ -58,8 +58,8 @@ mod tests {
         Socket { netns: Some(7), kind, ..Socket::between(State(state), local, remote) }
     }
 
-    fn wanted(filter: &Filter) -> Wanted {
-        Wanted { filter: *filter, lports: None, rports: None }
+    fn wanted(filter: &Filter) -> SocketFilter {
+        SocketFilter { filter: *filter, lports: None, rports: None }
     }
 
     #[test]

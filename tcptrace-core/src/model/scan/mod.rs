@@ -14,7 +14,7 @@ pub use owners::{Owner, Owners};
 use super::{
     dump::{self, Namespace},
     socket::Socket,
-    wanted::Wanted,
+    socket_filter::SocketFilter,
 };
 use crate::model::{namespace::NamespaceSample, process::Condition};
 
@@ -75,7 +75,7 @@ impl fmt::Display for Gaps {
             let separator = if self.snapshot.is_empty() { "" } else { ", " };
             write!(
                 f,
-                "{separator}owners (sockets without: {}, processes that could not be looked into: {})",
+                "{separator}owners (sockets without: {}, unreadable processes: {})",
                 self.without_owner, self.unreadable_processes
             )?;
         }
@@ -85,7 +85,7 @@ impl fmt::Display for Gaps {
 
 impl Look {
     /// What is wanted of it; it may have been made for more.
-    pub fn narrow(&mut self, wanted: &Wanted) {
+    pub fn narrow(&mut self, wanted: &SocketFilter) {
         let Self { sockets, owners, hidden, namespaces, .. } = self;
         sockets.retain(|socket| wanted.asks_for(socket));
         let all = sockets.len();

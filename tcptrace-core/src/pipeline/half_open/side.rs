@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::pipeline::{Answers, Outgoing};
+use crate::pipeline::{Outgoing, ResolverCache};
 use crate::{
     model::{
         event,
@@ -10,7 +10,7 @@ use crate::{
         input::{Checked, Ended},
         owner::Owner,
         record::{HalfOpenLoss, Record},
-        wanted::Wanted,
+        socket_filter::SocketFilter,
     },
     pipeline::{
         half_open::{HalfOpens, decode},
@@ -41,7 +41,7 @@ struct Account {
 
 impl Side {
     /// Of the wanted ones; remembers at most `limit`.
-    pub(crate) fn new(limit: usize, wanted: Wanted, count_only: bool) -> Self {
+    pub(crate) fn new(limit: usize, wanted: SocketFilter, count_only: bool) -> Self {
         Self {
             half_opens: HalfOpens::new(limit, wanted),
             count_only,
@@ -54,7 +54,7 @@ impl Side {
     pub(crate) fn take(
         &mut self,
         bytes: &[u8],
-        answers: &mut Answers,
+        answers: &mut ResolverCache,
         tracker: &Tracker,
         out: &mut Outgoing,
     ) {

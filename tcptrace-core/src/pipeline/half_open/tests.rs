@@ -11,15 +11,15 @@ use crate::model::{
     half_open::{Change, Connection, Counts, End, Pending, Poll, Source, What},
     owner::{Owner, Provenance},
     ports::PortSet,
+    socket_filter::SocketFilter,
     state::State,
-    wanted::Wanted,
 };
 
 const SECOND: u64 = 1_000_000_000;
 const NETNS: u32 = 4_026_532_177;
 
-fn all() -> Wanted {
-    Wanted { filter: Filter::NONE, lports: None, rports: None }
+fn all() -> SocketFilter {
+    SocketFilter { filter: Filter::NONE, lports: None, rports: None }
 }
 
 fn connection(number: u8) -> Connection {
@@ -71,7 +71,7 @@ struct Trial {
 }
 
 impl Trial {
-    fn new(limit: usize, wanted: Wanted) -> Self {
+    fn new(limit: usize, wanted: SocketFilter) -> Self {
         Self { half_opens: HalfOpens::new(limit, wanted), told: Vec::new() }
     }
 
@@ -271,10 +271,10 @@ fn a_namespace_that_becomes_known() {
 fn filters() {
     let mut ports = PortSet::new();
     ports.insert(81..=90);
-    let by_port = Wanted { lports: Some(ports), ..all() };
-    let by_netns = Wanted { filter: Filter { netns: 1, ..Filter::NONE }, ..all() };
-    let by_process = Wanted { filter: Filter { tgid: 5, ..Filter::NONE }, ..all() };
-    let by_family = Wanted { filter: Filter { family: 6, ..Filter::NONE }, ..all() };
+    let by_port = SocketFilter { lports: Some(ports), ..all() };
+    let by_netns = SocketFilter { filter: Filter { netns: 1, ..Filter::NONE }, ..all() };
+    let by_process = SocketFilter { filter: Filter { tgid: 5, ..Filter::NONE }, ..all() };
+    let by_family = SocketFilter { filter: Filter { family: 6, ..Filter::NONE }, ..all() };
     for wanted in [by_port, by_netns, by_process.clone(), by_family] {
         let mut trial = Trial::new(10, wanted);
         trial.syn(0, connection(1));
@@ -300,7 +300,7 @@ fn filters() {
 #[test]
 fn filters_on_states() {
     let ended = Filter { new_states: 1 << State::CLOSE.0, ..Filter::NONE };
-    let mut trial = Trial::new(10, Wanted { filter: ended, ..all() });
+    let mut trial = Trial::new(10, SocketFilter { filter: ended, ..all() });
     trial.syn(0, connection(1));
     trial.syn(0, connection(2));
     trial.child(1, connection(2));

@@ -15,15 +15,15 @@ use crate::model::{
     half_open::{Change, Connection, Counts, End, Pending, Poll, Source, What},
     hash::{HashMap, HashSet},
     owner::Owner,
+    socket_filter::SocketFilter,
     state::State,
-    wanted::Wanted,
 };
 
 /// All half-open connections that are known of.
 pub struct HalfOpens {
     table: Table,
     counts: Counts,
-    wanted: Wanted,
+    wanted: SocketFilter,
     /// `net.ipv4.tcp_synack_retries` of the namespaces where it is known.
     retries: HashMap<Option<u32>, u32>,
     /// Children that came while a poll was under way, which may have them still.
@@ -39,7 +39,7 @@ const TICK_NS: u64 = 20_000_000;
 
 impl HalfOpens {
     /// Remembers at most `limit` connections (at least one).
-    pub fn new(limit: usize, wanted: Wanted) -> Self {
+    pub fn new(limit: usize, wanted: SocketFilter) -> Self {
         Self {
             table: Table::new(limit),
             counts: Counts::default(),
@@ -304,7 +304,7 @@ impl HalfOpens {
     }
 }
 
-impl Wanted {
+impl SocketFilter {
     /// The filters on what a connection is. The kernel side has applied some of them; polls, none.
     fn connection(&self, connection: &Connection, owner: Option<&Owner>) -> bool {
         let Connection { netns, laddr, lport, raddr, rport, .. } = *connection;

@@ -15,8 +15,8 @@ mod older;
 mod options;
 mod owners;
 mod ownership;
+mod quotas;
 mod reconcile;
-mod rooms;
 mod signals;
 mod socket;
 mod stopping;
@@ -255,7 +255,7 @@ impl Tracker {
         self.listeners.owner(netns, laddr, lport).filter(|owner| !self.exits.have(owner, ktime_ns))
     }
 
-    /// Sockets forgotten for want of room, timewait ones included.
+    /// Sockets forgotten because the table was full, timewait ones included.
     pub fn evicted(&self) -> u64 {
         self.evicted + self.timewait.evicted()
     }

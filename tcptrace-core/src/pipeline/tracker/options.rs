@@ -1,6 +1,6 @@
 //! What a tracker needs to know.
 
-use crate::model::{header::Hidden, hooks::ResetReasons, wanted::Wanted};
+use crate::model::{header::Hidden, hooks::ResetReasons, socket_filter::SocketFilter};
 
 /// What a tracker needs to know.
 #[derive(Clone, Debug)]
@@ -9,7 +9,7 @@ pub struct Options {
     /// Sockets to remember at most (at least one).
     pub limit: usize,
     /// What the user wants: of records that the kernel side could not decide, and of what is inferred.
-    pub wanted: Wanted,
+    pub wanted: SocketFilter,
     /// Which transitions are missing, since the kernel side does not report what nobody wants.
     pub hidden: Hidden,
     /// The kernel's names of the reasons for resets.
@@ -39,7 +39,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             limit: usize::MAX,
-            wanted: Wanted::default(),
+            wanted: SocketFilter::default(),
             hidden: Hidden::default(),
             reset_reasons: ResetReasons::new(),
             infer: false,

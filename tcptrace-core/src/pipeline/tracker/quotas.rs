@@ -5,21 +5,21 @@ use crate::model::hash::HashMap;
 
 /// By the inode of the namespace.
 #[derive(Default)]
-pub(super) struct Rooms(HashMap<Option<u32>, Room>);
+pub(super) struct Quotas(HashMap<Option<u32>, Quota>);
 
 #[derive(Default)]
-struct Room {
+struct Quota {
     taken: u64,
     /// `None` when it is not known.
     most: Option<u64>,
 }
 
-impl Rooms {
+impl Quotas {
     /// Takes in how many there may be in each; of others, such as are gone, that is not known any more.
     pub(super) fn limit(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
-        self.0.retain(|_, room| {
-            room.most = None;
-            room.taken > 0
+        self.0.retain(|_, quota| {
+            quota.most = None;
+            quota.taken > 0
         });
         for (netns, most) in limits {
             self.0.entry(netns).or_default().most = Some(most);
@@ -28,7 +28,7 @@ impl Rooms {
 
     /// Whether there is no room for another one.
     pub(super) fn is_full(&self, netns: Option<u32>) -> bool {
-        self.0.get(&netns).is_some_and(|room| room.most.is_some_and(|most| room.taken >= most))
+        self.0.get(&netns).is_some_and(|quota| quota.most.is_some_and(|most| quota.taken >= most))
     }
 
     /// There is another one.
@@ -38,9 +38,9 @@ impl Rooms {
 
     /// There is one less.
     pub(super) fn leave(&mut self, netns: Option<u32>) {
-        if let Some(room) = self.0.get_mut(&netns) {
-            room.taken = room.taken.saturating_sub(1);
-            if room.taken == 0 && room.most.is_none() {
+        if let Some(quota) = self.0.get_mut(&netns) {
+            quota.taken = quota.taken.saturating_sub(1);
+            if quota.taken == 0 && quota.most.is_none() {
                 self.0.remove(&netns);
             }
         }

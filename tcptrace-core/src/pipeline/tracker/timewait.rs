@@ -9,7 +9,7 @@ use std::{net::IpAddr, sync::Arc};
 use hashlink::LinkedHashMap;
 use tcptrace_common::EvidenceFlags;
 
-use super::{Span, rooms::Rooms};
+use super::{Span, quotas::Quotas};
 use crate::model::{
     close::Cause,
     ends::Ends,
@@ -34,7 +34,7 @@ pub(super) struct TimewaitSockets {
     time_wait: LinkedHashMap<Key, Timewait>,
     /// The cookies of those that have one in their key, by their ends.
     twins: HashMap<Ends, Vec<u64>>,
-    rooms: Rooms,
+    quotas: Quotas,
     limit: usize,
     evicted: u64,
 }
@@ -63,15 +63,15 @@ impl TimewaitSockets {
     /// Remembers at most `limit` in each state.
     pub(super) fn new(limit: usize) -> Self {
         let (fin_wait2, time_wait) = (LinkedHashMap::new(), LinkedHashMap::new());
-        Self { fin_wait2, time_wait, twins: HashMap::default(), rooms: Rooms::default(), limit, evicted: 0 }
+        Self { fin_wait2, time_wait, twins: HashMap::default(), quotas: Quotas::default(), limit, evicted: 0 }
     }
 
     /// Takes in how many there may be in each namespace.
     pub(super) fn limit(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
-        self.rooms.limit(limits);
+        self.quotas.limit(limits);
     }
 
-    /// Timewait sockets forgotten for want of room: what becomes of them is not told.
+    /// Timewait sockets forgotten because the table was full: what becomes of them is not told.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
@@ -222,7 +222,7 @@ impl TimewaitSockets {
         let table = self.table(state);
         table.insert(key, timewait);
         let evicted = if table.len() > limit { table.pop_front() } else { None };
-        self.rooms.enter(ends.netns);
+        self.quotas.enter(ends.netns);
         if let Some((evicted, _)) = evicted {
             self.left(&evicted);
             self.evicted += 1;
@@ -262,7 +262,7 @@ impl TimewaitSockets {
     /// Takes note that there is one less.
     fn left(&mut self, key: &Key) {
         let (ends, cookie) = key;
-        self.rooms.leave(ends.netns);
+        self.quotas.leave(ends.netns);
         if *cookie != 0
             && let Some(twins) = self.twins.get_mut(ends)
         {
@@ -275,7 +275,7 @@ impl TimewaitSockets {
 
     /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
     fn has_room(&self, ends: &Ends, cookie: u64) -> bool {
-        !self.rooms.is_full(ends.netns)
+        !self.quotas.is_full(ends.netns)
             || self.find(State::TIME_WAIT, ends, cookie).is_some()
             || self.find(State::FIN_WAIT2, ends, cookie).is_some()
     }

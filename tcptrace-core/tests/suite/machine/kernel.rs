@@ -8,8 +8,8 @@ use tcptrace_core::{
         event::{Event, Verdict},
         header::Hidden,
         ports::PortSet,
+        socket_filter::SocketFilter,
         state::State,
-        wanted::Wanted,
     },
     pipeline::tracker::Options,
 };
@@ -47,7 +47,7 @@ impl Kernel {
         Options {
             limit,
             infer,
-            wanted: Wanted { filter, lports: self.by_port.then_some(ports), rports: None },
+            wanted: SocketFilter { filter, lports: self.by_port.then_some(ports), rports: None },
             hidden: Hidden { any: self.by_port || self.by_state || self.hides, by_state: self.by_state },
             cookies: !self.anonymous,
             ..Options::default()

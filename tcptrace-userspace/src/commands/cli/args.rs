@@ -48,9 +48,9 @@ pub enum Command {
     Record(RecordArgs),
     /// Watch the host for a while, and say what is wrong, who causes it, and what to do
     Diagnose(DiagnoseArgs),
-    /// Tell what a state, a finding or a cause means, and what to do
+    /// Explain what a state, a finding or a cause means, and what to do
     Explain(ExplainArgs),
-    /// Tell what works on this host, what does not and why, and what it costs
+    /// Report what works on this host, what does not and why, and what it costs
     Doctor(DoctorArgs),
     /// Print a completion script for a shell
     Completions {

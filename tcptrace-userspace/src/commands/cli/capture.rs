@@ -63,7 +63,7 @@ pub struct RecordArgs {
     /// The file to record to; one that is there is replaced. Only its owner can read it
     #[arg(short, long, value_name = "FILE")]
     pub write: PathBuf,
-    /// Look at all sockets so often
+    /// Scan all sockets at this interval
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = values::duration)]
     pub every: Duration,
     /// Which sockets, and for how long.

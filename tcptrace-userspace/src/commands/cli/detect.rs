@@ -1,4 +1,4 @@
-//! Options of what is looked for: of `diagnose`, and of `trace --findings`.
+//! Options that select findings: of `diagnose`, and of `trace --findings`.
 
 use std::path::PathBuf;
 

@@ -8,7 +8,7 @@ use crate::session::Settings;
 const COLUMNS: &str = "\
 OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.
 TX, RX: bytes acknowledged and received; LIFE: from its first transition; SRTT: smoothed round trip;
-RETR: segments retransmitted. - is not known, as of what is older than the trace.
+RETR: segments retransmitted; - where unknown, as for pre-existing connections.
 Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the summary says why).";
 
 /// Options of `life`.
@@ -16,7 +16,7 @@ Exit codes: 0 all right, 1 error, 2 wrong usage, 4 transitions were lost (the su
 // The shared texts are about transitions.
 #[command(
     after_help = COLUMNS,
-    mut_arg("no_snapshot", |arg| arg.help("Do not look for sockets that are older than the trace")),
+    mut_arg("no_snapshot", |arg| arg.help("Do not list pre-existing sockets")),
     mut_arg("count", |arg| arg.help("Stop after this many connections")),
 )]
 pub struct LifeArgs {

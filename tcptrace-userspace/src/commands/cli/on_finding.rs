@@ -92,7 +92,7 @@ impl OnFinding {
             let tell = move || drop(stdin.write_all(json.as_bytes()));
             let thread = thread::Builder::new().name("on-finding".to_owned()).spawn(tell);
             if let Err(error) = thread {
-                complain(&format!("it is not told what was found: {error}"));
+                complain(&format!("it did not get what was found: {error}"));
             }
         }
         Ok(child)

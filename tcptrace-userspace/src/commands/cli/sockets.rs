@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use tcptrace_common::Filter;
 use tcptrace_core::{
-    model::{scan::By, state::State, wanted::Wanted},
+    model::{scan::By, socket_filter::SocketFilter, state::State},
     output::Format,
 };
 
@@ -17,7 +17,7 @@ use super::{
 use crate::commands::sockets::{self, Outcome, Settings};
 
 const EXIT_CODES: &str = "\
-AGE: time in the state, at least; - when nothing tells.
+AGE: time in the state, at least; - where unknown.
 OWNER: name[pid] has the socket open, +N: so have N others; ~name[pid] opened its listener; - is not known.
 Exit codes: 0 all right, 1 error, 2 wrong usage, 4 something could not be seen (standard error says what).";
 
@@ -33,13 +33,13 @@ pub struct SocketsArgs {
     /// Count them, by this, instead
     #[arg(long, value_parser = named::one_of(named::GROUPS), value_name = "WHAT")]
     pub by: Option<By>,
-    /// Look again and again, so often, until Ctrl-C; a bare number is seconds
+    /// Repeat at this interval until Ctrl-C; a bare number is seconds
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub watch: Option<Duration>,
     /// Colour: auto is on a terminal, unless NO_COLOR is set
     #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
     pub color: Colour,
-    /// Show the last look of this capture, instead of this host's sockets; no root is needed
+    /// Show the last scan of this capture instead of this host's sockets; no root is needed
     #[arg(long, value_name = "FILE", conflicts_with = "watch")]
     pub from: Option<PathBuf>,
     /// Which sockets.
@@ -53,7 +53,7 @@ pub struct SocketsArgs {
 impl SocketsArgs {
     fn settings(&self) -> anyhow::Result<Settings> {
         Ok(Settings {
-            wanted: Wanted {
+            wanted: SocketFilter {
                 filter: Filter { states: state_bits(&self.state), ..self.filter.filter()? },
                 lports: self.filter.lports(),
                 rports: self.filter.rports(),

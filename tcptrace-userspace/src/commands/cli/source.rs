@@ -14,7 +14,7 @@ use crate::{
 /// Options of all that trace: what to look at, how, and for how long.
 #[derive(Clone, Debug, clap::Args)]
 pub struct SourceArgs {
-    /// Do not look for sockets that are older than the trace, nor for what becomes of those that were closed
+    /// Do not list pre-existing sockets, nor follow those that were closed
     #[arg(long)]
     pub no_snapshot: bool,
     /// Show the kernel side's diagnostics on standard error
@@ -43,7 +43,7 @@ pub struct LimitArgs {
     /// Sockets to remember at most; the one idle for longest is forgotten first
     #[arg(long, value_name = "N", default_value_t = 262_144, value_parser = clap::value_parser!(u32).range(1..))]
     pub max_connections: u32,
-    /// Records a second above which a share of the sockets is only counted, as docs/overhead-and-loss.md tells
+    /// Records a second above which a share of the sockets is only counted, as docs/overhead-and-loss.md explains
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_RATE, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rate: u64,
     /// How to hook the kernel [default: the best that works]

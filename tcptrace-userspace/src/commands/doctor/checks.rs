@@ -181,7 +181,7 @@ fn memlock(facts: &Facts) -> Row {
     };
     match facts.release.as_deref().and_then(version) {
         Some(release) if release >= (5, 11) => {
-            subject.row(Status::Ok, format_args!("{limit} bytes, of no matter from Linux 5.11 on"))
+            subject.row(Status::Ok, format_args!("{limit} bytes, irrelevant since Linux 5.11"))
         }
         _ if facts.capabilities.is_some_and(|caps| caps.has(Capability::SysResource)) => {
             subject.row(Status::Ok, format_args!("{limit} bytes, which tcptrace may lift"))
@@ -217,11 +217,10 @@ fn others(facts: &Facts) -> Row {
     let mut found = if on_event.is_empty() { "nobody".to_owned() } else { on_event.join(", ") };
     found += " on the same event";
     if !others.possible.is_empty() {
-        found =
-            found + "; on some tracepoint, the kernel does not tell which: " + &others.possible.join(", ");
+        found = found + "; on some tracepoint, the kernel does not say which: " + &others.possible.join(", ");
     }
     if others.incomplete {
-        found += "; not all processes or tracefs could be looked at";
+        found += "; not all processes or tracefs could be read";
     }
     let status = match (on_event.is_empty() && others.possible.is_empty(), others.incomplete) {
         (false, _) => Status::Limited,

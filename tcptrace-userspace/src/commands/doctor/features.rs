@@ -20,7 +20,7 @@ const fn in_part(whole: Subject, consequence: &'static str, instead: Option<&'st
 
 const COOKIE: Subject = subject(
     "cookie",
-    "the lines of a socket cannot be told by its cookie, which is 0",
+    "lines cannot be matched by the socket's cookie, which is 0",
     Some("the socket's address within tcptrace; namespace, addresses and ports for whoever reads the output"),
 );
 const COOKIE_ASKED_FOR: Subject = in_part(
@@ -30,7 +30,7 @@ const COOKIE_ASKED_FOR: Subject = in_part(
 );
 const NETNS: Subject = subject(
     "netns",
-    "containers are not told apart, and --netns is refused",
+    "containers cannot be distinguished, and --netns is refused",
     Some("addresses: --local and --remote"),
 );
 const LOCK: Subject = subject(
@@ -55,7 +55,7 @@ const METRICS: Subject =
     subject("close_metrics", "no bytes, round-trip time and retransmits at the end of a connection", None);
 const METRICS_COUNTED: Subject = in_part(
     METRICS,
-    "no bytes and no round-trip time at the end of a connection, and no retransmits of what is older than the trace",
+    "no bytes and no round-trip time at the end of a connection, and no retransmits of pre-existing connections",
     None,
 );
 const EVIDENCE: Subject = subject(
@@ -67,12 +67,12 @@ const RESETS: Subject = subject(
     "resets",
     "the kernel's reason for a reset is not shown, and a connection that the kernel resets in FIN_WAIT2 passes as \
      closed",
-    Some("what the socket itself tells"),
+    Some("what the socket itself says"),
 );
 const RESETS_UNEXPLAINED: Subject = in_part(
     RESETS,
     "the kernel's reason for a reset that this side sent is not shown (reset_reason)",
-    Some("the cause, which is told all the same"),
+    Some("the cause, which is reported all the same"),
 );
 const TASK: Subject = subject(
     "kernel_threads",
@@ -123,8 +123,10 @@ pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
     rows.push(if loaded.features.has(Feature::Bundles) {
         BUNDLES.row(Status::Ok, "BPF_PROG_TEST_RUN flushes a CPU")
     } else {
-        BUNDLES
-            .row(Status::Missing, "the kernel refused to run a program on a CPU, or the program that bundles")
+        BUNDLES.row(
+            Status::Missing,
+            "the kernel refused to run a program on a CPU, or the program that makes batches",
+        )
     });
     rows.push(missed(hook, &loaded, facts));
     rows

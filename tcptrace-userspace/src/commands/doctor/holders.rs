@@ -11,7 +11,7 @@ const SUBJECT: Subject = Subject {
     name: "holders",
     consequence: Some(
         "who holds a socket takes about ten times as long to find out, and sockets of processes that this user may \
-         not look into have no owner",
+         not read have no owner",
     ),
     instead: Some("/proc/PID/fd of each process"),
 };

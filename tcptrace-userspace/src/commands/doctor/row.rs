@@ -21,7 +21,7 @@ pub enum Group {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// As good as it gets, or of no matter here.
+    /// As good as it gets, or irrelevant here.
     Ok,
     /// It works, with less than elsewhere.
     Limited,

@@ -7,7 +7,7 @@ use std::{io, path::Path, time::Duration};
 
 use tcptrace_core::{
     capture,
-    model::{scan::By, wanted::Wanted},
+    model::{scan::By, socket_filter::SocketFilter},
     output::Format,
 };
 use thiserror::Error;
@@ -20,7 +20,7 @@ use crate::scan::snapshot::{Netns, SnapshotError};
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Which sockets.
-    pub wanted: Wanted,
+    pub wanted: SocketFilter,
     /// One network namespace only.
     pub netns: Option<Netns>,
     /// Counts by this instead of the sockets themselves.
@@ -54,7 +54,7 @@ pub enum Error {
     #[error(transparent)]
     Capture(#[from] capture::Error),
     /// The capture has none of the host's sockets.
-    #[error("the capture has no look at the host's sockets; `tcptrace record` makes one with")]
+    #[error("the capture has no scan of the host's sockets; `tcptrace record` makes one with")]
     NoLook,
     /// The look that it has failed.
     #[error("the capture has no sockets: {0}")]

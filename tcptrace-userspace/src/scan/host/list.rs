@@ -20,8 +20,8 @@ use tcptrace_core::model::{
     payload,
     process::{Process, eldest_first},
     socket::{Kind, Socket},
+    socket_filter::SocketFilter,
     state::State,
-    wanted::Wanted,
 };
 
 use super::HostScan;
@@ -31,7 +31,7 @@ use crate::scan::process::{Life, Processes};
 pub const TIMEWAIT_STATES: u32 = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
 
 /// Of a scan without holders, timewait sockets only.
-pub(super) fn list(scan: &HostScan, wanted: &Wanted, processes: &mut Processes) -> Listing {
+pub(super) fn list(scan: &HostScan, wanted: &SocketFilter, processes: &mut Processes) -> Listing {
     let HostScan { snapshot, states, holders, holders_ns, .. } = scan;
     let scope = if *states == 0 { Scope::All } else { Scope::Timewait };
     let mut listing = Listing {
@@ -69,7 +69,7 @@ pub(super) fn list(scan: &HostScan, wanted: &Wanted, processes: &mut Processes) 
 }
 
 /// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by.
-fn is_wanted(wanted: &Wanted, socket: &Socket) -> bool {
+fn is_wanted(wanted: &SocketFilter, socket: &Socket) -> bool {
     socket.state == State::LISTEN || wanted.socket_passes(socket)
 }
 

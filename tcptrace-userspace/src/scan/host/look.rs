@@ -4,13 +4,13 @@ use tcptrace_core::model::{
     dump,
     scan::{Gaps, Look, Owners, order},
     socket::Socket,
-    wanted::Wanted,
+    socket_filter::SocketFilter,
 };
 
 use super::HostScan;
 use crate::scan::{process::Processes, snapshot::Snapshot};
 
-pub(super) fn look(scan: HostScan, wanted: &Wanted, processes: &mut Processes) -> Look {
+pub(super) fn look(scan: HostScan, wanted: &SocketFilter, processes: &mut Processes) -> Look {
     let Snapshot { mut sockets, namespaces, gaps } = scan.snapshot;
     // The order of the kernel's tables tells what was read later than what.
     let mut owners = Owners::new(scan.holders.unwrap_or_default(), &sockets, &namespaces, scan.sockets_ns);

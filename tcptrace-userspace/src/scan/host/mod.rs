@@ -7,7 +7,9 @@ mod poll;
 
 use std::{panic::resume_unwind, thread};
 
-use tcptrace_core::model::{half_open::Poll, holders::Holders, listing::Listing, scan::Look, wanted::Wanted};
+use tcptrace_core::model::{
+    half_open::Poll, holders::Holders, listing::Listing, scan::Look, socket_filter::SocketFilter,
+};
 
 use super::{
     process::{HolderReader, Processes},
@@ -77,7 +79,7 @@ impl Scanner {
     }
 
     /// Those of these sockets that pass a filter, with their owners.
-    pub fn look(&mut self, scan: HostScan, wanted: &Wanted) -> Look {
+    pub fn look(&mut self, scan: HostScan, wanted: &SocketFilter) -> Look {
         look::look(scan, wanted, &mut self.processes)
     }
 
@@ -87,7 +89,7 @@ impl Scanner {
     }
 
     /// Those that a trace needs to know: all that pass a filter, and the listeners; with their owners as these are now.
-    pub fn list(scan: &HostScan, wanted: &Wanted) -> Listing {
+    pub fn list(scan: &HostScan, wanted: &SocketFilter) -> Listing {
         list::list(scan, wanted, &mut Processes::new())
     }
 }

@@ -16,14 +16,14 @@ use tcptrace_core::{
 use super::{
     super::{
         Error,
-        looks::Looks,
         namespaces::Namespaces,
         polls::Polls,
+        scan_schedule::ScanSchedule,
         writer::{Ending, Offer},
     },
-    Beside, Reader,
+    HostQueries, Reader,
 };
-use crate::sys::{clock::monotonic_ns, patience::Patience};
+use crate::sys::{clock::monotonic_ns, stall_timeout::StallTimeout};
 
 /// How a trace ended.
 pub(in crate::session) struct Finished {
@@ -41,18 +41,18 @@ impl Reader {
     /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
     /// settle the account.
     pub(in crate::session) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Finished, Error> {
-        let mut patience = Patience::new(grace);
+        let mut stall_timeout = StallTimeout::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
         // A trace may be shorter than the list takes.
-        while self.waits_for_list() && !patience.is_over(self.writer.written()) {
+        while self.waits_for_list() && !stall_timeout.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let last = match &mut self.beside {
-            Beside { scanner: Some(scanner), looks: Some(_), .. } => Looks::finish(scanner),
+        let last = match &mut self.queries {
+            HostQueries { scanner: Some(scanner), looks: Some(_), .. } => ScanSchedule::finish(scanner),
             _ => Vec::new(),
         };
-        let counted = self.read_rest(&mut patience)?;
+        let counted = self.read_rest(&mut stall_timeout)?;
         // Where the output has stalled, records wait that come before these: they are counted as lost.
         if self.entrance.core.is_drained() {
             for looked in last {
@@ -63,10 +63,10 @@ impl Reader {
         let mut summary = self.entrance.core.finish(start_ns, &ended);
         let recording = self.entrance.log.end(&ended);
         self.entrance.core.out().put(&Record::Summary(Box::new(summary.clone())));
-        while self.offer() == Offer::Full && !patience.is_over(self.writer.written()) {
+        while self.offer() == Offer::Full && !stall_timeout.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let (written, output) = self.writer.finish(&mut patience);
+        let (written, output) = self.writer.finish(&mut stall_timeout);
         self.entrance.core.settle(&mut summary, &ended, written);
         Ok(Finished { summary, detection: self.entrance.core.into_detection(), output, recording })
     }
@@ -81,15 +81,15 @@ impl Reader {
             missed_signals: self.tracer.missed_signals(),
             half_open_missed: self.tracer.half_open_missed_runs(),
             // At once: the scanner may be at something that takes long.
-            namespaces: self.beside.namespaces.as_ref().map(Namespaces::grown_by_now).unwrap_or_default(),
-            unpolled: self.beside.polls.as_mut().and_then(Polls::failed),
-            unlisted: self.beside.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
+            namespaces: self.queries.namespaces.as_ref().map(Namespaces::grown_by_now).unwrap_or_default(),
+            unpolled: self.queries.polls.as_mut().and_then(Polls::failed),
+            unlisted: self.queries.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
         }
     }
 
-    /// Takes the rest, waiting for the writer while `patience` lasts. A program that was running on
+    /// Takes the rest, waiting for the writer while `stall_timeout` lasts. A program that was running on
     /// another CPU while we detached may still add its record, so look until all that was counted is read.
-    fn read_rest(&mut self, patience: &mut Patience<Written>) -> Result<Counted, Error> {
+    fn read_rest(&mut self, stall_timeout: &mut StallTimeout<Written>) -> Result<Counted, Error> {
         loop {
             let before = self.entrance.core.taken();
             if self.entrance.core.is_drained() && self.entrance.log.has_room() && self.gather() {
@@ -106,7 +106,7 @@ impl Reader {
             let counted = self.counted()?;
             let core = &self.entrance.core;
             let complete = core.is_drained() && core.waiting() == 0 && core.has_all(&counted);
-            if complete || gone || patience.is_over(self.writer.written()) {
+            if complete || gone || stall_timeout.is_over(self.writer.written()) {
                 return Ok(counted);
             }
             if self.entrance.core.taken() == before {

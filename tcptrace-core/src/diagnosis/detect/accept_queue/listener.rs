@@ -57,7 +57,7 @@ impl Listener {
         let keep = |since: Option<u64>| (length > 0).then(|| since.unwrap_or(now_ns));
         self.nonempty_since_ns = keep(self.nonempty_since_ns);
         self.steady_since_ns = keep(self.steady_since_ns.filter(|_| !has_accepted));
-        let is_full = u64::from(length) >= room(backlog);
+        let is_full = u64::from(length) >= queue_capacity(backlog);
         if self.note_drops(queue.drops, is_new) {
             self.dropped_ns = Some(now_ns);
         }
@@ -91,7 +91,7 @@ impl Listener {
 
     /// Whether the last scan found it full.
     pub(super) fn is_full(&self, now_ns: u64) -> bool {
-        self.seen_ns == now_ns && u64::from(self.length) >= room(self.backlog)
+        self.seen_ns == now_ns && u64::from(self.length) >= queue_capacity(self.backlog)
     }
 
     /// Whether the last scans found that it drops.
@@ -111,6 +111,6 @@ pub(super) fn is_recent(scan_ns: Option<u64>, now_ns: u64) -> bool {
 }
 
 /// How many connections a queue takes: a backlog of none still takes one.
-pub(super) fn room(backlog: u32) -> u64 {
+pub(super) fn queue_capacity(backlog: u32) -> u64 {
     u64::from(backlog) + 1
 }

@@ -28,17 +28,17 @@ struct Queued<'a> {
 impl AcceptQueue {
     pub(super) fn nobody(&self, place: &Place) -> Option<Finding> {
         let queued = self.queued(place)?;
-        let (listener, told, program) = (place.listener, place.told(), place.program());
+        let (listener, address, program) = (place.listener, place.address(), place.program());
         let why = match place.blocker {
-            Some(Blocker::Stopped) => format!("{program} is stopped and accepts nobody on {told}"),
+            Some(Blocker::Stopped) => format!("{program} is stopped and accepts nobody on {address}"),
             Some(Blocker::Descriptors(used, limit)) => {
-                format!("{program} cannot accept on {told}, {used} of {limit} descriptors are open")
+                format!("{program} cannot accept on {address}, {used} of {limit} descriptors are open")
             }
             // Something was accepted while others waited.
             None if listener.steady_since_ns > listener.nonempty_since_ns => {
-                format!("{program} accepts too slowly on {told}")
+                format!("{program} accepts too slowly on {address}")
             }
-            None => format!("{program} accepts nobody on {told}"),
+            None => format!("{program} accepts nobody on {address}"),
         };
         let clients = many(queued.clients, "client");
         let verb = if queued.clients == 1 { "waits" } else { "wait" };

@@ -3,7 +3,7 @@
 use super::{
     super::culprits::{many, share},
     AcceptQueue, DROPS, EMBRYONIC, OVERFLOWS, Place,
-    listener::{Listener, is_recent, room},
+    listener::{Listener, is_recent, queue_capacity},
     who_accepts::Blocker,
 };
 use crate::model::{
@@ -64,7 +64,7 @@ impl AcceptQueue {
     pub(super) fn overflow(&self, place: &Place) -> Option<Finding> {
         let listener = place.listener;
         let turned_away = self.turned_away(place);
-        let fill = share(listener.longest.into(), room(listener.backlog));
+        let fill = share(listener.longest.into(), queue_capacity(listener.backlog));
         let overflows = turned_away.count >= self.overflow.overflows;
         if !overflows && fill < self.overflow.fill {
             return None;
@@ -72,7 +72,7 @@ impl AcceptQueue {
         let confidence = match (overflows, turned_away.is_sure || listener.dropped().is_some()) {
             (true, true) => Confidence::HIGH,
             (true, false) => {
-                Confidence::medium("the listener's own count of drops, which this kernel does not tell")
+                Confidence::medium("the listener's own count of drops, which this kernel does not report")
             }
             (false, _) => Confidence::medium("SYNs and ACKs that are turned away (ListenOverflows)"),
         };
@@ -122,20 +122,20 @@ impl AcceptQueue {
 }
 
 fn summary(place: &Place, turned_away: Option<u64>) -> String {
-    let (listener, program, told) = (place.listener, place.program(), place.told());
+    let (listener, program, address) = (place.listener, place.program(), place.address());
     let Some(count) = turned_away else {
-        let room = room(listener.backlog);
+        let capacity = queue_capacity(listener.backlog);
         return format!(
-            "{program} lets connections wait on {told}: up to {} of the {room} that its queue takes",
+            "{program} lets connections wait on {address}: up to {} of the {capacity} that its queue takes",
             listener.longest
         );
     };
     let why = match place.blocker {
-        Some(Blocker::Stopped) => format!("{program} is stopped and does not accept on {told}"),
+        Some(Blocker::Stopped) => format!("{program} is stopped and does not accept on {address}"),
         Some(Blocker::Descriptors(used, limit)) => {
-            format!("{program} cannot accept on {told}, {used} of {limit} descriptors are open")
+            format!("{program} cannot accept on {address}, {used} of {limit} descriptors are open")
         }
-        None => format!("{program} does not accept fast enough on {told}"),
+        None => format!("{program} does not accept fast enough on {address}"),
     };
     let times = many(count, "time");
     let full = if listener.full > 0 { "was full" } else { "overflowed between two scans" };

@@ -33,7 +33,7 @@ impl Place<'_> {
     }
 
     /// `192.0.2.1:80 (one of 4 sockets there)`.
-    pub(super) fn told(&self) -> String {
+    pub(super) fn address(&self) -> String {
         match self.sockets.0 {
             0 | 1 => self.address.to_string(),
             count => format!("{} (one of {count} sockets there)", self.address),

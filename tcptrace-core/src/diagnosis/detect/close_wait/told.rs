@@ -74,7 +74,10 @@ impl CloseWait {
                 "Compare with the limit of open files",
                 Some(format!("ls /proc/{0}/fd | wc -l; grep 'open files' /proc/{0}/limits", who.pid)),
             )
-            .then("Restart the program to free them; look in it for a path that ends without close()", None)
+            .then(
+                "Restart the program to free them; check its code for a path that ends without close()",
+                None,
+            )
             .not("a busy program, which has connections in CLOSE_WAIT for moments only")
             .not("a program that still sends, or has yet to answer");
         Finding { owners: last.holders.in_order(), ..last.culprits.name(finding) }

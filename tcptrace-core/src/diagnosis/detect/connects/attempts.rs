@@ -100,19 +100,19 @@ impl Attempts<'_> {
             )
         } else if self.place.is_own {
             finding
-                .then("This host has the address, and would refuse if nobody listened: look what drops the SYNs", Some("nft list ruleset; iptables-save".to_owned()))
+                .then("This host has the address, and would refuse if nobody listened: find what drops the SYNs", Some("nft list ruleset; iptables-save".to_owned()))
                 .then("See whether its listener drops them (skmem d)", Some(format!("ss -tlnpm sport = :{port}")))
         } else {
             finding
                 .then(
-                    "Look for the route, and for who answers",
+                    "Check the route, and which host answers",
                     Some(format!("ip route get {address}; ping -c 3 {address}")),
                 )
                 .then(
-                    "Look whether SYNs leave, and whether anything comes back",
+                    "Check whether SYNs leave, and whether anything comes back",
                     Some(format!("tcpdump -ni any host {address} and port {port} -c 10")),
                 )
-                .then("A filter that drops without a word, on the way or there, looks the same", None)
+                .then("A filter that drops silently, on the way or there, has the same effect", None)
         };
         self.named(finding.not("a service that is stopped: its host would refuse at once"), failed)
     }
@@ -174,7 +174,7 @@ impl Attempts<'_> {
         let finding = self.place.in_the_way(finding);
         if now == Some(Now::NotThen) {
             let finding = finding.then(
-                "Look why it began so late, or was started again",
+                "Find out why it began so late, or was restarted",
                 Some(format!("ss -tlnp sport = :{port}")),
             );
             return self.named(
@@ -214,11 +214,11 @@ impl Attempts<'_> {
             }
             (None, false) => finding
                 .then(
-                    "On that host, look whether anything listens there",
+                    "On that host, check whether anything listens there",
                     Some(format!("ss -tlnp sport = :{port}")),
                 )
                 .then(
-                    "Where it listens, look who refuses: a RST is the host, an ICMP reject is a firewall",
+                    "If it listens, find out who refuses: a RST is the host, an ICMP reject is a firewall",
                     Some(format!(
                         "tcpdump -ni any -c 10 'host {address} and tcp port {port} or icmp or icmp6'"
                     )),

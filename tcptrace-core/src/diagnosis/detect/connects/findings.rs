@@ -47,7 +47,7 @@ pub(super) fn scan(scanner: &Process) -> Finding {
         .because("without an answer so far", *waiting)
         .because("connected", connected)
         .then(
-            "Look what it is, and who started it",
+            "Find out what it is, and who started it",
             Some(format!("ls -l /proc/{0}/exe; ps -o pid,ppid,user,lstart,args {0}", who.pid)),
         )
         .then("Stop it, and keep it for examination", Some(format!("kill -STOP {}", who.pid)))

@@ -119,7 +119,7 @@ impl Place {
                 let command = is_shell_word(interface).then(|| format!("ip -s link show dev {interface}"));
                 finding
                     .because("interface of the local address", has_none.as_str())
-                    .then(&format!("{has_none}: look at its link"), command)
+                    .then(&format!("{has_none}: check its link"), command)
             }
             None => finding,
         };

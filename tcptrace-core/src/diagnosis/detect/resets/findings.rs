@@ -194,7 +194,7 @@ impl Storm<'_> {
             Some(Story::ClosedFirst) => format!(
                 "Reset here: {who} closes first, and this host's kernel answers what comes after by a reset; compare its time limit with how long the other end takes"
             ),
-            Some(Story::Exited) => format!("Reset here: {who} ended with the connections open, as in a crash: look why"),
+            Some(Story::Exited) => format!("Reset here: {who} ended with the connections open, as in a crash: find out why"),
             Some(Story::Unexplained) => {
                 "Reset here: the other end is on this host, and ended by a time limit or for another reason: see its cause"
                     .to_owned()
@@ -206,7 +206,7 @@ impl Storm<'_> {
                 "The other end is on this host: watch it as well, without a filter, to see who resets".to_owned()
             }
             Some(Story::Peer) | None => {
-                "Reset by the peer: ask there, or look for a time limit of a load balancer or firewall between"
+                "Reset by the peer: ask there, or check for a time limit of a load balancer or firewall between"
                     .to_owned()
             }
         };

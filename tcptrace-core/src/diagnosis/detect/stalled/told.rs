@@ -131,7 +131,7 @@ fn steps(culprit: Culprit, is_stopped: bool, finding: Finding) -> Finding {
             )
         }
         Culprit::Unknown(_) => finding.then(
-            "Both ends are on this host, and whose the one is that does not read was not seen: look as root, and in other network namespaces",
+            "Both ends are on this host, but the owner of the one that does not read was not seen: scan as root, and check other network namespaces",
             Some("ss -tanpo; ip -all netns exec ss -tanpo".to_owned()),
         ),
         Culprit::Peer(_, address) => of_peer(address, finding),

@@ -47,7 +47,7 @@ impl Stuck {
         let finding = match (state, pile.others) {
             (State::FIN_WAIT2, others) => of_fin_wait2(piled, others, finding),
             (_, Others::Unseen) => unacknowledged(finding.then(
-                "The other ends are of an address of this host, and were not seen: look in its network namespaces, and for what drops packets",
+                "The other ends have an address of this host, but were not seen: check its network namespaces, and what drops packets",
                 Some("ip netns list; nft list ruleset; tc -s qdisc".to_owned()),
             )),
             (_, Others::Nowhere) => unacknowledged(finding.then(
@@ -59,7 +59,7 @@ impl Stuck {
                 Some("ss -tanpo; nft list ruleset; tc -s qdisc".to_owned()),
             )),
             (_, Others::Elsewhere) => unacknowledged(finding.then(
-                "Look whether the peer is still there and the path is open",
+                "Check whether the peer is still there and the path is open",
                 piled.culprits.first_peer().map(|peer| format!("ping -c 3 {peer}")),
             )),
         };
@@ -177,11 +177,11 @@ fn of_fin_wait2(piled: &Piled, others: Others, finding: Finding) -> Finding {
             )
         }
         Others::Unseen => finding.then(
-            "The other ends are of an address of this host, and were not seen: look in its network namespaces for CLOSE_WAIT",
+            "The other ends have an address of this host, but were not seen: check its network namespaces for CLOSE_WAIT",
             Some("ip -all netns exec ss -tanp state close-wait".to_owned()),
         ),
         Others::Elsewhere | Others::Nowhere => finding.then(
-            "On the peer, look for CLOSE_WAIT: its program does not close",
+            "On the peer, check for CLOSE_WAIT: its program does not close",
             Some("ss -tanp state close-wait".to_owned()),
         ),
     };

@@ -98,7 +98,7 @@ fn what_the_trace_lacked_is_missing_here() {
     let coverage = Coverage::of(&summary, &header, &too, None);
     assert_eq!(coverage.gaps.len(), 2, "told once: {coverage:?}");
     assert!(
-        coverage.gaps_of(&[Source::Looks]).len() == 1 && coverage.gaps_of(&[Source::Transitions]).len() == 2
+        coverage.gaps_of(&[Source::Scans]).len() == 1 && coverage.gaps_of(&[Source::Transitions]).len() == 2
     );
 }
 
@@ -134,10 +134,10 @@ fn each_source_has_its_own() {
     let mut coverage = Coverage::default();
     coverage.loses(Source::Transitions, 7, "transitions and signals were lost");
     coverage.loses(Source::HalfOpen, 0, "records of half-open connections were lost");
-    coverage.lacks(&[Source::HalfOpen, Source::Looks], "the rest of the capture".to_owned());
+    coverage.lacks(&[Source::HalfOpen, Source::Scans], "the rest of the capture".to_owned());
     assert_eq!((coverage.lost, coverage.gaps.len()), (7, 1));
     assert_eq!(coverage.gaps_of(&[Source::Transitions]), ["7 transitions and signals were lost"]);
-    assert_eq!(coverage.gaps_of(&[Source::HalfOpen, Source::Looks]), ["the rest of the capture"]);
+    assert_eq!(coverage.gaps_of(&[Source::HalfOpen, Source::Scans]), ["the rest of the capture"]);
 }
 
 /// As it stands behind "Not seen:".
@@ -145,6 +145,6 @@ fn each_source_has_its_own() {
 fn what_had_no_room_is_said_in_words() {
     let mut coverage = Coverage::default();
     coverage.full_tables(&["accept-queue-overflow"], 8);
-    let said = "some of what accept-queue-overflow would tell apart (8 times no room in the tables)";
+    let said = "some of what accept-queue-overflow would distinguish (the tables were full 8 times)";
     assert_eq!(coverage.gaps, [said]);
 }

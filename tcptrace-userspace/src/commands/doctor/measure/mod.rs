@@ -52,7 +52,7 @@ pub enum MeasureError {
     #[error(transparent)]
     Bpf(#[from] bpf::Error),
     /// No figures.
-    #[error("the kernel tells no run times of the program")]
+    #[error("the kernel reports no run times of the program")]
     NoFigures,
 }
 

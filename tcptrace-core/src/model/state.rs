@@ -35,6 +35,21 @@ impl State {
     /// A server socket.
     pub const LISTEN: Self = Self(tcptrace_common::TCP_LISTEN);
 
+    /// States in the order in which a socket goes through them, with those before it is a connection first: it is closed, then
+    /// it listens. TIME_WAIT, in which no full socket is, and NEW_SYN_RECV are not among them.
+    pub const LIFE: [Self; 10] = [
+        Self::CLOSE,
+        Self::LISTEN,
+        Self::SYN_SENT,
+        Self::SYN_RECV,
+        Self::ESTABLISHED,
+        Self::FIN_WAIT1,
+        Self::FIN_WAIT2,
+        Self::CLOSING,
+        Self::CLOSE_WAIT,
+        Self::LAST_ACK,
+    ];
+
     /// The kernel's name without `TCP_`; `None` for a number that this version does not know.
     pub fn name(self) -> Option<&'static str> {
         (self.0 != 0).then(|| STATE_NAMES.get(usize::from(self.0)).copied()).flatten()

@@ -12,20 +12,6 @@ use super::{
     terms::{causes, sampled_out},
 };
 
-/// States in the order in which a connection goes through them.
-const LIFE: [State; 10] = [
-    State::CLOSE,
-    State::LISTEN,
-    State::SYN_SENT,
-    State::SYN_RECV,
-    State::ESTABLISHED,
-    State::FIN_WAIT1,
-    State::FIN_WAIT2,
-    State::CLOSING,
-    State::CLOSE_WAIT,
-    State::LAST_ACK,
-];
-
 /// Prints the account. `counted`: transitions were only counted, not printed.
 pub(super) fn print(summary: &Summary, counted: bool) {
     let _ = io::stderr().write_all(render(summary, counted).as_bytes());
@@ -100,7 +86,8 @@ fn matrix(summary: &Summary, text: &mut String) {
     if cells.is_empty() {
         return;
     }
-    let rank = |state: State| LIFE.iter().position(|known| *known == state).unwrap_or(LIFE.len());
+    let rank =
+        |state: State| State::LIFE.iter().position(|known| *known == state).unwrap_or(State::LIFE.len());
     cells.sort_by_key(|(old, new, _)| (rank(*old), rank(*new)));
     text.push_str("Seen on the whole host, before filters:\n");
     for (old, new, count) in cells {

@@ -65,18 +65,6 @@ const COLUMNS: [&str; 41] = [
     "device",
 ];
 
-/// In the order of their columns: all that a connection can leave.
-const STATES: [State; 8] = [
-    State::SYN_SENT,
-    State::SYN_RECV,
-    State::ESTABLISHED,
-    State::FIN_WAIT1,
-    State::FIN_WAIT2,
-    State::CLOSING,
-    State::CLOSE_WAIT,
-    State::LAST_ACK,
-];
-
 pub(in crate::output) struct Csv {
     time: TimeFormat,
 }
@@ -134,8 +122,9 @@ fn connection_row(out: &mut Vec<u8>, time: &str, end: &Transition) {
     next_number(out, owner.map(|owner| owner.others.as_ref().map_or(0, |others| others.len())));
     next_number(out, closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
     let states = closing.map_or(&[][..], |closing| &closing.states);
-    for column in STATES {
-        let spent = states.iter().find(|(state, _)| *state == column);
+    // All that a connection can leave, in the order of their columns.
+    for column in &State::LIFE[2..] {
+        let spent = states.iter().find(|(state, _)| state == column);
         next_number(out, spent.map(|(_, ns)| ns / 1_000));
     }
     next(out, |out| put::state(out, event.old_state));

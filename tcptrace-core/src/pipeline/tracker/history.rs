@@ -101,7 +101,7 @@ impl History {
         let listens = event.old_state == State::LISTEN;
         let (exited, listens_again) = (noted && !listens, noted && listens);
         let ending = Ending { event, role, exited, listens_again, beside };
-        let spent = LIFE.iter().map(|state| (*state, self.spent_ns(*state)));
+        let spent = State::LIFE[1..].iter().map(|state| (*state, self.spent_ns(*state)));
         Closing {
             cause: cause(&ending),
             reset_reason: None,
@@ -114,16 +114,3 @@ impl History {
         }
     }
 }
-
-/// States in the order in which a connection goes through them.
-const LIFE: [State; 9] = [
-    State::LISTEN,
-    State::SYN_SENT,
-    State::SYN_RECV,
-    State::ESTABLISHED,
-    State::FIN_WAIT1,
-    State::FIN_WAIT2,
-    State::CLOSING,
-    State::CLOSE_WAIT,
-    State::LAST_ACK,
-];

@@ -1,9 +1,11 @@
 //! The tracker, event by event and poll by poll.
 
+mod properties;
+mod records;
+
 use std::{net::IpAddr, sync::Arc};
 
-use proptest::prelude::*;
-use tcptrace_common::{Filter, HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPEN};
+use tcptrace_common::Filter;
 
 use super::*;
 use crate::model::{
@@ -308,102 +310,4 @@ fn filters_on_states() {
     assert_eq!(trial.whats(), [What::End(End::Dropped)]);
     assert_eq!(trial.half_opens.filtered(), 2, "the records; what was inferred is none");
     assert_eq!(trial.assert_balance().begun, 2);
-}
-
-fn record(what: u16, family: u16) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.extend(KIND_HALF_OPEN.to_ne_bytes());
-    bytes.extend(what.to_ne_bytes());
-    bytes.extend(NETNS.to_ne_bytes());
-    for word in [5_u64, 6, 7] {
-        bytes.extend(word.to_ne_bytes());
-    }
-    for half in [family, 80, 1_024, 0] {
-        bytes.extend(half.to_ne_bytes());
-    }
-    bytes.extend([[0; 10].as_slice(), &[0xff, 0xff, 192, 0, 2, 1]].concat());
-    bytes.extend([[0; 10].as_slice(), &[0xff, 0xff, 203, 0, 113, 9]].concat());
-    bytes
-}
-
-#[test]
-fn records_decode() {
-    let decoded = decode(&record(HALF_OPEN_SYN, 2)).expect("a record");
-    assert_eq!((decoded.kind, decoded.ktime_ns, decoded.netns_cookie), (EventKind::Syn, 5, Some(6)));
-    assert_eq!(decoded.connection, Connection { cookie: 7, ..connection(9) });
-    let decoded = decode(&record(HALF_OPEN_RETRANSMIT, 10)).expect("a record");
-    assert_eq!(decoded.kind, EventKind::Retransmit);
-    assert!(decoded.connection.laddr.is_ipv4(), "IPv4 on an IPv6 listener is IPv4");
-    assert!(decode(&record(9, 2)).is_err());
-    let record = record(HALF_OPEN_SYN, 2);
-    assert!((0..record.len()).all(|len| decode(&record[..len]).is_err()));
-    let entry = [record.clone(), record.clone(), vec![2, 0, 0]].concat();
-    let lengths: Vec<_> = crate::pipeline::decode::records(&entry).map(<[u8]>::len).collect();
-    assert_eq!(lengths, [72, 72, 3]);
-}
-
-/// Something that happens.
-#[derive(Clone, Debug)]
-enum Step {
-    Syn(u8),
-    Retransmit(u8),
-    Child(u8),
-    Poll(Vec<u8>),
-    Tick,
-    Gap,
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        any::<u8>().prop_map(Step::Syn),
-        any::<u8>().prop_map(Step::Retransmit),
-        any::<u8>().prop_map(Step::Child),
-        prop::collection::vec(any::<u8>(), 0..8).prop_map(Step::Poll),
-        Just(Step::Tick),
-        Just(Step::Gap),
-    ]
-}
-
-proptest! {
-    /// Whatever happens in whatever order, also what cannot: every beginning is accounted for, and the numbers at the
-    /// listener are those of the open ones.
-    #[test]
-    fn the_account_balances(
-        steps in prop::collection::vec((step(), 0_u64..70 * SECOND), 0..60),
-        limit in 1_usize..6,
-        cookies in any::<bool>(),
-    ) {
-        let mut trial = Trial::new(limit, all());
-        let number = |number: u8| Connection {
-            cookie: if cookies || number.is_multiple_of(2) { 1 + u64::from(number % 16) } else { 0 },
-            netns: (!number.is_multiple_of(3)).then_some(NETNS),
-            ..connection(number % 16)
-        };
-        for (step, at) in steps {
-            match step {
-                Step::Syn(which) => trial.syn(at, number(which)),
-                Step::Retransmit(which) => trial.retransmit(at, number(which)),
-                Step::Child(which) => trial.child(at, number(which)),
-                Step::Poll(which) => {
-                    trial.half_opens.poll_begins();
-                    trial.poll(at, &which.iter().map(|which| (number(*which), 1, at)).collect::<Vec<_>>());
-                }
-                Step::Tick => trial.half_opens.tick(at, |_| None, |change| trial.told.push(change)),
-                Step::Gap => trial.half_opens.gap(at),
-            }
-            let counts = trial.assert_balance();
-            prop_assert!(counts.open <= limit as u64);
-            prop_assert!(trial.told.iter().all(|change| change.open <= limit as u64));
-        }
-    }
-
-    /// Bytes of any kind decode to something or to an error.
-    #[test]
-    fn nothing_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in any::<bool>()) {
-        if let (true, Some(start)) = (kind, bytes.get_mut(..2)) {
-            start.copy_from_slice(&KIND_HALF_OPEN.to_ne_bytes());
-        }
-        let _ = decode(&bytes);
-        prop_assert_eq!(crate::pipeline::decode::records(&bytes).map(<[u8]>::len).sum::<usize>(), bytes.len());
-    }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::common::{
     comm,
-    story::{style, write},
+    story::{assert_escaped, assert_in_schema, style, write},
 };
 use tcptrace_common::{Counters, HalfOpenCounters};
 use tcptrace_core::{
@@ -126,22 +126,12 @@ fn csv() {
 
 #[test]
 fn no_raw_control_byte_in_any_format() {
-    for format in [Format::Text, Format::Wide, Format::Json, Format::Csv] {
-        let out = written(&style(format));
-        assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{format:?}: {out}");
-        assert!(out.contains("\\x1b,"), "{format:?} hides the name: {out}");
-    }
+    assert_escaped("\\x1b,", |format| written(&style(format)));
 }
 
 #[test]
 fn json_lines_follow_the_schema() {
-    let schema = include_str!("../../../docs/output.schema.json");
-    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
-    for line in written(&style(Format::Json)).lines() {
-        let value = serde_json::from_str(line).unwrap();
-        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{line}: {errors:?}");
-    }
+    assert_in_schema(&written(&style(Format::Json)));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use tcptrace_core::{
     output::{Format, Style},
 };
 
-use crate::common::story::{story, style, written};
+use crate::common::story::{assert_in_schema, story, style, written};
 
 /// The connections that end in the story; its listener, and what follows after an end, are none.
 const ENDS: usize = 5;
@@ -51,13 +51,7 @@ fn every_connection_once_and_nothing_else() {
 
 #[test]
 fn json_lines_follow_the_schema() {
-    let schema = include_str!("../../../docs/output.schema.json");
-    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
-    for line in life(Format::Json).lines() {
-        let value = serde_json::from_str(line).unwrap();
-        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{line}: {errors:?}");
-    }
+    assert_in_schema(&life(Format::Json));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use tcptrace_core::output::{Format, Style, TimeColumn};
 
-use crate::common::story::{story, style, written};
+use crate::common::story::{assert_escaped, assert_in_schema, story, style, written};
 
 #[test]
 fn text() {
@@ -49,23 +49,13 @@ fn colour_only_when_asked_for() {
 
 #[test]
 fn no_raw_control_byte_in_any_format() {
-    for format in [Format::Text, Format::Wide, Format::Json, Format::Csv] {
-        let out = written(&style(format));
-        assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{format:?}: {out}");
-        assert!(out.contains("\\x1b[2J"), "{format:?} hides the name: {out}");
-    }
+    assert_escaped("\\x1b[2J", |format| written(&style(format)));
 }
 
 #[test]
 fn json_lines_follow_the_schema() {
-    let schema = include_str!("../../../docs/output.schema.json");
-    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
     let out = written(&style(Format::Json));
-    for line in out.lines() {
-        let value = serde_json::from_str(line).unwrap();
-        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
-        assert!(errors.is_empty(), "{line}: {errors:?}");
-    }
+    assert_in_schema(&out);
     assert_eq!(out.lines().count(), story().len());
 }
 

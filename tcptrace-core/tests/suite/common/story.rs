@@ -223,3 +223,23 @@ pub(crate) fn write(style: &Style, records: &[Record]) -> String {
     }
     String::from_utf8(out).unwrap()
 }
+
+/// Every line is JSON as `docs/output.schema.json` has it.
+pub(crate) fn assert_in_schema(lines: &str) {
+    let schema = include_str!("../../../../docs/output.schema.json");
+    let validator = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    for line in lines.lines() {
+        let value = serde_json::from_str(line).unwrap();
+        let errors: Vec<_> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{line}: {errors:?}");
+    }
+}
+
+/// No format has a raw control byte of a name, and each shows the name all the same, as `escaped`.
+pub(crate) fn assert_escaped(escaped: &str, written: impl Fn(Format) -> String) {
+    for format in [Format::Text, Format::Wide, Format::Json, Format::Csv] {
+        let out = written(format);
+        assert!(out.chars().all(|c| c == '\n' || !c.is_control()), "{format:?}: {out}");
+        assert!(out.contains(escaped), "{format:?} hides the name: {out}");
+    }
+}

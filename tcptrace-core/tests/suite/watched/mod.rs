@@ -21,6 +21,7 @@ use tcptrace_core::{
     },
 };
 
+use crate::common::looks::INFO;
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{by_process, comm, event, half_open};
 
@@ -183,18 +184,10 @@ pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
         if [State::LISTEN, State::ESTABLISHED].contains(&state) { 80 } else { 40_000 + u16::from(number) };
     let silent_ms = if age_s > 50 { 90_000 } else { 5 };
     let info = Info {
-        srtt_us: None,
-        unacked: 0,
-        total_retrans: 0,
         last_data_sent_ms: Some(silent_ms),
         last_data_recv_ms: Some(silent_ms),
         last_ack_recv_ms: Some(silent_ms),
-        bytes_acked: 0,
-        bytes_received: 0,
-        notsent_bytes: 0,
-        snd_wnd: 0,
-        bytes_sent: None,
-        bytes_retrans: None,
+        ..INFO
     };
     let socket = Socket {
         netns: Some(1),

@@ -138,7 +138,7 @@ impl Recorder {
         if self.gone { Capacity::Gone } else { Capacity::Free }
     }
 
-    /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::room`] first.
+    /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::capacity`] first.
     pub(crate) fn put(&mut self, input: &Input<'_>) {
         let Self { frame, anonymizer, .. } = self;
         let start = frame.len();

@@ -8,7 +8,7 @@ use tcptrace_core::model::netstat::Netstat;
 use crate::{
     bpf,
     scan::snapshot::{Netns, Visited, visit},
-    sys::clock::monotonic_ns,
+    sys::{clock::monotonic_ns, host::sysctl_number},
 };
 
 /// What a namespace says of itself.
@@ -45,12 +45,11 @@ pub fn scan(netns: Option<&Netns>) -> NamespaceScan {
 
 /// Of the namespace that the calling thread is in, but for its inode.
 fn here() -> NamespaceFacts {
-    let retries = fs::read_to_string("/proc/sys/net/ipv4/tcp_synack_retries");
     let netstat = fs::read_to_string("/proc/thread-self/net/netstat");
     NamespaceFacts {
         inode: None,
         cookie: cookie_here(),
-        retries: retries.ok().and_then(|text| text.trim().parse().ok()),
+        retries: sysctl_number("ipv4/tcp_synack_retries"),
         netstat: Netstat::of(&netstat.unwrap_or_default()),
     }
 }

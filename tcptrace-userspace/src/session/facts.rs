@@ -14,7 +14,10 @@ use tcptrace_core::model::{
     state::State,
 };
 
-use crate::scan::process;
+use crate::{
+    scan::process,
+    sys::host::{sysctl, sysctl_number},
+};
 
 /// Addresses of one namespace at most.
 const ADDRESSES: usize = 4_096;
@@ -32,18 +35,10 @@ pub(super) fn namespace_here() -> NamespaceSample {
         limits: limits(),
         name: None,
         addresses: addresses(),
-        conntrack: number("netfilter/nf_conntrack_count").zip(number("netfilter/nf_conntrack_max")),
+        conntrack: sysctl_number("netfilter/nf_conntrack_count")
+            .zip(sysctl_number("netfilter/nf_conntrack_max")),
         orphans: fs::read_to_string("/proc/thread-self/net/sockstat").ok().and_then(|text| orphans(&text)),
     }
-}
-
-/// A setting below `/proc/sys/net`.
-fn sysctl(name: &str) -> Option<String> {
-    fs::read_to_string(format!("/proc/sys/net/{name}")).ok()
-}
-
-fn number(name: &str) -> Option<u64> {
-    sysctl(name)?.trim().parse().ok()
 }
 
 fn limits() -> Limits {
@@ -52,15 +47,15 @@ fn limits() -> Limits {
     let reserved = sysctl("ipv4/ip_local_reserved_ports").unwrap_or_default();
     Limits {
         ports,
-        max_tw_buckets: number("ipv4/tcp_max_tw_buckets").unwrap_or(default.max_tw_buckets),
-        fin_timeout_s: number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
-        max_syn_backlog: number("ipv4/tcp_max_syn_backlog").unwrap_or(default.max_syn_backlog),
-        syncookies: number("ipv4/tcp_syncookies").unwrap_or(default.syncookies),
-        tw_reuse: number("ipv4/tcp_tw_reuse"),
-        timestamps: number("ipv4/tcp_timestamps"),
-        abort_on_overflow: number("ipv4/tcp_abort_on_overflow").map(|number| number != 0),
-        max_orphans: number("ipv4/tcp_max_orphans"),
-        somaxconn: number("core/somaxconn"),
+        max_tw_buckets: sysctl_number("ipv4/tcp_max_tw_buckets").unwrap_or(default.max_tw_buckets),
+        fin_timeout_s: sysctl_number("ipv4/tcp_fin_timeout").unwrap_or(default.fin_timeout_s),
+        max_syn_backlog: sysctl_number("ipv4/tcp_max_syn_backlog").unwrap_or(default.max_syn_backlog),
+        syncookies: sysctl_number("ipv4/tcp_syncookies").unwrap_or(default.syncookies),
+        tw_reuse: sysctl_number("ipv4/tcp_tw_reuse"),
+        timestamps: sysctl_number("ipv4/tcp_timestamps"),
+        abort_on_overflow: sysctl_number::<u64>("ipv4/tcp_abort_on_overflow").map(|number| number != 0),
+        max_orphans: sysctl_number("ipv4/tcp_max_orphans"),
+        somaxconn: sysctl_number("core/somaxconn"),
         reserved_ports: reserved_ports(&reserved, ports),
     }
 }

@@ -8,7 +8,6 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, Sender, TryRecvError, channel},
     thread,
-    time::Instant,
 };
 
 use tcptrace_core::model::{
@@ -71,6 +70,13 @@ impl<T> Slot<T> {
     /// Whether it is still to come, or to be taken.
     pub(super) fn is_busy(&self) -> bool {
         self.is_wanted
+    }
+
+    /// What comes after a panic may come twice: what was not asked for, or has come already, is no answer.
+    fn put(&mut self, found: T) {
+        if self.is_wanted {
+            self.found.get_or_insert(found);
+        }
     }
 
     fn take(&mut self) -> Option<T> {
@@ -169,10 +175,10 @@ impl ScannerThread {
     fn receive(&mut self) {
         loop {
             match self.found.try_recv() {
-                Ok(Found::Namespaces(scan)) => self.namespaces.found = Some(scan),
-                Ok(Found::Listed(listed)) => self.listed.found = Some(listed),
-                Ok(Found::Polled(polled)) => self.polled.found = Some(polled),
-                Ok(Found::Scanned(looked)) => self.scanned.found = Some(*looked),
+                Ok(Found::Namespaces(scan)) => self.namespaces.put(scan),
+                Ok(Found::Listed(listed)) => self.listed.put(listed),
+                Ok(Found::Polled(polled)) => self.polled.put(polled),
+                Ok(Found::Scanned(looked)) => self.scanned.put(*looked),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.is_gone = true;
@@ -232,10 +238,9 @@ impl Work {
     }
 
     fn list(&mut self, scope: Scope) -> Found {
-        let begun = Instant::now();
         let (states, holders) = if scope == Scope::All { (0, true) } else { (TIMEWAIT_STATES, false) };
         let scan = self.scanner.scan(states, holders);
-        Found::Listed(scan.map(|scan| self.listing(&scan, begun)))
+        Found::Listed(scan.map(|scan| Scanner::list(&scan, &self.wanted)))
     }
 
     fn poll(&mut self) -> Found {
@@ -251,10 +256,10 @@ impl Work {
 
     /// The list first, since transitions may wait for it.
     fn list_and_scan(&mut self) -> bool {
-        let (begun, start_ns) = (Instant::now(), monotonic_ns());
+        let start_ns = monotonic_ns();
         let scan = self.scanner.scan(0, true);
         let listed = match &scan {
-            Ok(scan) => Ok(self.listing(scan, begun)),
+            Ok(scan) => Ok(Scanner::list(scan, &self.wanted)),
             Err(error) => Err(error.clone()),
         };
         if self.give.send(Found::Listed(listed)).is_err() {
@@ -262,11 +267,6 @@ impl Work {
         }
         let looked = self.looked(start_ns, scan);
         self.give.send(looked).is_ok()
-    }
-
-    fn listing(&self, scan: &HostScan, begun: Instant) -> Listing {
-        let listing = Scanner::list(scan, &self.wanted);
-        Listing { took: begun.elapsed(), ..listing }
     }
 
     /// A scan, and what namespaces and processes say of themselves.

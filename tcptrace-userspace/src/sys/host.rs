@@ -1,6 +1,6 @@
 //! What the host is called, what it runs, and which part of it this process is in.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path, str::FromStr};
 
 use tcptrace_core::model::text::Escaped;
 
@@ -26,6 +26,16 @@ pub(crate) fn has_own_pids() -> bool {
 /// The network namespace that the calling thread is in, by its inode; `None` when it cannot be read.
 pub(crate) fn own_netns() -> Option<u32> {
     u32::try_from(fs::metadata("/proc/thread-self/ns/net").ok()?.ino()).ok()
+}
+
+/// A setting below `/proc/sys/net`, of the network namespace that the calling thread is in; `None` where it cannot be read.
+pub(crate) fn sysctl(name: &str) -> Option<String> {
+    fs::read_to_string(format!("/proc/sys/net/{name}")).ok()
+}
+
+/// The same of one that is a single number.
+pub(crate) fn sysctl_number<T: FromStr>(name: &str) -> Option<T> {
+    sysctl(name)?.trim().parse().ok()
 }
 
 fn one_line(path: &str) -> String {

@@ -1,12 +1,7 @@
 //! Lists of the host's sockets for the tracker: what is older than the trace, and what has become of sockets of which the
 //! kernel reports nothing more.
 
-use std::{
-    collections::{HashMap, HashSet},
-    net::IpAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
 
 use tcptrace_core::model::{
     close::Role,
@@ -24,14 +19,17 @@ use tcptrace_core::model::{
     state::State,
 };
 
-use super::HostScan;
-use crate::scan::process::{Life, Processes};
+use super::{HostScan, by_inode};
+use crate::{
+    scan::process::{Life, Processes},
+    sys::clock::monotonic_ns,
+};
 
 /// The states of timewait sockets, a bit for each.
 pub const TIMEWAIT_STATES: u32 = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
 
 /// Of a scan without holders, timewait sockets only.
-pub(super) fn list(scan: &HostScan, wanted: &SocketFilter, processes: &mut Processes) -> Listing {
+pub(super) fn list(scan: &HostScan, wanted: &SocketFilter) -> Listing {
     let HostScan { snapshot, states, holders, holders_ns, .. } = scan;
     let scope = if *states == 0 { Scope::All } else { Scope::Timewait };
     let mut listing = Listing {
@@ -44,14 +42,12 @@ pub(super) fn list(scan: &HostScan, wanted: &SocketFilter, processes: &mut Proce
         took: Duration::ZERO,
         holders_ns: holders.as_ref().map(|_| *holders_ns),
     };
-    let places: HashMap<_, _> =
-        (0..).zip(&listing.namespaces).map(|(place, namespace)| (namespace.inode, place)).collect();
+    let namespaces = by_inode(&snapshot.namespaces);
     let listening = listeners(&snapshot.sockets);
-    let mut owners = Owners { holders: holders.as_ref(), processes, unidentified: HashSet::new() };
+    let mut owners =
+        Owners { holders: holders.as_ref(), processes: Processes::new(), unidentified: HashSet::new() };
     for socket in snapshot.sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
-        let Some(namespace) = places.get(&socket.netns).map(|place| &listing.namespaces[*place]) else {
-            continue;
-        };
+        let Some(&namespace) = namespaces.get(&socket.netns) else { continue };
         match socket.kind {
             Kind::Request => {}
             Kind::TimeWait => listing.timewait.push(timewait_socket(socket, namespace)),
@@ -65,6 +61,7 @@ pub(super) fn list(scan: &HostScan, wanted: &SocketFilter, processes: &mut Proce
     // The tracker has those of one state in the order in which they will be over.
     listing.timewait.sort_by_key(|timewait| timewait.since_ns);
     listing.unreadable += owners.unidentified.len();
+    listing.took = Duration::from_nanos(monotonic_ns().saturating_sub(*holders_ns));
     listing
 }
 
@@ -76,7 +73,7 @@ fn is_wanted(wanted: &SocketFilter, socket: &Socket) -> bool {
 /// Who has a socket open.
 struct Owners<'a> {
     holders: Option<&'a Holders>,
-    processes: &'a mut Processes,
+    processes: Processes,
     /// Those that live, and of which too little could be read.
     unidentified: HashSet<u32>,
 }

@@ -5,10 +5,11 @@ mod list;
 mod look;
 mod poll;
 
-use std::{panic::resume_unwind, thread};
+use std::{collections::HashMap, panic::resume_unwind, thread};
 
 use tcptrace_core::model::{
-    half_open::Poll, holders::Holders, listing::Listing, scan::Look, socket_filter::SocketFilter,
+    dump::Namespace, half_open::Poll, holders::Holders, listing::Listing, scan::Look,
+    socket_filter::SocketFilter,
 };
 
 use super::{
@@ -90,6 +91,11 @@ impl Scanner {
 
     /// Those that a trace needs to know: all that pass a filter, and the listeners; with their owners as these are now.
     pub fn list(scan: &HostScan, wanted: &SocketFilter) -> Listing {
-        list::list(scan, wanted, &mut Processes::new())
+        list::list(scan, wanted)
     }
+}
+
+/// The namespaces of a snapshot, to find those of many sockets.
+fn by_inode(namespaces: &[Namespace]) -> HashMap<Option<u32>, &Namespace> {
+    namespaces.iter().map(|namespace| (namespace.inode, namespace)).collect()
 }

@@ -6,14 +6,13 @@ use tcptrace_core::model::{
     socket::{Kind, Socket},
 };
 
+use super::by_inode;
 use crate::scan::snapshot::Snapshot;
 
 pub(super) fn poll(snapshot: &Snapshot) -> (Poll, Option<String>) {
     let namespaces = &snapshot.namespaces;
-    let begun = |netns| {
-        let namespace = namespaces.iter().find(|namespace| namespace.inode == netns);
-        namespace.map_or(0, |namespace| namespace.begin_ns)
-    };
+    let places = by_inode(namespaces);
+    let begun = |netns| places.get(&netns).map_or(0, |namespace| namespace.begin_ns);
     // Fast open has full sockets in this state; their transitions are told.
     let requests = snapshot.sockets.iter().filter(|socket| socket.kind == Kind::Request);
     let poll = Poll {

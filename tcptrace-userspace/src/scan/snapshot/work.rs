@@ -1,9 +1,7 @@
 //! Threads that enter namespaces and read them.
 
 use std::{
-    fs,
     num::NonZero,
-    str::FromStr,
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
@@ -24,7 +22,7 @@ use super::{
     faults::Faults,
     namespaces::Candidate,
 };
-use crate::sys::clock::monotonic_ns;
+use crate::sys::{clock::monotonic_ns, host::sysctl_number};
 
 /// Threads at most. Namespaces share the kernel's big tables, and each is a walk through them: with hundreds of
 /// containers that takes time.
@@ -80,17 +78,12 @@ fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, O
     if let Some(file) = &candidate.file {
         setns(file, CloneFlags::CLONE_NEWNET).map_err(|error| Obstacle::Enter(number(error)))?;
     }
-    let fin_timeout_ms = sysctl::<u32>("tcp_fin_timeout").and_then(|s| s.checked_mul(1_000));
-    let most_timewait = sysctl("tcp_max_tw_buckets");
+    let fin_timeout_ms = sysctl_number::<u32>("ipv4/tcp_fin_timeout").and_then(|s| s.checked_mul(1_000));
+    let most_timewait = sysctl_number("ipv4/tcp_max_tw_buckets");
     let begin_ns = monotonic_ns();
     let facts = Facts { netns: candidate.inode, fin_timeout_ms, now_ns: begin_ns };
     let (sockets, faults) =
         dump::dump(facts, states, buffer).map_err(|error| Obstacle::Dump(number(error)))?;
     let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns(), most_timewait };
     Ok(Read { namespace, sockets, faults })
-}
-
-/// A setting of `net.ipv4` of the namespace that the calling thread is in.
-fn sysctl<T: FromStr>(name: &str) -> Option<T> {
-    fs::read_to_string(format!("/proc/sys/net/ipv4/{name}")).ok()?.trim().parse().ok()
 }

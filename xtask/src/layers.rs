@@ -1,11 +1,6 @@
 //! The layers of the crates of user space: a folder may use those below it and none above it.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs};
 
 use anyhow::{Context, Result, bail};
 use syn::{
@@ -42,7 +37,7 @@ pub(crate) fn main() -> Result<()> {
     for layers in &CRATES {
         let src = workspace::root().join(layers.package).join("src");
         let mut arrows = Vec::new();
-        for file in files(&src)? {
+        for file in workspace::files_without_tests(&src)? {
             let text = fs::read_to_string(&file).with_context(|| file.display().to_string())?;
             let name = file.strip_prefix(&src)?.display().to_string();
             arrows.extend(arrows_of(&name, &text).with_context(|| name.clone())?);
@@ -50,7 +45,7 @@ pub(crate) fn main() -> Result<()> {
         layers.check(&arrows)?;
     }
     let tree = ["tree", "--package", CRATES[0].package, "--edges", "normal", "--prefix", "none"];
-    check_dependencies(&process::output(Command::new("cargo").args(tree).current_dir(workspace::root()))?)
+    check_dependencies(&process::output(workspace::cargo().args(tree))?)
 }
 
 /// `tree`: a dependency a line, its name first.
@@ -89,28 +84,6 @@ impl Layers {
         let place = self.names.iter().position(|layer| *layer == name);
         place.with_context(|| format!("layers: {name} belongs to no layer of {}", self.package))
     }
-}
-
-/// Rust files below a folder, without tests.
-///
-/// # Errors
-/// A folder cannot be read.
-pub(crate) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        let is_tests = path.file_stem().is_some_and(|stem| stem == "tests");
-        if is_tests {
-            continue;
-        }
-        if path.is_dir() {
-            files.extend(self::files(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 /// What one file of `src/` uses of the others.

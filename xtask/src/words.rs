@@ -7,15 +7,11 @@ mod counts;
 mod list;
 mod literals;
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::{layers, workspace};
+use crate::workspace;
 use counts::Counts;
 use list::{Hit, List};
 
@@ -86,11 +82,12 @@ fn found() -> Result<Found> {
     let root = workspace::root();
     let list = List::parse(&read(root, Path::new(LIST))?)?;
     let mut found = Found::new();
-    for file in documents(root)? {
+    // README.md, and everything in Markdown below docs/.
+    for file in [vec![root.join("README.md")], workspace::files(&root.join("docs"), "md")?].concat() {
         found.insert(name(root, &file), list.hits(&read(root, &file)?));
     }
     ensure!(root.join(HELP).is_dir(), "words: the help texts are no longer in {HELP}: enter the new folder");
-    let sources = SOURCES.map(|folder| layers::files(&root.join(folder)));
+    let sources = SOURCES.map(|folder| workspace::files_without_tests(&root.join(folder)));
     for file in sources.into_iter().collect::<Result<Vec<_>>>()?.concat() {
         let with_docs = file.starts_with(root.join(HELP));
         let texts =
@@ -99,23 +96,6 @@ fn found() -> Result<Found> {
     }
     found.retain(|_, hits| !hits.is_empty());
     Ok(found)
-}
-
-/// README.md and everything in Markdown below docs/.
-fn documents(root: &Path) -> Result<Vec<PathBuf>> {
-    let mut documents = vec![root.join("README.md")];
-    let mut folders = vec![root.join("docs")];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).with_context(|| folder.display().to_string())? {
-            let path = entry?.path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
-                documents.push(path);
-            }
-        }
-    }
-    Ok(documents)
 }
 
 fn read(root: &Path, file: &Path) -> Result<String> {

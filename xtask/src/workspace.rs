@@ -1,7 +1,7 @@
 //! This workspace: where it is, and what cargo builds from it.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -22,6 +22,37 @@ pub(crate) fn cargo() -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root());
     command
+}
+
+/// Files below a folder whose names end with this extension, in order.
+///
+/// # Errors
+/// A folder cannot be read.
+pub(crate) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        if path.is_dir() {
+            files.extend(self::files(&path, extension)?);
+        } else if path.extension().is_some_and(|its| its == extension) {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Rust files below a folder, but for those and folders that are called `tests`.
+///
+/// # Errors
+/// A folder cannot be read.
+pub(crate) fn files_without_tests(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = files(folder, "rs")?;
+    files.retain(|file| {
+        let mut parts = file.strip_prefix(folder).unwrap_or(file).components();
+        !parts.any(|part| Path::new(&part).file_stem().is_some_and(|stem| stem == "tests"))
+    });
+    Ok(files)
 }
 
 /// Cargo's target folder for this workspace, by whatever setting it was chosen.

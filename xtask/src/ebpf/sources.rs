@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{PACKAGE, lock};
+use crate::workspace;
 
 /// The crates of this workspace that go into the object.
 const CRATES: [&str; 2] = ["tcptrace-common", PACKAGE];
@@ -38,7 +39,9 @@ impl Sources {
         let mut files = BTreeMap::new();
         for name in CRATES {
             add_file(root, &root.join(name).join("Cargo.toml"), &mut files)?;
-            add_folder(root, &root.join(name).join("src"), &mut files)?;
+            for file in workspace::files(&root.join(name).join("src"), "rs")? {
+                add_file(root, &file, &mut files)?;
+            }
         }
         let manifest = fs::read_to_string(root.join("Cargo.toml")).context("Cargo.toml")?;
         let lock = fs::read_to_string(root.join("Cargo.lock")).context("Cargo.lock")?;
@@ -73,18 +76,6 @@ fn profile(manifest: &str) -> Result<String> {
     // Printed anew, so that comments and order do not count.
     let text = release.map(toml::to_string).transpose().context("[profile.release]")?;
     Ok(sha256(text.unwrap_or_default().as_bytes()))
-}
-
-fn add_folder(root: &Path, folder: &Path, files: &mut BTreeMap<String, String>) -> Result<()> {
-    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
-        let path = entry?.path();
-        if path.is_dir() {
-            add_folder(root, &path, files)?;
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            add_file(root, &path, files)?;
-        }
-    }
-    Ok(())
 }
 
 fn add_file(root: &Path, file: &Path, files: &mut BTreeMap<String, String>) -> Result<()> {
@@ -137,7 +128,7 @@ mod tests {
 
     #[test]
     fn this_workspace_is_covered() {
-        let sources = Sources::read(crate::workspace::root()).expect("the workspace is complete");
+        let sources = Sources::read(workspace::root()).expect("the workspace is complete");
         for file in ["tcptrace-ebpf/src/main.rs", "tcptrace-ebpf/Cargo.toml", "tcptrace-common/src/lib.rs"] {
             assert!(sources.files.contains_key(file), "{file}");
         }

@@ -188,10 +188,8 @@ impl Anonymizer {
     }
 
     fn process(&self, process: &Arc<Process>) -> Arc<Process> {
-        let name = self.comm(&process.comm);
-        let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
         Arc::new(Process {
-            comm: name[..end].to_vec(),
+            comm: until_nul(&self.comm(&process.comm)).to_vec(),
             exe: process.exe.as_ref().map(|exe| self.word("/exe", exe).into_bytes()),
             unit: process.unit.as_ref().map(|unit| self.word("unit", unit.as_bytes())),
             container: process.container.as_ref().map(|container| Container {
@@ -234,16 +232,14 @@ impl Anonymizer {
             let scrambled = self.scramble(address.to_bits(), kept, u32::BITS);
             Ipv4Addr::from_bits(u32::try_from(scrambled).unwrap_or(u32::MAX))
         };
-        match address.octets() {
-            [0 | 127 | 224..=255, ..] | [169, 254, ..] => address,
-            [10, ..] => bits(address, 8),
-            [172, 16..=31, ..] => bits(address, 12),
-            [192, 168, ..] => bits(address, 16),
+        match kept_bits(address) {
+            None => address,
             // Another one of those would mislead; each has one way back, so this comes to an end.
-            _ => std::iter::successors(Some(address), |address| Some(bits(*address, 0)))
+            Some(0) => std::iter::successors(Some(address), |address| Some(bits(*address, 0)))
                 .skip(1)
-                .find(|address| is_public(*address))
+                .find(|address| kept_bits(*address) == Some(0))
                 .unwrap_or(address),
+            Some(kept) => bits(address, kept),
         }
     }
 
@@ -272,11 +268,15 @@ impl Anonymizer {
     }
 }
 
-fn is_public(address: Ipv4Addr) -> bool {
-    !matches!(
-        address.octets(),
-        [0 | 10 | 127 | 224..=255, ..] | [169, 254, ..] | [172, 16..=31, ..] | [192, 168, ..]
-    )
+/// How many bits say what kind of address it is: 0 of a public one; `None` where all of them do.
+fn kept_bits(address: Ipv4Addr) -> Option<u32> {
+    match address.octets() {
+        [0 | 127 | 224..=255, ..] | [169, 254, ..] => None,
+        [10, ..] => Some(8),
+        [172, 16..=31, ..] => Some(12),
+        [192, 168, ..] => Some(16),
+        _ => Some(0),
+    }
 }
 
 /// A filter without the address or the name that it has.
@@ -342,10 +342,10 @@ mod tests {
         let anonymizer = Anonymizer::new([7; 16]);
         let addresses =
             || (0..20_000_u32).map(|number| Ipv4Addr::from_bits(number.wrapping_mul(2_654_435_761)));
-        let public: HashSet<_> = addresses().filter(|address| is_public(*address)).collect();
+        let public: HashSet<_> = addresses().filter(|address| kept_bits(*address) == Some(0)).collect();
         let others: HashSet<_> = public.iter().map(|address| anonymizer.v4(*address)).collect();
         assert_eq!(public.len(), others.len());
-        assert!(others.iter().all(|address| is_public(*address)));
+        assert!(others.iter().all(|address| kept_bits(*address) == Some(0)));
         for stays in ["127.0.0.1", "0.0.0.0", "224.0.0.1", "::", "::1", "fe80::1"] {
             let address: IpAddr = stays.parse().expect("an address");
             assert_eq!(anonymizer.address(address), address);

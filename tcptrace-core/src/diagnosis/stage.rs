@@ -136,13 +136,11 @@ impl Detection {
         let found = |phase, finding: &Finding| Found { ktime_ns, phase, finding: finding.clone() };
         self.open.values_mut().for_each(|open| open.absent += 1);
         for finding in self.current.detectors.findings() {
-            match self.open.get_mut(&finding.key()) {
+            let key = finding.key();
+            match self.open.get_mut(&key) {
                 None => {
                     all.push(found(Phase::Begun, &finding));
-                    self.open.insert(
-                        finding.key(),
-                        Open { finding, needed_ns: age_ns.min(GENERATION_NS), absent: 0 },
-                    );
+                    self.open.insert(key, Open { finding, needed_ns: age_ns.min(GENERATION_NS), absent: 0 });
                 }
                 Some(open) => {
                     if is_worse(&finding, &open.finding) {

@@ -4,7 +4,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use tcptrace_common::{CloseEvidence, CloseMetrics};
 
-use crate::model::{process::Process, state::State};
+use crate::model::{process::Process, state::State, text::until_nul};
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -167,8 +167,7 @@ impl Context {
 
     /// The thread's name, without the NULs behind it.
     pub fn name(&self) -> &[u8] {
-        let end = self.comm.iter().position(|byte| *byte == 0).unwrap_or(self.comm.len());
-        &self.comm[..end]
+        until_nul(&self.comm)
     }
 
     /// Whether the thread has the name of one that acts for others. Kernels and hooks that cannot tell kernel threads by

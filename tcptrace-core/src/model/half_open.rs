@@ -28,6 +28,17 @@ impl Lost {
             .saturating_add(self.undecodable)
             .saturating_add(self.missed_runs)
     }
+
+    /// What came since `earlier`.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            ring_full: self.ring_full.saturating_sub(earlier.ring_full),
+            output: self.output.saturating_sub(earlier.output),
+            undecodable: self.undecodable.saturating_sub(earlier.undecodable),
+            missed_runs: self.missed_runs.saturating_sub(earlier.missed_runs),
+        }
+    }
 }
 
 /// The account of a whole trace. `begun = completed + timed_out + dropped + unknown + evicted + open`; of the kernel

@@ -1,6 +1,6 @@
 //! Links between findings: sockets and processes by which one explains another.
 
-use std::collections::HashSet;
+use super::hash::HashSet;
 
 /// Keys of one finding at most.
 const KEYS: usize = 65_536;

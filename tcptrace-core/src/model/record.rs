@@ -39,7 +39,7 @@ pub struct Found {
     pub ktime_ns: u64,
     /// Which moment.
     pub phase: Phase,
-    /// The finding; of one that has ended, as it was last.
+    /// The finding; of one that has ended, as it last began or changed.
     pub finding: Finding,
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{Detector, Expected, REGISTRY, Sample, Source, Thresholds, roots};
-use crate::model::{finding::Finding, half_open::Change, transition::Transition};
+use crate::model::{finding::Finding, half_open::Change, links::Links, transition::Transition};
 
 /// What to look for.
 #[derive(Clone, Debug, Default)]
@@ -90,6 +90,8 @@ impl Detectors {
         let wanted = all.filter(|finding| self.options.wants(finding.id)).collect();
         let own = self.options.own_netns;
         let seen_from = |finding: Finding| {
+            // Only findings of one time are merged: who keeps one need not keep the cookies of its sockets.
+            let finding = Finding { links: Links::default(), ..finding };
             let name = finding.netns.and_then(|netns| self.names.get(&netns)).map(String::as_str);
             finding.seen_from(own, name)
         };

@@ -161,13 +161,7 @@ impl Side {
         if lost == self.told {
             return;
         }
-        let since = Lost {
-            ring_full: lost.ring_full.saturating_sub(self.told.ring_full),
-            output: 0,
-            undecodable: lost.undecodable.saturating_sub(self.told.undecodable),
-            missed_runs: lost.missed_runs.saturating_sub(self.told.missed_runs),
-        };
-        let loss = HalfOpenLoss { ktime_ns: now_ns, lost: since, total: lost.total() };
+        let loss = HalfOpenLoss { ktime_ns: now_ns, lost: lost.since(&self.told), total: lost.total() };
         out.put(&Record::HalfOpenLoss(loss));
         self.told = lost;
     }

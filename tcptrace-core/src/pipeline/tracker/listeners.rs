@@ -1,12 +1,13 @@
 //! Who listens where, so that a child socket can name its listener's owner.
 
-use std::{collections::HashMap, net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
 use super::{Span, lacks_identity};
 use crate::model::{
     event::Event,
+    hash::HashMap,
     listening,
     listing::Older,
     owner::{Owner, Provenance},
@@ -59,7 +60,7 @@ pub(super) struct Listeners {
 
 impl Listeners {
     pub(super) fn new(limit: usize) -> Self {
-        Self { by_address: LinkedHashMap::new(), steered: HashMap::new(), limit, next: 0 }
+        Self { by_address: LinkedHashMap::new(), steered: HashMap::default(), limit, next: 0 }
     }
 
     /// Notes a listener that starts or ends.

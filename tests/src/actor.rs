@@ -22,12 +22,23 @@ pub fn start_program(program: &Path, what: &str, address: SocketAddr) -> (Runnin
     let mut command = Command::new(program);
     command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut actor = Running::spawn(&mut command);
-    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
-    let mut line = String::new();
-    let stdout = actor.child().stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("the local address");
-    let local = line.trim().parse().unwrap_or_else(|_| panic!("the actor has no socket: '{line}'"));
+    let line = act(&mut actor);
+    let local = line.parse().unwrap_or_else(|_| panic!("the actor has no socket: '{line}'"));
     (actor, local)
+}
+
+/// Has it act; a program that was started with pipes for its standard input and output.
+pub fn begin(actor: &mut Running) {
+    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+}
+
+/// The same, and returns the line that it prints then.
+pub fn act(actor: &mut Running) -> String {
+    begin(actor);
+    let mut line = String::new();
+    let stdout = actor.child().stdout.as_mut().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    line.trim().to_owned()
 }
 
 /// Lets it end, with its socket open.

@@ -1,7 +1,6 @@
 //! Real output of each command whose output the documents show, of situations as they show them.
 
 use std::{
-    io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
     sync::mpsc::{RecvTimeoutError, channel},
     thread::{self, sleep},
@@ -12,7 +11,7 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use socket2::Socket;
 use tcptrace_tests::{
-    acts, load,
+    actor, acts, load,
     machine::{Hook, helper, tcptrace},
     net::{Family, begin_connect, connect, connect_error, listen, pair, read_end, socket},
     netns::Namespace,
@@ -141,10 +140,7 @@ fn sockets() -> (String, String) {
         let mut command = Command::new(helper(env!("CARGO_BIN_EXE_actor")));
         command.args(["serve", "1", &address]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut server = Running::spawn(&mut command);
-        server.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
-        let mut pids = String::new();
-        let stdout = server.child().stdout.as_mut().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut pids).expect("it listens");
+        actor::act(&mut server);
         let listener = listen(Family::V4.listen(8_080));
         let lasting = pair(&listener, Family::V4.connect(8_080));
         let (client, left) = pair(&listener, Family::V4.connect(8_080));

@@ -4,14 +4,13 @@
 use std::{
     collections::HashSet,
     fs,
-    io::{BufRead as _, BufReader, Write as _},
     os::unix::fs::MetadataExt as _,
     process::{Command, Stdio},
 };
 
 use serde_json::Value;
 use tcptrace_tests::{
-    host,
+    actor, host,
     machine::{Hook, helper, is_root, is_slow},
     process::Running,
     tracer::Tracer,
@@ -43,14 +42,11 @@ fn each_namespace_has_its_name() {
 /// A connection within a namespace of its own: its inode, and the process that keeps it.
 fn connect_in_a_new_one() -> (u64, Running) {
     let script = format!("ip link set lo up && exec \"$0\" pair 127.0.0.1:{PORT}");
-    let actor = helper(env!("CARGO_BIN_EXE_actor"));
+    let program = helper(env!("CARGO_BIN_EXE_actor"));
     let mut command = Command::new("unshare");
-    command.args(["-n", "sh", "-c", &script]).arg(actor).stdin(Stdio::piped()).stdout(Stdio::piped());
+    command.args(["-n", "sh", "-c", &script]).arg(program).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut actor = Running::spawn(&mut command);
-    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
-    let mut line = String::new();
-    let stdout = actor.child().stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let line = actor::act(&mut actor);
     assert!(line.starts_with("127.0.0.1:"), "the actor failed: '{line}'");
     let namespace = fs::metadata(format!("/proc/{}/ns/net", actor.pid())).expect("its namespace");
     (namespace.ino(), actor)

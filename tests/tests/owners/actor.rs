@@ -2,12 +2,11 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader, Write as _},
     process::{Command, Stdio},
     time::Duration,
 };
 
-use tcptrace_tests::{machine::helper, process::Running};
+use tcptrace_tests::{actor, machine::helper, process::Running};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
@@ -39,18 +38,14 @@ impl Actor {
 
     /// Has it act.
     pub(crate) fn begin(&mut self) {
-        self.0.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
+        actor::begin(&mut self.0);
     }
 
     /// Has it act, and returns what it prints.
     pub(crate) fn act(&mut self) -> String {
-        self.begin();
-        let child = self.0.child();
-        let mut line = String::new();
-        let stdout = child.stdout.take().expect("a pipe");
-        BufReader::new(stdout).read_line(&mut line).expect("a line");
+        let line = actor::act(&mut self.0);
         assert!(!line.is_empty(), "the actor failed");
-        line.trim().to_owned()
+        line
     }
 
     /// Ends its standard input, and waits for its end.

@@ -1,13 +1,10 @@
 //! Counts are those of the sockets that they are of.
 
-use std::{
-    collections::BTreeMap,
-    io::{BufRead as _, BufReader, Write as _},
-    process::Stdio,
-};
+use std::{collections::BTreeMap, process::Stdio};
 
 use serde_json::Value;
 use tcptrace_tests::{
+    actor,
     machine::{helper, is_root},
     net::{Family, connect, listen, pair},
     process::Running,
@@ -137,10 +134,7 @@ fn serve(stage: &Stage, what: &str, address: std::net::SocketAddr) -> Actors {
     let mut command = stage.command(program);
     command.args(what.split(' ')).arg(address.to_string()).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut actor = Running::spawn(&mut command);
-    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("a line");
-    let mut line = String::new();
-    let stdout = actor.child().stdout.take().expect("a pipe");
-    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let line = actor::act(&mut actor);
     let children = line.split_whitespace().filter_map(|word| word.parse().ok()).collect();
     Actors(actor, children)
 }

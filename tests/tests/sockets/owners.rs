@@ -1,12 +1,13 @@
 //! Whose a socket is: as `ss -p` says, and with care for hostile names.
 
 use std::{
-    collections::BTreeSet, fs, io::Write as _, os::unix::fs::PermissionsExt as _, process::Stdio,
-    thread::sleep, time::Duration,
+    collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, process::Stdio, thread::sleep,
+    time::Duration,
 };
 
 use serde_json::Value;
 use tcptrace_tests::{
+    actor,
     machine::{helper, is_root, public_copy},
     net::{Family, connect, listen, pair, read_end},
     process::Running,
@@ -21,7 +22,7 @@ fn actor(stage: &Stage, program: &str, port: u16) -> Running {
     let mut command = stage.command(program);
     command.args(["listen", &address]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut actor = Running::spawn(&mut command);
-    actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("a line");
+    actor::begin(&mut actor);
     eventually("the actor listens", || stage.ss().iter().any(|line| line.local.1 == port));
     actor
 }

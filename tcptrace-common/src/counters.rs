@@ -4,7 +4,7 @@
 pub const STATE_SLOTS: usize = 16;
 
 /// One CPU's counters. `seen = delivered + filtered + sampled_out` holds at any quiet moment: every transition adds one to
-/// `seen` and one to one of the others. If its bundle then finds no room, it is in `lost_ring_full` as well.
+/// `seen` and one to one of the others. If its batch then finds no room, it is in `lost_ring_full` as well.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Counters {

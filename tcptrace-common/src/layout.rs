@@ -178,8 +178,8 @@ pub struct Config {
     /// Unread bytes in the ring at which the reader is woken.
     pub watermark: u32,
     /// A CPU's records wait for each other, until they are more bytes than this, and go onto the ring together: at most
-    /// [`BUNDLE_FULL`](crate::BUNDLE_FULL). 0: each goes by itself.
-    pub bundle: u32,
+    /// [`BATCH_FULL`](crate::BATCH_FULL). 0: each goes by itself.
+    pub batch: u32,
     /// Fields of the kernel's structures, for programs that copy them.
     pub fields: Fields,
     /// Bits inside of these.
@@ -207,7 +207,7 @@ impl Config {
         mode: MODE_STREAM,
         known: 0,
         watermark: 0,
-        bundle: 0,
+        batch: 0,
         fields: Fields::NONE,
         masks: Masks::NONE,
         record: RecordLayout {

@@ -7,7 +7,7 @@
 #![no_std]
 
 mod addr;
-mod bundle;
+mod batch;
 mod counters;
 mod fields;
 mod filter;
@@ -21,7 +21,7 @@ mod signal;
 mod state;
 
 pub use addr::{Address, Prefix};
-pub use bundle::{BUNDLE_BYTES, BUNDLE_FULL, Flushed, LARGEST_RECORD, Waiting};
+pub use batch::{BATCH_BYTES, BATCH_FULL, Flushed, LARGEST_RECORD, Waiting};
 pub use counters::{Counters, STATE_SLOTS, state_slot};
 pub use fields::{Fields, FileLayout, SockLayout, TaskLayout, TcpLayout};
 pub use filter::{Filter, MAX_PREFIXES, Subject, port_in_set};

@@ -5,7 +5,7 @@ use core::arch::asm;
 use aya_ebpf::EbpfContext;
 
 use crate::{
-    bundle::Lost,
+    batch::Lost,
     diagnostics,
     maps::{HALF_OPEN, counters},
 };
@@ -22,7 +22,7 @@ pub(crate) fn lost<C: EbpfContext>(ctx: &C, lost: &Lost) {
     }
 }
 
-/// Counts them. The program of one hook may lose what those of others put into the bundle, and interrupt them while
+/// Counts them. The program of one hook may lose what those of others put into the batch, and interrupt them while
 /// they count: so these counters are added to in one instruction, and those of what was delivered are left to the
 /// program that they belong to.
 #[inline(always)]

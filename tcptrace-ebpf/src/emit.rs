@@ -6,7 +6,7 @@ use tcptrace_common::{
 };
 
 use crate::{
-    bundle::{Class, Lost, Room},
+    batch::{Class, Lost, Slot},
     sock::{Sock, Tuple},
     task::Task,
 };
@@ -52,22 +52,22 @@ impl View {
     }
 }
 
-/// Adds a record to this CPU's bundle.
+/// Adds a record to this CPU's batch.
 ///
 /// # Errors
-/// [`Lost`]: the ring has no room for the bundle.
+/// [`Lost`]: the ring has no room for the batch.
 #[inline(always)]
 pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -> Result<(), Lost> {
-    let Some(room) = Room::take() else { return Err(Lost::one(Class::Transition)) };
+    let Some(slot) = Slot::take() else { return Err(Lost::one(Class::Transition)) };
     let mut flags = 0;
     // SAFETY: there is room for either, and what may follow it; every byte that is read is written.
     unsafe {
         if facts.new == TCP_CLOSE {
             // Written where they are read: kernels before 6.3 refuse to copy what may have no value yet.
-            if sock.close_metrics(&raw mut (*room.record()).metrics) {
+            if sock.close_metrics(&raw mut (*slot.record()).metrics) {
                 flags |= RecordFlags::METRICS;
             }
-            if sock.close_evidence(&raw mut (*room.record()).evidence) {
+            if sock.close_evidence(&raw mut (*slot.record()).evidence) {
                 flags |= RecordFlags::EVIDENCE;
             }
         }
@@ -87,13 +87,13 @@ pub(crate) fn emit<S: Sock>(sock: &S, task: &Task, view: &View, facts: &Facts) -
     // SAFETY: as above.
     unsafe {
         if ifindex != 0 {
-            room.record().byte_add(size).cast::<DeviceRecord>().write(DeviceRecord { ifindex, reserved: 0 });
+            slot.record().byte_add(size).cast::<DeviceRecord>().write(DeviceRecord { ifindex, reserved: 0 });
             flags |= RecordFlags::DEVICE;
             size += size_of::<DeviceRecord>();
         }
-        fill(room.record().cast(), sock, task, view, facts, flags);
+        fill(slot.record().cast(), sock, task, view, facts, flags);
     }
-    room.add(size, Class::Transition)
+    slot.add(size, Class::Transition)
 }
 
 /// Writes every field of a record in place: a copy through the stack would double its cost.

@@ -5,7 +5,7 @@ use tcptrace_common::{AF_INET, HALF_OPEN_SYN, HalfOpenRecord, KIND_HALF_OPEN, MO
 
 use crate::{
     account::{self, add},
-    bundle::{Class, Lost, Room},
+    batch::{Class, Lost, Slot},
     config::config,
     filter,
     maps::HALF_OPEN,
@@ -66,11 +66,11 @@ fn wanted(seen: &Seen) -> bool {
     config().filter.addresses_pass(&subject) && filter::ports_pass(&seen.tuple)
 }
 
-/// Adds a record to this CPU's bundle.
+/// Adds a record to this CPU's batch.
 #[inline(always)]
 fn emit(seen: &Seen) -> Result<(), Lost> {
-    let Some(room) = Room::take() else { return Err(Lost::one(Class::HalfOpen)) };
-    let record: *mut HalfOpenRecord = room.record().cast();
+    let Some(slot) = Slot::take() else { return Err(Lost::one(Class::HalfOpen)) };
+    let record: *mut HalfOpenRecord = slot.record().cast();
     // SAFETY: there is room for it; every byte that is read is written; the helper has no arguments.
     unsafe {
         (&raw mut (*record).kind).write(KIND_HALF_OPEN);
@@ -86,5 +86,5 @@ fn emit(seen: &Seen) -> Result<(), Lost> {
         (&raw mut (*record).laddr).write(seen.tuple.laddr);
         (&raw mut (*record).raddr).write(seen.tuple.raddr);
     }
-    room.add(size_of::<HalfOpenRecord>(), Class::HalfOpen)
+    slot.add(size_of::<HalfOpenRecord>(), Class::HalfOpen)
 }

@@ -2,8 +2,8 @@
 //!
 //! Two probes hook the same kernel event, `sock:inet_sock_set_state`, by different program types; user space
 //! loads one of them. Each is one file under `probe/` that knows how to read the socket there. What happens
-//! to a transition then is common: count it, filter it, put a record into this CPU's bundle, and
-//! bundles onto the ring.
+//! to a transition then is common: count it, filter it, put a record into this CPU's batch, and
+//! batches onto the ring.
 //!
 //! On the host this crate is an empty program, so that commands over the whole workspace work.
 
@@ -24,9 +24,7 @@
 #[cfg(target_arch = "bpf")]
 mod account;
 #[cfg(target_arch = "bpf")]
-mod attention;
-#[cfg(target_arch = "bpf")]
-mod bundle;
+mod batch;
 #[cfg(target_arch = "bpf")]
 mod config;
 #[cfg(target_arch = "bpf")]
@@ -57,6 +55,8 @@ mod task;
 mod transition;
 #[cfg(target_arch = "bpf")]
 mod typed;
+#[cfg(target_arch = "bpf")]
+mod wakeup;
 
 #[cfg(not(target_arch = "bpf"))]
 fn main() {}

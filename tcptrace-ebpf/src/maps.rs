@@ -4,17 +4,17 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, LruHashMap, PerCpuArray, RingBuf},
 };
-use tcptrace_common::{BUNDLE_BYTES, Counters, HalfOpenCounters, Waiting};
+use tcptrace_common::{BATCH_BYTES, Counters, HalfOpenCounters, Waiting};
 
 /// Records for user space; its size is set by the loader.
 #[map]
 pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(4096, 0);
 
-/// This CPU's bundle, and a second one for what interrupts the work on the first.
+/// This CPU's batch, and a second one for what interrupts the work on the first.
 #[map]
-pub(crate) static BUNDLES: PerCpuArray<[u64; BUNDLE_BYTES / 8]> = PerCpuArray::with_max_entries(2, 0);
+pub(crate) static BATCHES: PerCpuArray<[u64; BATCH_BYTES / 8]> = PerCpuArray::with_max_entries(2, 0);
 
-/// One slot: how much waits in this CPU's bundle.
+/// One slot: how much waits in this CPU's batch.
 #[map]
 pub(crate) static WAITING: PerCpuArray<Waiting> = PerCpuArray::with_max_entries(1, 0);
 

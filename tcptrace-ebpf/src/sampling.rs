@@ -49,7 +49,7 @@ pub(crate) fn leaves_out_all() -> bool {
 pub(crate) fn unread(bytes: u64) {
     let sixteenth = u64::from(config().watermark) / 4;
     let least = if bytes >= 15 * sixteenth {
-        // What is left is for the bundles that the CPUs have.
+        // What is left is for the batches that the CPUs have.
         Level::NONE
     } else if bytes >= 14 * sixteenth {
         Level(6)
@@ -67,7 +67,7 @@ pub(crate) fn no_room() {
     raise(Level::NONE);
 }
 
-/// Raises it to `least`. Two CPUs that do so at once may leave the lower one of two: the next bundle mends it.
+/// Raises it to `least`. Two CPUs that do so at once may leave the lower one of two: the next batch mends it.
 #[inline(always)]
 fn raise(least: Level) {
     if level() < least {

@@ -4,7 +4,7 @@ use aya_ebpf::{EbpfContext, helpers::generated::bpf_ktime_get_ns};
 
 use crate::{
     account,
-    bundle::{Class, Lost, Room},
+    batch::{Class, Lost, Slot},
     maps::counters,
 };
 
@@ -28,8 +28,8 @@ fn emit<R>(record: impl FnOnce(u64) -> R) -> Result<(), Lost> {
     const { assert!(size_of::<R>() <= size_of::<tcptrace_common::ClosingRecord>()) };
     // SAFETY: no arguments.
     let record = record(unsafe { bpf_ktime_get_ns() });
-    let Some(room) = Room::take() else { return Err(Lost::one(Class::Signal)) };
+    let Some(slot) = Slot::take() else { return Err(Lost::one(Class::Signal)) };
     // SAFETY: there is room for a larger record.
-    unsafe { room.record().cast::<R>().write(record) };
-    room.add(size_of::<R>(), Class::Signal)
+    unsafe { slot.record().cast::<R>().write(record) };
+    slot.add(size_of::<R>(), Class::Signal)
 }

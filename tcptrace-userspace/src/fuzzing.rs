@@ -54,7 +54,7 @@ pub fn sockets(
     settings: &sockets::Settings,
     out: &mut Vec<u8>,
 ) -> Result<(), sockets::Error> {
-    let (look, _) = sockets::last_look(Reader::new(capture, Path::new(NAME))?, settings)?;
+    let (scan, _) = sockets::last_scan(Reader::new(capture, Path::new(NAME))?, settings)?;
     let style = output::sockets::Style { format: settings.format, colour: settings.colour };
-    output::sockets::render(style, &look.seen(settings), out, |_| Ok(())).map_err(sockets::Error::Output)
+    output::sockets::render(style, &scan.seen(settings), out, |_| Ok(())).map_err(sockets::Error::Output)
 }

@@ -40,18 +40,18 @@
 #![allow(clippy::missing_panics_doc, reason = "panicking is how a test fails")]
 
 pub mod actor;
-pub mod acts;
 pub mod chain;
 mod clocks;
+pub mod close_checks;
 pub mod contradictions;
 pub mod daemons;
-pub mod ends;
+pub mod degraded;
 pub mod expect;
+pub mod fixture;
 pub mod host;
 pub mod init;
 pub mod instance;
 pub mod labs;
-pub mod lacking;
 pub mod load;
 pub mod machine;
 pub mod net;
@@ -61,9 +61,9 @@ pub mod recording;
 pub mod replay;
 pub mod resets;
 pub mod slot;
+pub mod steps;
 pub mod syn;
 pub mod tracefs;
 pub mod tracer;
 pub mod transition;
 pub mod wait;
-pub mod world;

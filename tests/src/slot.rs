@@ -7,7 +7,7 @@ use std::{fs::File, ops::RangeInclusive};
 
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::{host::locks, world::Ports};
+use crate::{fixture::Ports, host::locks};
 
 /// Below the ephemeral ports of the host, above everything usual.
 const FIRST_PORT: u16 = 12_000;

@@ -5,13 +5,13 @@ use std::{path::Path, process::Command};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
 use tcptrace_tests::{
     both_hooks,
-    lacking::{TRACEFS, prepared},
+    degraded::{TRACEFS, prepared},
+    fixture::{Fixture, compare},
     machine::{Hook, is_root, public_copy},
     net::{Family, accept, connect, listen, read_end},
     process::output,
     replay::{Obstacle, play_until_comparable},
     tracer::Tracer,
-    world::{World, compare},
 };
 
 both_hooks!(an_ordinary_user);
@@ -49,7 +49,7 @@ fn as_user(program: &Path, capabilities: &[&str]) -> Command {
 
 /// One play with the capabilities that are needed.
 fn sees_all(hook: Hook, program: &Path) -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let arguments = ["--hook", hook.name(), "-o", "json", "--netns", &netns];
     let mut tracer = Tracer::spawn(as_user(program, needed(hook)).args(arguments));

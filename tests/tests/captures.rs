@@ -11,14 +11,16 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
-    acts, both_hooks, host, load,
+    both_hooks,
+    fixture::{Fixture, Ports, compare},
+    host, load,
     machine::{Hook, helper, is_root, public_copy},
     net::{Family, abort, connect_error, listen, pair, read_error},
     netns::Namespace,
     process::output,
     recording::{Recording, folder, replay},
+    steps,
     tracer::Tracer,
-    world::{Ports, World, compare},
 };
 
 both_hooks!(replays_show_what_traces_did, filters_apply_to_replays_as_to_traces);
@@ -26,7 +28,7 @@ both_hooks!(replays_show_what_traces_did, filters_apply_to_replays_as_to_traces)
 /// Connections of both families that end in several ways, and some that never begin.
 fn traffic(ports: Ports) {
     for family in [Family::V4, Family::V6, Family::MappedServer] {
-        acts::served(ports, family);
+        steps::served(ports, family);
     }
     let listener = listen(Family::V4.listen(ports.port(1)));
     let (client, server) = pair(&listener, Family::V4.connect(ports.port(1)));
@@ -45,7 +47,7 @@ fn replays_show_what_traces_did(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.path().to_owned();
     let (folder, _) = folder();
     let views: [(&str, &[&str]); 6] = [
@@ -93,7 +95,7 @@ fn filters_apply_to_replays_as_to_traces(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.path().to_owned();
     let ports = world.ports();
     let (first, second) = (ports.port(0).to_string(), ports.port(1).to_string());
@@ -136,7 +138,7 @@ fn a_killed_recorder_leaves_a_capture() {
     if !is_root("a_killed_recorder_leaves_a_capture") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.path().to_owned();
     let (_folder, file) = folder();
     let recording = Recording::start(&file, &["--netns", &netns]);
@@ -206,7 +208,7 @@ fn others_stand_for_addresses_and_names() {
     if !is_root("others_stand_for_addresses_and_names") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.path().to_owned();
     let (folder, file) = folder();
     let shared = folder.path().join("shared");
@@ -257,7 +259,7 @@ fn an_ordinary_user_replays() {
     if !is_root("an_ordinary_user_replays") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let (folder, file) = folder();
     let recording = Recording::start(&file, &["--netns", world.namespace.path()]);
     let ports = world.ports();

@@ -9,11 +9,11 @@ use std::{
 
 use tcptrace_tests::{
     both_hooks,
+    fixture::{Fixture, compare},
     machine::{Hook, is_root},
     process::{Running, output},
     tracer::Tracer,
     transition::Transition,
-    world::{World, compare},
 };
 
 both_hooks!(every_transition_is_accounted_for, counting_only);
@@ -34,14 +34,14 @@ fn count(transitions: &[Transition]) -> Counts {
     counts
 }
 
-fn world() -> World {
-    let world = World::alone(BUFFER_KIB);
+fn world() -> Fixture {
+    let world = Fixture::alone(BUFFER_KIB);
     world.namespace.run(|| tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "32768 60999"));
     world
 }
 
 /// Runs the load in the namespace, its listener on the slot's first port.
-fn load(world: &World) {
+fn load(world: &Fixture) {
     let port = world.slot.port(0).to_string();
     world.namespace.run(move || {
         let mut command = Command::new(env!("CARGO_BIN_EXE_load"));

@@ -11,13 +11,14 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tcptrace_tests::{
-    both_hooks, host,
+    both_hooks,
+    fixture::Fixture,
+    host,
     machine::{Hook, is_root, public_copy, tcptrace},
     net::{Family, listen, pair, read_end},
     netns::Namespace,
     process::{Running, collect, output},
     tracer::Tracer,
-    world::World,
 };
 
 both_hooks!(
@@ -202,7 +203,7 @@ fn without_tracefs(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let mut command = Command::new("unshare");
     let script = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
@@ -223,7 +224,7 @@ fn life_like_tcplife(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let port = world.slot.port(0).to_string();
     let tracers = [

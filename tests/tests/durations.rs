@@ -5,13 +5,13 @@ use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
     both_hooks,
+    fixture::{Fixture, Ports, compare},
     machine::{Hook, is_root, tolerance_us},
     net::{self, Family, accept, listen, read_end},
     netns::V4,
     process::tool,
     tracer::{Report, Tracer},
     transition::{Transition, Tuple},
-    world::{Ports, World, compare},
 };
 
 both_hooks!(every_state, states_behind_a_filter, a_cookie_made_meanwhile, reused_socket_addresses);
@@ -51,7 +51,7 @@ fn witnessed(transitions: &[Transition]) -> BTreeMap<(Tuple, String), Option<u64
 
 /// Asserts that what tcptrace says of the time in state is what tracefs' times say, and returns how many were
 /// known.
-fn assert_durations(report: &Report, world: &World) -> usize {
+fn assert_durations(report: &Report, world: &Fixture) -> usize {
     let witnessed = witnessed(&world.tracefs.transitions());
     let mut known = 0;
     for transition in report.transitions() {
@@ -74,8 +74,8 @@ fn assert_durations(report: &Report, world: &World) -> usize {
     known
 }
 
-fn trace(hook: Hook, options: &[&str], traffic: impl FnOnce(Ports) + Send + 'static) -> (Report, World) {
-    let world = World::new();
+fn trace(hook: Hook, options: &[&str], traffic: impl FnOnce(Ports) + Send + 'static) -> (Report, Fixture) {
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &[&["-o", "json", "--netns", &netns], options].concat());
     let ports = world.ports();
@@ -152,7 +152,7 @@ fn reused_socket_addresses(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
     let ports = world.ports();

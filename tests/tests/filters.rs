@@ -11,6 +11,7 @@ use std::{
 use tcptrace_tests::{
     both_hooks,
     chain::chains,
+    fixture::{Fixture, Ports, compare},
     machine::{Hook, helper, is_root},
     net::{Family, abort, accept, connect, connect_error, listen, pair, read_end, read_error},
     netns::{Namespace, V4, V6},
@@ -19,7 +20,6 @@ use tcptrace_tests::{
     slot::Slot,
     tracer::{Report, Tracer},
     transition::{Transition, listing},
-    world::{Ports, World, compare},
 };
 
 both_hooks!(tuple_filters, state_filters, netns_filter, pid_filter, count_and_duration);
@@ -54,7 +54,7 @@ type Filter = (Vec<String>, Wanted);
 
 /// Runs a tracer for each filter at once on the same traffic.
 fn play_filters(hook: Hook, filters: fn(&Slot) -> Vec<Filter>) -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let filters = filters(&world.slot);
     let netns = world.namespace.inode().to_string();
     let tracers: Vec<_> = filters
@@ -181,7 +181,7 @@ fn netns_filter(hook: Hook, name: &str) {
 }
 
 fn play_namespaces(hook: Hook) -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let other = Namespace::new(&world.slot.ephemeral());
     let inode = world.namespace.inode().to_string();
     let here = Tracer::start(hook, &["-o", "json", "--netns", &inode]);
@@ -217,7 +217,7 @@ fn pid_filter(hook: Hook, name: &str) {
 }
 
 fn play_processes(hook: Hook) -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     let netns = world.namespace.inode().to_string();
     let (server, client, port) = world.namespace.run(move || {
@@ -267,7 +267,7 @@ fn count_and_duration(hook: Hook, name: &str) {
 }
 
 fn play_limits(hook: Hook) -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let five = Tracer::start(hook, &["-o", "json", "--netns", &netns, "--count", "5"]);
     let ports = world.ports();

@@ -4,24 +4,25 @@ use std::{fs, os::unix::fs::symlink, path::Path};
 
 use serde_json::Value;
 use tcptrace_tests::{
-    actor, acts, both_hooks,
+    actor, both_hooks,
+    fixture::{Fixture, Ports},
     machine::{Hook, helper, is_root, skip},
     net::{Family, connect_error, listen},
+    steps,
     tracer::{Report, Tracer},
-    world::{Ports, World},
 };
 
 both_hooks!(json_follows_its_schema, hostile_names_are_escaped, columns);
 
 fn traffic(ports: Ports) {
     for family in [Family::V4, Family::V6, Family::MappedServer] {
-        acts::served(ports, family);
+        steps::served(ports, family);
     }
     connect_error(ports.connect(Family::V4));
 }
 
 fn trace(hook: Hook, options: &[&str], body: impl FnOnce(Ports) + Send + 'static) -> Report {
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let tracer = Tracer::start(hook, &[&["--netns", &netns], options].concat());
     let ports = world.ports();

@@ -15,6 +15,7 @@ use nix::{
 };
 use serde_json::Value;
 use tcptrace_tests::{
+    fixture::Fixture,
     host,
     load::{self, Made},
     machine::{Hook, helper, is_root, tcptrace},
@@ -22,7 +23,6 @@ use tcptrace_tests::{
     process::{Running, output},
     recording::{Recording, folder, replay},
     tracer::Tracer,
-    world::World,
 };
 use tempfile::TempDir;
 
@@ -132,7 +132,7 @@ fn what_cannot_be_written_is_an_error() {
     if !is_root("what_cannot_be_written_is_an_error") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.path().to_owned();
     let (folder, file) = folder();
     let link = folder.path().join("link");

@@ -22,11 +22,11 @@ use crate::{
         event::BYSTANDERS,
         header::Header,
         input::{Answer, Input},
-        listing::Listing,
         namespace::NamespaceSample,
         owner::Owner,
         process::{Container, Process},
-        scan::Look,
+        scan::SocketScan,
+        socket_dump::SocketDump,
         text::until_nul,
     },
     pipeline::decode::records,
@@ -70,9 +70,9 @@ impl Anonymizer {
                 let value = answer.value.as_ref().map(|name| self.device(name).into());
                 take(&Input::Device(Answer { value, ..answer.clone() }))
             }
-            Input::First(listing) => take(&Input::First(self.listing(listing))),
-            Input::Listed { listing, is_first } => {
-                take(&Input::Listed { listing: self.listing(listing), is_first: *is_first })
+            Input::FirstDump(dump) => take(&Input::FirstDump(self.dump(dump))),
+            Input::Dumped { dump, is_first } => {
+                take(&Input::Dumped { dump: self.dump(dump), is_first: *is_first })
             }
             Input::Polled(poll) => {
                 let mut poll = poll.clone();
@@ -82,20 +82,20 @@ impl Anonymizer {
                 }
                 take(&Input::Polled(poll))
             }
-            Input::Looked(looked) => {
-                let mut looked = looked.clone();
-                if let Ok(look) = &mut looked.look {
-                    self.look(look);
+            Input::Scanned(scan) => {
+                let mut scan = scan.clone();
+                if let Ok(scan) = &mut scan.sockets {
+                    self.sockets(scan);
                 }
-                for (_, namespace) in &mut looked.namespaces {
+                for (_, namespace) in &mut scan.namespaces {
                     self.namespace(namespace);
                 }
-                take(&Input::Looked(looked))
+                take(&Input::Scanned(scan))
             }
             // Numbers only.
             Input::Released(_)
             | Input::Namespace(_)
-            | Input::ListOrdered
+            | Input::DumpBegins
             | Input::PollBegins
             | Input::Checked(_)
             | Input::Counted(_)
@@ -141,32 +141,34 @@ impl Anonymizer {
         out
     }
 
-    fn listing(&self, listing: &Listing) -> Listing {
-        let mut listing = listing.clone();
-        let Listing { older, timewait, .. } = &mut listing;
-        for older in &mut *older {
-            older.owner = older.owner.take().map(|owner| self.owner(owner));
+    fn dump(&self, dump: &SocketDump) -> SocketDump {
+        let mut dump = dump.clone();
+        let SocketDump { preexisting, timewait, .. } = &mut dump;
+        for preexisting in &mut *preexisting {
+            preexisting.owner = preexisting.owner.take().map(|owner| self.owner(owner));
         }
         for device in timewait.iter_mut().filter_map(|timewait| timewait.device.as_mut()) {
             device.name = device.name.as_ref().map(|name| self.device(name).into());
         }
         let timewait = timewait.iter_mut().map(|timewait| &mut timewait.ends);
-        for Ends { laddr, raddr, .. } in older.iter_mut().map(|older| &mut older.ends).chain(timewait) {
+        for Ends { laddr, raddr, .. } in
+            preexisting.iter_mut().map(|preexisting| &mut preexisting.ends).chain(timewait)
+        {
             self.both(laddr, raddr);
         }
-        listing
+        dump
     }
 
     fn both(&self, laddr: &mut IpAddr, raddr: &mut IpAddr) {
         (*laddr, *raddr) = (self.address(*laddr), self.address(*raddr));
     }
 
-    fn look(&self, look: &mut Look) {
-        for socket in &mut look.sockets {
+    fn sockets(&self, scan: &mut SocketScan) {
+        for socket in &mut scan.sockets {
             self.both(&mut socket.laddr, &mut socket.raddr);
             socket.device = socket.device.as_ref().map(|name| self.device(name).into());
         }
-        look.owners.rename(|address| self.address(address), |process| self.process(process));
+        scan.owners.rename(|address| self.address(address), |process| self.process(process));
     }
 
     fn namespace(&self, namespace: &mut NamespaceSample) {

@@ -9,7 +9,7 @@ use super::Damage;
 /// Compressed length, raw length, checksum, each four bytes, least significant first.
 const HEAD: u32 = 12;
 
-/// The largest frame that anyone writes: one look at a host with a million sockets.
+/// The largest frame that anyone writes: one scan at a host with a million sockets.
 const LARGEST: u32 = 256 << 20;
 
 /// Makes a frame of these bytes.

@@ -1,4 +1,4 @@
-//! Tables that every event, or every socket of a look, goes through. Their hash is the one of the tables that are bounded,
+//! Tables that every event, or every socket of a scan, goes through. Their hash is the one of the tables that are bounded,
 //! several times as fast as the standard library's, and seeded anew in each process: who chooses addresses cannot know which
 //! of them collide.
 

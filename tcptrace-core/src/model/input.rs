@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
 
-use super::{listing::Listing, scan::Looked};
+use super::{scan::HostScan, socket_dump::SocketDump};
 use crate::model::{
     half_open::Poll,
     loss::Lost,
@@ -25,23 +25,27 @@ pub enum Input<'a> {
     Process(Answer<u32, Arc<Process>>),
     /// The inode number of the network namespace with a cookie; likewise.
     Namespace(Answer<u64, u32>),
-    /// What is older than the trace.
-    First(Listing),
-    /// A list of all sockets is being made.
-    ListOrdered,
-    /// A later list.
-    Listed {
-        /// The list.
-        listing: Listing,
-        /// It is the first one all the same.
+    /// The dump of what is older than the trace.
+    #[serde(rename = "First")]
+    FirstDump(SocketDump),
+    /// A dump of all sockets begins.
+    #[serde(rename = "ListOrdered")]
+    DumpBegins,
+    /// A later dump.
+    #[serde(rename = "Listed")]
+    Dumped {
+        /// The dump.
+        dump: SocketDump,
+        /// The trace had no earlier one.
         is_first: bool,
     },
     /// A poll of half-open connections is being made.
     PollBegins,
     /// The poll.
     Polled(Poll),
-    /// A look at the host.
-    Looked(Box<Looked>),
+    /// A scan of the host.
+    #[serde(rename = "Looked")]
+    Scanned(Box<HostScan>),
     /// Losses so far, and the time.
     Checked(Checked),
     /// The counters so far.
@@ -61,15 +65,15 @@ impl Input<'_> {
     pub fn distrusted(mut self) -> Self {
         match &mut self {
             Self::Ended(ended) => {
-                for text in [&mut ended.unpolled, &mut ended.unlisted] {
+                for text in [&mut ended.unpolled, &mut ended.snapshot_gaps] {
                     *text = text.take().map(distrusted);
                 }
             }
-            Self::Looked(looked) => {
-                if let Err(why) = &mut looked.look {
+            Self::Scanned(scan) => {
+                if let Err(why) = &mut scan.sockets {
                     *why = distrusted(std::mem::take(why));
                 }
-                for (_, namespace) in &mut looked.namespaces {
+                for (_, namespace) in &mut scan.namespaces {
                     // It becomes part of a command.
                     namespace.name = namespace.name.take().filter(|name| is_netns_name(name));
                 }
@@ -207,7 +211,7 @@ pub struct Ended {
     /// Why half-open connections could not be polled.
     pub unpolled: Option<String>,
     /// Of the sockets that are older than the trace, what could not be seen.
-    pub unlisted: Option<String>,
+    pub snapshot_gaps: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -38,7 +38,7 @@ pub struct Summary {
     /// What lists of the kernel's sockets have put right.
     pub reconciled: Reconciled,
     /// Of the sockets that are older than the trace, what could not be seen.
-    pub unlisted: Option<String>,
+    pub snapshot_gaps: Option<String>,
     /// What detectors could not tell apart since their tables were full, in words.
     pub uncounted: Vec<String>,
     /// The account of half-open connections, which do not mix with the transitions; `None` when nobody asked for it.

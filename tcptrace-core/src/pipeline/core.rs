@@ -106,16 +106,16 @@ impl Core {
             Input::Process(answer) => stage.answers.process(answer),
             Input::Namespace(answer) => stage.answers.namespace(answer),
             Input::Device(answer) => stage.answers.device(answer),
-            Input::First(listing) => stage.first_list(listing),
-            Input::ListOrdered => stage.tracker.expect_list(),
-            Input::Listed { listing, is_first } => stage.later_list(listing, is_first),
+            Input::FirstDump(dump) => stage.first_dump(dump),
+            Input::DumpBegins => stage.tracker.expect_dump(),
+            Input::Dumped { dump, is_first } => stage.later_dump(dump, is_first),
             Input::PollBegins => {
                 if let Some(side) = &mut stage.half_open {
                     side.poll_begins();
                 }
             }
             Input::Polled(poll) => stage.polled(&poll),
-            Input::Looked(looked) => stage.out.scanned(*looked),
+            Input::Scanned(scan) => stage.out.scanned(*scan),
             Input::Checked(checked) => self.check(&checked),
             Input::Counted(counted) => self.counted = *counted,
             Input::Exited(exit) => stage.tracker.exited(exit),
@@ -210,8 +210,8 @@ impl Core {
     }
 
     /// Whether a list of timewait sockets would tell something.
-    pub fn wants_list(&self) -> bool {
-        self.stage.tracker.wants_list()
+    pub fn wants_dump(&self) -> bool {
+        self.stage.tracker.wants_dump()
     }
 
     /// Half-open connections now.
@@ -281,7 +281,7 @@ impl Core {
             second_children: tracker.second_children(),
             inferred: account.inferred,
             reconciled: tracker.reconciled(),
-            unlisted: ended.unlisted.clone(),
+            snapshot_gaps: ended.snapshot_gaps.clone(),
             uncounted: out.detection().map(uncounted).unwrap_or_default(),
             connections: match out.view {
                 View::Transitions => None,

@@ -1,4 +1,4 @@
-//! Records in the order of their time. Each CPU sends its own in bundles, so they leave the ring in runs.
+//! Records in the order of their time. Each CPU sends its own in batches, so they leave the ring in runs.
 
 use std::collections::VecDeque;
 
@@ -32,7 +32,7 @@ pub(super) trait Ahead {
     fn half_open(&mut self, record: &[u8]);
 }
 
-/// Most parts at a time. In a look at the ring there are three: what it found, what waited, and what is to come.
+/// Most parts at a time. In a scan at the ring there are three: what it found, what waited, and what is to come.
 const PARTS: usize = 8;
 
 /// Most spare ones: at one release two parts are forgotten, at the next none.

@@ -8,7 +8,7 @@ use crate::{
     model::{
         header::Hidden,
         record::Record,
-        scan::Looked,
+        scan::HostScan,
         socket_filter::SocketFilter,
         transition::{Origin, Transition},
         view::View,
@@ -162,9 +162,9 @@ impl Outgoing {
     }
 
     /// Takes a scan of the host, for the detectors.
-    pub fn scanned(&mut self, looked: Looked) {
+    pub fn scanned(&mut self, scan: HostScan) {
         let Some(detection) = &mut self.detection else { return };
-        for found in detection.scanned(looked.into_sample()) {
+        for found in detection.scanned(scan.into_sample()) {
             self.put(&Record::Finding(Box::new(found)));
         }
     }

@@ -12,7 +12,7 @@ use crate::{
         event::Observed,
         half_open::Poll,
         input::{Exit, Input, Key},
-        listing::{Listing, Scope},
+        socket_dump::{Scope, SocketDump},
         transition::Transition,
     },
     pipeline::{
@@ -94,39 +94,39 @@ impl Stage {
     }
 
     /// Takes in what is older than the trace.
-    pub(super) fn first_list(&mut self, listing: Listing) {
-        self.limit_timewait(&listing);
-        self.expect_holders(&listing);
-        self.tracker.list(listing.older, listing.timewait);
+    pub(super) fn first_dump(&mut self, dump: SocketDump) {
+        self.limit_timewait(&dump);
+        self.expect_holders(&dump);
+        self.tracker.list(dump.preexisting, dump.timewait);
     }
 
     /// Takes a later list, for what is remembered to be compared with it: full sockets at once, timewait ones by
     /// [`Self::compare`].
-    pub(super) fn later_list(&mut self, listing: Listing, is_first: bool) {
-        self.limit_timewait(&listing);
+    pub(super) fn later_dump(&mut self, dump: SocketDump, is_first: bool) {
+        self.limit_timewait(&dump);
         // One that lacks something proves nothing.
-        if !listing.is_complete() {
+        if !dump.is_complete() {
             return;
         }
-        let spans = listing.namespaces.iter().map(|namespace| {
+        let spans = dump.namespaces.iter().map(|namespace| {
             let Namespace { inode: netns, begin_ns, end_ns, .. } = *namespace;
             Span { netns, begin_ns, end_ns }
         });
         let spans: Vec<Span> = spans.collect();
-        if listing.scope == Scope::All {
-            self.expect_holders(&listing);
-            self.tracker.reconcile(listing.older, &spans, is_first);
+        if dump.scope == Scope::All {
+            self.expect_holders(&dump);
+            self.tracker.reconcile(dump.preexisting, &spans, is_first);
         }
-        self.tracker.confirm(listing.timewait, spans);
+        self.tracker.confirm(dump.timewait, spans);
     }
 
-    fn expect_holders(&mut self, listing: &Listing) {
-        self.tracker.expect_holders(listing.unreadable == 0, listing.holders_ns);
+    fn expect_holders(&mut self, dump: &SocketDump) {
+        self.tracker.expect_holders(dump.unreadable == 0, dump.holders_ns);
     }
 
-    fn limit_timewait(&mut self, listing: &Listing) {
+    fn limit_timewait(&mut self, dump: &SocketDump) {
         let limit = |namespace: &Namespace| Some((namespace.inode, namespace.most_timewait?));
-        self.tracker.limit_timewait(listing.namespaces.iter().filter_map(limit));
+        self.tracker.limit_timewait(dump.namespaces.iter().filter_map(limit));
     }
 
     /// Compares some more of the last list.

@@ -119,7 +119,7 @@ fn a_second_child_does_not_disturb_the_first() {
     let evidence = Some(CloseEvidence { facts, ..CloseEvidence::default() });
     let dropped = Event { cookie: 5, evidence, ..event(2, 12, State::SYN_RECV, State::CLOSE) };
     let goes_on = Event { cookie: 5, ..event(1, 30, State::SYN_RECV, State::ESTABLISHED) };
-    tracker.expect_list();
+    tracker.expect_dump();
     let out = track(&mut tracker, [child(1, 10), child(2, 11), dropped, goes_on]);
     assert_eq!(out[3].in_old_state_ns, Some(20));
     assert_eq!(out[3].owner.as_ref().map(|owner| owner.pid), Some(7));

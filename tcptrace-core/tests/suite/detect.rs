@@ -5,7 +5,7 @@ use std::{collections::HashSet, net::Ipv4Addr};
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{
     half_open,
-    looks::{INFO, SECOND, ended, findings, look, socket},
+    scans::{INFO, SECOND, ended, findings, scan, socket},
 };
 use proptest::prelude::*;
 use tcptrace_core::{
@@ -39,8 +39,8 @@ fn leaked(count: u16) -> Vec<Seen> {
 /// The kernel does not tell how long; that the same ones are there again does.
 #[test]
 fn ages_come_from_earlier_looks() {
-    assert!(findings([look(0, leaked(9)), look(9, leaked(9))]).is_empty(), "nine seconds are not ten");
-    let found = findings([look(0, leaked(9)), look(22, leaked(9))]);
+    assert!(findings([scan(0, leaked(9)), scan(9, leaked(9))]).is_empty(), "nine seconds are not ten");
+    let found = findings([scan(0, leaked(9)), scan(22, leaked(9))]);
     let ids: Vec<_> = found.iter().map(|finding| finding.id).collect();
     assert_eq!(ids, ["close-wait-leak"]);
     assert_eq!((found[0].severity, found[0].owners[0].pid), (Severity::Warning, 812));
@@ -57,36 +57,36 @@ fn the_greatest_fin_timeout_is_never_reached() {
         });
         let mut namespace = NamespaceSample::default();
         namespace.limits.fin_timeout_s = fin_timeout_s;
-        Sample { namespaces: [(Some(1), namespace)].into(), ..look(0, waiting.collect()) }
+        Sample { namespaces: [(Some(1), namespace)].into(), ..scan(0, waiting.collect()) }
     };
     assert_eq!(findings([stuck(60)])[0].id, "fin-wait2-stuck");
     assert!(findings([stuck(u64::MAX / SECOND + 1)]).is_empty());
     assert!(findings([stuck(u64::MAX)]).is_empty());
 }
 
-/// As many at each look, but other ones.
+/// As many at each scan, but other ones.
 #[test]
 fn a_busy_program_is_no_leak() {
     let busy = |from: u16| (from..from + 9).map(|number| socket(State::CLOSE_WAIT, number, 812)).collect();
-    assert!(findings([look(0, busy(0)), look(12, busy(100)), look(24, busy(200))]).is_empty());
+    assert!(findings([scan(0, busy(0)), scan(12, busy(100)), scan(24, busy(200))]).is_empty());
 }
 
 #[test]
 fn one_that_has_closed_by_now_is_no_leak() {
-    assert!(findings([look(0, leaked(9)), look(22, leaked(9)), look(13, vec![])]).is_empty());
+    assert!(findings([scan(0, leaked(9)), scan(22, leaked(9)), scan(13, vec![])]).is_empty());
 }
 
 #[test]
 fn many_are_critical_and_kinds_can_be_chosen() {
-    let looks = || [look(0, leaked(1_200)), look(22, leaked(1_200))];
-    assert_eq!(findings(looks())[0].severity, Severity::Critical);
+    let scans = || [scan(0, leaked(1_200)), scan(22, leaked(1_200))];
+    assert_eq!(findings(scans())[0].severity, Severity::Critical);
     for options in [
         Options { skip: vec!["close-wait-leak".to_owned()], ..Options::default() },
         Options { only: vec!["syn-flood".to_owned()], ..Options::default() },
     ] {
         let mut detectors = Detectors::new(options);
-        for look in looks() {
-            detectors.sample(&look);
+        for scan in scans() {
+            detectors.sample(&scan);
         }
         assert!(detectors.findings().is_empty());
     }
@@ -162,9 +162,9 @@ fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
         seen
     };
     let found = findings([
-        look(0, vec![]),
-        look(1, vec![listener(80), listener(81)]),
-        look(2, vec![listener(80), listener(81)]),
+        scan(0, vec![]),
+        scan(1, vec![listener(80), listener(81)]),
+        scan(2, vec![listener(80), listener(81)]),
     ]);
     let keys: HashSet<String> = found.iter().map(Finding::key).collect();
     assert_eq!((found.len(), keys.len()), (2, 2), "{keys:?}");
@@ -208,11 +208,11 @@ fn tables_by_addresses_have_room_for_so_many() {
         }
         detectors.left_out().into_iter().map(|(_, count)| count).sum::<u64>()
     };
-    let of_look = |state, id| left_out(vec![Shown::Sample(Box::new(look(1, many(state))))], id);
+    let of_look = |state, id| left_out(vec![Shown::Sample(Box::new(scan(1, many(state))))], id);
     assert_eq!(of_look(State::LISTEN, "accept-queue-overflow"), 4);
     assert_eq!(of_look(State::ESTABLISHED, "port-exhaustion"), 0, "one port each exhausts nothing");
     let twice = [many(State::ESTABLISHED), many(State::ESTABLISHED)].concat();
-    assert_eq!(left_out(vec![Shown::Sample(Box::new(look(1, twice)))], "port-exhaustion"), 4);
+    assert_eq!(left_out(vec![Shown::Sample(Box::new(scan(1, twice)))], "port-exhaustion"), 4);
     let syn = |number: u32| {
         let mut change = half_open([203, 0, 113, 1], What::Begin(Source::Syn), 1);
         change.connection.laddr = Ipv4Addr::from(0x0a00_0000 + number).into();
@@ -236,9 +236,9 @@ fn what_is_elsewhere_says_how_to_get_there() {
         };
         let mut detectors = Detectors::new(Options { own_netns, ..Options::default() });
         let mut ages = Ages::default();
-        for mut look in [look(0, leaked()), look(22, leaked())] {
-            ages.apply(&mut look);
-            detectors.sample(&look);
+        for mut scan in [scan(0, leaked()), scan(22, leaked())] {
+            ages.apply(&mut scan);
+            detectors.sample(&scan);
         }
         let found = detectors.findings().remove(0);
         (found.netns, found.next_steps[0].command.clone().unwrap())
@@ -265,7 +265,7 @@ fn a_queue_takes_one_more_than_its_backlog() {
         for (second, overflows) in [(0, 0), (1, 3)] {
             let counters = [("ListenOverflows".to_owned(), overflows)].into();
             let namespaces = [(Some(1), NamespaceSample { counters, ..NamespaceSample::default() })].into();
-            detectors.sample(&Sample { namespaces, ..look(second, vec![seen.clone()]) });
+            detectors.sample(&Sample { namespaces, ..scan(second, vec![seen.clone()]) });
         }
         let overflows = detectors.findings().iter().any(|finding| finding.severity > Severity::Info);
         assert_eq!(overflows, is_full, "{waiting} of {backlog}");
@@ -287,11 +287,11 @@ fn phantoms_are_told_alike_each_time() {
         let silent = (0..36).map(|number| silent(number, if number % 2 == 0 { 90_000 } else { 5 }));
         silent.chain([socket(State::LISTEN, 99, 812)]).collect()
     };
-    let first = findings([look(0, all())]);
+    let first = findings([scan(0, all())]);
     let phantom = first.iter().find(|finding| finding.id == "phantom-established").unwrap();
     assert!(phantom.summary.contains("192.0.2.0:80"), "{}", phantom.summary);
     for _ in 0..20 {
-        assert_eq!(findings([look(0, all())]), first);
+        assert_eq!(findings([scan(0, all())]), first);
     }
 }
 
@@ -308,7 +308,7 @@ fn the_greatest_threshold_is_never_reached() {
             seen
         })
     });
-    detectors.sample(&look(0, all.collect()));
+    detectors.sample(&scan(0, all.collect()));
     assert_eq!(detectors.findings(), []);
 }
 
@@ -346,7 +346,7 @@ fn hostile_names_do_no_harm() {
     assert_eq!(reset.findings.len(), 1);
     let text = render(&reset, Format::Text, false);
     assert!(!text.contains('\x1b') && text.contains("x1b"), "{text}");
-    let report = report(findings([look(0, leaked(9)), look(22, leaked(9))]));
+    let report = report(findings([scan(0, leaked(9)), scan(22, leaked(9))]));
     for format in [Format::Text, Format::Json, Format::Markdown] {
         let text = render(&report, format, false);
         let raw = |c: char| c != '\n' && c.is_control();
@@ -371,7 +371,7 @@ proptest! {
         };
         let sorted: Vec<u16> = (0..40).collect();
         let summaries = |order: &[u16]| -> Vec<String> {
-            let found = findings([look(0, all(order)), look(70, all(order))]);
+            let found = findings([scan(0, all(order)), scan(70, all(order))]);
             found.into_iter().map(|finding| finding.summary).collect()
         };
         prop_assert_eq!(summaries(&seed), summaries(&sorted));

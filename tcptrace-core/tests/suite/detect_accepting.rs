@@ -17,12 +17,12 @@ use tcptrace_core::{
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{
     by_process, event,
-    looks::{self, INFO, SECOND, look, socket, who},
+    scans::{self, INFO, SECOND, scan, socket, who},
 };
 
 /// But for listeners, which are new in each test.
-fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
-    let all = looks::findings(looks).into_iter();
+fn findings(scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+    let all = scans::findings(scans).into_iter();
     all.filter(|finding| finding.id != "unexpected-listener").collect()
 }
 
@@ -57,11 +57,11 @@ fn at(at_s: u64, [overflows, drops]: [u64; 2], sockets: Vec<Seen>) -> Sample {
     let counters = [("ListenOverflows".to_owned(), overflows), ("ListenDrops".to_owned(), drops)].into();
     let limits = Limits { somaxconn: Some(4_096), abort_on_overflow: Some(false), ..Limits::default() };
     let namespace = NamespaceSample { counters, limits, ..NamespaceSample::default() };
-    Sample { namespaces: [(Some(1), namespace)].into(), ..look(at_s, sockets) }
+    Sample { namespaces: [(Some(1), namespace)].into(), ..scan(at_s, sockets) }
 }
 
-fn of_kind(id: &str, looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
-    let all = findings(looks).into_iter();
+fn of_kind(id: &str, scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+    let all = findings(scans).into_iter();
     all.filter(|finding| finding.id == id).collect()
 }
 
@@ -158,8 +158,8 @@ fn drops_of_a_flood_are_no_overflows() {
         at(at_s, counts, vec![listener(1, &[7], 0, drops[0]), other])
     };
     let found = |counts, drops: [u32; 2]| {
-        let looks = [queues(0, [0, 0], [0, 0]), queues(5, counts, drops), queues(10, counts, drops)];
-        let found = of_kind("accept-queue-overflow", looks);
+        let scans = [queues(0, [0, 0], [0, 0]), queues(5, counts, drops), queues(10, counts, drops)];
+        let found = of_kind("accept-queue-overflow", scans);
         found.iter().map(|found| (pids(found)[0], found.harm.as_ref().unwrap().count)).collect::<Vec<_>>()
     };
     assert_eq!(found([0, 500], [500, 0]), [], "a flood");

@@ -5,7 +5,7 @@ use tcptrace_core::{
     model::{socket::Info, state::State},
 };
 
-use crate::common::looks::{INFO, SECOND, look, socket};
+use crate::common::scans::{INFO, SECOND, scan, socket};
 
 /// A connection at one scan: bytes acknowledged and received, bytes that wait to be read, and seconds since data came and
 /// was sent.
@@ -36,7 +36,7 @@ fn told(state: State, scans: &[At]) -> (Option<u64>, Option<u64>) {
     let mut ages = Ages::default();
     let mut last = (None, None);
     for (number, at) in (1..).zip(scans) {
-        let mut sample = look(1_000 + 10 * number, vec![seen(state, *at)]);
+        let mut sample = scan(1_000 + 10 * number, vec![seen(state, *at)]);
         ages.apply(&mut sample);
         last = (sample.sockets[0].still_ns, sample.sockets[0].unread_ns);
     }

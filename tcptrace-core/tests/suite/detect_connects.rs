@@ -16,7 +16,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::{ended, findings, look, socket, tried};
+use crate::common::scans::{ended, findings, scan, socket, tried};
 use crate::common::shown::{Show as _, Shown};
 
 /// Each destination has its own culprits, whoever found no port for another one.
@@ -32,7 +32,7 @@ fn who_finds_no_port_is_named_for_that_destination_only() {
         (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, end).into(), 443);
         seen
     };
-    detectors.sample(&look(1, vec![waits(1), waits(2)]));
+    detectors.sample(&scan(1, vec![waits(1), waits(2)]));
     let found = detectors.findings();
     let owners: Vec<Vec<u32>> =
         found.iter().map(|finding| finding.owners.iter().map(|who| who.pid).collect()).collect();
@@ -70,7 +70,7 @@ fn who_finds_no_port_is_named_for_that_namespace_only() {
             seen
         });
         let namespaces = [(Some(netns), ten_ports())].into();
-        detectors.sample(&Sample { namespaces, ..look(1, waits.collect()) });
+        detectors.sample(&Sample { namespaces, ..scan(1, waits.collect()) });
         let findings = detectors.findings();
         let found: Vec<_> = findings.iter().map(|finding| finding.id).collect();
         assert_eq!(found, ids, "namespace {netns}");
@@ -85,7 +85,7 @@ fn one_port_in_use_does_not_say_what_has_the_others() {
     for state in [State::TIME_WAIT, State::ESTABLISHED] {
         let mut detectors = Detectors::new(Options::default());
         detectors.show(&ended(Cause::NoLocalPort, 1, 30, None));
-        detectors.sample(&look(1, vec![with_local_port(state, 40_000, 812)]));
+        detectors.sample(&scan(1, vec![with_local_port(state, 40_000, 812)]));
         let [found] = &detectors.findings()[..] else { panic!("one") };
         assert_eq!((found.id, found.confidence.level), ("port-exhaustion", Level::Medium), "{state}");
         assert!(
@@ -120,7 +120,7 @@ fn open_connections_have_all_ports() {
     let namespaces = || [(Some(1), ten_ports())].into();
     let open = || (40_000..40_010).map(|lport| with_local_port(State::ESTABLISHED, lport, 812)).collect();
     let mut detectors = Detectors::new(Options::default());
-    detectors.sample(&Sample { namespaces: namespaces(), ..look(0, open()) });
+    detectors.sample(&Sample { namespaces: namespaces(), ..scan(0, open()) });
     let soon = detectors.findings();
     assert_eq!((soon[0].id, soon[0].severity), ("port-exhaustion", Severity::Warning));
     (0..3).for_each(|_| detectors.show(&ended(Cause::NoLocalPort, 1, 30, None)));
@@ -152,7 +152,7 @@ fn a_server_on_a_high_port_takes_no_ports() {
         sockets.extend(listens.then(|| with_local_port(State::LISTEN, 40_000, 812)));
         let options = Options { only: vec!["port-exhaustion".to_owned()], ..Options::default() };
         let mut detectors = Detectors::new(options);
-        detectors.sample(&Sample { namespaces: [(Some(1), ten_ports())].into(), ..look(0, sockets) });
+        detectors.sample(&Sample { namespaces: [(Some(1), ten_ports())].into(), ..scan(0, sockets) });
         detectors.findings().len()
     };
     assert_eq!((found(false), found(true)), (1, 0));
@@ -163,7 +163,7 @@ fn a_server_on_a_high_port_takes_no_ports() {
 fn no_port_and_nobody_seen_who_has_them() {
     let mut detectors = Detectors::new(Options::default());
     (0..3).for_each(|_| detectors.show(&ended(Cause::NoLocalPort, 1, 30, None)));
-    detectors.sample(&look(1, vec![]));
+    detectors.sample(&scan(1, vec![]));
     let [found] = &detectors.findings()[..] else { panic!("one") };
     assert_eq!((found.id, found.severity), ("port-exhaustion", Severity::Critical));
     assert!(found.summary.contains("not what has the others; 3 connect()s found none"), "{}", found.summary);
@@ -211,9 +211,9 @@ fn a_scanner_hides_nobody_else_who_waits() {
         seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: 1 });
         seen
     };
-    let scan = (0..40).map(|number| waits(number, 66));
+    let scanner = (0..40).map(|number| waits(number, 66));
     let others = (0..3).map(|_| waits(0, 10));
-    let found = findings([look(1, scan.chain(others).collect())]);
+    let found = findings([scan(1, scanner.chain(others).collect())]);
     let ids: Vec<_> = found.iter().map(|finding| (finding.id, finding.owners[0].pid)).collect();
     assert_eq!(ids, [("unreachable-destination", 10), ("outbound-scan", 66)]);
     assert!(found[0].summary.contains("3 of 3 attempts"), "{}", found[0].summary);
@@ -247,7 +247,7 @@ fn what_went_well_makes_room_for_what_does_not() {
         detectors.transition(&connected);
     }
     assert_eq!(detectors.left_out(), []);
-    detectors.sample(&look(1, vec![]));
+    detectors.sample(&scan(1, vec![]));
     (0..3).for_each(|_| detectors.transition(&refused));
     let [found] = &detectors.findings()[..] else { panic!("one") };
     assert_eq!(found.id, "connection-refused");
@@ -277,7 +277,7 @@ fn a_share_of_what_was_forgotten_is_less_sure() {
             closed.event.raddr = Ipv4Addr::from(0x0a00_0000 + number).into();
             detectors.transition(&closed);
         }
-        detectors.sample(&look(1, vec![]));
+        detectors.sample(&scan(1, vec![]));
         (0..20).for_each(|_| detectors.transition(&reset));
         let [found] = &detectors.findings()[..] else { panic!("one") };
         (found.confidence.level, no_room(found))
@@ -302,7 +302,7 @@ fn nobody_known_is_somewhere_all_the_same() {
             let Shown::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
             detectors.transition(&Transition { owner: None, ..refused });
         }
-        detectors.sample(&look(1, waiting));
+        detectors.sample(&scan(1, waiting));
         let [found] = &detectors.findings()[..] else { panic!("one") };
         assert_eq!((found.id, found.netns), ("connection-refused", netns));
         let enter = found.next_steps[0].command.as_deref() == Some("lsns -t net");

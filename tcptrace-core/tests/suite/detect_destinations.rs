@@ -14,7 +14,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::{SECOND, look, socket, tried};
+use crate::common::scans::{SECOND, scan, socket, tried};
 use crate::common::shown::{Show as _, Shown};
 
 /// A namespace with these addresses, each on an interface that runs or not.
@@ -28,8 +28,8 @@ fn with_addresses(addresses: &[(&str, bool)]) -> NamespaceSample {
 }
 
 /// A scan of namespace 1.
-fn scan(at_s: u64, namespace: NamespaceSample, sockets: Vec<Seen>) -> Sample {
-    Sample { namespaces: [(Some(1), namespace)].into(), ..look(at_s, sockets) }
+fn scan_of(at_s: u64, namespace: NamespaceSample, sockets: Vec<Seen>) -> Sample {
+    Sample { namespaces: [(Some(1), namespace)].into(), ..scan(at_s, sockets) }
 }
 
 /// A socket whose SYN was sent again.
@@ -62,7 +62,7 @@ fn evidence(finding: &Finding, name: &str) -> Option<String> {
 fn found_of(records: impl IntoIterator<Item = Shown>) -> Option<Finding> {
     let mut detectors = Detectors::new(Options::default());
     records.into_iter().for_each(|record| detectors.show(&record));
-    detectors.sample(&look(1, vec![]));
+    detectors.sample(&scan(1, vec![]));
     detectors.findings().pop()
 }
 
@@ -105,14 +105,14 @@ fn a_program_that_connects_elsewhere_does_not_fail() {
 fn what_connects_by_now_harms_nobody() {
     let mut detectors = Detectors::new(Options::default());
     (0..10).for_each(|_| detectors.show(&tried(Cause::Refused, 1, 443, 10)));
-    detectors.sample(&look(1, vec![]));
+    detectors.sample(&scan(1, vec![]));
     assert_eq!(detectors.findings()[0].severity, Severity::Critical);
     detectors.show(&connected(1, 10));
-    detectors.sample(&look(2, vec![]));
+    detectors.sample(&scan(2, vec![]));
     let found = detectors.findings().remove(0);
     assert_eq!((found.severity, &found.harm), (Severity::Info, &None));
     assert!(found.summary.ends_with("; it connects by now"), "{}", found.summary);
-    detectors.sample(&look(3, vec![]));
+    detectors.sample(&scan(3, vec![]));
     assert_eq!(detectors.findings()[0].severity, Severity::Info, "nothing was tried since");
     detectors.show(&tried(Cause::Refused, 1, 443, 10));
     assert_eq!(detectors.findings()[0].severity, Severity::Warning, "it fails again");
@@ -147,13 +147,13 @@ fn of_a_destination_of_this_host_its_listeners_are_told() {
             ..Options::default()
         });
         let addresses = with_addresses(&[("192.0.2.1", true), ("198.51.100.1", true)]);
-        detectors.sample(&scan(0, addresses.clone(), sockets.clone()));
+        detectors.sample(&scan_of(0, addresses.clone(), sockets.clone()));
         (0..5).for_each(|_| detectors.show(&tried(cause, 1, 443, 10)));
         let aged = sockets.into_iter().map(|mut seen| {
             seen.socket.age_at_least_ns = Some(SECOND);
             seen
         });
-        detectors.sample(&scan(1, addresses, aged.collect()));
+        detectors.sample(&scan_of(1, addresses, aged.collect()));
         detectors.findings().remove(0)
     };
     let none = found(Cause::Refused, vec![]);
@@ -178,7 +178,7 @@ fn what_is_in_the_way_is_told() {
     let found = |running: bool, conntrack: Option<(u64, u64)>| {
         let mut detectors = Detectors::new(Options::default());
         let namespace = NamespaceSample { conntrack, ..with_addresses(&[("192.0.2.1", running)]) };
-        detectors.sample(&scan(1, namespace, (0..3).map(|_| waits(0, 10)).collect()));
+        detectors.sample(&scan_of(1, namespace, (0..3).map(|_| waits(0, 10)).collect()));
         detectors.findings().remove(0)
     };
     let down = found(false, None);
@@ -199,7 +199,7 @@ fn the_name_of_an_interface_is_not_obeyed() {
         let mut detectors = Detectors::new(Options::default());
         let mut namespace = with_addresses(&[("192.0.2.1", false)]);
         interface.clone_into(&mut namespace.addresses[0].interface);
-        detectors.sample(&scan(1, namespace, (0..3).map(|_| waits(0, 10)).collect()));
+        detectors.sample(&scan_of(1, namespace, (0..3).map(|_| waits(0, 10)).collect()));
         detectors.findings().remove(0)
     };
     for plain in ["eth0", "eth0.100", "br-1_a", "eth0:1", "veth1@if2"] {
@@ -260,11 +260,11 @@ fn who_connects_by_the_other_family_is_not_harmed() {
     let found = |records: Vec<Shown>| {
         let mut detectors = Detectors::new(Options::default());
         let addresses = with_addresses(&[("192.0.2.1", true), ("192.0.2.2", true), ("2001:db8::1", true)]);
-        detectors.sample(&scan(0, addresses.clone(), vec![]));
+        detectors.sample(&scan_of(0, addresses.clone(), vec![]));
         for record in &records {
             detectors.show(record);
         }
-        detectors.sample(&scan(1, addresses, vec![]));
+        detectors.sample(&scan_of(1, addresses, vec![]));
         detectors.findings().pop()
     };
     let pairs = |from: &str, other: &str, connects: u32| {
@@ -334,9 +334,9 @@ fn who_listens_now_may_not_have_listened_then() {
                 seen.socket.ifindex = device;
                 seen
             });
-            let mut look =
-                scan(at_s, with_addresses(&[("198.51.100.1", true)]), listener.into_iter().collect());
-            ages.apply(&mut look);
+            let mut scan =
+                scan_of(at_s, with_addresses(&[("198.51.100.1", true)]), listener.into_iter().collect());
+            ages.apply(&mut scan);
             if at_s == 3 {
                 (0..5).for_each(|_| {
                     let Shown::Transition(mut refused) = tried(Cause::Refused, 1, 443, 10) else {
@@ -346,7 +346,7 @@ fn who_listens_now_may_not_have_listened_then() {
                     detectors.show(&Shown::Transition(refused));
                 });
             }
-            detectors.sample(&look);
+            detectors.sample(&scan);
         }
         detectors.findings().remove(0)
     };

@@ -14,7 +14,7 @@ use tcptrace_core::{
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{
     half_open,
-    looks::{evidence, look, socket, with_counters},
+    scans::{evidence, scan, socket, with_counters},
 };
 
 const BEGIN: What = What::Begin(Source::Syn);
@@ -61,9 +61,9 @@ fn flood(counters: &[(&str, u64)], last: Vec<Seen>) -> Finding {
         seen.socket.drops = seen.socket.drops.map(|_| 0);
         seen
     });
-    let first = with_counters(look(0, first.collect()), &none, Limits::default());
+    let first = with_counters(scan(0, first.collect()), &none, Limits::default());
     let last = last.into_iter().chain(requests()).collect();
-    let last = with_counters(look(1, last), counters, Limits::default());
+    let last = with_counters(scan(1, last), counters, Limits::default());
     found(&[BEGIN, What::Retransmit], &first, &last).unwrap()
 }
 
@@ -112,8 +112,8 @@ fn little_room_that_is_left_is_a_warning() {
 /// They complete, however many there are at once.
 #[test]
 fn a_burst_is_no_flood() {
-    assert_eq!(found(&[BEGIN, COMPLETED], &look(0, vec![]), &look(1, vec![])), None);
-    let late = found(&[BEGIN, What::Retransmit, COMPLETED], &look(0, vec![]), &look(1, vec![]));
+    assert_eq!(found(&[BEGIN, COMPLETED], &scan(0, vec![]), &scan(1, vec![])), None);
+    let late = found(&[BEGIN, What::Retransmit, COMPLETED], &scan(0, vec![]), &scan(1, vec![]));
     assert_eq!(late, None, "the first SYN-ACK was lost");
 }
 
@@ -122,20 +122,20 @@ fn a_burst_is_no_flood() {
 #[test]
 fn clients_that_have_answered_are_no_flood() {
     let waiting = || (0..300).map(|number| request(number, 0)).chain([listener(4_096, 0, None)]).collect();
-    assert_eq!(found(&[BEGIN], &look(0, waiting()), &look(30, waiting())), None);
-    assert_eq!(found(&[BEGIN, What::Retransmit, COMPLETED], &look(0, waiting()), &look(30, waiting())), None);
+    assert_eq!(found(&[BEGIN], &scan(0, waiting()), &scan(30, waiting())), None);
+    assert_eq!(found(&[BEGIN, What::Retransmit, COMPLETED], &scan(0, waiting()), &scan(30, waiting())), None);
     let polled = [What::Begin(Source::Poll)];
-    assert_eq!(found(&polled, &look(0, waiting()), &look(30, waiting())), None, "they were there before");
+    assert_eq!(found(&polled, &scan(0, waiting()), &scan(30, waiting())), None, "they were there before");
 }
 
 /// They were given up meanwhile.
 #[test]
 fn what_the_kernel_gave_up_counts() {
     let whats = [BEGIN, What::Retransmit, What::End(End::TimedOut)];
-    let found = found(&whats, &look(0, vec![]), &look(70, vec![])).unwrap();
+    let found = found(&whats, &scan(0, vec![]), &scan(70, vec![])).unwrap();
     assert_eq!(evidence(&found, "without an answer"), "80");
     let dropped = [BEGIN, What::End(End::Dropped)];
-    assert_eq!(self::found(&dropped, &look(0, vec![]), &look(1, vec![])), None, "reset by the peer, at once");
+    assert_eq!(self::found(&dropped, &scan(0, vec![]), &scan(1, vec![])), None, "reset by the peer, at once");
 }
 
 /// One client behind a bad path.
@@ -154,7 +154,7 @@ fn one_source_is_no_flood() {
 #[test]
 fn scans_tell_of_a_flood_as_well() {
     let sockets = || (0..100).map(|number| request(number, 2)).chain([listener(4_096, 0, None)]).collect();
-    let found = found(&[What::Begin(Source::Poll)], &look(0, vec![]), &look(9, sockets()));
+    let found = found(&[What::Begin(Source::Poll)], &scan(0, vec![]), &scan(9, sockets()));
     assert_eq!(found, None, "no source of these is known: one client has very many");
 }
 
@@ -170,8 +170,8 @@ fn clients_of_this_host_that_are_established_are_no_flood() {
     });
     let sockets: Vec<Seen> = requests.iter().cloned().chain(clients).collect();
     let whats = [BEGIN, What::Retransmit];
-    assert!(found(&whats, &look(0, vec![]), &look(2, requests)).is_some());
-    assert_eq!(found(&whats, &look(0, vec![]), &look(2, sockets)), None);
+    assert!(found(&whats, &scan(0, vec![]), &scan(2, requests)).is_some());
+    assert_eq!(found(&whats, &scan(0, vec![]), &scan(2, sockets)), None);
 }
 
 /// An ACK that finds the accept queue full is dropped, and the SYN-ACK is sent again although the client has answered.
@@ -181,7 +181,7 @@ fn a_full_accept_queue_is_no_flood() {
         let at = |at_s, overflows| {
             let queue = listener(128, waiting, None);
             let sockets = requests().into_iter().chain([queue]).collect();
-            with_counters(look(at_s, sockets), &[("ListenOverflows", overflows)], Limits::default())
+            with_counters(scan(at_s, sockets), &[("ListenOverflows", overflows)], Limits::default())
         };
         found(&[BEGIN, What::Retransmit], &at(0, 0), &at(2, overflows))
     };

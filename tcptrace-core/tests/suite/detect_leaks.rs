@@ -6,12 +6,12 @@ use tcptrace_core::{
 };
 
 use crate::common::{
-    looks::{SECOND, look, who},
+    scans::{SECOND, scan, who},
     standing::{findings, half_closed, listener, other_end, pids},
 };
 
 fn leak(sockets: Vec<Seen>) -> Option<Severity> {
-    let found = findings([look(1_000, sockets)]);
+    let found = findings([scan(1_000, sockets)]);
     found.iter().find(|found| found.id == "close-wait-leak").map(|found| found.severity)
 }
 
@@ -28,9 +28,9 @@ fn who_has_yet_to_answer_is_no_leak() {
     assert_eq!(leak(half_closed(30, [31, 40], 100)), None);
     assert_eq!(leak(half_closed(90, [91, 95], 100)), Some(Severity::Info), "it stays so, and grows not");
     let grows = |counts: [usize; 4]| {
-        let at = |(scan, count): (u64, usize)| {
+        let at = |(number, count): (u64, usize)| {
             let some = half_closed(90, [91, 95], 100).into_iter().take(count).chain([listener()]);
-            look(1_000 + scan, some.collect())
+            scan(1_000 + number, some.collect())
         };
         findings((0..).zip(counts).map(at))[0].severity
     };
@@ -58,7 +58,7 @@ fn a_half_close_that_streams_is_no_leak() {
         for info in all.iter_mut().filter_map(|seen| seen.socket.info.as_mut()) {
             (info.bytes_acked, info.last_data_sent_ms) = (at_s, Some(100));
         }
-        look(1_000 + at_s, all)
+        scan(1_000 + at_s, all)
     };
     assert_eq!(findings([at(0), at(5), at(10), at(15)]), []);
 }
@@ -84,7 +84,7 @@ fn descriptors_say_how_bad_a_leak_is() {
         let condition = Condition { descriptors: Some(used), descriptor_limit: Some(100), stopped: None };
         let before =
             half_closed(20, [40, 40], 1).into_iter().take(first.into()).chain([listener()]).collect();
-        let at = |at_s, sockets| Sample { processes: [(7, condition)].into(), ..look(at_s, sockets) };
+        let at = |at_s, sockets| Sample { processes: [(7, condition)].into(), ..scan(at_s, sockets) };
         findings([at(1_000, before), at(1_060, half_closed(30, [40, 40], 1))]).remove(0)
     };
     assert_eq!(with(50, 8).severity, Severity::Warning);
@@ -103,7 +103,7 @@ fn a_leak_that_uses_up_the_descriptors_is_critical() {
         let condition =
             Condition { descriptors: Some(used), descriptor_limit: Some(used + 1), stopped: None };
         let at =
-            |at_s| Sample { processes: [(7, condition)].into(), ..look(at_s, half_closed(30, [40, 40], 1)) };
+            |at_s| Sample { processes: [(7, condition)].into(), ..scan(at_s, half_closed(30, [40, 40], 1)) };
         findings([at(1_000), at(1_060)]).remove(0)
     };
     assert_eq!(with(32).severity, Severity::Critical);
@@ -120,7 +120,7 @@ fn a_leak_explains_the_other_ends() {
         (other.socket.age_at_least_ns, other.socket.info) = (Some(70 * SECOND), None);
         other
     });
-    let found = findings([look(1_000, leaked.iter().cloned().chain(waiting).collect())]);
+    let found = findings([scan(1_000, leaked.iter().cloned().chain(waiting).collect())]);
     assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), ["close-wait-leak"]);
     assert_eq!(found[0].consequences[0].id, "fin-wait2-stuck");
     assert!(found[0].consequences[0].summary.contains("on this host"), "{found:#?}");
@@ -131,7 +131,7 @@ fn a_leak_explains_the_other_ends() {
 fn what_is_inherited_counts_once() {
     let mut all = half_closed(30, [40, 40], 1);
     all[..8].iter_mut().for_each(|seen| seen.owners = vec![who(5), who(7), who(8), who(9)]);
-    let found = findings([look(1_000, all)]);
+    let found = findings([scan(1_000, all)]);
     assert_eq!((found.len(), found[0].subject.as_str(), pids(&found[0])), (1, "process 5", vec![5, 7, 8, 9]));
     assert!(found[0].next_steps.iter().any(|step| step.what.contains("FD_CLOEXEC")), "{found:#?}");
 }

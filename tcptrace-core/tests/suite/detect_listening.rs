@@ -15,7 +15,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::{ended, look, socket, who};
+use crate::common::scans::{ended, scan, socket, who};
 use crate::common::shown::Shown;
 
 /// A socket at this address, port 53, of these processes.
@@ -44,7 +44,7 @@ fn cannot_listen_by(process: Option<Arc<Process>>, address: &str, sockets: Vec<S
         failed.owner = Some(Owner { process, ..Owner::clone(owner) }.into());
     }
     detectors.transition(&failed);
-    detectors.sample(&look(1, sockets));
+    detectors.sample(&scan(1, sockets));
     detectors.findings().remove(0)
 }
 
@@ -165,7 +165,7 @@ fn unexpected_by(expected: Expected, sockets: Vec<Seen>) -> Vec<u32> {
     let only = vec!["unexpected-listener".to_owned()];
     let expected = Some(vec![expected]);
     let mut detectors = Detectors::new(Options { only, expected, ..Options::default() });
-    detectors.sample(&look(1, sockets));
+    detectors.sample(&scan(1, sockets));
     detectors.findings().iter().flat_map(|found| &found.owners).map(|who| who.pid).collect()
 }
 
@@ -219,7 +219,7 @@ fn who_listens_is_a_warning_only_where_somebody_has_said_who_should() {
         let only = vec!["unexpected-listener".to_owned()];
         let expected = expected.map(|port| vec![Expected { comm: None, ports: port..=port }]);
         let mut detectors = Detectors::new(Options { only, expected, ..Options::default() });
-        (0..2).for_each(|at_s| detectors.sample(&look(at_s, vec![seen.clone()])));
+        (0..2).for_each(|at_s| detectors.sample(&scan(at_s, vec![seen.clone()])));
         detectors.findings().iter().map(|found| found.severity).collect::<Vec<_>>()
     };
     let deleted = || vec![who(7)];

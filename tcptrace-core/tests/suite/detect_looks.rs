@@ -10,7 +10,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::{INFO, SECOND, evidence, findings, look, of_kind, socket, who, with_counters};
+use crate::common::scans::{INFO, SECOND, evidence, findings, of_kind, scan, socket, who, with_counters};
 
 fn for_seconds(mut seen: Seen, seconds: u64) -> Seen {
     seen.socket.age_at_least_ns = Some(seconds * SECOND);
@@ -26,7 +26,7 @@ fn what_waits_to_be_accepted_is_no_leak() {
             (seen.socket.inode, seen.owners) = (inode, (0..3).map(|worker| who(812 + worker)).collect());
             seen
         };
-        look(1_000, (0..100).map(one).collect())
+        scan(1_000, (0..100).map(one).collect())
     };
     let found = of_kind("close-wait-leak", [waiting(Some(7))]);
     assert_eq!(found.len(), 1, "each counts once, whoever has it");
@@ -38,10 +38,10 @@ fn what_waits_to_be_accepted_is_no_leak() {
 fn a_leak_tells_what_there_was_at_the_first_look_of_all() {
     let leaked = |at_s: u64, count: u16| {
         let one = |number| for_seconds(socket(State::CLOSE_WAIT, number, 812), 20);
-        look(1_000 + at_s, (0..count).map(one).collect())
+        scan(1_000 + at_s, (0..count).map(one).collect())
     };
-    let first = |looks: Vec<Sample>| {
-        let found = of_kind("close-wait-leak", looks).remove(0);
+    let first = |scans: Vec<Sample>| {
+        let found = of_kind("close-wait-leak", scans).remove(0);
         (evidence(&found, "at the first scan"), found.confidence.level)
     };
     let again = vec![leaked(0, 10), leaked(1, 0), leaked(2, 10)];
@@ -49,12 +49,12 @@ fn a_leak_tells_what_there_was_at_the_first_look_of_all() {
     assert_eq!(first(vec![leaked(0, 0), leaked(1, 10)]), ("0".to_owned(), Level::High));
 }
 
-/// A queue of five that was full at one look, in a namespace that turned away 1000, some of it at this listener.
+/// A queue of five that was full at one scan, in a namespace that turned away 1000, some of it at this listener.
 fn full_once(drops: [Option<u32>; 2]) -> Finding {
     let queue = |at_s, waiting, drops| {
         let mut seen = socket(State::LISTEN, 0, 812);
         (seen.socket.recv_queue, seen.socket.send_queue, seen.socket.drops) = (waiting, 5, drops);
-        with_counters(look(at_s, vec![seen]), &[("ListenOverflows", 1_000 * at_s)], Limits::default())
+        with_counters(scan(at_s, vec![seen]), &[("ListenOverflows", 1_000 * at_s)], Limits::default())
     };
     of_kind("accept-queue-overflow", [queue(0, 0, drops[0]), queue(1, 6, drops[1])]).remove(0)
 }
@@ -78,10 +78,10 @@ fn overflows_of_another_listener_are_not_its() {
 fn a_listener_that_begins_in_the_watch_has_dropped_all_of_it_there() {
     let mut seen = socket(State::LISTEN, 0, 812);
     (seen.socket.recv_queue, seen.socket.send_queue, seen.socket.drops) = (6, 5, Some(3));
-    let looks = [(0, vec![]), (1, vec![seen])].map(|(at_s, sockets)| {
-        with_counters(look(at_s, sockets), &[("ListenOverflows", 20 * at_s)], Limits::default())
+    let scans = [(0, vec![]), (1, vec![seen])].map(|(at_s, sockets)| {
+        with_counters(scan(at_s, sockets), &[("ListenOverflows", 20 * at_s)], Limits::default())
     });
-    let found = of_kind("accept-queue-overflow", looks).remove(0);
+    let found = of_kind("accept-queue-overflow", scans).remove(0);
     assert!(found.summary.ends_with("turned away 3 times"), "{}", found.summary);
 }
 
@@ -112,7 +112,7 @@ fn closing(
 fn what_is_still_acknowledged_is_not_stuck() {
     const LONG: u32 = 90_000;
     let found = |state, times, timer, retransmits| {
-        findings([look(0, closing(state, 1, times, (timer, retransmits)))]).len()
+        findings([scan(0, closing(state, 1, times, (timer, retransmits)))]).len()
     };
     for state in [State::FIN_WAIT1, State::LAST_ACK, State::CLOSING] {
         assert_eq!(found(state, [LONG, LONG, LONG], TimerKind::On, 0), 1);
@@ -135,8 +135,8 @@ fn what_is_still_acknowledged_is_not_stuck() {
 fn each_namespace_has_a_pile_of_its_own() {
     let stuck = |netns| closing(State::LAST_ACK, netns, [90_000; 3], (TimerKind::On, 4));
     let one_each = (1..=5).map(|netns| stuck(netns).remove(0)).collect();
-    assert_eq!(findings([look(0, one_each)]), []);
-    let found = findings([look(0, [stuck(1), stuck(2)].concat())]);
+    assert_eq!(findings([scan(0, one_each)]), []);
+    let found = findings([scan(0, [stuck(1), stuck(2)].concat())]);
     let namespaces: Vec<Option<u32>> = found.iter().map(|finding| finding.netns).collect();
     assert_eq!(namespaces, [Some(1), Some(2)]);
     assert_ne!(found[0].key(), found[1].key());

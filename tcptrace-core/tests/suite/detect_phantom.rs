@@ -12,7 +12,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::{INFO, commands, evidence, look, of_kind, socket};
+use crate::common::scans::{INFO, commands, evidence, of_kind, scan, socket};
 
 const ID: &str = "phantom-established";
 
@@ -39,7 +39,7 @@ fn server() -> Vec<Seen> {
 }
 
 fn phantoms(sockets: Vec<Seen>) -> Vec<Finding> {
-    of_kind(ID, [look(0, sockets)])
+    of_kind(ID, [scan(0, sockets)])
 }
 
 /// The other ends of connections: in namespace `netns`, in `state`.
@@ -187,7 +187,7 @@ fn with_address(at_s: u64, sockets: Vec<Seen>, tracked: Option<u64>) -> Sample {
         conntrack: tracked.map(|count| (count, 1_000)),
         ..NamespaceSample::default()
     };
-    Sample { namespaces: [(Some(1), namespace)].into(), ..look(at_s, sockets) }
+    Sample { namespaces: [(Some(1), namespace)].into(), ..scan(at_s, sockets) }
 }
 
 /// The server, and the other end of its connection that is in use.
@@ -258,7 +258,7 @@ fn scans(scans: &[&[(u16, u64)]]) -> Option<Finding> {
         let connections = connections.iter().map(|(number, heard_s)| {
             silent(*number, u32::try_from(at_ms - (heard_s * 1_000).min(at_ms)).unwrap())
         });
-        detectors.sample(&look(index * 5, connections.chain([listener()]).collect()));
+        detectors.sample(&scan(index * 5, connections.chain([listener()]).collect()));
     }
     detectors.findings().pop()
 }

@@ -12,7 +12,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::{commands, ended, evidence, look, of_kind, socket, with_counters};
+use crate::common::scans::{commands, ended, evidence, of_kind, scan, socket, with_counters};
 use crate::common::shown::{Show as _, Shown};
 
 const RANGE: Limits = Limits {
@@ -42,7 +42,7 @@ fn used(address: [u8; 4], state: State, count: u16) -> Vec<Seen> {
 }
 
 fn at(at_s: u64, sockets: Vec<Seen>, limits: Limits) -> Sample {
-    with_counters(look(at_s, sockets), &[], limits)
+    with_counters(scan(at_s, sockets), &[], limits)
 }
 
 const LOOPBACK: [u8; 4] = [127, 0, 0, 1];
@@ -171,7 +171,7 @@ fn a_connect_that_fails_lacks_a_port() {
     assert_eq!((found.id, found.severity), ("time-wait-exhaustion", Severity::Critical));
 }
 
-/// As many in TIME_WAIT as these, one look after the other; the kernel ended `early` before the second look.
+/// As many in TIME_WAIT as these, one scan after the other; the kernel ended `early` before the second look.
 fn waiting(counts: &[u16], early: u64) -> Vec<Finding> {
     let at = |(at_s, count): (u64, &u16)| {
         let sockets = (0..*count).map(|number| socket(State::TIME_WAIT, number, 812));
@@ -179,12 +179,12 @@ fn waiting(counts: &[u16], early: u64) -> Vec<Finding> {
         let limits = Limits { max_tw_buckets: 100, ..Limits::default() };
         let listener = socket(State::LISTEN, 999, 812);
         let sockets = sockets.chain([listener]).collect();
-        with_counters(look(at_s, sockets), &[("TCPTimeWaitOverflow", early)], limits)
+        with_counters(scan(at_s, sockets), &[("TCPTimeWaitOverflow", early)], limits)
     };
     of_kind("time-wait-exhaustion", (0..).zip(counts).map(at))
 }
 
-/// Most of them at once, which need not be at the last look.
+/// Most of them at once, which need not be at the last scan.
 #[test]
 fn most_in_time_wait_count() {
     assert_eq!(waiting(&[5, 12], 0), []);
@@ -210,8 +210,8 @@ fn a_wider_range_leaves_out_what_services_have() {
             seen
         };
         let limits = Limits { ports: range, ..Limits::default() };
-        let looks = [with_counters(look(0, (ports.0..=ports.1).map(one).collect()), &[], limits)];
-        commands(&of_kind("time-wait-exhaustion", looks)[0])
+        let scans = [with_counters(scan(0, (ports.0..=ports.1).map(one).collect()), &[], limits)];
+        commands(&of_kind("time-wait-exhaustion", scans)[0])
     };
     let (reserved, wider) = ("net.ipv4.ip_local_reserved_ports", "net.ipv4.ip_local_port_range='1024 65535'");
     let narrow = commands((40_000, 40_019), (40_000, 40_019));

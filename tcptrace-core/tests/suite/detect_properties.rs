@@ -101,7 +101,7 @@ fn counts(findings: &[Finding]) -> BTreeMap<(&'static str, &str), u64> {
 }
 
 proptest! {
-    /// How connections interleave between two looks is chance, and so is the order in which the kernel lists sockets.
+    /// How connections interleave between two scans is chance, and so is the order in which the kernel lists sockets.
     #[test]
     fn the_order_of_connections_does_not_matter(
         intervals in intervals(),
@@ -131,7 +131,7 @@ proptest! {
     }
 
     /// What is lost is not counted, and nothing else is counted for it. Shares do not count here, since a loss of what
-    /// went well raises them; nor does what the last look alone says.
+    /// went well raises them; nor does what the last scan alone says.
     #[test]
     fn losses_add_nothing(
         intervals in intervals(),

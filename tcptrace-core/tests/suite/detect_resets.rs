@@ -1,9 +1,9 @@
 //! What a reset loses, and whom that harms.
 
-use crate::common::looks::evidence;
 use crate::common::resets::{
-    CLIENT, MANY, SERVER, Told, client, detectors, found, found_within, harm, is_harm, scan, server, steps,
+    CLIENT, MANY, SERVER, Told, client, detectors, found, found_within, harm, is_harm, scan_of, server, steps,
 };
+use crate::common::scans::evidence;
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 use tcptrace_core::model::{close::Cause, finding::Severity, state::State};
 
@@ -68,7 +68,7 @@ fn nobody_waits_for_an_answer_where_there_never_is_one() {
     let reset = client(State::ESTABLISHED, Cause::ResetLinger, 500, 0);
     let severity = |closed: Told| {
         let mut detectors = detectors();
-        detectors.sample(&scan(&[CLIENT], |_| ()));
+        detectors.sample(&scan_of(&[CLIENT], |_| ()));
         (0..MANY).for_each(|number| detectors.transition(&reset.transition(number)));
         (100..105).for_each(|number| detectors.transition(&closed.transition(number)));
         detectors.findings()[0].severity
@@ -129,7 +129,7 @@ fn whom_nobody_accepted_is_refused() {
 fn thresholds_are_of_those_that_lost_something() {
     let found = |lost: u16| {
         let mut detectors = detectors();
-        detectors.sample(&scan(&[SERVER], |_| ()));
+        detectors.sample(&scan_of(&[SERVER], |_| ()));
         let (check, loss) = (
             server(State::ESTABLISHED, Cause::ResetByPeer, 0, 0),
             server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6),
@@ -154,7 +154,7 @@ fn thresholds_are_of_those_that_lost_something() {
 fn checks_do_not_hide_what_is_lost() {
     let severity = |others: Told| {
         let mut detectors = detectors();
-        detectors.sample(&scan(&[SERVER], |_| ()));
+        detectors.sample(&scan_of(&[SERVER], |_| ()));
         let loss = server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6);
         (0..30).for_each(|number| detectors.transition(&loss.transition(number)));
         (100..1_000).for_each(|number| detectors.transition(&others.transition(number)));

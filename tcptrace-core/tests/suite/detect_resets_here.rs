@@ -1,9 +1,9 @@
 //! Who has reset, where both ends of a connection are on this host.
 
-use crate::common::looks::{evidence, socket};
 use crate::common::resets::{
-    CLIENT, MANY, SERVER, Told, client, detectors, found, found_of, found_within, scan, server, steps,
+    CLIENT, MANY, SERVER, Told, client, detectors, found, found_of, found_within, scan_of, server, steps,
 };
+use crate::common::scans::{evidence, socket};
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 use tcptrace_core::model::{close::Cause, finding::Severity, state::State};
 
@@ -42,12 +42,12 @@ fn a_peer_of_this_host_is_not_asked_elsewhere() {
 fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
     let by_this_host = |namespaces: &[u32], peer_is_here: bool| {
         let mut detectors = detectors();
-        let mut look = scan(&[SERVER], |_| ());
+        let mut scan = scan_of(&[SERVER], |_| ());
         for netns in namespaces {
-            let other = scan(&[CLIENT], |_| ()).namespaces.remove(&Some(1)).unwrap();
-            look.namespaces.insert(Some(*netns), other);
+            let other = scan_of(&[CLIENT], |_| ()).namespaces.remove(&Some(1)).unwrap();
+            scan.namespaces.insert(Some(*netns), other);
         }
-        detectors.sample(&look);
+        detectors.sample(&scan);
         for number in 0..MANY {
             let mut end = server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number);
             end.closing.as_mut().unwrap().peer_is_here = peer_is_here;
@@ -61,11 +61,11 @@ fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
     assert!(by_this_host(&[], true), "seen, whatever the addresses");
     // Both ends are one connection all the same.
     let mut detectors = detectors();
-    let mut look = scan(&[SERVER], |_| ());
+    let mut scan = scan_of(&[SERVER], |_| ());
     for netns in [2, 3] {
-        look.namespaces.insert(Some(netns), scan(&[CLIENT], |_| ()).namespaces.remove(&Some(1)).unwrap());
+        scan.namespaces.insert(Some(netns), scan_of(&[CLIENT], |_| ()).namespaces.remove(&Some(1)).unwrap());
     }
-    detectors.sample(&look);
+    detectors.sample(&scan);
     for number in 0..MANY {
         let mut closed = client(State::FIN_WAIT2, Cause::ActiveClose, 6, 0).transition(number);
         closed.event.netns = Some(2);
@@ -81,7 +81,7 @@ fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
 fn whom_a_full_queue_resets_is_refused_by_this_host() {
     let found = |abort: bool, embryonic: u64| {
         let scan = |count: u64| {
-            let mut scan = scan(&[SERVER, CLIENT], |namespace| {
+            let mut scan = scan_of(&[SERVER, CLIENT], |namespace| {
                 namespace.counters = [("EmbryonicRsts".to_owned(), count)].into();
                 namespace.limits.abort_on_overflow = Some(abort);
             });
@@ -117,7 +117,7 @@ fn whom_a_full_queue_resets_is_refused_by_this_host() {
 fn a_process_that_ends_resets_what_it_had_open() {
     let exits = |told: Told, reset_sent: Option<bool>| {
         let mut detectors = detectors();
-        detectors.sample(&scan(&[SERVER], |_| ()));
+        detectors.sample(&scan_of(&[SERVER], |_| ()));
         for number in 0..MANY {
             let mut end = told.transition(number);
             end.closing.as_mut().unwrap().reset_sent = reset_sent;
@@ -173,12 +173,12 @@ fn who_did_not_close_is_not_said_to_have_closed_first() {
 fn an_old_end_is_not_of_the_connection_that_uses_its_port_again() {
     let found = |scans_between: usize| {
         let mut detectors = detectors();
-        let look = scan(&[SERVER, CLIENT], |_| ());
-        detectors.sample(&look);
+        let scan = scan_of(&[SERVER, CLIENT], |_| ());
+        detectors.sample(&scan);
         for number in 0..MANY {
             detectors.transition(&client(State::FIN_WAIT2, Cause::ActiveClose, 6, 0).transition(number));
         }
-        (0..scans_between).for_each(|_| detectors.sample(&look));
+        (0..scans_between).for_each(|_| detectors.sample(&scan));
         for number in 0..MANY {
             detectors.transition(&server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number));
         }
@@ -194,7 +194,7 @@ fn an_old_end_is_not_of_the_connection_that_uses_its_port_again() {
 #[test]
 fn clients_whom_nobody_refused_do_not_say_who_lost_data() {
     let mut detectors = detectors();
-    detectors.sample(&scan(&[SERVER, CLIENT], |_| ()));
+    detectors.sample(&scan_of(&[SERVER, CLIENT], |_| ()));
     let lost = server(State::ESTABLISHED, Cause::ResetUnread, 200, 30).with(|evidence| evidence.unread = 10);
     let mute = client(State::ESTABLISHED, Cause::ResetByPeer, 0, 0).with(|evidence| evidence.segs_out = 2);
     (0..MANY).for_each(|number| detectors.transition(&lost.transition(number)));

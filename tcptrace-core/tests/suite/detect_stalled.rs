@@ -10,14 +10,14 @@ use tcptrace_core::{
 };
 
 use crate::common::{
-    looks::{self, SECOND, look, who},
+    scans::{self, SECOND, scan, who},
     standing::{LONG, LOOPBACK, blocked, closed_windows, findings, listener, other_end, pids, still, unread},
 };
 
 /// Both ends on this host are one connection.
 #[test]
 fn who_does_not_read_is_named_before_who_waits() {
-    let found = findings([look(100, closed_windows(6, true, LONG))]);
+    let found = findings([scan(100, closed_windows(6, true, LONG))]);
     assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), ["stalled"]);
     assert_eq!((found[0].severity, pids(&found[0])), (Severity::Warning, vec![900, 7]));
     assert!(found[0].summary.contains("does not read from 6 connections"), "{}", found[0].summary);
@@ -27,13 +27,13 @@ fn who_does_not_read_is_named_before_who_waits() {
 /// `curl | less` keeps its own data waiting; a server that does not read keeps its client waiting.
 #[test]
 fn one_client_that_does_not_read_is_worth_knowing() {
-    let severity = |server_reads| findings([look(100, closed_windows(1, server_reads, LONG))])[0].severity;
+    let severity = |server_reads| findings([scan(100, closed_windows(1, server_reads, LONG))])[0].severity;
     assert_eq!((severity(true), severity(false)), (Severity::Info, Severity::Warning));
 }
 
 #[test]
 fn a_pause_of_seconds_is_none() {
-    assert_eq!(findings([look(100, closed_windows(6, true, 5_000))]), []);
+    assert_eq!(findings([scan(100, closed_windows(6, true, 5_000))]), []);
 }
 
 /// Its window opens late, since it reads little at once.
@@ -43,7 +43,7 @@ fn who_reads_slowly_reads() {
         let mut sockets = closed_windows(6, true, LONG);
         let readers = sockets.iter_mut().filter(|seen| seen.socket.recv_queue > 0);
         readers.for_each(|seen| seen.socket.recv_queue = left);
-        look(100 + at_s, sockets)
+        scan(100 + at_s, sockets)
     };
     assert_eq!(findings([at(0, 90_000), at(5, 80_000), at(12, 70_000)]), []);
     assert_eq!(findings([at(0, 90_000), at(5, 90_000), at(12, 90_000)]).len(), 1);
@@ -54,7 +54,7 @@ fn who_reads_slowly_reads() {
 fn a_remote_peer_that_does_not_read_is_named() {
     let with = |count: u16, has_listener: bool| {
         let blocked = (0..count).map(|number| blocked(still(number, State::ESTABLISHED, LONG)));
-        let found = findings([look(100, blocked.chain(has_listener.then(listener)).collect())]);
+        let found = findings([scan(100, blocked.chain(has_listener.then(listener)).collect())]);
         (found[0].subject.clone(), found[0].severity, pids(&found[0]))
     };
     let peer = "peer 198.51.100.7".to_owned();
@@ -74,7 +74,7 @@ fn a_request_that_is_not_read_lets_its_client_wait() {
     };
     let found = |sockets: Vec<Seen>, stopped| {
         let condition = Condition { stopped: Some(stopped), ..Condition::default() };
-        findings([Sample { processes: [(7, condition)].into(), ..look(100, sockets) }])
+        findings([Sample { processes: [(7, condition)].into(), ..scan(100, sockets) }])
     };
     let hangs = found(vec![server(LONG + 5_000), listener()], false);
     assert_eq!((hangs[0].id, hangs[0].severity), ("stalled", Severity::Warning));
@@ -93,7 +93,7 @@ fn who_accepts_nobody_and_reads_nothing_is_one_finding() {
     (waiting.socket.inode, waiting.socket.age_at_least_ns) = (None, Some(30 * SECOND));
     let mut listener = listener();
     (listener.socket.recv_queue, listener.socket.send_queue) = (1, 511);
-    let found = findings([look(100, vec![read_never, waiting, listener])]);
+    let found = findings([scan(100, vec![read_never, waiting, listener])]);
     assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), ["nobody-accepts"]);
     assert_eq!(found[0].consequences[0].id, "stalled");
 }
@@ -101,7 +101,7 @@ fn who_accepts_nobody_and_reads_nothing_is_one_finding() {
 #[test]
 fn idle_connections_are_none() {
     let idle = (0..50).map(|number| still(number, State::ESTABLISHED, 3_600_000)).chain([listener()]);
-    let found = findings([look(4_000, idle.collect())]);
+    let found = findings([scan(4_000, idle.collect())]);
     assert!(found.iter().all(|found| found.id != "stalled"), "{found:#?}");
 }
 
@@ -114,7 +114,7 @@ fn who_waits_for_another_is_not_the_root() {
     let mut to_backend = blocked(still(2, State::ESTABLISHED, LONG));
     (to_backend.socket.lport, to_backend.socket.rport) = (40_000, 8_080);
     let backend = unread(other_end(&to_backend, State::ESTABLISHED, 901), 90_000);
-    let found = findings([look(100, vec![client_side, client, to_backend, backend, listener()])]);
+    let found = findings([scan(100, vec![client_side, client, to_backend, backend, listener()])]);
     assert_eq!(found.iter().map(|found| found.subject.as_str()).collect::<Vec<_>>(), ["process 901"]);
 }
 
@@ -143,10 +143,10 @@ fn who_waits_behind_one_client_is_not_hidden() {
     (server.lport, server.rport) = (client, 80);
     let mut listens = listener();
     (listens.socket.laddr, listens.owners) = (to_client[0].socket.laddr, vec![who(30)]);
-    let alone = findings([look(100, to_client.iter().cloned().chain([listens.clone()]).collect())]);
+    let alone = findings([scan(100, to_client.iter().cloned().chain([listens.clone()]).collect())]);
     assert_eq!((subjects(&alone), alone[0].severity), (vec!["process 40"], Severity::Info));
     let behind = (2..8).flat_map(|number| waits_for([50, 30], number));
-    let found = findings([look(100, to_client.iter().cloned().chain(behind).chain([listens]).collect())]);
+    let found = findings([scan(100, to_client.iter().cloned().chain(behind).chain([listens]).collect())]);
     assert_eq!((subjects(&found), found[0].severity), (vec!["process 40"], Severity::Warning));
     assert_eq!(found[0].harm.as_ref().unwrap().count, 7, "its own, and those behind it");
 }
@@ -156,12 +156,12 @@ fn who_waits_behind_one_client_is_not_hidden() {
 fn a_ring_is_one_finding() {
     let ring = |pairs: &[[u16; 2]]| {
         let all = (1..).zip(pairs).flat_map(|(number, pair)| waits_for(*pair, number)).collect();
-        findings([look(100, all)])
+        findings([scan(100, all)])
     };
     let three = ring(&[[30, 40], [40, 50], [50, 30]]);
     assert_eq!((subjects(&three), three[0].severity), (vec!["process 30"], Severity::Warning));
     assert_eq!(three[0].harm.as_ref().unwrap().count, 3);
-    assert_eq!(looks::evidence(&three[0], "processes that wait for each other"), "3");
+    assert_eq!(scans::evidence(&three[0], "processes that wait for each other"), "3");
     assert_eq!(subjects(&ring(&[[30, 40], [40, 30]])), ["process 30"]);
     let chain = ring(&[[30, 40], [40, 50]]);
     assert_eq!(subjects(&chain), ["process 50"], "a chain has an end");
@@ -179,14 +179,14 @@ fn a_reader_here_that_is_not_known_is_no_remote_peer() {
         let mut pair = waits_for([30, 40], 1);
         pair[1].owners.clear();
         let sockets = pair.into_iter().take(if is_seen { 2 } else { 1 });
-        findings([look(100, sockets.collect())]).remove(0)
+        findings([scan(100, sockets.collect())]).remove(0)
     };
     for found in [found(true), found(false)] {
         assert!(
             found.summary.starts_with("a program of this host that is not known does not read"),
             "{found:#?}"
         );
-        assert!(!looks::commands(&found).contains("dst "), "{found:#?}");
+        assert!(!scans::commands(&found).contains("dst "), "{found:#?}");
         assert!(pids(&found).is_empty(), "who waits is not responsible");
     }
 }

@@ -12,7 +12,7 @@ use tcptrace_core::{
 };
 
 use crate::common::{
-    looks::{self, SECOND, look},
+    scans::{self, SECOND, scan},
     standing::{LONG, blocked, findings, half_closed, other_end, still},
 };
 
@@ -26,7 +26,7 @@ fn who_waits_for_an_answer_on_this_host_is_not_stuck() {
             (other.socket.age_at_least_ns, other.socket.info) = (Some(70 * SECOND), None);
             other
         });
-        findings([look(1_000, servers.iter().cloned().chain(clients).collect())])
+        findings([scan(1_000, servers.iter().cloned().chain(clients).collect())])
     };
     let owes = found([71, 75]);
     assert_eq!(owes.iter().map(|found| found.severity).collect::<Vec<_>>(), [Severity::Info]);
@@ -47,8 +47,8 @@ fn who_waits_for_an_answer_from_elsewhere_is_not_stuck_yet() {
         };
         let condition =
             Condition { descriptors: Some(descriptors), descriptor_limit: Some(20), stopped: None };
-        let look = look(10_000, (0..8).map(one).collect());
-        findings([Sample { processes: [(7, condition)].into(), ..look }]).remove(0).severity
+        let scan = scan(10_000, (0..8).map(one).collect());
+        findings([Sample { processes: [(7, condition)].into(), ..scan }]).remove(0).severity
     };
     assert_eq!(found(90, 0, 10), Severity::Info);
     assert_eq!(found(90, 10, 10), Severity::Warning, "it has answered");
@@ -73,7 +73,7 @@ fn what_the_kernel_ended_is_told_once() {
         let limits = Limits { max_orphans: Some(100), ..Limits::default() };
         let counters = [("TCPAbortOnMemory".to_owned(), aborted)].into();
         let namespace = NamespaceSample { limits, counters, orphans: Some(99), ..NamespaceSample::default() };
-        Sample { namespaces: [(Some(1), namespace)].into(), ..look(1_000, all) }
+        Sample { namespaces: [(Some(1), namespace)].into(), ..scan(1_000, all) }
     };
     let found = findings([at(0), at(5)]);
     let critical: Vec<&Finding> = found.iter().filter(|found| found.severity == Severity::Critical).collect();
@@ -93,12 +93,12 @@ fn an_address_of_this_host_is_not_pinged() {
             (seen.socket.age_at_least_ns, seen.socket.raddr) = (Some(30 * SECOND), raddr.parse().unwrap());
             seen
         };
-        findings([look(1_000, (0..8).map(one).collect())]).remove(0)
+        findings([scan(1_000, (0..8).map(one).collect())]).remove(0)
     };
     let [here, there] = ["127.0.0.1", "198.51.100.7"].map(found);
-    assert!(!looks::commands(&here).contains("ping"), "{here:#?}");
+    assert!(!scans::commands(&here).contains("ping"), "{here:#?}");
     assert!(here.summary.ends_with("of this host, and the other ends were not seen"), "{}", here.summary);
-    assert!(looks::commands(&there).contains("ping -c 3 198.51.100.7"), "{there:#?}");
+    assert!(scans::commands(&there).contains("ping -c 3 198.51.100.7"), "{there:#?}");
 }
 
 /// FIN_WAIT2 for so many seconds, with `tcp_fin_timeout` of one, and something received so long ago.
@@ -110,7 +110,7 @@ fn fin_wait2(age_s: u64, received_s: u32, fin_timeout_s: u64) -> usize {
     };
     let limits = Limits { fin_timeout_s, ..Limits::default() };
     let namespaces = [(Some(1), NamespaceSample { limits, ..NamespaceSample::default() })].into();
-    findings([Sample { namespaces, ..look(1_000, (0..8).map(one).collect()) }]).len()
+    findings([Sample { namespaces, ..scan(1_000, (0..8).map(one).collect()) }]).len()
 }
 
 /// A short setting is about sockets that nobody has open.
@@ -135,7 +135,7 @@ fn orphans_are_told_where_they_are_many() {
         let counters = [("TCPAbortOnMemory".to_owned(), aborted)].into();
         let namespace =
             NamespaceSample { limits, counters, orphans: Some(orphans), ..NamespaceSample::default() };
-        Sample { namespaces: [(Some(1), namespace)].into(), ..look(100, (0..8).map(one).collect()) }
+        Sample { namespaces: [(Some(1), namespace)].into(), ..scan(100, (0..8).map(one).collect()) }
     };
     let found = |orphans, aborted| {
         let found = findings([stuck(orphans, 0), stuck(orphans, aborted)]).remove(0);
@@ -157,7 +157,7 @@ fn what_this_host_drops_is_no_closed_window() {
             seen.socket.info.as_mut().unwrap().snd_wnd = snd_wnd;
             seen
         };
-        let found = findings([look(1_000, (0..8).map(one).collect())]);
+        let found = findings([scan(1_000, (0..8).map(one).collect())]);
         let stuck = found.iter().find(|found| found.id == "fin-wait1-stuck").unwrap();
         stuck.summary.contains("window is closed")
     };

@@ -9,7 +9,7 @@ use tcptrace_core::{
 };
 
 use crate::common::{
-    looks::{ended, look, socket},
+    scans::{ended, scan, socket},
     shown::Shown,
 };
 
@@ -49,7 +49,7 @@ impl Watch {
         let mut phases = Vec::new();
         for _ in 0..scans {
             self.scans += 1;
-            let scan = look(self.scans * 5, self.sockets.clone());
+            let scan = scan(self.scans * 5, self.sockets.clone());
             let found = self.detection.scanned(Ok(scan));
             phases.extend(found.iter().filter(|found| found.finding.id == id).map(|found| found.phase));
         }

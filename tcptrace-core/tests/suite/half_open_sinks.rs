@@ -82,7 +82,7 @@ fn story() -> Vec<Record> {
             connections: None,
             inferred: 0,
             reconciled: Reconciled::default(),
-            unlisted: None,
+            snapshot_gaps: None,
             uncounted: Vec::new(),
             half_open: Some(Summary {
                 followed: Some(Counts { begun: 20, completed: 6, open: 14, ..Counts::default() }),

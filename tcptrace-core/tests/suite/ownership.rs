@@ -7,9 +7,9 @@ use tcptrace_core::{
         ends::Ends,
         event::Event,
         input::Exit,
-        listing::{Older, Since},
         owner::{Owner, Provenance},
         process::Process,
+        socket_dump::{Preexisting, Since},
         state::State,
         transition::Transition,
     },
@@ -60,7 +60,7 @@ fn child(skaddr: u64, ktime_ns: u64) -> Event {
 }
 
 /// `process` has had the socket open for the longest time, `others` too.
-fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Older {
+fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Preexisting {
     let event = event(skaddr, 0, state, state);
     let ends = Ends {
         netns: event.netns,
@@ -69,12 +69,12 @@ fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Ol
         raddr: event.raddr,
         rport: event.rport,
     };
-    Older {
+    Preexisting {
         cookie: event.cookie,
         ends,
         state,
         since: Since::AtLatest(1),
-        listed_ns: 100,
+        dumped_ns: 100,
         role: None,
         owner: Some(Owner {
             pid: process.pid,
@@ -88,9 +88,9 @@ fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Ol
     }
 }
 
-fn reconcile(tracker: &mut Tracker, listed: Vec<Older>) {
+fn reconcile(tracker: &mut Tracker, listed: Vec<Preexisting>) {
     let span = Span { netns: event(1, 0, State::CLOSE, State::CLOSE).netns, begin_ns: 100, end_ns: 110 };
-    tracker.expect_list();
+    tracker.expect_dump();
     tracker.reconcile(listed, &[span], false);
 }
 

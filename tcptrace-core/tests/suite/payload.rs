@@ -3,7 +3,7 @@
 
 use crate::common::{
     event,
-    looks::{INFO, socket},
+    scans::{INFO, socket},
 };
 use tcptrace_common::{CloseEvidence, CloseMetrics, EvidenceFlags};
 use tcptrace_core::model::{

@@ -10,7 +10,7 @@ use tcptrace_core::{
     model::{
         ends::Ends,
         event::{Device, Event},
-        listing::OlderTimewait,
+        socket_dump::PreexistingTimewait,
         socket_filter::SocketFilter,
         state::State,
         transition::{Origin, Transition},
@@ -55,7 +55,7 @@ fn a_connection_does_not_take_the_place_of_what_is_left_of_it() {
     let ended_by = |since_ns| {
         let mut tracker = Tracker::new(Options { infer: true, cookies: false, ..Options::default() });
         let state = State::TIME_WAIT;
-        let listed = OlderTimewait { cookie: 7, ends, state, since_ns, listed_ns: 50, device: None };
+        let listed = PreexistingTimewait { cookie: 7, ends, state, since_ns, dumped_ns: 50, device: None };
         tracker.list(Vec::new(), [listed]);
         inferred(&track(&mut tracker, [begins.clone()])).len()
     };
@@ -75,8 +75,14 @@ fn two_with_the_same_ends_stay_two() {
     let ends = Ends { netns, laddr, lport, raddr, rport };
     let third = event(3, SECOND / 2, State::SYN_SENT, State::ESTABLISHED);
     assert_eq!(inferred(&track(&mut tracker, [third])), [], "which one's place it takes is not to be seen");
-    let listed =
-        OlderTimewait { cookie, ends, state: State::TIME_WAIT, since_ns: 9, listed_ns: SECOND, device: None };
+    let listed = PreexistingTimewait {
+        cookie,
+        ends,
+        state: State::TIME_WAIT,
+        since_ns: 9,
+        dumped_ns: SECOND,
+        device: None,
+    };
     let mut told = Vec::new();
     tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
     while tracker.is_confirming() {
@@ -116,22 +122,24 @@ fn a_list_takes_nothing_from_what_events_have_shown() {
     let closed = Event { device: device.clone(), ..last(DONE) };
     track(&mut tracker, [by_process(7, b"app", closed.clone())]);
     let (ends, cookie) = (Ends::of(&closed), closed.cookie);
-    let listed = |cookie| OlderTimewait {
+    let listed = |cookie| PreexistingTimewait {
         ends,
         cookie,
         state: State::TIME_WAIT,
         since_ns: 9,
-        listed_ns: 10,
+        dumped_ns: 10,
         device: Some(Device { ifindex: 3, name: None }),
     };
-    tracker
-        .list(Vec::new(), [listed(cookie), OlderTimewait { ends: Ends { lport: 81, ..ends }, ..listed(9) }]);
+    tracker.list(
+        Vec::new(),
+        [listed(cookie), PreexistingTimewait { ends: Ends { lport: 81, ..ends }, ..listed(9) }],
+    );
     let mut told = Vec::new();
     tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
     assert_eq!(told.len(), 2, "{told:#?}");
-    let (known, older) = if told[0].event.cookie == cookie { (0, 1) } else { (1, 0) };
+    let (known, preexisting) = if told[0].event.cookie == cookie { (0, 1) } else { (1, 0) };
     assert_eq!((&told[known].event.device, told[known].event.skaddr), (&device, closed.skaddr));
-    assert_eq!(told[older].event.device, listed(9).device, "of the other one, the list tells");
+    assert_eq!(told[preexisting].event.device, listed(9).device, "of the other one, the list tells");
 }
 
 /// Once one of them is over, a new connection can only take the other's place.
@@ -143,12 +151,12 @@ fn of_two_with_the_same_ends_the_last_one_can_be_replaced() {
         track(&mut tracker, [last(DONE), second]);
         let Event { netns, laddr, lport, raddr, rport, .. } = last(DONE);
         let ends = Ends { netns, laddr, lport, raddr, rport };
-        let listed = OlderTimewait {
+        let listed = PreexistingTimewait {
             cookie,
             ends,
             state: State::TIME_WAIT,
             since_ns: 9,
-            listed_ns: SECOND,
+            dumped_ns: SECOND,
             device: None,
         };
         tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
@@ -179,12 +187,12 @@ fn on_a_link_a_new_connection_need_not_take_the_place_of_the_old_one() {
 
 #[test]
 fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
-    let confirmed = |sockets: &[OlderTimewait], begin_ns| {
+    let confirmed = |sockets: &[PreexistingTimewait], begin_ns| {
         let mut tracker = tracker();
         let closed = last(CLOSED);
         let netns = closed.netns;
         assert_eq!(inferred(&track(&mut tracker, [closed])), [], "it stays in FIN_WAIT2");
-        assert!(tracker.wants_list());
+        assert!(tracker.wants_dump());
         let mut told = Vec::new();
         tracker.confirm(sockets.to_vec(), vec![Span { netns, begin_ns, end_ns: SECOND }]);
         while tracker.is_confirming() {
@@ -197,7 +205,7 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     let seen = |state| {
         let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
         let ends = Ends { netns, laddr, lport, raddr, rport };
-        [OlderTimewait { cookie, ends, state, since_ns: 500, listed_ns: 100, device: None }]
+        [PreexistingTimewait { cookie, ends, state, since_ns: 500, dumped_ns: 100, device: None }]
     };
     let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
     let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));
@@ -247,12 +255,12 @@ fn none_follows_where_the_kernel_makes_none() {
     // The end itself, and what follows from it.
     assert_eq!([1, 2, 3].map(|port| told(ends(port, 8))), [2, 2, 1]);
     // One that a list told of before its end was tracked.
-    let listed = OlderTimewait {
+    let listed = PreexistingTimewait {
         ends: Ends::of(&ends(9, 8)),
         cookie: last(DONE).cookie,
         state: State::TIME_WAIT,
         since_ns: 8,
-        listed_ns: 9,
+        dumped_ns: 9,
         device: None,
     };
     tracker.list(Vec::new(), [listed]);

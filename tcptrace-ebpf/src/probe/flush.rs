@@ -2,10 +2,10 @@
 
 use aya_ebpf::{macros::raw_tracepoint, programs::RawTracePointContext};
 
-use crate::bundle;
+use crate::batch;
 
-/// Puts this CPU's bundle onto the ring.
+/// Puts this CPU's batch onto the ring.
 #[raw_tracepoint]
 pub(crate) fn flush(_ctx: RawTracePointContext) -> i32 {
-    bundle::flush().cast_signed()
+    batch::flush().cast_signed()
 }

@@ -31,7 +31,7 @@ pub enum Feature {
     /// Errors that are reported to programs, as signals.
     Errors,
     /// Records go onto the ring together.
-    Bundles,
+    Batches,
 }
 
 impl Feature {
@@ -47,7 +47,7 @@ impl Feature {
             Self::Task => Known::TASK,
             Self::Evidence => Known::EVIDENCE,
             Self::ResetReason => Known::RESET_REASON,
-            Self::Resets | Self::Retransmits | Self::Errors | Self::Bundles => 0,
+            Self::Resets | Self::Retransmits | Self::Errors | Self::Batches => 0,
         }
     }
 }
@@ -65,8 +65,8 @@ impl Features {
     pub fn of(hook: Hook, config: &Config) -> Self {
         // The classic tracepoint's program may not follow typed pointers, and the task's fields are only read so.
         let unused = if hook == Hook::Tracepoint { Known::TASK | Known::COOKIE_HELPER } else { 0 };
-        let bundles = if config.bundle == 0 { &[][..] } else { &[Feature::Bundles] };
-        Self { known: config.known & !unused, others: 0 }.with(bundles)
+        let batches = if config.batch == 0 { &[][..] } else { &[Feature::Batches] };
+        Self { known: config.known & !unused, others: 0 }.with(batches)
     }
 
     /// The same, and these, which no setting stands for.
@@ -90,11 +90,11 @@ mod tests {
 
     #[test]
     fn the_classic_tracepoint_reads_no_task() {
-        let config = Config { known: Known::TASK | Known::NETNS, bundle: 1, ..Config::EMPTY };
+        let config = Config { known: Known::TASK | Known::NETNS, batch: 1, ..Config::EMPTY };
         let features = |hook| Features::of(hook, &config);
         assert!(features(Hook::TpBtf).has(Feature::Task) && !features(Hook::Tracepoint).has(Feature::Task));
         for hook in [Hook::TpBtf, Hook::Tracepoint] {
-            assert!(features(hook).has(Feature::Netns) && features(hook).has(Feature::Bundles));
+            assert!(features(hook).has(Feature::Netns) && features(hook).has(Feature::Batches));
             assert!(!features(hook).has(Feature::Lock) && !features(hook).has(Feature::CookieHelper));
         }
     }

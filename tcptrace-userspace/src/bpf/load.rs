@@ -13,8 +13,8 @@ use tcptrace_core::model::{hooks::Hook, ports::PortSet, socket_filter::SocketFil
 
 use super::{
     Error, Features, RunStats, Tracer,
+    batches::{self, Batches},
     boundary::Entries,
-    bundles::{self, Bundles},
     fdinfo, format,
     half_open::HalfOpen,
     kernel::Kernel,
@@ -110,9 +110,9 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     config.known |= Known::COOKIE_HELPER | kernel.typed | nests;
     let types = kernel.types()?;
     // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
-    // cannot run a program on a CPU, which bundles need.
+    // cannot run a program on a CPU, which batches need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
-    let settings = [config, bare(&config), fields, bare(&fields), Config { bundle: 0, ..bare(&fields) }];
+    let settings = [config, bare(&config), fields, bare(&fields), Config { batch: 0, ..bare(&fields) }];
     let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::TpBtf, config, |ebpf| attach_tp_btf(program(ebpf, of_hook(Hook::TpBtf))?, &types))
     })?;
@@ -139,8 +139,8 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
         // What is not known stays so.
         let _ = kernel.describe(&mut config);
     }
-    let unbundled = |config: &Config| Config { bundle: 0, ..*config };
-    let settings = [config, bare(&config), unbundled(&config), unbundled(&bare(&config)), unbundled(&record)];
+    let unbatched = |config: &Config| Config { batch: 0, ..*config };
+    let settings = [config, bare(&config), unbatched(&config), unbatched(&bare(&config)), unbatched(&record)];
     let (mut tracer, config) = first_accepted(&settings, |config| {
         open(options, Hook::Tracepoint, config, |ebpf| {
             let program: &mut TracePoint = program(ebpf, of_hook(Hook::Tracepoint))?;
@@ -216,7 +216,7 @@ fn settings(options: &Options) -> Config {
     let mut config = Config::EMPTY;
     config.mode = if options.count_only { MODE_COUNT } else { MODE_STREAM };
     let ring = ring::ring_size(options.buffer);
-    config.bundle = if options.count_only { 0 } else { ring::bundle(ring, ring::cpus()) };
+    config.batch = if options.count_only { 0 } else { ring::batch(ring, ring::cpus()) };
     config.watermark = ring::watermark(ring);
     config.known = if options.newcomers { Known::NEWCOMERS } else { 0 };
     config.filter = options.filter;
@@ -262,11 +262,11 @@ fn open(
     let events = Entries::open(events, size).map_err(object)?;
     let counters = PerCpuArray::try_from(map(&mut ebpf, "COUNTERS")?).map_err(object)?;
     let waiting = PerCpuArray::try_from(map(&mut ebpf, "WAITING")?).map_err(object)?;
-    let bundles = if config.bundle == 0 {
+    let batches = if config.batch == 0 {
         None
     } else {
-        let flush = program(&mut ebpf, bundles::PROGRAM)?;
-        Some(Bundles::new(flush, waiting).map_err(|error| refused(hook, &error))?)
+        let flush = program(&mut ebpf, batches::PROGRAM)?;
+        Some(Batches::new(flush, waiting).map_err(|error| refused(hook, &error))?)
     };
     let log = if options.verbose { Some(EbpfLogger::init(&mut ebpf).map_err(object)?) } else { None };
     let mut owned = if filter.tgid == 0 { None } else { Some(Owned::new(&mut ebpf, filter.tgid)?) };
@@ -277,7 +277,7 @@ fn open(
     let half_open = if options.half_open { Some(HalfOpen::attach(&mut ebpf, config)?) } else { None };
     let features = Features::of(hook, config);
     let unowned = owned.and_then(|owned| owned.unknown());
-    Tracer::new(ebpf, (hook, features, unowned), size, events, bundles, (counters, half_open), log)
+    Tracer::new(ebpf, (hook, features, unowned), size, events, batches, (counters, half_open), log)
 }
 
 /// A program that the kernel refused, and why.

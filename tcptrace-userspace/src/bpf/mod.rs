@@ -1,9 +1,9 @@
 //! The kernel side as user space sees it: the built object, loaded, attached and read.
 
 mod arrivals;
+mod batches;
 mod boundary;
 mod btf;
-mod bundles;
 mod cgroup;
 mod error;
 mod facts;

@@ -1,12 +1,12 @@
 //! The size of the ring buffer.
 
 use nix::unistd::{SysconfVar, sysconf};
-use tcptrace_common::{BUNDLE_BYTES, LARGEST_RECORD, TransitionRecord};
+use tcptrace_common::{BATCH_BYTES, LARGEST_RECORD, TransitionRecord};
 
 /// The least that is the default, in bytes; `docs/overhead-and-loss.md` has the measurement behind it.
 const DEFAULT: u64 = 4 << 20;
 
-/// The part of the ring that is left for the bundles of all CPUs, when the kernel side sends no more than these.
+/// The part of the ring that is left for the batches of all CPUs, when the kernel side sends no more than these.
 const RESERVE: u64 = 16;
 
 /// The largest ring that the kernel can address, in bytes.
@@ -15,13 +15,13 @@ pub const MAX_BUFFER: u64 = 1 << 30;
 // A replay keeps as many records as a ring has, and their places.
 const _: () = assert!(2 * MAX_BUFFER <= tcptrace_core::capture::MOST_WAITING);
 
-/// Default size of the ring in bytes: in its reserve there is room for a bundle of each CPU.
+/// Default size of the ring in bytes: in its reserve there is room for a batch of each CPU.
 pub fn default_buffer() -> u64 {
     default_for(cpus())
 }
 
 fn default_for(cpus: u64) -> u64 {
-    (cpus * BUNDLE_BYTES as u64 * RESERVE).max(DEFAULT)
+    (cpus * BATCH_BYTES as u64 * RESERVE).max(DEFAULT)
 }
 
 /// CPUs that are online.
@@ -29,10 +29,10 @@ pub(super) fn cpus() -> u64 {
     of_system(SysconfVar::_NPROCESSORS_ONLN).unwrap_or(1)
 }
 
-/// Bytes that a bundle may have and wait on: so many that those of all CPUs go into the reserve of this ring.
-pub(super) fn bundle(ring: u32, cpus: u64) -> u32 {
+/// Bytes that a batch may have and wait on: so many that those of all CPUs go into the reserve of this ring.
+pub(super) fn batch(ring: u32, cpus: u64) -> u32 {
     let share = u64::from(ring) / RESERVE / cpus.max(1);
-    let full = share.min(BUNDLE_BYTES as u64).saturating_sub(LARGEST_RECORD as u64);
+    let full = share.min(BATCH_BYTES as u64).saturating_sub(LARGEST_RECORD as u64);
     u32::try_from(full).unwrap_or(0)
 }
 
@@ -55,7 +55,7 @@ pub(super) fn watermark(ring: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use tcptrace_common::BUNDLE_FULL;
+    use tcptrace_common::BATCH_FULL;
 
     use super::*;
 
@@ -72,14 +72,14 @@ mod tests {
         assert_eq!((default_for(1), default_for(64), default_for(65)), (4 << 20, 4 << 20, 65 << 16));
         for cpus in [1, 2, 64, 65, 4_096] {
             let ring = ring_size(default_for(cpus));
-            assert_eq!(bundle(ring, cpus) as usize, BUNDLE_FULL, "{cpus}");
+            assert_eq!(batch(ring, cpus) as usize, BATCH_FULL, "{cpus}");
             // Small ones, of any size.
             for ring in (12..22).map(|bits| 1 << bits) {
-                let full = u64::from(bundle(ring, cpus));
+                let full = u64::from(batch(ring, cpus));
                 let most = if full == 0 { 0 } else { full + LARGEST_RECORD as u64 };
                 assert!(most * cpus * RESERVE <= u64::from(ring), "{ring} {cpus}");
             }
         }
-        assert_eq!(bundle(4096, 2), 0);
+        assert_eq!(batch(4096, 2), 0);
     }
 }

@@ -17,8 +17,8 @@ use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Arrivals, Error, Features, RunStats,
+    batches::Batches,
     boundary::{self, Entries, PodCounters},
-    bundles::Bundles,
     fdinfo,
     half_open::{self, HalfOpen},
     object::of_hook,
@@ -35,7 +35,7 @@ pub struct Tracer {
     unowned: Option<String>,
     ring_bytes: u32,
     events: Entries,
-    bundles: Option<Bundles>,
+    batches: Option<Batches>,
     counters: PerCpuArray<MapData, PodCounters>,
     half_open: Option<HalfOpen>,
     shared: Shared,
@@ -55,7 +55,7 @@ impl Tracer {
         (hook, features, unowned): (Hook, Features, Option<String>),
         ring_bytes: u32,
         events: Entries,
-        bundles: Option<Bundles>,
+        batches: Option<Batches>,
         (counters, half_open): (PerCpuArray<MapData, PodCounters>, Option<HalfOpen>),
         log: Option<EbpfLogger<&'static dyn log::Log>>,
     ) -> Result<Self, Error> {
@@ -77,7 +77,7 @@ impl Tracer {
             unowned,
             ring_bytes,
             events,
-            bundles,
+            batches,
             counters,
             half_open,
             shared,
@@ -135,7 +135,7 @@ impl Tracer {
     /// Puts on the ring what waits on the CPUs for company; `false` when that did not succeed everywhere, so that
     /// it is to be tried again.
     pub fn flush(&self) -> bool {
-        self.bundles.as_ref().is_none_or(|bundles| bundles.flush(&self.ebpf))
+        self.batches.as_ref().is_none_or(|batches| batches.flush(&self.ebpf))
     }
 
     /// Hands the entries that are on the ring now to `take`, one record or several each, until that returns `false`;
@@ -161,7 +161,7 @@ impl Tracer {
         for cpu in cpus.iter() {
             sum.add(&cpu.0);
         }
-        // The kernel side counts a record as delivered when it puts it into a bundle.
+        // The kernel side counts a record as delivered when it puts it into a batch.
         sum.delivered = sum.delivered.saturating_sub(sum.lost_ring_full);
         sum.signals_delivered = sum.signals_delivered.saturating_sub(sum.signals_lost);
         Ok(sum)

@@ -46,7 +46,7 @@ pub(super) async fn run(reader: &mut Reader, asked: Asked<'_>) -> Result<End, Er
     let closed = output_closed();
     tokio::pin!(end, closed);
     let mut step = reader.check()?;
-    let (mut looked, mut checked) = (Instant::now(), Instant::now());
+    let (mut polled, mut checked) = (Instant::now(), Instant::now());
     while step != Step::Stop {
         step = tokio::select! {
             () = signals.any() => return Ok(End::Asked),
@@ -57,20 +57,20 @@ pub(super) async fn run(reader: &mut Reader, asked: Asked<'_>) -> Result<End, Er
                 checked = Instant::now();
                 reader.check()?
             }
-            () = look(looked, reader.until_next()) => reader.drain(),
+            () = poll_at(polled, reader.until_next()) => reader.drain(),
             () = ready(()), if step == Step::More => reader.drain(),
             woken = ring.readable() => {
                 woken.map_err(Error::Setup)?.clear_ready();
                 reader.drain()
             }
         };
-        looked = Instant::now();
+        polled = Instant::now();
     }
     Ok(End::Asked)
 }
 
-/// Until the time of the next look at the ring, if there is one.
-async fn look(last: Instant, every: Option<Duration>) {
+/// Until the time of the next scan at the ring, if there is one.
+async fn poll_at(last: Instant, every: Option<Duration>) {
     match every {
         Some(every) => sleep_until(last + every).await,
         None => pending().await,

@@ -9,7 +9,7 @@ use tcptrace_core::model::{
     namespace::{LocalAddress, NamespaceSample},
     netstat,
     process::Condition,
-    scan::Look,
+    scan::SocketScan,
     socket::{Kind, Socket},
     state::State,
 };
@@ -96,10 +96,10 @@ fn addresses() -> Vec<LocalAddress> {
 }
 
 /// The condition of the processes with which connections wait: to be accepted, to be read, or to be closed by either end.
-pub(super) fn conditions(look: &Look) -> Vec<(u32, Condition)> {
+pub(super) fn conditions(scan: &SocketScan) -> Vec<(u32, Condition)> {
     let mut waiting: HashMap<u32, u64> = HashMap::new();
-    for socket in look.sockets.iter().filter(|socket| waits(socket)) {
-        for owner in look.owners.of(socket) {
+    for socket in scan.sockets.iter().filter(|socket| waits(socket)) {
+        for owner in scan.owners.of(socket) {
             *waiting.entry(owner.holder.pid).or_default() += 1;
         }
     }

@@ -16,10 +16,10 @@ use super::{
     Destination, Error, Settings,
     announce::announce_processes,
     devices::DeviceNames,
+    dump_schedule::DumpSchedule,
     entrance::Entrance,
     event_loop::{self, Asked, End},
     identities::{Extent, Identities},
-    lists::Lists,
     log::Log,
     namespaces::Namespaces,
     overload::Overload,
@@ -96,18 +96,18 @@ fn queries(
     namespaces: Option<Namespaces>,
 ) -> io::Result<HostQueries> {
     let counts_only = settings.bpf.count_only;
-    let lists = settings.snapshot && !counts_only;
+    let dumps = settings.snapshot && !counts_only;
     let polls = (namespaces.is_some() && !counts_only).then(|| Polls::new(tracer));
-    let is_asked = lists || settings.looks.is_some() || namespaces.is_some();
+    let is_asked = dumps || settings.scans.is_some() || namespaces.is_some();
     let scanner = is_asked.then(|| ScannerThread::start(settings.bpf.wanted(), settings.netns.clone()));
     let mut scanner = scanner.transpose()?;
-    let lists = scanner.as_mut().filter(|_| lists).map(Lists::start);
-    let looks =
-        scanner.as_mut().zip(settings.looks).map(|(scanner, period)| ScanSchedule::start(period, scanner));
+    let dumps = scanner.as_mut().filter(|_| dumps).map(DumpSchedule::start);
+    let scans =
+        scanner.as_mut().zip(settings.scans).map(|(scanner, period)| ScanSchedule::start(period, scanner));
     if let Some(scanner) = &mut scanner {
         scanner.send();
     }
-    Ok(HostQueries { scanner, namespaces, lists, polls, looks })
+    Ok(HostQueries { scanner, namespaces, dumps, polls, scans })
 }
 
 /// What there is to know of a trace before its first record.

@@ -5,7 +5,7 @@ use tcptrace_core::{
     model::{
         header::{Before, Header},
         input::{Checked, Counted, Ended, Input},
-        listing::Scope,
+        socket_dump::Scope,
     },
     pipeline::ResolverCache,
 };
@@ -29,7 +29,7 @@ struct Recording {
     /// The last counters that were.
     counted: Counted,
     /// The current file has no list of all sockets yet, though it is not the first one.
-    lacks_list: bool,
+    lacks_dump: bool,
 }
 
 impl Log {
@@ -45,7 +45,7 @@ impl Log {
                 taken: 0,
                 released_ns: 0,
                 counted: Counted::default(),
-                lacks_list: false,
+                lacks_dump: false,
             })
         });
         Ok(Self { recording: recording.transpose()?, failed: None })
@@ -119,13 +119,13 @@ impl Log {
         for input in &again {
             recording.recorder.put(input);
         }
-        recording.lacks_list = true;
+        recording.lacks_dump = true;
     }
 
     /// Whether a list of this kind is the first one of its file.
     pub(super) fn begins_with(&mut self, scope: Scope) -> bool {
-        let lacking = self.recording.as_mut().filter(|recording| recording.lacks_list && scope == Scope::All);
-        lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_list))
+        let lacking = self.recording.as_mut().filter(|recording| recording.lacks_dump && scope == Scope::All);
+        lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_dump))
     }
 
     /// Has what was recorded so far written.

@@ -2,12 +2,12 @@
 
 mod announce;
 mod devices;
+mod dump_schedule;
 mod entrance;
 mod event_loop;
 mod facts;
 mod half_open_summary;
 mod identities;
-mod lists;
 mod live;
 mod log;
 mod namespaces;

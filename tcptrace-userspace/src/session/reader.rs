@@ -8,8 +8,8 @@ use std::{io, os::fd::OwnedFd, time::Duration};
 use tcptrace_core::{
     model::{
         input::{Checked, Counted, Input},
-        listing::Scope,
         loss::Lost,
+        socket_dump::Scope,
     },
     pipeline::PATIENCE_NS,
 };
@@ -17,8 +17,8 @@ use tokio::io::unix::AsyncFd;
 
 use super::{
     Error,
+    dump_schedule::{DumpSchedule, Progress},
     entrance::Entrance,
-    lists::{Lists, Progress},
     namespaces::Namespaces,
     overload::{Found, Overload},
     poll_interval::PollInterval,
@@ -52,8 +52,8 @@ pub(super) enum Step {
     Stop,
 }
 
-/// A record reaches its bundle, and the reset that belongs to a transition follows it, at most this long after it took its
-/// time, interruptions included. Less than the time between two looks at a ring that is busy, so that nobody sees it.
+/// A record reaches its batch, and the reset that belongs to a transition follows it, at most this long after it took its
+/// time, interruptions included. Less than the time between two scans at a ring that is busy, so that nobody sees it.
 const SETTLING_NS: u64 = 10_000_000;
 
 /// How often to look for a moment to rotate captures at.
@@ -75,9 +75,9 @@ pub(super) struct HostQueries {
     /// Who is asked; where there is none, neither is any of the others.
     pub(super) scanner: Option<ScannerThread>,
     pub(super) namespaces: Option<Namespaces>,
-    pub(super) lists: Option<Lists>,
+    pub(super) dumps: Option<DumpSchedule>,
     pub(super) polls: Option<Polls>,
-    pub(super) looks: Option<ScanSchedule>,
+    pub(super) scans: Option<ScanSchedule>,
 }
 
 impl Reader {
@@ -90,8 +90,8 @@ impl Reader {
     ) -> Self {
         let poll_interval = PollInterval::Awake(monotonic_ns());
         let mut this = Self { tracer, entrance, writer, queries, overload, stalls: 0, poll_interval };
-        if this.queries.lists.is_some() {
-            this.entrance.feed(Input::ListOrdered);
+        if this.queries.dumps.is_some() {
+            this.entrance.feed(Input::DumpBegins);
         }
         // The header, before there is anything else.
         this.offer();
@@ -111,7 +111,7 @@ impl Reader {
             let now_ns = monotonic_ns();
             let complete = self.gather();
             self.keep_pace(now_ns, complete);
-            if self.waits_for_list() {
+            if self.waits_for_dump() {
                 return Step::Continue;
             }
             // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
@@ -161,7 +161,7 @@ impl Reader {
         }
     }
 
-    /// How long until the next look at the ring; `None` while the kernel side wakes the reader.
+    /// How long until the next scan at the ring; `None` while the kernel side wakes the reader.
     pub(super) fn until_next(&self) -> Option<Duration> {
         match self.stalls {
             0 => self.poll_interval.until_next(self.entrance.core.taken()),
@@ -172,7 +172,7 @@ impl Reader {
 
     /// How long until the next check. While nothing happens, there is little to be found.
     pub(super) fn check_every(&self) -> Duration {
-        let asks = self.queries.polls.is_some() || self.queries.looks.is_some();
+        let asks = self.queries.polls.is_some() || self.queries.scans.is_some();
         let rests = self.poll_interval == PollInterval::Asleep && self.overload.is_over() && !asks;
         if rests { CHECK_ASLEEP } else { CHECK }
     }
@@ -184,18 +184,18 @@ impl Reader {
     }
 
     /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
-    fn waits_for_list(&mut self) -> bool {
-        let HostQueries { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.queries else {
+    fn waits_for_dump(&mut self) -> bool {
+        let HostQueries { scanner: Some(scanner), dumps: Some(dumps), .. } = &mut self.queries else {
             return false;
         };
-        if !lists.is_starting() {
+        if !dumps.is_starting() {
             return false;
         }
-        match lists.first(scanner) {
+        match dumps.first(scanner) {
             Progress::Waiting => return true,
-            Progress::Done(listing) => {
-                for piece in listing.pieces() {
-                    self.entrance.feed(Input::First(piece));
+            Progress::Done(dump) => {
+                for piece in dump.pieces() {
+                    self.entrance.feed(Input::FirstDump(piece));
                     // Meanwhile the ring fills.
                     self.gather();
                 }
@@ -205,25 +205,25 @@ impl Reader {
         false
     }
 
-    /// Compares what is remembered with the kernel's lists, and orders the next one.
+    /// Compares what is remembered with the kernel's dumps, and orders the next one.
     fn compare(&mut self) {
-        let HostQueries { scanner: Some(scanner), lists: Some(lists), .. } = &mut self.queries else {
+        let HostQueries { scanner: Some(scanner), dumps: Some(dumps), .. } = &mut self.queries else {
             return;
         };
-        if lists.is_starting() {
+        if dumps.is_starting() {
             return;
         }
-        let later = lists.later(scanner, self.entrance.core.released_ns());
+        let later = dumps.later(scanner, self.entrance.core.released_ns());
         if self.entrance.core.lacks_holders() {
-            lists.hasten();
+            dumps.hasten();
         }
-        if let Some((listing, is_first)) = later {
-            let is_first = is_first || self.entrance.log.begins_with(listing.scope);
+        if let Some((dump, is_first)) = later {
+            let is_first = is_first || self.entrance.log.begins_with(dump.scope);
             // The next one is ordered once this one has been compared.
-            return self.entrance.feed(Input::Listed { listing, is_first });
+            return self.entrance.feed(Input::Dumped { dump, is_first });
         }
-        if lists.order(scanner, self.entrance.core.wants_list()) == Some(Scope::All) {
-            self.entrance.feed(Input::ListOrdered);
+        if dumps.order(scanner, self.entrance.core.wants_dump()) == Some(Scope::All) {
+            self.entrance.feed(Input::DumpBegins);
         }
     }
 
@@ -282,18 +282,18 @@ impl Reader {
             return Ok(Step::Stop);
         }
         if self.entrance.core.is_drained() {
-            self.look_around()?;
+            self.check_host()?;
         }
         self.entrance.log.flush();
         Ok(self.drain())
     }
 
-    fn look_around(&mut self) -> Result<(), Error> {
+    fn check_host(&mut self) -> Result<(), Error> {
         let counted = self.counted()?;
         // First: what begins after the time that is told for it, is subject to it.
         let level = self.choose_level(&counted)?;
         if !self.entrance.log.has_room() {
-            // What cannot be recorded is not taken: it waits in the ring, with the looks and lists, and is told then.
+            // What cannot be recorded is not taken: it waits in the ring, with the scans and dumps, and is told then.
             return Ok(());
         }
         let checked = Checked { level, ..self.checked(&counted) };
@@ -304,10 +304,10 @@ impl Reader {
             self.rotate()?;
         }
         self.entrance.feed(Input::Checked(checked));
-        if let HostQueries { scanner: Some(scanner), looks: Some(looks), .. } = &mut self.queries
-            && let Some(looked) = looks.next(scanner)
+        if let HostQueries { scanner: Some(scanner), scans: Some(scans), .. } = &mut self.queries
+            && let Some(scan) = scans.next(scanner)
         {
-            self.entrance.feed(Input::Looked(Box::new(looked)));
+            self.entrance.feed(Input::Scanned(Box::new(scan)));
         }
         for exit in self.entrance.core.exits() {
             self.entrance.feed(exit);
@@ -348,8 +348,8 @@ impl Reader {
             {
                 let checked = self.checked(&counted);
                 self.entrance.log.rotate(&counted, &checked, self.entrance.core.answers());
-                if let Some(lists) = &mut self.queries.lists {
-                    lists.hurry();
+                if let Some(dumps) = &mut self.queries.dumps {
+                    dumps.hurry();
                 }
                 return Ok(());
             }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tcptrace_core::model::scan::Looked;
+use tcptrace_core::model::scan::HostScan;
 
 use super::scanner::{ScannerThread, Want};
 
@@ -23,21 +23,21 @@ impl ScanSchedule {
     }
 
     /// A scan that was completed; orders the next one when it is due.
-    pub(super) fn next(&mut self, scanner: &mut ScannerThread) -> Option<Looked> {
-        let looked = scanner.take_scanned();
-        if let Some(looked) = &looked {
-            self.took = Duration::from_nanos(looked.end_ns.saturating_sub(looked.start_ns));
+    pub(super) fn next(&mut self, scanner: &mut ScannerThread) -> Option<HostScan> {
+        let scan = scanner.take_scanned();
+        if let Some(scan) = &scan {
+            self.took = Duration::from_nanos(scan.end_ns.saturating_sub(scan.start_ns));
         }
         // However many sockets there are, scans take half of the time at most.
         let is_due = self.ordered.elapsed() >= self.period.max(self.took * 2);
         if is_due && scanner.want(Want::Scan) {
             self.ordered = Instant::now();
         }
-        looked
+        scan
     }
 
     /// Scans once more; all that was not taken yet.
-    pub(super) fn finish(scanner: &mut ScannerThread) -> Vec<Looked> {
+    pub(super) fn finish(scanner: &mut ScannerThread) -> Vec<HostScan> {
         let mut all = Vec::new();
         if scanner.scanned.is_busy() {
             all.extend(wait(scanner));
@@ -48,11 +48,11 @@ impl ScanSchedule {
     }
 }
 
-fn wait(scanner: &mut ScannerThread) -> Option<Looked> {
+fn wait(scanner: &mut ScannerThread) -> Option<HostScan> {
     scanner.send();
     loop {
-        if let Some(looked) = scanner.take_scanned() {
-            return Some(looked);
+        if let Some(scan) = scanner.take_scanned() {
+            return Some(scan);
         }
         if scanner.is_gone() {
             return None;

@@ -12,8 +12,8 @@ use std::{
 
 use tcptrace_core::model::{
     half_open::Poll,
-    listing::{Listing, Scope},
-    scan::Looked,
+    scan::HostScan,
+    socket_dump::{Scope, SocketDump},
     socket_filter::SocketFilter,
     state::State,
 };
@@ -21,7 +21,7 @@ use tcptrace_core::model::{
 use super::facts::{conditions, namespace_here};
 use crate::{
     scan::{
-        host::{HostScan, Scanner, TIMEWAIT_STATES},
+        host::{RawScan, Scanner, TIMEWAIT_STATES},
         namespaces::{self, NamespaceScan},
         snapshot::{Netns, SnapshotError, namespace_names, visit},
     },
@@ -34,7 +34,7 @@ pub(super) enum Want {
     /// The namespaces: records wait for them.
     Namespaces,
     /// A list of all sockets.
-    List(Scope),
+    Dump(Scope),
     /// A poll of half-open connections.
     Poll,
     /// A scan for the detectors.
@@ -45,13 +45,13 @@ pub(super) enum Want {
 pub(super) type Polled = Result<(Poll, Option<String>), String>;
 
 /// A list, or why there is none.
-pub(super) type Listed = Result<Listing, SnapshotError>;
+pub(super) type Dumped = Result<SocketDump, SnapshotError>;
 
 enum Found {
     Namespaces(NamespaceScan),
-    Listed(Listed),
+    Dumped(Dumped),
     Polled(Polled),
-    Scanned(Box<Looked>),
+    Scanned(Box<HostScan>),
 }
 
 /// What was wanted, and what has come of it.
@@ -94,9 +94,9 @@ pub(super) struct ScannerThread {
     found: Receiver<Found>,
     is_gone: bool,
     pub(super) namespaces: Slot<NamespaceScan>,
-    pub(super) listed: Slot<Listed>,
+    pub(super) dumped: Slot<Dumped>,
     pub(super) polled: Slot<Polled>,
-    pub(super) scanned: Slot<Looked>,
+    pub(super) scanned: Slot<HostScan>,
 }
 
 impl ScannerThread {
@@ -118,7 +118,7 @@ impl ScannerThread {
             found,
             is_gone: false,
             namespaces: Slot::default(),
-            listed: Slot::default(),
+            dumped: Slot::default(),
             polled: Slot::default(),
             scanned: Slot::default(),
         })
@@ -128,7 +128,7 @@ impl ScannerThread {
     pub(super) fn want(&mut self, want: Want) -> bool {
         let is_wanted = match want {
             Want::Namespaces => &mut self.namespaces.is_wanted,
-            Want::List(_) => &mut self.listed.is_wanted,
+            Want::Dump(_) => &mut self.dumped.is_wanted,
             Want::Poll => &mut self.polled.is_wanted,
             Want::Scan => &mut self.scanned.is_wanted,
         };
@@ -152,9 +152,9 @@ impl ScannerThread {
         self.namespaces.take()
     }
 
-    pub(super) fn take_listed(&mut self) -> Option<Listed> {
+    pub(super) fn take_dumped(&mut self) -> Option<Dumped> {
         self.receive();
-        self.listed.take()
+        self.dumped.take()
     }
 
     pub(super) fn take_polled(&mut self) -> Option<Polled> {
@@ -162,7 +162,7 @@ impl ScannerThread {
         self.polled.take()
     }
 
-    pub(super) fn take_scanned(&mut self) -> Option<Looked> {
+    pub(super) fn take_scanned(&mut self) -> Option<HostScan> {
         self.receive();
         self.scanned.take()
     }
@@ -176,9 +176,9 @@ impl ScannerThread {
         loop {
             match self.found.try_recv() {
                 Ok(Found::Namespaces(scan)) => self.namespaces.put(scan),
-                Ok(Found::Listed(listed)) => self.listed.put(listed),
+                Ok(Found::Dumped(dumped)) => self.dumped.put(dumped),
                 Ok(Found::Polled(polled)) => self.polled.put(polled),
-                Ok(Found::Scanned(looked)) => self.scanned.put(*looked),
+                Ok(Found::Scanned(scan)) => self.scanned.put(*scan),
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.is_gone = true;
@@ -210,7 +210,7 @@ impl Work {
             wants.extend(queue.try_iter().flatten());
             let Some(want) = wants.pop_first() else { continue };
             // One scan of the host does for both.
-            let with_scan = want == Want::List(Scope::All) && wants.remove(&Want::Scan);
+            let with_scan = want == Want::Dump(Scope::All) && wants.remove(&Want::Scan);
             // Whatever goes wrong with one of them, the others go on.
             let work = AssertUnwindSafe(|| self.work(want, with_scan));
             let is_taken = catch_unwind(work).unwrap_or_else(|_| {
@@ -226,21 +226,21 @@ impl Work {
     /// Does it; whether somebody takes what is found.
     fn work(&mut self, want: Want, with_scan: bool) -> bool {
         if with_scan {
-            return self.list_and_scan();
+            return self.dump_and_scan();
         }
         let found = match want {
             Want::Namespaces => Found::Namespaces(namespaces::scan(self.netns.as_ref())),
-            Want::List(scope) => self.list(scope),
+            Want::Dump(scope) => self.dump(scope),
             Want::Poll => self.poll(),
             Want::Scan => self.scan(),
         };
         self.give.send(found).is_ok()
     }
 
-    fn list(&mut self, scope: Scope) -> Found {
+    fn dump(&mut self, scope: Scope) -> Found {
         let (states, holders) = if scope == Scope::All { (0, true) } else { (TIMEWAIT_STATES, false) };
         let scan = self.scanner.scan(states, holders);
-        Found::Listed(scan.map(|scan| Scanner::list(&scan, &self.wanted)))
+        Found::Dumped(scan.map(|scan| Scanner::dump(&scan, &self.wanted)))
     }
 
     fn poll(&mut self) -> Found {
@@ -251,34 +251,41 @@ impl Work {
     fn scan(&mut self) -> Found {
         let start_ns = monotonic_ns();
         let scan = self.scanner.scan(self.wanted.asked_states(), true);
-        self.looked(start_ns, scan)
+        self.host_scan(start_ns, scan)
     }
 
-    /// The list first, since transitions may wait for it.
-    fn list_and_scan(&mut self) -> bool {
+    /// The dump first, since transitions may wait for it.
+    fn dump_and_scan(&mut self) -> bool {
         let start_ns = monotonic_ns();
         let scan = self.scanner.scan(0, true);
-        let listed = match &scan {
-            Ok(scan) => Ok(Scanner::list(scan, &self.wanted)),
+        let dumped = match &scan {
+            Ok(scan) => Ok(Scanner::dump(scan, &self.wanted)),
             Err(error) => Err(error.clone()),
         };
-        if self.give.send(Found::Listed(listed)).is_err() {
+        if self.give.send(Found::Dumped(dumped)).is_err() {
             return false;
         }
-        let looked = self.looked(start_ns, scan);
-        self.give.send(looked).is_ok()
+        let scan = self.host_scan(start_ns, scan);
+        self.give.send(scan).is_ok()
     }
 
     /// A scan, and what namespaces and processes say of themselves.
-    fn looked(&mut self, start_ns: u64, scan: Result<HostScan, SnapshotError>) -> Found {
+    fn host_scan(&mut self, start_ns: u64, scan: Result<RawScan, SnapshotError>) -> Found {
         let mut namespaces = visit(self.netns.as_ref(), namespace_here).each;
         let mut names = namespace_names();
         for (inode, namespace) in &mut namespaces {
             namespace.name = inode.and_then(|inode| names.remove(&inode));
         }
-        let look = scan.map(|scan| self.scanner.look(scan, &self.wanted)).map_err(|error| error.to_string());
-        let processes = look.as_ref().map(conditions).unwrap_or_default();
-        Found::Scanned(Box::new(Looked { start_ns, end_ns: monotonic_ns(), look, namespaces, processes }))
+        let sockets =
+            scan.map(|scan| self.scanner.select(scan, &self.wanted)).map_err(|error| error.to_string());
+        let processes = sockets.as_ref().map(conditions).unwrap_or_default();
+        Found::Scanned(Box::new(HostScan {
+            start_ns,
+            end_ns: monotonic_ns(),
+            sockets,
+            namespaces,
+            processes,
+        }))
     }
 }
 
@@ -287,12 +294,18 @@ fn failed(want: Want) -> Found {
     const WHY: &str = "the scanner panicked";
     match want {
         Want::Namespaces => Found::Namespaces(NamespaceScan::default()),
-        Want::List(_) => Found::Listed(Err(SnapshotError::Panicked)),
+        Want::Dump(_) => Found::Dumped(Err(SnapshotError::Panicked)),
         Want::Poll => Found::Polled(Err(WHY.to_owned())),
         Want::Scan => {
             let now_ns = monotonic_ns();
-            let (look, namespaces, processes) = (Err(WHY.to_owned()), Vec::new(), Vec::new());
-            Found::Scanned(Box::new(Looked { start_ns: now_ns, end_ns: now_ns, look, namespaces, processes }))
+            let (sockets, namespaces, processes) = (Err(WHY.to_owned()), Vec::new(), Vec::new());
+            Found::Scanned(Box::new(HostScan {
+                start_ns: now_ns,
+                end_ns: now_ns,
+                sockets,
+                namespaces,
+                processes,
+            }))
         }
     }
 }

@@ -30,7 +30,7 @@ pub struct Settings {
     /// Follow half-open connections, and by what.
     pub half_open: Option<HalfOpenBy>,
     /// Scan all sockets at this interval.
-    pub looks: Option<Duration>,
+    pub scans: Option<Duration>,
     /// Look for faults, and for which. It needs these scans.
     pub detect: Option<detect::Options>,
     /// Half-open connections become lines, where they are followed.
@@ -63,7 +63,7 @@ impl Default for Settings {
             snapshot: true,
             netns: None,
             half_open: None,
-            looks: None,
+            scans: None,
             detect: None,
             shows_half_open: true,
             record: None,

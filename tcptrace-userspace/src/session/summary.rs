@@ -62,8 +62,8 @@ fn render(summary: &Summary, counted: bool) -> String {
             let _ = writeln!(text, "{count} {what}");
         }
     }
-    if let Some(unlisted) = &summary.unlisted {
-        let _ = writeln!(text, "Pre-existing sockets not seen: {unlisted}");
+    if let Some(snapshot_gaps) = &summary.snapshot_gaps {
+        let _ = writeln!(text, "Pre-existing sockets not seen: {snapshot_gaps}");
     }
     for uncounted in &summary.uncounted {
         let _ = writeln!(text, "Not seen: {uncounted}");
@@ -142,7 +142,7 @@ mod tests {
             connections: None,
             inferred: 3,
             reconciled: Reconciled::default(),
-            unlisted: None,
+            snapshot_gaps: None,
             uncounted: Vec::new(),
             half_open: None,
         }
@@ -175,7 +175,7 @@ mod tests {
     fn what_lists_have_put_right_is_told() {
         let summary = Summary {
             reconciled: Reconciled { appeared: 1, vanished: 0, changed: 2 },
-            unlisted: Some("the open sockets of 9 processes".to_owned()),
+            snapshot_gaps: Some("the open sockets of 9 processes".to_owned()),
             uncounted: vec![
                 "some of what syn-flood would distinguish (the tables were full 3 times)".to_owned(),
             ],

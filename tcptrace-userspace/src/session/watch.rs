@@ -41,7 +41,7 @@ impl Watch {
             // Who may not goes on without; more end unseen then.
             run_at_once();
             // Without a ring to wait for, nobody comes.
-            let _ = runtime.block_on(look(arrivals, &give, &stopped));
+            let _ = runtime.block_on(scan(arrivals, &give, &stopped));
         })?;
         Ok(Self { seen, stop, thread: Some(thread) })
     }
@@ -61,7 +61,7 @@ impl Drop for Watch {
     }
 }
 
-async fn look(mut arrivals: Arrivals, give: &SyncSender<Seen>, stop: &Notify) -> io::Result<()> {
+async fn scan(mut arrivals: Arrivals, give: &SyncSender<Seen>, stop: &Notify) -> io::Result<()> {
     let mut processes = Processes::new();
     let ring = arrivals.wakeups()?;
     loop {
@@ -70,7 +70,7 @@ async fn look(mut arrivals: Arrivals, give: &SyncSender<Seen>, stop: &Notify) ->
             woken = ring.readable() => woken?.clear_ready(),
         }
         arrivals.drain(|pid| {
-            if let Some(seen) = processes.look(pid) {
+            if let Some(seen) = processes.seen(pid) {
                 let _ = give.try_send(seen);
             }
         });

@@ -42,6 +42,12 @@ impl Checks {
         self.that(shown, holds, format!("tcptrace has {tcptrace}, and {} were hidden", self.hidden));
     }
 
+    /// tcptrace counts so many of something, or more; some of them may be hidden as in [`Self::equal`].
+    pub fn at_least(&mut self, what: &str, tcptrace: u64, least: u64, why: impl Display) {
+        let holds = tcptrace + self.hidden >= least;
+        self.that(what, holds, format!("{why}; {} were hidden", self.hidden));
+    }
+
     /// All of these have this process' name for an owner. Nobody's may be one that the peer has reset before anything of the
     /// process acted on it: such as one that was not even accepted.
     pub fn owned_by(&mut self, what: &str, ended: &Ended, comm: &str) {
@@ -116,6 +122,15 @@ mod tests {
         };
         assert_eq!(verdict(0, 7, 7), Ok("accepted 7".to_owned()));
         assert!(verdict(0, 6, 7).is_err() && verdict(2, 8, 7).is_err() && verdict(2, 4, 7).is_err());
+        let at_least = |hidden, tcptrace| {
+            let mut checks = Checks::of(&Ended::new(Vec::new(), hidden));
+            checks.at_least("silent ones", tcptrace, 6, "");
+            checks.verdict().is_ok()
+        };
+        assert_eq!(
+            [at_least(0, 6), at_least(0, 5), at_least(1, 5), at_least(1, 4)],
+            [true, false, true, false]
+        );
         assert!(verdict(2, 5, 7).is_ok_and(|said| said.starts_with("accepted 7 (2 of them")));
     }
 }

@@ -7,10 +7,10 @@ use nix::{
     sys::socket::{setsockopt, sockopt::TcpRepair},
 };
 use tcptrace_tests::{
-    acts,
-    ends::{end, ends},
+    close_checks::{end, ends},
+    fixture::Ports,
     net::{Family, abort, listen, pair, peek, read_end},
-    world::Ports,
+    steps,
 };
 
 use super::LISTENER;
@@ -69,7 +69,7 @@ fn half_closed() {
 #[test]
 fn simultaneous() {
     ends("simultaneous", |ports| {
-        acts::simultaneous_close(ports);
+        steps::simultaneous_close(ports);
         vec![end(LISTENER), end("client FIN_WAIT2 active_close"), end("server CLOSING simultaneous_close")]
     });
 }

@@ -9,11 +9,11 @@ use nix::{
 use rustix::net::connect_unspec;
 use socket2::Socket;
 use tcptrace_tests::{
-    acts,
-    ends::{end, ends},
+    close_checks::{end, ends},
     net::{self, Family, connect_error, listen, pair, read_end},
     netns::{Namespace, V4, sysctl},
     process::tool,
+    steps,
 };
 
 use super::LISTENER;
@@ -35,7 +35,7 @@ fn refused() {
 #[test]
 fn timed_out() {
     ends("timed_out", |ports| {
-        acts::connect_timeout(ports);
+        steps::connect_timeout(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_timeout")]
     });
 }
@@ -44,7 +44,7 @@ fn timed_out() {
 #[test]
 fn host_unreachable() {
     ends("host_unreachable", |ports| {
-        acts::host_unreachable(ports);
+        steps::host_unreachable(ports);
         vec![end("client SYN_SENT host_unreachable")]
     });
 }
@@ -73,7 +73,7 @@ fn net_unreachable() {
 #[test]
 fn cancelled() {
     ends("cancelled", |ports| {
-        acts::connect_cancelled(ports);
+        steps::connect_cancelled(ports);
         vec![end(LISTENER), end("client SYN_SENT connect_cancelled")]
     });
 }

@@ -9,12 +9,12 @@ use std::{
 
 use serde_json::Value;
 use tcptrace_tests::{
-    ends::{Told, end, told},
+    close_checks::{Told, end, told},
+    fixture::Fixture,
     machine::{Hook, is_root, tolerance_us},
     net::{Family, connect_error, listen, pair, read_end},
     process::output,
     tracer::{Report, Tracer},
-    world::World,
 };
 
 use super::LISTENER;
@@ -114,7 +114,7 @@ fn text_and_count() {
     if !is_root("text_and_count") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let tracers = Hook::ALL.map(|hook| {
         let whole = Tracer::start_life(hook, &["-T", "--netns", &netns]);

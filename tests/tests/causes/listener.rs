@@ -4,10 +4,10 @@ use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    acts,
-    ends::{end, ends, told},
+    close_checks::{end, ends, told},
     net::{Family, connect, listen, read_error, wait_for_child},
     process::tool,
+    steps,
 };
 
 use super::LISTENER;
@@ -65,7 +65,7 @@ fn listened_again() {
 #[test]
 fn address_in_use() {
     ends("address_in_use", |ports| {
-        let [first, second] = acts::listen_twice(ports);
+        let [first, second] = steps::listen_twice(ports);
         drop((second, first));
         vec![end(LISTENER), end("listener LISTEN address_in_use")]
     });

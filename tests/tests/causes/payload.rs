@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, io::Read as _, net::Shutdown, thread::sleep, ti
 
 use socket2::Socket;
 use tcptrace_tests::{
+    fixture::{Fixture, Ports},
     machine::{Hook, is_root, is_slow},
     net::{Family, abort, accept, bound_to, deafen, hear, listen, read_end, read_error, socket},
     process::at_once,
     replay::{Obstacle, play_until_comparable},
     tracer::{Report, Tracer},
     wait::eventually,
-    world::{Ports, World},
 };
 
 /// What a program wrote to a connection and read from it, by its own count; by local and remote port.
@@ -159,7 +159,7 @@ fn bytes_of_programs() {
 }
 
 fn play() -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     // By its path, since a namespace that only threads are in is not looked for when sockets are listed.
     let netns = world.namespace.path().to_owned();
     let ports = world.ports();

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use nix::{errno::Errno, sys::signal::Signal};
 use tcptrace_tests::{
     actor::{self, exit},
-    ends::{end, end_by_exit, ends},
+    close_checks::{end, end_by_exit, ends},
     net::{Family, accept, connect, listen, read_end, read_error, wait_for_established},
     process::Running,
 };

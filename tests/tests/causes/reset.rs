@@ -5,11 +5,11 @@ use std::{io::Read as _, net::Shutdown, os::fd::AsFd as _};
 use nix::errno::Errno;
 use rustix::net::sockopt::set_tcp_quickack;
 use tcptrace_tests::{
-    acts,
-    ends::{end, ends},
+    close_checks::{end, ends},
     net::{
         Family, abort, bound_to, deafen, hear, listen, pair, peek_end, read_end, read_error, wait_until_gone,
     },
+    steps,
 };
 
 use super::LISTENER;
@@ -17,7 +17,7 @@ use super::LISTENER;
 #[test]
 fn linger_zero() {
     ends("linger_zero", |ports| {
-        acts::linger_zero(ports, Family::V4);
+        steps::linger_zero(ports, Family::V4);
         vec![end(LISTENER), end("client ESTABLISHED reset_linger"), end("server ESTABLISHED reset_by_peer")]
     });
 }
@@ -25,7 +25,7 @@ fn linger_zero() {
 #[test]
 fn unread_data() {
     ends("unread_data", |ports| {
-        acts::unread_data(ports);
+        steps::unread_data(ports);
         vec![end(LISTENER), end("client ESTABLISHED reset_by_peer"), end("server ESTABLISHED reset_unread")]
     });
 }
@@ -34,7 +34,7 @@ fn unread_data() {
 #[test]
 fn disconnected() {
     ends("disconnected", |ports| {
-        acts::disconnect_and_reconnect(ports);
+        steps::disconnect_and_reconnect(ports);
         vec![
             end(LISTENER),
             end("client ESTABLISHED reset_disconnect"),
@@ -48,7 +48,7 @@ fn disconnected() {
 #[test]
 fn killed_by_ss() {
     ends("killed_by_ss", |ports| {
-        acts::killed_by_ss(ports);
+        steps::killed_by_ss(ports);
         vec![end(LISTENER), end("client ESTABLISHED killed"), end("server ESTABLISHED reset_by_peer")]
     });
 }
@@ -90,7 +90,7 @@ fn in_fin_wait2() {
 #[test]
 fn in_close_wait() {
     ends("in_close_wait", |ports| {
-        acts::reset_in_close_wait(ports);
+        steps::reset_in_close_wait(ports);
         vec![end(LISTENER), end("client CLOSE_WAIT reset_by_peer"), end("server FIN_WAIT2 reset_unread")]
     });
 }

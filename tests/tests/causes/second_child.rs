@@ -16,13 +16,13 @@ use nix::{
 };
 use socket2::{Domain, Protocol, Socket, Type};
 use tcptrace_tests::{
+    fixture::{Fixture, Ports},
     machine::{Hook, is_root, skip},
     net::{Family, abort, accept, deafen, has_child, listen},
     process::at_once,
     replay::{Obstacle, play_until_comparable},
     syn::{ACK, PSH, SYN, Segment, packet, raw_socket, send_packet},
     tracer::{Report, Tracer},
-    world::{Ports, World},
 };
 
 /// Half-open connections that are made.
@@ -40,7 +40,7 @@ fn second_child() {
 }
 
 fn play() -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let arguments = ["-o", "json", "--netns", &netns];
     let tracers = at_once(Hook::ALL, |hook| Tracer::start_with_life(hook, &arguments));

@@ -5,10 +5,10 @@ use std::{thread::sleep, time::Duration};
 use nix::errno::Errno;
 use socket2::{Socket, TcpKeepalive};
 use tcptrace_tests::{
-    ends::{End, end, ends},
+    close_checks::{End, end, ends},
+    fixture::Ports,
     net::{Family, deafen, hear, listen, pair, read_error},
     netns::sysctl,
-    world::Ports,
 };
 
 use super::LISTENER;

@@ -4,12 +4,12 @@ use std::num::NonZero;
 
 use tcptrace_tests::{
     both_hooks,
+    fixture::Fixture,
     machine::{Hook, is_root, skip},
     process::tool,
     slot::Slot,
     tracefs::Tracefs,
     tracer::{Report, Tracer},
-    world::World,
 };
 
 use crate::{
@@ -27,12 +27,12 @@ struct Scene {
     host: Tracefs,
     _slot: Slot,
     // Last, to be dropped last: the host is ours as long.
-    world: World,
+    world: Fixture,
 }
 
 impl Scene {
     fn new() -> Self {
-        let world = World::alone(BUFFER_KIB);
+        let world = Fixture::alone(BUFFER_KIB);
         world.namespace.run(|| tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "32768 60999"));
         let slot = Slot::take();
         let host = Tracefs::start(slot.number(), &(0..=u16::MAX), BUFFER_KIB);

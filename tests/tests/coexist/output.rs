@@ -14,8 +14,8 @@ use std::{
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tcptrace_tests::{
+    degraded::under,
     host,
-    lacking::under,
     machine::{is_root, tcptrace},
     net::{Family, listen},
     netns::Namespace,

@@ -4,9 +4,9 @@ use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use socket2::Socket;
 use tcptrace_tests::{
+    fixture::Ports,
     net::{Family, deafen, hear, listen, pair, read_end},
     netns::sysctl,
-    world::Ports,
 };
 
 use crate::lab::{Lab, assert_owned_here, evidence};

@@ -5,11 +5,11 @@ use std::{net::SocketAddr, thread::sleep, time::Duration};
 use nix::errno::Errno;
 use socket2::Socket;
 use tcptrace_tests::{
-    acts,
+    fixture::Ports,
     net::{Family, accept, begin_connect, connect, connect_error, has_child, listen, pair, read_end, socket},
     netns::sysctl,
     process::tool,
-    world::Ports,
+    steps,
 };
 
 use crate::lab::{Lab, assert_owned_here, evidence};
@@ -179,7 +179,7 @@ fn a_graceful_restart_under_load() {
         };
         let serve = |listener: &Socket, client: Socket| {
             let server = accept(listener);
-            acts::exchange(&client, &server);
+            steps::exchange(&client, &server);
             // Closing last, a client can have its port again.
             drop(server);
             read_end(&client);

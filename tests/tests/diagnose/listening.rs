@@ -5,13 +5,13 @@ use std::{collections::VecDeque, fs, time::Duration};
 use nix::errno::Errno;
 use socket2::Socket;
 use tcptrace_tests::{
-    actor, acts,
+    actor,
+    fixture::Ports,
     machine::helper,
     net::{Family, accept, begin_connect, connect, listen, pair, read_end, socket, wait_for_child},
     netns::sysctl,
     process::tool,
-    syn,
-    world::Ports,
+    steps, syn,
 };
 
 use crate::lab::{Lab, assert_owned_here, evidence};
@@ -231,7 +231,7 @@ fn a_port_that_is_taken() {
 fn a_program_that_listens_twice() {
     let Some(lab) = Lab::new("a_program_that_listens_twice") else { return };
     let ports = lab.slot.ports_to_bind();
-    let diagnosis = lab.watch(3, &[], move || acts::listen_twice(ports));
+    let diagnosis = lab.watch(3, &[], move || steps::listen_twice(ports));
     diagnosis.assert_healthy();
     assert_eq!(diagnosis.all("address-in-use").len(), 1, "worth knowing: {:#}", diagnosis.json);
 }

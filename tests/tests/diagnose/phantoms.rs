@@ -10,11 +10,11 @@ use std::{
 
 use socket2::{Socket, TcpKeepalive};
 use tcptrace_tests::{
-    acts,
+    fixture::Ports,
     net::{Family, abort, accept, connect, deafen, listen, pair, socket},
     netns::Namespace,
     process::tool,
-    world::Ports,
+    steps,
 };
 
 use crate::closing::{MANY, pairs};
@@ -63,7 +63,7 @@ fn clients_that_do_not_answer() {
     let diagnosis = lab.watch(5, &[], move || {
         let (pairs, listener) = pairs(ports, MANY);
         for (client, server) in &pairs {
-            acts::exchange(client, server);
+            steps::exchange(client, server);
             deafen(client);
             server.send(b"news").expect("send");
         }
@@ -198,7 +198,7 @@ fn a_busy_server_with_keep_alive() {
         let (pairs, listener) = pairs(ports, 30);
         for _ in 0..20 {
             for (client, server) in &pairs {
-                acts::exchange(client, server);
+                steps::exchange(client, server);
             }
             sleep(Duration::from_millis(200));
         }

@@ -4,11 +4,11 @@ use std::{io::Read as _, thread::sleep, time::Duration};
 
 use socket2::Socket;
 use tcptrace_tests::{
-    acts,
     net::{
         Family, abort, accept, begin_connect, connect, deafen, hear, listen, pair, peek, read_error, socket,
     },
     netns::sysctl,
+    steps,
 };
 
 use crate::lab::{Lab, assert_owned_here, evidence};
@@ -79,7 +79,7 @@ fn health_checks_by_reset() {
         for number in 0..50 {
             let (client, server) = pair(&listener, ports.connect(Family::V4));
             if number % 2 == 0 {
-                acts::exchange(&client, &server);
+                steps::exchange(&client, &server);
             }
             abort(client);
             read_error(&server);
@@ -151,7 +151,7 @@ fn one_reset() {
     let Some(lab) = Lab::new("one_reset") else { return };
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(4, &[], move || {
-        acts::linger_zero(ports, Family::V4);
+        steps::linger_zero(ports, Family::V4);
         let listener = listen(ports.listen(Family::V4));
         for _ in 0..25 {
             let client = connect(ports.connect(Family::V4));

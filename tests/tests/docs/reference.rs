@@ -11,13 +11,15 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 use socket2::Socket;
 use tcptrace_tests::{
-    actor, acts, load,
+    actor,
+    fixture::{Fixture, Ports},
+    load,
     machine::{Hook, helper, tcptrace},
     net::{Family, begin_connect, connect, connect_error, listen, pair, read_end, socket},
     netns::Namespace,
     process::{Running, output},
+    steps,
     tracer::{Report, Tracer},
-    world::{Ports, World},
 };
 
 /// A loss cannot be made at will: what the kernel side has room for, it sends. This is what tests of the output compare with.
@@ -44,7 +46,7 @@ impl Reference {
     /// Runs them all.
     pub(crate) fn make() -> Self {
         // Holds the host for all of them.
-        let world = World::new();
+        let world = Fixture::new();
         thread::scope(|scope| {
             let overload = scope.spawn(overload);
             let sockets = scope.spawn(sockets);
@@ -82,7 +84,7 @@ fn all_of(command: &mut Command) -> String {
     [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).expect("UTF-8")).concat()
 }
 
-fn traces(world: &World) -> (Report, Report, Report, Report, Value) {
+fn traces(world: &Fixture) -> (Report, Report, Report, Report, Value) {
     let netns = world.namespace.path().to_owned();
     let start = |options: &[&str]| Tracer::start(Hook::TpBtf, &[&["--netns", &netns], options].concat());
     let life = |options: &[&str]| Tracer::start_life(Hook::TpBtf, &[&["--netns", &netns], options].concat());
@@ -99,9 +101,9 @@ fn traces(world: &World) -> (Report, Report, Report, Report, Value) {
 
 /// Connections that end in different ways, and one that the kernel drops, for want of room.
 fn every_kind(ports: Ports) {
-    drop(acts::served(ports, Family::V4));
-    acts::linger_zero(ports, Family::V4);
-    acts::unread_data(ports);
+    drop(steps::served(ports, Family::V4));
+    steps::linger_zero(ports, Family::V4);
+    steps::unread_data(ports);
     connect_error(ports.connect(Family::V4));
     let listener = listen(ports.listen(Family::V4));
     listener.listen(0).expect("listen");
@@ -171,7 +173,7 @@ fn diagnose() -> String {
         let listener = listen(address);
         let leak = || {
             let (client, server) = pair(&listener, address);
-            acts::exchange(&client, &server);
+            steps::exchange(&client, &server);
             drop(client);
             server
         };

@@ -3,12 +3,12 @@
 use std::process::Command;
 
 use tcptrace_tests::{
+    degraded::{TRACEFS, under},
+    fixture::Fixture,
     host,
-    lacking::{TRACEFS, under},
     machine::{Hook, is_root, tcptrace},
     process::{output, tool},
     tracer::Tracer,
-    world::World,
 };
 
 use crate::report::{Report, doctor, stdout};
@@ -19,7 +19,7 @@ fn others_on_the_event_are_named() {
     if !is_root("others_on_the_event_are_named") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let instance = format!("tracefs instance tcptrace-test-{}", world.slot.number());
     let tracer = Tracer::start(Hook::TpBtf, &["--quiet"]);
     let process = format!("tcptrace[{}]", tracer.pid());

@@ -4,8 +4,8 @@ use std::process::Command;
 
 use serde_json::Value;
 use tcptrace_tests::{
+    degraded::{NO_BTF, under},
     host,
-    lacking::{NO_BTF, under},
     machine::{is_root, tcptrace},
     process::output,
 };

@@ -4,7 +4,7 @@ use std::{thread::sleep, time::Duration};
 
 use tcptrace_tests::{
     both_hooks,
-    lacking::under,
+    degraded::under,
     machine::{Hook, is_root, is_slow},
     net::{self, Family},
     netns::{Held, sysctl},

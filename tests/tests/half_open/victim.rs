@@ -5,17 +5,17 @@ use std::{collections::HashMap, fs, process::Command, thread::sleep, time::Durat
 use nix::sys::signal::Signal;
 use serde_json::Value;
 use tcptrace_tests::{
+    fixture::Fixture,
     machine::Hook,
     netns::sysctl,
     process::{Running, output, tool},
     tracer::{Report, Tracer},
     wait::eventually,
-    world::World,
 };
 
 /// A namespace in which SYN-ACKs to strangers go nowhere, and are given up soon.
 pub(crate) struct Victim {
-    pub(crate) world: World,
+    pub(crate) world: Fixture,
     /// A namespace is found by its processes, as those of containers are.
     _resident: Running,
 }
@@ -26,7 +26,7 @@ pub(crate) const RETRIES: u64 = 1;
 
 impl Victim {
     pub(crate) fn new() -> Self {
-        let world = World::new();
+        let world = Fixture::new();
         let resident = world.namespace.run(|| {
             // Back to the host itself, where nobody listens.
             tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, net::SocketAddr, process::Command};
 
 use serde_json::Value;
 use tcptrace_tests::{
-    lacking::{NO_BTF, under},
+    degraded::{NO_BTF, under},
     machine::tcptrace,
     process::output,
 };

@@ -3,10 +3,10 @@
 use std::{net::Shutdown, thread::sleep, time::Duration};
 
 use tcptrace_tests::{
-    acts,
     expect::path,
+    fixture::scenario,
     net::{Family, listen, pair, read_end},
-    world::scenario,
+    steps,
 };
 
 use super::{CLIENT_FIRST, CLIENT_SECOND, LISTENER, SERVER_FIRST, SERVER_SECOND};
@@ -94,7 +94,7 @@ fn half_closed() {
 #[test]
 fn simultaneous_close() {
     scenario("simultaneous_close", |ports| {
-        acts::simultaneous_close(ports);
+        steps::simultaneous_close(ports);
         vec![
             path(LISTENER),
             path(CLIENT_FIRST),

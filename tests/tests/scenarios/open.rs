@@ -2,11 +2,11 @@
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    acts,
     expect::path,
+    fixture::scenario,
     net::{self, Family, accept, begin_connect, connect_error, deafen, hear, listen},
     netns::V4,
-    world::scenario,
+    steps,
 };
 
 use super::{CLIENT_FIRST, CLIENT_SECOND, LISTENER, SERVER_FIRST};
@@ -58,7 +58,7 @@ fn no_route() {
 #[test]
 fn connect_then_close() {
     scenario("connect_then_close", |ports| {
-        acts::connect_cancelled(ports);
+        steps::connect_cancelled(ports);
         vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE!/0")]
     });
 }

@@ -6,9 +6,9 @@ use nix::sys::signal::Signal;
 use tcptrace_tests::{
     actor::{self, exit},
     expect::path,
+    fixture::scenario,
     net::{Family, accept, connect, listen, read_end, wait_for_established},
     process::Running,
-    world::scenario,
 };
 
 use super::{CLIENT_FIRST, LISTENER, SERVER_SECOND};

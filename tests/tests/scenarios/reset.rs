@@ -2,10 +2,10 @@
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    acts,
     expect::path,
+    fixture::scenario,
     net::{Family, listen, read_error, wait_for_child},
-    world::scenario,
+    steps,
 };
 
 use super::LISTENER;
@@ -13,7 +13,7 @@ use super::LISTENER;
 /// Closed with LINGER 0 on one side, RST received in ESTABLISHED on the other.
 fn linger_zero_by(name: &str, family: Family) {
     scenario(name, move |ports| {
-        acts::linger_zero(ports, family);
+        steps::linger_zero(ports, family);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE!/0"),
@@ -40,7 +40,7 @@ fn linger_zero_mapped() {
 #[test]
 fn reset_in_close_wait() {
     scenario("reset_in_close_wait", |ports| {
-        acts::reset_in_close_wait(ports);
+        steps::reset_in_close_wait(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE_WAIT CLOSE/32"),
@@ -52,7 +52,7 @@ fn reset_in_close_wait() {
 #[test]
 fn unread_data() {
     scenario("unread_data", |ports| {
-        acts::unread_data(ports);
+        steps::unread_data(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE/104"),
@@ -65,7 +65,7 @@ fn unread_data() {
 #[test]
 fn disconnect_and_reconnect() {
     scenario("disconnect_and_reconnect", |ports| {
-        acts::disconnect_and_reconnect(ports);
+        steps::disconnect_and_reconnect(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE!/0"),
@@ -80,7 +80,7 @@ fn disconnect_and_reconnect() {
 #[test]
 fn killed_by_ss() {
     scenario("killed_by_ss", |ports| {
-        acts::killed_by_ss(ports);
+        steps::killed_by_ss(ports);
         vec![
             path(LISTENER),
             path("CLOSE SYN_SENT! ESTABLISHED CLOSE/103"),

@@ -2,10 +2,10 @@
 
 use tcptrace_tests::{
     expect::path,
+    fixture::scenario,
     machine::skip,
     net::{self, Family, accept, listen, mptcp_socket, peek, read_end},
     netns::sysctl,
-    world::scenario,
 };
 
 use super::{CLIENT_SECOND, LISTENER, SERVER_FIRST};

@@ -5,10 +5,10 @@ use std::time::Duration;
 use nix::errno::Errno;
 use socket2::TcpKeepalive;
 use tcptrace_tests::{
-    acts,
     expect::path,
+    fixture::scenario,
     net::{Family, deafen, hear, listen, pair, read_error},
-    world::scenario,
+    steps,
 };
 
 use super::LISTENER;
@@ -17,7 +17,7 @@ use super::LISTENER;
 #[test]
 fn connect_timeout() {
     scenario("connect_timeout", |ports| {
-        acts::connect_timeout(ports);
+        steps::connect_timeout(ports);
         vec![path(LISTENER), path("CLOSE SYN_SENT! CLOSE/110")]
     });
 }
@@ -26,7 +26,7 @@ fn connect_timeout() {
 #[test]
 fn host_unreachable() {
     scenario("host_unreachable", |ports| {
-        acts::host_unreachable(ports);
+        steps::host_unreachable(ports);
         vec![path("CLOSE SYN_SENT! CLOSE/113")]
     });
 }

@@ -5,12 +5,12 @@ use std::sync::mpsc::channel;
 use tcptrace_tests::{
     chain::chains,
     expect::{assert_chains, path},
+    fixture::{Fixture, compare, within},
     machine::{Hook, is_root},
     net::{accept, connect, listen, read_end},
     netns::Namespace,
     process::at_once,
     tracer::Tracer,
-    world::{World, compare, within},
 };
 
 use super::{CLIENT_FIRST, LISTENER, SERVER_SECOND};
@@ -20,7 +20,7 @@ fn two_namespaces() {
     if !is_root("two_namespaces") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let peer = Namespace::new(&world.slot.ephemeral());
     world.namespace.join(&peer);
     let tracers = at_once(Hook::ALL, |hook| Tracer::start(hook, &["-o", "json"]));

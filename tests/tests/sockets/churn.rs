@@ -94,12 +94,12 @@ fn what_waits_for_a_slow_server_has_an_owner() {
     };
     let port = address.port().to_string();
     let mut waiting = 0;
-    for look in 0..40 {
+    for run in 0..40 {
         let sockets = stage.look(&["-o", "json", "-L", &port, "--state", "ESTABLISHED"]).sockets();
         for child in sockets.iter().filter(|socket| socket["inode"].is_null()) {
             let owner = &child["owners"][0];
             let told = (&owner["pid"], &owner["provenance"]);
-            assert_eq!(told, (&std::process::id().into(), &"inherited".into()), "look {look}: {child}");
+            assert_eq!(told, (&std::process::id().into(), &"inherited".into()), "run {run}: {child}");
             waiting += 1;
         }
     }

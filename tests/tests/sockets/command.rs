@@ -12,16 +12,16 @@ use tcptrace_tests::{
     process::{Running, lines},
 };
 
-use crate::{look::Look, stage::Stage};
+use crate::{run::SocketsRun, stage::Stage};
 
 #[test]
 fn usage() {
     for wrong in
         [&["--by", "colour"][..], &["--watch", "0"], &["-L", "0"], &["--state", "OPEN"], &["-4", "-6"]]
     {
-        let look = Look::at(wrong);
-        assert_eq!(look.code, Some(2), "{wrong:?}: {}", look.stderr);
-        assert!(look.stdout.is_empty() && !look.stderr.is_empty(), "{wrong:?}");
+        let run = SocketsRun::at(wrong);
+        assert_eq!(run.code, Some(2), "{wrong:?}: {}", run.stderr);
+        assert!(run.stdout.is_empty() && !run.stderr.is_empty(), "{wrong:?}");
     }
 }
 
@@ -45,10 +45,10 @@ fn columns() {
         return;
     }
     let stage = stage();
-    let look = stage.look(&[]);
-    assert_eq!(look.code, Some(0), "{}", look.stderr);
-    let lines: Vec<&str> = look.stdout.lines().collect();
-    assert_eq!(lines.len(), 7, "{}", look.stdout);
+    let run = stage.look(&[]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+    let lines: Vec<&str> = run.stdout.lines().collect();
+    assert_eq!(lines.len(), 7, "{}", run.stdout);
     let header: Vec<&str> = lines[0].split_whitespace().collect();
     assert_eq!(header, ["STATE", "AGE", "RECV-Q", "SEND-Q", "LOCAL", "REMOTE", "TIMER", "OWNER"]);
     let pid = format!("[{}]", std::process::id());
@@ -67,7 +67,7 @@ fn columns() {
             }
         }
     }
-    assert_eq!(look.stderr, "6 sockets in 1 network namespace: 2 LISTEN, 4 ESTABLISHED\n");
+    assert_eq!(run.stderr, "6 sockets in 1 network namespace: 2 LISTEN, 4 ESTABLISHED\n");
     let wide = stage.look(&["-o", "wide"]).stdout;
     let netns = format!(" netns={} ", stage.namespace.inode());
     assert_eq!(

@@ -84,11 +84,11 @@ fn filters() {
     for (options, wanted) in &filters {
         let mut arguments = vec!["-o", "json"];
         arguments.extend(options.split(' '));
-        let look = stage.look(&arguments);
+        let run = stage.look(&arguments);
         let expected: Vec<Value> = all.sockets().into_iter().filter(|socket| wanted(socket)).collect();
         assert!(!expected.is_empty() && expected.len() < all.sockets().len(), "{options} distinguishes");
-        assert_eq!(cookies(&look.sockets()), cookies(&expected), "{options}");
-        let summary = look.summary();
+        assert_eq!(cookies(&run.sockets()), cookies(&expected), "{options}");
+        let summary = run.summary();
         assert_eq!(summary["sockets"], expected.len(), "{options}");
     }
     let none = stage.look(&["-o", "json", "-L", "1"]);

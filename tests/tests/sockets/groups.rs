@@ -53,12 +53,12 @@ fn groups() {
     }
     let stage = stage();
     let by = |what: &str| {
-        let look = stage.look(&["-o", "json", "--by", what]);
-        assert_eq!(look.code, Some(0), "{}", look.stderr);
-        let groups = look.of_type("sockets_group");
+        let run = stage.look(&["-o", "json", "--by", what]);
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
+        let groups = run.of_type("sockets_group");
         let totals: Vec<_> = groups.iter().map(|group| group["total"].as_u64()).collect();
         assert!(totals.is_sorted_by(|a, b| a >= b), "the greatest first: {totals:?}");
-        assert_eq!(look.summary()["sockets"], 13);
+        assert_eq!(run.summary()["sockets"], 13);
         counts(&groups)
     };
     assert_eq!(by("state"), expected(&[("LISTEN", 3), ("ESTABLISHED", 10)]));

@@ -7,10 +7,10 @@ mod command;
 mod devices;
 mod filters;
 mod groups;
-mod look;
 mod namespaces;
 mod owners;
 mod payload;
+mod run;
 #[cfg(feature = "schemas")]
 mod schema;
 mod ss;

@@ -15,7 +15,7 @@ use tcptrace_tests::{
     process::{Running, tool},
 };
 
-use crate::{look::Look, stage::Stage};
+use crate::{run::SocketsRun, stage::Stage};
 
 /// A process in the namespace: what is only a thread's is not looked for.
 fn inhabitant(stage: &Stage) -> Running {
@@ -37,8 +37,8 @@ fn listener_at(stage: &Stage, index: u16) -> u16 {
     address.port()
 }
 
-fn netns_of(look: &Look, port: u16) -> Vec<Value> {
-    let found = look.sockets().into_iter().filter(|socket| socket["lport"] == port);
+fn netns_of(run: &SocketsRun, port: u16) -> Vec<Value> {
+    let found = run.sockets().into_iter().filter(|socket| socket["lport"] == port);
     found.map(|socket| socket["netns"].clone()).collect()
 }
 
@@ -53,13 +53,13 @@ fn all_of_them_at_once() {
     let port = listener_at(&stages[0], 0);
     let same = Family::V4.listen(port);
     stages[1].play(move |kept| kept.push(listen(same)));
-    let look = Look::at(&["-o", "json"]);
-    let mut found: Vec<_> = netns_of(&look, port).iter().filter_map(Value::as_u64).collect();
+    let run = SocketsRun::at(&["-o", "json"]);
+    let mut found: Vec<_> = netns_of(&run, port).iter().filter_map(Value::as_u64).collect();
     found.sort_unstable();
     let mut expected: Vec<_> = stages.iter().map(|stage| u64::from(stage.namespace.inode())).collect();
     expected.sort_unstable();
-    assert_eq!(found, expected, "{}", look.stderr);
-    let read = look.summary()["namespaces"].as_array().expect("a list").clone();
+    assert_eq!(found, expected, "{}", run.stderr);
+    let read = run.summary()["namespaces"].as_array().expect("a list").clone();
     for inode in expected {
         let times = read.iter().filter(|one| one["netns"] == inode).collect::<Vec<_>>();
         assert_eq!(times.len(), 1, "each is read once");
@@ -81,17 +81,17 @@ fn one_by_its_inode_number_its_path_or_its_name() {
     tool("ip", ["netns", "attach", &name, &thread_of(&stage)]);
     let deleted = Deleted(name.clone());
     for netns in [inode.to_string(), stage.namespace.path().to_owned(), name] {
-        let look = Look::at(&["-o", "json", "--netns", &netns]);
-        assert_eq!(look.code, Some(0), "{netns}: {}", look.stderr);
-        assert_eq!(netns_of(&look, port), [Value::from(inode)], "{netns}");
-        assert_eq!(look.summary()["namespaces"].as_array().map(Vec::len), Some(1), "{netns}");
+        let run = SocketsRun::at(&["-o", "json", "--netns", &netns]);
+        assert_eq!(run.code, Some(0), "{netns}: {}", run.stderr);
+        assert_eq!(netns_of(&run, port), [Value::from(inode)], "{netns}");
+        assert_eq!(run.summary()["namespaces"].as_array().map(Vec::len), Some(1), "{netns}");
     }
     drop(deleted);
-    let look = Look::at(&["--netns", "4026999999"]);
-    assert_eq!(look.code, Some(1));
-    assert!(look.stderr.contains("4026999999"), "{}", look.stderr);
-    let look = Look::at(&["--netns", "no-such-name"]);
-    assert_eq!(look.code, Some(2), "{}", look.stderr);
+    let run = SocketsRun::at(&["--netns", "4026999999"]);
+    assert_eq!(run.code, Some(1));
+    assert!(run.stderr.contains("4026999999"), "{}", run.stderr);
+    let run = SocketsRun::at(&["--netns", "no-such-name"]);
+    assert_eq!(run.code, Some(2), "{}", run.stderr);
 }
 
 /// The thread that holds the namespace is as good as a process for `ip netns attach`.
@@ -109,9 +109,9 @@ fn one_without_a_process() {
     let name = format!("tcptrace-test-{}", stage.slot.number());
     tool("ip", ["netns", "add", &name]);
     let _deleted = Deleted(name.clone());
-    let look = Look::at(&["-o", "json"]);
+    let run = SocketsRun::at(&["-o", "json"]);
     let inode = Value::from(fs::metadata(format!("/run/netns/{name}")).expect("its file").ino());
-    let read = look.summary()["namespaces"].as_array().expect("a list").clone();
+    let read = run.summary()["namespaces"].as_array().expect("a list").clone();
     assert!(read.iter().any(|one| one["netns"] == inode), "{inode} is not among {read:?}");
 }
 

@@ -14,7 +14,7 @@ use tcptrace_tests::{
     wait::eventually,
 };
 
-use crate::{look::Look, ss, stage::Stage};
+use crate::{run::SocketsRun, ss, stage::Stage};
 
 /// `actor listen ADDRESS` in the namespace, listening.
 fn actor(stage: &Stage, program: &str, port: u16) -> Running {
@@ -56,9 +56,9 @@ fn owners_agree_with_ss() {
         kept.extend([listener, client, server, unaccepted]);
     });
     let witnessed = stage.namespace.run(ss::lines_with_users);
-    let look = stage.look(&["-o", "json"]);
-    assert_eq!((look.code, look.sockets().len()), (Some(0), 6), "{}", look.stderr);
-    for socket in look.sockets() {
+    let run = stage.look(&["-o", "json"]);
+    assert_eq!((run.code, run.sockets().len()), (Some(0), 6), "{}", run.stderr);
+    for socket in run.sockets() {
         let line = witnessed.iter().find(|line| socket["cookie"] == line.cookie).expect("ss knows it");
         // ss does not look into the tables of threads, which the test's own are.
         if socket["lport"] == port || !line.users.is_empty() {
@@ -69,7 +69,7 @@ fn owners_agree_with_ss() {
         }
     }
     // Nobody has accepted it: its owner is the one who would.
-    let unaccepted = look.sockets().into_iter().find(|one| one["inode"].is_null()).expect("a child");
+    let unaccepted = run.sockets().into_iter().find(|one| one["inode"].is_null()).expect("a child");
     let owner = &unaccepted["owners"][0];
     assert_eq!((&owner["pid"], &owner["provenance"]), (&actor.pid().into(), &"inherited".into()));
     assert_eq!(owner["comm"], "actor");
@@ -106,10 +106,10 @@ fn a_connection_of_who_listened_before() {
     // The clock of processes has hundredths of a second.
     sleep(Duration::from_millis(50));
     let actor = actor(&stage, &actor_program(), ports[0]);
-    let look = stage.look(&["-o", "json", "--state", "TIME_WAIT"]);
+    let run = stage.look(&["-o", "json", "--state", "TIME_WAIT"]);
     let owners = |port| {
-        let socket = look.sockets().into_iter().find(|socket| socket["lport"] == port);
-        let owners = socket.unwrap_or_else(|| panic!("{port} rests: {}", look.stdout))["owners"].clone();
+        let socket = run.sockets().into_iter().find(|socket| socket["lport"] == port);
+        let owners = socket.unwrap_or_else(|| panic!("{port} rests: {}", run.stdout))["owners"].clone();
         owners.as_array().expect("a list").iter().map(|owner| owner["pid"].clone()).collect::<Vec<_>>()
     };
     assert_eq!((owners(ports[0]), owners(ports[1])), (vec![], vec![std::process::id().into()]));
@@ -131,13 +131,13 @@ fn hostile_names_are_escaped() {
     let _actor = actor(&stage, program.to_str().expect("UTF-8"), stage.slot.port(0));
     for format in ["text", "wide", "json", "csv"] {
         for by in [&[][..], &["--by", "process"], &["--by", "container"]] {
-            let look = stage.look(&[&["-o", format, "--color", "never"], by].concat());
-            assert_eq!(look.code, Some(0), "{}", look.stderr);
+            let run = stage.look(&[&["-o", format, "--color", "never"], by].concat());
+            assert_eq!(run.code, Some(0), "{}", run.stderr);
             let raw = |c: char| c != '\n' && c.is_control();
-            assert!(!look.stdout.contains(raw), "{format} {by:?}: {:?}", look.stdout);
-            assert_eq!(look.stdout.lines().count(), 2, "{format}: {}", look.stdout);
+            assert!(!run.stdout.contains(raw), "{format} {by:?}: {:?}", run.stdout);
+            assert_eq!(run.stdout.lines().count(), 2, "{format}: {}", run.stdout);
             if by != ["--by", "container"] {
-                assert!(look.stdout.contains("x1b[31m"), "{format} {by:?}: {}", look.stdout);
+                assert!(run.stdout.contains("x1b[31m"), "{format} {by:?}: {}", run.stdout);
             }
         }
     }
@@ -161,17 +161,17 @@ fn an_ordinary_user() {
     let mut command = stage.command("setpriv");
     command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
     command.args(["--inh-caps=-all", "--ambient-caps=-all", "--bounding-set=-all"]);
-    let look = Look::of(command.arg(program).args(["sockets", "-o", "json"]));
-    assert_eq!(look.code, Some(4), "{}", look.stderr);
-    let sockets = look.sockets();
-    let [socket] = &sockets[..] else { panic!("one socket: {}", look.stdout) };
+    let run = SocketsRun::of(command.arg(program).args(["sockets", "-o", "json"]));
+    assert_eq!(run.code, Some(4), "{}", run.stderr);
+    let sockets = run.sockets();
+    let [socket] = &sockets[..] else { panic!("one socket: {}", run.stdout) };
     assert_eq!(socket["lport"], address.port());
     assert_eq!(socket["owners"], Value::Array(Vec::new()), "unknown, not guessed");
-    let gaps = look.summary()["gaps"].clone();
+    let gaps = run.summary()["gaps"].clone();
     assert!(gaps["processes_with_unknown_netns"].as_u64() > Some(0), "{gaps}");
     assert_eq!(gaps["sockets_without_owner"], 1, "{gaps}");
     let told: Vec<&str> =
-        look.stderr.lines().filter(|line| line.starts_with("tcptrace: not seen: ")).collect();
-    assert_eq!(told.len(), 1, "in one line: {}", look.stderr);
+        run.stderr.lines().filter(|line| line.starts_with("tcptrace: not seen: ")).collect();
+    assert_eq!(told.len(), 1, "in one line: {}", run.stderr);
     assert!(told[0].contains("root sees more"), "{}", told[0]);
 }

@@ -98,11 +98,11 @@ fn what_is_on_its_way_is_not_guessed() {
         client.send(b"unheard").expect("send");
         kept.extend([listener, client, server]);
     });
-    let look =
+    let run =
         |format| stage.look(&["-o", format, "--state", "ESTABLISHED", "-D", &address.port().to_string()]);
-    let info = look("json").sockets().pop().expect("the client")["info"].clone();
+    let info = run("json").sockets().pop().expect("the client")["info"].clone();
     assert_eq!((&info["tx_bytes"], &info["bytes_acked"]), (&Value::Null, &11.into()), "{info}");
-    let wide = look("wide").stdout;
+    let wide = run("wide").stdout;
     assert!(wide.contains(" tx=~11 "), "{wide}");
 }
 

@@ -31,8 +31,8 @@ fn json_follows_its_schema() {
     let mut types = Vec::new();
     for by in ["", "state", "process", "listener", "peer", "container"] {
         let arguments = if by.is_empty() { vec![] } else { vec!["--by", by] };
-        let look = stage.look(&[&["-o", "json"], &arguments[..]].concat());
-        for line in look.stdout.lines() {
+        let run = stage.look(&[&["-o", "json"], &arguments[..]].concat());
+        for line in run.stdout.lines() {
             let value: Value = serde_json::from_str(line).expect("JSON");
             let errors: Vec<String> = validator.iter_errors(&value).map(|error| error.to_string()).collect();
             assert!(errors.is_empty(), "{errors:?} in {line}");

@@ -15,7 +15,7 @@ use tcptrace_tests::{
     wait::eventually,
 };
 
-use crate::{look::Look, ss};
+use crate::{run::SocketsRun, ss};
 
 /// A namespace and the ports in it.
 pub(crate) struct Stage {
@@ -33,9 +33,9 @@ impl Stage {
     }
 
     /// What tcptrace says of it.
-    pub(crate) fn look(&self, arguments: &[&str]) -> Look {
+    pub(crate) fn look(&self, arguments: &[&str]) -> SocketsRun {
         let netns = self.namespace.path().to_owned();
-        Look::at(&[&["--netns", &netns], arguments].concat())
+        SocketsRun::at(&[&["--netns", &netns], arguments].concat())
     }
 
     /// A program in it.

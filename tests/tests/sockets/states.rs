@@ -24,10 +24,10 @@ fn agree(stage: &Stage) -> Vec<Value> {
     let mut told = Vec::new();
     eventually("tcptrace and ss agree", || {
         let before = stage.ss();
-        let look = stage.look(&["-o", "json"]);
+        let run = stage.look(&["-o", "json"]);
         let after = stage.ss();
-        told = look.sockets();
-        assert_eq!(look.code, Some(0), "{}", look.stderr);
+        told = run.sockets();
+        assert_eq!(run.code, Some(0), "{}", run.stderr);
         let still = format!("{before:?}") == format!("{after:?}");
         if still {
             assert_agree(&told, &after);
@@ -172,13 +172,13 @@ fn figures_of_a_connection() {
         server.send(&[7; 300]).expect("data");
         kept.extend([listener, client, server]);
     });
-    let look = || {
+    let run = || {
         let sockets =
             stage.look(&["-o", "json", "--state", "ESTABLISHED", "-D", &address.port().to_string()]);
         sockets.sockets().pop().expect("the client")
     };
-    eventually("everything is acknowledged", || look()["info"]["unacked"] == 0);
-    let info = look()["info"].clone();
+    eventually("everything is acknowledged", || run()["info"]["unacked"] == 0);
+    let info = run()["info"].clone();
     // The SYN counts as a byte.
     assert_eq!((&info["bytes_acked"], &info["bytes_received"]), (&1_001.into(), &300.into()));
     assert_eq!((&info["retransmits"], &info["notsent_bytes"]), (&0.into(), &0.into()));
@@ -232,8 +232,8 @@ fn fin_timeout_of_the_namespace() {
         kept.extend([listener, server]);
     });
     sleep(Duration::from_secs(1));
-    let look = stage.look(&["-o", "json", "--state", "FIN_WAIT2"]);
-    let [socket] = <[Value; 1]>::try_from(look.sockets()).expect("what is left of the client");
+    let run = stage.look(&["-o", "json", "--state", "FIN_WAIT2"]);
+    let [socket] = <[Value; 1]>::try_from(run.sockets()).expect("what is left of the client");
     let left = socket["timer"]["expires_ms"].as_u64().expect("a time");
     let age = socket["age_at_least_us"].as_u64().expect("an age") / 1_000;
     assert_eq!(left + age, 33_000, "{socket}");

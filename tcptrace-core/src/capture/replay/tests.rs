@@ -76,7 +76,7 @@ fn shown(header: &Header, messages: &[Message]) -> String {
     String::from_utf8(out).expect("JSON")
 }
 
-/// The records of a release as other entries: each CPU's in its own order, but the CPUs and the ends of their bundles
+/// The records of a release as other entries: each CPU's in its own order, but the CPUs and the ends of their batches
 /// otherwise.
 fn mixed(messages: &[Message], mut choose: impl FnMut(usize) -> usize) -> Vec<Message> {
     let mut out = Vec::new();
@@ -103,7 +103,7 @@ fn mixed(messages: &[Message], mut choose: impl FnMut(usize) -> usize) -> Vec<Me
     out
 }
 
-/// Entries may come in any order, and in bundles of any size.
+/// Entries may come in any order, and in batches of any size.
 #[test]
 fn order_and_chunks_change_nothing() {
     for path in scenarios() {
@@ -200,12 +200,12 @@ fn an_input_may_not_come_before_what_was_released() {
             core.apply(Input::Entry(entry));
         }
     }
-    core.apply(Input::ListOrdered);
+    core.apply(Input::DumpBegins);
     core.apply(Input::Released(u64::MAX));
-    let early = std::panic::AssertUnwindSafe(|| core.apply(Input::ListOrdered));
+    let early = std::panic::AssertUnwindSafe(|| core.apply(Input::DumpBegins));
     assert!(std::panic::catch_unwind(early).is_err(), "records wait");
     drain(&mut core, &mut io::sink()).expect("nothing is written");
-    core.apply(Input::ListOrdered);
+    core.apply(Input::DumpBegins);
 }
 
 /// Whoever makes a capture can make its checksums, too: whatever is in it, nothing panics.
@@ -262,15 +262,15 @@ fn texts_are_not_believed() {
     (header.host, header.kernel) = (evil.clone(), evil.clone());
     header.filters = vec!["--local-port 80".to_owned(), format!("--netns {evil}")];
     header.half_open = Some(HalfOpenHooks { syns: Err(evil.clone()), retransmits: Err(evil.clone()) });
-    let ended = Ended { unlisted: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
-    let looked = crate::model::scan::Looked {
+    let ended = Ended { snapshot_gaps: Some(evil.clone()), unpolled: Some(evil.clone()), ..Ended::default() };
+    let scan = crate::model::scan::HostScan {
         start_ns: 0,
         end_ns: 0,
-        look: Err(evil),
+        sockets: Err(evil),
         namespaces: Vec::new(),
         processes: Vec::new(),
     };
-    let more = [Input::Looked(Box::new(looked)), Input::Ended(Box::new(ended))];
+    let more = [Input::Scanned(Box::new(scan)), Input::Ended(Box::new(ended))];
     let more = more.map(|input| Message::Other(rmp_serde::to_vec(&input).expect("bytes")));
     let all: Vec<Message> = messages.into_iter().chain(more).collect();
     let capture = write_all(&header, all.iter().map(Message::bytes));

@@ -51,7 +51,7 @@ impl<K: Eq + Hash, V: Default, const ROOM: usize> Bounded<K, V, ROOM> {
         self.entries.retain(is_left);
     }
 
-    /// Where it is full, forgets the entries that are not worth keeping. It goes through all of them: once a look, not for
+    /// Where it is full, forgets the entries that are not worth keeping. It goes through all of them: once a scan, not for
     /// each event. What is forgotten counts as left out.
     pub(super) fn make_room(&mut self, is_worth_keeping: impl FnMut(&K, &V) -> bool) {
         let before = self.entries.len();

@@ -3,7 +3,7 @@
 //! Nothing in the kernel ends CLOSE_WAIT (RFC 9293, 3.6): only `close()` does. A busy program has some for moments, and one
 //! that still answers may take its time; one that forgets them has them for ever, and more of them all the time.
 
-mod told;
+mod finding;
 
 use std::collections::HashMap;
 

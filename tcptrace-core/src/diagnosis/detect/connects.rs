@@ -39,14 +39,14 @@ pub(super) struct Connects {
     scan: thresholds::OutboundScan,
     destinations: Bounded<Endpoint, Destination>,
     processes: Processes,
-    /// Of the last look: attempts whose SYN was sent again.
+    /// Of the last scan: attempts whose SYN was sent again.
     waiting: Vec<Seen>,
-    /// Of the last look: what the host tells of destinations of which nothing has ended yet.
+    /// Of the last scan: what the host tells of destinations of which nothing has ended yet.
     places: HashMap<Endpoint, Place>,
-    /// Of this host, as the last look has them.
+    /// Of this host, as the last scan has them.
     addresses: Arc<Addresses>,
     /// When that was complete.
-    looked_ns: Option<u64>,
+    scanned_ns: Option<u64>,
 }
 
 /// Where a socket wants to connect to.
@@ -64,7 +64,7 @@ impl Connects {
             waiting: Vec::new(),
             places: HashMap::default(),
             addresses: Arc::default(),
-            looked_ns: None,
+            scanned_ns: None,
         }
     }
 
@@ -189,7 +189,7 @@ impl Detector for Connects {
 
     fn sample(&mut self, sample: &Sample) {
         self.addresses = sample.addresses();
-        let before_ns = self.looked_ns.replace(sample.ktime_ns);
+        let before_ns = self.scanned_ns.replace(sample.ktime_ns);
         let waits = |seen: &&Seen| {
             let again = seen.socket.timer.is_some_and(|timer| timer.retransmits > 0);
             seen.socket.state == State::SYN_SENT && again

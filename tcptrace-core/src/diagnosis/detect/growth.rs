@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::Sample;
 use crate::model::evidence::EvidenceValue;
 
-/// Counters of network namespaces, by the names of `nstat`: at the first look and at the last. The kernel gives the inode of
+/// Counters of network namespaces, by the names of `nstat`: at the first scan and at the last. The kernel gives the inode of
 /// a namespace that is gone to another one, whose counters begin at zero.
 #[derive(Default)]
 pub(super) struct Growth(HashMap<(Option<u32>, &'static str), (u64, u64)>);
@@ -31,7 +31,7 @@ impl Growth {
     }
 }
 
-/// A counter at the first look and at the last.
+/// A counter at the first scan and at the last.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grown {
     before: u64,
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::model::namespace::NamespaceSample;
 
-    /// A look at the namespace 7.
+    /// A scan at the namespace 7.
     fn sample(count: Option<u64>) -> Sample {
         let counters = count.map(|count| ("ListenDrops".to_owned(), count)).into_iter().collect();
         let namespaces = [(Some(7), NamespaceSample { counters, ..NamespaceSample::default() })].into();

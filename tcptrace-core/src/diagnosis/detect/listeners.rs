@@ -30,9 +30,9 @@ pub struct Expected {
 
 pub(super) struct Listeners {
     expected: Option<Vec<Expected>>,
-    /// There at the first look.
+    /// There at the first scan.
     first: Option<HashSet<LocalEnd>>,
-    /// At the last look and the one before: what comes and goes in between is no listener to speak of.
+    /// At the last scan and the one before: what comes and goes in between is no listener to speak of.
     before: HashSet<LocalEnd>,
     /// Of each socket there, the processes that have it open.
     last: BTreeMap<LocalEnd, Vec<Vec<Who>>>,
@@ -77,21 +77,21 @@ impl Listeners {
         let appeared = self.first.as_ref().is_some_and(|first| !first.contains(end));
         let deleted =
             owners.iter().any(|who| who.process.as_ref().is_some_and(|process| process.exe_deleted));
-        let unlisted = self.expected.is_some();
+        let snapshot_gaps = self.expected.is_some();
         if appeared && !self.before.contains(end) {
             return None;
         }
-        if !(unlisted || deleted || appeared) {
+        if !(snapshot_gaps || deleted || appeared) {
             return None;
         }
         let address = SocketAddr::new(end.1, end.2);
         let program = owners.first().map_or_else(|| "somebody".to_owned(), ToString::to_string);
         let mut why = Vec::new();
-        why.extend(unlisted.then_some("is not expected"));
+        why.extend(snapshot_gaps.then_some("is not expected"));
         why.extend(appeared.then_some("has begun during the watch"));
         why.extend(deleted.then_some("runs a program whose file is gone"));
         let summary = format!("{program} listens on {address}, and {}", why.join(", "));
-        let confidence = if unlisted {
+        let confidence = if snapshot_gaps {
             Confidence::HIGH
         } else {
             Confidence::medium("--expect-listen, with the ports that should be")
@@ -99,7 +99,7 @@ impl Listeners {
         let mut finding = Finding::new(ID, confidence, summary)
             .about_in(end.0, address)
             .because("there when the watch began", !appeared);
-        if unlisted {
+        if snapshot_gaps {
             finding = finding.because("expected by --expect-listen", false);
             // Who has said what should listen takes anything else for a harm.
             finding =

@@ -7,7 +7,7 @@
 
 mod advice;
 mod buckets;
-mod pace;
+mod rate;
 mod route;
 
 use std::cmp::Reverse;
@@ -28,7 +28,7 @@ use route::{Failed, Holders, Ports, Route, Used};
 
 pub(super) struct LocalPorts {
     thresholds: thresholds::TimeWait,
-    /// At the look with most of them.
+    /// At the scan with most of them.
     used: Bounded<Route, Used>,
     /// Of those that matter, who has the ports.
     holders: Bounded<Route, Holders>,

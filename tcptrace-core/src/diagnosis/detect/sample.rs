@@ -9,7 +9,7 @@ use super::index::Lookup;
 use crate::model::{
     namespace::NamespaceSample,
     process::Condition,
-    scan::{Look, Looked},
+    scan::{HostScan, SocketScan},
     socket::{Socket, TimerKind},
     who::Who,
 };
@@ -78,10 +78,10 @@ impl Seen {
     }
 }
 
-impl Looked {
+impl HostScan {
     /// As detectors take it.
     pub(crate) fn into_sample(self) -> Result<Sample, String> {
-        let Look { sockets, owners, gaps, .. } = self.look?;
+        let SocketScan { sockets, owners, gaps, .. } = self.sockets?;
         let seen = sockets.into_iter().map(|socket| {
             let pids = owners.of(&socket).map(|owner| owner.holder.pid);
             let owners = pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect();

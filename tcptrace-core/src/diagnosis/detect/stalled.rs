@@ -4,8 +4,8 @@
 //! kernel probes it for as long as both live. Nothing ends such a connection but one of the two programs. A server that does
 //! not even read a short request closes no window, and lets its client wait all the same.
 
-mod behind;
-mod told;
+mod chain;
+mod finding;
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -20,7 +20,7 @@ use super::{
     owes::is_server,
     thresholds,
 };
-use behind::Behind;
+use chain::Chain;
 
 use crate::model::{
     finding::Finding,
@@ -217,7 +217,7 @@ impl Detector for Stalled {
     }
 
     fn findings(&self) -> Vec<Finding> {
-        let behind = Behind::of(self);
+        let behind = Chain::of(self);
         let roots = self.last.iter().filter(|(culprit, _)| behind.is_root(**culprit));
         roots.map(|(culprit, pile)| self.finding(*culprit, pile, &behind)).collect()
     }

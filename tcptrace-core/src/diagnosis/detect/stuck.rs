@@ -5,7 +5,7 @@
 //! left: they begin at `close()`, however much of it is still to be sent. FIN_WAIT2 waits for the peer's FIN; the kernel ends
 //! it after `tcp_fin_timeout`, but only once no process has the socket open.
 
-mod told;
+mod finding;
 
 use std::collections::BTreeMap;
 

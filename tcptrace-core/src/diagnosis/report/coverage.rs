@@ -66,11 +66,11 @@ impl Coverage {
             coverage.lacks(&[Source::Transitions], what);
         }
         let unseen_of_scans = scans.unseen.of(scans.count);
-        if let Some(unlisted) = &summary.unlisted {
-            // Mostly what all looks lacked, too.
-            let is_same = unseen_of_scans.as_ref() == Some(unlisted);
-            let what = format!("of the sockets that are older than the watch: {unlisted}");
-            coverage.lacks(&[Source::Transitions], if is_same { unlisted.clone() } else { what });
+        if let Some(snapshot_gaps) = &summary.snapshot_gaps {
+            // Mostly what all scans lacked, too.
+            let is_same = unseen_of_scans.as_ref() == Some(snapshot_gaps);
+            let what = format!("of the sockets that are older than the watch: {snapshot_gaps}");
+            coverage.lacks(&[Source::Transitions], if is_same { snapshot_gaps.clone() } else { what });
         }
         let unseen = summary.reconciled.total();
         if unseen > 0 {

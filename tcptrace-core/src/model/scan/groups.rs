@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{Look, Owner, order};
+use super::{Owner, SocketScan, order};
 use crate::model::{
     owner::Provenance,
     process::{Container, Process},
@@ -88,7 +88,7 @@ pub struct Group {
     pub states: Vec<(State, u64)>,
 }
 
-impl Look {
+impl SocketScan {
     /// The groups, the greatest first.
     pub fn groups(&self, by: By) -> Vec<Group> {
         let mut counts: HashMap<Key, BTreeMap<(usize, State), u64>> = HashMap::new();

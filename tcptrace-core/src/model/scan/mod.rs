@@ -18,15 +18,15 @@ use super::{
 };
 use crate::model::{namespace::NamespaceSample, process::Condition};
 
-/// A look at the host.
+/// A scan at the host.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Looked {
+pub struct HostScan {
     /// When it began, nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// When it was complete.
     pub end_ns: u64,
     /// All sockets that are wanted; or why there is nothing to be seen.
-    pub look: Result<Look, String>,
+    pub sockets: Result<SocketScan, String>,
     /// What the network namespaces say of themselves.
     pub namespaces: Vec<(Option<u32>, NamespaceSample)>,
     /// Processes with which connections wait.
@@ -36,7 +36,7 @@ pub struct Looked {
 
 /// What was seen.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Look {
+pub struct SocketScan {
     /// The wanted sockets, in order.
     pub sockets: Vec<Socket>,
     /// Whose they are.
@@ -49,7 +49,7 @@ pub struct Look {
     pub gaps: Gaps,
 }
 
-/// What a look could not see.
+/// What a scan could not see.
 #[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Gaps {
     /// Of the kernel's sockets.
@@ -83,7 +83,7 @@ impl fmt::Display for Gaps {
     }
 }
 
-impl Look {
+impl SocketScan {
     /// What is wanted of it; it may have been made for more.
     pub fn narrow(&mut self, wanted: &SocketFilter) {
         let Self { sockets, owners, hidden, namespaces, .. } = self;

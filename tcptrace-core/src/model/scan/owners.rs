@@ -48,7 +48,7 @@ impl Owners {
     }
 
     /// Looks at a process of which it is to be said what it owns; 0 is none.
-    pub fn look_at(&mut self, pid: u32, mut process: impl FnMut(u32) -> Option<Arc<Process>>) {
+    pub fn attach(&mut self, pid: u32, mut process: impl FnMut(u32) -> Option<Arc<Process>>) {
         if pid != 0 {
             self.processes.insert(pid, process(pid));
         }

@@ -76,7 +76,7 @@ pub(super) struct Line<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     connections: Option<u64>,
     reconciled: Reconciled,
-    unlisted: Option<&'a str>,
+    snapshot_gaps: Option<&'a str>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     uncounted: &'a [String],
     other_protocol: u64,
@@ -105,7 +105,7 @@ pub(super) fn line<'a>(time: &'a str, summary: &'a Summary) -> Line<'a> {
         inferred: summary.inferred,
         connections: summary.connections,
         reconciled: summary.reconciled,
-        unlisted: summary.unlisted.as_deref(),
+        snapshot_gaps: summary.snapshot_gaps.as_deref(),
         uncounted: &summary.uncounted,
         other_protocol: summary.counters.other_protocol,
         same_state: summary.counters.same_state,

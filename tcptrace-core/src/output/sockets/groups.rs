@@ -33,7 +33,7 @@ pub(super) fn text(
     let columns: Vec<State> = if by == By::State {
         Vec::new()
     } else {
-        seen.look.states().into_iter().map(|(state, _)| state).collect()
+        seen.scan.states().into_iter().map(|(state, _)| state).collect()
     };
     write!(out, "{:>COUNT$}", "TOTAL")?;
     for state in &columns {
@@ -41,7 +41,7 @@ pub(super) fn text(
     }
     writeln!(out, " {}", by.name().to_uppercase())?;
     // Where there are several namespaces, addresses are not enough.
-    let netns = wide || seen.look.namespaces.len() > 1;
+    let netns = wide || seen.scan.namespaces.len() > 1;
     for group in groups {
         write!(out, "{:>COUNT$}", group.total)?;
         for state in &columns {

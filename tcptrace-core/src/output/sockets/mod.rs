@@ -12,7 +12,7 @@ use std::io;
 use super::Format;
 use crate::model::{
     clock::Clock,
-    scan::{By, Look},
+    scan::{By, SocketScan},
 };
 
 pub use summary::sentence;
@@ -30,10 +30,10 @@ pub struct Style {
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The sockets.
-    pub look: &'a Look,
+    pub scan: &'a SocketScan,
     /// Counts by this instead.
     pub by: Option<By>,
-    /// When the look began, nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the scan began, nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// When it ended.
     pub end_ns: u64,
@@ -51,9 +51,9 @@ pub fn render(
     out: &mut Vec<u8>,
     mut flush: impl FnMut(&mut Vec<u8>) -> io::Result<()>,
 ) -> io::Result<()> {
-    let look = seen.look;
+    let scan = seen.scan;
     if let Some(by) = seen.by {
-        let groups = look.groups(by);
+        let groups = scan.groups(by);
         match style.format {
             Format::Text | Format::Wide => {
                 groups::text(seen, &groups, by, style.format == Format::Wide, out)?;
@@ -68,23 +68,23 @@ pub fn render(
     }
     match style.format {
         Format::Text | Format::Wide => {
-            let table = text::Table::new(look, style.colour, style.format == Format::Wide);
+            let table = text::Table::new(scan, style.colour, style.format == Format::Wide);
             table.header(out);
-            for socket in &look.sockets {
+            for socket in &scan.sockets {
                 table.line(socket, out)?;
                 flush(out)?;
             }
         }
         Format::Csv => {
             csv::header(out);
-            for socket in &look.sockets {
-                csv::row(&look.owners, socket, out);
+            for socket in &scan.sockets {
+                csv::row(&scan.owners, socket, out);
                 flush(out)?;
             }
         }
         Format::Json => {
-            for socket in &look.sockets {
-                json::line(&look.owners, socket, out)?;
+            for socket in &scan.sockets {
+                json::line(&scan.owners, socket, out)?;
                 flush(out)?;
             }
             summary::json(seen, out)?;

@@ -9,7 +9,7 @@ use super::Seen;
 use crate::{
     model::{
         clock::TimeFormat,
-        scan::{By, Gaps, Look},
+        scan::{By, Gaps, SocketScan},
         state::State,
         text::Escaped,
     },
@@ -18,22 +18,22 @@ use crate::{
 
 /// `8 sockets in 2 network namespaces: 3 LISTEN, 5 ESTABLISHED; 12 hidden by filters`. By process, where some are counted
 /// more than once, how many.
-pub fn sentence(look: &Look, by: Option<By>) -> String {
+pub fn sentence(scan: &SocketScan, by: Option<By>) -> String {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
-    let (sockets, namespaces) = (look.sockets.len(), look.namespaces.len());
+    let (sockets, namespaces) = (scan.sockets.len(), scan.namespaces.len());
     let mut text = format!(
         "{sockets} socket{} in {namespaces} network namespace{}",
         plural(sockets),
         plural(namespaces)
     );
-    for (index, (state, count)) in look.states().into_iter().enumerate() {
+    for (index, (state, count)) in scan.states().into_iter().enumerate() {
         // Writing to memory does not fail.
         let _ = write!(text, "{} {count} {state}", if index == 0 { ":" } else { "," });
     }
-    if look.hidden > 0 {
-        let _ = write!(text, "; {} hidden by filters", look.hidden);
+    if scan.hidden > 0 {
+        let _ = write!(text, "; {} hidden by filters", scan.hidden);
     }
-    let shared = if by == Some(By::Process) { look.shared() } else { 0 };
+    let shared = if by == Some(By::Process) { scan.shared() } else { 0 };
     if shared > 0 {
         let _ = write!(text, "; {shared} held by several processes and counted for each");
     }
@@ -56,7 +56,7 @@ struct Line<'a> {
 
 /// Appends the last line.
 pub(super) fn json(seen: &Seen<'_>, out: &mut Vec<u8>) -> io::Result<()> {
-    let look = seen.look;
+    let scan = seen.scan;
     let mut time = TimeFormat::rfc3339(seen.clock);
     let line = Line {
         schema: SCHEMA,
@@ -64,17 +64,17 @@ pub(super) fn json(seen: &Seen<'_>, out: &mut Vec<u8>) -> io::Result<()> {
         time: time.format(seen.end_ns),
         ktime_ns: seen.end_ns,
         elapsed_us: seen.end_ns.saturating_sub(seen.start_ns) / 1_000,
-        sockets: look.sockets.len(),
-        hidden: look.hidden,
-        states: states(&look.states()),
-        namespaces: look
+        sockets: scan.sockets.len(),
+        hidden: scan.hidden,
+        states: states(&scan.states()),
+        namespaces: scan
             .namespaces
             .iter()
             .map(|read| {
                 json!({ "netns": read.inode, "begin_ktime_ns": read.begin_ns, "end_ktime_ns": read.end_ns })
             })
             .collect(),
-        gaps: gaps(&look.gaps),
+        gaps: gaps(&scan.gaps),
     };
     serde_json::to_writer(&mut *out, &line)?;
     out.push(b'\n');

@@ -10,7 +10,7 @@ use crate::{
         owner::Provenance,
         payload::{Count, Payload},
         process::Process,
-        scan::{Look, Owner, Owners},
+        scan::{Owner, Owners, SocketScan},
         socket::Socket,
         state::State,
         text::{Escaped, Span},
@@ -37,12 +37,12 @@ pub(super) struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    pub(super) fn new(look: &'a Look, colour: bool, wide: bool) -> Self {
+    pub(super) fn new(scan: &'a SocketScan, colour: bool, wide: bool) -> Self {
         let mut scratch = Vec::new();
         let (mut local, mut remote) = (ADDRESS, ADDRESS);
         // IPv4 without a device fits anyway.
         let long = |socket: &&Socket| socket.laddr.is_ipv6() || socket.ifindex.is_some();
-        for socket in look.sockets.iter().filter(long) {
+        for socket in scan.sockets.iter().filter(long) {
             let mut width = |address, port, device| {
                 scratch.clear();
                 put::endpoint_on(&mut scratch, address, port, device);
@@ -51,7 +51,7 @@ impl<'a> Table<'a> {
             local = local.max(width(socket.laddr, socket.lport, device(socket)));
             remote = remote.max(width(socket.raddr, socket.rport, None));
         }
-        Self { owners: &look.owners, colour, wide, local, remote }
+        Self { owners: &scan.owners, colour, wide, local, remote }
     }
 
     pub(super) fn header(&self, out: &mut Vec<u8>) {

@@ -6,7 +6,7 @@
 
 mod event;
 mod open;
-mod side;
+mod stage;
 mod timer;
 mod tracker;
 
@@ -14,5 +14,5 @@ mod tracker;
 mod tests;
 
 pub use event::{Event, EventKind, decode, netns_cookie};
-pub(crate) use side::Side;
+pub(crate) use stage::Side;
 pub use tracker::HalfOpens;

@@ -22,13 +22,13 @@ pub(super) struct Ending<'a> {
     pub(super) exited: bool,
     /// It is a listener that had listened before, so that [`Fact::Listened`] says nothing.
     pub(super) listens_again: bool,
-    pub(super) beside: Beside<'a>,
+    pub(super) surroundings: Surroundings<'a>,
 }
 
 /// What was seen beside the socket's own transitions.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Beside<'a> {
+pub(super) struct Surroundings<'a> {
     /// Whether a reset that there was for the socket at that moment was sent, rather than received.
     pub(super) reset_sent: Option<bool>,
     /// The kernel's name of the reason for which it was sent.
@@ -49,7 +49,7 @@ pub(super) const SHUTDOWN_MASK: u8 = 3;
 /// The cause; `None` when the evidence is not enough.
 pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
     let error = ending.event.error?;
-    if ending.beside.aborted {
+    if ending.surroundings.aborted {
         return Some(Cause::Killed);
     }
     if error == 0 {
@@ -75,7 +75,7 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
 /// `tcp_reset()`, for a reset of the peer, but also for its data after this side's `close()`, to which the kernel answers
 /// by one of its own.
 fn reset(ending: &Ending<'_>) -> Option<Cause> {
-    match ending.beside.reset_sent {
+    match ending.surroundings.reset_sent {
         Some(true) => Some(Cause::ResetByKernel),
         None if takes_no_data(ending.event) => None,
         _ => Some(Cause::ResetByPeer),
@@ -109,7 +109,7 @@ fn timeout(ending: &Ending<'_>) -> Option<Cause> {
 }
 
 fn without_error(ending: &Ending<'_>) -> Option<Cause> {
-    let Ending { event, beside, .. } = ending;
+    let Ending { event, surroundings, .. } = ending;
     // A process that ends closes what it has open; what that leads to says less than that it ended.
     let by_exit = event.context_owns && event.context.exiting;
     if is_second_child(ending) {
@@ -124,7 +124,7 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
     match event.old_state {
         State::LISTEN => listener(ending, by_exit),
         State::SYN_SENT => connecting(event, by_exit),
-        State::LAST_ACK if !(event.context_owns && beside.reset_sent == Some(true)) => {
+        State::LAST_ACK if !(event.context_owns && surroundings.reset_sent == Some(true)) => {
             Some(Cause::PassiveClose)
         }
         State::FIN_WAIT2 | State::CLOSING if was_reset(ending) == Some(false) => {
@@ -138,13 +138,14 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
         _ if event.context_owns => aborted(ending, event.evidence?),
         // tcp_rcv_state_process(): data for a socket that is closed already.
         State::FIN_WAIT1 | State::FIN_WAIT2 | State::CLOSING => {
-            let was_reset = beside.reset_sent == Some(true) || (!beside.resets_are_seen && is_closed(event));
+            let was_reset =
+                surroundings.reset_sent == Some(true) || (!surroundings.resets_are_seen && is_closed(event));
             was_reset.then_some(Cause::ResetByKernel)
         }
         // inet_csk_listen_stop() does not own the lock of the children that it throws away.
         State::SYN_RECV | State::ESTABLISHED | State::CLOSE_WAIT => {
             let is_child = ending.role != Some(Role::Client) && event.context.in_process == Some(false);
-            (is_child && beside.listener_closed).then_some(Cause::ListenerClosed)
+            (is_child && surroundings.listener_closed).then_some(Cause::ListenerClosed)
         }
         _ => None,
     }
@@ -166,14 +167,14 @@ fn is_second_child(ending: &Ending<'_>) -> bool {
     event.old_state == State::SYN_RECV
         && ending.role == Some(Role::Server)
         && !event.context_owns
-        && ending.beside.reset_sent.is_none()
+        && ending.surroundings.reset_sent.is_none()
         && fact(event, Fact::Bound) == Some(true)
 }
 
 /// What the kernel itself says of the reset that it sent, where that says enough: for `SO_LINGER` 0, `AF_UNSPEC` and others
 /// it is `tcp_state`.
 fn by_reason(ending: &Ending<'_>, by_exit: bool) -> Option<Cause> {
-    match ending.beside.reset_reason? {
+    match ending.surroundings.reset_reason? {
         "tcp_abort_on_memory" | "tcp_abort_on_data" => Some(Cause::ResetByKernel),
         "tcp_abort_on_close" | "tcp_abort_on_linger" if by_exit => Some(Cause::ProcessExited),
         "tcp_abort_on_close" => Some(Cause::ResetUnread),
@@ -201,7 +202,7 @@ fn listener(ending: &Ending<'_>, by_exit: bool) -> Option<Cause> {
         return Some(Cause::ProcessExited);
     }
     // shutdown() leaves no trace at a listener; neither does a listen() that fails at one that has listened before.
-    let by_shutdown = ending.beside.by_holder && has_listened == Some(true) && !ending.listens_again;
+    let by_shutdown = ending.surroundings.by_holder && has_listened == Some(true) && !ending.listens_again;
     (is_closed(ending.event) || by_shutdown).then_some(Cause::StoppedListening)
 }
 
@@ -235,16 +236,16 @@ fn was_reset(ending: &Ending<'_>) -> Option<bool> {
         reason && evidence.shutdown == SHUTDOWN_MASK && evidence.flags & EvidenceFlags::DONE == 0
     });
     let must = ending.event.context_owns && at_close;
-    match ending.beside.reset_sent {
+    match ending.surroundings.reset_sent {
         Some(true) => Some(true),
-        _ if must && ending.beside.resets_are_seen => None,
+        _ if must && ending.surroundings.resets_are_seen => None,
         _ => Some(must),
     }
 }
 
 /// `tcp_close()` or `tcp_disconnect()` of a process, with a reset: it finds unread data first.
 fn aborted(ending: &Ending<'_>, evidence: CloseEvidence) -> Option<Cause> {
-    let Beside { reset_sent, reset_reason, resets_are_seen, .. } = ending.beside;
+    let Surroundings { reset_sent, reset_reason, resets_are_seen, .. } = ending.surroundings;
     if !reset_sent.unwrap_or(!resets_are_seen) {
         return None;
     }

@@ -2,7 +2,7 @@
 
 use super::{
     History, Tracker,
-    cause::{Beside, SHUTDOWN_MASK},
+    cause::{SHUTDOWN_MASK, Surroundings},
 };
 use crate::model::{close::Cause, event::Event, owner::Owner, state::State, transition::Transition};
 
@@ -22,7 +22,7 @@ impl Tracker {
             self.signals.note_sent(event, reset.ktime_ns);
         }
         let reset_reason = reset.and_then(|reset| self.signals.reason(&reset));
-        let beside = Beside {
+        let surroundings = Surroundings {
             reset_sent: reset.map(|reset| reset.sent),
             reset_reason: reset_reason.as_deref(),
             resets_are_seen: self.options.resets,
@@ -30,8 +30,8 @@ impl Tracker {
             aborted: self.signals.was_aborted(event),
             listener_closed: self.stopping.close(event),
         };
-        let was_received = beside.reset_sent == Some(false);
-        let mut closing = history.close(event, beside);
+        let was_received = surroundings.reset_sent == Some(false);
+        let mut closing = history.close(event, surroundings);
         closing.reset_reason = reset_reason;
         closing.retransmits = closing.retransmits.filter(|_| self.options.retransmits);
         closing.peer_is_here = was_received && self.peer_is_here(event);

@@ -3,14 +3,14 @@
 use std::vec;
 
 use super::{Span, Tracker, timewait::Gone};
-use crate::model::{listing::OlderTimewait, transition::Transition};
+use crate::model::{socket_dump::PreexistingTimewait, transition::Transition};
 
 /// Sockets of a part: no more than become about a chunk of lines.
 const PART: usize = 512;
 
 /// A comparison that has begun.
 pub(super) struct Confirming {
-    listed: vec::IntoIter<OlderTimewait>,
+    listed: vec::IntoIter<PreexistingTimewait>,
     namespaces: Vec<Span>,
     /// What was not listed, once all that was is known.
     gone: Option<vec::IntoIter<Gone>>,
@@ -18,13 +18,13 @@ pub(super) struct Confirming {
 
 impl Tracker {
     /// Whether a list of the kernel's timewait sockets would tell something; see [`Self::confirm`].
-    pub fn wants_list(&self) -> bool {
+    pub fn wants_dump(&self) -> bool {
         self.timewait.waits_for_fin()
     }
 
     /// Takes the kernel's list of all timewait sockets in `namespaces`, for [`Self::confirm_part`]. Every event up to its end
     /// must have been tracked.
-    pub fn confirm(&mut self, listed: Vec<OlderTimewait>, namespaces: Vec<Span>) {
+    pub fn confirm(&mut self, listed: Vec<PreexistingTimewait>, namespaces: Vec<Span>) {
         self.confirming = Some(Confirming { listed: listed.into_iter(), namespaces, gone: None });
     }
 
@@ -42,7 +42,7 @@ impl Tracker {
                 self.timewait.listed(&listed)
             } else {
                 let Confirming { namespaces, gone, .. } = confirming;
-                let gone = gone.get_or_insert_with(|| self.timewait.unlisted(namespaces).into_iter());
+                let gone = gone.get_or_insert_with(|| self.timewait.snapshot_gaps(namespaces).into_iter());
                 let Some(gone) = gone.next() else {
                     self.confirming = None;
                     return;

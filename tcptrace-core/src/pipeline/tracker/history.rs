@@ -8,7 +8,7 @@ use crate::model::{
     state::State,
 };
 
-use super::cause::{Beside, Ending, cause};
+use super::cause::{Ending, Surroundings, cause};
 
 /// A socket's past.
 #[derive(Clone, Debug, Default)]
@@ -96,16 +96,16 @@ impl History {
     }
 
     /// How it ended, by its transition to CLOSE, which has been added, and by what was seen beside it.
-    pub(super) fn close(&self, event: &Event, beside: Beside<'_>) -> Closing {
+    pub(super) fn close(&self, event: &Event, surroundings: Surroundings<'_>) -> Closing {
         let Self { role, noted, .. } = *self;
         let listens = event.old_state == State::LISTEN;
         let (exited, listens_again) = (noted && !listens, noted && listens);
-        let ending = Ending { event, role, exited, listens_again, beside };
+        let ending = Ending { event, role, exited, listens_again, surroundings };
         let spent = State::LIFE[1..].iter().map(|state| (*state, self.spent_ns(*state)));
         Closing {
             cause: cause(&ending),
             reset_reason: None,
-            reset_sent: beside.reset_sent,
+            reset_sent: surroundings.reset_sent,
             peer_is_here: false,
             retransmits: self.born_ns.filter(|_| self.role != Some(Role::Listener)).map(|_| self.retransmits),
             role: self.role,

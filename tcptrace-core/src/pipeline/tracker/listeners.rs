@@ -9,8 +9,8 @@ use crate::model::{
     event::Event,
     hash::HashMap,
     listening,
-    listing::Older,
     owner::{Owner, Provenance},
+    socket_dump::Preexisting,
     state::State,
 };
 
@@ -78,13 +78,13 @@ impl Listeners {
     }
 
     /// Notes a socket of a list, if it listens. `holders_ns`: when its holders were read, where that is known.
-    pub(super) fn list(&mut self, older: &Older, holders_ns: Option<u64>) {
-        if older.state != State::LISTEN {
+    pub(super) fn list(&mut self, preexisting: &Preexisting, holders_ns: Option<u64>) {
+        if preexisting.state != State::LISTEN {
             return;
         }
-        let Older { cookie, listed_ns: seen_ns, on_device, .. } = *older;
-        let key = (older.ends.netns, older.ends.laddr, older.ends.lport);
-        if let Some(owner) = &older.owner {
+        let Preexisting { cookie, dumped_ns: seen_ns, on_device, .. } = *preexisting;
+        let key = (preexisting.ends.netns, preexisting.ends.laddr, preexisting.ends.lport);
+        if let Some(owner) = &preexisting.owner {
             self.add(
                 key,
                 Listener { cookie, skaddr: 0, on_device, owner: inherited(owner), seen_ns },
@@ -99,7 +99,7 @@ impl Listeners {
 
     /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen. Forgets, too,
     /// where connections have not been steered for long.
-    pub(super) fn forget_unlisted(&mut self, namespaces: &[Span]) {
+    pub(super) fn forget_undumped(&mut self, namespaces: &[Span]) {
         self.by_address.retain(|(netns, _, _), sockets| {
             if let Some(span) = namespaces.iter().find(|span| span.netns == *netns) {
                 sockets.retain(|socket| socket.seen_ns >= span.begin_ns);

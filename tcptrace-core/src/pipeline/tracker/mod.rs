@@ -11,10 +11,10 @@ mod confirm;
 mod exits;
 mod history;
 mod listeners;
-mod older;
 mod options;
 mod owners;
 mod ownership;
+mod preexisting;
 mod quotas;
 mod reconcile;
 mod signals;
@@ -30,8 +30,8 @@ use tcptrace_common::Filter;
 use crate::model::{
     event::{Event, Signal, Verdict},
     hash::HashSet,
-    listing::{Older, OlderTimewait, Since},
     owner::Owner,
+    socket_dump::{Preexisting, PreexistingTimewait, Since},
     state::State,
     summary::Reconciled,
     transition::Transition,
@@ -42,9 +42,9 @@ use confirm::Confirming;
 use exits::Exits;
 use history::History;
 use listeners::Listeners;
-use older::OlderSockets;
 pub use options::{Options, Spent};
 use owners::Owners;
+use preexisting::PreexistingSockets;
 pub use reconcile::Span;
 use signals::Signals;
 use socket::Socket;
@@ -68,7 +68,7 @@ pub struct Tracker {
     stopping: Stopping,
     timewait: TimewaitSockets,
     confirming: Option<Confirming>,
-    older: OlderSockets,
+    preexisting: PreexistingSockets,
     /// Cookies of the sockets that closed since a list was ordered.
     closed: Option<HashSet<u64>>,
     reconciled: Reconciled,
@@ -97,7 +97,7 @@ impl Tracker {
             stopping: Stopping::default(),
             timewait: TimewaitSockets::new(limit),
             confirming: None,
-            older: OlderSockets::default(),
+            preexisting: PreexistingSockets::default(),
             closed: None,
             reconciled: Reconciled::default(),
             options: Options { limit, ..options },
@@ -109,15 +109,19 @@ impl Tracker {
     }
 
     /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and timewait ones.
-    pub fn list(&mut self, older: Vec<Older>, timewait: impl IntoIterator<Item = OlderTimewait>) {
-        for older in &older {
-            self.listeners.list(older, self.holders_ns);
+    pub fn list(
+        &mut self,
+        preexisting: Vec<Preexisting>,
+        timewait: impl IntoIterator<Item = PreexistingTimewait>,
+    ) {
+        for preexisting in &preexisting {
+            self.listeners.list(preexisting, self.holders_ns);
         }
         // Nobody knows the process of a timewait one.
         if self.options.infer && self.options.wanted.filter.tgid == 0 {
             timewait.into_iter().for_each(|listed| self.timewait.add(listed));
         }
-        self.older = OlderSockets::new(older, self.options.cookies);
+        self.preexisting = PreexistingSockets::new(preexisting, self.options.cookies);
         self.closed = None;
     }
 
@@ -283,7 +287,7 @@ impl Tracker {
     /// Takes out what is known of the event's socket, unless another one had its address.
     fn recall(&mut self, event: &Event, emit: &mut impl FnMut(&Transition)) -> Option<Socket> {
         let Some(socket) = self.sockets.remove(&event.skaddr) else {
-            return self.older.take(event, &mut self.owners);
+            return self.preexisting.take(event, &mut self.owners);
         };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
@@ -291,7 +295,7 @@ impl Tracker {
         let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
         if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
-            return self.older.take(event, &mut self.owners);
+            return self.preexisting.take(event, &mut self.owners);
         }
         Some(socket)
     }

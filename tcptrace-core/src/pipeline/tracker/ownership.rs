@@ -36,8 +36,8 @@ impl Tracker {
     fn unless_ended(&mut self, owner: Option<Arc<Owner>>, ktime_ns: u64) -> Option<Arc<Owner>> {
         let ended = owner.as_ref().is_some_and(|owner| self.exits.have(owner, ktime_ns));
         // A list that was made since has not found anybody, and the next one will not either.
-        let since_list = |owner: &Arc<Owner>| self.exits.by_ns(owner) > Some(self.sought_ns);
-        self.lacks_holders |= ended && owner.as_ref().is_some_and(since_list);
+        let since_dump = |owner: &Arc<Owner>| self.exits.by_ns(owner) > Some(self.sought_ns);
+        self.lacks_holders |= ended && owner.as_ref().is_some_and(since_dump);
         owner.filter(|_| !ended)
     }
 

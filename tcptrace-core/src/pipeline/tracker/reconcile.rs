@@ -1,10 +1,10 @@
 //! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
 
-use super::{Tracker, older::OlderSockets};
+use super::{Tracker, preexisting::PreexistingSockets};
 use crate::model::{
     hash::{HashMap, HashSet},
-    listing::{Older, Since},
     owner::{Owner, Provenance},
+    socket_dump::{Preexisting, Since},
     summary::Reconciled,
 };
 
@@ -21,7 +21,7 @@ pub struct Span {
 
 impl Tracker {
     /// Announces that a list is being made, to be taken in by [`Self::reconcile`].
-    pub fn expect_list(&mut self) {
+    pub fn expect_dump(&mut self) {
         self.closed = Some(HashSet::default());
     }
 
@@ -33,7 +33,7 @@ impl Tracker {
 
     /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
     /// `is_first`: there was none before, so that what it has may be older than the trace.
-    pub fn reconcile(&mut self, listed: Vec<Older>, namespaces: &[Span], is_first: bool) {
+    pub fn reconcile(&mut self, listed: Vec<Preexisting>, namespaces: &[Span], is_first: bool) {
         let closed = self.closed.take().unwrap_or_default();
         self.lacks_holders = false;
         let begins = namespaces.iter().map(|span| span.begin_ns).min();
@@ -45,24 +45,25 @@ impl Tracker {
             .map(|(skaddr, socket)| (socket.cookie, *skaddr))
             .collect();
         let mut unknown = Vec::new();
-        for older in listed {
-            self.listeners.list(&older, self.holders_ns);
-            match tracked.remove(&older.cookie) {
-                Some(skaddr) => self.compare(skaddr, older),
-                None if closed.contains(&older.cookie) => {}
-                None => unknown.push(older),
+        for preexisting in listed {
+            self.listeners.list(&preexisting, self.holders_ns);
+            match tracked.remove(&preexisting.cookie) {
+                Some(skaddr) => self.compare(skaddr, preexisting),
+                None if closed.contains(&preexisting.cookie) => {}
+                None => unknown.push(preexisting),
             }
         }
-        self.listeners.forget_unlisted(namespaces);
+        self.listeners.forget_undumped(namespaces);
         self.forget_vanished(tracked.into_values(), namespaces);
         // With filters, the list may have what events are hidden of; one without a cookie may be any of them.
         if !is_first && !self.options.hidden.any && !closed.contains(&0) {
-            let appeared = unknown.iter().filter(|older| !self.older.contains(older.cookie)).count();
+            let appeared =
+                unknown.iter().filter(|preexisting| !self.preexisting.contains(preexisting.cookie)).count();
             // As may each that is open.
             let nameless = self.sockets.values().filter(|socket| socket.cookie == 0).count();
             self.reconciled.appeared += appeared.saturating_sub(nameless) as u64;
         }
-        self.older = OlderSockets::new(unknown, self.options.cookies);
+        self.preexisting = PreexistingSockets::new(unknown, self.options.cookies);
     }
 
     /// What lists have put right.
@@ -71,15 +72,15 @@ impl Tracker {
     }
 
     /// A socket that is both remembered and listed.
-    fn compare(&mut self, skaddr: u64, older: Older) {
+    fn compare(&mut self, skaddr: u64, preexisting: Preexisting) {
         let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
-        let is_newer = socket.since.is_some_and(|since| since.ns() >= older.listed_ns);
+        let is_newer = socket.since.is_some_and(|since| since.ns() >= preexisting.dumped_ns);
         // Holders and sockets are read at the same time, and both after this.
         let is_held_since = self.holders_ns.is_some_and(|read_ns| {
-            read_ns <= older.listed_ns && socket.since.is_some_and(|since| since.ns() < read_ns)
+            read_ns <= preexisting.dumped_ns && socket.since.is_some_and(|since| since.ns() < read_ns)
         });
-        if let Some(owner) = older.owner
-            && (socket.owner.as_deref().is_none_or(is_told_by_list)
+        if let Some(owner) = preexisting.owner
+            && (socket.owner.as_deref().is_none_or(is_in_dump)
                 || (is_held_since
                     && self.has_all_holders
                     && !socket.owner.as_deref().is_some_and(|actor| actor.is_among(&owner))))
@@ -87,10 +88,10 @@ impl Tracker {
             socket.owner = Some(self.owners.share(owner));
         }
         // With a filter on states, transitions between those that are hidden are not even sent.
-        if is_newer || socket.state == older.state || self.options.hidden.by_state {
+        if is_newer || socket.state == preexisting.state || self.options.hidden.by_state {
             return;
         }
-        (socket.state, socket.since) = (older.state, Some(older.since));
+        (socket.state, socket.since) = (preexisting.state, Some(preexisting.since));
         self.reconciled.changed += 1;
     }
 
@@ -110,6 +111,6 @@ impl Tracker {
 }
 
 /// Whether a list tells better whose a socket is: not of a process that has acted on it itself.
-fn is_told_by_list(owner: &Owner) -> bool {
+fn is_in_dump(owner: &Owner) -> bool {
     owner.provenance != Provenance::Exact
 }

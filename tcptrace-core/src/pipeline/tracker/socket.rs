@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::history::History;
-use crate::model::{listing::Since, owner::Owner, state::State, transition::Transition};
+use crate::model::{owner::Owner, socket_dump::Since, state::State, transition::Transition};
 
 /// What is remembered of a socket. There may be a million of them: it is kept small.
 pub(super) struct Socket {

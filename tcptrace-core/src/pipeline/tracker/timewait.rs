@@ -15,8 +15,8 @@ use crate::model::{
     ends::Ends,
     event::{Context, Device, Event, Verdict},
     hash::HashMap,
-    listing::OlderTimewait,
     owner::Owner,
+    socket_dump::PreexistingTimewait,
     state::State,
     transition::{Origin, Transition},
 };
@@ -104,8 +104,8 @@ impl TimewaitSockets {
     }
 
     /// Takes in one that a list has and the trace has not seen.
-    pub(super) fn add(&mut self, listed: OlderTimewait) {
-        let OlderTimewait { ends, cookie, state, since_ns, listed_ns: seen_ns, device } = listed;
+    pub(super) fn add(&mut self, listed: PreexistingTimewait) {
+        let PreexistingTimewait { ends, cookie, state, since_ns, dumped_ns: seen_ns, device } = listed;
         self.remember(state, ends, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
     }
 
@@ -159,26 +159,26 @@ impl TimewaitSockets {
     }
 
     /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
-    pub(super) fn listed(&mut self, listed: &OlderTimewait) -> Option<Transition> {
-        let OlderTimewait { ends, cookie, state, since_ns, listed_ns, .. } = *listed;
+    pub(super) fn listed(&mut self, listed: &PreexistingTimewait) -> Option<Transition> {
+        let PreexistingTimewait { ends, cookie, state, since_ns, dumped_ns, .. } = *listed;
         if let Some(key) = self.find(state, &ends, cookie)
             && let Some(timewait) = self.table(state).get_mut(&key)
         {
-            timewait.seen_ns = timewait.seen_ns.max(listed_ns);
+            timewait.seen_ns = timewait.seen_ns.max(dumped_ns);
             return None;
         }
         // Not one that is younger than the list: that shows its predecessor.
-        let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < listed_ns;
+        let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < dumped_ns;
         let key = self.find(State::FIN_WAIT2, &ends, cookie)?;
         self.fin_wait2.get(&key).filter(|timewait| waited(timewait))?;
         let timewait = self.forget(State::FIN_WAIT2, &key)?;
         let since_ns = since_ns.max(timewait.since_ns);
-        self.remember(State::TIME_WAIT, ends, Timewait { since_ns, seen_ns: listed_ns, ..timewait.clone() });
+        self.remember(State::TIME_WAIT, ends, Timewait { since_ns, seen_ns: dumped_ns, ..timewait.clone() });
         Some(inferred(ends, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
     }
 
     /// Those that are older than the lists of these namespaces, and were not in them.
-    pub(super) fn unlisted(&self, namespaces: &[Span]) -> Vec<Gone> {
+    pub(super) fn snapshot_gaps(&self, namespaces: &[Span]) -> Vec<Gone> {
         let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
         let mut gone = Vec::new();
         for (state, table) in [(State::FIN_WAIT2, &self.fin_wait2), (State::TIME_WAIT, &self.time_wait)] {
@@ -232,7 +232,7 @@ impl TimewaitSockets {
     /// The key of the one with these ends, and with this cookie as far as both are known.
     fn find(&self, state: State, ends: &Ends, cookie: u64) -> Option<Key> {
         let table = if state == State::TIME_WAIT { &self.time_wait } else { &self.fin_wait2 };
-        // The one for FIN_WAIT2 mostly is; that is seen without a look for the key.
+        // The one for FIN_WAIT2 mostly is; that is seen without a scan for the key.
         if table.is_empty() {
             return None;
         }

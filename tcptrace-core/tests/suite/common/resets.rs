@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::{event, looks::look};
+use super::{event, scans::scan};
 use tcptrace_common::{CloseEvidence, CloseMetrics};
 use tcptrace_core::{
     diagnosis::detect::{Detectors, Options, Sample},
@@ -91,7 +91,7 @@ impl Told {
 }
 
 /// A scan of namespace 1, which has these addresses.
-pub(crate) fn scan(addresses: &[&str], change: impl FnOnce(&mut NamespaceSample)) -> Sample {
+pub(crate) fn scan_of(addresses: &[&str], change: impl FnOnce(&mut NamespaceSample)) -> Sample {
     let local = |address: &&str| LocalAddress {
         address: address.parse().unwrap(),
         interface: "eth0".to_owned(),
@@ -100,7 +100,7 @@ pub(crate) fn scan(addresses: &[&str], change: impl FnOnce(&mut NamespaceSample)
     let mut namespace =
         NamespaceSample { addresses: addresses.iter().map(local).collect(), ..NamespaceSample::default() };
     change(&mut namespace);
-    Sample { namespaces: [(Some(1), namespace)].into(), ..look(1, vec![]) }
+    Sample { namespaces: [(Some(1), namespace)].into(), ..scan(1, vec![]) }
 }
 
 pub(crate) fn detectors() -> Detectors {
@@ -110,7 +110,7 @@ pub(crate) fn detectors() -> Detectors {
 /// What is found where all of the connections have these ends, on a host with these addresses.
 pub(crate) fn found_of(addresses: &[&str], ends: &[Told]) -> Option<Finding> {
     let mut detectors = detectors();
-    detectors.sample(&scan(addresses, |_| ()));
+    detectors.sample(&scan_of(addresses, |_| ()));
     for number in 0..MANY {
         for end in ends {
             detectors.transition(&end.transition(number));

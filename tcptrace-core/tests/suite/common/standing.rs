@@ -11,11 +11,11 @@ use tcptrace_core::{
     },
 };
 
-use super::looks::{self, INFO, SECOND, socket};
+use super::scans::{self, INFO, SECOND, socket};
 
 /// But for listeners, which are new in each test.
-pub(crate) fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
-    let all = looks::findings(looks).into_iter();
+pub(crate) fn findings(scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+    let all = scans::findings(scans).into_iter();
     all.filter(|finding| finding.id != "unexpected-listener").collect()
 }
 

@@ -186,7 +186,7 @@ pub(crate) fn story() -> Vec<Record> {
         half_open: None,
         reconciled: Reconciled { appeared: 1, vanished: 2, changed: 3 },
         uncounted: Vec::new(),
-        unlisted: None,
+        snapshot_gaps: None,
     })));
     records
 }

@@ -21,7 +21,7 @@ use tcptrace_core::{
     },
 };
 
-use crate::common::looks::INFO;
+use crate::common::scans::INFO;
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{by_process, comm, event, half_open};
 
@@ -52,21 +52,21 @@ pub(crate) fn found<'a>(thresholds: usize, records: impl IntoIterator<Item = &'a
     detectors.findings()
 }
 
-/// Between two looks: connections, and what the second one shows.
+/// Between two scans: connections, and what the second one shows.
 #[derive(Clone, Debug)]
 pub(crate) struct Interval {
     pub(crate) connections: Vec<Vec<Shown>>,
-    pub(crate) look: Sample,
+    pub(crate) scan: Sample,
 }
 
 impl Interval {
     /// One connection after the other.
     pub(crate) fn in_a_row(&self) -> Vec<Shown> {
-        let look = Shown::Sample(Box::new(self.look.clone()));
-        self.connections.iter().flatten().cloned().chain([look]).collect()
+        let scan = Shown::Sample(Box::new(self.scan.clone()));
+        self.connections.iter().flatten().cloned().chain([scan]).collect()
     }
 
-    /// Interleaved as chosen, each in its own order; the look in another order as well.
+    /// Interleaved as chosen, each in its own order; the scan in another order as well.
     pub(crate) fn interleaved(&self, choices: &[usize]) -> Vec<Shown> {
         let mut left: Vec<_> = self.connections.iter().map(|records| records.iter()).collect();
         let mut out = Vec::new();
@@ -78,9 +78,9 @@ impl Interval {
                 None => drop(left.remove(chosen)),
             }
         }
-        let mut look = self.look.clone();
-        look.sockets.reverse();
-        out.push(Shown::Sample(Box::new(look)));
+        let mut scan = self.scan.clone();
+        scan.sockets.reverse();
+        out.push(Shown::Sample(Box::new(scan)));
         out
     }
 }
@@ -94,13 +94,13 @@ pub(crate) fn intervals() -> impl Strategy<Value = Vec<Interval>> {
     let interval = (prop::collection::vec(connection, 0..30), prop::collection::vec(seen, 0..30));
     let intervals = prop::collection::vec(interval, 1..4);
     intervals.prop_map(|intervals| {
-        let look = |(ktime_s, (connections, sockets))| {
+        let scan = |(ktime_s, (connections, sockets))| {
             let namespaces = [(Some(1), NamespaceSample::default())].into();
-            let look =
+            let scan =
                 Sample { ktime_ns: ktime_s * SECOND, sockets, namespaces, unseen: None, ..Sample::default() };
-            Interval { connections, look }
+            Interval { connections, scan }
         };
-        (1..).zip(intervals).map(look).collect()
+        (1..).zip(intervals).map(scan).collect()
     })
 }
 
@@ -177,7 +177,7 @@ pub(crate) fn transition(event: Event, pid: u32, closing: Option<Box<Closing>>) 
     })
 }
 
-/// A socket of a look; of a listener at one of two addresses.
+/// A socket of a scan; of a listener at one of two addresses.
 pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
     let listens = state == State::LISTEN;
     let lport =

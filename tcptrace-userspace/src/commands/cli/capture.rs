@@ -84,7 +84,7 @@ impl RecordArgs {
         settings.bpf.half_open = true;
         settings.half_open = Some(HalfOpenBy::Events);
         settings.infer = true;
-        settings.looks = Some(self.every);
+        settings.scans = Some(self.every);
         settings.record = Some(self.target.target(&self.write));
         Ok(settings)
     }

@@ -49,7 +49,7 @@ use crate::bpf::keep_little_memory;
 const FAILED: u8 = 1;
 /// Exit code of a command line that cannot be used; clap's own.
 const USAGE: u8 = 2;
-/// Exit code of a trace that lost transitions, and of a look that did not see everything.
+/// Exit code of a trace that lost transitions, and of a scan that did not see everything.
 const LOSSY: u8 = 4;
 
 /// Runs the command and returns its exit code: 0, 1 (error), 2 (usage), 3 (of `diagnose`: findings), 4 (transitions were

@@ -83,7 +83,7 @@ impl TraceArgs {
         if self.findings {
             let detect = self.detect.options(self.stream.source.filter.pid)?;
             settings.detect = Some(detect::Options { forgets: true, ..detect });
-            settings.looks = Some(PERIOD);
+            settings.scans = Some(PERIOD);
         }
         settings.bpf.half_open = settings.half_open == Some(HalfOpenBy::Events);
         for (name, states) in

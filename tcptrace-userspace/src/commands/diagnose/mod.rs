@@ -65,7 +65,7 @@ pub fn run(
         begun();
         has_begun.store(true, Ordering::Relaxed);
     };
-    let trace = session::Settings { looks: Some(period(settings.trace.duration)), ..settings.trace.clone() };
+    let trace = session::Settings { scans: Some(period(settings.trace.duration)), ..settings.trace.clone() };
     let (summary, detection) = session::run_into(&trace, Box::new(notifier), attached, &stop)?;
     // The trace is over, and with it the notifier.
     let _ = thread.join();

@@ -79,8 +79,8 @@ const TASK: Subject = subject(
     "a kernel thread may be shown as an owner, and a process may pass as one",
     Some("the usual names of kernel threads"),
 );
-const BUNDLES: Subject = subject(
-    "bundles",
+const BATCHES: Subject = subject(
+    "batches",
     "each record goes onto the ring by itself, which costs more kernel time per transition",
     Some("one record at a time"),
 );
@@ -102,7 +102,7 @@ const FIELDS: [(Subject, Feature, &str); 5] = [
 /// A row each, for the hook that a trace would use.
 pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
     let Some((hook, loaded)) = hooks::chosen(tried) else {
-        let all = [COOKIE, NETNS, LOCK, ERROR, METRICS, EVIDENCE, RESETS, TASK, BUNDLES, MISSED];
+        let all = [COOKIE, NETNS, LOCK, ERROR, METRICS, EVIDENCE, RESETS, TASK, BATCHES, MISSED];
         return all.map(|subject| subject.row(Status::Unknown, "no hook works, so it was not tried")).into();
     };
     let mut rows = vec![cookie(hook, &loaded, facts)];
@@ -120,10 +120,10 @@ pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
     }));
     rows.push(resets(&loaded));
     rows.push(task(hook, &loaded, facts));
-    rows.push(if loaded.features.has(Feature::Bundles) {
-        BUNDLES.row(Status::Ok, "BPF_PROG_TEST_RUN flushes a CPU")
+    rows.push(if loaded.features.has(Feature::Batches) {
+        BATCHES.row(Status::Ok, "BPF_PROG_TEST_RUN flushes a CPU")
     } else {
-        BUNDLES.row(
+        BATCHES.row(
             Status::Missing,
             "the kernel refused to run a program on a CPU, or the program that makes batches",
         )

@@ -29,8 +29,8 @@ const TWO: u64 = 1 << 39 | 1 << 38;
 const SYS_ADMIN: u64 = 1 << 21;
 const SYS_RESOURCE: u64 = 1 << 24;
 
-fn works(hook: Hook, known: u32, bundle: u32, counts_misses: bool) -> Tried {
-    let config = Config { known, bundle, ..Config::EMPTY };
+fn works(hook: Hook, known: u32, batch: u32, counts_misses: bool) -> Tried {
+    let config = Config { known, batch, ..Config::EMPTY };
     let features = Features::of(hook, &config);
     let features = if known == u32::MAX { features.with(&[Feature::Resets]) } else { features };
     Tried { hook, outcome: Ok(Loaded { features, counts_misses, jited: Some(true) }) }
@@ -54,7 +54,7 @@ fn an_older_kernel() {
         assert_eq!(status(&rows, name), Status::Ok, "{name}");
     }
     for name in
-        ["error", "close_metrics", "close_evidence", "resets", "kernel_threads", "bundles", "missed_runs"]
+        ["error", "close_metrics", "close_evidence", "resets", "kernel_threads", "batches", "missed_runs"]
     {
         assert_eq!(status(&rows, name), Status::Missing, "{name}");
     }
@@ -169,7 +169,7 @@ fn verdicts() {
     assert_eq!(
         of(&second),
         "Tracing is possible here (hook tracepoint), but not with everything; see tp_btf, cookie, \
-         kernel_threads, bundles."
+         kernel_threads, batches."
     );
     let same = of(&[fails(Hook::TpBtf, Error::NotPrivileged), fails(Hook::Tracepoint, Error::NotPrivileged)]);
     assert_eq!(same.matches("run it with sudo").count(), 1, "{same}");

@@ -12,7 +12,7 @@ use tcptrace_core::{
 };
 use thiserror::Error;
 
-pub(crate) use replay::last_look;
+pub(crate) use replay::last_scan;
 
 use crate::scan::snapshot::{Netns, SnapshotError};
 
@@ -55,8 +55,8 @@ pub enum Error {
     Capture(#[from] capture::Error),
     /// The capture has none of the host's sockets.
     #[error("the capture has no scan of the host's sockets; `tcptrace record` makes one with")]
-    NoLook,
-    /// The look that it has failed.
+    NoScan,
+    /// The scan that it has failed.
     #[error("the capture has no sockets: {0}")]
     Failed(String),
     /// The output.
@@ -67,7 +67,7 @@ pub enum Error {
     Setup(#[source] io::Error),
 }
 
-/// Shows the last look of a capture.
+/// Shows the last scan of a capture.
 ///
 /// # Errors
 /// [`enum@Error`].

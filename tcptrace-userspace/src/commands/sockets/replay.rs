@@ -10,16 +10,16 @@ use tcptrace_core::{
     model::{
         clock::Clock,
         input::Input,
-        scan::{Look, Looked},
+        scan::{HostScan, SocketScan},
     },
     output::sockets::Seen,
 };
 
 use super::{Error, Outcome, Settings, round};
 
-/// A look that a capture has.
+/// A scan that a capture has.
 pub(crate) struct Recorded {
-    look: Look,
+    scan: SocketScan,
     start_ns: u64,
     end_ns: u64,
     clock: Clock,
@@ -27,15 +27,15 @@ pub(crate) struct Recorded {
 
 impl Recorded {
     pub(crate) fn seen(&self, settings: &Settings) -> Seen<'_> {
-        let Self { look, start_ns, end_ns, clock } = self;
-        Seen { look, by: settings.by, start_ns: *start_ns, end_ns: *end_ns, clock: *clock }
+        let Self { scan, start_ns, end_ns, clock } = self;
+        Seen { scan, by: settings.by, start_ns: *start_ns, end_ns: *end_ns, clock: *clock }
     }
 }
 
-/// Shows the last look.
+/// Shows the last scan.
 pub(super) fn show(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
-    let (look, damage) = last_look(Reader::open(path)?, settings)?;
-    let outcome = round::tell(settings, &look.seen(settings), b"")?;
+    let (scan, damage) = last_scan(Reader::open(path)?, settings)?;
+    let outcome = round::tell(settings, &scan.seen(settings), b"")?;
     match damage {
         Some(damage) if outcome != Outcome::OutputClosed => {
             let _ = writeln!(io::stderr(), "tcptrace: the capture is not all there: {damage}");
@@ -45,8 +45,8 @@ pub(super) fn show(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
     }
 }
 
-/// What is wanted of the last look, and why there may be a later one that cannot be read.
-pub(crate) fn last_look<R: Read>(
+/// What is wanted of the last scan, and why there may be a later one that cannot be read.
+pub(crate) fn last_scan<R: Read>(
     mut reader: Reader<R>,
     settings: &Settings,
 ) -> Result<(Recorded, Option<Damage>), Error> {
@@ -54,14 +54,14 @@ pub(crate) fn last_look<R: Read>(
     let mut last = None;
     let damage = loop {
         match reader.next_input() {
-            Ok(Some(Input::Looked(looked))) => last = Some(looked),
+            Ok(Some(Input::Scanned(scan))) => last = Some(scan),
             Ok(Some(_)) => {}
             Ok(None) => break None,
             Err(damage) => break Some(damage),
         }
     };
-    let Looked { start_ns, end_ns, look, .. } = *last.ok_or(Error::NoLook)?;
-    let mut look = look.map_err(Error::Failed)?;
-    look.narrow(&settings.wanted);
-    Ok((Recorded { look, start_ns, end_ns, clock }, damage))
+    let HostScan { start_ns, end_ns, sockets, .. } = *last.ok_or(Error::NoScan)?;
+    let mut scan = sockets.map_err(Error::Failed)?;
+    scan.narrow(&settings.wanted);
+    Ok((Recorded { scan, start_ns, end_ns, clock }, damage))
 }

@@ -60,9 +60,9 @@ fn scanner(settings: &Settings) -> Scanner {
 fn round(settings: &Settings, scanner: &mut Scanner, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
     let scan = scanner.scan(settings.wanted.asked_states(), true)?;
-    let look = scanner.look(scan, &settings.wanted);
+    let scan = scanner.select(scan, &settings.wanted);
     let end_ns = monotonic_ns();
-    let seen = Seen { look: &look, by: settings.by, start_ns, end_ns, clock: sys::clock::calibrate() };
+    let seen = Seen { scan: &scan, by: settings.by, start_ns, end_ns, clock: sys::clock::calibrate() };
     tell(settings, &seen, before)
 }
 
@@ -72,13 +72,13 @@ pub(super) fn tell(settings: &Settings, seen: &Seen<'_>, before: &[u8]) -> Resul
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::OutputClosed),
         written => written.map_err(Error::Output)?,
     }
-    let look = seen.look;
-    let _ = writeln!(io::stderr(), "{}", sockets::sentence(look, settings.by));
-    if look.gaps.is_empty() {
+    let scan = seen.scan;
+    let _ = writeln!(io::stderr(), "{}", sockets::sentence(scan, settings.by));
+    if scan.gaps.is_empty() {
         return Ok(Outcome::Complete);
     }
     let advice = if nix::unistd::geteuid().is_root() { "" } else { "; root sees more" };
-    let _ = writeln!(io::stderr(), "tcptrace: not seen: {}{advice}", look.gaps);
+    let _ = writeln!(io::stderr(), "tcptrace: not seen: {}{advice}", scan.gaps);
     Ok(Outcome::Gaps)
 }
 

@@ -1,14 +1,14 @@
 //! The host at one moment: its TCP sockets, and who has them open. Lists for a trace, scans for a diagnosis and the table of
 //! `tcptrace sockets` are all made of this, so that they name the same owners.
 
-mod list;
-mod look;
+mod dump;
 mod poll;
+mod select;
 
 use std::{collections::HashMap, panic::resume_unwind, thread};
 
 use tcptrace_core::model::{
-    dump::Namespace, half_open::Poll, holders::Holders, listing::Listing, scan::Look,
+    dump::Namespace, half_open::Poll, holders::Holders, scan::SocketScan, socket_dump::SocketDump,
     socket_filter::SocketFilter,
 };
 
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::sys::clock::{boottime_ns, monotonic_ns};
 
-pub use list::TIMEWAIT_STATES;
+pub use dump::TIMEWAIT_STATES;
 
 /// Scans the host again and again. What the kernel needs for it is loaded at the first scan, and kept.
 pub struct Scanner {
@@ -29,7 +29,7 @@ pub struct Scanner {
 }
 
 /// Sockets and who has them open, as they were read.
-pub struct HostScan {
+pub struct RawScan {
     snapshot: Snapshot,
     /// Sockets in these states, a bit for each; 0 is all.
     states: u32,
@@ -58,12 +58,12 @@ impl Scanner {
     ///
     /// # Errors
     /// [`SnapshotError`], when there is nothing to be seen at all.
-    pub fn scan(&mut self, states: u32, holders: bool) -> Result<HostScan, SnapshotError> {
+    pub fn scan(&mut self, states: u32, holders: bool) -> Result<RawScan, SnapshotError> {
         let Self { netns, finds_owners, holders: reader, .. } = self;
         let request = Request { netns: netns.clone(), states };
         let (holders_ns, sockets_ns) = (monotonic_ns(), boottime_ns());
         if !holders || !*finds_owners {
-            return Ok(HostScan {
+            return Ok(RawScan {
                 snapshot: snapshot::take(&request)?,
                 states,
                 holders: None,
@@ -76,22 +76,22 @@ impl Scanner {
             let holders = scope.spawn(|| reader.get_or_insert_with(HolderReader::open).read());
             (snapshot::take(&request), holders.join().unwrap_or_else(|panic| resume_unwind(panic)))
         });
-        Ok(HostScan { snapshot: snapshot?, states, holders: Some(holders), holders_ns, sockets_ns })
+        Ok(RawScan { snapshot: snapshot?, states, holders: Some(holders), holders_ns, sockets_ns })
     }
 
     /// Those of these sockets that pass a filter, with their owners.
-    pub fn look(&mut self, scan: HostScan, wanted: &SocketFilter) -> Look {
-        look::look(scan, wanted, &mut self.processes)
+    pub fn select(&mut self, scan: RawScan, wanted: &SocketFilter) -> SocketScan {
+        select::select(scan, wanted, &mut self.processes)
     }
 
     /// The half-open ones among these, and what could not be seen, for people.
-    pub fn poll(scan: &HostScan) -> (Poll, Option<String>) {
+    pub fn poll(scan: &RawScan) -> (Poll, Option<String>) {
         poll::poll(&scan.snapshot)
     }
 
     /// Those that a trace needs to know: all that pass a filter, and the listeners; with their owners as these are now.
-    pub fn list(scan: &HostScan, wanted: &SocketFilter) -> Listing {
-        list::list(scan, wanted)
+    pub fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
+        dump::dump(scan, wanted)
     }
 }
 

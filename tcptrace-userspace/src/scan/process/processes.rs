@@ -24,7 +24,7 @@ const KEPT_NS: u64 = 1_000_000_000;
 
 /// What processes are, read when first asked for. An id that the kernel gives to another process is that other one's,
 /// and a process that runs another program is looked at again. User, unit, container and namespace are those of the
-/// first look, or of the first after the program was started. One that ends stays what it was.
+/// first scan, or of the first after the program was started. One that ends stays what it was.
 #[derive(Debug)]
 pub struct Processes {
     proc: PathBuf,
@@ -145,7 +145,7 @@ impl Processes {
 
     /// Looks at the process with this id for somebody else, who [learns](Self::learn) of it: now, since it may have run
     /// another program a moment ago.
-    pub(crate) fn look(&mut self, pid: u32) -> Option<Seen> {
+    pub(crate) fn seen(&mut self, pid: u32) -> Option<Seen> {
         self.read(pid, monotonic_ns())?;
         self.known.get(&pid).cloned().map(Seen)
     }

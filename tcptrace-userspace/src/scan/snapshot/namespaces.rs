@@ -42,7 +42,7 @@ pub(super) fn find(wanted: Option<&Netns>) -> Found {
         search.seen.extend(own);
         search.found.candidates.push(Candidate { inode: own, file: None });
     } else if let Some(Netns { inode, path: Some(path) }) = wanted {
-        search.look_at(path, *inode);
+        search.attach(path, *inode);
     }
     if wanted.is_none() || search.found.candidates.is_empty() {
         search.processes();
@@ -72,7 +72,7 @@ impl Search {
             }
             let path = entry.path().join("ns/net");
             match inode_of(&path) {
-                Ok(inode) => self.look_at(&path, inode),
+                Ok(inode) => self.attach(&path, inode),
                 Err(error) if is_gone(&error) => {}
                 Err(_) => self.found.gaps.unreadable_processes += 1,
             }
@@ -82,12 +82,12 @@ impl Search {
     /// Those that are kept by a mount, without any process: `ip netns add`, container runtimes.
     fn mounts(&mut self) {
         for (inode, path) in mounted_namespaces() {
-            self.look_at(&path, inode);
+            self.attach(&path, inode);
         }
     }
 
     /// Opens a namespace at once, since who keeps it alive may end any time.
-    fn look_at(&mut self, path: &Path, inode: u32) {
+    fn attach(&mut self, path: &Path, inode: u32) {
         if self.wanted.is_some_and(|wanted| wanted != inode) || self.seen.contains(&inode) {
             return;
         }

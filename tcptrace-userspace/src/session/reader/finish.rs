@@ -45,18 +45,18 @@ impl Reader {
         self.tracer.detach();
         let end_ns = monotonic_ns();
         // A trace may be shorter than the list takes.
-        while self.waits_for_list() && !stall_timeout.is_over(self.writer.written()) {
+        while self.waits_for_dump() && !stall_timeout.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }
         let last = match &mut self.queries {
-            HostQueries { scanner: Some(scanner), looks: Some(_), .. } => ScanSchedule::finish(scanner),
+            HostQueries { scanner: Some(scanner), scans: Some(_), .. } => ScanSchedule::finish(scanner),
             _ => Vec::new(),
         };
         let counted = self.read_rest(&mut stall_timeout)?;
         // Where the output has stalled, records wait that come before these: they are counted as lost.
         if self.entrance.core.is_drained() {
-            for looked in last {
-                self.entrance.feed(Input::Looked(Box::new(looked)));
+            for scan in last {
+                self.entrance.feed(Input::Scanned(Box::new(scan)));
             }
         }
         let ended = self.ended(end_ns, counted);
@@ -83,7 +83,11 @@ impl Reader {
             // At once: the scanner may be at something that takes long.
             namespaces: self.queries.namespaces.as_ref().map(Namespaces::grown_by_now).unwrap_or_default(),
             unpolled: self.queries.polls.as_mut().and_then(Polls::failed),
-            unlisted: self.queries.lists.as_ref().and_then(|lists| lists.unlisted().map(str::to_owned)),
+            snapshot_gaps: self
+                .queries
+                .dumps
+                .as_ref()
+                .and_then(|dumps| dumps.snapshot_gaps().map(str::to_owned)),
         }
     }
 

@@ -24,7 +24,7 @@ pub(super) struct Attempts<'a> {
     /// Who made them, scanners among them.
     pub(super) culprits: Option<&'a Culprits>,
     pub(super) scanners: &'a HashMap<u32, Process>,
-    /// Those whose SYN was sent again, at the last look; these have no outcome yet.
+    /// Those whose SYN was sent again, at the last scan; these have no outcome yet.
     pub(super) waiting: &'a [&'a Seen],
     /// What all processes have tried.
     pub(super) processes: &'a HashMap<u32, Process>,

@@ -14,7 +14,7 @@ const PAIRS: usize = 262_144;
 pub(super) struct Process {
     pub(super) who: Who,
     pub(super) destinations: HashMap<Endpoint, Outcomes>,
-    /// Attempts whose SYN was sent again, at the last look.
+    /// Attempts whose SYN was sent again, at the last scan.
     pub(super) waiting: u64,
 }
 
@@ -64,7 +64,7 @@ impl Processes {
         process.destinations.entry(destination).or_default().add(outcomes);
     }
 
-    /// Where it is full, forgets processes with fewer destinations than `many`. It goes through all of them: once a look.
+    /// Where it is full, forgets processes with fewer destinations than `many`. It goes through all of them: once a scan.
     pub(super) fn make_room(&mut self, many: usize) {
         if self.pairs < self.room {
             return;

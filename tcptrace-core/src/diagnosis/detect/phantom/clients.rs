@@ -91,11 +91,11 @@ impl Client {
         let spoke = |cookie: &u64, heard_ns: u64| {
             self.heard_ns.get(cookie).is_some_and(|before| before.saturating_add(tolerance_ns) < heard_ns)
         };
-        let older = now.iter().any(|(cookie, heard)| *cookie != self.latest && spoke(cookie, *heard));
+        let preexisting = now.iter().any(|(cookie, heard)| *cookie != self.latest && spoke(cookie, *heard));
         let latest = now.get(&self.latest).is_some_and(|heard| spoke(&self.latest, *heard));
         let mut new = now.keys().filter(|cookie| !self.heard_ns.contains_key(cookie));
         let begun = (new.next().copied(), new.count());
-        self.is_parallel |= older || begun.1 > 0;
+        self.is_parallel |= preexisting || begun.1 > 0;
         if let (Some(cookie), 0) = begun {
             // Where the last one was in use meanwhile, nobody knows which of them came first.
             self.returns += u64::from(!is_first && !latest && self.heard_ns.contains_key(&self.latest));

@@ -20,7 +20,7 @@ const OVERFLOWS: &str = "TCPTimeWaitOverflow";
 
 #[derive(Default)]
 pub(super) struct Buckets {
-    /// In TIME_WAIT at the look with most of them, by namespace.
+    /// In TIME_WAIT at the scan with most of them, by namespace.
     most: HashMap<Option<u32>, u64>,
     growth: Growth,
 }
@@ -60,7 +60,7 @@ impl Buckets {
         let summary = if ended_early.by() == 0 {
             format!("up to {} were in TIME_WAIT, of {limit} that are allowed", many(most, "socket"))
         } else {
-            // Between two looks there were more.
+            // Between two scans there were more.
             format!(
                 "the kernel ended {} without TIME_WAIT, in which {limit} are allowed; up to {most} were seen there",
                 many(ended_early.by(), "connection")

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use super::{
     advice::{more_ports, reuse},
-    pace::Pace,
+    rate::Rate,
 };
 use crate::{
     diagnosis::detect::{
@@ -52,7 +52,7 @@ pub(super) struct Used {
     pub(super) waiting: u64,
     /// All at the last scan.
     pub(super) now: u64,
-    pub(super) pace: Pace,
+    pub(super) pace: Rate,
 }
 
 impl Used {

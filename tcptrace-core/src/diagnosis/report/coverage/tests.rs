@@ -30,7 +30,7 @@ fn complete() -> (Summary, Header) {
         inferred: 0,
         reconciled: Reconciled::default(),
         uncounted: Vec::new(),
-        unlisted: None,
+        snapshot_gaps: None,
         half_open: None,
     };
     let header = Header {
@@ -88,13 +88,13 @@ fn every_scan_counts() {
 fn what_the_trace_lacked_is_missing_here() {
     let (mut summary, header) = complete();
     summary.reconciled = Reconciled { appeared: 1, vanished: 2, changed: 0 };
-    summary.unlisted = Some("the sockets of 9 processes".to_owned());
+    summary.snapshot_gaps = Some("the sockets of 9 processes".to_owned());
     let coverage = Coverage::of(&summary, &header, &scans(&[Ok(None)]), None);
     assert_eq!(coverage.gaps.len(), 2, "{coverage:?}");
     assert_eq!(coverage.gaps_of(&[Source::Transitions]), coverage.gaps);
     assert!(coverage.gaps[1].contains("3 sockets"), "{coverage:?}");
     assert!(!coverage.is_complete());
-    let too = scans(&[Ok(summary.unlisted.as_deref())]);
+    let too = scans(&[Ok(summary.snapshot_gaps.as_deref())]);
     let coverage = Coverage::of(&summary, &header, &too, None);
     assert_eq!(coverage.gaps.len(), 2, "told once: {coverage:?}");
     assert!(

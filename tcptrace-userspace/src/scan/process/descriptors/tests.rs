@@ -69,7 +69,7 @@ fn what_cannot_be_read_is_counted() {
     );
 }
 
-/// One that ends between the listing and the look.
+/// One that ends between the listing and the scan.
 #[test]
 fn what_is_gone_is_no_gap() {
     let tree = tempfile::tempdir().unwrap();

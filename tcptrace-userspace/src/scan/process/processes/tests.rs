@@ -197,9 +197,9 @@ fn what_could_not_be_read_once_is_not_gone() {
 fn a_newcomer_is_not_what_it_was_a_moment_ago() {
     let (tree, mut processes) = tree(&NGINX);
     let name = |seen: Option<Seen>| seen.unwrap().0.process.comm.clone();
-    assert_eq!(name(processes.look(PID)), b"nginx");
+    assert_eq!(name(processes.seen(PID)), b"nginx");
     Recorded { comm: "curl", program: 95_000, exe: "/usr/bin/curl", ..NGINX }.write(tree.path(), PID);
-    assert_eq!(name(processes.look(PID)), b"curl");
+    assert_eq!(name(processes.seen(PID)), b"curl");
 }
 
 /// It ran another program of which nobody knew, and its memory is gone with it.

@@ -4,18 +4,18 @@ use std::{net::SocketAddr, process::Command, thread::sleep, time::Duration};
 
 use nix::errno::Errno;
 use tcptrace_tests::{
-    lacking::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, RHEL_8, described, under},
+    degraded::{CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, RHEL_8, described, under},
+    fixture::Fixture,
     machine::{is_root, release, skip},
     net::{Family, abort, begin_connect, connect_error, deafen, hear, listen, pair, read_error, socket},
     netns::V4,
     process::output,
     tracer::{Report, Tracer},
-    world::World,
 };
 
 /// A listener comes and goes while the tracer runs; returns what it printed.
 fn traced(mut command: Command) -> Report {
-    let world = World::new();
+    let world = Fixture::new();
     let address = world.ports().listen(Family::V4);
     let port = address.port().to_string();
     let mut tracer = Tracer::spawn(command.args(["-o", "json", "-L", &port]));
@@ -54,7 +54,7 @@ fn without_type_information_other_events_tell_why() {
     if !is_root("without_type_information_other_events_tell_why") {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     let (listening, refusing) = (ports.listen(Family::V4), ports.port(9));
     let mut tracer = Tracer::spawn(under(NO_BTF, "").args(["-o", "json", "--half-open"]));

@@ -2,21 +2,21 @@
 
 use crate::{ClosingRecord, DeviceRecord};
 
-/// Bytes of a bundle, at most: about thirty records. More would save no more: a record's part of what putting a bundle
+/// Bytes of a batch, at most: about thirty records. More would save no more: a record's part of what putting a batch
 /// onto the ring takes is small by then.
-pub const BUNDLE_BYTES: usize = 4096;
+pub const BATCH_BYTES: usize = 4096;
 
 /// Bytes of the largest record, with what may follow it.
 pub const LARGEST_RECORD: usize = size_of::<ClosingRecord>() + size_of::<DeviceRecord>();
 
-/// A bundle with more bytes than this has no room for every kind of record, and goes onto the ring.
-pub const BUNDLE_FULL: usize = BUNDLE_BYTES - LARGEST_RECORD;
+/// A batch with more bytes than this has no room for every kind of record, and goes onto the ring.
+pub const BATCH_FULL: usize = BATCH_BYTES - LARGEST_RECORD;
 
 /// What waits on one CPU. User space looks at it to see where there is something to be flushed.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waiting {
-    /// Bytes in the bundle.
+    /// Bytes in the batch.
     pub bytes: u32,
     /// Transitions in it.
     pub transitions: u32,
@@ -24,7 +24,7 @@ pub struct Waiting {
     pub signals: u32,
     /// Records of half-open connections in it.
     pub half_open: u32,
-    /// 1 while a program works on the bundle: whatever interrupts it must leave the bundle alone.
+    /// 1 while a program works on the batch: whatever interrupts it must leave the batch alone.
     pub busy: u32,
 }
 
@@ -36,8 +36,8 @@ pub struct Flushed;
 impl Flushed {
     /// Nothing waits on this CPU any more.
     pub const DONE: u32 = 0;
-    /// Another program was at work on the bundle: try again.
+    /// Another program was at work on the batch: try again.
     pub const BUSY: u32 = 1;
-    /// The ring has no room: the bundle waits on.
+    /// The ring has no room: the batch waits on.
     pub const NO_ROOM: u32 = 2;
 }

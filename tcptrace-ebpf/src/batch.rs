@@ -1,4 +1,4 @@
-//! This CPU's bundle: records wait in it and go onto the ring together, when it is full or user space asks.
+//! This CPU's batch: records wait in it and go onto the ring together, when it is full or user space asks.
 
 use core::{arch::asm, hint::black_box};
 
@@ -6,22 +6,21 @@ use aya_ebpf::{
     bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP},
     helpers::generated::bpf_ringbuf_output,
 };
-use tcptrace_common::{BUNDLE_BYTES, BUNDLE_FULL, ClosingRecord, Flushed, Waiting};
+use tcptrace_common::{BATCH_BYTES, BATCH_FULL, ClosingRecord, Flushed, Waiting};
 
 use crate::{
-    attention,
     config::config,
-    maps::{BUNDLES, EVENTS, WAITING},
-    sampling,
+    maps::{BATCHES, EVENTS, WAITING},
+    sampling, wakeup,
 };
 
 /// Room for one record of any kind, until it is added.
 ///
 /// The program that flushes may interrupt one of the hooks, and be interrupted by one. Whoever comes first marks
-/// the bundle as busy. A hook that finds it so takes the second bundle, and sends it at once.
-pub(crate) struct Room {
+/// the batch as busy. A hook that finds it so takes the second batch, and sends it at once.
+pub(crate) struct Slot {
     waiting: *mut Waiting,
-    bundle: *mut u64,
+    batch: *mut u64,
     at: u64,
     nested: bool,
 }
@@ -56,14 +55,14 @@ impl Lost {
     }
 }
 
-impl Room {
-    /// Takes hold of this CPU's bundle. Never `None`; the verifier wants the checks.
+impl Slot {
+    /// Takes hold of this CPU's batch. Never `None`; the verifier wants the checks.
     #[inline(always)]
     pub(crate) fn take() -> Option<Self> {
         let waiting = WAITING.get_ptr_mut(0)?;
         // SAFETY: a map value of this CPU.
         let nested = unsafe { (*waiting).busy } != 0;
-        let bundle = BUNDLES.get_ptr_mut(u32::from(nested))?.cast();
+        let batch = BATCHES.get_ptr_mut(u32::from(nested))?.cast();
         // SAFETY: as above.
         let at = unsafe {
             (*waiting).busy = 1;
@@ -72,34 +71,34 @@ impl Room {
         };
         // The compiler must not see where it comes from, or it moves the check away from the use.
         let at = black_box(at);
-        (at <= BUNDLE_FULL as u64).then_some(Self { waiting, bundle, at, nested })
+        (at <= BATCH_FULL as u64).then_some(Self { waiting, batch, at, nested })
     }
 
     /// Where the record is to be written.
     #[inline(always)]
     pub(crate) fn record(&self) -> *mut ClosingRecord {
-        // SAFETY: at most BUNDLE_FULL, see above.
-        unsafe { self.bundle.byte_add(self.at as usize).cast() }
+        // SAFETY: at most BATCH_FULL, see above.
+        unsafe { self.batch.byte_add(self.at as usize).cast() }
     }
 
     /// Adds the record of `size` bytes that was written there.
     ///
     /// # Errors
-    /// [`Lost`]: what of the bundle found no room on the ring, this record included.
+    /// [`Lost`]: what of the batch found no room on the ring, this record included.
     #[inline(always)]
     pub(crate) fn add(self, size: usize, class: Class) -> Result<(), Lost> {
         let bytes = self.at + size as u64;
         let mut lost = Lost::one(class);
         // SAFETY: map values of this CPU; `busy` keeps others away from them.
         let outcome = unsafe {
-            if self.nested || bytes > u64::from(config().bundle) || attention::is_asleep() {
+            if self.nested || bytes > u64::from(config().batch) || wakeup::is_asleep() {
                 if !self.nested {
                     lost.transitions += u64::from((*self.waiting).transitions);
                     lost.signals += u64::from((*self.waiting).signals);
                     lost.half_open += u64::from((*self.waiting).half_open);
                     empty(self.waiting);
                 }
-                if output(self.bundle, bytes, wakeup()) {
+                if output(self.batch, bytes, wakeup()) {
                     Ok(())
                 } else {
                     sampling::no_room();
@@ -129,7 +128,7 @@ impl Room {
 /// Sends what waits on this CPU; [`Flushed`].
 #[inline(always)]
 pub(crate) fn flush() -> u32 {
-    let (Some(waiting), Some(bundle)) = (WAITING.get_ptr_mut(0), BUNDLES.get_ptr_mut(0)) else {
+    let (Some(waiting), Some(batch)) = (WAITING.get_ptr_mut(0), BATCHES.get_ptr_mut(0)) else {
         return Flushed::DONE;
     };
     // SAFETY: map values of this CPU; `busy` keeps others away from them.
@@ -140,7 +139,7 @@ pub(crate) fn flush() -> u32 {
         (*waiting).busy = 1;
         barrier();
         let bytes = black_box(u64::from((*waiting).bytes));
-        let sent = bytes == 0 || output(bundle.cast(), bytes, u64::from(BPF_RB_NO_WAKEUP));
+        let sent = bytes == 0 || output(batch.cast(), bytes, u64::from(BPF_RB_NO_WAKEUP));
         if sent {
             empty(waiting);
         }
@@ -150,10 +149,10 @@ pub(crate) fn flush() -> u32 {
     }
 }
 
-/// Begins the bundle anew.
+/// Begins the batch anew.
 ///
 /// # Safety
-/// `waiting` is a map value of this CPU, and the bundle is marked as busy.
+/// `waiting` is a map value of this CPU, and the batch is marked as busy.
 #[inline(always)]
 unsafe fn empty(waiting: *mut Waiting) {
     // SAFETY: the caller's promise. The compiler would make a call to memset() of plain stores, for which the object has
@@ -166,18 +165,18 @@ unsafe fn empty(waiting: *mut Waiting) {
     }
 }
 
-/// Copies `bytes` of a bundle onto the ring; `false` when it has no room.
+/// Copies `bytes` of a batch onto the ring; `false` when it has no room.
 ///
 /// # Safety
-/// `bundle` is a value of [`BUNDLES`].
+/// `batch` is a value of [`BATCHS`].
 #[inline(always)]
-unsafe fn output(bundle: *mut u64, bytes: u64, flags: u64) -> bool {
+unsafe fn output(batch: *mut u64, bytes: u64, flags: u64) -> bool {
     let bytes = black_box(bytes);
-    if bytes > BUNDLE_BYTES as u64 {
+    if bytes > BATCH_BYTES as u64 {
         return false;
     }
     // SAFETY: the caller's promise.
-    unsafe { bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), bundle.cast(), bytes, flags) == 0 }
+    unsafe { bpf_ringbuf_output((&raw const EVENTS).cast_mut().cast(), batch.cast(), bytes, flags) == 0 }
 }
 
 /// Whether to wake the reader. While something happens it comes by itself, twenty times a second, and a wakeup costs more
@@ -185,8 +184,8 @@ unsafe fn output(bundle: *mut u64, bytes: u64, flags: u64) -> bool {
 /// less is sent.
 #[inline(always)]
 fn wakeup() -> u64 {
-    if attention::is_asleep() {
-        attention::woken();
+    if wakeup::is_asleep() {
+        wakeup::woken();
         return u64::from(BPF_RB_FORCE_WAKEUP);
     }
     let unread = EVENTS.query(u64::from(BPF_RB_AVAIL_DATA));

@@ -10,12 +10,12 @@ use std::{
 use serde_json::Value;
 use tcptrace_tests::{
     actor, both_hooks,
+    fixture::Fixture,
     machine::{self, Hook, is_root, is_slow},
     net::{self, Family, accept, listen, read_end},
     netns::{V4, sysctl},
     process::output,
     tracer::{Report, Tracer},
-    world::World,
 };
 
 both_hooks!(owner_and_age, of_one_process, after_close, no_room_for_more, ports_taken_again);
@@ -25,7 +25,7 @@ fn rest() -> Duration {
     if is_slow() { Duration::from_secs(4) } else { Duration::from_millis(400) }
 }
 
-fn trace(hook: Hook, world: &World) -> Tracer {
+fn trace(hook: Hook, world: &Fixture) -> Tracer {
     // By its path: no process but a thread of this one is in it.
     Tracer::start(hook, &["-o", "json", "--netns", world.namespace.path()])
 }
@@ -55,7 +55,7 @@ fn owner_and_age(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     let (ready, begun) = std::sync::mpsc::channel();
     let (go, gone) = std::sync::mpsc::channel::<()>();
@@ -100,7 +100,7 @@ fn after_close(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     let pid = std::process::id().to_string();
     // They end with TIME_WAIT, the last of what is told of the listener and both sides.
@@ -150,7 +150,7 @@ fn no_room_for_more(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     world.namespace.run(|| sysctl("net/ipv4/tcp_max_tw_buckets", &MOST.to_string()));
     let tracer = trace(hook, &world);
@@ -180,7 +180,7 @@ fn ports_taken_again(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     let tracer = trace(hook, &world);
     world.namespace.run(move || {
@@ -218,7 +218,7 @@ fn of_one_process(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    let world = World::new();
+    let world = Fixture::new();
     let ports = world.ports();
     let actor = |what, address| actor::start(env!("CARGO_BIN_EXE_actor"), what, address);
     let (client, listener) = world.namespace.run(move || {

@@ -7,13 +7,13 @@ use tcptrace_tests::{machine::tcptrace, process::output};
 
 /// What it printed.
 #[derive(Debug)]
-pub(crate) struct Look {
+pub(crate) struct SocketsRun {
     pub(crate) stdout: String,
     pub(crate) stderr: String,
     pub(crate) code: Option<i32>,
 }
 
-impl Look {
+impl SocketsRun {
     /// Runs it on this thread's side of the host.
     pub(crate) fn at(arguments: &[&str]) -> Self {
         Self::of(Command::new(tcptrace()).arg("sockets").args(arguments))

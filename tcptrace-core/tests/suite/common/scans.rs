@@ -86,15 +86,15 @@ pub(crate) const INFO: Info = Info {
     bytes_retrans: None,
 };
 
-pub(crate) fn look(at_s: u64, sockets: Vec<Seen>) -> Sample {
+pub(crate) fn scan(at_s: u64, sockets: Vec<Seen>) -> Sample {
     Sample { ktime_ns: at_s * SECOND, sockets, ..Sample::default() }
 }
 
-pub(crate) fn findings(looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+pub(crate) fn findings(scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
     let (mut detectors, mut ages) = (Detectors::new(Options::default()), Ages::default());
-    for mut look in looks {
-        ages.apply(&mut look);
-        detectors.sample(&look);
+    for mut scan in scans {
+        ages.apply(&mut scan);
+        detectors.sample(&scan);
     }
     detectors.findings()
 }
@@ -117,8 +117,8 @@ pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>)
 }
 
 /// The findings of a kind.
-pub(crate) fn of_kind(id: &str, looks: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
-    findings(looks).into_iter().filter(|finding| finding.id == id).collect()
+pub(crate) fn of_kind(id: &str, scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
+    findings(scans).into_iter().filter(|finding| finding.id == id).collect()
 }
 
 /// A fact that a finding rests on, as text shows it.
@@ -134,11 +134,11 @@ pub(crate) fn commands(finding: &Finding) -> String {
 }
 
 /// A scan of namespace 1 with these counters and settings.
-pub(crate) fn with_counters(look: Sample, counters: &[(&str, u64)], limits: Limits) -> Sample {
+pub(crate) fn with_counters(scan: Sample, counters: &[(&str, u64)], limits: Limits) -> Sample {
     let counters = counters.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
     Sample {
         namespaces: [(Some(1), NamespaceSample { counters, limits, ..NamespaceSample::default() })].into(),
-        ..look
+        ..scan
     }
 }
 

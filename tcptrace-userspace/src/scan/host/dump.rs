@@ -10,16 +10,16 @@ use tcptrace_core::model::{
     event::Device,
     holders::Holders,
     listening,
-    listing::{Listing, Older, OlderTimewait, Scope, Since},
     owner::{Owner, Provenance, padded},
     payload,
     process::{Process, eldest_first},
     socket::{Kind, Socket},
+    socket_dump::{Preexisting, PreexistingTimewait, Scope, Since, SocketDump},
     socket_filter::SocketFilter,
     state::State,
 };
 
-use super::{HostScan, by_inode};
+use super::{RawScan, by_inode};
 use crate::{
     scan::process::{Life, Processes},
     sys::clock::monotonic_ns,
@@ -29,12 +29,12 @@ use crate::{
 pub const TIMEWAIT_STATES: u32 = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
 
 /// Of a scan without holders, timewait sockets only.
-pub(super) fn list(scan: &HostScan, wanted: &SocketFilter) -> Listing {
-    let HostScan { snapshot, states, holders, holders_ns, .. } = scan;
+pub(super) fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
+    let RawScan { snapshot, states, holders, holders_ns, .. } = scan;
     let scope = if *states == 0 { Scope::All } else { Scope::Timewait };
-    let mut listing = Listing {
+    let mut dump = SocketDump {
         scope,
-        older: Vec::new(),
+        preexisting: Vec::new(),
         timewait: Vec::new(),
         namespaces: snapshot.namespaces.clone(),
         gaps: snapshot.gaps.clone(),
@@ -50,19 +50,19 @@ pub(super) fn list(scan: &HostScan, wanted: &SocketFilter) -> Listing {
         let Some(&namespace) = namespaces.get(&socket.netns) else { continue };
         match socket.kind {
             Kind::Request => {}
-            Kind::TimeWait => listing.timewait.push(timewait_socket(socket, namespace)),
+            Kind::TimeWait => dump.timewait.push(timewait_socket(socket, namespace)),
             Kind::Full if scope == Scope::Timewait || socket.state == State::CLOSE => {}
             Kind::Full => {
-                let older = older(socket, namespace, &listening, owners.of(socket));
-                listing.older.push(older);
+                let preexisting = preexisting(socket, namespace, &listening, owners.of(socket));
+                dump.preexisting.push(preexisting);
             }
         }
     }
     // The tracker has those of one state in the order in which they will be over.
-    listing.timewait.sort_by_key(|timewait| timewait.since_ns);
-    listing.unreadable += owners.unidentified.len();
-    listing.took = Duration::from_nanos(monotonic_ns().saturating_sub(*holders_ns));
-    listing
+    dump.timewait.sort_by_key(|timewait| timewait.since_ns);
+    dump.unreadable += owners.unidentified.len();
+    dump.took = Duration::from_nanos(monotonic_ns().saturating_sub(*holders_ns));
+    dump
 }
 
 /// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by.
@@ -115,7 +115,12 @@ fn listeners(sockets: &[Socket]) -> Listening {
     listening.map(|socket| (socket.netns, socket.laddr, socket.lport)).collect()
 }
 
-fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: Option<Owner>) -> Older {
+fn preexisting(
+    socket: &Socket,
+    namespace: &Namespace,
+    listening: &Listening,
+    owner: Option<Owner>,
+) -> Preexisting {
     let since = Since::AtLatest(namespace.end_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0)));
     let from_listener = listening::addresses(socket.laddr)
         .any(|laddr| listening.contains(&(socket.netns, laddr, socket.lport)));
@@ -124,26 +129,26 @@ fn older(socket: &Socket, namespace: &Namespace, listening: &Listening, owner: O
         // Its listener may have ended before it, or listen where a client is bound.
         _ => payload::role(socket).or_else(|| from_listener.then_some(Role::Server)),
     };
-    Older {
+    Preexisting {
         cookie: socket.cookie,
         ends: ends(socket),
         state: socket.state,
         since,
-        listed_ns: namespace.begin_ns,
+        dumped_ns: namespace.begin_ns,
         role,
         owner,
         on_device: socket.ifindex.is_some(),
     }
 }
 
-fn timewait_socket(socket: &Socket, namespace: &Namespace) -> OlderTimewait {
+fn timewait_socket(socket: &Socket, namespace: &Namespace) -> PreexistingTimewait {
     let age_ns = socket.age_at_least_ns.unwrap_or(0);
-    OlderTimewait {
+    PreexistingTimewait {
         ends: ends(socket),
         cookie: socket.cookie,
         state: socket.state,
         since_ns: namespace.end_ns.saturating_sub(age_ns),
-        listed_ns: namespace.begin_ns,
+        dumped_ns: namespace.begin_ns,
         device: socket.ifindex.map(|ifindex| Device { ifindex, name: socket.device.clone() }),
     }
 }

@@ -6,13 +6,13 @@ use nix::errno::Errno;
 use socket2::Socket;
 
 use crate::{
+    fixture::Ports,
     net::{
         Family, abort, accept, begin_connect, connect_error, deafen, hear, listen, pair, peek, read_end,
         read_error, socket,
     },
     netns::sysctl,
     process::tool,
-    world::Ports,
 };
 
 /// Two bind to an address with `SO_REUSEADDR`; one may listen. Returns both.

@@ -8,13 +8,13 @@ use std::{
 use super::{Culprit, Pile, Stalled};
 
 /// For each who waits for another one, all that it waits for, however far behind.
-pub(super) struct Behind {
+pub(super) struct Chain {
     waits: BTreeMap<Culprit, BTreeSet<Culprit>>,
     /// By the one that is told of, how many wait for each other.
     rings: BTreeMap<Culprit, usize>,
 }
 
-impl Behind {
+impl Chain {
     pub(super) fn of(stalled: &Stalled) -> Self {
         let mut next: BTreeMap<Culprit, Vec<Culprit>> = BTreeMap::new();
         for culprit in stalled.last.keys() {

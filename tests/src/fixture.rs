@@ -55,7 +55,7 @@ impl Ports {
 
 /// A namespace with a slot, and tracefs watching its ports.
 #[derive(Debug)]
-pub struct World {
+pub struct Fixture {
     /// The namespace.
     pub namespace: Namespace,
     /// The witness.
@@ -66,13 +66,13 @@ pub struct World {
     _host: host::Guard,
 }
 
-impl Default for World {
+impl Default for Fixture {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl World {
+impl Fixture {
     /// One for ordinary tests, which run in parallel.
     pub fn new() -> Self {
         Self::with(host::share(), BUFFER_KIB)
@@ -132,7 +132,7 @@ pub fn scenario(name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Clone + 
 }
 
 fn play(body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) -> Result<(), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
     let tracers = at_once(Hook::ALL, |hook| Tracer::start(hook, &["-o", "json", "--netns", &netns]));
     let ports = world.ports();

@@ -2,26 +2,26 @@
 
 use tcptrace_core::model::{
     dump,
-    scan::{Gaps, Look, Owners, order},
+    scan::{Gaps, Owners, SocketScan, order},
     socket::Socket,
     socket_filter::SocketFilter,
 };
 
-use super::HostScan;
+use super::RawScan;
 use crate::scan::{process::Processes, snapshot::Snapshot};
 
-pub(super) fn look(scan: HostScan, wanted: &SocketFilter, processes: &mut Processes) -> Look {
+pub(super) fn select(scan: RawScan, wanted: &SocketFilter, processes: &mut Processes) -> SocketScan {
     let Snapshot { mut sockets, namespaces, gaps } = scan.snapshot;
     // The order of the kernel's tables tells what was read later than what.
     let mut owners = Owners::new(scan.holders.unwrap_or_default(), &sockets, &namespaces, scan.sockets_ns);
-    owners.look_at(wanted.filter.tgid, |pid| processes.get(pid));
+    owners.attach(wanted.filter.tgid, |pid| processes.get(pid));
     sockets.retain(|socket| wanted.asks_for(socket));
     let asked = sockets.len();
     sockets.retain(|socket| wanted.passes(socket, &owners));
     order::sort(&mut sockets);
     owners.identify(&sockets, |pid| processes.get(pid));
     let gaps = gaps_of(gaps, &sockets, &owners);
-    Look { hidden: asked - sockets.len(), sockets, owners, namespaces, gaps }
+    SocketScan { hidden: asked - sockets.len(), sockets, owners, namespaces, gaps }
 }
 
 /// A process that cannot be looked into matters only where a socket lacks its owner.

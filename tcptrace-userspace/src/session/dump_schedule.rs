@@ -2,23 +2,23 @@
 
 use std::time::{Duration, Instant};
 
-use tcptrace_core::model::listing::{Listing, Scope};
+use tcptrace_core::model::socket_dump::{Scope, SocketDump};
 
 use super::scanner::{ScannerThread, Want};
 
 /// How long transitions wait at the start for the list of what is older than they are.
 const START_LIMIT: Duration = Duration::from_millis(300);
 
-/// How often timewait sockets are listed while one of them waits for its peer's FIN: so often that a reader does not mind.
+/// How often timewait sockets are dumped while one of them waits for its peer's FIN: so often that a reader does not mind.
 const TIMEWAIT_EVERY: Duration = Duration::from_secs(1);
-/// How soon all are listed again when it is to be found out who holds a socket.
+/// How soon all are dumped again when it is to be found out who holds a socket.
 const SOON: Duration = Duration::from_secs(1);
 /// On a host with many sockets, lists take a hundredth of the time.
 const SHARE: u32 = 100;
 /// And one that is to find out who holds a socket a twentieth, since others wait for its answer, and it is made once.
 const SHARE_SOON: u32 = 20;
 
-/// How often all sockets are listed, to put right what the trace has missed.
+/// How often all sockets are dumped, to put right what the trace has missed.
 const ALL_EVERY: Duration = Duration::from_secs(30);
 
 /// When lists of one kind were made.
@@ -42,13 +42,13 @@ pub(super) enum Progress {
     /// Nothing yet.
     Waiting,
     /// It.
-    Done(Listing),
+    Done(SocketDump),
     /// Nothing to be waited for.
     Nothing,
 }
 
 /// The lists of a trace.
-pub(super) struct Lists {
+pub(super) struct DumpSchedule {
     /// Until then the first list is waited for.
     start: Option<Instant>,
     /// The first list took longer than that, or could not be had, and is still to come.
@@ -56,15 +56,15 @@ pub(super) struct Lists {
     all: Turn,
     timewait: Turn,
     /// A list that is newer than what has been released so far.
-    early: Option<Listing>,
+    early: Option<SocketDump>,
     /// What the first list could not see, for people.
-    unlisted: Option<String>,
+    snapshot_gaps: Option<String>,
 }
 
-impl Lists {
+impl DumpSchedule {
     /// Orders the first list.
     pub(super) fn start(scanner: &mut ScannerThread) -> Self {
-        scanner.want(Want::List(Scope::All));
+        scanner.want(Want::Dump(Scope::All));
         let now = Instant::now();
         let turn = |every| Turn { every, ordered: now, took: Duration::ZERO, share: SHARE };
         Self {
@@ -73,38 +73,38 @@ impl Lists {
             all: turn(ALL_EVERY),
             timewait: turn(TIMEWAIT_EVERY),
             early: None,
-            unlisted: None,
+            snapshot_gaps: None,
         }
     }
 
     /// The first list; nothing when it cannot be had, takes too long, or has been taken.
     pub(super) fn first(&mut self, scanner: &mut ScannerThread) -> Progress {
         let Some(limit) = self.start else { return Progress::Nothing };
-        let listed = scanner.take_listed();
-        if listed.is_none() && !scanner.is_gone() && Instant::now() < limit {
+        let dumped = scanner.take_dumped();
+        if dumped.is_none() && !scanner.is_gone() && Instant::now() < limit {
             return Progress::Waiting;
         }
         self.start = None;
-        match listed {
-            Some(Ok(listing)) => {
-                self.note_first(&listing);
-                return Progress::Done(listing);
+        match dumped {
+            Some(Ok(dump)) => {
+                self.note_first(&dump);
+                return Progress::Done(dump);
             }
-            Some(Err(error)) => (self.unlisted, self.late) = (Some(error.to_string()), true),
+            Some(Err(error)) => (self.snapshot_gaps, self.late) = (Some(error.to_string()), true),
             None => self.late = true,
         }
         Progress::Nothing
     }
 
-    fn note_first(&mut self, listing: &Listing) {
+    fn note_first(&mut self, dump: &SocketDump) {
         // How long one of timewait sockets takes, the first of these will show.
-        self.all.took = listing.took;
-        self.unlisted = listing.unseen();
+        self.all.took = dump.took;
+        self.snapshot_gaps = dump.unseen();
     }
 
     /// What the first list could not see; `None` when it saw all.
-    pub(super) fn unlisted(&self) -> Option<&str> {
-        self.unlisted.as_deref()
+    pub(super) fn snapshot_gaps(&self) -> Option<&str> {
+        self.snapshot_gaps.as_deref()
     }
 
     /// Whether the first list is waited for.
@@ -114,7 +114,7 @@ impl Lists {
 
     /// Orders the list that is due, if any; one of timewait sockets only if it is wanted.
     pub(super) fn order(&mut self, scanner: &mut ScannerThread, timewait: bool) -> Option<Scope> {
-        if scanner.listed.is_busy() || self.early.is_some() {
+        if scanner.dumped.is_busy() || self.early.is_some() {
             return None;
         }
         let scope = match (self.all.is_due(), timewait && self.timewait.is_due()) {
@@ -122,7 +122,7 @@ impl Lists {
             (_, true) => Scope::Timewait,
             _ => return None,
         };
-        if !scanner.want(Want::List(scope)) {
+        if !scanner.want(Want::Dump(scope)) {
             return None;
         }
         let turn = self.turn(scope);
@@ -145,23 +145,27 @@ impl Lists {
     }
 
     /// A later list, once everything up to its end has been released; and whether it is the first one all the same.
-    pub(super) fn later(&mut self, scanner: &mut ScannerThread, released_ns: u64) -> Option<(Listing, bool)> {
+    pub(super) fn later(
+        &mut self,
+        scanner: &mut ScannerThread,
+        released_ns: u64,
+    ) -> Option<(SocketDump, bool)> {
         if self.early.is_none() {
-            match scanner.take_listed() {
-                Some(Ok(listing)) => {
-                    self.turn(listing.scope).took = listing.took;
-                    self.early = Some(listing);
+            match scanner.take_dumped() {
+                Some(Ok(dump)) => {
+                    self.turn(dump.scope).took = dump.took;
+                    self.early = Some(dump);
                 }
-                Some(Err(error)) if self.late => self.unlisted = Some(error.to_string()),
+                Some(Err(error)) if self.late => self.snapshot_gaps = Some(error.to_string()),
                 Some(Err(_)) | None => {}
             }
         }
-        let listing = self.early.take_if(|listing| listing.end_ns() <= released_ns)?;
+        let dump = self.early.take_if(|dump| dump.end_ns() <= released_ns)?;
         let is_first = std::mem::take(&mut self.late);
         if is_first {
-            self.note_first(&listing);
+            self.note_first(&dump);
         }
-        Some((listing, is_first))
+        Some((dump, is_first))
     }
 
     fn turn(&mut self, scope: Scope) -> &mut Turn {

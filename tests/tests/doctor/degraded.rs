@@ -2,10 +2,10 @@
 
 use serde_json::Value;
 use tcptrace_tests::{
-    host,
-    lacking::{
+    degraded::{
         CAPABILITIES, CUT_BTF, NO_BTF, NO_TRACEFS, RHEL_8, RHEL_9, TRACEFS, described, prepared, under,
     },
+    host,
     machine::{is_root, public_copy, release},
     process::output,
 };
@@ -24,7 +24,7 @@ const FEATURES: [&str; 10] = [
     "close_evidence",
     "resets",
     "kernel_threads",
-    "bundles",
+    "batches",
     "missed_runs",
 ];
 

@@ -8,7 +8,7 @@ use super::{
         hanging,
     },
     Culprit, Pile, Stalled,
-    behind::Behind,
+    chain::Chain,
 };
 use crate::model::{
     evidence::EvidenceValue,
@@ -21,7 +21,7 @@ const ID: &str = "stalled";
 const NOT_KNOWN: &str = "a program of this host that is not known";
 
 impl Stalled {
-    pub(super) fn finding(&self, culprit: Culprit, pile: &Pile, behind: &Behind) -> Finding {
+    pub(super) fn finding(&self, culprit: Culprit, pile: &Pile, behind: &Chain) -> Finding {
         let count = if pile.count > 0 { pile.count } else { pile.unknown };
         let (subject, who) = match (culprit, &pile.who) {
             (Culprit::Process(pid), Some(who)) => (format!("process {pid}"), who.to_string()),
@@ -102,7 +102,7 @@ impl Stalled {
     }
 
     /// Connections that others do not read, which wait for this one.
-    fn those_behind(&self, culprit: Culprit, behind: &Behind) -> impl Iterator<Item = (Culprit, &Pile)> {
+    fn those_behind(&self, culprit: Culprit, behind: &Chain) -> impl Iterator<Item = (Culprit, &Pile)> {
         behind.those_behind(culprit).filter_map(|other| Some((other, self.last.get(&other)?)))
     }
 }

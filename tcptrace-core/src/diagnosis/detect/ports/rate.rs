@@ -6,12 +6,12 @@ use crate::model::evidence::EvidenceValue;
 
 /// How many were taken at the first scan that had some, and at the last.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct Rate {
     first: Option<(u64, u64)>,
     last: Option<(u64, u64)>,
 }
 
-impl Pace {
+impl Rate {
     pub(super) fn note(&mut self, ktime_ns: u64, taken: u64) {
         self.first.get_or_insert((ktime_ns, taken));
         self.last = Some((ktime_ns, taken));
@@ -50,8 +50,8 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    fn pace(scans: &[(u64, u64)]) -> Pace {
-        let mut pace = Pace::default();
+    fn pace(scans: &[(u64, u64)]) -> Rate {
+        let mut pace = Rate::default();
         for (at_s, taken) in scans {
             pace.note(at_s * SECOND, *taken);
         }

@@ -7,8 +7,8 @@ use tcptrace_core::{
         close::Role,
         ends::Ends,
         event::Event,
-        listing::{Older, OlderTimewait, Since},
         owner::{Owner, Provenance},
+        socket_dump::{Preexisting, PreexistingTimewait, Since},
         state::State,
         summary::Reconciled,
         transition::Transition,
@@ -42,10 +42,19 @@ fn owner(pid: u32) -> Owner {
 }
 
 /// As the kernel lists the socket of `event(skaddr, ..)`, whose cookie is `skaddr + 1_000`.
-fn listed(skaddr: u64, state: State, since: Since) -> Older {
+fn listed(skaddr: u64, state: State, since: Since) -> Preexisting {
     let Event { netns, laddr, lport, raddr, rport, cookie, .. } = event(skaddr, 0, state, state);
     let ends = Ends { netns, laddr, lport, raddr, rport };
-    Older { cookie, ends, state, since, listed_ns: 100, role: None, owner: Some(owner(7)), on_device: false }
+    Preexisting {
+        cookie,
+        ends,
+        state,
+        since,
+        dumped_ns: 100,
+        role: None,
+        owner: Some(owner(7)),
+        on_device: false,
+    }
 }
 
 #[test]
@@ -118,8 +127,15 @@ fn without_cookies_the_ends_tell() {
 }
 
 /// What is left of the socket of `event(1, ..)`, listed at 100.
-fn timewait(ends: Ends, since_ns: u64) -> OlderTimewait {
-    OlderTimewait { cookie: 1_001, ends, state: State::TIME_WAIT, since_ns, listed_ns: 100, device: None }
+fn timewait(ends: Ends, since_ns: u64) -> PreexistingTimewait {
+    PreexistingTimewait {
+        cookie: 1_001,
+        ends,
+        state: State::TIME_WAIT,
+        since_ns,
+        dumped_ns: 100,
+        device: None,
+    }
 }
 
 /// The list may have been made when events of the same connection were still to be read, and its times are coarse.
@@ -151,11 +167,11 @@ fn timewait_sockets_that_are_older_end_as_well() {
 }
 
 /// Tracks a connection, an event of which is then missed, and reconciles with a list of `listed`, begun at 100.
-fn reconciled(list: Vec<Older>) -> (Tracker, Reconciled) {
+fn reconciled(list: Vec<Preexisting>) -> (Tracker, Reconciled) {
     let mut tracker = tracker();
     track(&mut tracker, event(1, 10, State::LISTEN, State::SYN_RECV));
     track(&mut tracker, event(1, 20, State::SYN_RECV, State::ESTABLISHED));
-    tracker.expect_list();
+    tracker.expect_dump();
     tracker.reconcile(list, &[span(NETNS, 100)], false);
     let reconciled = tracker.reconciled();
     (tracker, reconciled)
@@ -193,11 +209,11 @@ fn what_has_no_cookie_is_no_difference() {
     let bare = |event: Event| Event { cookie: 0, ..event };
     track(&mut tracker, bare(event(1, 20, State::SYN_SENT, State::ESTABLISHED)));
     let established = |skaddr| listed(skaddr, State::ESTABLISHED, Since::AtLatest(20));
-    tracker.expect_list();
+    tracker.expect_dump();
     tracker.reconcile(vec![established(1)], &[span(NETNS, 100)], false);
     assert_eq!(tracker.reconciled().total(), 0, "it may be the one that is known");
     // Nor is one that closes while the list is made.
-    tracker.expect_list();
+    tracker.expect_dump();
     track(&mut tracker, bare(event(1, 310, State::ESTABLISHED, State::CLOSE)));
     tracker.reconcile(vec![established(2)], &[span(NETNS, 300)], false);
     assert_eq!(tracker.reconciled().total(), 0);
@@ -239,7 +255,7 @@ fn a_listener_is_the_same_with_a_cookie() {
 fn a_listener_that_is_listed_goes_on() {
     let mut tracker = tracker();
     let begins = Event { cookie: 0, ..listens(5, 10, 100) };
-    let mut listener = Older { owner: None, ..listed(5, State::LISTEN, Since::AtLatest(50)) };
+    let mut listener = Preexisting { owner: None, ..listed(5, State::LISTEN, Since::AtLatest(50)) };
     listener.ends.laddr = begins.laddr;
     track(&mut tracker, begins);
     tracker.reconcile(vec![listener], &[span(NETNS, 60)], false);
@@ -266,7 +282,7 @@ fn the_end_of_another_listener_is_not_that_of_the_first() {
 fn what_happens_while_a_list_is_made_is_no_difference() {
     // It changed after the list was begun.
     let mut tracker = tracker();
-    tracker.expect_list();
+    tracker.expect_dump();
     track(&mut tracker, event(1, 120, State::SYN_SENT, State::ESTABLISHED));
     // It closed after it was listed.
     track(&mut tracker, event(2, 50, State::SYN_SENT, State::ESTABLISHED));
@@ -278,7 +294,7 @@ fn what_happens_while_a_list_is_made_is_no_difference() {
     tracker.reconcile(list, &[span(NETNS, 100)], false);
     assert_eq!(tracker.reconciled().total(), 0);
     // It began after the walk had passed its place.
-    tracker.expect_list();
+    tracker.expect_dump();
     track(&mut tracker, event(3, 310, State::CLOSE, State::SYN_SENT));
     tracker.reconcile(vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))], &[span(NETNS, 300)], false);
     assert_eq!((tracker.reconciled().total(), tracker.len()), (0, 2));
@@ -291,7 +307,7 @@ fn what_happens_while_a_list_is_made_is_no_difference() {
 #[test]
 fn a_first_list_that_comes_late_is_no_difference() {
     let mut tracker = tracker();
-    tracker.expect_list();
+    tracker.expect_dump();
     let list = vec![listed(1, State::ESTABLISHED, Since::AtLatest(9))];
     tracker.reconcile(list, &[span(NETNS, 100)], true);
     assert_eq!(tracker.reconciled().total(), 0);
@@ -301,7 +317,7 @@ fn a_first_list_that_comes_late_is_no_difference() {
 
 #[test]
 fn a_long_list_is_compared_in_parts() {
-    let listed = |port: u16, listed_ns| {
+    let listed = |port: u16, dumped_ns| {
         let ends = Ends {
             netns: NETNS,
             laddr: Ipv4Addr::LOCALHOST.into(),
@@ -309,12 +325,12 @@ fn a_long_list_is_compared_in_parts() {
             raddr: Ipv4Addr::LOCALHOST.into(),
             rport: 80,
         };
-        OlderTimewait {
+        PreexistingTimewait {
             cookie: port.into(),
             ends,
             state: State::TIME_WAIT,
             since_ns: 5,
-            listed_ns,
+            dumped_ns,
             device: None,
         }
     };

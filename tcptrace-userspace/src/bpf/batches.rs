@@ -12,15 +12,15 @@ use super::boundary::PodWaiting;
 /// The program that flushes a CPU.
 pub(super) const PROGRAM: &str = "flush";
 
-/// How often a CPU is asked whose bundle is being worked on: that takes no longer than a question.
+/// How often a CPU is asked whose batch is being worked on: that takes no longer than a question.
 const TRIES: usize = 3;
 
-/// The bundles of all CPUs.
-pub(super) struct Bundles {
+/// The batches of all CPUs.
+pub(super) struct Batches {
     waiting: PerCpuArray<MapData, PodWaiting>,
 }
 
-impl Bundles {
+impl Batches {
     /// Loads the program that flushes, and runs it once to see that the kernel can: Linux 5.10 and newer do.
     ///
     /// # Errors

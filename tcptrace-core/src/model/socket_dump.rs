@@ -27,13 +27,13 @@ pub enum Scope {
 
 /// A list.
 #[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Listing {
+pub struct SocketDump {
     /// Which sockets.
     pub scope: Scope,
     /// Full sockets.
-    pub older: Vec<Older>,
+    pub preexisting: Vec<Preexisting>,
     /// Timewait ones.
-    pub timewait: Vec<OlderTimewait>,
+    pub timewait: Vec<PreexistingTimewait>,
     /// The namespaces that were read.
     pub namespaces: Vec<Namespace>,
     /// What could not be seen.
@@ -48,15 +48,16 @@ pub struct Listing {
     pub holders_ns: Option<u64>,
 }
 
-impl Listing {
+impl SocketDump {
     /// The same in pieces, each of which is soon taken in; full sockets are in the last one.
     pub fn pieces(mut self) -> impl Iterator<Item = Self> {
-        let (older, timewait) = (std::mem::take(&mut self.older), std::mem::take(&mut self.timewait));
+        let (preexisting, timewait) =
+            (std::mem::take(&mut self.preexisting), std::mem::take(&mut self.timewait));
         let mut pieces: Vec<Self> = timewait
             .chunks(PIECE)
             .map(|timewait| Self { timewait: timewait.to_vec(), ..self.clone() })
             .collect();
-        pieces.push(Self { older, ..self });
+        pieces.push(Self { preexisting, ..self });
         pieces.into_iter()
     }
 
@@ -84,7 +85,7 @@ impl Listing {
 
 /// A full socket that the kernel listed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Older {
+pub struct Preexisting {
     /// The same number as in events that have one.
     pub cookie: u64,
     /// Its addresses and ports.
@@ -94,7 +95,7 @@ pub struct Older {
     /// When it entered that state.
     pub since: Since,
     /// When the list was begun, nanoseconds of `CLOCK_MONOTONIC`: an event before that may be in it already.
-    pub listed_ns: u64,
+    pub dumped_ns: u64,
     /// Which part it has, where that can be told.
     pub role: Option<Role>,
     /// Who has it open.
@@ -106,7 +107,7 @@ pub struct Older {
 
 /// A timewait socket that the kernel listed.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct OlderTimewait {
+pub struct PreexistingTimewait {
     /// The cookie of the socket that it is left of.
     pub cookie: u64,
     /// Its addresses and ports.
@@ -116,7 +117,7 @@ pub struct OlderTimewait {
     /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`.
     pub since_ns: u64,
     /// When the list was begun.
-    pub listed_ns: u64,
+    pub dumped_ns: u64,
     /// The network device that it is bound to.
     #[serde(default)]
     pub device: Option<Device>,

@@ -9,13 +9,13 @@ use crate::{
     chain::{Chain, chains},
     clocks::{Clocks, HELD_UP_NS},
     contradictions::contradiction,
+    fixture::{Fixture, Ports},
     machine::{self, Hook, is_root, is_slow},
     process::at_once,
     replay::{Obstacle, play_until_comparable},
     resets::{SentReset, SentResets},
     tracer::{Report, Tracer},
     transition::Transition,
-    world::{Ports, World},
 };
 
 /// Causes that rest on a signal which the kernel sends after the transition to CLOSE, in the same call. A slow machine can take
@@ -104,7 +104,7 @@ pub fn told<R: Send + 'static>(
 fn play<R: Send + 'static>(
     body: impl FnOnce(Ports) -> (Vec<End>, R) + Send + 'static,
 ) -> Result<([Told; 2], R), Obstacle> {
-    let world = World::new();
+    let world = Fixture::new();
     let resets = SentResets::start(world.slot.number());
     let netns = world.namespace.inode().to_string();
     let tracers =

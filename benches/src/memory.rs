@@ -115,7 +115,7 @@ fn write(frame: &Frame, connections: u32, file: &Path) -> Result<()> {
 mod tests {
     use std::fs;
 
-    use tcptrace::{fuzzing, session};
+    use tcptrace::{commands::stream, fuzzing};
 
     use super::*;
 
@@ -133,7 +133,7 @@ mod tests {
         write(&frame, 1_001, &file).expect("a capture");
         let mut out = Vec::new();
         let capture = fs::read(&file).expect("what was written");
-        let replayed = fuzzing::trace(&capture, &session::Settings::default(), &mut out).expect("a replay");
+        let replayed = fuzzing::trace(&capture, &stream::Settings::default(), &mut out).expect("a replay");
         assert_eq!(replayed.damage, None);
         // The recording's own account is in its end, and its filters still apply.
         let summary = replayed.summary;

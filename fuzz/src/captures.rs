@@ -4,7 +4,10 @@ use bytes::Buf as _;
 use serde::{Deserialize as _, de::IgnoredAny};
 use tcptrace::{
     bpf,
-    commands::{diagnose, sockets},
+    commands::{
+        diagnose, sockets,
+        stream::{self, Priority},
+    },
     fuzzing,
     session::{self, HalfOpenBy},
 };
@@ -36,27 +39,27 @@ pub fn captures(data: &[u8]) {
         Err(error) => assert!(is_printable(error.to_string().as_bytes(), Format::Text), "{error:?}"),
     }
     assert!(is_printable(&out, format), "{}", String::from_utf8_lossy(&out));
-    diagnosed(&capture, trace, how & 0x10 != 0);
+    diagnosed(&capture, trace.trace, how & 0x10 != 0);
     listed(&capture, *how, format);
 }
 
-fn settings(how: u8, format: Format) -> session::Settings {
+fn settings(how: u8, format: Format) -> stream::Settings {
     let mut bpf = bpf::Options { max_connections: 64, ..bpf::Options::default() };
     if how & 0x40 != 0 {
         let mut ports = PortSet::new();
         ports.insert(1..=9_999);
         (bpf.lports, bpf.filter.family) = (Some(ports), 4);
     }
-    session::Settings {
+    let trace = session::Settings {
         bpf,
         infer: true,
         detect: Some(detect::Options::default()),
         half_open: Some(HalfOpenBy::Events).filter(|_| how & 8 == 0),
         view: if how & 4 == 0 { View::Transitions } else { View::Connections },
         count: (how & 0x20 != 0).then_some(3),
-        format,
         ..session::Settings::default()
-    }
+    };
+    stream::Settings { trace, format, ..stream::Settings::default() }
 }
 
 fn diagnosed(capture: &[u8], trace: session::Settings, patient: bool) {
@@ -71,6 +74,7 @@ fn diagnosed(capture: &[u8], trace: session::Settings, patient: bool) {
         filters: Vec::new(),
         fail_on: Severity::Warning,
         until_finding: false,
+        priority: Priority::Normal,
     };
     let Ok(report) = fuzzing::diagnose(capture, &settings) else { return };
     for format in [findings::Format::Text, findings::Format::Json, findings::Format::Markdown] {

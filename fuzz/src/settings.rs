@@ -3,9 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use clap::Parser as _;
-use tcptrace::{
-    commands::cli::{Args, Command, FilterArgs},
-    session,
+use tcptrace::commands::{
+    cli::{Args, Command, FilterArgs},
+    stream,
 };
 use tcptrace_core::diagnosis::detect::Thresholds;
 
@@ -39,9 +39,9 @@ fn command_line(text: &str) {
 }
 
 /// What is wanted is what was said, whatever the form in which the kernel side looks it up.
-fn traced(settings: anyhow::Result<session::Settings>, said: &FilterArgs) {
+fn traced(settings: anyhow::Result<stream::Settings>, said: &FilterArgs) {
     let Ok(settings) = settings else { return };
-    let wanted = settings.bpf.wanted();
+    let wanted = settings.trace.bpf.wanted();
     let netns = Some(wanted.filter.netns);
     for address in
         [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv4Addr::new(192, 0, 2, 7).into(), Ipv6Addr::LOCALHOST.into()]

@@ -10,7 +10,7 @@ use tcptrace_core::{
 };
 
 use crate::{
-    commands::{diagnose, sockets},
+    commands::{diagnose, sockets, stream},
     session,
 };
 
@@ -25,16 +25,16 @@ pub fn frame(raw: &[u8]) -> io::Result<Vec<u8>> {
     encode(raw)
 }
 
-/// What [`session::replay`] shows.
+/// What [`stream::replay`] shows.
 ///
 /// # Errors
 /// [`enum@session::Error`].
 pub fn trace(
     capture: &[u8],
-    settings: &session::Settings,
+    settings: &stream::Settings,
     out: &mut Vec<u8>,
 ) -> Result<Replayed, session::Error> {
-    session::replay_from(Reader::new(capture, Path::new(NAME))?, settings, |sink| sink, out)
+    stream::replay_from(Reader::new(capture, Path::new(NAME))?, settings, |sink| sink, out)
 }
 
 /// What [`diagnose::replay`] reports.

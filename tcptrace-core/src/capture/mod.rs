@@ -17,7 +17,7 @@ use thiserror::Error;
 pub use anonymize::Anonymizer;
 pub use frame::encode;
 pub use read::Reader;
-pub use replay::{MOST_WAITING, Replayed, replay};
+pub use replay::{MOST_WAITING, Replay, Replayed, replay};
 
 /// The first bytes of a capture.
 pub const MAGIC: [u8; 8] = *b"tcptrace";

@@ -72,6 +72,15 @@ impl<R: Read> Reader<R> {
         Ok(Self { input, header, at, frame_at: at, body, raw, taken: 0, has_ended: false })
     }
 
+    /// The same, whatever it reads from.
+    pub fn boxed(self) -> Reader<Box<dyn Read + Send>>
+    where
+        R: Send + 'static,
+    {
+        let Self { input, header, at, frame_at, body, raw, taken, has_ended } = self;
+        Reader { input: Box::new(input), header, at, frame_at, body, raw, taken, has_ended }
+    }
+
     /// What was said at its beginning.
     pub fn header(&self) -> &Header {
         &self.header

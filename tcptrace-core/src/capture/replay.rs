@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read},
+    ops::ControlFlow,
     time::Duration,
 };
 
@@ -12,6 +13,7 @@ use crate::{
         header::{Before, Header},
         input::{Checked, Ended, Input},
         record::Record,
+        stats::SubscriberAccount,
         summary::Summary,
     },
     pipeline::{Chunk, Core, Options, Outgoing, ResolverCache, Sink, Tail},
@@ -33,6 +35,8 @@ pub struct Replayed {
     pub header: Header,
     /// There was no one left to write to.
     pub closed: bool,
+    /// What became of the records of each subscriber.
+    pub subscribers: Vec<SubscriberAccount>,
 }
 
 /// Replays a capture, or so much of it, into what `sink` makes for it, if anything; `output` gets the bytes.
@@ -41,69 +45,116 @@ pub struct Replayed {
 /// The output cannot be written. Where only its reader has gone, [`Replayed::closed`] says so; damage of the capture is in
 /// [`Replayed::damage`].
 pub fn replay<R: Read>(
-    mut reader: Reader<R>,
+    reader: Reader<R>,
     options: Options,
     duration: Option<Duration>,
     sink: impl FnOnce(&Header) -> Option<Box<dyn Sink>>,
     output: &mut dyn io::Write,
 ) -> io::Result<Replayed> {
-    let header = reader.header().clone();
-    let options = narrowed(options, &header);
-    let filters = Some(options.wanted.clone());
-    let mut core = Core::of(&options, &header, ResolverCache::replayed(), filters, sink(&header));
-    core.out().header();
-    let end_ns = duration.map(|duration| after(header.start_ns, duration));
-    let mut tail = Tail::default();
-    let outcome = take_all(&mut reader, &mut core, &mut tail, end_ns, output);
-    let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
-    let damage = match outcome {
-        Err(error) if !closed => return Err(error),
-        outcome => outcome.unwrap_or(None),
-    };
-    if damage.is_none() {
-        core.forgo(tail.missing());
-    }
-    let ended = tail.ended();
-    let summary = core.finish(header.start_ns, &ended);
-    core.out().put(&Record::Summary(Box::new(summary.clone())));
-    if !closed {
-        match write(core.out(), output).and_then(|()| output.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-            _ => {}
-        }
-    }
-    Ok(Replayed { summary, detection: core.into_detection(), damage, header, closed })
+    Replay::new(reader, options, duration, sink).run(output, |_| ControlFlow::Continue(()))
 }
 
-/// Takes all inputs, or as many as are wanted; why there are no more of them, when they are not all there.
-fn take_all<R: Read>(
-    reader: &mut Reader<R>,
-    core: &mut Core,
-    tail: &mut Tail,
+/// A replay that has not begun.
+pub struct Replay<R> {
+    reader: Reader<R>,
+    core: Core,
+    header: Header,
+    /// No input after this time is wanted, nanoseconds of `CLOCK_MONOTONIC`.
     end_ns: Option<u64>,
-    output: &mut dyn io::Write,
-) -> io::Result<Option<Damage>> {
-    let before = reader.header().before.clone();
-    let damage = loop {
-        let input = match reader.next_input() {
-            Ok(Some(input)) => input,
-            Ok(None) => break None,
-            Err(damage) => break Some(damage),
+}
+
+impl<R: Read> Replay<R> {
+    /// Of so much of a capture as `duration` says, into what `sink` makes for it, if anything.
+    pub fn new(
+        reader: Reader<R>,
+        options: Options,
+        duration: Option<Duration>,
+        sink: impl FnOnce(&Header) -> Option<Box<dyn Sink>>,
+    ) -> Self {
+        let header = reader.header().clone();
+        let options = narrowed(options, &header);
+        let filters = Some(options.wanted.clone());
+        let mut core = Core::of(&options, &header, ResolverCache::replayed(), filters, sink(&header));
+        core.out().header();
+        let end_ns = duration.map(|duration| after(header.start_ns, duration));
+        Self { reader, core, header, end_ns }
+    }
+
+    /// What the capture says of itself.
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// What takes the inputs.
+    pub fn core(&mut self) -> &mut Core {
+        &mut self.core
+    }
+
+    /// Replays it. `between` is called before each input, and may end the replay there.
+    ///
+    /// # Errors
+    /// As [`replay`].
+    pub fn run(
+        mut self,
+        output: &mut dyn io::Write,
+        between: impl FnMut(&mut Core) -> ControlFlow<()>,
+    ) -> io::Result<Replayed> {
+        let mut tail = Tail::default();
+        let outcome = self.take_all(&mut tail, output, between);
+        let closed = matches!(&outcome, Err(error) if error.kind() == io::ErrorKind::BrokenPipe);
+        let damage = match outcome {
+            Err(error) if !closed => return Err(error),
+            outcome => outcome.unwrap_or(None),
         };
-        let input = since(input, &before);
-        let is_over = tail.note(&input, end_ns);
-        core.apply(input);
-        if core.waiting_bytes() > MOST_WAITING {
-            break Some(reader.senseless("it has more records than can wait for their turn"));
+        let Self { mut core, header, .. } = self;
+        if damage.is_none() {
+            core.forgo(tail.missing());
         }
+        let ended = tail.ended();
+        let summary = core.finish(header.start_ns, &ended);
+        core.out().put(&Record::Summary(Box::new(summary.clone())));
+        if !closed {
+            match write(core.out(), output).and_then(|()| output.flush()) {
+                Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
+                _ => {}
+            }
+        }
+        let subscribers = core.out().subscribers.accounts();
+        Ok(Replayed { summary, detection: core.into_detection(), damage, header, closed, subscribers })
+    }
+
+    /// Takes all inputs, or as many as are wanted; why there are no more of them, when they are not all there.
+    fn take_all(
+        &mut self,
+        tail: &mut Tail,
+        output: &mut dyn io::Write,
+        mut between: impl FnMut(&mut Core) -> ControlFlow<()>,
+    ) -> io::Result<Option<Damage>> {
+        let Self { reader, core, header, end_ns } = self;
+        let damage = loop {
+            if between(core).is_break() {
+                break None;
+            }
+            let input = match reader.next_input() {
+                Ok(Some(input)) => input,
+                Ok(None) => break None,
+                Err(damage) => break Some(damage),
+            };
+            let input = since(input, &header.before);
+            let is_over = tail.note(&input, *end_ns);
+            core.apply(input);
+            if core.waiting_bytes() > MOST_WAITING {
+                break Some(reader.senseless("it has more records than can wait for their turn"));
+            }
+            drain(core, output)?;
+            if is_over || core.out().is_satisfied() {
+                break None;
+            }
+        };
+        core.apply(Input::Released(u64::MAX));
         drain(core, output)?;
-        if is_over || core.out().is_satisfied() {
-            break None;
-        }
-    };
-    core.apply(Input::Released(u64::MAX));
-    drain(core, output)?;
-    Ok(damage)
+        Ok(damage)
+    }
 }
 
 /// What was not wanted when it was recorded, is not now.

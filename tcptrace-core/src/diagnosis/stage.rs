@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::{
-    detect::{Ages, Detectors, Options, Sample},
+    detect::{Ages, Detectors, Options, Sample, Thresholds},
     report::Scans,
 };
 use crate::model::{
@@ -78,6 +78,15 @@ impl Detection {
             left_out: Vec::new(),
             options,
         }
+    }
+
+    /// From now on, findings go by other thresholds. The detectors count anew; what is open ends once they have counted for as
+    /// long as it needed and no longer find it.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        self.options.thresholds = thresholds;
+        add(&mut self.left_out, self.current.detectors.left_out());
+        self.current = Generation::new(&self.options);
+        self.next = None;
     }
 
     /// Takes a transition.

@@ -32,6 +32,7 @@ pub mod socket;
 pub mod socket_dump;
 pub mod socket_filter;
 pub mod state;
+pub mod stats;
 pub mod summary;
 pub mod text;
 pub mod transition;

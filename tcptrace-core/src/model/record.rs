@@ -9,6 +9,7 @@ use crate::model::{
     half_open,
     loss::{Lost, SampledOut},
     state::State,
+    stats::Stats,
     summary::Summary,
     transition::Transition,
 };
@@ -28,6 +29,8 @@ pub enum Record {
     Degraded(Box<Degraded>),
     /// Something was found to be wrong, has got worse, or is over.
     Finding(Box<Found>),
+    /// The counters, for who watches the trace itself. No output shows them.
+    Stats(Box<Stats>),
     /// The end of the trace.
     Summary(Box<Summary>),
 }

@@ -176,8 +176,8 @@ impl Sink for Csv {
                 let time = self.time.format(loss.ktime_ns);
                 loss_row(out, b"half_open_loss,", time, loss.ktime_ns, loss.lost.total());
             }
-            // The account and findings do not fit into these columns; they go to standard error. Looks are for detectors.
-            Record::Summary(_) | Record::Finding(_) => {}
+            // The account and findings do not fit into these columns; they go to standard error.
+            Record::Summary(_) | Record::Finding(_) | Record::Stats(_) => {}
         }
         Ok(())
     }

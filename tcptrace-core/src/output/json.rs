@@ -66,6 +66,7 @@ impl Sink for Json {
                 let time = self.time.format(degraded.ktime_ns);
                 serde_json::to_writer(&mut *out, &degraded::line(time, degraded))?;
             }
+            Record::Stats(_) => return Ok(()),
             Record::Summary(summary) => {
                 serde_json::to_writer(
                     &mut *out,

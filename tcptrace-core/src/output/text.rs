@@ -116,7 +116,7 @@ impl Sink for Text {
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
             // People read the account on standard error, below the table.
-            Record::Summary(_) => Ok(()),
+            Record::Summary(_) | Record::Stats(_) => Ok(()),
         }
     }
 }

@@ -24,11 +24,12 @@ use crate::{
         loss::Lost,
         record::{Loss, Record},
         socket_filter::SocketFilter,
+        stats::Stats,
         summary::Summary,
         view::View,
     },
     pipeline::{
-        Sink,
+        Interest, Sink,
         tracker::{self, Spent, Tracker},
     },
 };
@@ -243,6 +244,24 @@ impl Core {
         let Stage { half_open, tracker, out, .. } = &mut self.stage;
         if let Some(side) = half_open {
             side.check(checked, tracker, out);
+        }
+        if self.stage.out.subscribers.want(Interest::STATS) {
+            let stats = self.stats(checked, lost);
+            self.stage.out.stats(stats);
+        }
+    }
+
+    /// The state of affairs at a check.
+    fn stats(&self, checked: &Checked, lost: Lost) -> Stats {
+        Stats {
+            ktime_ns: checked.now_ns,
+            counted: self.counted.clone(),
+            lost,
+            level: Level(checked.level),
+            sockets: self.stage.tracker.len(),
+            half_open: self.half_open(),
+            waiting: self.waiting(),
+            subscribers: self.stage.out.subscribers.accounts(),
         }
     }
 

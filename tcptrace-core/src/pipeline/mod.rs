@@ -16,6 +16,7 @@ mod outgoing;
 mod resolver;
 mod sink;
 mod stage;
+mod subscriber;
 mod tail;
 pub mod tracker;
 
@@ -24,4 +25,5 @@ pub use options::Options;
 pub use outgoing::{Chunk, Outgoing, Written};
 pub use resolver::{Resolver, ResolverCache};
 pub use sink::Sink;
+pub use subscriber::{Interest, Subscriber, Subscribers};
 pub use tail::Tail;

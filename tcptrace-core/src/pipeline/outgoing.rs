@@ -4,16 +4,17 @@ use std::io;
 
 use super::{Options, account::Account};
 use crate::{
-    diagnosis::Detection,
+    diagnosis::{Detection, detect::Thresholds},
     model::{
         header::Hidden,
         record::Record,
         scan::HostScan,
         socket_filter::SocketFilter,
+        stats::Stats,
         transition::{Origin, Transition},
         view::View,
     },
-    pipeline::Sink,
+    pipeline::{Sink, Subscribers},
 };
 
 /// Bytes that are written at once. Large writes are cheaper: the page cache takes them in large pages.
@@ -66,6 +67,8 @@ pub struct Written {
 pub struct Outgoing {
     /// `None` where nobody wants to see them.
     sink: Option<Box<dyn Sink>>,
+    /// Who takes records as they are.
+    pub subscribers: Subscribers,
     /// What looks for faults in all of it, if anybody wants that.
     detection: Option<Detection>,
     /// Half-open connections become lines. Where they do not, detectors may need them all the same.
@@ -92,6 +95,7 @@ impl Outgoing {
     ) -> Self {
         Self {
             sink,
+            subscribers: Subscribers::default(),
             detection,
             shows_half_open: options.shows_half_open,
             chunk: Chunk::default(),
@@ -141,10 +145,12 @@ impl Outgoing {
             let outcome = sink.transition(transition, &mut self.chunk.bytes);
             self.note(outcome);
         }
+        self.subscribers.transition(transition);
     }
 
     /// Adds a record of another kind.
     pub fn put(&mut self, record: &Record) {
+        self.subscribers.put(record);
         self.chunk.records += 1;
         if let Record::HalfOpen(change) = record {
             self.chunk.written.half_open += u64::from(change.recorded);
@@ -167,6 +173,23 @@ impl Outgoing {
         for found in detection.scanned(scan.into_sample()) {
             self.put(&Record::Finding(Box::new(found)));
         }
+    }
+
+    /// Gives the subscribers the counters: there is nothing to be written of them.
+    pub(super) fn stats(&mut self, stats: Stats) {
+        self.subscribers.put(&Record::Stats(Box::new(stats)));
+    }
+
+    /// From now on, findings go by other thresholds.
+    pub fn set_thresholds(&mut self, thresholds: Thresholds) {
+        if let Some(detection) = &mut self.detection {
+            detection.set_thresholds(thresholds);
+        }
+    }
+
+    /// From now on, only what this filter passes leaves the trace. What the trace itself was begun with still holds.
+    pub fn set_filter(&mut self, filter: SocketFilter) {
+        self.wanted = Some(filter).filter(|wanted| Hidden::by(wanted).any);
     }
 
     /// What the detectors have found.

@@ -31,7 +31,7 @@ pub struct ResolverCache {
 }
 
 /// Who knows the host while a trace is live.
-pub trait Resolver {
+pub trait Resolver: Send {
     /// What the process is in whose context an event came, if it was seen while it lived.
     fn process(&mut self, context: &Context, ktime_ns: u64) -> Option<Arc<Process>>;
 

@@ -5,7 +5,7 @@ use std::io;
 use crate::model::{record::Record, transition::Transition};
 
 /// An output format. It only reads records and never looks back.
-pub trait Sink {
+pub trait Sink: Send {
     /// Appends what comes before the first record.
     ///
     /// # Errors

@@ -13,12 +13,11 @@ use aya::{
 use aya_log::EbpfLogger;
 use tcptrace_common::{Config, Counters, HalfOpenCounters, Level};
 use tcptrace_core::model::hooks::{HalfOpenHooks, Hook, ResetReasons};
-use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Arrivals, Error, Features, RunStats,
     batches::Batches,
-    boundary::{self, Entries, PodCounters},
+    boundary::{Entries, PodCounters},
     fdinfo,
     half_open::{self, HalfOpen},
     object::of_hook,
@@ -242,12 +241,11 @@ impl Tracer {
         half_open::detach(&mut self.ebpf);
     }
 
-    /// The ring as something to wait for: readable when the kernel side says that it fills up. Must be called
-    /// inside a tokio runtime.
+    /// The ring as something to wait for: it becomes readable when the kernel side says that it fills up.
     ///
     /// # Errors
-    /// When the descriptor cannot be copied or registered.
-    pub fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        boundary::waitable(self.events.as_fd().try_clone_to_owned()?, Interest::READABLE)
+    /// The process has no descriptor left.
+    pub fn wakeups(&self) -> io::Result<OwnedFd> {
+        self.events.as_fd().try_clone_to_owned()
     }
 }

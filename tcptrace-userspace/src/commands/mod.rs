@@ -4,3 +4,4 @@ pub mod cli;
 pub mod diagnose;
 pub mod doctor;
 pub mod sockets;
+pub mod stream;

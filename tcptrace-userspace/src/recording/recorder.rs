@@ -20,7 +20,7 @@ use tcptrace_core::{
 };
 
 use super::{Target, rotate::Files};
-use crate::sys::stall_timeout::StallTimeout;
+use crate::sys::{disk, stall_timeout::StallTimeout};
 
 /// A frame is full with so many bytes.
 const FULL: usize = 256 << 10;
@@ -85,18 +85,18 @@ pub(crate) struct Recorder {
 }
 
 impl Recorder {
-    /// Makes the file with its header, and the thread.
+    /// Makes the file with its header, and the thread. `notify` is told of a full disk.
     ///
     /// # Errors
     /// [`enum@Error`].
-    pub(crate) fn start(target: &Target, header: &Header) -> Result<Self, Error> {
+    pub(crate) fn start(target: &Target, header: &Header, notify: Arc<disk::Notify>) -> Result<Self, Error> {
         let key = target.anonymize.then(random_key).transpose();
         let key = key.map_err(|source| Error::Io { path: target.path.clone(), source })?;
         let anonymizer = key.map(Anonymizer::new);
         let header = anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
         // Without room for its beginning, there is no use in a trace.
         let hurry = Arc::new(AtomicBool::new(true));
-        let mut files = Files::create(target, &header, Arc::clone(&hurry))?;
+        let mut files = Files::create(target, &header, Arc::clone(&hurry), notify)?;
         hurry.store(false, Ordering::Relaxed);
         let progress = Arc::new(Progress::default());
         let (orders, queue) = sync_channel(QUEUE);

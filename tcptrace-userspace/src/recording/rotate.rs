@@ -33,11 +33,18 @@ pub(super) struct Files {
     keep: u32,
     /// Wait no longer for room on the disk.
     hurry: Arc<AtomicBool>,
+    /// Who is told of a full disk.
+    notify: Arc<disk::Notify>,
 }
 
 impl Files {
     /// Makes the first one.
-    pub(super) fn create(target: &Target, header: &Header, hurry: Arc<AtomicBool>) -> Result<Self, Error> {
+    pub(super) fn create(
+        target: &Target,
+        header: &Header,
+        hurry: Arc<AtomicBool>,
+        notify: Arc<disk::Notify>,
+    ) -> Result<Self, Error> {
         let path = target.path.clone();
         let failed = |source| Error::Io { path: path.clone(), source };
         let file = open(&path).map_err(failed)?;
@@ -47,7 +54,7 @@ impl Files {
                 "it is no regular file, which files of a limited size must be; leave out --max-size",
             )));
         }
-        let mut this = Self { path, file, bytes: 0, keep: target.keep, hurry };
+        let mut this = Self { path, file, bytes: 0, keep: target.keep, hurry, notify };
         this.begin(header)?;
         Ok(this)
     }
@@ -59,9 +66,9 @@ impl Files {
 
     /// Appends; while the disk is full, waits for room.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let Self { path, file, hurry, .. } = self;
+        let Self { path, file, hurry, notify, .. } = self;
         let what = format!("capture {}", path.display());
-        disk::write_all(file, bytes, &what, || hurry.load(Ordering::Relaxed))
+        disk::write_all(file, bytes, &what, &**notify, || hurry.load(Ordering::Relaxed))
             .map_err(|error| self.failed(error))?;
         self.bytes += bytes.len() as u64;
         Ok(())

@@ -1,90 +1,44 @@
 //! The loop that keeps a trace going, and what ends it.
 
-use std::{
-    future::{pending, ready},
-    io,
-    os::fd::AsFd as _,
-    time::Duration,
-};
-
-use tokio::{
-    io::Interest,
-    sync::Notify,
-    time::{Instant, sleep, sleep_until},
-};
+use std::time::{Duration, Instant};
 
 use super::{
     Error,
+    handle::Commands,
     reader::{Reader, Step},
 };
-use crate::{bpf, sys::signals::Ending};
+use crate::sys::wait::{Wait, Woken};
 
-/// Why the loop ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum End {
-    /// By signal, time or count, or since the writer ended.
-    Asked,
-    /// The reader of our output went away.
-    OutputClosed,
-}
-
-/// What ends the loop, beside the trace itself.
-pub(super) struct Asked<'a> {
-    pub(super) signals: Ending,
-    pub(super) duration: Option<Duration>,
-    /// Nobody reads standard output any more.
-    pub(super) ends_with_reader: bool,
-    pub(super) stop: &'a Notify,
-}
-
-/// Drains on a timer, and earlier when the kernel side says that the ring fills up.
-pub(super) async fn run(reader: &mut Reader, asked: Asked<'_>) -> Result<End, Error> {
-    let Asked { mut signals, duration, ends_with_reader, stop } = asked;
-    let ring = reader.wakeups().map_err(Error::Setup)?;
-    // Not given means never.
-    let end = sleep(duration.unwrap_or(Duration::MAX));
-    let closed = output_closed();
-    tokio::pin!(end, closed);
+/// Drains on a timer, and earlier when the kernel side says that the ring fills up, until a command, the `duration` or the trace
+/// itself ends it.
+pub(super) fn run(reader: &mut Reader, commands: &Commands, duration: Option<Duration>) -> Result<(), Error> {
+    let wait = Wait::new(reader.wakeups().map_err(Error::Setup)?, &commands.waker).map_err(Error::Setup)?;
+    // One that the clock cannot tell does not come.
+    let end = duration.and_then(|duration| Instant::now().checked_add(duration));
     let mut step = reader.check()?;
     let (mut polled, mut checked) = (Instant::now(), Instant::now());
-    while step != Step::Stop {
-        step = tokio::select! {
-            () = signals.any() => return Ok(End::Asked),
-            () = stop.notified() => return Ok(End::Asked),
-            () = &mut end => return Ok(End::Asked),
-            () = &mut closed, if ends_with_reader => return Ok(End::OutputClosed),
-            () = sleep_until(checked + reader.check_every()) => {
-                checked = Instant::now();
-                reader.check()?
-            }
-            () = poll_at(polled, reader.until_next()) => reader.drain(),
-            () = ready(()), if step == Step::More => reader.drain(),
-            woken = ring.readable() => {
-                woken.map_err(Error::Setup)?.clear_ready();
-                reader.drain()
+    loop {
+        if step == Step::Stop || commands.carry_out(reader.core()).is_break() {
+            return Ok(());
+        }
+        let now = Instant::now();
+        let check = checked + reader.check_every();
+        let poll = reader.until_next().map(|interval| polled + interval);
+        if end.is_some_and(|end| now >= end) {
+            return Ok(());
+        }
+        step = if now >= check {
+            checked = now;
+            reader.check()?
+        } else if step == Step::More || poll.is_some_and(|poll| now >= poll) {
+            reader.drain()
+        } else {
+            let next = [poll, end].into_iter().flatten().fold(check, Instant::min);
+            match wait.wait(Some(next.saturating_duration_since(now))).map_err(Error::Setup)? {
+                Woken::Readable => reader.drain(),
+                Woken::Asked | Woken::TimedOut => continue,
             }
         };
         polled = Instant::now();
     }
-    Ok(End::Asked)
-}
-
-/// Until the time of the next scan at the ring, if there is one.
-async fn poll_at(last: Instant, every: Option<Duration>) {
-    match every {
-        Some(every) => sleep_until(last + every).await,
-        None => pending().await,
-    }
-}
-
-/// Resolves when the reader of our output goes away, which without anything to write would not show. Never for
-/// files and terminals, which cannot be waited for or do not go away.
-async fn output_closed() {
-    if let Ok(output) = io::stdout().as_fd().try_clone_to_owned()
-        && let Ok(output) = bpf::waitable(output, Interest::ERROR)
-        && output.ready(Interest::ERROR).await.is_ok()
-    {
-        return;
-    }
-    pending::<()>().await;
 }

@@ -22,7 +22,7 @@ pub(super) struct Identities {
 
 /// Whose processes are asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Extent {
+pub enum Extent {
     /// Every owner's.
     All,
     /// Those of which an event has the name of another thread only.

@@ -1,30 +1,30 @@
 //! A live trace: everything is put together here, and taken apart at the end.
 
-use std::{io, time::Duration};
+use std::{io, thread, time::Duration};
 
 use tcptrace_core::{
     model::{
         clock::Clock,
         header::{Before, Header, Hidden},
     },
-    output::Format,
     pipeline::{Core, ResolverCache},
 };
-use tokio::sync::Notify;
 
 use super::{
-    Destination, Error, Settings,
-    announce::announce_processes,
+    Error, HalfOpenBy, Outcome, Session, Settings,
     devices::DeviceNames,
     dump_schedule::DumpSchedule,
     entrance::Entrance,
-    event_loop::{self, Asked, End},
+    event_loop,
+    handle::{self, Commands},
     identities::{Extent, Identities},
     log::Log,
     namespaces::Namespaces,
+    notice::{Notice, Notices},
     overload::Overload,
+    plan::{Output, Parts},
     polls::Polls,
-    reader::{Finished, HostQueries, Reader},
+    reader::{HostQueries, Reader},
     resolver::Live,
     scan_schedule::ScanSchedule,
     scanner::ScannerThread,
@@ -33,62 +33,97 @@ use super::{
 };
 use crate::{
     bpf::{self, Feature},
-    sys::{self, clock::monotonic_ns, host, priority, signals::Ending},
+    sys::{self, clock::monotonic_ns, host},
 };
 
 /// How long an output that takes nothing may hold up the end.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// A trace from beginning to end.
-pub(super) fn session(
-    settings: &Settings,
-    destination: impl FnOnce(&Header) -> Destination,
-    begun: impl FnOnce(&bpf::Tracer, &Header),
-    stop: &Notify,
-) -> Result<(End, Finished), Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
-    // From here on, signals end the trace with its account, also one that comes while it begins.
-    let signals = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
+/// Attaches, and starts the thread that reads the ring.
+pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error> {
+    let (handle, commands) = handle::handle().map_err(Error::Setup)?;
+    let Parts { output, subscribers, notices, at_start } = parts;
     let clock = sys::clock::calibrate();
-    // People's short format has no room for more than names, findings have.
-    let extent = if settings.format != Format::Text || settings.detect.is_some() || settings.record.is_some()
-    {
-        Extent::All
-    } else {
-        Extent::Names
-    };
     // Events' process ids are others' where `/proc` has its own.
-    let mut identities = (!host::has_own_pids()).then(|| Identities::new(extent));
-    let newcomers = identities.is_some() && extent == Extent::All && !settings.bpf.count_only;
+    let mut identities = (!host::has_own_pids()).then(|| Identities::new(settings.identify));
+    let newcomers = identities.is_some() && settings.identify == Extent::All && !settings.bpf.count_only;
     let mut tracer = bpf::load(&bpf::Options { newcomers, ..settings.bpf.clone() })?;
     if newcomers && let (Some(identities), Some(arrivals)) = (&mut identities, tracer.take_arrivals()) {
         identities.watch(Watch::start(arrivals).map_err(Error::Setup)?);
     }
     let header = header(settings, &tracer, clock, monotonic_ns());
-    let log = Log::start(settings.record.as_ref(), &header)?;
-    let Destination { sink, output, header: is_headed, ends_with_reader } = destination(&header);
-    let writer = Writer::start(output).map_err(Error::Setup)?;
+    let log = Log::start(settings.record.as_ref(), &header, &notices)?;
+    let (sink, output) = match output {
+        // Nothing is printed when transitions are only counted.
+        Some(Output { format, to }) => (Some(format(&header)), to),
+        None => (None, Output::nowhere()),
+    };
+    let writer = Writer::start(output, &notices).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
     let live = Live { identities, devices: DeviceNames::new(header.own_netns) };
     let namespaces = follows.then(|| Namespaces::scan(settings.netns.clone()));
-    announce_processes();
-    begun(&tracer, &header);
+    notify(settings, &tracer, &notices);
 
-    let mut core =
-        Core::of(&settings.pipeline(), &header, ResolverCache::live(Box::new(live), log.is_on()), None, sink);
-    if is_headed {
+    let resolver = ResolverCache::live(Box::new(live), log.is_on());
+    let mut core = Core::of(&settings.pipeline(), &header, resolver, None, sink);
+    if !settings.bpf.count_only {
         core.out().header();
+    }
+    core.out().subscribers.add(commands.keeps_stats());
+    for subscriber in subscribers {
+        core.out().subscribers.add(subscriber);
     }
     let queries = queries(settings, &tracer, namespaces).map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
-    let mut reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload);
-    // Now that all threads run which go on beside it, and would inherit it.
-    let _first = priority::raise();
-    let asked = Asked { signals, duration: settings.duration, ends_with_reader, stop };
-    let end = runtime.block_on(event_loop::run(&mut reader, asked))?;
-    Ok((end, reader.finish(header.start_ns, GRACE)?))
+    let reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload);
+    let (duration, start_ns) = (settings.duration, header.start_ns);
+    let run = move || {
+        if let Some(call) = at_start {
+            call();
+        }
+        run(reader, &commands, duration, start_ns)
+    };
+    let thread = thread::Builder::new().name("ring".to_owned()).spawn(run).map_err(Error::Setup)?;
+    Ok(Session::new(header, handle, thread))
 }
 
+/// What the thread does.
+fn run(
+    mut reader: Reader,
+    commands: &Commands,
+    duration: Option<Duration>,
+    start_ns: u64,
+) -> Result<Outcome, Error> {
+    event_loop::run(&mut reader, commands, duration)?;
+    reader.finish(start_ns, GRACE)
+}
+
+/// Says that tracing has begun, and what of it cannot be seen.
+fn notify(settings: &Settings, tracer: &bpf::Tracer, notices: &Notices) {
+    if host::has_own_pids() {
+        notices.give(Notice::OwnPids);
+    }
+    if settings.half_open == Some(HalfOpenBy::Events)
+        && let Some(hooks) = tracer.half_open()
+    {
+        match &hooks.syns {
+            Err(why) => notices.give(Notice::NoSyns(why.clone())),
+            Ok(syns) if !syns.whole_host => notices.give(Notice::VisibleCgroupsOnly),
+            Ok(_) => {}
+        }
+        if let Err(why) = &hooks.retransmits {
+            notices.give(Notice::NoRetransmits(why.clone()));
+        }
+    }
+    notices.give(Notice::Begun {
+        hook: tracer.hook(),
+        ring_bytes: tracer.ring_bytes(),
+        recording: settings.record.as_ref().map(|target| target.path.clone()),
+    });
+    if let Some(why) = tracer.unowned() {
+        notices.give(Notice::PreexistingUnowned(why.to_owned()));
+    }
+}
 /// What is asked of the host while the trace goes on.
 fn queries(
     settings: &Settings,

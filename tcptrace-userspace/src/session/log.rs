@@ -10,6 +10,7 @@ use tcptrace_core::{
     pipeline::ResolverCache,
 };
 
+use super::notice::Notices;
 use crate::recording::{self, Capacity, Recorder};
 
 /// What records.
@@ -37,10 +38,14 @@ impl Log {
     ///
     /// # Errors
     /// The file cannot be made.
-    pub(super) fn start(target: Option<&recording::Target>, header: &Header) -> Result<Self, capture::Error> {
+    pub(super) fn start(
+        target: Option<&recording::Target>,
+        header: &Header,
+        notices: &Notices,
+    ) -> Result<Self, capture::Error> {
         let recording = target.map(|target| {
             Ok(Recording {
-                recorder: Recorder::start(target, header)?,
+                recorder: Recorder::start(target, header, notices.of_disk())?,
                 header: header.clone(),
                 taken: 0,
                 released_ns: 0,

@@ -5,16 +5,6 @@ mod finish;
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
-use tcptrace_core::{
-    model::{
-        input::{Checked, Counted, Input},
-        loss::Lost,
-        socket_dump::Scope,
-    },
-    pipeline::PATIENCE_NS,
-};
-use tokio::io::unix::AsyncFd;
-
 use super::{
     Error,
     dump_schedule::{DumpSchedule, Progress},
@@ -31,8 +21,14 @@ use crate::{
     bpf::{self, Tracer},
     sys::clock::monotonic_ns,
 };
-
-pub(super) use finish::Finished;
+use tcptrace_core::{
+    model::{
+        input::{Checked, Counted, Input},
+        loss::Lost,
+        socket_dump::Scope,
+    },
+    pipeline::{Core, PATIENCE_NS},
+};
 
 /// Chunks at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
 const CHUNKS: usize = 64;
@@ -99,8 +95,13 @@ impl Reader {
     }
 
     /// Readable when the kernel side says that the ring fills up.
-    pub(super) fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
+    pub(super) fn wakeups(&self) -> io::Result<OwnedFd> {
         self.tracer.wakeups()
+    }
+
+    /// The pure half.
+    pub(super) fn core(&mut self) -> &mut Core {
+        &mut self.entrance.core
     }
 
     /// Empties the ring as far as the writer and the recorder keep up. What they cannot take stays in the ring: one

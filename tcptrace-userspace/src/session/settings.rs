@@ -1,21 +1,14 @@
-//! What the command line makes of a trace.
+//! Everything that can be set of a session.
 
-use std::{io, time::Duration};
+use std::time::Duration;
 
-use tcptrace_core::{
-    capture::{self, Reader, Replayed},
-    diagnosis::detect,
-    model::{header::Header, view::View},
-    output::{Format, TimeColumn},
-    pipeline::{self, Sink},
-};
+use tcptrace_core::{diagnosis::detect, model::view::View, pipeline};
 
-use super::{DEFAULT_MAX_RATE, Error};
+use super::{DEFAULT_MAX_RATE, Extent};
 use crate::{bpf, recording, scan::snapshot::Netns};
 
 /// Everything that a trace needs to know.
 #[derive(Clone, Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Settings {
     /// The kernel side.
     pub bpf: bpf::Options,
@@ -37,14 +30,10 @@ pub struct Settings {
     pub shows_half_open: bool,
     /// Record the trace.
     pub record: Option<recording::Target>,
-    /// Output format.
-    pub format: Format,
-    /// What becomes a line.
+    /// What becomes a line of an output.
     pub view: View,
-    /// Time column.
-    pub time: TimeColumn,
-    /// Colour.
-    pub colour: bool,
+    /// Whose processes are asked for what they are.
+    pub identify: Extent,
     /// Stop after this time.
     pub duration: Option<Duration>,
     /// Stop after this many lines.
@@ -53,13 +42,13 @@ pub struct Settings {
     pub max_rate: u64,
 }
 
-/// Every transition, for people, until someone ends it.
+/// Every transition of the host, until someone ends it.
 impl Default for Settings {
     fn default() -> Self {
         Self {
             bpf: bpf::Options::default(),
             filters: Vec::new(),
-            infer: false,
+            infer: true,
             snapshot: true,
             netns: None,
             half_open: None,
@@ -67,10 +56,8 @@ impl Default for Settings {
             detect: None,
             shows_half_open: true,
             record: None,
-            format: Format::Text,
             view: View::Transitions,
-            time: TimeColumn::Millis,
-            colour: false,
+            identify: Extent::All,
             duration: None,
             count: None,
             max_rate: DEFAULT_MAX_RATE,
@@ -80,7 +67,7 @@ impl Default for Settings {
 
 impl Settings {
     /// What the pure half of the trace needs.
-    pub(super) fn pipeline(&self) -> pipeline::Options {
+    pub(crate) fn pipeline(&self) -> pipeline::Options {
         pipeline::Options {
             wanted: self.bpf.wanted(),
             limit: usize::try_from(self.bpf.max_connections).unwrap_or(usize::MAX),
@@ -92,21 +79,6 @@ impl Settings {
             count: self.count,
             detect: self.detect.clone(),
         }
-    }
-}
-
-impl Settings {
-    /// Replays what `reader` reads into what `sink` makes for it, if anything; `output` gets the bytes.
-    ///
-    /// # Errors
-    /// The output cannot be written.
-    pub(crate) fn replay<R: io::Read>(
-        &self,
-        reader: Reader<R>,
-        sink: impl FnOnce(&Header) -> Option<Box<dyn Sink>>,
-        output: &mut dyn io::Write,
-    ) -> Result<Replayed, Error> {
-        capture::replay(reader, self.pipeline(), self.duration, sink, output).map_err(Error::Output)
     }
 }
 

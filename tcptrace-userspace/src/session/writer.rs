@@ -14,6 +14,7 @@ use std::{
 
 use tcptrace_core::pipeline::{Chunk, Written};
 
+use super::notice::Notices;
 use crate::sys::{disk, stall_timeout::StallTimeout};
 
 /// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
@@ -33,9 +34,9 @@ pub(super) enum Offer {
     Gone,
 }
 
-/// How the writer ended.
+/// How an output ended.
 #[derive(Debug)]
-pub(super) enum Ending {
+pub enum Ending {
     /// Everything was written.
     Complete,
     /// The reader of our output went away.
@@ -81,14 +82,15 @@ pub(super) struct Writer {
 
 impl Writer {
     /// Starts the thread.
-    pub(super) fn start(mut output: Box<dyn Write + Send>) -> io::Result<Self> {
+    pub(super) fn start(mut output: Box<dyn Write + Send>, notices: &Notices) -> io::Result<Self> {
         let (queue, chunks) = sync_channel(QUEUE);
         let (give_back, used) = sync_channel(QUEUE);
         let progress = Arc::new(Progress::default());
         let theirs = Arc::clone(&progress);
+        let notify = notices.of_disk();
         let thread = std::thread::Builder::new()
             .name("writer".to_owned())
-            .spawn(move || write_all(&mut *output, &chunks, &give_back, &theirs))?;
+            .spawn(move || write_all(&mut *output, &chunks, (&give_back, &theirs), &*notify))?;
         Ok(Self { queue: Some(queue), used, thread, progress })
     }
 
@@ -146,12 +148,12 @@ impl Writer {
 fn write_all(
     output: &mut dyn Write,
     chunks: &Receiver<Chunk>,
-    give_back: &SyncSender<Vec<u8>>,
-    progress: &Progress,
+    (give_back, progress): (&SyncSender<Vec<u8>>, &Progress),
+    notify: &disk::Notify,
 ) -> io::Result<()> {
     for Chunk { bytes, written, failed, .. } in chunks {
         // At the end, the reader waits no longer than it wants.
-        disk::write_all(output, &bytes, "standard output", || false)?;
+        disk::write_all(output, &bytes, "the output", notify, || false)?;
         if let Some(error) = failed {
             return Err(error);
         }

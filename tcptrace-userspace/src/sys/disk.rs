@@ -2,15 +2,45 @@
 //! written has no hole, and no torn line, where the disk was full.
 
 use std::{
+    fmt,
     io::{self, ErrorKind, Write},
     thread::sleep,
     time::Duration,
 };
 
+/// A disk is full, or no longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DiskNotice {
+    /// Writing waits for space.
+    Full {
+        /// What is written, such as a file's name.
+        what: String,
+        /// What the system says.
+        error: String,
+    },
+    /// There is space again.
+    HasSpace {
+        /// What is written.
+        what: String,
+    },
+}
+
+impl fmt::Display for DiskNotice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { what, error } => write!(f, "{what}: {error}; waiting for space"),
+            Self::HasSpace { what } => write!(f, "{what}: there is space again"),
+        }
+    }
+}
+
+/// Who is told of full disks.
+pub(crate) type Notify = dyn Fn(DiskNotice) + Send + Sync;
+
 /// How often to try again.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
 
-/// Writes all of it, and flushes. While there is no room it waits, saying so once on standard error, until `gives_up`.
+/// Writes all of it, and flushes. While there is no room it waits until `gives_up`, and says so once to `notify`.
 ///
 /// # Errors
 /// What is not for want of room; and that, once it has given up.
@@ -18,6 +48,7 @@ pub(crate) fn write_all(
     output: &mut dyn Write,
     mut bytes: &[u8],
     what: &str,
+    notify: &Notify,
     gives_up: impl Fn() -> bool,
 ) -> io::Result<()> {
     let mut is_full = false;
@@ -30,7 +61,7 @@ pub(crate) fn write_all(
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if is_for_want_of_room(&error) && !gives_up() => {
                 if !is_full {
-                    say(&format!("{what}: {error}; waiting for space"));
+                    notify(DiskNotice::Full { what: what.to_owned(), error: error.to_string() });
                 }
                 is_full = true;
                 sleep(RETRY_EVERY);
@@ -39,7 +70,7 @@ pub(crate) fn write_all(
         }
     }
     if is_full {
-        say(&format!("{what}: there is space again"));
+        notify(DiskNotice::HasSpace { what: what.to_owned() });
     }
     Ok(())
 }
@@ -48,13 +79,10 @@ fn is_for_want_of_room(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
-fn say(what: &str) {
-    // Where standard error is gone, nobody listens.
-    let _ = writeln!(io::stderr(), "tcptrace: {what}");
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
     use super::*;
 
     /// Takes so many bytes at a time, and has no room now and then.
@@ -83,14 +111,22 @@ mod tests {
     #[test]
     fn nothing_is_lost_and_nothing_comes_twice() {
         let mut disk = Disk { taken: Vec::new(), tries: 0, full_until: 5 };
-        write_all(&mut disk, b"one line of it\n", "test", || false).expect("there is room in the end");
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let theirs = Arc::clone(&told);
+        let notify = move |notice: DiskNotice| theirs.lock().expect("nobody panics").push(notice.to_string());
+        write_all(&mut disk, b"one line of it\n", "test", &notify, || false)
+            .expect("there is room in the end");
         assert_eq!(disk.taken, b"one line of it\n");
+        let told = told.lock().expect("nobody panics");
+        let [full, again] = &told[..] else { panic!("once each: {told:?}") };
+        assert!(full.starts_with("test: ") && full.ends_with("; waiting for space"), "{full}");
+        assert_eq!(again, "test: there is space again");
     }
 
     #[test]
     fn it_gives_up_when_it_is_told_to() {
         let mut disk = Disk { taken: Vec::new(), tries: 0, full_until: u32::MAX };
-        let error = write_all(&mut disk, b"one line of it\n", "test", || true).expect_err("no room");
+        let error = write_all(&mut disk, b"one line of it\n", "test", &|_| (), || true).expect_err("no room");
         assert_eq!((error.kind(), disk.taken.as_slice()), (ErrorKind::StorageFull, &b"one li"[..]));
     }
 }

@@ -99,7 +99,11 @@ impl Sink for Csv {
                 loss_row(out, "degraded", time, it.ktime_ns, it.sampled_out.total());
             }
             // The account does not fit into these columns; it goes to standard error. Half-open connections are none yet.
-            Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) => {}
+            Record::Summary(_)
+            | Record::HalfOpen(_)
+            | Record::HalfOpenLoss(_)
+            | Record::Finding(_)
+            | Record::Stats(_) => {}
         }
         Ok(())
     }

@@ -49,7 +49,7 @@ impl Sink for Json {
         match record {
             Record::Transition(transition) => self.transition(transition, out),
             // A half-open connection is none yet.
-            Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) => Ok(()),
+            Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) | Record::Stats(_) => Ok(()),
             Record::Loss(_) | Record::Degraded(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }

@@ -114,7 +114,11 @@ impl Sink for Text {
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             // People read the account on standard error. Half-open connections are none yet.
-            Record::Summary(_) | Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) => Ok(()),
+            Record::Summary(_)
+            | Record::HalfOpen(_)
+            | Record::HalfOpenLoss(_)
+            | Record::Finding(_)
+            | Record::Stats(_) => Ok(()),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::{
 
 use super::{LOSSY, logger, misused, source::SourceArgs, values};
 use crate::{
+    commands::stream::{self, Settings},
     recording::Target,
-    session::{self, HalfOpenBy, Settings},
+    session::HalfOpenBy,
 };
 
 /// How to record.
@@ -86,7 +87,7 @@ impl RecordArgs {
         settings.infer = true;
         settings.scans = Some(self.every);
         settings.record = Some(self.target.target(&self.write));
-        Ok(settings)
+        Ok(Settings { trace: settings, priority: self.source.limits.priority, ..Settings::default() })
     }
 }
 
@@ -96,8 +97,8 @@ pub(super) fn run(args: &RecordArgs) -> anyhow::Result<u8> {
         Ok(settings) => settings,
         Err(error) => return Ok(misused(&error)),
     };
-    if settings.bpf.verbose {
+    if settings.trace.bpf.verbose {
         logger::install();
     }
-    Ok(if session::record(&settings)?.is_lossy() { LOSSY } else { 0 })
+    Ok(if stream::record(&settings)?.is_lossy() { LOSSY } else { 0 })
 }

@@ -10,10 +10,7 @@ use std::{
 use tcptrace_core::{
     diagnosis::report::Verdict,
     model::finding::{Finding, Severity},
-    output::{
-        self,
-        findings::{self, Format},
-    },
+    output::findings::{self, Format},
 };
 
 use super::{
@@ -93,20 +90,23 @@ impl DiagnoseArgs {
         let trace = session::Settings {
             bpf,
             filters: self.filter.words(),
-            infer: true,
             netns: self.filter.netns()?,
             half_open: Some(HalfOpenBy::Events),
             detect: Some(self.detect.options(self.filter.pid)?),
             record: self.write.target(),
-            // That of people would do without what processes are.
-            format: output::Format::Wide,
             // A capture is as long as it is.
             duration: self.from.is_none().then_some(self.duration),
             max_rate: self.limits.max_rate,
             ..session::Settings::default()
         };
         let filters = trace.filters.iter().cloned().chain(self.detect.words()).collect();
-        Ok(Settings { trace, filters, fail_on: self.fail_on, until_finding: self.until_finding })
+        Ok(Settings {
+            trace,
+            filters,
+            fail_on: self.fail_on,
+            until_finding: self.until_finding,
+            priority: self.limits.priority,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use tcptrace_core::model::view::View;
 
 use super::{show::show, stream::StreamArgs};
-use crate::session::Settings;
+use crate::{commands::stream::Settings, session};
 
 const COLUMNS: &str = "\
 OWNER: name[pid] acted on the socket itself; ~name[pid] opened its listener; - is not known.
@@ -31,7 +31,9 @@ impl LifeArgs {
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        Ok(Settings { view: View::Connections, ..self.stream.settings()? })
+        let settings = self.stream.settings()?;
+        let trace = session::Settings { view: View::Connections, infer: false, ..settings.trace };
+        Ok(Settings { trace, ..settings })
     }
 }
 

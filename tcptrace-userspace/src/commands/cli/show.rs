@@ -12,11 +12,11 @@ use tcptrace_core::{
 };
 
 use super::{LOSSY, logger, misused};
-use crate::session;
+use crate::commands::stream::{self, Settings, Shown};
 
 /// Traces, or replays the capture `from`; `note` is for the user's eyes before that.
 pub(super) fn show(
-    settings: anyhow::Result<session::Settings>,
+    settings: anyhow::Result<Settings>,
     from: Option<&Path>,
     note: Option<&str>,
 ) -> anyhow::Result<u8> {
@@ -27,21 +27,22 @@ pub(super) fn show(
     if let Some(note) = note {
         let _ = writeln!(io::stderr(), "tcptrace: {note}");
     }
-    if settings.bpf.verbose {
+    if settings.trace.bpf.verbose {
         logger::install();
     }
-    let wrap = |sink| match settings.format {
+    let format = settings.format;
+    let wrap = move |sink| match format {
         Format::Csv => Box::new(FindingsApart(sink)) as Box<dyn Sink>,
         Format::Text | Format::Wide | Format::Json => sink,
     };
     let outcome = match from {
-        Some(file) => session::replay(file, &settings, wrap)?,
-        None => session::run(&settings, wrap)?,
+        Some(file) => stream::replay(file, &settings, wrap)?,
+        None => stream::run(&settings, wrap)?,
     };
     Ok(match outcome {
-        session::Outcome::Done(summary) if summary.is_lossy() => LOSSY,
-        session::Outcome::Damaged => LOSSY,
-        session::Outcome::Done(_) | session::Outcome::OutputClosed => 0,
+        Shown::Done(summary) if summary.is_lossy() => LOSSY,
+        Shown::Damaged => LOSSY,
+        Shown::Done(_) | Shown::OutputClosed => 0,
     })
 }
 

@@ -8,6 +8,7 @@ use tcptrace_core::model::hooks::Hook;
 use super::{filter::FilterArgs, named, values};
 use crate::{
     bpf,
+    commands::stream::Priority,
     session::{DEFAULT_MAX_RATE, Settings},
 };
 
@@ -46,6 +47,9 @@ pub struct LimitArgs {
     /// Records a second above which a share of the sockets is only counted, as docs/overhead-and-loss.md explains
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_RATE, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_rate: u64,
+    /// Who gets a CPU first where there are too few: `high` reads the ring buffer at nice -10
+    #[arg(long, value_enum, default_value_t, value_name = "PRIORITY")]
+    pub priority: Priority,
     /// How to hook the kernel [default: the best that works]
     #[arg(long, value_parser = named::one_of(named::HOOKS), value_name = "HOOK", action = ArgAction::Set)]
     pub hook: Option<Hook>,

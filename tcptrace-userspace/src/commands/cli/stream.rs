@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use tcptrace_core::output::{Format, TimeColumn};
 
 use super::{capture::WriteArgs, colour::Colour, named, source::SourceArgs};
-use crate::session::Settings;
+use crate::{commands::stream::Settings, session};
 
 /// Options of `trace` and `life`: how to show it, and where to take it from.
 #[derive(Clone, Debug, clap::Args)]
@@ -63,9 +63,12 @@ impl StreamArgs {
                 _ => TimeColumn::Millis,
             },
             colour: self.color.wanted(),
-            count: self.count,
-            record: self.write.target(),
-            ..self.source.settings()?
+            priority: self.source.limits.priority,
+            trace: session::Settings {
+                count: self.count,
+                record: self.write.target(),
+                ..self.source.settings()?
+            },
         })
     }
 }

@@ -10,7 +10,7 @@ use super::{
     show::show,
     stream::StreamArgs,
 };
-use crate::session::{HalfOpenBy, Settings};
+use crate::{commands::stream::Settings, session::HalfOpenBy};
 
 /// From one scan of the host to the next, for findings.
 const PERIOD: Duration = Duration::from_secs(5);
@@ -74,7 +74,8 @@ impl TraceArgs {
     /// # Errors
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
-        let mut settings = self.stream.settings()?;
+        let stream = self.stream.settings()?;
+        let mut settings = stream.trace;
         settings.bpf.count_only = self.quiet;
         settings.infer = !self.no_inferred;
         // Findings rest on them, whether they are shown or not.
@@ -94,7 +95,7 @@ impl TraceArgs {
         settings.bpf.filter.states = state_bits(&self.state);
         settings.bpf.filter.old_states = state_bits(&self.from_state);
         settings.bpf.filter.new_states = state_bits(&self.to_state);
-        Ok(settings)
+        Ok(Settings { trace: settings, ..stream })
     }
 }
 

@@ -5,23 +5,22 @@
 
 mod notify;
 
-use std::{io, path::Path, rc::Rc, sync::atomic::Ordering, time::Duration};
+use std::{io, path::Path, time::Duration};
 
 use tcptrace_core::{
-    capture::{Reader, Replayed},
+    capture::{self, Reader, Replayed},
     diagnosis::{
         Detection, detect,
         report::{Report, ReportOptions},
     },
     model::{
         finding::{Finding, Severity},
-        header::Header,
+        view::View,
     },
 };
-use tokio::sync::Notify;
 
-use crate::{bpf, session};
-use notify::Notifier;
+use super::stream::{Priority, Signals, notify as notify_person, until_end, with_priority};
+use crate::session::{self, Interest, Notice, OnFull, Session};
 
 /// What to watch, and for what.
 #[derive(Clone, Debug)]
@@ -34,6 +33,8 @@ pub struct Settings {
     pub fail_on: Severity,
     /// End with the first of these.
     pub until_finding: bool,
+    /// Read the ring before others get the CPU.
+    pub priority: Priority,
 }
 
 impl Settings {
@@ -54,23 +55,27 @@ pub fn run(
     begun: impl FnOnce(),
     notified: impl FnMut(&[Finding]) + Send + 'static,
 ) -> Result<Report, session::Error> {
-    let stop = Rc::new(Notify::new());
-    let end_on = settings.until_finding.then_some(settings.fail_on);
-    let (notifier, thread) =
-        Notifier::start(notified, Rc::clone(&stop), end_on).map_err(session::Error::Setup)?;
-    let mut header = None;
-    let has_begun = notifier.begun();
-    let attached = |_: &bpf::Tracer, first: &Header| {
-        header = Some(first.clone());
-        begun();
-        has_begun.store(true, Ordering::Relaxed);
-    };
+    let signals = Signals::install()?;
     let trace = session::Settings { scans: Some(period(settings.trace.duration)), ..settings.trace.clone() };
-    let (summary, detection) = session::run_into(&trace, Box::new(notifier), attached, &stop)?;
+    // What cannot be seen is in the report.
+    let plan = Session::live(trace).notices(|notice| {
+        if let Notice::Disk(_) | Notice::OwnPids = notice {
+            notify_person(&notice, View::Transitions);
+        }
+    });
+    let mut plan = with_priority(plan, settings.priority);
+    let records = plan.subscribe("findings", Interest::FINDINGS, OnFull::Count);
+    let session = plan.start()?;
+    let header = session.header().clone();
+    let end_on = settings.until_finding.then_some(settings.fail_on);
+    begun();
+    let notifier = notify::start(records, notified, session.handle().clone(), end_on)?;
+    // What becomes of it is to go to standard output.
+    let (_, outcome) = until_end(session, signals, true)?;
     // The trace is over, and with it the notifier.
-    let _ = thread.join();
-    let header = header.ok_or_else(|| session::Error::Setup(io::Error::other("the trace has not begun")))?;
-    Ok(watched(detection).report(&summary, &header, None, &settings.report()))
+    let _ = notifier.join();
+    outcome.recording?;
+    Ok(watched(outcome.detection).report(&outcome.summary, &header, None, &settings.report()))
 }
 
 /// The same of a capture.
@@ -89,8 +94,14 @@ pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
 ) -> Result<Report, session::Error> {
-    let Replayed { summary, detection, damage, header, .. } =
-        settings.trace.replay(reader, |_| None, &mut io::sink())?;
+    let Replayed { summary, detection, damage, header, .. } = capture::replay(
+        reader,
+        settings.trace.pipeline(),
+        settings.trace.duration,
+        |_| None,
+        &mut io::sink(),
+    )
+    .map_err(session::Error::Output)?;
     let damage = damage.map(|damage| damage.to_string());
     Ok(watched(detection).report(&summary, &header, damage.as_deref(), &settings.report()))
 }

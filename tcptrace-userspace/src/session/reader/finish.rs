@@ -3,44 +3,25 @@
 use std::time::Duration;
 
 use tcptrace_core::{
-    capture,
-    diagnosis::Detection,
     model::{
         input::{Counted, Ended, Input},
         record::Record,
-        summary::Summary,
     },
     pipeline::Written,
 };
 
 use super::{
     super::{
-        Error,
-        namespaces::Namespaces,
-        polls::Polls,
-        scan_schedule::ScanSchedule,
-        writer::{Ending, Offer},
+        Error, Outcome, namespaces::Namespaces, polls::Polls, scan_schedule::ScanSchedule, writer::Offer,
     },
     HostQueries, Reader,
 };
 use crate::sys::{clock::monotonic_ns, stall_timeout::StallTimeout};
 
-/// How a trace ended.
-pub(in crate::session) struct Finished {
-    /// The account.
-    pub(in crate::session) summary: Summary,
-    /// What was found.
-    pub(in crate::session) detection: Option<Detection>,
-    /// How the output did.
-    pub(in crate::session) output: Ending,
-    /// How the recording did.
-    pub(in crate::session) recording: Result<(), capture::Error>,
-}
-
 impl Reader {
     /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
     /// settle the account.
-    pub(in crate::session) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Finished, Error> {
+    pub(in crate::session) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Outcome, Error> {
         let mut stall_timeout = StallTimeout::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
@@ -68,7 +49,9 @@ impl Reader {
         }
         let (written, output) = self.writer.finish(&mut stall_timeout);
         self.entrance.core.settle(&mut summary, &ended, written);
-        Ok(Finished { summary, detection: self.entrance.core.into_detection(), output, recording })
+        let subscribers = self.entrance.core.out().subscribers.accounts();
+        let detection = self.entrance.core.into_detection();
+        Ok(Outcome { summary, detection, subscribers, output, recording, damage: None })
     }
 
     fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {

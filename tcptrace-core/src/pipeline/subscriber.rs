@@ -1,0 +1,128 @@
+//! Subscribers: parts of a program that take records as they are, and not as bytes of an output.
+
+use std::ops::BitOr;
+
+use crate::model::{record::Record, stats::SubscriberAccount, transition::Transition};
+
+/// Kinds of records, to be combined by `|`. [`Record::Summary`], the end, belongs to each of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Interest(u8);
+
+impl Interest {
+    /// Each transition. On a busy host these are many thousand a second.
+    pub const TRANSITIONS: Self = Self(1);
+    /// Transitions that end a connection, with the cause.
+    pub const CONNECTIONS: Self = Self(2);
+    /// What happens to half-open connections, where these are followed.
+    pub const HALF_OPEN: Self = Self(4);
+    /// Findings, where detectors run.
+    pub const FINDINGS: Self = Self(8);
+    /// Losses, and what was only counted.
+    pub const LOSSES: Self = Self(16);
+    /// Counters, four times a second while there is something to count, else once a second.
+    pub const STATS: Self = Self(32);
+
+    /// Whether it has one of the kinds of `other`.
+    pub const fn includes(self, other: Self) -> bool {
+        self.0 & other.0 != 0
+    }
+
+    fn of(record: &Record) -> Self {
+        match record {
+            Record::Transition(transition) => Self::of_transition(transition),
+            Record::HalfOpen(_) => Self::HALF_OPEN,
+            Record::HalfOpenLoss(_) | Record::Loss(_) | Record::Degraded(_) => Self::LOSSES,
+            Record::Finding(_) => Self::FINDINGS,
+            Record::Stats(_) => Self::STATS,
+            Record::Summary(_) => Self(u8::MAX),
+        }
+    }
+
+    fn of_transition(transition: &Transition) -> Self {
+        if transition.ends_connection() { Self::TRANSITIONS | Self::CONNECTIONS } else { Self::TRANSITIONS }
+    }
+}
+
+impl BitOr for Interest {
+    type Output = Self;
+
+    fn bitor(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+}
+
+/// The trace's end of a subscription.
+pub trait Subscriber: Send {
+    /// Which records it wants. It is asked once.
+    fn interest(&self) -> Interest;
+
+    /// Takes a record; whether it wants more.
+    fn take(&mut self, record: &Record) -> bool;
+
+    /// What has become of its records so far; `None` where none of them can be lost.
+    fn account(&self) -> Option<SubscriberAccount>;
+}
+
+/// All subscribers of a trace.
+#[derive(Default)]
+pub struct Subscribers {
+    all: Vec<(Interest, Box<dyn Subscriber>)>,
+    /// What at least one of them wants.
+    union: Interest,
+    /// The accounts of those that have ended.
+    ended: Vec<SubscriberAccount>,
+}
+
+impl Subscribers {
+    /// Adds one. It gets what comes from now on.
+    pub fn add(&mut self, subscriber: Box<dyn Subscriber>) {
+        let interest = subscriber.interest();
+        self.union = self.union | interest;
+        self.all.push((interest, subscriber));
+    }
+
+    /// Whether one of them wants such records.
+    pub fn want(&self, interest: Interest) -> bool {
+        self.union.includes(interest)
+    }
+
+    /// The accounts of all, also of those that have ended.
+    pub fn accounts(&self) -> Vec<SubscriberAccount> {
+        let open = self.all.iter().filter_map(|(_, subscriber)| subscriber.account());
+        self.ended.iter().cloned().chain(open).collect()
+    }
+
+    /// Gives them a transition.
+    pub(super) fn transition(&mut self, transition: &Transition) {
+        let kinds = Interest::of_transition(transition);
+        if self.want(kinds) {
+            self.give(kinds, &Record::Transition(transition.clone()));
+        }
+    }
+
+    /// Gives them a record of another kind.
+    pub(super) fn put(&mut self, record: &Record) {
+        let kinds = Interest::of(record);
+        if self.want(kinds) {
+            self.give(kinds, record);
+        }
+    }
+
+    fn give(&mut self, kinds: Interest, record: &Record) {
+        let Self { all, union, ended } = self;
+        let mut has_ended = false;
+        all.retain_mut(|(interest, subscriber)| {
+            let goes_on = !interest.includes(kinds) || subscriber.take(record);
+            if !goes_on {
+                has_ended = true;
+                let account = subscriber.account();
+                ended.extend(account.map(|account| SubscriberAccount { has_ended: true, ..account }));
+            }
+            goes_on
+        });
+        if has_ended {
+            // Nobody pays for what nobody wants any more.
+            *union = all.iter().fold(Interest::default(), |union, (interest, _)| union | *interest);
+        }
+    }
+}

@@ -1,0 +1,73 @@
+//! What ends a session of the command line: itself, a signal, or that nobody reads its output any more.
+
+use std::{future::pending, io, os::fd::AsFd as _};
+
+use tokio::{io::Interest, runtime::Runtime};
+
+use crate::{
+    bpf,
+    session::{Error, Outcome, Session},
+    sys::signals::Ending,
+};
+
+/// Why a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::commands) enum End {
+    /// By signal, time or count, or since it could not go on.
+    Asked,
+    /// The reader of our output went away.
+    OutputClosed,
+}
+
+/// The signals that ask a command to end, taken over.
+pub(in crate::commands) struct Signals {
+    runtime: Runtime,
+    ending: Ending,
+}
+
+impl Signals {
+    /// Takes them over from now on.
+    ///
+    /// # Errors
+    /// The system refuses.
+    pub(in crate::commands) fn install() -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(Error::Setup)?;
+        let ending = runtime.block_on(async { Ending::install() }).map_err(Error::Setup)?;
+        Ok(Self { runtime, ending })
+    }
+}
+
+/// Waits until the session ends by itself or by a signal; with `reads`, or when the reader of standard output goes away.
+///
+/// # Errors
+/// Why the session could not go on.
+pub(in crate::commands) fn until_end(
+    session: Session,
+    signals: Signals,
+    reads: bool,
+) -> Result<(End, Outcome), Error> {
+    let Signals { runtime, mut ending } = signals;
+    let handle = session.handle().clone();
+    let end = runtime.block_on(async {
+        tokio::select! {
+            () = handle.ended() => End::Asked,
+            () = ending.any() => End::Asked,
+            () = output_closed(), if reads => End::OutputClosed,
+        }
+    });
+    handle.stop();
+    Ok((end, session.join()?))
+}
+
+/// Resolves when the reader of our output goes away, which without anything to write would not show. Never for files and
+/// terminals, which cannot be waited for or do not go away.
+async fn output_closed() {
+    if let Ok(output) = io::stdout().as_fd().try_clone_to_owned()
+        && let Ok(output) = bpf::waitable(output, Interest::ERROR)
+        && output.ready(Interest::ERROR).await.is_ok()
+    {
+        return;
+    }
+    pending::<()>().await;
+}

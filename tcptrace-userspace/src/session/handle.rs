@@ -1,0 +1,150 @@
+//! What a program asks of a session while it runs.
+
+use std::{
+    io,
+    ops::ControlFlow,
+    sync::{
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, Sender, channel},
+    },
+};
+
+use tcptrace_core::{
+    diagnosis::detect::Thresholds,
+    model::{
+        record::Record,
+        socket_filter::SocketFilter,
+        stats::{Stats, SubscriberAccount},
+    },
+    pipeline::{Core, Interest, Subscriber},
+};
+use tokio::sync::watch;
+
+use super::subscription::{OnFull, Records, subscription};
+use crate::sys::wait::Waker;
+
+enum Command {
+    Stop,
+    Filter(Box<SocketFilter>),
+    Thresholds(Box<Thresholds>),
+    Subscribe(Box<dyn Subscriber>),
+}
+
+/// Asks a session for something, from any thread. It outlives the session, and then nothing comes of it.
+#[derive(Clone)]
+pub struct Handle {
+    commands: Sender<Command>,
+    waker: Arc<Waker>,
+    stats: Latest,
+    has_ended: watch::Receiver<bool>,
+}
+
+impl Handle {
+    /// Ends the session. What was seen until now still comes, with the account.
+    pub fn stop(&self) {
+        self.send(Command::Stop);
+    }
+
+    /// From now on, only what this filter passes becomes a record. It cannot bring back what the session was started without.
+    pub fn set_filter(&self, filter: SocketFilter) {
+        self.send(Command::Filter(Box::new(filter)));
+    }
+
+    /// From now on, findings go by other thresholds, where detectors run. They count anew.
+    pub fn set_thresholds(&self, thresholds: Thresholds) {
+        self.send(Command::Thresholds(Box::new(thresholds)));
+    }
+
+    /// Subscribes to the records that come from now on. `name` is for the account.
+    pub fn subscribe(&self, name: &str, interest: Interest, on_full: OnFull) -> Records {
+        let (subscription, records) = subscription(name, interest, on_full);
+        self.send(Command::Subscribe(Box::new(subscription)));
+        records
+    }
+
+    /// The last counters, at most a second old while the session runs; `None` before the first.
+    pub fn stats(&self) -> Option<Stats> {
+        self.stats.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Waits until the session has ended.
+    pub async fn ended(&self) {
+        // An error means that the other end is gone, and so is the session.
+        let _ = self.has_ended.clone().wait_for(|has_ended| *has_ended).await;
+    }
+
+    fn send(&self, command: Command) {
+        // After its end, nobody is there to do it.
+        let _ = self.commands.send(command);
+        self.waker.wake();
+    }
+}
+
+/// The session's end of it.
+pub(super) struct Commands {
+    queue: Receiver<Command>,
+    pub(super) waker: Arc<Waker>,
+    stats: Latest,
+    has_ended: watch::Sender<bool>,
+}
+
+/// Makes both ends.
+///
+/// # Errors
+/// The process has no descriptor left.
+pub(super) fn handle() -> io::Result<(Handle, Commands)> {
+    let (commands, queue) = channel();
+    let waker = Arc::new(Waker::new()?);
+    let stats = Latest::default();
+    let (ended, has_ended) = watch::channel(false);
+    let theirs = Commands { queue, waker: Arc::clone(&waker), stats: stats.clone(), has_ended: ended };
+    Ok((Handle { commands, waker, stats, has_ended }, theirs))
+}
+
+impl Commands {
+    /// What keeps the last counters for the handle.
+    pub(super) fn keeps_stats(&self) -> Box<dyn Subscriber> {
+        Box::new(self.stats.clone())
+    }
+
+    /// Does what was asked for since the last time; whether the session goes on.
+    pub(super) fn carry_out(&self, core: &mut Core) -> ControlFlow<()> {
+        for command in self.queue.try_iter() {
+            match command {
+                Command::Stop => return ControlFlow::Break(()),
+                Command::Filter(filter) => core.out().set_filter(*filter),
+                Command::Thresholds(thresholds) => core.out().set_thresholds(*thresholds),
+                Command::Subscribe(subscriber) => core.out().subscribers.add(subscriber),
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Whatever way the session ends.
+impl Drop for Commands {
+    fn drop(&mut self) {
+        let _ = self.has_ended.send(true);
+    }
+}
+
+/// The last counters.
+#[derive(Clone, Default)]
+struct Latest(Arc<Mutex<Option<Stats>>>);
+
+impl Subscriber for Latest {
+    fn interest(&self) -> Interest {
+        Interest::STATS
+    }
+
+    fn take(&mut self, record: &Record) -> bool {
+        if let Record::Stats(stats) = record {
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats.as_ref().clone());
+        }
+        true
+    }
+
+    fn account(&self) -> Option<SubscriberAccount> {
+        None
+    }
+}

@@ -1,0 +1,102 @@
+//! What a person should read of a trace, beside its records.
+
+use std::{fmt, path::PathBuf, sync::Arc};
+
+use tcptrace_core::model::{hooks::Hook, text::Escaped};
+
+use crate::sys::disk::DiskNotice;
+
+/// Something that a person should know. As text it is one line, or none of the terminal's control characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// Tracing has begun: from now on nothing is missed.
+    Begun {
+        /// The hook that the kernel took.
+        hook: Hook,
+        /// Bytes of the ring buffer.
+        ring_bytes: u32,
+        /// The file that it is recorded to, if any.
+        recording: Option<PathBuf>,
+    },
+    /// Process ids are the host's, and not those of this pid namespace.
+    OwnPids,
+    /// No SYN is seen; half-open connections are polled for. Why.
+    NoSyns(String),
+    /// SYNs are seen of the visible cgroups only; half-open connections of others are polled for.
+    VisibleCgroupsOnly,
+    /// No SYN-ACK is seen that is sent again. Why.
+    NoRetransmits(String),
+    /// Who owns pre-existing sockets is known once the process acts on them. Why.
+    PreexistingUnowned(String),
+    /// A file or an output waits for space on its disk, or no longer.
+    Disk(DiskNotice),
+    /// Half-open connections were asked for, and the capture has none.
+    NoHalfOpen,
+    /// The capture is not complete. Why.
+    Incomplete(String),
+}
+
+impl fmt::Display for Notice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const HALF_OPEN: &str = "note: half-open connections:";
+        let escaped = |why: &str| Escaped(why.as_bytes()).to_string();
+        match self {
+            Self::Begun { hook, ring_bytes, recording } => {
+                match recording {
+                    Some(path) => write!(f, "recording to {}", path.display())?,
+                    None => f.write_str("tracing")?,
+                }
+                write!(f, " ({hook}, ring buffer {} KiB)", ring_bytes >> 10)
+            }
+            Self::OwnPids => f.write_str(
+                "note: this is a pid namespace of its own, as in a container: process ids (and -p) are the \
+                 host's, and of a process only its name is known; with the host's (--pid=host, hostPID), all is",
+            ),
+            Self::NoSyns(why) => {
+                write!(f, "{HALF_OPEN} no SYN is seen, a poll a second has to do ({})", escaped(why))
+            }
+            Self::VisibleCgroupsOnly => write!(
+                f,
+                "{HALF_OPEN} SYNs are seen of the cgroups that this process can see; a poll a second finds the others"
+            ),
+            Self::NoRetransmits(why) => {
+                write!(f, "{HALF_OPEN} no SYN-ACK is seen that is sent again ({})", escaped(why))
+            }
+            Self::PreexistingUnowned(why) => write!(
+                f,
+                "note: sockets that the process had before are seen once it acts on them: {}",
+                escaped(why)
+            ),
+            Self::Disk(notice) => notice.fmt(f),
+            Self::NoHalfOpen => f.write_str("note: the capture has no half-open connections"),
+            Self::Incomplete(why) => write!(f, "the capture is not all there: {why}"),
+        }
+    }
+}
+
+/// Who takes notices. It is called on threads of the session, and must not take long.
+#[derive(Clone)]
+pub(super) struct Notices(Arc<dyn Fn(Notice) + Send + Sync>);
+
+impl Notices {
+    pub(super) fn new(take: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(take))
+    }
+
+    pub(super) fn give(&self, notice: Notice) {
+        (self.0)(notice);
+    }
+
+    /// For who writes files.
+    pub(super) fn of_disk(&self) -> Arc<dyn Fn(DiskNotice) + Send + Sync> {
+        let this = self.clone();
+        Arc::new(move |notice| this.give(Notice::Disk(notice)))
+    }
+}
+
+/// Nobody.
+impl Default for Notices {
+    fn default() -> Self {
+        Self::new(|_| ())
+    }
+}

@@ -1,0 +1,165 @@
+//! What a session is to do, before it starts.
+
+use std::{
+    io::{self, Read, Write},
+    time::Duration,
+};
+
+use tcptrace_core::{
+    capture::Reader,
+    diagnosis::detect,
+    model::{header::Header, socket_filter::SocketFilter},
+    pipeline::{Interest, Sink, Subscriber},
+};
+
+use super::{
+    Error, HalfOpenBy, Session, Settings, live,
+    notice::{Notice, Notices},
+    replay,
+    subscription::{OnFull, Records, subscription},
+};
+use crate::recording::Target;
+
+/// How often the host is scanned for detectors, where nobody says.
+const SCAN_EVERY: Duration = Duration::from_secs(5);
+
+/// What a session is to do. [`Self::start`] begins it.
+pub struct Plan {
+    source: Source,
+    settings: Settings,
+    pub(super) parts: Parts,
+}
+
+enum Source {
+    Live,
+    Replay(Box<Reader<Box<dyn Read + Send>>>),
+}
+
+/// What live sessions and replays have in common.
+#[derive(Default)]
+pub(super) struct Parts {
+    pub(super) output: Option<Output>,
+    pub(super) subscribers: Vec<Box<dyn Subscriber>>,
+    pub(super) notices: Notices,
+    pub(super) at_start: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// Makes a format for a trace.
+type MakeSink = dyn FnOnce(&Header) -> Box<dyn Sink> + Send;
+
+/// An output of bytes.
+pub(super) struct Output {
+    pub(super) format: Box<MakeSink>,
+    pub(super) to: Box<dyn Write + Send>,
+}
+
+impl Plan {
+    pub(super) fn live(settings: Settings) -> Self {
+        Self { source: Source::Live, settings, parts: Parts::default() }
+    }
+
+    pub(super) fn replay<R: Read + Send + 'static>(settings: Settings, reader: Reader<R>) -> Self {
+        Self { source: Source::Replay(Box::new(reader.boxed())), ..Self::live(settings) }
+    }
+
+    /// Restricts the session to these sockets and transitions. A live session filters in the kernel: what it excludes costs
+    /// next to nothing.
+    #[must_use]
+    pub fn filter(mut self, filter: SocketFilter) -> Self {
+        let SocketFilter { filter, lports, rports } = filter;
+        let bpf = &mut self.settings.bpf;
+        (bpf.filter, bpf.lports, bpf.rports) = (filter, lports, rports);
+        self
+    }
+
+    /// Follows half-open connections: SYN received, final ACK not yet.
+    #[must_use]
+    pub fn half_open(mut self, by: HalfOpenBy) -> Self {
+        self.settings.half_open = Some(by);
+        self.settings.bpf.half_open = by == HalfOpenBy::Events;
+        self
+    }
+
+    /// Scans all sockets of the host at this interval.
+    #[must_use]
+    pub fn scan_every(mut self, interval: Duration) -> Self {
+        self.settings.scans = Some(interval);
+        self
+    }
+
+    /// Looks for faults. Detectors rest on scans and on half-open connections, which begin with this where nothing else is
+    /// set, and forget what is old.
+    #[must_use]
+    pub fn detect(mut self, options: detect::Options) -> Self {
+        self.settings.detect = Some(detect::Options { forgets: true, ..options });
+        let interval = self.settings.scans.unwrap_or(SCAN_EVERY);
+        let by = self.settings.half_open.unwrap_or(HalfOpenBy::Events);
+        self.scan_every(interval).half_open(by)
+    }
+
+    /// Records a live session to a capture.
+    #[must_use]
+    pub fn record(mut self, target: Target) -> Self {
+        self.settings.record = Some(target);
+        self
+    }
+
+    /// Ends the session after this time; of a replay, after so much of the capture.
+    #[must_use]
+    pub fn duration(mut self, duration: Duration) -> Self {
+        self.settings.duration = Some(duration);
+        self
+    }
+
+    /// Calls `take` with what a person should read, on threads of the session. It must not take long.
+    #[must_use]
+    pub fn notices(mut self, take: impl Fn(Notice) + Send + Sync + 'static) -> Self {
+        self.parts.notices = Notices::new(take);
+        self
+    }
+
+    /// Calls this on the thread that reads the ring buffer, before it begins: to set a priority, or on which CPUs it runs.
+    #[must_use]
+    pub fn at_start(mut self, call: impl FnOnce() + Send + 'static) -> Self {
+        self.parts.at_start = Some(Box::new(call));
+        self
+    }
+
+    /// Writes all records to `to`, on a thread of its own, as `format` makes bytes of them. A live session ends when this
+    /// cannot be written any more; what it does not take in time, the ring buffer keeps as long as it has room.
+    #[must_use]
+    pub fn output(
+        mut self,
+        format: impl FnOnce(&Header) -> Box<dyn Sink> + Send + 'static,
+        to: Box<dyn Write + Send>,
+    ) -> Self {
+        self.parts.output = Some(Output { format: Box::new(format), to });
+        self
+    }
+
+    /// Subscribes to records from the first on. `name` is for the account.
+    pub fn subscribe(&mut self, name: &str, interest: Interest, on_full: OnFull) -> Records {
+        let (subscription, records) = subscription(name, interest, on_full);
+        self.parts.subscribers.push(Box::new(subscription));
+        records
+    }
+
+    /// Starts the session. When this returns, a live one is attached: it misses nothing from now on.
+    ///
+    /// # Errors
+    /// [`enum@Error`]: the kernel refuses, or a file cannot be made.
+    pub fn start(self) -> Result<Session, Error> {
+        let Self { source, settings, parts } = self;
+        match source {
+            Source::Live => live::start(&settings, parts),
+            Source::Replay(reader) => replay::start(settings, *reader, parts),
+        }
+    }
+}
+
+impl Output {
+    /// Bytes that go nowhere, for who only subscribes.
+    pub(super) fn nowhere() -> Box<dyn Write + Send> {
+        Box::new(io::sink())
+    }
+}

@@ -1,0 +1,186 @@
+//! Subscriptions: bounded queues of records for parts of a program.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use tcptrace_core::{
+    model::{record::Record, stats::SubscriberAccount},
+    pipeline::{Interest, Subscriber},
+};
+use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
+
+/// Records that wait for a subscriber, at most, where [`OnFull`] does not say.
+pub const QUEUE: usize = 4_096;
+
+/// What happens when a subscriber is slower than the records come, and its queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFull {
+    /// The record is lost for this subscriber, and counted.
+    #[default]
+    Count,
+    /// The session waits for the subscriber. Meanwhile nothing reads the ring buffer of a live session: what finds no room
+    /// there is lost for everybody, and counted. For replays, and for who must not lose what the ring could keep.
+    Wait,
+    /// The subscription ends: the subscriber gets what is in the queue, and nothing more.
+    End,
+}
+
+/// The records of a subscription, in their order. Dropped, it ends the subscription.
+#[derive(Debug)]
+pub struct Records {
+    queue: Receiver<Record>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Records {
+    /// The next record; `None` after the last one. [`Record::Summary`] comes last when the session ends; a subscription that has
+    /// ended before has none.
+    pub async fn next(&mut self) -> Option<Record> {
+        self.queue.recv().await
+    }
+
+    /// The same for a thread, which waits for it.
+    ///
+    /// # Panics
+    /// On a thread that runs asynchronous tasks, which must not wait.
+    pub fn wait(&mut self) -> Option<Record> {
+        self.queue.blocking_recv()
+    }
+
+    /// The next record, if there is one now.
+    pub fn ready(&mut self) -> Option<Record> {
+        self.queue.try_recv().ok()
+    }
+
+    /// How many records this subscription has lost so far.
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Acquire)
+    }
+}
+
+/// For threads: each [`Records::wait`] until the last.
+impl Iterator for Records {
+    type Item = Record;
+
+    fn next(&mut self) -> Option<Record> {
+        self.wait()
+    }
+}
+
+/// The session's end of a subscription.
+pub(super) struct Subscription {
+    name: Arc<str>,
+    interest: Interest,
+    on_full: OnFull,
+    queue: Sender<Record>,
+    delivered: u64,
+    lost: Arc<AtomicU64>,
+}
+
+/// Makes both ends of a subscription.
+pub(super) fn subscription(name: &str, interest: Interest, on_full: OnFull) -> (Subscription, Records) {
+    let (give, queue) = channel(QUEUE);
+    let lost = Arc::new(AtomicU64::new(0));
+    let records = Records { queue, lost: Arc::clone(&lost) };
+    (Subscription { name: name.into(), interest, on_full, queue: give, delivered: 0, lost }, records)
+}
+
+impl Subscriber for Subscription {
+    fn interest(&self) -> Interest {
+        self.interest
+    }
+
+    fn take(&mut self, record: &Record) -> bool {
+        let record = record.clone();
+        if self.on_full == OnFull::Wait {
+            // The thread of the session runs no tasks, so it may wait.
+            let goes_on = self.queue.blocking_send(record).is_ok();
+            self.delivered += u64::from(goes_on);
+            return goes_on;
+        }
+        match self.queue.try_send(record) {
+            Ok(()) => {
+                self.delivered += 1;
+                true
+            }
+            Err(TrySendError::Full(_)) => {
+                self.lost.fetch_add(1, Ordering::Release);
+                self.on_full == OnFull::Count
+            }
+            Err(TrySendError::Closed(_)) => false,
+        }
+    }
+
+    fn account(&self) -> Option<SubscriberAccount> {
+        Some(SubscriberAccount {
+            name: Arc::clone(&self.name),
+            delivered: self.delivered,
+            lost: self.lost.load(Ordering::Acquire),
+            has_ended: false,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU64, thread, time::Duration};
+
+    use tcptrace_core::model::{loss::Lost, record::Loss};
+
+    use super::*;
+
+    fn record(ktime_ns: u64) -> Record {
+        Record::Loss(Loss { ktime_ns, lost: Lost::default(), total: NonZeroU64::MIN })
+    }
+
+    fn times(records: Records) -> Vec<u64> {
+        let time =
+            |record| if let Record::Loss(loss) = record { loss.ktime_ns } else { panic!("{record:?}") };
+        records.map(time).collect()
+    }
+
+    fn overfilled(on_full: OnFull) -> (Vec<bool>, SubscriberAccount, Records) {
+        let (mut subscription, records) = subscription("slow", Interest::LOSSES, on_full);
+        let goes_on = (0..QUEUE as u64 + 2).map(|time| subscription.take(&record(time))).collect();
+        (goes_on, subscription.account().expect("it can lose some"), records)
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_for_both_ends() {
+        let (goes_on, account, records) = overfilled(OnFull::Count);
+        assert!(goes_on.iter().all(|goes_on| *goes_on));
+        assert_eq!((account.delivered, account.lost, records.lost()), (QUEUE as u64, 2, 2));
+        assert_eq!(times(records), (0..QUEUE as u64).collect::<Vec<_>>(), "the oldest are kept");
+    }
+
+    #[test]
+    fn it_ends_where_that_was_asked_for() {
+        let (goes_on, account, records) = overfilled(OnFull::End);
+        assert_eq!(goes_on.iter().position(|goes_on| !goes_on), Some(QUEUE));
+        assert!(account.lost > 0 && records.lost() > 0);
+        assert_eq!(times(records).len(), QUEUE);
+    }
+
+    #[test]
+    fn it_waits_where_nothing_may_be_lost() {
+        let (mut subscription, records) = subscription("slow", Interest::LOSSES, OnFull::Wait);
+        let reader = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            times(records).len()
+        });
+        assert!((0..2 * QUEUE as u64).all(|time| subscription.take(&record(time))));
+        drop(subscription);
+        assert_eq!(reader.join().expect("it ends"), 2 * QUEUE);
+    }
+
+    #[test]
+    fn who_goes_away_ends_it() {
+        for on_full in [OnFull::Count, OnFull::Wait, OnFull::End] {
+            let (mut subscription, records) = subscription("gone", Interest::LOSSES, on_full);
+            drop(records);
+            assert!(!subscription.take(&record(1)), "{on_full:?}");
+        }
+    }
+}

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     deny,
     ebpf::{self, Toolchain},
-    layers, process, words, workspace,
+    interface, layers, process, words, workspace,
 };
 
 /// # Errors
@@ -16,6 +16,7 @@ pub(crate) fn main() -> Result<()> {
     deny::lint()?;
     layers::main()?;
     words::lint()?;
+    interface::lint()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "layout of the fuzz targets",

@@ -12,6 +12,7 @@ mod deny;
 mod dist;
 mod ebpf;
 mod fuzz;
+mod interface;
 mod lab;
 mod layers;
 mod lint;
@@ -49,6 +50,7 @@ enum Command {
     CheckEbpf(check_ebpf::Args),
     Deny(deny::Args),
     Words(words::Args),
+    Interface(interface::Args),
     /// Check dependencies, layers, words, layout, lints and documentation, of the kernel side too.
     Lint,
     /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, daemons, test.
@@ -70,6 +72,7 @@ fn main() -> ExitCode {
         Command::CheckEbpf(args) => check_ebpf::main(&args),
         Command::Deny(args) => deny::main(&args),
         Command::Words(args) => words::main(&args),
+        Command::Interface(args) => interface::main(&args),
         Command::Lint => lint::main(),
         Command::Ci => ci::main(),
     };

@@ -11,7 +11,7 @@ use tcptrace_core::{
 };
 use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 
-/// Records that wait for a subscriber, at most, where [`OnFull`] does not say.
+/// Records that may wait for a subscriber.
 pub const QUEUE: usize = 4_096;
 
 /// What happens when a subscriber is slower than the records come, and its queue is full.

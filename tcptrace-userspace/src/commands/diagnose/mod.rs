@@ -13,10 +13,7 @@ use tcptrace_core::{
         Detection, detect,
         report::{Report, ReportOptions},
     },
-    model::{
-        finding::{Finding, Severity},
-        view::View,
-    },
+    model::finding::{Finding, Severity},
 };
 
 use super::stream::{Priority, Signals, notify as notify_person, until_end, with_priority};
@@ -60,7 +57,7 @@ pub fn run(
     // What cannot be seen is in the report.
     let plan = Session::live(trace).notices(|notice| {
         if let Notice::Disk(_) | Notice::OwnPids = notice {
-            notify_person(&notice, View::Transitions);
+            notify_person(&notice, None);
         }
     });
     let mut plan = with_priority(plan, settings.priority);

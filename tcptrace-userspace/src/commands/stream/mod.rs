@@ -74,7 +74,7 @@ pub fn run(
     let signals = Signals::install()?;
     let counts_only = settings.trace.bpf.count_only;
     let view = settings.trace.view;
-    let plan = Session::live(identifying(settings)).notices(move |notice| notify(&notice, view));
+    let plan = Session::live(identifying(settings)).notices(move |notice| notify(&notice, Some(view)));
     let plan = with_priority(plan, settings.priority);
     let plan = if counts_only { plan } else { shown(plan, settings, wrap) };
     let (end, outcome) = until_end(plan.start()?, signals, !counts_only)?;
@@ -98,8 +98,7 @@ pub fn run(
 /// [`enum@Error`].
 pub fn record(settings: &Settings) -> Result<Summary, Error> {
     let signals = Signals::install()?;
-    let view = settings.trace.view;
-    let plan = Session::live(settings.trace.clone()).notices(move |notice| notify(&notice, view));
+    let plan = Session::live(settings.trace.clone()).notices(|notice| notify(&notice, None));
     let (_, outcome) = until_end(with_priority(plan, settings.priority).start()?, signals, false)?;
     summary::print(&outcome.summary, false);
     outcome.recording?;
@@ -120,9 +119,8 @@ pub fn replay(
         return Ok(Shown::OutputClosed);
     }
     summary::print(&replayed.summary, false);
-    let view = settings.trace.view;
     for notice in session::replay_notices(&settings.trace, &replayed) {
-        notify(&notice, view);
+        notify(&notice, Some(settings.trace.view));
     }
     if replayed.damage.is_some() {
         return Ok(Shown::Damaged);
@@ -170,15 +168,16 @@ fn identifying(settings: &Settings) -> session::Settings {
     session::Settings { identify: if names { Extent::Names } else { Extent::All }, ..trace }
 }
 
-/// Tells on standard error what a person should read. Scripts wait for the line that says that tracing has begun.
-pub(super) fn notify(notice: &Notice, view: View) {
+/// Prints on standard error what a person should read; `shown`: what becomes a line, if anything. Scripts wait for the line that
+/// says that tracing has begun.
+pub(super) fn notify(notice: &Notice, shown: Option<View>) {
     let mut stderr = io::stderr();
     let _ = match notice {
         Notice::Begun { hook, ring_bytes, recording } => {
-            let what = match (recording, view) {
-                (Some(path), _) => format!("Recording to {}", path.display()),
-                (None, View::Transitions) => "Tracing TCP state transitions".to_owned(),
-                (None, View::Connections) => {
+            let what = match (shown, recording) {
+                (None, Some(path)) => format!("Recording to {}", path.display()),
+                (None | Some(View::Transitions), _) => "Tracing TCP state transitions".to_owned(),
+                (Some(View::Connections), _) => {
                     "Tracing TCP connections, each reported when it has ended".to_owned()
                 }
             };

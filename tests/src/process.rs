@@ -2,6 +2,7 @@
 
 use std::{
     ffi::OsStr,
+    fs,
     io::{BufRead as _, BufReader, Read},
     panic::resume_unwind,
     process::{Child, Command, ExitStatus, Output, Stdio},
@@ -15,7 +16,7 @@ use nix::{
     unistd::Pid,
 };
 
-use crate::machine::is_slow;
+use crate::{machine::is_slow, wait::eventually};
 
 /// A child, killed when dropped.
 #[derive(Debug)]
@@ -121,4 +122,19 @@ pub fn tool<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>)
     let mut command = Command::new(name);
     let output = output(command.args(arguments));
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// The id of the thread of this process that has this name, once there is one.
+///
+/// # Panics
+/// None comes.
+pub fn thread_named(pid: u32, name: &str) -> u32 {
+    let find = || {
+        let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+        let comm = |task: &fs::DirEntry| fs::read_to_string(task.path().join("comm"));
+        let task = tasks.find(|task| comm(task).is_ok_and(|comm| comm.trim_end() == name))?;
+        task.file_name().to_string_lossy().parse().ok()
+    };
+    eventually(&format!("{pid} has a thread {name}"), || find().is_some());
+    find().expect("it stays")
 }

@@ -2,7 +2,7 @@
 //!
 //! A tracer that nothing wakes shows a transition as well, by its next check: in sleep it checks once a second. Of listeners
 //! at random moments, four in ten would be shown within 400 ms. So the moment is not random. The test watches how often the
-//! tracer's first thread waits, and each check is followed by a wait:
+//! tracer's thread that reads the ring waits, and each check is followed by a wait:
 //!
 //! - For [`QUIET`], 700 ms, there is no wait. The last check was before that, so the next one is at most 300 ms away.
 //! - Then there is a wait, and none for [`SETTLED`], 350 ms. So the check was not before the first of these waits, and it has
@@ -25,6 +25,7 @@ use tcptrace_tests::{
     both_hooks, host,
     machine::{Hook, is_root},
     netns::Namespace,
+    process::thread_named,
     tracer::Tracer,
 };
 
@@ -52,8 +53,9 @@ fn a_sleeper_is_woken(hook: Hook, name: &str) {
     let namespace = Namespace::usual();
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", "json", "--netns", &netns]);
+    let ring = thread_named(tracer.pid(), "ring");
     for round in 1..=ROUNDS {
-        let limit = last_check(tracer.pid()) + SHOWN_WITHIN;
+        let limit = last_check(ring) + SHOWN_WITHIN;
         let before = tracer.printed();
         namespace.run(|| drop(TcpListener::bind("127.0.0.1:0").expect("a listener")));
         while tracer.printed() == before {
@@ -66,9 +68,9 @@ fn a_sleeper_is_woken(hook: Hook, name: &str) {
 }
 
 /// Waits until the tracer sleeps and has checked, and returns the time of that check.
-fn last_check(pid: u32) -> Instant {
+fn last_check(tid: u32) -> Instant {
     let start = Instant::now();
-    let (mut polled, mut last_wait, mut waited) = (start, start, waits(pid));
+    let (mut polled, mut last_wait, mut waited) = (start, start, waits(tid));
     // The first wait after a quiet time.
     let mut check = None;
     loop {
@@ -76,7 +78,7 @@ fn last_check(pid: u32) -> Instant {
         let now = Instant::now();
         assert!(now - start < LIMIT, "it does not sleep: it has waited {waited} times");
         let held_up = now - polled > HELD_UP;
-        let waited_again = waits(pid) != waited;
+        let waited_again = waits(tid) != waited;
         let quiet = now - last_wait;
         match check {
             // When was that?
@@ -88,15 +90,15 @@ fn last_check(pid: u32) -> Instant {
             _ => {}
         }
         if held_up || waited_again {
-            (last_wait, waited) = (now, waits(pid));
+            (last_wait, waited) = (now, waits(tid));
         }
         polled = now;
     }
 }
 
-/// How often the process' first thread has waited for something.
-fn waits(pid: u32) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+/// How often the thread has waited for something.
+fn waits(tid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{tid}/status")).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
     line.and_then(|number| number.trim().parse().ok()).expect("a number")
 }

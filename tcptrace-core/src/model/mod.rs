@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod clock;
+pub mod clock_watch;
 pub mod close;
 pub mod dump;
 pub mod ends;

@@ -1,4 +1,4 @@
-//! `cargo xtask lint`: dependencies, layers, words, layout, lints and documentation, of the kernel side too.
+//! `cargo xtask lint`: dependencies, layers, words, spelling, interfaces, layout, lints and documentation, of the kernel side too.
 
 use std::process::Command;
 
@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     deny,
     ebpf::{self, Toolchain},
-    interface, layers, process, words, workspace,
+    interface, layers, process, spelling, words, workspace,
 };
 
 /// # Errors
@@ -16,6 +16,7 @@ pub(crate) fn main() -> Result<()> {
     deny::lint()?;
     layers::main()?;
     words::lint()?;
+    spelling::lint()?;
     interface::lint()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(

@@ -19,6 +19,7 @@ mod lint;
 mod process;
 mod run;
 mod soak;
+mod spelling;
 mod test;
 mod vm_test;
 mod words;
@@ -51,7 +52,7 @@ enum Command {
     Deny(deny::Args),
     Words(words::Args),
     Interface(interface::Args),
-    /// Check dependencies, layers, words, layout, lints and documentation, of the kernel side too.
+    /// Check dependencies, layers, words, spelling, interfaces, layout, lints and documentation, of the kernel side too.
     Lint,
     /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, daemons, test.
     Ci,

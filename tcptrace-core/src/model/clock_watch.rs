@@ -148,7 +148,11 @@ mod tests {
             let change = watch.check(clocks.pass(SECOND / 4, 0, by_ns)).expect("a step");
             assert_eq!((change.by_ns, change.suspended_ns, change.is_step), (by_ns, 0, true));
             let now = i128::from(change.ktime_ns) + clocks.0.realtime_ns - i128::from(clocks.0.monotonic_ns);
-            assert_eq!(change.clock.time(change.ktime_ns).as_nanosecond(), now, "times are right from now on");
+            assert_eq!(
+                change.clock.time(change.ktime_ns).as_nanosecond(),
+                now,
+                "times are right from now on"
+            );
             assert_eq!(watch.check(clocks.pass(SECOND / 4, 0, 0)), None, "it is told once");
         }
     }

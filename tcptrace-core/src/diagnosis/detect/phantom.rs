@@ -1,7 +1,7 @@
 //! `phantom-established`: connections that a server holds for clients that are gone.
 //!
 //! A client that loses its power, its address or its NAT's memory sends no FIN, and without data to send the server never
-//! finds out (RFC 9293, 3.8.4: keep-alives are off unless the program asks). Silence alone proves nothing: pools, proxies,
+//! finds out (RFC 9293, 3.8.4: keep-alive connections are off unless the program asks). Silence alone proves nothing: pools, proxies,
 //! NATs and keep-alive have idle connections. A phantom needs evidence: data of the server that nobody acknowledges, another
 //! end that this host would have and does not have, or a client that comes back again and again, one connection at a time.
 

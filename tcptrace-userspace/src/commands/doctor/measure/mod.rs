@@ -15,8 +15,8 @@ use thiserror::Error;
 
 use crate::bpf::{self, Options, RunStats};
 
-/// Slices of which the best counts: an interrupt, or the machine below a virtual one, is counted as the time of
-/// the program that it interrupts.
+/// Slices of which the median counts: an interrupt, or the machine below a virtual one, is counted as the time of the program
+/// that it interrupts, and spoils one slice.
 const SLICES: usize = 5;
 /// Connections of a slice, about ten transitions each.
 const CONNECTIONS: u32 = 400;
@@ -72,11 +72,11 @@ fn measure(hook: Hook) -> Result<Cost, MeasureError> {
     // Caches settle; it does not count.
     churn::run(CONNECTIONS).map_err(MeasureError::Load)?;
     let empty_ns = match bpf::load_floor() {
-        Ok(floor) => Some(best(|| floor.run_stats(), || {})?.0),
+        Ok(floor) => Some(median(|| floor.run_stats(), || {})?.0),
         Err(_) => None,
     };
     let tracer = RefCell::new(bpf::load(&Options { hook: Some(hook), ..Options::default() })?);
-    let (ns_per_transition, transitions) = best(
+    let (ns_per_transition, transitions) = median(
         || tracer.borrow().run_stats(),
         || {
             tracer.borrow().flush();
@@ -87,19 +87,19 @@ fn measure(hook: Hook) -> Result<Cost, MeasureError> {
     Ok(Cost { hook, ns_per_transition, empty_ns, above_empty_ns, transitions })
 }
 
-/// Nanoseconds per run in the best slice, and runs in all of them; `after` comes behind each.
-fn best(stats: impl Fn() -> Option<RunStats>, after: impl Fn()) -> Result<(u64, u64), MeasureError> {
+/// Nanoseconds per run in the median slice, and runs in all of them; `after` comes behind each.
+fn median(stats: impl Fn() -> Option<RunStats>, after: impl Fn()) -> Result<(u64, u64), MeasureError> {
     let read = || stats().ok_or(MeasureError::NoFigures);
-    let (mut best, mut all) = (None, 0);
+    let (mut slices, mut all) = (Vec::new(), 0);
     for _ in 0..SLICES {
         let before = read()?;
         churn::run(CONNECTIONS).map_err(MeasureError::Load)?;
         let now = read()?;
         let runs = now.runs.saturating_sub(before.runs);
-        let per_run = now.time_ns.saturating_sub(before.time_ns).checked_div(runs);
-        best = [best, per_run].into_iter().flatten().min();
+        slices.extend(now.time_ns.saturating_sub(before.time_ns).checked_div(runs));
         all += runs;
         after();
     }
-    Ok((best.ok_or(MeasureError::NoFigures)?, all))
+    slices.sort_unstable();
+    Ok((*slices.get(slices.len() / 2).ok_or(MeasureError::NoFigures)?, all))
 }

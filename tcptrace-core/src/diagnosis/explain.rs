@@ -1,5 +1,7 @@
 //! `tcptrace explain`: what a state, a finding or a cause means, from the same pages that the project's documents are.
 
+mod causes;
+
 use std::{fmt::Write as _, str::FromStr as _};
 
 use crate::{
@@ -29,11 +31,21 @@ const PAGES: [(&str, &str); 18] = [
     ("reset-storm", include_str!("../../../docs/findings/reset-storm.md")),
 ];
 
-/// A section each for the states.
-const STATES: &str = include_str!("../../../docs/states.md");
-
-/// Has the table of causes.
-const CAUSES: &str = include_str!("../../../docs/output.md");
+/// The pages about states, by their names.
+const STATES: [(State, &str); 12] = [
+    (State::CLOSE, include_str!("../../../docs/states/close.md")),
+    (State::LISTEN, include_str!("../../../docs/states/listen.md")),
+    (State::SYN_SENT, include_str!("../../../docs/states/syn_sent.md")),
+    (State::SYN_RECV, include_str!("../../../docs/states/syn_recv.md")),
+    (State::NEW_SYN_RECV, include_str!("../../../docs/states/new_syn_recv.md")),
+    (State::ESTABLISHED, include_str!("../../../docs/states/established.md")),
+    (State::FIN_WAIT1, include_str!("../../../docs/states/fin_wait1.md")),
+    (State::FIN_WAIT2, include_str!("../../../docs/states/fin_wait2.md")),
+    (State::CLOSING, include_str!("../../../docs/states/closing.md")),
+    (State::TIME_WAIT, include_str!("../../../docs/states/time_wait.md")),
+    (State::CLOSE_WAIT, include_str!("../../../docs/states/close_wait.md")),
+    (State::LAST_ACK, include_str!("../../../docs/states/last_ack.md")),
+];
 
 const DIAGRAM: &str = "
                          CLOSE
@@ -62,37 +74,19 @@ const DIAGRAM: &str = "
 
 /// What there is to say of a state, a finding or a cause, as Markdown without links; `None` when it is none of these.
 pub fn explain(word: &str) -> Option<String> {
-    page(word).map(|page| without_links(&page))
-}
-
-/// The same with links, which lead from one page of the project to another.
-fn page(word: &str) -> Option<String> {
     let word = word.trim().to_lowercase();
     if let Ok(state) = State::from_str(&word) {
-        return section(state.name()?);
+        return STATES.iter().find(|(known, _)| *known == state).map(|(_, page)| (*page).to_owned());
     }
     // As written, address_in_use is a cause, and address-in-use a finding.
     let page = || PAGES.iter().find(|(id, _)| *id == word).map(|(_, page)| (*page).to_owned());
     cause(&word).or_else(page)
 }
 
-/// Of `[words](target)` the words: at a terminal there is nothing to follow.
-fn without_links(mut page: &str) -> String {
-    let mut text = String::with_capacity(page.len());
-    while let Some((words, rest)) = page.split_once("](") {
-        let Some((open, (_, after))) = words.rfind('[').zip(rest.split_once(')')) else { break };
-        text.push_str(&words[..open]);
-        text.push_str(&words[open + 1..]);
-        page = after;
-    }
-    text + page
-}
-
 /// The states and how one leads to another, and what else can be asked for.
 pub fn overview() -> String {
     let mut text = DIAGRAM.trim_start_matches('\n').to_owned();
-    let states = STATES.lines().filter_map(|line| line.strip_prefix("## "));
-    let states: Vec<&str> = states.filter(|name| State::from_str(name).is_ok()).collect();
+    let states: Vec<&str> = STATES.iter().filter_map(|(state, _)| state.name()).collect();
     let findings: Vec<&str> = REGISTRY.iter().flat_map(|entry| entry.ids).copied().collect();
     let causes: Vec<&str> = Cause::ALL.iter().map(|cause| cause.name()).collect();
     for (what, names) in [("States", states), ("Findings", findings), ("Causes", causes)] {
@@ -101,20 +95,12 @@ pub fn overview() -> String {
     text
 }
 
-/// The section of `docs/states.md` about a state.
-fn section(name: &str) -> Option<String> {
-    let heading = format!("## {name}\n");
-    let (_, rest) = STATES.split_once(&heading)?;
-    let section = rest.split("\n## ").next()?;
-    Some(format!("# {name}\n{}\n", section.trim_end()))
-}
-
-/// The row of `docs/output.md` about a cause.
+/// The page about a cause.
 fn cause(name: &str) -> Option<String> {
-    let row = CAUSES.lines().find(|line| line.starts_with(&format!("| `{name}` |")))?;
-    let mut cells = row.trim_matches('|').split('|').map(str::trim).skip(1);
-    let (words, meaning, concluded) = (cells.next()?, cells.next()?, cells.next()?);
-    Some(format!("# {name}\n\nIn words: {words}\n\n{meaning}.\n\nConcluded from: {concluded}.\n"))
+    let causes::Page { cause, meaning, evidence } =
+        causes::PAGES.iter().find(|page| page.cause.name() == name)?;
+    let words = cause.text();
+    Some(format!("# {name}\n\nIn words: {words}\n\n{meaning}.\n\nConcluded from: {evidence}.\n"))
 }
 
 #[cfg(test)]
@@ -138,10 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn links_are_their_words() {
-        assert_eq!(without_links("a [b](c.md#d) e, [f](g)."), "a b e, f.");
-        for plain in ["", "[::1]:80", "a](b)", "[a](b"] {
-            assert_eq!(without_links(plain), plain);
+    fn every_cause_has_its_page_and_its_row() {
+        let rows = include_str!("../../../docs/output.md");
+        let causes: Vec<Cause> = causes::PAGES.iter().map(|page| page.cause).collect();
+        assert!(Cause::ALL.iter().all(|cause| causes.contains(cause)));
+        assert_eq!(causes.len(), Cause::ALL.len());
+        for causes::Page { cause, meaning, evidence } in causes::PAGES {
+            let row = format!("\n| `{}` | {} | {meaning} | {evidence} |\n", cause.name(), cause.text());
+            assert!(rows.contains(&row), "docs/output.md lacks{row}");
         }
     }
 

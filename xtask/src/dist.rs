@@ -21,7 +21,7 @@ const DOCUMENTS: [&str; 6] =
     ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
 /// Folders of what the documents and the tracer's own texts refer to, without those below them.
-const FOLDERS: [&str; 2] = ["docs", "docs/findings"];
+const FOLDERS: [&str; 3] = ["docs", "docs/findings", "docs/states"];
 
 /// Shells that completions are made for, and the names that they look for.
 const COMPLETIONS: [(&str, &str); 3] =

@@ -10,9 +10,15 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use serde::Serialize;
 use tcptrace::fuzzing::frame;
-use tcptrace_core::capture::{MAGIC, VERSION};
+use tcptrace_core::{
+    capture::{MAGIC, VERSION, put},
+    model::input::Input,
+};
 
-/// A message of a capture, as `Input` of the library has it.
+/// The last version whose messages have names instead of numbers.
+const LAST_BY_NAMES: u16 = 4;
+
+/// A message of a capture, written in the form of the version that the recording has.
 #[derive(Serialize)]
 pub(crate) enum Message<'a> {
     /// An entry of the ring.
@@ -21,8 +27,18 @@ pub(crate) enum Message<'a> {
     Released(u64),
 }
 
+impl<'a> From<&Message<'a>> for Input<'a> {
+    fn from(message: &Message<'a>) -> Self {
+        match *message {
+            Message::Entry(entry) => Self::Entry(entry),
+            Message::Released(until_ns) => Self::Released(until_ns),
+        }
+    }
+}
+
 /// What a recording begins and ends with.
 pub(crate) struct Frame {
+    version: u16,
     beginning: Vec<u8>,
     end: Vec<u8>,
 }
@@ -40,6 +56,8 @@ impl Frame {
     pub(crate) fn of(recording: &Path) -> Result<Self> {
         let bytes = fs::read(recording).context("the recording")?;
         ensure!(bytes.starts_with(&MAGIC), "not a capture");
+        let version = bytes[MAGIC.len()..].first_chunk().context("no version")?;
+        let version = u16::from_le_bytes(*version);
         let mut at = MAGIC.len() + size_of_val(&VERSION);
         next(&bytes, &mut at).context("no header")?;
         let beginning = bytes[..at].to_vec();
@@ -52,7 +70,7 @@ impl Frame {
                 (last, rest) = (Some(message.to_vec()), behind);
             }
         }
-        Ok(Self { beginning, end: last.context("nothing behind the header")? })
+        Ok(Self { version, beginning, end: last.context("nothing behind the header")? })
     }
 
     /// Begins a capture.
@@ -62,7 +80,7 @@ impl Frame {
     pub(crate) fn begin(&self, file: &Path) -> Result<Writer<'_>> {
         let mut out = BufWriter::new(File::create(file).context("the capture")?);
         out.write_all(&self.beginning)?;
-        Ok(Writer { out, raw: Vec::new(), end: &self.end })
+        Ok(Writer { version: self.version, out, raw: Vec::new(), end: &self.end })
     }
 }
 
@@ -77,6 +95,7 @@ fn next(bytes: &[u8], at: &mut usize) -> Option<Vec<u8>> {
 
 /// A capture that is being written.
 pub(crate) struct Writer<'a> {
+    version: u16,
     out: BufWriter<File>,
     raw: Vec<u8>,
     end: &'a [u8],
@@ -88,13 +107,18 @@ impl Writer<'_> {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn put(&mut self, message: &Message<'_>) -> Result<()> {
-        self.message(&rmp_serde::to_vec(message)?)
+        if self.version > LAST_BY_NAMES {
+            put(&message.into(), &mut self.raw);
+        } else {
+            self.message(&rmp_serde::to_vec(message)?)?;
+        }
+        if self.raw.len() >= FULL { self.flush() } else { Ok(()) }
     }
 
     fn message(&mut self, message: &[u8]) -> Result<()> {
         self.raw.extend(u32::try_from(message.len())?.to_le_bytes());
         self.raw.extend(message);
-        if self.raw.len() >= FULL { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn flush(&mut self) -> Result<()> {
@@ -110,9 +134,7 @@ impl Writer<'_> {
     pub(crate) fn finish(mut self) -> Result<()> {
         let end = self.end;
         self.message(end)?;
-        if !self.raw.is_empty() {
-            self.flush()?;
-        }
+        self.flush()?;
         self.out.flush().context("the capture")
     }
 }

@@ -3,9 +3,17 @@
 use std::{fs, path::Path, process::Command};
 
 use proptest::prelude::*;
+use tcptrace_core::{
+    capture::{Reader, beginning, encode, put},
+    model::input::Input,
+};
 
 fn scenario() -> Vec<u8> {
-    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/a_server_that_resets.capture");
+    scenario_of("a_server_that_resets")
+}
+
+fn scenario_of(name: &str) -> Vec<u8> {
+    let file = format!("{}/tests/scenarios/{name}.capture", env!("CARGO_MANIFEST_DIR"));
     fs::read(file).expect("a scenario")
 }
 
@@ -16,15 +24,19 @@ struct Replayed {
 }
 
 fn replay(command: &str, bytes: &[u8]) -> Replayed {
+    replay_as(command, "json", bytes)
+}
+
+fn replay_as(command: &str, format: &str, bytes: &[u8]) -> Replayed {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("capture");
     fs::write(&file, bytes).expect("a file");
-    replay_file(command, &file)
+    replay_file(command, format, &file)
 }
 
-fn replay_file(command: &str, file: &Path) -> Replayed {
+fn replay_file(command: &str, format: &str, file: &Path) -> Replayed {
     let mut tcptrace = Command::new(env!("CARGO_BIN_EXE_tcptrace"));
-    let output = tcptrace.args([command, "-o", "json", "--from"]).arg(file).output().expect("it runs");
+    let output = tcptrace.args([command, "-o", format, "--from"]).arg(file).output().expect("it runs");
     let lines = String::from_utf8(output.stdout).expect("UTF-8").lines().map(str::to_owned).collect();
     let said = String::from_utf8(output.stderr).expect("UTF-8");
     Replayed { code: output.status.code(), lines, said }
@@ -42,12 +54,12 @@ fn what_is_no_capture_is_refused() {
         bytes[40] ^= 1;
         bytes
     };
-    let newer = [b"tcptrace", &[5, 0][..], &scenario()[10..]].concat();
+    let newer = [b"tcptrace", &[6, 0][..], &scenario()[10..]].concat();
     for (bytes, why) in [
         (Vec::new(), "is not a capture of tcptrace"),
         (b"tcptrac".to_vec(), "is not a capture of tcptrace"),
         (b"\xd4\xc3\xb2\xa1 a packet capture".to_vec(), "is not a capture of tcptrace"),
-        (newer, "version 5 of the form of captures; this tcptrace reads version 4"),
+        (newer, "version 6 of the form of captures; this tcptrace reads version 5"),
         (scenario()[..20].to_vec(), "has no readable beginning"),
         (header_damaged, "has no readable beginning"),
     ] {
@@ -57,7 +69,7 @@ fn what_is_no_capture_is_refused() {
             assert!(replayed.lines.is_empty() && replayed.said.contains(why), "{command}: {}", replayed.said);
         }
     }
-    let missing = replay_file("trace", Path::new("/nonexistent/capture"));
+    let missing = replay_file("trace", "json", Path::new("/nonexistent/capture"));
     assert_eq!(missing.code, Some(1));
     assert!(missing.said.contains("/nonexistent/capture: No such file"), "{}", missing.said);
 }
@@ -67,6 +79,71 @@ fn a_whole_one_is_no_damaged_one() {
     let whole = replay("trace", &scenario());
     assert_eq!(whole.code, Some(0), "{}", whole.said);
     assert!(!whole.said.contains("not all there"), "{}", whole.said);
+}
+
+/// A scenario with these messages in the middle and at the end, as a later version might write it.
+fn with_messages(scenario: &[u8], messages: &[&[u8]]) -> Vec<u8> {
+    let mut reader = Reader::new(scenario, Path::new("memory")).expect("a capture");
+    let mut bytes = beginning(reader.header()).expect("small");
+    let (mut raw, mut inputs) = (Vec::new(), 0);
+    let add = |raw: &mut Vec<u8>| {
+        for message in messages {
+            raw.extend(u32::try_from(message.len()).expect("small").to_le_bytes());
+            raw.extend(*message);
+        }
+    };
+    while let Some(input) = reader.next_input().expect("an input") {
+        if inputs == 50 || matches!(input, Input::Ended(_)) {
+            add(&mut raw);
+        }
+        inputs += 1;
+        put(&input, &mut raw);
+    }
+    assert!(inputs > 100, "{inputs}");
+    bytes.extend(encode(&raw).expect("small"));
+    bytes
+}
+
+/// What a later version has added is skipped, and everything says so.
+#[test]
+fn what_a_later_version_has_added_is_counted() {
+    let plain = replay("trace", &with_messages(&scenario(), &[]));
+    assert_eq!(plain.code, Some(0), "{}", plain.said);
+    // A kind without content, and one with some.
+    let messages: [&[u8]; 2] = [&[77], &[0x81, 0xcc, 200, 0x92, 1, 0xa1, b'x']];
+    let bytes = with_messages(&scenario(), &messages);
+    let account = "4 inputs of the capture were skipped";
+    for (command, format, shown) in [
+        ("trace", "text", "and 2 inputs of a later version here"),
+        ("trace", "wide", "and 2 inputs of a later version here"),
+        ("trace", "json", r#""skipped_inputs":4"#),
+        ("trace", "csv", "loss,"),
+        ("life", "text", "and 2 inputs of a later version here"),
+        ("life", "json", r#""skipped_inputs":4"#),
+        ("life", "csv", "loss,"),
+    ] {
+        let replayed = replay_as(command, format, &bytes);
+        assert_eq!(replayed.code, Some(4), "{command} {format}: {}", replayed.said);
+        assert!(replayed.said.contains(account), "{command} {format}: {}", replayed.said);
+        let all = replayed.lines.join("\n");
+        assert!(all.contains(shown), "{command} {format}: {all}");
+    }
+    assert_eq!(transitions(&replay("trace", &bytes)), transitions(&plain), "nothing else is missing");
+    for (command, format) in [("sockets", "text"), ("sockets", "json"), ("sockets", "csv")] {
+        let replayed = replay_as(command, format, &bytes);
+        assert_eq!(replayed.code, Some(4), "{format}: {}", replayed.said);
+        assert!(replayed.said.contains(account) && !replayed.lines.is_empty(), "{format}: {}", replayed.said);
+    }
+    for format in ["text", "json", "markdown"] {
+        let report = replay_as("diagnose", format, &bytes);
+        let all = report.lines.join("\n");
+        assert!(all.contains("4 inputs of the capture, which a newer tcptrace recorded"), "{format}: {all}");
+    }
+    let healthy = scenario_of("an_idle_namespace_is_healthy");
+    for (messages, code) in [(&messages[..0], 0), (&messages[..], 4)] {
+        let report = replay("diagnose", &with_messages(&healthy, messages));
+        assert_eq!(report.code, Some(code), "{:?}", report.lines);
+    }
 }
 
 proptest! {

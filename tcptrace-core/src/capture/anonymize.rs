@@ -92,8 +92,9 @@ impl Anonymizer {
                 }
                 take(&Input::Scanned(scan))
             }
-            // Numbers only.
+            // Numbers only, or nothing.
             Input::Released(_)
+            | Input::Unknown
             | Input::Namespace(_)
             | Input::DumpBegins
             | Input::PollBegins

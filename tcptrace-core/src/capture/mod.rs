@@ -8,10 +8,11 @@ mod anonymize;
 mod frame;
 mod read;
 mod replay;
+mod wire;
 
 use std::{io, path::PathBuf};
 
-use crate::model::header::Header;
+use crate::model::{header::Header, input::Input};
 use thiserror::Error;
 
 pub use anonymize::Anonymizer;
@@ -22,8 +23,9 @@ pub use replay::{MOST_WAITING, Replay, Replayed, replay};
 /// The first bytes of a capture.
 pub const MAGIC: [u8; 8] = *b"tcptrace";
 
-/// The form of what follows. Every change makes a new one; those before can be read, by defaults for what they lack.
-pub const VERSION: u16 = 4;
+/// The form of what follows. Messages, fields and choices that are added do not make a new one, since readers skip what they
+/// do not know; any other change does. Those before can be read.
+pub const VERSION: u16 = 5;
 
 /// Why something cannot be recorded or replayed.
 #[derive(Debug, Error)]
@@ -95,9 +97,20 @@ pub enum Damage {
 /// # Errors
 /// The header is larger than a frame can be.
 pub fn beginning(header: &Header) -> io::Result<Vec<u8>> {
-    let raw = rmp_serde::to_vec(header).map_err(io::Error::other)?;
+    let mut raw = Vec::new();
+    wire::write_header(header, &mut raw);
     let mut bytes = MAGIC.to_vec();
     bytes.extend(VERSION.to_le_bytes());
     bytes.extend(encode(&raw)?);
     Ok(bytes)
+}
+
+/// Appends an input as a message, behind its length, to the raw bytes of a frame.
+pub fn put(input: &Input<'_>, raw: &mut Vec<u8>) {
+    let start = raw.len();
+    raw.extend([0; 4]);
+    wire::write_input(input, raw);
+    // No frame has so much.
+    let len = u32::try_from(raw.len() - start - 4).unwrap_or(u32::MAX);
+    raw[start..start + 4].copy_from_slice(&len.to_le_bytes());
 }

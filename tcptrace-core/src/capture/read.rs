@@ -6,8 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Damage, Error, MAGIC, VERSION, frame};
-use crate::model::{header::Header, input::Input, text::distrusted};
+use super::{
+    Damage, Error, MAGIC, VERSION, frame,
+    wire::{self, Malformed},
+};
+use crate::model::{header::Header, input::Input};
 
 /// A capture that is being read.
 pub struct Reader<R> {
@@ -55,8 +58,8 @@ impl<R: Read> Reader<R> {
         let (mut at, mut body, mut raw) = (first.len() as u64, Vec::new(), Vec::new());
         let start = at;
         let header = match frame::decode(&mut input, &mut at, &mut body, &mut raw) {
-            Ok(true) => rmp_serde::from_slice::<Header>(&raw)
-                .map_err(|error| Damage::Content { at: start, why: distrusted(error.to_string()) }),
+            Ok(true) => wire::read_header(&raw)
+                .map_err(|malformed| Damage::Content { at: start, why: malformed.text().to_owned() }),
             Ok(false) => Err(Damage::Truncated(start)),
             Err(damage) => Err(damage),
         };
@@ -86,7 +89,7 @@ impl<R: Read> Reader<R> {
         &self.header
     }
 
-    /// The next input; `None` at the end.
+    /// The next input; [`Input::Unknown`] where this version does not know it; `None` at the end.
     ///
     /// # Errors
     /// [`Damage`], after which there is nothing more to be read.
@@ -104,9 +107,11 @@ impl<R: Read> Reader<R> {
         }
         let rest = &self.raw[self.taken..];
         let (message, after) = split(rest).ok_or_else(|| self.senseless("a length in it makes no sense"))?;
-        let input = rmp_serde::from_slice::<Input<'_>>(message)
-            .map_err(|error| Damage::Content { at: self.frame_at, why: distrusted(error.to_string()) })?
-            .distrusted();
+        let input = match wire::read_input(message) {
+            Ok(input) => input.distrusted(),
+            Err(Malformed::Unknown) => Input::Unknown,
+            Err(malformed) => return Err(self.senseless(malformed.text())),
+        };
         self.taken = self.raw.len() - after;
         self.has_ended = matches!(input, Input::Ended(_));
         Ok(Some(input))

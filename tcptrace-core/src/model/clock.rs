@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use jiff::{Timestamp, tz::TimeZone};
 
 /// A fixed relation between `CLOCK_MONOTONIC` and the time of day.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Clock {
     /// Nanoseconds to add to a monotonic time to get nanoseconds since 1970 (UTC).
-    offset_ns: i128,
+    pub(crate) offset_ns: i128,
 }
 
 impl Clock {

@@ -28,7 +28,7 @@ pub struct Closing {
 }
 
 /// Which part a socket had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It called `connect()`.
     Client,

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::errno::Errno;
 
 /// When a namespace was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespace {
     /// Inode number; `None` when `/proc` does not tell that of our own.
     pub inode: Option<u32>,
@@ -16,12 +16,11 @@ pub struct Namespace {
     /// After the last answer.
     pub end_ns: u64,
     /// How many timewait sockets it may have (`net.ipv4.tcp_max_tw_buckets`); `None` where it does not tell.
-    #[serde(default)]
     pub most_timewait: Option<u64>,
 }
 
 /// What a snapshot could not see. Nothing of it is lost silently: empty means that everything is there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
     /// Namespaces that are known and could not be read.
     pub namespaces: Vec<Unseen>,
@@ -34,7 +33,7 @@ pub struct Gaps {
 }
 
 /// A namespace that could not be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Unseen {
     /// Its inode number, as far as it is known.
     pub netns: Option<u32>,
@@ -43,7 +42,7 @@ pub struct Unseen {
 }
 
 /// Why a namespace could not be read.
-#[derive(Clone, Copy, Debug, Error, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Obstacle {
     /// Its file cannot be opened.
     #[error("opening it: {}", .0.description())]

@@ -8,7 +8,7 @@ use std::{
 use super::event::Event;
 
 /// What tells connections apart at any moment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ends {
     /// Inode of the network namespace; `None` when not known.
     pub netns: Option<u32>,

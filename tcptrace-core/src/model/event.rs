@@ -121,7 +121,7 @@ pub struct Event {
 }
 
 /// A network device. Two connections with the same ends on two of them are two.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Its index in its namespace.
     pub ifindex: u32,

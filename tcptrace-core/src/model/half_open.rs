@@ -62,7 +62,7 @@ pub struct Summary {
 }
 
 /// Which connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// Socket cookie, which the child inherits; 0 when unknown.
     pub cookie: u64,
@@ -200,7 +200,7 @@ pub struct Counts {
 }
 
 /// The half-open connections of some namespaces, as `sock_diag(7)` told them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Poll {
     /// The namespaces that were asked: inode, and when it was begun, nanoseconds of `CLOCK_MONOTONIC`.
     pub namespaces: Vec<(Option<u32>, u64)>,
@@ -211,7 +211,7 @@ pub struct Poll {
 }
 
 /// One half-open connection in a [`Poll`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
     /// Which.
     pub connection: Connection,

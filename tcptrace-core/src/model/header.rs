@@ -1,7 +1,5 @@
 //! What a replay needs to know before the first input.
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::{
     clock::Clock,
     hooks::{HalfOpenHooks, Hook, ResetReasons},
@@ -12,7 +10,7 @@ use crate::model::{
 };
 
 /// The first frame.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Header {
     /// Who wrote it, such as `tcptrace 0.1.0`.
@@ -49,21 +47,13 @@ pub struct Header {
     /// What had been counted in the files before.
     pub before: Before,
     /// The network namespace that tcptrace was in, by its inode; `None` where it is not known.
-    #[serde(default)]
     pub own_netns: Option<u32>,
     /// It was in a pid namespace of its own.
-    #[serde(default)]
     pub own_pids: bool,
-    /// Resets are signals; of what an older version recorded, they were wherever the kernel has them.
-    #[serde(default = "yes")]
+    /// Resets are signals.
     pub resets: bool,
-    /// The options of the trace that left out sockets or transitions; captures before version 4 do not have them.
-    #[serde(default)]
+    /// The options of the trace that left out sockets or transitions, as far as they are known.
     pub filters: Vec<String>,
-}
-
-fn yes() -> bool {
-    true
 }
 
 impl Header {
@@ -85,7 +75,7 @@ impl Header {
 }
 
 /// What the kernel side's filters keep from the tracker.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hidden {
     /// Sockets, or some of their transitions.
     pub any: bool,
@@ -103,7 +93,7 @@ impl Hidden {
 }
 
 /// What was counted before a file began: its inputs count on from there.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Before {
     /// The kernel side's counters.
     pub counted: Counted,

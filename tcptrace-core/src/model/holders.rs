@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// One descriptor of one process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Holder {
     /// Process id (thread group).
     pub pid: u32,
@@ -12,7 +12,7 @@ pub struct Holder {
 }
 
 /// How holders were found out.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
     /// By a program that the kernel runs on every descriptor. It sees all processes, and sockets of TCP only.
     TaskFile,
@@ -38,30 +38,13 @@ impl fmt::Display for Source {
 /// closed, the kernel's own, and those that no table of descriptors has at the moment, since they are on their way to
 /// another process or registered with `io_uring`. A subflow of MPTCP has the inode of the socket that the program has,
 /// and so its holders.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct Holders {
     /// Sorted; at the same place in `by_inode` is who holds it.
-    inodes: Vec<u64>,
-    by_inode: Vec<Holder>,
-    /// What nobody asks for, and captures have in this place.
-    #[serde(with = "nothing")]
-    unused: (),
-    unreadable: usize,
-    source: Source,
-}
-
-/// An empty list, whatever is in it.
-mod nothing {
-    use serde::{Deserialize as _, Deserializer, Serializer, de::IgnoredAny};
-
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-    pub(super) fn serialize<S: Serializer>((): &(), serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq([(); 0])
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<(), D::Error> {
-        IgnoredAny::deserialize(deserializer).map(|_| ())
-    }
+    pub(crate) inodes: Vec<u64>,
+    pub(crate) by_inode: Vec<Holder>,
+    pub(crate) unreadable: usize,
+    pub(crate) source: Source,
 }
 
 impl Holders {
@@ -71,7 +54,7 @@ impl Holders {
         // Threads that share a table of their own show it once each.
         found.dedup();
         let (inodes, by_inode) = found.into_iter().unzip();
-        Self { inodes, by_inode, unused: (), unreadable, source }
+        Self { inodes, by_inode, unreadable, source }
     }
 
     /// Those who hold the socket with this inode, by process and descriptor. The kernel says 0 of a socket that has

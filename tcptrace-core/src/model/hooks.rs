@@ -3,7 +3,7 @@
 use std::{collections::HashMap, fmt};
 
 /// A program type on the hook, in order of preference.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Hook {
     /// BTF-typed tracepoint, the better one: needs a kernel with BTF.
@@ -22,7 +22,7 @@ impl fmt::Display for Hook {
 }
 
 /// What is attached of the programs that see half-open connections.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HalfOpenHooks {
     /// Each SYN that is queued, by sock_ops; why not otherwise.
     pub syns: Result<Syns, String>,
@@ -31,7 +31,7 @@ pub struct HalfOpenHooks {
 }
 
 /// What the program on sock_ops sees.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syns {
     /// It is attached to the root of all cgroups, not only of those that this process can see.
     pub whole_host: bool,

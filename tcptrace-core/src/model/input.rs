@@ -2,8 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-use tcptrace_common::{Counters, HalfOpenCounters, STATE_SLOTS};
+use tcptrace_common::{Counters, HalfOpenCounters};
 
 use super::{scan::HostScan, socket_dump::SocketDump};
 use crate::model::{
@@ -15,10 +14,10 @@ use crate::model::{
 };
 
 /// One of them. Lists and polls enter once every event up to their end has been taken.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug)]
 pub enum Input<'a> {
     /// An entry of the ring: records, raw.
-    Entry(#[serde(with = "serde_bytes")] &'a [u8]),
+    Entry(&'a [u8]),
     /// Every record up to this time has been taken, nanoseconds of `CLOCK_MONOTONIC`.
     Released(u64),
     /// What a process is. It comes before the release of the record that asked for it.
@@ -26,13 +25,10 @@ pub enum Input<'a> {
     /// The inode number of the network namespace with a cookie; likewise.
     Namespace(Answer<u64, u32>),
     /// The dump of what is older than the trace.
-    #[serde(rename = "First")]
     FirstDump(SocketDump),
     /// A dump of all sockets begins.
-    #[serde(rename = "ListOrdered")]
     DumpBegins,
     /// A later dump.
-    #[serde(rename = "Listed")]
     Dumped {
         /// The dump.
         dump: SocketDump,
@@ -44,7 +40,6 @@ pub enum Input<'a> {
     /// The poll.
     Polled(Poll),
     /// A scan of the host.
-    #[serde(rename = "Looked")]
     Scanned(Box<HostScan>),
     /// Losses so far, and the time.
     Checked(Checked),
@@ -56,6 +51,8 @@ pub enum Input<'a> {
     Exited(Exit),
     /// The name of a network device, by the inode number of its namespace and its index there; as `Process`.
     Device(Answer<(u32, u32), Arc<str>>),
+    /// What a later version of tcptrace has recorded, and this one does not know.
+    Unknown,
 }
 
 impl Input<'_> {
@@ -88,7 +85,7 @@ impl Input<'_> {
 pub type Key = (u32, Option<u64>);
 
 /// The end of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
     /// Which process.
     pub process: Key,
@@ -97,7 +94,7 @@ pub struct Exit {
 }
 
 /// What someone who was asked said from an event's time on; nothing when he did not know.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<K, V> {
     /// Time of the event that it was asked for, nanoseconds of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
@@ -108,7 +105,7 @@ pub struct Answer<K, V> {
 }
 
 /// The state of affairs beside the records, several times a second.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     /// When, nanoseconds of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
@@ -119,18 +116,15 @@ pub struct Checked {
     /// `net.ipv4.tcp_synack_retries` by network namespace.
     pub retries: Vec<(Option<u32>, u32)>,
     /// How much is left out from now on, as `tcptrace_common::Level` has it.
-    #[serde(default)]
     pub level: u32,
 }
 
 /// The kernel side's counters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
     /// Of transitions.
-    #[serde(with = "CountersForm")]
     pub counters: Counters,
     /// Of half-open connections.
-    #[serde(with = "HalfOpenForm")]
     pub half_open: HalfOpenCounters,
 }
 
@@ -192,7 +186,7 @@ impl Counted {
 }
 
 /// What is only known at the end.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
     /// When the kernel side was detached, nanoseconds of `CLOCK_MONOTONIC`.
     pub end_ns: u64,
@@ -212,32 +206,4 @@ pub struct Ended {
     pub unpolled: Option<String>,
     /// Of the sockets that are older than the trace, what could not be seen.
     pub snapshot_gaps: Option<String>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "Counters")]
-struct CountersForm {
-    seen: [[u64; STATE_SLOTS]; STATE_SLOTS],
-    delivered: u64,
-    filtered: u64,
-    lost_ring_full: u64,
-    other_protocol: u64,
-    same_state: u64,
-    signals_delivered: u64,
-    signals_lost: u64,
-    #[serde(default)]
-    sampled_out: u64,
-    #[serde(default)]
-    signals_sampled_out: u64,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "HalfOpenCounters")]
-struct HalfOpenForm {
-    syns: u64,
-    retransmits: u64,
-    filtered: u64,
-    lost_ring_full: u64,
-    #[serde(default)]
-    sampled_out: u64,
 }

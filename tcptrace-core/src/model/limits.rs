@@ -1,7 +1,7 @@
 //! Settings of a network namespace that say how much is too much.
 
 /// Sysctls below `net.ipv4` unless said otherwise; where one could not be read, the kernel's default, or `None`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// `ip_local_port_range`: the ports for connections of this host, first and last.
     pub ports: (u16, u16),
@@ -14,22 +14,16 @@ pub struct Limits {
     /// `tcp_syncookies`: 0 never, 1 when a queue is full, 2 always.
     pub syncookies: u64,
     /// `tcp_tw_reuse`: 0 never, 1 always, 2 on loopback.
-    #[serde(default)]
     pub tw_reuse: Option<u64>,
     /// `tcp_timestamps`: 0 none; without, nothing in TIME_WAIT is reused.
-    #[serde(default)]
     pub timestamps: Option<u64>,
     /// `tcp_abort_on_overflow`: a client whose ACK finds the accept queue full is reset.
-    #[serde(default)]
     pub abort_on_overflow: Option<bool>,
     /// `tcp_max_orphans`.
-    #[serde(default)]
     pub max_orphans: Option<u64>,
     /// `net.core.somaxconn`: the most that `listen()` is given for its backlog.
-    #[serde(default)]
     pub somaxconn: Option<u64>,
     /// `ip_local_reserved_ports`: how many of the ports for connections are left out.
-    #[serde(default)]
     pub reserved_ports: u64,
 }
 

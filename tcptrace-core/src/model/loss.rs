@@ -3,7 +3,7 @@
 use tcptrace_common::{Counters, HalfOpenCounters};
 
 /// Lost transitions by cause. Zero everywhere means that nothing was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Lost {
     /// No room in the ring buffer: the reader, or the output behind it, was too slow.
     pub ring_full: u64,
@@ -15,12 +15,22 @@ pub struct Lost {
     pub missed_runs: u64,
     /// Signals (resets, retransmits, errors) for which the ring had no room, or that the kernel did not run the program for.
     pub others: u64,
+    /// Inputs of a capture that this version does not know, since a later one has recorded them. Each may have been anything.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub skipped_inputs: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Lost {
     /// All of it. A capture may say anything, so sums stop at the end of their range.
     pub fn total(&self) -> u64 {
-        self.transitions().saturating_add(self.missed_runs).saturating_add(self.others)
+        [self.missed_runs, self.others, self.skipped_inputs]
+            .into_iter()
+            .fold(self.transitions(), u64::saturating_add)
     }
 
     /// Transitions that the kernel side saw.
@@ -37,6 +47,7 @@ impl Lost {
             undecodable: self.undecodable.saturating_sub(earlier.undecodable),
             missed_runs: self.missed_runs.saturating_sub(earlier.missed_runs),
             others: self.others.saturating_sub(earlier.others),
+            skipped_inputs: self.skipped_inputs.saturating_sub(earlier.skipped_inputs),
         }
     }
 }

@@ -5,28 +5,24 @@ use std::{collections::BTreeMap, net::IpAddr};
 use super::limits::Limits;
 
 /// What a network namespace says of itself.
-#[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default)]
 pub struct NamespaceSample {
     /// Its counters, by the names of `nstat`; what the kernel does not have is missing.
     pub counters: BTreeMap<String, u64>,
     /// Its settings.
     pub limits: Limits,
     /// Its name, by which `ip netns exec` enters it.
-    #[serde(default)]
     pub name: Option<String>,
     /// The addresses of its interfaces.
-    #[serde(default)]
     pub addresses: Vec<LocalAddress>,
     /// Connections that its connection tracking knows, and may know; `None` where there is none.
-    #[serde(default)]
     pub conntrack: Option<(u64, u64)>,
     /// Sockets that no process has open, of the whole host (`orphan` in `/proc/net/sockstat`).
-    #[serde(default)]
     pub orphans: Option<u64>,
 }
 
 /// An address of an interface.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LocalAddress {
     /// The address.
     pub address: IpAddr,

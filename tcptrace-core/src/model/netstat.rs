@@ -2,13 +2,13 @@
 //! dropped or answered by a cookie.
 
 /// Counters of a network namespace, by the names that `nstat` has for them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Netstat {
     values: [Option<u64>; 7],
 }
 
 /// How the counters of a namespace grew.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NamespaceCounters {
     /// Inode number; `None` when not known.
     pub netns: Option<u32>,
@@ -30,8 +30,12 @@ impl Netstat {
 
     /// From the text of `/proc/net/netstat`. What it lacks is `None`.
     pub fn of(text: &str) -> Self {
-        let found = |wanted| counters(text).find(|(name, _)| *name == wanted).map(|(_, count)| count);
-        Self { values: Self::NAMES.map(found) }
+        Self::with(|wanted| counters(text).find(|(name, _)| *name == wanted).map(|(_, count)| count))
+    }
+
+    /// With the value of each name.
+    pub(crate) fn with(value: impl FnMut(&'static str) -> Option<u64>) -> Self {
+        Self { values: Self::NAMES.map(value) }
     }
 
     /// How much larger they are than `earlier`; `None` where one of them is not known. One that is smaller is of another

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::model::process::Process;
 
 /// A process that owns a socket.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owner {
     /// Process id.
     pub pid: u32,
@@ -59,7 +59,7 @@ pub fn padded(name: &[u8]) -> [u8; 16] {
 }
 
 /// How an owner is known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Provenance {
     /// The process acted on this socket itself.
     Exact,

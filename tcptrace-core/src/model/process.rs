@@ -3,7 +3,7 @@
 use std::fmt;
 
 /// A process, as it was when it was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Process id (thread group).
     pub pid: u32,
@@ -43,7 +43,7 @@ pub fn eldest_first(pid: u32, process: Option<&Process>) -> (u64, u32) {
 }
 
 /// The container that a process runs in.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Container {
     /// Who runs it.
     pub runtime: Runtime,
@@ -55,7 +55,7 @@ pub struct Container {
 }
 
 /// Who runs a container.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Runtime {
     /// Docker.
     Docker,
@@ -88,7 +88,7 @@ impl fmt::Display for Runtime {
 }
 
 /// How a process is, for whom connections wait. What is not known is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     /// Descriptors that it has open.
     pub descriptors: Option<u64>,

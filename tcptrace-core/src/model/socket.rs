@@ -7,7 +7,7 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use crate::model::state::State;
 
 /// One TCP socket.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
     /// Inode number of its network namespace.
     pub netns: Option<u32>,
@@ -49,13 +49,10 @@ pub struct Socket {
     pub age_at_least_ns: Option<u64>,
     /// Index of the network device that it is bound to, by a program or by a link-local address; `None` without one. Two
     /// sockets with the same ends on two devices are two connections.
-    #[serde(default)]
     pub ifindex: Option<u32>,
     /// The name of that device in its namespace; `None` where the device is gone.
-    #[serde(default)]
     pub device: Option<Arc<str>>,
     /// `IP_TRANSPARENT`, which a child has from its listener; `None` where the kernel does not tell (before Linux 5.10).
-    #[serde(default)]
     pub transparent: Option<bool>,
 }
 
@@ -90,7 +87,7 @@ impl Socket {
 }
 
 /// How much of a socket the kernel keeps.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// All of it.
     Full,
@@ -112,7 +109,7 @@ impl Kind {
 }
 
 /// A timer that runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
     /// What for.
     pub kind: TimerKind,
@@ -123,7 +120,7 @@ pub struct Timer {
 }
 
 /// What a timer is for, `idiag_timer` in `linux/inet_diag.h`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimerKind {
     /// Retransmission.
     On,
@@ -151,7 +148,7 @@ impl fmt::Display for TimerKind {
 }
 
 /// Parts of `struct tcp_info` (`linux/tcp.h`). Times are those since the event, not of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
     /// Smoothed round-trip time; `None` until one was measured.
     pub srtt_us: Option<u32>,
@@ -174,9 +171,7 @@ pub struct Info {
     /// The peer's window in bytes: 0 forbids to send.
     pub snd_wnd: u32,
     /// Bytes of data that were sent, those sent again counted again.
-    #[serde(default)]
     pub bytes_sent: Option<u64>,
     /// Bytes of data that were sent again.
-    #[serde(default)]
     pub bytes_retrans: Option<u64>,
 }

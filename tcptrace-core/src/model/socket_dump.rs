@@ -16,17 +16,16 @@ use super::{
 const PIECE: usize = 8_192;
 
 /// Which sockets a list is to have.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
     /// All, with their owners.
     All,
     /// Those of which only a timewait socket is left.
-    #[serde(rename = "Small")]
     Timewait,
 }
 
 /// A list.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct SocketDump {
     /// Which sockets.
     pub scope: Scope,
@@ -42,9 +41,8 @@ pub struct SocketDump {
     pub unreadable: usize,
     /// How long it took to make.
     pub took: Duration,
-    /// Before the holders were read, and the sockets, nanoseconds of `CLOCK_MONOTONIC`. `None` where nobody has, and in
-    /// captures of older versions.
-    #[serde(default)]
+    /// Before the holders were read, and the sockets, nanoseconds of `CLOCK_MONOTONIC`. `None` where nobody has, or
+    /// where it is not known.
     pub holders_ns: Option<u64>,
 }
 
@@ -84,7 +82,7 @@ impl SocketDump {
 }
 
 /// A full socket that the kernel listed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preexisting {
     /// The same number as in events that have one.
     pub cookie: u64,
@@ -101,12 +99,11 @@ pub struct Preexisting {
     /// Who has it open.
     pub owner: Option<Owner>,
     /// It is bound to a network device.
-    #[serde(default)]
     pub on_device: bool,
 }
 
 /// A timewait socket that the kernel listed.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreexistingTimewait {
     /// The cookie of the socket that it is left of.
     pub cookie: u64,
@@ -119,12 +116,11 @@ pub struct PreexistingTimewait {
     /// When the list was begun.
     pub dumped_ns: u64,
     /// The network device that it is bound to.
-    #[serde(default)]
     pub device: Option<Device>,
 }
 
 /// When a socket entered its state, nanoseconds of `CLOCK_MONOTONIC`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
     /// Then.
     Exactly(u64),

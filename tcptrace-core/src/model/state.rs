@@ -6,7 +6,7 @@ use tcptrace_common::STATE_NAMES;
 use thiserror::Error;
 
 /// A TCP state by the kernel's number (`include/net/tcp_states.h`); numbers of newer kernels stay visible.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct State(pub u8);
 
 impl State {

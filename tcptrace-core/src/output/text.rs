@@ -136,6 +136,9 @@ pub(super) fn lost(time: &mut Time, loss: &Loss, coloured: bool, out: &mut Vec<u
     if lost.others > 0 {
         write!(out, " and {} signals", lost.others)?;
     }
+    if lost.skipped_inputs > 0 {
+        write!(out, " and {} inputs of a later version", lost.skipped_inputs)?;
+    }
     writeln!(
         out,
         " here (ring full {}, output {}, undecodable {}, missed runs {}; {} in all){colour:#}",

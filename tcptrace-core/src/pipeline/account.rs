@@ -19,6 +19,8 @@ pub(crate) struct Account {
     pub surplus: u64,
     /// Transitions of processes that nobody asked for, where the kernel side has not hidden these.
     pub hidden: u64,
+    /// Inputs of a capture that this version does not know.
+    pub skipped_inputs: u64,
 }
 
 impl Account {
@@ -37,6 +39,7 @@ impl Account {
             undecodable: self.undecodable,
             missed_runs,
             others: 0,
+            skipped_inputs: self.skipped_inputs,
         }
     }
 }
@@ -55,8 +58,17 @@ mod tests {
             inferred: 4,
             surplus: 9,
             hidden: 2,
+            skipped_inputs: 3,
         };
         let lost = account.settle(7, 2, 105, 80);
-        assert_eq!(lost, Lost { ring_full: 7, output: 5 + 10, undecodable: 1, missed_runs: 2, others: 0 });
+        let expected = Lost {
+            ring_full: 7,
+            output: 5 + 10,
+            undecodable: 1,
+            missed_runs: 2,
+            others: 0,
+            skipped_inputs: 3,
+        };
+        assert_eq!(lost, expected);
     }
 }

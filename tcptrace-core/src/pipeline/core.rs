@@ -121,13 +121,19 @@ impl Core {
             Input::Counted(counted) => self.counted = *counted,
             Input::Exited(exit) => stage.tracker.exited(exit),
             Input::Ended(_) => {}
+            Input::Unknown => stage.out.account.skipped_inputs += 1,
         }
     }
 
     fn is_in_order(&self, input: &Input<'_>) -> bool {
         let any_time = matches!(
             input,
-            Input::Entry(_) | Input::Process(_) | Input::Namespace(_) | Input::Device(_) | Input::Exited(_)
+            Input::Entry(_)
+                | Input::Process(_)
+                | Input::Namespace(_)
+                | Input::Device(_)
+                | Input::Exited(_)
+                | Input::Unknown
         );
         any_time || self.is_drained()
     }
@@ -231,7 +237,8 @@ impl Core {
     }
 
     fn check(&mut self, checked: &Checked) {
-        let lost = Lost { undecodable: self.stage.out.account.undecodable, ..checked.lost };
+        let Account { undecodable, skipped_inputs, .. } = self.stage.out.account;
+        let lost = Lost { undecodable, skipped_inputs, ..checked.lost };
         self.tell(checked.now_ns, lost);
         let told = self.loss_reporter.check(checked.now_ns, Level(checked.level), &self.counted);
         if told.grew {

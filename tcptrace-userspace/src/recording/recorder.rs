@@ -15,7 +15,7 @@ use std::{
 
 use rustix::rand::{GetRandomFlags, getrandom};
 use tcptrace_core::{
-    capture::{Anonymizer, Error, encode},
+    capture::{Anonymizer, Error, encode, put},
     model::{header::Header, input::Input},
 };
 
@@ -141,17 +141,10 @@ impl Recorder {
     /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::capacity`] first.
     pub(crate) fn put(&mut self, input: &Input<'_>) {
         let Self { frame, anonymizer, .. } = self;
-        let start = frame.len();
-        frame.extend([0; 4]);
-        let mut encode = |input: &Input<'_>| rmp_serde::encode::write(frame, input);
-        let encoded = match anonymizer {
-            Some(anonymizer) => anonymizer.input(input, encode),
-            None => encode(input),
-        };
-        // Writing to memory does not fail, and neither does turning these types into bytes.
-        debug_assert!(encoded.is_ok(), "{encoded:?}");
-        let len = u32::try_from(self.frame.len() - start - 4).unwrap_or(u32::MAX);
-        self.frame[start..start + 4].copy_from_slice(&len.to_le_bytes());
+        match anonymizer {
+            Some(anonymizer) => anonymizer.input(input, |input| put(input, frame)),
+            None => put(input, frame),
+        }
         if self.frame.len() >= FULL {
             self.send();
         }

@@ -35,7 +35,9 @@ impl Coverage {
             None if header.polled => coverage.lacks(&[Source::HalfOpen], "SYNs, except by polls".to_owned()),
             None => coverage.lacks(&[Source::HalfOpen], "half-open connections".to_owned()),
         }
-        coverage.loses(Source::Transitions, summary.lost.total(), "transitions and signals were lost");
+        let skipped = summary.lost.skipped_inputs;
+        let lost = summary.lost.total().saturating_sub(skipped);
+        coverage.loses(Source::Transitions, lost, "transitions and signals were lost");
         let sampled_out = summary.sampled_out();
         let counted = sampled_out.transitions.saturating_add(sampled_out.signals);
         coverage.loses(
@@ -89,8 +91,12 @@ impl Coverage {
         for what in [none, failed, unseen_of_scans].into_iter().flatten() {
             coverage.lacks(&[Source::Scans], what);
         }
+        let all = [Source::Transitions, Source::HalfOpen, Source::Scans];
+        if skipped > 0 {
+            let what = format!("{skipped} inputs of the capture, which a newer tcptrace recorded");
+            coverage.lacks(&all, what);
+        }
         if let Some(damage) = damage {
-            let all = [Source::Transitions, Source::HalfOpen, Source::Scans];
             coverage.lacks(&all, format!("the rest of the capture ({damage})"));
         }
         coverage

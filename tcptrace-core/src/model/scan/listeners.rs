@@ -24,12 +24,11 @@ pub(super) type OnDevice = (Option<u32>, IpAddr, u16, u32);
 const TICK_NS: u64 = 10_000_000;
 
 /// What is known of the listener at an end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub(super) enum Listener {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
     /// It made the connections there; its inode.
     One(u64),
     /// There are several, or connections there that it cannot have made.
-    #[serde(rename = "Several")]
     Unknown,
 }
 

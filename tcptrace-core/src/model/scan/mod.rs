@@ -9,6 +9,7 @@ mod owners;
 use std::fmt;
 
 pub use groups::{By, Group, Key, Listening};
+pub(crate) use listeners::Listener;
 pub use owners::{Owner, Owners};
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 use crate::model::{namespace::NamespaceSample, process::Condition};
 
 /// A scan at the host.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct HostScan {
     /// When it began, nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
@@ -30,12 +31,11 @@ pub struct HostScan {
     /// What the network namespaces say of themselves.
     pub namespaces: Vec<(Option<u32>, NamespaceSample)>,
     /// Processes with which connections wait.
-    #[serde(default)]
     pub processes: Vec<(u32, Condition)>,
 }
 
 /// What was seen.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct SocketScan {
     /// The wanted sockets, in order.
     pub sockets: Vec<Socket>,
@@ -50,7 +50,7 @@ pub struct SocketScan {
 }
 
 /// What a scan could not see.
-#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
     /// Of the kernel's sockets.
     pub snapshot: dump::Gaps,

@@ -24,19 +24,17 @@ pub struct Owner<'a> {
 }
 
 /// Who owns what.
-#[derive(Clone, Debug, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Debug)]
 pub struct Owners {
-    holders: Holders,
-    listeners: HashMap<End, Listener>,
+    pub(crate) holders: Holders,
+    pub(crate) listeners: HashMap<End, Listener>,
     /// `None` of one that ended before it was asked for.
-    processes: HashMap<u32, Option<Arc<Process>>>,
+    pub(crate) processes: HashMap<u32, Option<Arc<Process>>>,
     /// When the sockets' ages were as they are told, or a little earlier, nanoseconds of `CLOCK_BOOTTIME`; 0 where it is
     /// not known.
-    #[serde(default)]
-    seen_ns: u64,
+    pub(crate) seen_ns: u64,
     /// The listeners that are bound to a device, which are not among the others.
-    #[serde(default)]
-    on_devices: HashMap<OnDevice, Listener>,
+    pub(crate) on_devices: HashMap<OnDevice, Listener>,
 }
 
 impl Owners {

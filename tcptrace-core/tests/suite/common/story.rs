@@ -162,7 +162,8 @@ pub(crate) fn story() -> Vec<Record> {
         });
     }
     records.extend(ends().into_iter().map(Record::Transition));
-    let lost = Lost { ring_full: 40, output: 0, undecodable: 1, missed_runs: 1, others: 3 };
+    let lost =
+        Lost { ring_full: 40, output: 0, undecodable: 1, missed_runs: 1, others: 3, skipped_inputs: 0 };
     let total = std::num::NonZeroU64::new(45).unwrap();
     records.push(Record::Loss(Loss { ktime_ns: 94_000_000_000, lost, total }));
     records.extend(degraded().into_iter().map(|record| Record::Degraded(Box::new(record))));

@@ -32,36 +32,60 @@ impl Recorded {
     }
 }
 
-/// Shows the last scan.
-pub(super) fn show(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
-    let (scan, damage) = last_scan(Reader::open(path)?, settings)?;
-    let outcome = round::tell(settings, &scan.seen(settings), b"")?;
-    match damage {
-        Some(damage) if outcome != Outcome::OutputClosed => {
-            let _ = writeln!(io::stderr(), "tcptrace: the capture is not all there: {damage}");
-            Ok(Outcome::Gaps)
-        }
-        _ => Ok(outcome),
+/// Why there may be a later scan.
+#[derive(Default)]
+pub(crate) struct Gaps {
+    damage: Option<Damage>,
+    /// Inputs that this version does not know.
+    skipped: u64,
+}
+
+impl Gaps {
+    /// What standard error says of them.
+    fn notes(&self) -> Vec<String> {
+        let damage = self.damage.as_ref().map(|damage| format!("the capture is not all there: {damage}"));
+        let skipped = (self.skipped > 0).then(|| {
+            format!("{} inputs of the capture were skipped: a newer tcptrace recorded them", self.skipped)
+        });
+        damage.into_iter().chain(skipped).collect()
     }
 }
 
-/// What is wanted of the last scan, and why there may be a later one that cannot be read.
+/// Shows the last scan.
+pub(super) fn show(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
+    let (scan, gaps) = last_scan(Reader::open(path)?, settings)?;
+    let outcome = round::tell(settings, &scan.seen(settings), b"")?;
+    let notes = gaps.notes();
+    if notes.is_empty() || outcome == Outcome::OutputClosed {
+        return Ok(outcome);
+    }
+    for note in notes {
+        let _ = writeln!(io::stderr(), "tcptrace: {note}");
+    }
+    Ok(Outcome::Gaps)
+}
+
+/// What is wanted of the last scan, and why there may be a later one.
 pub(crate) fn last_scan<R: Read>(
     mut reader: Reader<R>,
     settings: &Settings,
-) -> Result<(Recorded, Option<Damage>), Error> {
+) -> Result<(Recorded, Gaps), Error> {
     let clock = reader.header().clock;
-    let mut last = None;
-    let damage = loop {
+    let (mut last, mut gaps) = (None, Gaps::default());
+    loop {
         match reader.next_input() {
             Ok(Some(Input::Scanned(scan))) => last = Some(scan),
+            Ok(Some(Input::Unknown)) => gaps.skipped += 1,
             Ok(Some(_)) => {}
-            Ok(None) => break None,
-            Err(damage) => break Some(damage),
+            Ok(None) => break,
+            Err(damage) => {
+                gaps.damage = Some(damage);
+                break;
+            }
         }
-    };
+    }
     let HostScan { start_ns, end_ns, sockets, .. } = *last.ok_or(Error::NoScan)?;
     let mut scan = sockets.map_err(Error::Failed)?;
     scan.narrow(&settings.wanted);
-    Ok((Recorded { scan, start_ns, end_ns, clock }, damage))
+    Ok((Recorded { scan, start_ns, end_ns, clock }, gaps))
 }

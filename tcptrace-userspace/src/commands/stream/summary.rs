@@ -57,6 +57,7 @@ fn render(summary: &Summary, counted: bool) -> String {
         (summary.reconciled.vanished, "sockets had ended unseen"),
         (summary.reconciled.changed, "sockets had changed their state unseen"),
         (summary.counters.same_state, "events without a change of state are left out"),
+        (lost.skipped_inputs, "inputs of the capture were skipped"),
     ] {
         if count > 0 {
             let _ = writeln!(text, "{count} {what}");
@@ -112,6 +113,7 @@ fn advice(lost: &Lost, sampled_out: u64) -> impl Iterator<Item = &'static str> {
             lost.missed_runs,
             "Missed: the kernel does not run a program inside itself, nor a tracepoint's beside others; tp_btf is safer.",
         ),
+        (lost.skipped_inputs, "Skipped: a newer tcptrace recorded this capture; replay it with that version."),
     ]
     .into_iter()
     .filter_map(|(count, advice)| (count > 0).then_some(advice))
@@ -210,16 +212,19 @@ mod tests {
 
     #[test]
     fn every_loss_is_told_with_what_helps() {
-        let lost = Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3, others: 4 };
+        let lost =
+            Lost { ring_full: 2, output: 1, undecodable: 0, missed_runs: 3, others: 4, skipped_inputs: 5 };
         insta::assert_snapshot!(render(&summary(lost), false), @r"
         9 seen = 5 delivered + 1 filtered + 3 lost (ring full 2, output 1), and 3 missed by the kernel, and 4 signals lost in 1.50s
         3 transitions were inferred from these (~>), into and out of TIME_WAIT
+        5 inputs of the capture were skipped
         Seen on the whole host, before filters:
                CLOSE -> SYN_SENT              7
          ESTABLISHED -> FIN_WAIT1             2
         Ring full: a larger --buffer, a filter, or a faster output helps.
         Output: what reads it did not keep up until the end, or a capture is cut off; try writing to a file.
         Missed: the kernel does not run a program inside itself, nor a tracepoint's beside others; tp_btf is safer.
+        Skipped: a newer tcptrace recorded this capture; replay it with that version.
         ");
     }
 }

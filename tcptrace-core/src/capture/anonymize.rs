@@ -98,6 +98,7 @@ impl Anonymizer {
             | Input::Namespace(_)
             | Input::DumpBegins
             | Input::PollBegins
+            | Input::Clock(_)
             | Input::Checked(_)
             | Input::Counted(_)
             | Input::Exited(_)

@@ -58,6 +58,12 @@ impl TimeFormat {
         Self { zone: Some(zone), ..Self::rfc3339(clock) }
     }
 
+    /// From now on, times go by this relation.
+    pub fn set_clock(&mut self, clock: Clock) {
+        self.clock = clock;
+        self.begun_ns = None;
+    }
+
     /// The time of a monotonic time.
     pub fn format(&mut self, ktime_ns: u64) -> &str {
         let within = self.begun_ns.and_then(|begun_ns| ktime_ns.checked_sub(begun_ns));
@@ -115,6 +121,14 @@ mod tests {
         assert_eq!(format.format(999_999_999), "2026-09-21T14:13:20.999999999Z");
         assert_eq!(format.format(1_000_000_000), "2026-09-21T14:13:21.000000000Z");
         assert_eq!(format.format(0), "2026-09-21T14:13:20.000000000Z");
+    }
+
+    #[test]
+    fn a_clock_that_was_set_shows_at_once() {
+        let mut format = TimeFormat::rfc3339(Clock::with_offset(0));
+        assert_eq!(format.format(500_000_000), "1970-01-01T00:00:00.500000000Z");
+        format.set_clock(Clock::with_offset(3_600_000_000_000));
+        assert_eq!(format.format(500_000_000), "1970-01-01T01:00:00.500000000Z");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use tcptrace_common::{Counters, HalfOpenCounters};
 
 use super::{scan::HostScan, socket_dump::SocketDump};
 use crate::model::{
+    clock_watch::ClockChange,
     half_open::Poll,
     loss::Lost,
     netstat::NamespaceCounters,
@@ -41,6 +42,8 @@ pub enum Input<'a> {
     Polled(Poll),
     /// A scan of the host.
     Scanned(Box<HostScan>),
+    /// The wall clock has moved against that of the events.
+    Clock(ClockChange),
     /// Losses so far, and the time.
     Checked(Checked),
     /// The counters so far.

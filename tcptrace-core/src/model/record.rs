@@ -5,6 +5,7 @@ use std::num::NonZeroU64;
 use tcptrace_common::Level;
 
 use crate::model::{
+    clock_watch::ClockChange,
     finding::Finding,
     half_open,
     loss::{Lost, SampledOut},
@@ -29,6 +30,8 @@ pub enum Record {
     Degraded(Box<Degraded>),
     /// Something was found to be wrong, has got worse, or is over.
     Finding(Box<Found>),
+    /// The wall clock was set, or the host slept; or it only drifted, of which outputs say nothing.
+    Clock(ClockChange),
     /// The counters, for who watches the trace itself. No output shows them.
     Stats(Box<Stats>),
     /// The end of the trace.

@@ -9,7 +9,7 @@ use tcptrace_common::STATE_NAMES;
 
 use super::{Style, TimeColumn, put};
 use crate::model::{
-    clock::TimeFormat,
+    clock::{Clock, TimeFormat},
     event::Event,
     owner::{Owner, Provenance},
     state::State,
@@ -35,6 +35,11 @@ impl Time {
     pub(super) fn new(style: &Style) -> Self {
         let format = TimeFormat::time_of_day(style.clock, style.zone.clone());
         Self { shown: style.time, start_ns: style.start_ns, format }
+    }
+
+    /// From now on, times go by this relation.
+    pub(super) fn set_clock(&mut self, clock: Clock) {
+        self.format.set_clock(clock);
     }
 
     /// Appends its header.

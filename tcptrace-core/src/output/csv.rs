@@ -168,6 +168,7 @@ impl Sink for Csv {
             Record::Loss(loss) => {
                 loss_row(out, b"loss,", self.time.format(loss.ktime_ns), loss.ktime_ns, loss.lost.total());
             }
+            Record::Clock(change) => self.time.set_clock(change.clock),
             Record::Degraded(it) => {
                 let time = self.time.format(it.ktime_ns);
                 loss_row(out, b"degraded,", time, it.ktime_ns, it.sampled_out.total());

@@ -1,5 +1,6 @@
 //! One JSON object a line, by the schema in `docs/output.schema.json`.
 
+mod clock;
 mod degraded;
 mod half_open;
 mod matrix;
@@ -67,6 +68,14 @@ impl Sink for Json {
                 serde_json::to_writer(&mut *out, &degraded::line(time, degraded))?;
             }
             Record::Stats(_) => return Ok(()),
+            Record::Clock(change) => {
+                self.time.set_clock(change.clock);
+                if !change.is_step {
+                    return Ok(());
+                }
+                let time = self.time.format(change.ktime_ns);
+                serde_json::to_writer(&mut *out, &clock::line(time, change))?;
+            }
             Record::Summary(summary) => {
                 serde_json::to_writer(
                     &mut *out,

@@ -1,6 +1,7 @@
 //! Outputs: each one a file that turns records into bytes.
 
 mod cached;
+mod clock;
 mod columns;
 mod csv;
 mod csv_put;

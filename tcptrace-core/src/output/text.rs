@@ -10,6 +10,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::{
     Style,
     cached::{Cached, Whose},
+    clock,
     columns::{self, ADDRESS, OWNER, SPAN, STATE, Side, Time},
     degraded, findings, half_open, put, wide,
 };
@@ -116,6 +117,7 @@ impl Sink for Text {
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
             // People read the account on standard error, below the table.
+            Record::Clock(change) => clock::line(&mut self.time, change, self.colour, out),
             Record::Summary(_) | Record::Stats(_) => Ok(()),
         }
     }

@@ -117,6 +117,7 @@ impl Core {
             }
             Input::Polled(poll) => stage.polled(&poll),
             Input::Scanned(scan) => stage.out.scanned(*scan),
+            Input::Clock(change) => stage.out.put(&Record::Clock(change)),
             Input::Checked(checked) => self.check(&checked),
             Input::Counted(counted) => self.counted = *counted,
             Input::Exited(exit) => stage.tracker.exited(exit),

@@ -4,7 +4,7 @@ use std::ops::BitOr;
 
 use crate::model::{record::Record, stats::SubscriberAccount, transition::Transition};
 
-/// Kinds of records, to be combined by `|`. [`Record::Summary`], the end, belongs to each of them.
+/// Kinds of records, to be combined by `|`. [`Record::Clock`] and [`Record::Summary`], the end, belong to each of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest(u8);
 
@@ -34,7 +34,8 @@ impl Interest {
             Record::HalfOpenLoss(_) | Record::Loss(_) | Record::Degraded(_) => Self::LOSSES,
             Record::Finding(_) => Self::FINDINGS,
             Record::Stats(_) => Self::STATS,
-            Record::Summary(_) => Self(u8::MAX),
+            // Whoever shows times needs it.
+            Record::Clock(_) | Record::Summary(_) => Self(u8::MAX),
         }
     }
 

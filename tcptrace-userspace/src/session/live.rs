@@ -5,6 +5,7 @@ use std::{io, thread, time::Duration};
 use tcptrace_core::{
     model::{
         clock::Clock,
+        clock_watch::ClockWatch,
         header::{Before, Header, Hidden},
     },
     pipeline::{Core, ResolverCache},
@@ -43,7 +44,7 @@ const GRACE: Duration = Duration::from_secs(2);
 pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error> {
     let (handle, commands) = handle::handle().map_err(Error::Setup)?;
     let Parts { output, subscribers, notices, at_start } = parts;
-    let clock = sys::clock::calibrate();
+    let clock = ClockWatch::new(&sys::clock::read());
     // Events' process ids are others' where `/proc` has its own.
     let mut identities = (!host::has_own_pids()).then(|| Identities::new(settings.identify));
     let newcomers = identities.is_some() && settings.identify == Extent::All && !settings.bpf.count_only;
@@ -51,7 +52,7 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     if newcomers && let (Some(identities), Some(arrivals)) = (&mut identities, tracer.take_arrivals()) {
         identities.watch(Watch::start(arrivals).map_err(Error::Setup)?);
     }
-    let header = header(settings, &tracer, clock, monotonic_ns());
+    let header = header(settings, &tracer, clock.clock(), monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header, &notices)?;
     let (sink, output) = match output {
         // Nothing is printed when transitions are only counted.
@@ -75,7 +76,7 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     }
     let queries = queries(settings, &tracer, namespaces).map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
-    let reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload);
+    let reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload, clock);
     let (duration, start_ns) = (settings.duration, header.start_ns);
     let run = move || {
         if let Some(call) = at_start {

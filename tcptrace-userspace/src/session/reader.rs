@@ -19,10 +19,11 @@ use super::{
 };
 use crate::{
     bpf::{self, Tracer},
-    sys::clock::monotonic_ns,
+    sys::{self, clock::monotonic_ns},
 };
 use tcptrace_core::{
     model::{
+        clock_watch::ClockWatch,
         input::{Checked, Counted, Input},
         loss::Lost,
         socket_dump::Scope,
@@ -61,6 +62,7 @@ pub(super) struct Reader {
     writer: Writer,
     queries: HostQueries,
     overload: Overload,
+    clock: ClockWatch,
     /// How often in a row the writer has had no room.
     stalls: u32,
     poll_interval: PollInterval,
@@ -83,9 +85,10 @@ impl Reader {
         writer: Writer,
         queries: HostQueries,
         overload: Overload,
+        clock: ClockWatch,
     ) -> Self {
         let poll_interval = PollInterval::Awake(monotonic_ns());
-        let mut this = Self { tracer, entrance, writer, queries, overload, stalls: 0, poll_interval };
+        let mut this = Self { tracer, entrance, writer, queries, overload, clock, stalls: 0, poll_interval };
         if this.queries.dumps.is_some() {
             this.entrance.feed(Input::DumpBegins);
         }
@@ -303,6 +306,10 @@ impl Reader {
         let is_waiting = self.queries.namespaces.as_ref().is_some_and(Namespaces::is_waiting);
         if self.entrance.log.is_full() && !is_waiting {
             self.rotate()?;
+        }
+        // Before what is told of this moment, and shown with its time.
+        if let Some(change) = self.clock.check(&sys::clock::read()) {
+            self.entrance.feed(Input::Clock(change));
         }
         self.entrance.feed(Input::Checked(checked));
         if let HostQueries { scanner: Some(scanner), scans: Some(scans), .. } = &mut self.queries

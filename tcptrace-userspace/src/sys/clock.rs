@@ -1,19 +1,32 @@
 //! What time it is.
 
 use nix::time::{ClockId, clock_gettime};
-use tcptrace_core::model::clock::Clock;
+use tcptrace_core::model::clock_watch::ClockReading;
 
-/// Measures how `CLOCK_MONOTONIC` relates to the time of day: of several tries the one with the least time between its readings.
-pub(crate) fn calibrate() -> Clock {
-    let best = (0..8)
-        .map(|_| {
-            let before = now_ns(ClockId::CLOCK_MONOTONIC);
-            let real = now_ns(ClockId::CLOCK_REALTIME);
-            let after = now_ns(ClockId::CLOCK_MONOTONIC);
-            (after - before, real - i128::midpoint(before, after))
-        })
-        .min();
-    Clock::with_offset(best.map_or(0, |(_, offset)| offset))
+/// Readings of which the best one counts.
+const TRIES: usize = 8;
+
+/// Reads the clocks at once, or nearly so: of several tries it is the one that took the least time.
+pub(crate) fn read() -> ClockReading {
+    let one = || {
+        let before_ns = monotonic_ns();
+        let (realtime_ns, boottime_ns) = (now_ns(ClockId::CLOCK_REALTIME), boottime_ns());
+        let after_ns = monotonic_ns();
+        ClockReading {
+            monotonic_ns: u64::midpoint(before_ns, after_ns),
+            realtime_ns,
+            boottime_ns,
+            within_ns: after_ns.saturating_sub(before_ns),
+        }
+    };
+    let mut best = one();
+    for _ in 1..TRIES {
+        let next = one();
+        if next.within_ns < best.within_ns {
+            best = next;
+        }
+    }
+    best
 }
 
 /// `CLOCK_MONOTONIC` now, the clock of `bpf_ktime_get_ns()`, in nanoseconds.
@@ -36,8 +49,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calibration_agrees_with_the_clock() {
-        let told = calibrate().time(monotonic_ns()).as_nanosecond();
-        assert!((told - now_ns(ClockId::CLOCK_REALTIME)).abs() < 1_000_000_000);
+    fn readings_agree_with_the_clocks() {
+        let ClockReading { monotonic_ns: now, realtime_ns, boottime_ns: boot, within_ns } = read();
+        assert!(within_ns < 1_000_000_000, "{within_ns}");
+        assert!((now_ns(ClockId::CLOCK_REALTIME) - realtime_ns).abs() < 1_000_000_000);
+        assert!(monotonic_ns() - now < 1_000_000_000 && boottime_ns() - boot < 1_000_000_000);
     }
 }

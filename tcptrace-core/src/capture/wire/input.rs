@@ -18,6 +18,7 @@ const COUNTED: u64 = 11;
 const ENDED: u64 = 12;
 const EXITED: u64 = 13;
 const DEVICE: u64 = 14;
+const CLOCK: u64 = 15;
 
 /// The names of the kinds in versions before 5.
 const NAMES: [(&[u8], u64); 15] = [
@@ -63,6 +64,7 @@ pub(super) fn write(input: &Input<'_>, out: &mut Vec<u8>) {
         Input::Ended(ended) => message(ENDED, ended, out),
         Input::Exited(exit) => message(EXITED, exit, out),
         Input::Device(answer) => message(DEVICE, answer, out),
+        Input::Clock(change) => message(CLOCK, change, out),
         // What it was is not known any more.
         Input::Unknown => put::uint(out, u64::MAX),
     }
@@ -91,7 +93,7 @@ fn read_other<'a>(kind: u64, has_value: bool, input: &mut Bytes<'a>) -> Result<I
     Ok(match (kind, has_value) {
         (DUMP_BEGINS, _) => Input::DumpBegins,
         (POLL_BEGINS, _) => Input::PollBegins,
-        (_, false) if kind <= DEVICE => return Err(Malformed::Because("it has no content")),
+        (_, false) if kind <= CLOCK => return Err(Malformed::Because("it has no content")),
         (RELEASED, _) => Input::Released(Wire::read(input)?),
         (PROCESS, _) => Input::Process(Wire::read(input)?),
         (NAMESPACE, _) => Input::Namespace(Wire::read(input)?),
@@ -104,6 +106,7 @@ fn read_other<'a>(kind: u64, has_value: bool, input: &mut Bytes<'a>) -> Result<I
         (ENDED, _) => Input::Ended(Wire::read(input)?),
         (EXITED, _) => Input::Exited(Wire::read(input)?),
         (DEVICE, _) => Input::Device(Wire::read(input)?),
+        (CLOCK, _) => Input::Clock(Wire::read(input)?),
         _ => return Err(Malformed::Unknown),
     })
 }

@@ -12,10 +12,11 @@ pub(super) fn uint(out: &mut Vec<u8>, value: u64) {
 }
 
 /// A number that may be below 0.
-pub(super) fn int(out: &mut Vec<u8>, value: i32) {
-    match u64::try_from(value) {
-        Ok(value) => uint(out, value),
-        Err(_) => marked(out, 0xd2, value.to_be_bytes()),
+pub(super) fn int(out: &mut Vec<u8>, value: i64) {
+    match (u64::try_from(value), i32::try_from(value)) {
+        (Ok(value), _) => uint(out, value),
+        (_, Ok(value)) => marked(out, 0xd2, value.to_be_bytes()),
+        _ => marked(out, 0xd3, value.to_be_bytes()),
     }
 }
 

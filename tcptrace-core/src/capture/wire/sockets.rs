@@ -91,7 +91,7 @@ impl Wire for Errno {
     }
 
     fn write(&self, out: &mut Vec<u8>) {
-        put::int(out, self.0);
+        put::int(out, self.0.into());
     }
 
     fn read(input: &mut Bytes<'_>) -> Result<Self, Malformed> {

@@ -35,7 +35,7 @@ impl Chance {
 }
 
 /// Kinds that a message can have.
-const KINDS: u8 = 15;
+const KINDS: u8 = 16;
 
 /// An input of each kind, and what it is written as.
 fn message(kind: u8, entry: &[u8], chance: &mut Chance) -> (String, Vec<u8>) {
@@ -54,7 +54,8 @@ fn message(kind: u8, entry: &[u8], chance: &mut Chance) -> (String, Vec<u8>) {
         11 => Input::Counted(Wire::some(chance)),
         12 => Input::Ended(Wire::some(chance)),
         13 => Input::Exited(Wire::some(chance)),
-        _ => Input::Device(Wire::some(chance)),
+        14 => Input::Device(Wire::some(chance)),
+        _ => Input::Clock(Wire::some(chance)),
     };
     let mut out = Vec::new();
     write_input(&input, &mut out);
@@ -120,14 +121,14 @@ proptest! {
 
     /// Numbers of every size, as both readers see them.
     #[test]
-    fn numbers_are_those_of_others(number in any::<u64>(), shift in 0..64, signed in any::<i32>()) {
-        let (number, mut out) = (number >> shift, Vec::new());
+    fn numbers_are_those_of_others(number in any::<u64>(), shift in 0..64, signed in any::<i64>()) {
+        let (number, signed, mut out) = (number >> shift, signed >> shift, Vec::new());
         put::uint(&mut out, number);
         prop_assert_eq!(&out, &rmp_serde::to_vec(&number).expect("bytes"));
         out.clear();
         put::int(&mut out, signed);
-        prop_assert_eq!(rmp_serde::from_slice::<i32>(&out).expect("a number"), signed);
-        prop_assert_eq!(Bytes::new(&rmp_serde::to_vec(&signed).expect("bytes")).int(), Ok(signed.into()));
+        prop_assert_eq!(rmp_serde::from_slice::<i64>(&out).expect("a number"), signed);
+        prop_assert_eq!(Bytes::new(&rmp_serde::to_vec(&signed).expect("bytes")).int(), Ok(signed));
     }
 }
 
@@ -167,7 +168,7 @@ fn an_entry_is_what_the_kernel_made() {
 
 #[test]
 fn kinds_and_choices_of_later_versions_are_unknown() {
-    for message in [&[0x81, 15, 0xc0][..], &[15], &[0xcd, 1, 0], &[0x81, 0xcc, 200, 0x93, 1, 2, 3]] {
+    for message in [&[0x81, KINDS, 0xc0][..], &[KINDS], &[0xcd, 1, 0], &[0x81, 0xcc, 200, 0x93, 1, 2, 3]] {
         assert_eq!(read_input(message).err(), Some(Malformed::Unknown), "{message:?}");
     }
     let mut message = Vec::new();

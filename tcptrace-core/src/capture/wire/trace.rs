@@ -4,6 +4,7 @@ use tcptrace_common::{Counters, HalfOpenCounters};
 
 use super::{Bytes, Malformed, Wire, put, record, several};
 use crate::model::{
+    clock_watch::ClockChange,
     half_open::{Connection, Pending, Poll},
     input::{Answer, Checked, Counted, Ended, Exit},
     loss::Lost,
@@ -13,6 +14,8 @@ use crate::model::{
 record!(Exit { 0 process, 1 by_ns });
 
 record!(Answer<K, V> { 0 from_ns, 1 key, 2 value });
+
+record!(ClockChange { 0 ktime_ns, 1 clock, 2 by_ns, 3 suspended_ns, 4 is_step });
 
 record!(Checked { 0 now_ns, 1 lost, 2 half_open, 3 retries, 4 level });
 

@@ -61,6 +61,29 @@ number!(u16, u32, u64, u8 {
     }
 });
 
+impl Wire for i64 {
+    fn absent() -> Self {
+        0
+    }
+
+    fn is_absent(&self) -> bool {
+        *self == 0
+    }
+
+    fn write(&self, out: &mut Vec<u8>) {
+        put::int(out, *self);
+    }
+
+    fn read(input: &mut Bytes<'_>) -> Result<Self, Malformed> {
+        input.int()
+    }
+
+    #[cfg(test)]
+    fn some(chance: &mut super::tests::Chance) -> Self {
+        Self::from_be_bytes(chance.number().to_be_bytes())
+    }
+}
+
 impl Wire for usize {
     fn absent() -> Self {
         0

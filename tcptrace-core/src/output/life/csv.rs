@@ -94,6 +94,7 @@ impl Sink for Csv {
                 let time = self.time.format(loss.ktime_ns);
                 loss_row(out, "loss", time, loss.ktime_ns, loss.lost.total());
             }
+            Record::Clock(change) => self.time.set_clock(change.clock),
             Record::Degraded(it) => {
                 let time = self.time.format(it.ktime_ns);
                 loss_row(out, "degraded", time, it.ktime_ns, it.sampled_out.total());

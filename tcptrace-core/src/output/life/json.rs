@@ -50,6 +50,10 @@ impl Sink for Json {
             Record::Transition(transition) => self.transition(transition, out),
             // A half-open connection is none yet.
             Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) | Record::Stats(_) => Ok(()),
+            Record::Clock(change) => {
+                self.time.set_clock(change.clock);
+                self.others.write(record, out)
+            }
             Record::Loss(_) | Record::Degraded(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }

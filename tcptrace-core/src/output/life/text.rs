@@ -16,7 +16,7 @@ use crate::{
         transition::Transition,
     },
     output::{
-        Style,
+        Style, clock,
         columns::{self, ADDRESS, OWNER, SPAN, Time},
         degraded, put, text, wide,
     },
@@ -112,6 +112,7 @@ impl Sink for Text {
         match record {
             Record::Transition(transition) => self.transition(transition, out),
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
+            Record::Clock(change) => clock::line(&mut self.time, change, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             // People read the account on standard error. Half-open connections are none yet.
             Record::Summary(_)

@@ -6,6 +6,7 @@ use tcptrace_common::{CloseMetrics, Counters, Level};
 use tcptrace_core::{
     model::{
         clock::Clock,
+        clock_watch::ClockChange,
         close::{Cause, Closing, Role},
         event::{Device, Event},
         loss::{Lost, SampledOut},
@@ -167,6 +168,7 @@ pub(crate) fn story() -> Vec<Record> {
     let total = std::num::NonZeroU64::new(45).unwrap();
     records.push(Record::Loss(Loss { ktime_ns: 94_000_000_000, lost, total }));
     records.extend(degraded().into_iter().map(|record| Record::Degraded(Box::new(record))));
+    records.extend(clock_changes().map(Record::Clock));
     let mut counters = Counters::ZERO;
     counters.seen[7][10] = 1;
     counters.seen[1][8] = 81;
@@ -190,6 +192,23 @@ pub(crate) fn story() -> Vec<Record> {
         snapshot_gaps: None,
     })));
     records
+}
+
+/// The host slept, somebody set the clock back, and it drifted.
+pub(crate) fn clock_changes() -> impl Iterator<Item = ClockChange> {
+    let change = |ktime_ns, after_ns: i64, by_ns: i64, suspended_ns, is_step| ClockChange {
+        ktime_ns,
+        clock: Clock::with_offset(EPOCH + i128::from(after_ns)),
+        by_ns,
+        suspended_ns,
+        is_step,
+    };
+    [
+        change(94_400_000_000, 3_600_000_000_000, 3_600_000_000_000, 3_599_000_000_000, true),
+        change(94_500_000_000, 3_597_500_000_000, -2_500_000_000, 0, true),
+        change(94_600_000_000, 3_597_501_000_000, 1_000_000, 0, false),
+    ]
+    .into_iter()
 }
 
 /// A storm that comes and goes.

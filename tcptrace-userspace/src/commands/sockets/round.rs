@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use tcptrace_core::output::sockets::{self, Seen, Style};
+use tcptrace_core::{
+    model::clock_watch::ClockWatch,
+    output::sockets::{self, Seen, Style},
+};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Error, Outcome, Settings};
@@ -62,7 +65,13 @@ fn round(settings: &Settings, scanner: &mut Scanner, before: &[u8]) -> Result<Ou
     let scan = scanner.scan(settings.wanted.asked_states(), true)?;
     let scan = scanner.select(scan, &settings.wanted);
     let end_ns = monotonic_ns();
-    let seen = Seen { scan: &scan, by: settings.by, start_ns, end_ns, clock: sys::clock::calibrate() };
+    let seen = Seen {
+        scan: &scan,
+        by: settings.by,
+        start_ns,
+        end_ns,
+        clock: ClockWatch::new(&sys::clock::read()).clock(),
+    };
     tell(settings, &seen, before)
 }
 

@@ -24,6 +24,11 @@ impl Clock {
         Timestamp::from_nanosecond(bounded).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
+    /// How far its time of day is ahead of another one's, nanoseconds.
+    pub(super) const fn ahead_of(self, other: Self) -> i128 {
+        self.offset_ns.saturating_sub(other.offset_ns)
+    }
+
     /// Nanoseconds since 1970, however absurd.
     fn nanoseconds(&self, ktime_ns: u64) -> i128 {
         i128::from(ktime_ns).saturating_add(self.offset_ns)

@@ -43,10 +43,10 @@ pub struct ClockChange {
 /// Follows the relation of the clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockWatch {
-    /// As it was said last, nanoseconds.
-    offset_ns: i128,
-    /// As it was at the last reading, nanoseconds.
-    last_ns: i128,
+    /// As it was said last.
+    said: Clock,
+    /// As it was at the last reading.
+    last: Clock,
     /// How long the host has slept by the last reading, nanoseconds.
     slept_ns: u64,
 }
@@ -54,13 +54,13 @@ pub struct ClockWatch {
 impl ClockWatch {
     /// From this reading on.
     pub fn new(reading: &ClockReading) -> Self {
-        let offset_ns = offset(reading);
-        Self { offset_ns, last_ns: offset_ns, slept_ns: slept(reading) }
+        let clock = relation(reading);
+        Self { said: clock, last: clock, slept_ns: slept(reading) }
     }
 
     /// The relation as it was said last.
     pub fn clock(&self) -> Clock {
-        Clock::with_offset(self.offset_ns)
+        self.said
     }
 
     /// Takes a reading; what has changed, if that is to be told.
@@ -68,23 +68,23 @@ impl ClockWatch {
         if reading.within_ns > EXACT_NS {
             return None;
         }
-        let (offset_ns, slept_ns) = (offset(reading), slept(reading));
+        let (clock, slept_ns) = (relation(reading), slept(reading));
         // Both clocks are read within this: less than that is no sleep.
         let suspended_ns = slept_ns.saturating_sub(self.slept_ns);
         let suspended_ns = if suspended_ns > EXACT_NS { suspended_ns } else { 0 };
-        let is_step = (offset_ns - self.last_ns).abs() >= STEP_NS;
-        self.last_ns = offset_ns;
+        let is_step = clock.ahead_of(self.last).abs() >= STEP_NS;
+        self.last = clock;
         if suspended_ns > 0 {
             self.slept_ns = slept_ns;
         }
-        let by_ns = offset_ns - self.offset_ns;
+        let by_ns = clock.ahead_of(self.said);
         if !is_step && by_ns.abs() < DRIFT_NS {
             return None;
         }
-        self.offset_ns = offset_ns;
+        self.said = clock;
         Some(ClockChange {
             ktime_ns: reading.monotonic_ns,
-            clock: self.clock(),
+            clock,
             by_ns: i64::try_from(by_ns).unwrap_or(if by_ns < 0 { i64::MIN } else { i64::MAX }),
             suspended_ns,
             is_step,
@@ -92,8 +92,8 @@ impl ClockWatch {
     }
 }
 
-fn offset(reading: &ClockReading) -> i128 {
-    reading.realtime_ns - i128::from(reading.monotonic_ns)
+fn relation(reading: &ClockReading) -> Clock {
+    Clock::with_offset(reading.realtime_ns.saturating_sub(reading.monotonic_ns.into()))
 }
 
 fn slept(reading: &ClockReading) -> u64 {

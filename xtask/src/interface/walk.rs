@@ -58,14 +58,9 @@ fn module(file: &Path, path: &str, reach: &Reach, text: &mut String) -> Result<(
     if !shown_items.is_empty() {
         // Private modules are of no concern to who uses it.
         let heading = format!("// {path}\n");
-        if text
-            .rsplit("\n\n")
-            .find_map(|part| part.starts_with("// ").then_some(part))
-            .is_none_or(|part| !part.starts_with(&heading))
-        {
-            *text += &heading;
-        }
-        *text += &format!("{}\n\n", shown_items.join("\n"));
+        let last = text.rsplit("\n\n").find(|part| part.starts_with("// "));
+        let heading = if last.is_some_and(|last| last.starts_with(&heading)) { "" } else { &heading };
+        text.extend([heading, &shown_items.join("\n"), "\n\n"]);
     }
     for item in &items {
         let Item::Mod(child) = item else { continue };

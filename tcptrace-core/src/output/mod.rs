@@ -3,8 +3,8 @@
 mod cached;
 mod columns;
 mod csv;
-mod csv_put;
 mod degraded;
+mod fields;
 pub mod findings;
 mod half_open;
 mod json;
@@ -14,6 +14,8 @@ mod schema;
 pub mod sockets;
 mod text;
 mod wide;
+
+pub use fields::documents as schemas;
 
 use crate::{
     model::{clock::Clock, view::View},

@@ -1,6 +1,7 @@
 //! Events for tests, made as the kernel side would send them.
 
 pub(crate) mod closing;
+pub(crate) mod ordered;
 pub(crate) mod resets;
 pub(crate) mod scans;
 pub(crate) mod shown;

@@ -15,7 +15,7 @@ pub mod sockets;
 mod text;
 mod wide;
 
-pub use fields::documents as schemas;
+pub use fields::schemas;
 
 use crate::{
     model::{clock::Clock, view::View},

@@ -90,12 +90,12 @@ pub struct Group {
 
 impl Group {
     /// How many are in a state.
-    pub fn count(&self, state: State) -> u64 {
+    pub(crate) fn count(&self, state: State) -> u64 {
         self.states.iter().find(|(one, _)| *one == state).map_or(0, |(_, count)| *count)
     }
 
     /// The listener that they have in common, if that is it.
-    pub const fn listening(&self) -> Option<&Listening> {
+    pub(crate) const fn listening(&self) -> Option<&Listening> {
         match &self.key {
             Key::Listener(listening) => Some(listening),
             _ => None,

@@ -13,7 +13,7 @@ pub(super) mod values;
 
 pub(super) use columns::{Columns, Layout};
 pub(super) use line::{header, row};
-pub use schema::documents;
+pub use schema::schemas;
 pub(super) use table::{Fields, object};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The schemas, made of the tables of fields: the name of each file in `docs/`, and its text.
-pub fn documents() -> Vec<(&'static str, String)> {
+pub fn schemas() -> Vec<(&'static str, String)> {
     let mut stream = Lines::default();
     stream.add::<transition::Line<'_>>();
     stream.add::<connection::Line<'_>>();

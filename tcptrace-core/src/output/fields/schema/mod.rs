@@ -3,7 +3,7 @@
 mod documents;
 mod node;
 
-pub use documents::documents;
+pub use documents::schemas;
 pub(in crate::output) use node::Node;
 
 use super::table::Fields;

@@ -25,8 +25,8 @@ fields! { "lost", impl[] for Lost, |lost|, "Lost transitions by cause.", {
     "others": u64 = lost.others,
         "Resets that found the ring buffer full: a reset_reason may be missing. No transitions, so not in `seen`.";
     "skipped_inputs": Absent<u64> = Absent((lost.skipped_inputs > 0).then_some(lost.skipped_inputs)),
-        "Inputs of a capture that a newer tcptrace recorded and this version does not know. Each may be anything. Absent where \
-         there are none.";
+        "Inputs of a capture that a newer tcptrace recorded and this version does not know. Each may be anything. Absent when \
+         0.";
 } }
 
 fields! { "half_open_lost", impl[] for half_open::Lost, |lost|,

@@ -4,13 +4,21 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use tcptrace_core::{
-    model::view::View,
+    model::{
+        finding::{Confidence, Finding},
+        record::{Found, Phase, Record},
+        view::View,
+    },
     output::{Format, Style, schemas},
 };
 
-use crate::common::{
-    ordered::Ordered,
-    story::{style, written},
+use crate::{
+    common::{
+        ordered::Ordered,
+        schema::strict,
+        story::{style, write, written},
+    },
+    half_open_sinks,
 };
 
 fn read(name: &str) -> String {
@@ -34,30 +42,21 @@ fn definitions_have_names_of_their_own() {
     }
 }
 
+fn found() -> Record {
+    let finding = Finding::new("port-scan", Confidence::HIGH, "a sentence".to_owned()).about("a host");
+    Record::Finding(Box::new(Found { ktime_ns: 1, phase: Phase::Begun, finding }))
+}
+
 /// All lines that tests have of a stream.
 fn lines() -> String {
     let life = Style { view: View::Connections, ..style(Format::Json) };
     let stories = [
         written(&style(Format::Json)),
         written(&life),
-        crate::half_open_sinks::written(&style(Format::Json)),
+        half_open_sinks::written(&style(Format::Json)),
+        write(&style(Format::Json), &[found()]),
     ];
     stories.concat()
-}
-
-/// With objects that may have no members but those described.
-fn strict(mut schema: Value) -> Value {
-    match &mut schema {
-        Value::Object(members) => {
-            for (keyword, value) in members.iter_mut() {
-                let open = keyword == "additionalProperties" && *value == Value::Bool(true);
-                *value = if open { Value::Bool(false) } else { strict(value.take()) };
-            }
-        }
-        Value::Array(items) => items.iter_mut().for_each(|item| *item = strict(item.take())),
-        _ => {}
-    }
-    schema
 }
 
 #[test]
@@ -112,7 +111,9 @@ fn every_row_is_written_in_its_order() {
         let kind = object.get("type").and_then(Ordered::text).unwrap();
         check(&document, definitions.get(kind).unwrap(), &object, kind, &mut seen);
     }
-    for kind in ["transition", "connection", "half_open", "half_open_loss", "loss", "degraded", "summary"] {
+    let records = document.get("oneOf").unwrap().items().iter();
+    let kinds = records.map(|record| record.get("$ref").and_then(Ordered::text).unwrap());
+    for kind in kinds.map(|reference| reference.strip_prefix("#/$defs/").unwrap()) {
         for name in rows(&document, definitions.get(kind).unwrap()).unwrap().keys() {
             let path = format!("{kind}.{name}");
             // Only of `life` and of detectors whose tables were full, which no story has.

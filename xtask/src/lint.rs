@@ -1,4 +1,5 @@
-//! `cargo xtask lint`: dependencies, layers, words, spelling, interfaces, layout, lints and documentation, of the kernel side too.
+//! `cargo xtask lint`: dependencies, layers, words, spelling, interfaces, schemas, layout, lints and documentation, of the
+//! kernel side too.
 
 use std::process::Command;
 
@@ -7,7 +8,7 @@ use anyhow::{Context, Result};
 use crate::{
     deny,
     ebpf::{self, Toolchain},
-    interface, layers, process, spelling, words, workspace,
+    interface, layers, process, schemas, spelling, words, workspace,
 };
 
 /// # Errors
@@ -18,6 +19,7 @@ pub(crate) fn main() -> Result<()> {
     words::lint()?;
     spelling::lint()?;
     interface::lint()?;
+    schemas::lint()?;
     step("layout", workspace::cargo().args(["fmt", "--all", "--check"]))?;
     step(
         "layout of the fuzz targets",

@@ -18,6 +18,7 @@ mod layers;
 mod lint;
 mod process;
 mod run;
+mod schemas;
 mod soak;
 mod spelling;
 mod test;
@@ -52,7 +53,8 @@ enum Command {
     Deny(deny::Args),
     Words(words::Args),
     Interface(interface::Args),
-    /// Check dependencies, layers, words, spelling, interfaces, layout, lints and documentation, of the kernel side too.
+    Schemas(schemas::Args),
+    /// Check dependencies, layers, words, spelling, interfaces, schemas, layout, lints and documentation, of the kernel side too.
     Lint,
     /// Do what continuous integration does: lint, check-ebpf --rebuild, vm-test of two kernels, daemons, test.
     Ci,
@@ -74,6 +76,7 @@ fn main() -> ExitCode {
         Command::Deny(args) => deny::main(&args),
         Command::Words(args) => words::main(&args),
         Command::Interface(args) => interface::main(&args),
+        Command::Schemas(args) => schemas::main(&args),
         Command::Lint => lint::main(),
         Command::Ci => ci::main(),
     };

@@ -1,7 +1,6 @@
 //! Parts of lines that come again and again: of many events, most are of few processes.
 
-use std::io;
-
+use super::fields::values::Texts;
 use crate::model::{
     ends::Ends,
     event::{Device, Event},
@@ -11,39 +10,27 @@ use crate::model::{
 /// How many are remembered.
 const PLACES: usize = 64;
 
-/// The text of values that were put lately. Each value has one place, by a number of it, which the next one takes over.
-pub(super) struct Cached<T> {
-    places: Vec<(Option<T>, Vec<u8>)>,
+/// The texts of values that were shown lately. Each value has one place, by a number of it, which the next one takes over.
+pub(super) struct Cache<T, X = Texts> {
+    places: Vec<(Option<T>, X)>,
 }
 
-impl<T> Default for Cached<T> {
+impl<T, X: Default> Default for Cache<T, X> {
     fn default() -> Self {
-        Self { places: (0..PLACES).map(|_| (None, Vec::new())).collect() }
+        Self { places: (0..PLACES).map(|_| (None, X::default())).collect() }
     }
 }
 
-impl<T: PartialEq + Clone> Cached<T> {
-    /// Appends what `write` makes of this value.
-    ///
-    /// # Errors
-    /// As `write`.
-    pub(super) fn put(
-        &mut self,
-        out: &mut Vec<u8>,
-        value: &T,
-        number: u32,
-        write: impl FnOnce(&mut Vec<u8>, &T) -> io::Result<()>,
-    ) -> io::Result<()> {
+impl<T: PartialEq + Clone, X> Cache<T, X> {
+    /// What `write` makes of this value, in place of what it made of another one.
+    #[inline(always)]
+    pub(super) fn text(&mut self, value: &T, number: u32, write: impl FnOnce(&mut X)) -> &X {
         let (known, text) = &mut self.places[number as usize % PLACES];
         if known.as_ref() != Some(value) {
-            // Not known before it is written.
-            *known = None;
-            text.clear();
-            write(text, value)?;
+            write(text);
             *known = Some(value.clone());
         }
-        out.extend_from_slice(text);
-        Ok(())
+        text
     }
 }
 
@@ -79,16 +66,15 @@ mod tests {
 
     #[test]
     fn the_same_is_written_once() {
-        let mut cached = Cached::default();
-        let (mut out, mut written) = (Vec::new(), 0);
+        let mut cache = Cache::default();
+        let mut written = 0;
         for value in ["a", "a", "b", "a"] {
-            let outcome = cached.put(&mut out, &value, 7, |out, value| {
+            let text: &String = cache.text(&value, 7, |text| {
                 written += 1;
-                out.extend_from_slice(value.as_bytes());
-                Ok(())
+                value.clone_into(text);
             });
-            outcome.expect("nothing fails");
+            assert_eq!(text, value);
         }
-        assert_eq!((&out[..], written), (&b"aaba"[..], 3));
+        assert_eq!(written, 3);
     }
 }

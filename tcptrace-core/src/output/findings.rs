@@ -1,9 +1,9 @@
 //! A diagnosis as text, JSON or Markdown.
 
-mod json;
 mod markdown;
 mod text;
 
+use super::fields::{Fields, object};
 use crate::{
     diagnosis::report::{Report, Verdict},
     model::{
@@ -29,27 +29,24 @@ pub enum Format {
 pub fn render(report: &Report, format: Format, colour: bool) -> String {
     match format {
         Format::Text => text::render(report, colour),
-        Format::Json => json::render(report),
+        Format::Json => {
+            let mut text = json(report);
+            text.push('\n');
+            text
+        }
         Format::Markdown => markdown::render(report),
     }
 }
 
 /// One finding as JSON, as in the report.
 pub fn one(finding: &Finding) -> String {
-    json::finding(finding).to_string()
+    json(finding)
 }
 
-/// The line of a finding among transitions, as JSON.
-pub(super) fn line(time: &str, found: &Found) -> serde_json::Value {
-    let Found { ktime_ns, phase, finding } = found;
-    serde_json::json!({
-        "schema": super::schema::SCHEMA,
-        "type": "finding",
-        "time": time,
-        "ktime_ns": ktime_ns,
-        "phase": phase,
-        "finding": json::finding(finding),
-    })
+fn json(record: &impl Fields) -> String {
+    let mut out = Vec::new();
+    object(record, &mut out);
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A finding that has begun, changed or ended, in one line: severity, kind and sentence.

@@ -1,24 +1,16 @@
 //! One JSON object a line, by the schema in `docs/output.schema.json`.
 
-mod clock;
-mod degraded;
-mod half_open;
-mod matrix;
-pub(super) mod process;
-pub(super) mod put;
-mod summary;
-pub(super) mod transition;
-
 use std::io;
 
-use serde::Serialize;
-
-use super::{findings, schema::SCHEMA};
+use super::fields::{
+    object,
+    tables::{clock_step, degraded, finding, half_open, loss, summary, transition},
+    values::InJson,
+};
 use crate::{
     model::{
         clock::{Clock, TimeFormat},
-        loss::Lost,
-        record::{HalfOpenLoss, Loss, Record},
+        record::Record,
         transition::Transition,
     },
     pipeline::Sink,
@@ -26,12 +18,12 @@ use crate::{
 
 pub(super) struct Json {
     time: TimeFormat,
-    transitions: transition::Transitions,
+    parts: transition::Parts,
 }
 
 impl Json {
     pub(super) fn new(clock: Clock) -> Self {
-        Self { time: TimeFormat::rfc3339(clock), transitions: transition::Transitions::default() }
+        Self { time: TimeFormat::rfc3339(clock), parts: transition::Parts::default() }
     }
 }
 
@@ -41,85 +33,42 @@ impl Sink for Json {
     }
 
     fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
-        self.transitions.write(out, self.time.format(transition.event.ktime_ns), transition)?;
+        let time = self.time.format(transition.event.ktime_ns);
+        object(&transition::Line::of::<InJson>(&mut self.parts, time, transition), out);
         out.push(b'\n');
         Ok(())
     }
 
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
+        let time = &mut self.time;
         match record {
             Record::Transition(transition) => return self.transition(transition, out),
             Record::HalfOpen(change) => {
-                half_open::write(out, self.time.format(change.ktime_ns), change)?;
+                object(&half_open::Line { time: time.format(change.ktime_ns), change }, out);
             }
             Record::HalfOpenLoss(loss) => {
-                let time = self.time.format(loss.ktime_ns);
-                serde_json::to_writer(&mut *out, &half_open_loss_line(time, loss))?;
+                object(&loss::HalfOpenLine { time: time.format(loss.ktime_ns), loss }, out);
             }
             Record::Finding(found) => {
-                let time = self.time.format(found.ktime_ns);
-                serde_json::to_writer(&mut *out, &findings::line(time, found))?;
+                object(&finding::Line { time: time.format(found.ktime_ns), found }, out);
             }
-            Record::Loss(loss) => {
-                serde_json::to_writer(&mut *out, &loss_line(self.time.format(loss.ktime_ns), loss))?;
-            }
+            Record::Loss(loss) => object(&loss::Line { time: time.format(loss.ktime_ns), loss }, out),
             Record::Degraded(degraded) => {
-                let time = self.time.format(degraded.ktime_ns);
-                serde_json::to_writer(&mut *out, &degraded::line(time, degraded))?;
+                object(&degraded::Line { time: time.format(degraded.ktime_ns), degraded }, out);
             }
             Record::Stats(_) => return Ok(()),
             Record::Clock(change) => {
-                self.time.set_clock(change.clock);
+                time.set_clock(change.clock);
                 if !change.is_step {
                     return Ok(());
                 }
-                let time = self.time.format(change.ktime_ns);
-                serde_json::to_writer(&mut *out, &clock::line(time, change))?;
+                object(&clock_step::Line { time: time.format(change.ktime_ns), change }, out);
             }
             Record::Summary(summary) => {
-                serde_json::to_writer(
-                    &mut *out,
-                    &summary::line(self.time.format(summary.ktime_ns), summary),
-                )?;
+                object(&summary::Line::of(time.format(summary.ktime_ns), summary), out);
             }
         }
         out.push(b'\n');
         Ok(())
     }
-}
-
-#[derive(Serialize)]
-struct LossLine<'a> {
-    schema: u32,
-    r#type: &'static str,
-    time: &'a str,
-    ktime_ns: u64,
-    lost: Lost,
-    total: u64,
-}
-
-fn loss_line<'a>(time: &'a str, loss: &Loss) -> LossLine<'a> {
-    LossLine {
-        schema: SCHEMA,
-        r#type: "loss",
-        time,
-        ktime_ns: loss.ktime_ns,
-        lost: loss.lost,
-        total: loss.total.get(),
-    }
-}
-
-#[derive(Serialize)]
-struct HalfOpenLossLine<'a> {
-    schema: u32,
-    r#type: &'static str,
-    time: &'a str,
-    ktime_ns: u64,
-    lost: crate::model::half_open::Lost,
-    total: u64,
-}
-
-fn half_open_loss_line<'a>(time: &'a str, loss: &HalfOpenLoss) -> HalfOpenLossLine<'a> {
-    let HalfOpenLoss { ktime_ns, lost, total } = *loss;
-    HalfOpenLossLine { schema: SCHEMA, r#type: "half_open_loss", time, ktime_ns, lost, total }
 }

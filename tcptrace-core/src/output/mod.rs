@@ -4,8 +4,8 @@ mod cached;
 mod clock;
 mod columns;
 mod csv;
-mod csv_put;
 mod degraded;
+mod fields;
 pub mod findings;
 mod half_open;
 mod json;
@@ -15,6 +15,8 @@ mod schema;
 pub mod sockets;
 mod text;
 mod wide;
+
+pub use fields::schemas;
 
 use crate::{
     model::{clock::Clock, view::View},

@@ -9,7 +9,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 
 use super::{
     Style,
-    cached::{Cached, Whose},
+    cached::{Cache, Whose},
     clock,
     columns::{self, ADDRESS, OWNER, SPAN, STATE, Side, Time},
     degraded, findings, half_open, put, wide,
@@ -30,8 +30,8 @@ pub(super) struct Text {
     time: Time,
     colour: bool,
     wide: bool,
-    whose: Cached<Whose>,
-    owners: Cached<Arc<Owner>>,
+    whose: Cache<Whose, Vec<u8>>,
+    owners: Cache<Arc<Owner>, Vec<u8>>,
 }
 
 impl Text {
@@ -40,20 +40,17 @@ impl Text {
             time: Time::new(style),
             colour: style.colour,
             wide,
-            whose: Cached::default(),
-            owners: Cached::default(),
+            whose: Cache::default(),
+            owners: Cache::default(),
         }
     }
 
-    fn owner(&mut self, out: &mut Vec<u8>, owner: Option<&Arc<Owner>>) -> io::Result<()> {
-        let Some(owner) = owner else {
-            columns::owner(out, None);
-            return Ok(());
-        };
-        self.owners.put(out, owner, owner.number(), |out, owner| {
-            columns::owner(out, Some(owner));
-            Ok(())
-        })
+    fn owner(&mut self, out: &mut Vec<u8>, owner: Option<&Arc<Owner>>) {
+        let Some(owner) = owner else { return columns::owner(out, None) };
+        out.extend_from_slice(self.owners.text(owner, owner.number(), |text| {
+            text.clear();
+            columns::owner(text, Some(owner));
+        }));
     }
 }
 
@@ -76,13 +73,13 @@ impl Sink for Text {
     fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
         let event = &transition.event;
         self.time.put(event.ktime_ns, out)?;
-        self.owner(out, transition.owner.as_ref())?;
+        self.owner(out, transition.owner.as_ref());
         let whose = Whose::of(event);
-        self.whose.put(out, &whose, whose.number(), |out, _| {
-            columns::local(out, event);
-            columns::endpoint(out, event.raddr, event.rport);
-            Ok(())
-        })?;
+        out.extend_from_slice(self.whose.text(&whose, whose.number(), |text| {
+            text.clear();
+            columns::local(text, event);
+            columns::endpoint(text, event.raddr, event.rport);
+        }));
         columns::state(out, event.old_state, Side::Right);
         out.extend_from_slice(match transition.origin {
             Origin::Observed => b" -> ",

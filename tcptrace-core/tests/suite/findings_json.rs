@@ -12,14 +12,14 @@ use tcptrace_core::{
     output::findings::one,
 };
 
-use crate::common::shown::Shown;
+use crate::common::{schema::strict, shown::Shown};
 use crate::watched::{Interval, found, intervals};
 
-/// The schema of one finding.
+/// The schema of one finding, which has no member but those described.
 fn schema() -> jsonschema::Validator {
     let report: Value = serde_json::from_str(include_str!("../../../docs/diagnose.schema.json")).unwrap();
     let finding = json!({ "$ref": "#/$defs/finding", "$defs": report["$defs"] });
-    jsonschema::validator_for(&finding).unwrap()
+    jsonschema::validator_for(&strict(finding)).unwrap()
 }
 
 fn check(schema: &jsonschema::Validator, finding: &Finding) -> Result<(), TestCaseError> {

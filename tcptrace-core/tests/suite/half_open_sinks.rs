@@ -100,7 +100,7 @@ fn story() -> Vec<Record> {
     ]
 }
 
-fn written(style: &Style) -> String {
+pub(crate) fn written(style: &Style) -> String {
     write(style, &story())
 }
 

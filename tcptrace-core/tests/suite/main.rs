@@ -34,6 +34,7 @@ mod model;
 mod ownership;
 mod payload;
 mod preexisting;
+mod schemas;
 mod signals;
 mod sinks;
 mod timewait;

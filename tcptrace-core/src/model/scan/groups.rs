@@ -88,6 +88,21 @@ pub struct Group {
     pub states: Vec<(State, u64)>,
 }
 
+impl Group {
+    /// How many are in a state.
+    pub(crate) fn count(&self, state: State) -> u64 {
+        self.states.iter().find(|(one, _)| *one == state).map_or(0, |(_, count)| *count)
+    }
+
+    /// The listener that they have in common, if that is it.
+    pub(crate) const fn listening(&self) -> Option<&Listening> {
+        match &self.key {
+            Key::Listener(listening) => Some(listening),
+            _ => None,
+        }
+    }
+}
+
 impl SocketScan {
     /// The groups, the greatest first.
     pub fn groups(&self, by: By) -> Vec<Group> {

@@ -5,18 +5,12 @@ use std::io;
 use crate::{
     model::{
         clock::{Clock, TimeFormat},
-        close::{Cause, Role},
-        payload::Payload,
         record::Record,
         transition::Transition,
     },
     output::{
-        json::{
-            self,
-            put::{figures, head, key, optional, optional_name, optional_word, quoted},
-            transition::{ends, owner},
-        },
-        put,
+        fields::{object, tables::connection},
+        json,
     },
     pipeline::Sink,
 };
@@ -40,7 +34,9 @@ impl Sink for Json {
 
     fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
         if transition.ends_connection() {
-            connection(out, self.time.format(transition.event.ktime_ns), transition)?;
+            let time = self.time.format(transition.event.ktime_ns);
+            object(&connection::Line::of(time, transition), out);
+            out.push(b'\n');
         }
         Ok(())
     }
@@ -57,38 +53,4 @@ impl Sink for Json {
             Record::Loss(_) | Record::Degraded(_) | Record::Summary(_) => self.others.write(record, out),
         }
     }
-}
-
-/// Appends a line.
-fn connection(out: &mut Vec<u8>, time: &str, end: &Transition) -> io::Result<()> {
-    let event = &end.event;
-    let closing = end.closing.as_deref();
-    head(out, "connection", time, event.ktime_ns);
-    ends(out, event)?;
-    optional_word(out, "role", closing.and_then(|closing| closing.role).map(Role::name));
-    owner(out, end.owner.as_deref())?;
-    optional(out, "life_us", closing.and_then(|closing| closing.life_ns).map(|ns| ns / 1_000));
-    key(out, "states_us");
-    out.push(b'{');
-    for (index, (state, ns)) in closing.iter().flat_map(|closing| &closing.states).enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        quoted(out, |out| put::state(out, *state));
-        out.push(b':');
-        put::number(out, ns / 1_000);
-    }
-    out.push(b'}');
-    key(out, "old_state");
-    quoted(out, |out| put::state(out, event.old_state));
-    optional_word(out, "cause", closing.and_then(|closing| closing.cause).map(Cause::name));
-    optional(out, "error", event.error);
-    let reset_reason = closing.and_then(|closing| closing.reset_reason.as_deref());
-    optional_name(out, "reset_reason", reset_reason.map(str::as_bytes))?;
-    figures(out, end);
-    let payload = Payload::of_end(end);
-    optional(out, "tx_bytes", payload.and_then(|payload| payload.sent.if_exact()));
-    optional(out, "rx_bytes", payload.and_then(|payload| payload.received.if_exact()));
-    out.extend_from_slice(b"}\n");
-    Ok(())
 }

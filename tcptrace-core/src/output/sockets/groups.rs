@@ -2,20 +2,13 @@
 
 use std::io::{self, Write as _};
 
-use serde_json::{Value, json};
-
-use super::{Seen, summary::states};
+use super::Seen;
 use crate::{
     model::{
         scan::{By, Group, Key, Listening},
         state::State,
-        text::Escaped,
     },
-    output::{
-        csv_put::{next, next_name, next_number},
-        put,
-        schema::SCHEMA,
-    },
+    output::put,
 };
 
 /// Widths: `TOTAL`, and at least that of a column's title.
@@ -46,7 +39,7 @@ pub(super) fn text(
         write!(out, "{:>COUNT$}", group.total)?;
         for state in &columns {
             let width = COUNT.max(state.to_string().len());
-            match count(group, *state) {
+            match group.count(*state) {
                 0 => write!(out, " {:>width$}", "-")?,
                 count => write!(out, " {count:>width$}")?,
             }
@@ -61,12 +54,8 @@ pub(super) fn text(
     Ok(())
 }
 
-fn count(group: &Group, wanted: State) -> u64 {
-    group.states.iter().find(|(state, _)| *state == wanted).map_or(0, |(_, count)| *count)
-}
-
 /// A key as people read it, with nothing in it that a terminal could obey.
-fn title(key: &Key) -> Vec<u8> {
+pub(in crate::output) fn title(key: &Key) -> Vec<u8> {
     let mut out = Vec::new();
     match key {
         Key::State(state) => put::state(&mut out, *state),
@@ -90,78 +79,4 @@ fn title(key: &Key) -> Vec<u8> {
         Key::None => out.push(b'-'),
     }
     out
-}
-
-/// A line a group. Its key is there as people read it, and in its parts.
-pub(super) fn json(groups: &[Group], by: By, out: &mut Vec<u8>) -> io::Result<()> {
-    for group in groups {
-        let line = json!({
-            "schema": SCHEMA,
-            "type": "sockets_group",
-            "by": by.name(),
-            "key": String::from_utf8_lossy(&title(&group.key)),
-            "parts": parts(&group.key),
-            "total": group.total,
-            "states": states(&group.states),
-        });
-        serde_json::to_writer(&mut *out, &line)?;
-        out.push(b'\n');
-    }
-    Ok(())
-}
-
-fn parts(key: &Key) -> Value {
-    let escaped = |name: &[u8]| Escaped(name).to_string();
-    match key {
-        Key::State(state) => json!({ "state": state.to_string() }),
-        Key::Process(pid, comm) => json!({ "pid": pid, "comm": comm.as_deref().map(escaped) }),
-        Key::Listener(Listening { netns, laddr, lport, ifindex, device }) => json!({
-            "netns": netns,
-            "laddr": laddr,
-            "lport": lport,
-            "ifindex": ifindex,
-            "device": device.as_deref().map(|device| escaped(device.as_bytes())),
-        }),
-        Key::Peer(address) => json!({ "raddr": address }),
-        Key::Container(container) => json!({
-            "runtime": container.runtime.to_string(),
-            "id": escaped(container.id.as_bytes()),
-            "pod_uid": container.pod_uid.as_ref().map(|uid| escaped(uid.as_bytes())),
-        }),
-        Key::Unit(unit) => json!({ "unit": escaped(unit.as_bytes()) }),
-        Key::None => Value::Null,
-    }
-}
-
-/// A row a group, and a column for each state that has a name, then one for all others.
-pub(super) fn csv(groups: &[Group], by: By, out: &mut Vec<u8>) {
-    let named = || (1..=11).map(State);
-    out.extend_from_slice(b"type,by,key,netns,total");
-    for state in named() {
-        next(out, |out| put::state(out, state));
-    }
-    out.extend_from_slice(b",other\n");
-    for group in groups {
-        out.extend_from_slice(b"sockets_group,");
-        out.extend_from_slice(by.name().as_bytes());
-        next_key(out, &group.key);
-        next_number(out, if let Key::Listener(listening) = &group.key { listening.netns } else { None });
-        next_number(out, Some(group.total));
-        let mut other = group.total;
-        for state in named() {
-            let count = count(group, state);
-            other -= count;
-            next_number(out, Some(count));
-        }
-        next_number(out, Some(other));
-        out.push(b'\n');
-    }
-}
-
-/// A name is quoted where it must be; nothing is empty.
-fn next_key(out: &mut Vec<u8>, key: &Key) {
-    match key {
-        Key::None => next_name(out, None),
-        key => next_name(out, Some(&title(key))),
-    }
 }

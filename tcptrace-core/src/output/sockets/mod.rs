@@ -1,21 +1,42 @@
 //! The table of sockets, in every format.
 
 mod columns;
-mod csv;
 mod groups;
-mod json;
 mod summary;
 mod text;
 
 use std::io;
 
-use super::Format;
+use super::{
+    Format,
+    fields::{
+        Columns, Fields, Layout, header, object, row,
+        tables::{socket, sockets_group},
+    },
+};
 use crate::model::{
     clock::Clock,
     scan::{By, SocketScan},
 };
 
+pub(super) use groups::title;
 pub use summary::sentence;
+
+/// The columns of sockets. Of several owners of one, they have the first.
+struct Sockets;
+
+impl Layout for Sockets {
+    const BIRTH: u8 = 2;
+    const COLUMNS: Columns = socket::Line::COLUMNS.ordered(Self::BIRTH);
+}
+
+/// The columns of groups: one for each state that has a name, then one for all others.
+struct Groups;
+
+impl Layout for Groups {
+    const BIRTH: u8 = 0;
+    const COLUMNS: Columns = sockets_group::Line::COLUMNS.ordered(Self::BIRTH);
+}
 
 /// How to show it.
 #[derive(Clone, Copy, Debug)]
@@ -58,10 +79,18 @@ pub fn render(
             Format::Text | Format::Wide => {
                 groups::text(seen, &groups, by, style.format == Format::Wide, out)?;
             }
-            Format::Csv => groups::csv(&groups, by, out),
+            Format::Csv => {
+                header(&Groups, out);
+                for group in &groups {
+                    row(&Groups, &sockets_group::Line { by, group }, out);
+                }
+            }
             Format::Json => {
-                groups::json(&groups, by, out)?;
-                summary::json(seen, out)?;
+                for group in &groups {
+                    object(&sockets_group::Line { by, group }, out);
+                    out.push(b'\n');
+                }
+                summary::json(seen, out);
             }
         }
         return flush(out);
@@ -76,18 +105,19 @@ pub fn render(
             }
         }
         Format::Csv => {
-            csv::header(out);
+            header(&Sockets, out);
             for socket in &scan.sockets {
-                csv::row(&scan.owners, socket, out);
+                row(&Sockets, &socket::Line { owners: &scan.owners, socket }, out);
                 flush(out)?;
             }
         }
         Format::Json => {
             for socket in &scan.sockets {
-                json::line(&scan.owners, socket, out)?;
+                object(&socket::Line { owners: &scan.owners, socket }, out);
+                out.push(b'\n');
                 flush(out)?;
             }
-            summary::json(seen, out)?;
+            summary::json(seen, out);
         }
     }
     flush(out)

@@ -1,8 +1,10 @@
 //! Events for tests, made as the kernel side would send them.
 
 pub(crate) mod closing;
+pub(crate) mod ordered;
 pub(crate) mod resets;
 pub(crate) mod scans;
+pub(crate) mod schema;
 pub(crate) mod shown;
 pub(crate) mod standing;
 pub(crate) mod story;

@@ -1,0 +1,178 @@
+//! What a row may have as its value.
+
+use super::{
+    columns::{Columns, Layout},
+    line::Line,
+    schema::{Definitions, Members, Schema},
+};
+use crate::output::put;
+
+/// How JSON and CSV write a value, and what the schema says of it.
+pub(in crate::output) trait Value {
+    /// The columns of what has several; `None`: it has one, by the name of its row.
+    const COLUMNS: Option<Columns> = None;
+    /// It has no key of its own: its members are those of the object that it is in.
+    const SPLICED: bool = false;
+
+    /// Appends it as JSON.
+    fn json(&self, out: &mut Vec<u8>);
+
+    /// Appends it after its key, which has its comma and its colon.
+    #[inline(always)]
+    fn member(&self, key: &'static str, out: &mut Vec<u8>) {
+        out.extend_from_slice(key.as_bytes());
+        self.json(out);
+    }
+
+    /// Appends it as a field of CSV; of what has several, see [`Self::cells`].
+    fn text(&self, out: &mut Vec<u8>);
+
+    /// Appends its columns of a block.
+    #[inline(always)]
+    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
+        line.cell(|out| self.text(out));
+    }
+
+    /// What the schema says of it.
+    fn schema(definitions: &mut Definitions) -> Schema;
+
+    /// Adds its row to the schema.
+    fn describe(name: &'static str, doc: &str, members: &mut Members, definitions: &mut Definitions) {
+        members.required(name, Self::schema(definitions).about(doc));
+    }
+}
+
+/// A value that may be none: `null`, and empty in CSV.
+impl<V: Value> Value for Option<V> {
+    const COLUMNS: Option<Columns> = V::COLUMNS;
+
+    #[inline(always)]
+    fn json(&self, out: &mut Vec<u8>) {
+        match self {
+            Some(value) => value.json(out),
+            None => out.extend_from_slice(b"null"),
+        }
+    }
+
+    #[inline(always)]
+    fn text(&self, out: &mut Vec<u8>) {
+        if let Some(value) = self {
+            value.text(out);
+        }
+    }
+
+    #[inline(always)]
+    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
+        match self {
+            Some(value) => value.cells::<L, BLOCK>(line),
+            None => line.blank(
+                const {
+                    match V::COLUMNS {
+                        Some(group) => group.count(BLOCK, L::BIRTH),
+                        None => 1,
+                    }
+                },
+            ),
+        }
+    }
+
+    fn schema(definitions: &mut Definitions) -> Schema {
+        V::schema(definitions).or_null()
+    }
+}
+
+/// A value that may be absent from JSON, and empty in CSV.
+pub(in crate::output) struct Absent<V>(pub(in crate::output) Option<V>);
+
+impl<V: Value> Value for Absent<V> {
+    const COLUMNS: Option<Columns> = V::COLUMNS;
+
+    fn json(&self, out: &mut Vec<u8>) {
+        self.0.json(out);
+    }
+
+    #[inline(always)]
+    fn member(&self, key: &'static str, out: &mut Vec<u8>) {
+        if let Some(value) = &self.0 {
+            value.member(key, out);
+        }
+    }
+
+    fn text(&self, out: &mut Vec<u8>) {
+        self.0.text(out);
+    }
+
+    #[inline(always)]
+    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
+        self.0.cells::<L, BLOCK>(line);
+    }
+
+    fn schema(definitions: &mut Definitions) -> Schema {
+        V::schema(definitions)
+    }
+
+    fn describe(name: &'static str, doc: &str, members: &mut Members, definitions: &mut Definitions) {
+        members.optional(name, V::schema(definitions).about(doc));
+    }
+}
+
+macro_rules! numbers {
+    ($($number:ty: |$definitions:ident| $schema:expr;)*) => { $(
+        impl Value for $number {
+            #[inline(always)]
+            fn json(&self, out: &mut Vec<u8>) {
+                put::number(out, *self);
+            }
+
+            #[inline(always)]
+            fn text(&self, out: &mut Vec<u8>) {
+                put::number(out, *self);
+            }
+
+            fn schema($definitions: &mut Definitions) -> Schema {
+                $schema
+            }
+        }
+    )* };
+}
+numbers! {
+    u8: |_definitions| Schema::integer(0, u8::MAX.into());
+    u16: |definitions| definitions.refer("u16", Schema::integer(0, u16::MAX.into()));
+    u32: |definitions| definitions.refer("u32", Schema::integer(0, u32::MAX.into()));
+    u64: |definitions| definitions.refer("u64", Schema::integer(0, u64::MAX));
+    usize: |definitions| u64::schema(definitions);
+    i32: |_definitions| Schema::of_type("integer");
+    i64: |_definitions| Schema::of_type("integer");
+}
+
+impl Value for bool {
+    #[inline(always)]
+    fn json(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(if *self { b"true" } else { b"false" });
+    }
+
+    #[inline(always)]
+    fn text(&self, out: &mut Vec<u8>) {
+        self.json(out);
+    }
+
+    fn schema(_: &mut Definitions) -> Schema {
+        Schema::of_type("boolean")
+    }
+}
+
+/// Seconds.
+impl Value for f64 {
+    fn json(&self, out: &mut Vec<u8>) {
+        // Writing to memory does not fail.
+        drop(serde_json::to_writer(out, self));
+    }
+
+    fn text(&self, out: &mut Vec<u8>) {
+        self.json(out);
+    }
+
+    fn schema(_: &mut Definitions) -> Schema {
+        Schema::of_type("number").with("minimum", 0)
+    }
+}

@@ -1,0 +1,92 @@
+//! Values that are tables of their own.
+
+use crate::output::fields::{
+    columns::{Columns, Layout},
+    line::Line,
+    schema::{Definitions, Members, Schema},
+    table::{Fields, object},
+    value::Value,
+};
+
+/// A table as an object in its row.
+pub(in crate::output) struct Object<T>(pub(in crate::output) T);
+
+impl<T: Fields> Value for Object<T> {
+    const COLUMNS: Option<Columns> = Some(T::COLUMNS);
+
+    #[inline(always)]
+    fn json(&self, out: &mut Vec<u8>) {
+        object(&self.0, out);
+    }
+
+    fn text(&self, _: &mut Vec<u8>) {}
+
+    #[inline(always)]
+    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
+        self.0.cells::<L, BLOCK, true>(line);
+    }
+
+    fn schema(definitions: &mut Definitions) -> Schema {
+        definitions.table::<T>()
+    }
+}
+
+/// A table whose members are those of the object that its row is in. The name of the row is for the reader.
+pub(in crate::output) struct Flat<T>(pub(in crate::output) T);
+
+impl<T: Fields> Value for Flat<T> {
+    const COLUMNS: Option<Columns> = Some(T::COLUMNS);
+    const SPLICED: bool = true;
+
+    #[inline(always)]
+    fn json(&self, out: &mut Vec<u8>) {
+        self.0.members(out);
+    }
+
+    #[inline(always)]
+    fn member(&self, _: &'static str, out: &mut Vec<u8>) {
+        self.0.members(out);
+    }
+
+    fn text(&self, _: &mut Vec<u8>) {}
+
+    #[inline(always)]
+    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
+        self.0.cells::<L, BLOCK, true>(line);
+    }
+
+    fn schema(definitions: &mut Definitions) -> Schema {
+        definitions.table::<T>()
+    }
+
+    fn describe(_: &'static str, _: &str, members: &mut Members, definitions: &mut Definitions) {
+        members.splice(Members::of::<T>(definitions));
+    }
+}
+
+/// A table of which only the first columns are in CSV.
+pub(in crate::output) struct FirstBlock<V>(pub(in crate::output) V);
+
+impl<V: Value> Value for FirstBlock<V> {
+    const COLUMNS: Option<Columns> = match V::COLUMNS {
+        Some(group) => Some(group.first_block()),
+        None => None,
+    };
+
+    fn json(&self, out: &mut Vec<u8>) {
+        self.0.json(out);
+    }
+
+    fn text(&self, out: &mut Vec<u8>) {
+        self.0.text(out);
+    }
+
+    #[inline(always)]
+    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
+        self.0.cells::<L, BLOCK>(line);
+    }
+
+    fn schema(definitions: &mut Definitions) -> Schema {
+        V::schema(definitions)
+    }
+}

@@ -63,6 +63,7 @@ pub mod resets;
 pub mod slot;
 pub mod steps;
 pub mod syn;
+pub mod syscalls;
 pub mod tracefs;
 pub mod tracer;
 pub mod transition;

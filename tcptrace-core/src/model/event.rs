@@ -173,8 +173,13 @@ impl Context {
     /// Whether the thread has the name of one that acts for others. Kernels and hooks that cannot tell kernel threads by
     /// their flags still tell them by these names. A program that takes such a name only hides itself.
     pub fn is_bystander(&self) -> bool {
-        BYSTANDERS.into_iter().any(|name| self.comm.starts_with(name))
+        is_bystander(&self.comm)
     }
+}
+
+/// As [`Context::is_bystander`], of a thread's name.
+pub(crate) fn is_bystander(comm: &[u8; 16]) -> bool {
+    BYSTANDERS.into_iter().any(|name| comm.starts_with(name))
 }
 
 /// What the kernel side's filters said of a record that it sent.

@@ -96,8 +96,8 @@ impl Core {
         }
     }
 
-    /// Takes an input. But for entries and what the resolver says, none may come before everything that was released has been
-    /// taken: that gives all of them one order, by which a capture replays.
+    /// Takes an input. But for entries, none may come before everything that was released has been taken: that gives all of
+    /// them one order, by which a capture replays.
     pub fn apply(&mut self, input: Input<'_>) {
         debug_assert!(self.is_in_order(&input), "{input:?} comes before what was released has been taken");
         let stage = &mut self.stage;
@@ -127,21 +127,20 @@ impl Core {
     }
 
     fn is_in_order(&self, input: &Input<'_>) -> bool {
-        let any_time = matches!(
-            input,
-            Input::Entry(_)
-                | Input::Process(_)
-                | Input::Namespace(_)
-                | Input::Device(_)
-                | Input::Exited(_)
-                | Input::Unknown
-        );
-        any_time || self.is_drained()
+        matches!(input, Input::Entry(_) | Input::Unknown) || self.is_drained()
     }
 
-    /// The ends of some owners of sockets, as inputs.
-    pub fn exits(&mut self) -> impl Iterator<Item = Input<'static>> + use<> {
-        self.stage.exits().into_iter().map(Input::Exited)
+    /// Asks whether some owners of sockets have ended.
+    pub fn ask_exits(&mut self, now_ns: u64) {
+        self.stage.ask_exits(now_ns);
+    }
+
+    /// Whether an answer of the resolver says anything that is not known.
+    pub fn is_new(&self, answer: &Input<'_>) -> bool {
+        match answer {
+            Input::Exited(exit) => !self.stage.tracker.knows_exit(&exit.process),
+            answer => self.stage.answers.is_new(answer),
+        }
     }
 
     /// Whether a list of all sockets would tell who holds some whose owner has ended.
@@ -212,7 +211,7 @@ impl Core {
         &mut self.stage.out
     }
 
-    /// Who is asked for processes and namespaces.
+    /// What the resolver has said of processes, namespaces and devices, and what it is still to say.
     pub fn answers(&mut self) -> &mut ResolverCache {
         &mut self.stage.answers
     }

@@ -25,6 +25,9 @@ pub(super) struct Order {
 
 /// Who sees records before their turn.
 pub(super) trait Ahead {
+    /// Sees the record of a transition, or what is not understood.
+    fn transition(&mut self, record: &[u8], ktime_ns: u64);
+
     /// Takes a signal that says why a connection ends: its transition may be older or newer. It has no turn.
     fn signal(&mut self, record: &[u8]);
 
@@ -89,6 +92,7 @@ impl Order {
                 ahead.half_open(record);
             } else {
                 added.transitions += 1;
+                ahead.transition(record, place.ktime_ns);
             }
             self.places.push(place);
             part.left += 1;
@@ -203,6 +207,8 @@ mod tests {
     struct Nobody;
 
     impl Ahead for Nobody {
+        fn transition(&mut self, _record: &[u8], _ktime_ns: u64) {}
+
         fn signal(&mut self, _record: &[u8]) {}
 
         fn half_open(&mut self, _record: &[u8]) {}

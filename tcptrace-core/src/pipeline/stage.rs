@@ -11,7 +11,6 @@ use crate::{
         dump::Namespace,
         event::Observed,
         half_open::Poll,
-        input::{Exit, Input, Key},
         socket_dump::{Scope, SocketDump},
         transition::Transition,
     },
@@ -52,13 +51,10 @@ impl Stage {
                 }
                 answers.identify(event);
                 answers.name_device(event);
-                if answers.has_processes()
+                if answers.knows_exits()
                     && let Some(heir) = tracker.heir_of(event)
-                    && let Some(exit) = answers.exit(heir)
                 {
-                    tracker.exited(exit);
-                    tracker.heirs_wanted();
-                    answers.record(Input::Exited(exit));
+                    answers.ask_exit(heir, event.ktime_ns);
                 }
                 if let Some(side) = half_open {
                     side.transition(event, tracker, out);
@@ -75,22 +71,13 @@ impl Stage {
         }
     }
 
-    /// The ends of some owners of sockets, as they are found now.
-    pub(super) fn exits(&mut self) -> Vec<Exit> {
+    /// Asks whether some owners of sockets have ended.
+    pub(super) fn ask_exits(&mut self, now_ns: u64) {
         let Self { tracker, answers, .. } = self;
-        if !answers.has_processes() {
-            return Vec::new();
+        if answers.knows_exits() {
+            let (listening, acting) = tracker.owners_to_check(CHECKED);
+            listening.into_iter().chain(acting).for_each(|owner| answers.ask_exit(owner, now_ns));
         }
-        let (listening, acting) = tracker.owners_to_check(CHECKED);
-        let mut exits = |owners: Vec<Key>| -> Vec<Exit> {
-            owners.into_iter().filter_map(|owner| answers.exit(owner)).collect()
-        };
-        let (mut all, acting) = (exits(listening), exits(acting));
-        if !all.is_empty() {
-            tracker.heirs_wanted();
-        }
-        all.extend(acting);
-        all
     }
 
     /// Takes in what is older than the trace.
@@ -155,6 +142,10 @@ impl Stage {
 }
 
 impl Ahead for Stage {
+    fn transition(&mut self, record: &[u8], ktime_ns: u64) {
+        self.answers.ask(record, ktime_ns);
+    }
+
     fn signal(&mut self, record: &[u8]) {
         match decode(record) {
             Ok(Observed::Signal(signal)) => self.tracker.ahead(signal),

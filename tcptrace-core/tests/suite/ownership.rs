@@ -150,14 +150,16 @@ fn listener_of_ended() -> (Tracker, Exit) {
 fn nobody_inherits_of_a_process_that_has_ended() {
     let (mut tracker, exit) = listener_of_ended();
     assert_eq!(tracker.heir_of(&child(1, 50)), Some(exit.process));
+    tracker.exited(Exit { process: (8, Some(5)), ..exit });
+    assert!(!tracker.lacks_holders(), "another one, which has not listened");
     tracker.exited(exit);
+    assert!(tracker.lacks_holders(), "somebody may hold its listener now");
+    assert!(tracker.knows_exit(&exit.process));
     assert_eq!(track(&mut tracker, child(1, 50)).unwrap().pid, 7, "it lived then");
-    assert!(!tracker.lacks_holders());
     for ktime_ns in [50, 100] {
         assert_eq!(tracker.heir_of(&child(2, ktime_ns)), None, "it need not be asked for again");
     }
     assert_eq!(track(&mut tracker, child(2, 100)), None);
-    assert!(tracker.lacks_holders(), "somebody may hold it now");
     // Of two times the earlier one is right.
     tracker.exited(Exit { by_ns: 40, ..exit });
     tracker.exited(Exit { by_ns: 200, ..exit });

@@ -1,7 +1,5 @@
 //! The programs that see half-open connections, beside the one on the hook. Each is optional.
 
-use std::os::fd::AsFd as _;
-
 use aya::{
     Ebpf,
     maps::{MapData, PerCpuArray},
@@ -27,7 +25,7 @@ const SYNACK: [&str; 2] = ["synack", "synack_tp"];
 pub(super) struct HalfOpen {
     hooks: HalfOpenHooks,
     /// A descriptor of our own, to ask for missed runs after detaching.
-    synack: Option<ProgramFd>,
+    synack: Option<fdinfo::Program<ProgramFd>>,
     counters: PerCpuArray<MapData, PodHalfOpenCounters>,
 }
 
@@ -41,7 +39,7 @@ impl HalfOpen {
         let syns = attach_syns(ebpf);
         let retransmits = attach_retransmits(ebpf, config);
         let (synack, retransmits) = match retransmits {
-            Ok(program) => (Some(program), Ok(())),
+            Ok(program) => (Some(fdinfo::Program::new(program)), Ok(())),
             Err(why) => (None, Err(why)),
         };
         Ok(Self { hooks: HalfOpenHooks { syns, retransmits }, synack, counters })
@@ -53,7 +51,7 @@ impl HalfOpen {
 
     /// SYN-ACKs that the kernel did not run the program for; 0 where it does not tell.
     pub(super) fn missed_runs(&self) -> u64 {
-        self.synack.as_ref().and_then(|program| fdinfo::missed_runs(&program.as_fd())).unwrap_or(0)
+        self.synack.as_ref().and_then(fdinfo::Program::missed_runs).unwrap_or(0)
     }
 
     /// The counters of all CPUs together.

@@ -1,6 +1,6 @@
 //! From options to an attached program: resolve the layout, write the settings, load, attach.
 
-use std::{fs, os::fd::AsFd as _};
+use std::fs;
 
 use aya::{
     Ebpf,
@@ -193,7 +193,7 @@ impl Floor {
     /// The program's runs so far; `None` where the kernel does not say.
     pub fn run_stats(&self) -> Option<RunStats> {
         let program: &BtfTracePoint = self.ebpf.program(FLOOR)?.try_into().ok()?;
-        fdinfo::run_stats(&program.fd().ok()?.as_fd())
+        fdinfo::Program::new(program.fd().ok()?).run_stats()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Signals: trace events beside the one of the hook, which refine how a connection ended. Each row is optional: a trace
 //! goes on without it.
 
-use std::{fs, os::fd::AsFd as _, path::Path};
+use std::{fs, path::Path};
 
 use aya::{
     Ebpf,
@@ -93,7 +93,7 @@ pub(super) fn reasons(btf: &Btf<'_>) -> ResetReasons {
 #[derive(Default)]
 pub(super) struct Signals {
     /// Descriptors of our own, to ask for missed runs after detaching.
-    programs: Vec<ProgramFd>,
+    programs: Vec<fdinfo::Program<ProgramFd>>,
 }
 
 impl Signals {
@@ -115,7 +115,7 @@ impl Signals {
                 row.events.iter().map(|event| attach(ebpf, event, hook, types)).collect();
             match attached {
                 Some(programs) => {
-                    signals.programs.extend(programs);
+                    signals.programs.extend(programs.into_iter().map(fdinfo::Program::new));
                     features.push(row.feature);
                 }
                 None => row.events.iter().for_each(|event| unload(ebpf, event)),
@@ -126,7 +126,7 @@ impl Signals {
 
     /// How often the kernel did not run one of them; 0 where it does not tell.
     pub(super) fn missed_runs(&self) -> u64 {
-        self.programs.iter().filter_map(|program| fdinfo::missed_runs(&program.as_fd())).sum()
+        self.programs.iter().filter_map(fdinfo::Program::missed_runs).sum()
     }
 }
 

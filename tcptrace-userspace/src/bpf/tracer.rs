@@ -41,7 +41,7 @@ pub struct Tracer {
     arrivals: Option<Arrivals>,
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
-    program: ProgramFd,
+    program: fdinfo::Program<ProgramFd>,
     /// Whether that number means something.
     keeps_missed_runs: bool,
     reasons: ResetReasons,
@@ -82,7 +82,7 @@ impl Tracer {
             shared,
             arrivals: Some(arrivals),
             log,
-            program,
+            program: fdinfo::Program::new(program),
             keeps_missed_runs,
             reasons: ResetReasons::new(),
             signals: Signals::default(),
@@ -210,7 +210,7 @@ impl Tracer {
 
     /// Runs of the program that the kernel skipped; `None` where it does not tell.
     pub fn missed_runs(&self) -> Option<u64> {
-        let missed = fdinfo::missed_runs(&self.program.as_fd())?;
+        let missed = self.program.missed_runs()?;
         (self.keeps_missed_runs || missed > 0).then_some(missed)
     }
 
@@ -221,12 +221,12 @@ impl Tracer {
 
     /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not tell.
     pub fn run_stats(&self) -> Option<RunStats> {
-        fdinfo::run_stats(&self.program.as_fd())
+        self.program.run_stats()
     }
 
     /// Whether the kernel compiled the program to machine code; `None` where it does not tell.
     pub fn jited(&self) -> Option<bool> {
-        fdinfo::jited(&self.program.as_fd())
+        self.program.jited()
     }
 
     /// Detaches the programs: nothing new is counted or sent, what is there can still be flushed and drained.

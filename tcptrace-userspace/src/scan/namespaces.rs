@@ -20,8 +20,8 @@ pub struct NamespaceFacts {
     pub cookie: Option<u64>,
     /// `net.ipv4.tcp_synack_retries`.
     pub retries: Option<u32>,
-    /// Counters.
-    pub netstat: Netstat,
+    /// Counters; `None` where they were not asked for.
+    pub netstat: Option<Netstat>,
 }
 
 /// What all of them say.
@@ -35,22 +35,25 @@ pub struct NamespaceScan {
     pub is_complete: bool,
 }
 
-/// Asks all namespaces that can be reached, or one, on a thread of its own.
-pub fn scan(netns: Option<&Netns>) -> NamespaceScan {
+/// Asks all namespaces that can be reached, or one, on a thread of its own. `is_counted`: by its cookie, whether one is
+/// not asked for its counters, which takes most of the time.
+pub fn scan(netns: Option<&Netns>, is_counted: impl Fn(u64) -> bool + Sync) -> NamespaceScan {
     let begin_ns = monotonic_ns();
-    let Visited { each, is_complete } = visit(netns, here);
+    let Visited { each, is_complete } = visit(netns, || here(&is_counted));
     let facts = each.into_iter().map(|(inode, facts)| NamespaceFacts { inode, ..facts }).collect();
     NamespaceScan { begin_ns, facts, is_complete }
 }
 
 /// Of the namespace that the calling thread is in, but for its inode.
-fn here() -> NamespaceFacts {
-    let netstat = fs::read_to_string("/proc/thread-self/net/netstat");
+fn here(is_counted: impl Fn(u64) -> bool) -> NamespaceFacts {
+    let cookie = cookie_here();
+    let netstat = (!cookie.is_some_and(is_counted))
+        .then(|| fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default());
     NamespaceFacts {
         inode: None,
-        cookie: cookie_here(),
+        cookie,
         retries: sysctl_number("ipv4/tcp_synack_retries"),
-        netstat: Netstat::of(&netstat.unwrap_or_default()),
+        netstat: netstat.as_deref().map(Netstat::of),
     }
 }
 

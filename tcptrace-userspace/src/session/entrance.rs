@@ -1,5 +1,4 @@
-//! The one way into the pure half of a trace: every input passes here, on its way to the core and to the recorder. Only what the
-//! resolver is asked for while records are taken joins the recording behind the core, when [`Entrance::settle`] asks for it.
+//! The one way into the pure half of a trace: every input passes here, on its way to the core and to the recorder.
 
 use tcptrace_core::{model::input::Input, pipeline::Core};
 
@@ -18,12 +17,11 @@ impl Entrance {
         self.core.apply(input);
     }
 
-    /// Records the last release once everything has been taken that it made ready, behind what the resolver was asked for on
-    /// the way.
+    /// Records the last release once everything has been taken that it made ready.
     pub(super) fn settle(&mut self) {
         let Self { core, log } = self;
         if core.is_drained() {
-            log.released(core.taken(), core.answers());
+            log.released(core.taken());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tcptrace_core::model::{event::Context, process::Process};
+use tcptrace_core::model::{process::Process, text::until_nul};
 
 use super::watch::Watch;
 use crate::{
@@ -15,45 +15,28 @@ pub(super) struct Identities {
     processes: Processes,
     /// What the clock of `/proc`, which counts while the host sleeps, is ahead of events'.
     ahead_ns: u64,
-    /// Whose processes are asked for.
-    extent: Extent,
+    /// The thread that looks at processes as they come.
     watch: Option<Watch>,
 }
 
-/// Whose processes are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Extent {
-    /// Every owner's.
-    All,
-    /// Those of which an event has the name of another thread only.
-    Names,
-}
-
 impl Identities {
-    pub(super) fn new(extent: Extent) -> Self {
-        Self {
-            processes: Processes::new(),
-            ahead_ns: boottime_ns().saturating_sub(monotonic_ns()),
-            extent,
-            watch: None,
-        }
+    pub(super) fn new(watch: Option<Watch>) -> Self {
+        let ahead_ns = boottime_ns().saturating_sub(monotonic_ns());
+        Self { processes: Processes::new(), ahead_ns, watch }
     }
 
-    /// The thread that looks at processes as they come.
-    pub(super) fn watch(&mut self, watch: Watch) {
-        self.watch = Some(watch);
-    }
-
-    /// The process that had this context's id at the time of an event, if it was seen while it lived.
-    pub(super) fn process(&mut self, context: &Context, ktime_ns: u64) -> Option<Arc<Process>> {
-        let is_main = context.is_main_thread();
-        if is_main && self.extent == Extent::Names {
-            return None;
-        }
+    /// The process that had this id at the time of an event, if it was seen while it lived. `comm`: its name then, NUL-padded,
+    /// where that is known.
+    pub(super) fn process(
+        &mut self,
+        pid: u32,
+        comm: Option<&[u8; 16]>,
+        ktime_ns: u64,
+    ) -> Option<Arc<Process>> {
         if let Some(watch) = &self.watch {
             watch.seen().for_each(|seen| self.processes.learn(seen));
         }
-        let process = self.processes.of_event(context.pid, ktime_ns, is_main.then(|| context.name()))?;
+        let process = self.processes.of_event(pid, ktime_ns, comm.map(|comm| until_nul(comm)))?;
         self.is_old_enough(&process, ktime_ns).then_some(process)
     }
 

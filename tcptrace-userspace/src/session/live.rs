@@ -8,17 +8,15 @@ use tcptrace_core::{
         clock_watch::ClockWatch,
         header::{Before, Header, Hidden},
     },
-    pipeline::{Core, ResolverCache},
+    pipeline::{Core, Extent, ResolverCache},
 };
 
 use super::{
     Error, HalfOpenBy, Outcome, Session, Settings,
-    devices::DeviceNames,
     dump_schedule::DumpSchedule,
     entrance::Entrance,
     event_loop,
     handle::{self, Commands},
-    identities::{Extent, Identities},
     log::Log,
     namespaces::Namespaces,
     notice::{Notice, Notices},
@@ -26,7 +24,7 @@ use super::{
     plan::{Output, Parts},
     polls::Polls,
     reader::{HostQueries, Reader},
-    resolver::Live,
+    resolver::ResolverThread,
     scan_schedule::ScanSchedule,
     scanner::ScannerThread,
     watch::Watch,
@@ -46,12 +44,12 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     let Parts { output, subscribers, notices, at_start } = parts;
     let clock = ClockWatch::new(&sys::clock::read());
     // Events' process ids are others' where `/proc` has its own.
-    let mut identities = (!host::has_own_pids()).then(|| Identities::new(settings.identify));
-    let newcomers = identities.is_some() && settings.identify == Extent::All && !settings.bpf.count_only;
+    let extent = if host::has_own_pids() { Extent::Nobody } else { settings.identify };
+    let counts_only = settings.bpf.count_only;
+    let newcomers = extent == Extent::All && !counts_only;
     let mut tracer = bpf::load(&bpf::Options { newcomers, ..settings.bpf.clone() })?;
-    if newcomers && let (Some(identities), Some(arrivals)) = (&mut identities, tracer.take_arrivals()) {
-        identities.watch(Watch::start(arrivals).map_err(Error::Setup)?);
-    }
+    let arrivals = newcomers.then(|| tracer.take_arrivals()).flatten();
+    let watch = arrivals.map(Watch::start).transpose().map_err(Error::Setup)?;
     let header = header(settings, &tracer, clock.clock(), monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header, &notices)?;
     let (sink, output) = match output {
@@ -61,13 +59,12 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     };
     let writer = Writer::start(output, &notices).map_err(Error::Setup)?;
     let follows = settings.half_open.is_some();
-    let live = Live { identities, devices: DeviceNames::new(header.own_netns) };
     let namespaces = follows.then(|| Namespaces::scan(settings.netns.clone()));
     notify(settings, &tracer, &notices);
 
-    let resolver = ResolverCache::live(Box::new(live), log.is_on());
-    let mut core = Core::of(&settings.pipeline(), &header, resolver, None, sink);
-    if !settings.bpf.count_only {
+    let answers = ResolverCache::live(extent, header.own_netns);
+    let mut core = Core::of(&settings.pipeline(), &header, answers, None, sink);
+    if !counts_only {
         core.out().header();
     }
     core.out().subscribers.add(commands.keeps_stats());
@@ -76,11 +73,15 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     }
     let queries = queries(settings, &tracer, namespaces).map_err(Error::Setup)?;
     let overload = Overload::new(settings.max_rate);
-    let reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload, clock);
+    let mut reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload, clock);
     let (duration, start_ns) = (settings.duration, header.start_ns);
     let run = move || {
         if let Some(call) = at_start {
             call();
+        }
+        // Records wait for it: it inherits the priority.
+        if !counts_only {
+            reader.ask_of(ResolverThread::start(watch).map_err(Error::Setup)?);
         }
         run(reader, &commands, duration, start_ns)
     };
@@ -125,6 +126,7 @@ fn notify(settings: &Settings, tracer: &bpf::Tracer, notices: &Notices) {
         notices.give(Notice::PreexistingUnowned(why.to_owned()));
     }
 }
+
 /// What is asked of the host while the trace goes on.
 fn queries(
     settings: &Settings,
@@ -143,7 +145,7 @@ fn queries(
     if let Some(scanner) = &mut scanner {
         scanner.send();
     }
-    Ok(HostQueries { scanner, namespaces, dumps, polls, scans })
+    Ok(HostQueries { resolver: None, scanner, namespaces, dumps, polls, scans })
 }
 
 /// What there is to know of a trace before its first record.

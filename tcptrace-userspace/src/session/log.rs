@@ -56,11 +56,6 @@ impl Log {
         Ok(Self { recording: recording.transpose()?, failed: None })
     }
 
-    /// Whether anything is recorded.
-    pub(super) fn is_on(&self) -> bool {
-        self.recording.is_some()
-    }
-
     /// Whether more can be recorded now.
     pub(super) fn has_room(&mut self) -> bool {
         self.recording.as_mut().is_none_or(|recording| recording.recorder.capacity() != Capacity::Full)
@@ -80,18 +75,13 @@ impl Log {
         }
     }
 
-    /// Records that everything has been taken that was released, and before it what was asked for on the way; unless that was
-    /// nothing. `taken`: records in all.
-    pub(super) fn released(&mut self, taken: u64, answers: &mut ResolverCache) {
+    /// Records that everything has been taken that was released, unless that was nothing. `taken`: records in all.
+    pub(super) fn released(&mut self, taken: u64) {
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.taken != taken) else {
             return;
         };
         recording.taken = taken;
-        let released_ns = recording.released_ns;
-        for news in answers.news() {
-            recording.recorder.put(&news);
-        }
-        recording.recorder.put(&Input::Released(released_ns));
+        recording.recorder.put(&Input::Released(recording.released_ns));
     }
 
     /// Whether it is time for another file.
@@ -103,10 +93,6 @@ impl Log {
     /// counted.
     pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut ResolverCache) {
         let Some(recording) = &mut self.recording else { return };
-        for news in answers.news() {
-            recording.recorder.put(&news);
-        }
-        let again = answers.forget_recorded();
         let ended = Ended {
             end_ns: checked.now_ns,
             counted: counted.clone(),
@@ -121,7 +107,7 @@ impl Log {
         recording.header.before =
             Before { counted: counted.clone(), lost: checked.lost, half_open: checked.half_open };
         recording.recorder.rotate(&recording.header);
-        for input in &again {
+        for input in &answers.record_again() {
             recording.recorder.put(input);
         }
         recording.lacks_dump = true;

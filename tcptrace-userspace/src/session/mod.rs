@@ -22,7 +22,6 @@
 //! # Ok::<(), tcptrace::session::Error>(())
 //! ```
 
-mod devices;
 mod dump_schedule;
 mod entrance;
 mod event_loop;
@@ -63,14 +62,16 @@ use crate::bpf;
 
 pub use crate::sys::disk::DiskNotice;
 pub use handle::Handle;
-pub use identities::Extent;
 pub use notice::Notice;
 pub use overload::DEFAULT_MAX_RATE;
 pub use plan::Plan;
 pub(crate) use replay::replay_notices;
 pub use settings::{HalfOpenBy, Settings};
 pub use subscription::{OnFull, QUEUE, Records};
-pub use tcptrace_core::{model::record::Record, pipeline::Interest};
+pub use tcptrace_core::{
+    model::record::Record,
+    pipeline::{Extent, Interest},
+};
 pub use writer::Ending;
 
 /// A running trace. Dropped, it is stopped, and waited for.

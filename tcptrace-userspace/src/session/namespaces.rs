@@ -47,13 +47,13 @@ impl Namespaces {
     /// Those that there are before the trace, or the one that is wanted.
     pub(super) fn scan(netns: Option<Netns>) -> Self {
         let mut this = Self { netns, ..Self::default() };
-        this.learn(&namespaces::scan(this.netns.as_ref()));
+        this.learn(&namespaces::scan(this.netns.as_ref(), |_| false));
         this
     }
 
     /// How the counters have grown by now.
     pub(super) fn grown_by_now(&self) -> Vec<NamespaceCounters> {
-        self.grown(&namespaces::scan(self.netns.as_ref()))
+        self.grown(&namespaces::scan(self.netns.as_ref(), |_| false))
     }
 
     /// Takes a scan in: what a complete one does not have is gone, and forgotten. What is known now of those that were waited
@@ -69,7 +69,9 @@ impl Namespaces {
         self.by_cookie.extend(facts.iter().filter_map(|one| one.cookie.zip(one.inode)));
         self.retries.extend(facts.iter().filter_map(|one| Some((one.inode, one.retries?))));
         for one in facts {
-            self.first.entry(one.inode).or_insert(one.netstat);
+            if let Some(netstat) = one.netstat {
+                self.first.entry(one.inode).or_insert(netstat);
+            }
         }
         self.absent.retain(|cookie, since_ns| {
             *begin_ns < *since_ns + ASK_AGAIN_NS && !self.by_cookie.contains_key(cookie)
@@ -123,7 +125,7 @@ impl Namespaces {
     /// How the counters grew of those that are in a scan and were there before.
     fn grown(&self, scan: &NamespaceScan) -> Vec<NamespaceCounters> {
         let grown = scan.facts.iter().filter_map(|one| {
-            let grown = one.netstat.since(self.first.get(&one.inode)?);
+            let grown = one.netstat?.since(self.first.get(&one.inode)?);
             Some(NamespaceCounters { netns: one.inode, grown })
         });
         let mut all: Vec<_> = grown.collect();
@@ -164,7 +166,7 @@ mod tests {
             inode: u32::try_from(cookie + 1_000).ok(),
             cookie: Some(cookie),
             retries: Some(5),
-            ..NamespaceFacts::default()
+            netstat: Some(Netstat::default()),
         };
         NamespaceScan { begin_ns, facts: cookies.into_iter().map(of).collect(), is_complete: true }
     }

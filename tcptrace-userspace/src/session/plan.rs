@@ -118,7 +118,8 @@ impl Plan {
         self
     }
 
-    /// Calls this on the thread that reads the ring buffer, before it begins: to set a priority, or on which CPUs it runs.
+    /// Calls this on the thread that reads the ring buffer, before it begins: to set a priority, or on which CPUs it runs. The
+    /// thread that answers questions about processes inherits both.
     #[must_use]
     pub fn at_start(mut self, call: impl FnOnce() + Send + 'static) -> Self {
         self.parts.at_start = Some(Box::new(call));

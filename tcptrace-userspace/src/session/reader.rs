@@ -2,6 +2,7 @@
 //! for the recorder.
 
 mod finish;
+mod questions;
 
 use std::{io, os::fd::OwnedFd, time::Duration};
 
@@ -13,8 +14,9 @@ use super::{
     overload::{Found, Overload},
     poll_interval::PollInterval,
     polls::Polls,
+    resolver::ResolverThread,
     scan_schedule::ScanSchedule,
-    scanner::{ScannerThread, Want},
+    scanner::ScannerThread,
     writer::{Offer, Writer},
 };
 use crate::{
@@ -65,11 +67,15 @@ pub(super) struct Reader {
     clock: ClockWatch,
     /// How often in a row the writer has had no room.
     stalls: u32,
+    /// How often in a row records have waited for the resolver.
+    awaits: u32,
     poll_interval: PollInterval,
 }
 
 /// What is asked of the host, apart from the ring.
 pub(super) struct HostQueries {
+    /// What processes and devices are; `None` where there are no records.
+    pub(super) resolver: Option<ResolverThread>,
     /// Who is asked; where there is none, neither is any of the others.
     pub(super) scanner: Option<ScannerThread>,
     pub(super) namespaces: Option<Namespaces>,
@@ -88,7 +94,8 @@ impl Reader {
         clock: ClockWatch,
     ) -> Self {
         let poll_interval = PollInterval::Awake(monotonic_ns());
-        let mut this = Self { tracer, entrance, writer, queries, overload, clock, stalls: 0, poll_interval };
+        let mut this =
+            Self { tracer, entrance, writer, queries, overload, clock, stalls: 0, awaits: 0, poll_interval };
         if this.queries.dumps.is_some() {
             this.entrance.feed(Input::DumpBegins);
         }
@@ -115,15 +122,15 @@ impl Reader {
             let now_ns = monotonic_ns();
             let complete = self.gather();
             self.keep_pace(now_ns, complete);
+            let waits_ns = self.ask();
             if self.waits_for_dump() {
                 return Step::Continue;
             }
             // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
             if self.entrance.log.has_room() {
                 let until_ns = now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS });
-                // Records wait for their namespaces, and all behind them.
-                let until_ns =
-                    self.ask().map_or(until_ns, |waits_ns| until_ns.min(waits_ns.saturating_sub(1)));
+                // Records wait for what they are asked about, and all behind them.
+                let until_ns = waits_ns.map_or(until_ns, |waits_ns| until_ns.min(waits_ns.saturating_sub(1)));
                 let released_ns = self.entrance.core.released_ns();
                 self.entrance.feed(Input::Released(until_ns.max(released_ns)));
             }
@@ -168,7 +175,7 @@ impl Reader {
     /// How long until the next scan at the ring; `None` while the kernel side wakes the reader.
     pub(super) fn until_next(&self) -> Option<Duration> {
         match self.stalls {
-            0 => self.poll_interval.until_next(self.entrance.core.taken()),
+            0 => self.until_answer(self.poll_interval.until_next(self.entrance.core.taken())),
             // The writer goes through its queue in some milliseconds, unless it stands still itself.
             stalls => Some(Duration::from_millis(1 << stalls.min(5))),
         }
@@ -185,6 +192,7 @@ impl Reader {
     fn fill(&mut self) {
         self.entrance.core.fill();
         self.entrance.settle();
+        self.send_questions();
     }
 
     /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
@@ -244,30 +252,6 @@ impl Reader {
         }
     }
 
-    /// Asks for the namespaces of records whose turn is still to come, and takes what is known by now; the time of the first
-    /// record that waits, nanoseconds of `CLOCK_MONOTONIC`.
-    fn ask(&mut self) -> Option<u64> {
-        let Self { queries, entrance, .. } = self;
-        let (scanner, namespaces) = (queries.scanner.as_mut()?, queries.namespaces.as_mut()?);
-        let now_ns = monotonic_ns();
-        let mut answers = Vec::new();
-        if let Some(scan) = scanner.take_namespaces() {
-            answers.extend(namespaces.learn(&scan));
-        }
-        let asked = entrance.core.answers().asked_namespaces().into_iter();
-        answers.extend(asked.filter_map(|(cookie, ktime_ns)| namespaces.ask(cookie, ktime_ns, now_ns)));
-        if namespaces.is_waiting() {
-            scanner.want(Want::Namespaces);
-            scanner.send();
-        }
-        for answer in answers {
-            if entrance.core.answers().is_new(&answer) {
-                entrance.feed(Input::Namespace(answer));
-            }
-        }
-        namespaces.first_waiting(now_ns)
-    }
-
     /// Takes over everything that had been recorded when it was called; `false` if some of that still waits, on its CPU or
     /// in the ring.
     fn gather(&mut self) -> bool {
@@ -277,6 +261,7 @@ impl Reader {
             entrance.feed(Input::Entry(entry));
             entrance.log.has_room()
         });
+        self.send_questions();
         flushed && taken
     }
 
@@ -301,12 +286,12 @@ impl Reader {
             return Ok(());
         }
         let checked = Checked { level, ..self.checked(&counted) };
+        self.take_answers(checked.now_ns);
         self.entrance.feed(Input::Counted(Box::new(counted)));
-        // What a record waits for would be in another file than the record.
-        let is_waiting = self.queries.namespaces.as_ref().is_some_and(Namespaces::is_waiting);
-        if self.entrance.log.is_full() && !is_waiting {
+        if self.entrance.log.is_full() {
             self.rotate()?;
         }
+        let now_ns = checked.now_ns;
         // Before what is told of this moment, and shown with its time.
         if let Some(change) = self.clock.check(&sys::clock::read()) {
             self.entrance.feed(Input::Clock(change));
@@ -317,9 +302,7 @@ impl Reader {
         {
             self.entrance.feed(Input::Scanned(Box::new(scan)));
         }
-        for exit in self.entrance.core.exits() {
-            self.entrance.feed(exit);
-        }
+        self.entrance.core.ask_exits(now_ns);
         self.compare();
         // A poll comes after all that a list tells.
         if self.entrance.core.is_drained() {
@@ -349,8 +332,10 @@ impl Reader {
     fn rotate(&mut self) -> Result<(), Error> {
         for _ in 0..ROTATE_TRIES {
             self.gather();
+            self.take_answers(monotonic_ns());
             let counted = self.counted()?;
-            if counted.counters.is_settled()
+            if !self.is_waiting()
+                && counted.counters.is_settled()
                 && self.entrance.core.has_all(&counted)
                 && self.entrance.log.has_room()
             {

@@ -1,62 +1,246 @@
-//! The host, as a live trace asks for it while its records are taken.
+//! The thread that answers what the pipeline asks of the host: what processes and network devices are, and which processes have
+//! ended. Records wait for the answers, but not for long.
 
-use std::sync::Arc;
-
-use tcptrace_core::{
-    model::{
-        event::Context,
-        input::{Exit, Key},
-        process::Process,
-    },
-    pipeline::Resolver,
+use std::{
+    collections::VecDeque,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel},
+    thread,
 };
 
-use super::{devices::DeviceNames, identities::Identities};
-use crate::sys::clock::monotonic_ns;
+use tcptrace_core::{
+    model::input::{Answer, Exit, Input},
+    pipeline::Question,
+};
 
-/// The host.
-pub(super) struct Live {
-    /// `None` where nobody wants to know.
-    pub(super) identities: Option<Identities>,
-    pub(super) devices: DeviceNames,
+use super::{identities::Identities, watch::Watch};
+use crate::{scan::snapshot, sys::clock::monotonic_ns};
+
+/// Nanoseconds that records wait for an answer. Then what was asked for is unknown.
+const WAIT_NS: u64 = 500_000_000;
+
+/// Questions that are answered at a time: their records wait for each other.
+const BATCH: usize = 64;
+
+/// Batches that wait for the thread. What is asked for in more of them is unknown.
+const BATCHES: usize = 256;
+
+/// The thread. It ends when this is dropped, with the batch that it is at.
+pub(super) struct ResolverThread {
+    questions: SyncSender<Batch>,
+    answers: Receiver<Answered>,
+    /// Batches without an answer so far, as they were sent.
+    waiting: VecDeque<Waiting>,
+    /// How many batches were sent.
+    sent: u64,
 }
 
-impl Resolver for Live {
-    fn process(&mut self, context: &Context, ktime_ns: u64) -> Option<Arc<Process>> {
-        self.identities.as_mut()?.process(context, ktime_ns)
+struct Batch {
+    number: u64,
+    asked_ns: u64,
+    questions: Vec<Question>,
+}
+
+struct Answered {
+    number: u64,
+    answers: Vec<Input<'static>>,
+}
+
+/// Records wait for the answers of a batch. Times are nanoseconds of `CLOCK_MONOTONIC`.
+struct Waiting {
+    number: u64,
+    asked_ns: u64,
+    /// Of the oldest record.
+    ktime_ns: u64,
+}
+
+impl ResolverThread {
+    /// Starts the thread, with the priority of the calling one. `watch` reads processes as they come.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(super) fn start(watch: Option<Watch>) -> io::Result<Self> {
+        let (questions, queue) = sync_channel(BATCHES);
+        let (give, answers) = channel();
+        let work = move || serve(&mut Identities::new(watch), &queue, &give);
+        thread::Builder::new().name("resolver".to_owned()).spawn(work)?;
+        Ok(Self { questions, answers, waiting: VecDeque::new(), sent: 0 })
     }
 
-    fn has_processes(&self) -> bool {
-        self.identities.is_some()
+    /// Asks, at this time. The oldest records are answered first.
+    pub(super) fn ask(&mut self, mut questions: Vec<Question>, now_ns: u64) {
+        questions.sort_by_key(|question| ktime_ns(question, now_ns));
+        for some in questions.chunks(BATCH) {
+            let Some(first) = some.first() else { return };
+            let batch = Batch { number: self.sent, asked_ns: now_ns, questions: some.to_vec() };
+            if self.questions.try_send(batch).is_ok() {
+                let ktime_ns = ktime_ns(first, now_ns);
+                self.waiting.push_back(Waiting { number: self.sent, asked_ns: now_ns, ktime_ns });
+                self.sent += 1;
+            }
+        }
     }
 
-    /// When it ended before, nothing tells: it may have lived at any event so far.
-    fn exit(&mut self, process: Key) -> Option<Exit> {
-        let identities = self.identities.as_mut()?;
-        identities.has_ended(process.0, process.1).then(|| Exit { process, by_ns: monotonic_ns() })
+    /// The answers that have come since the last time.
+    pub(super) fn answers(&mut self) -> Vec<Input<'static>> {
+        let mut all = Vec::new();
+        for Answered { number, answers } in self.answers.try_iter() {
+            // In the order in which they were sent; those before it that have none were too late.
+            while self.waiting.pop_front_if(|batch| batch.number <= number).is_some() {}
+            all.extend(answers);
+        }
+        all
     }
 
-    fn device(&mut self, netns: u32, ifindex: u32, ktime_ns: u64) -> Option<Arc<str>> {
-        self.devices.name(netns, ifindex, ktime_ns)
+    /// Whether an answer is still to come.
+    pub(super) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
+    /// The time of the oldest record that waits, nanoseconds of `CLOCK_MONOTONIC`. Those that have waited for too long wait no
+    /// more.
+    pub(super) fn first_waiting(&mut self, now_ns: u64) -> Option<u64> {
+        while self.waiting.pop_front_if(|batch| now_ns >= batch.asked_ns + WAIT_NS).is_some() {}
+        self.waiting.iter().map(|batch| batch.ktime_ns).min()
+    }
+}
+
+/// From which time on records wait for the answer. An end that is found is none of what was before.
+fn ktime_ns(question: &Question, now_ns: u64) -> u64 {
+    match question {
+        Question::Process { ktime_ns, .. } | Question::Device { ktime_ns, .. } => *ktime_ns,
+        Question::Exit(_) => now_ns,
+    }
+}
+
+/// Answers until nobody asks any more, or nobody takes what is answered.
+fn serve(identities: &mut Identities, queue: &Receiver<Batch>, give: &Sender<Answered>) {
+    for Batch { number, asked_ns, questions } in queue {
+        // Nobody waits for them any more, but for those behind them.
+        if monotonic_ns() >= asked_ns + WAIT_NS {
+            continue;
+        }
+        // Whatever goes wrong with one batch, the others are answered.
+        let all = AssertUnwindSafe(|| {
+            questions.iter().filter_map(|question| answer(identities, question)).collect()
+        });
+        let answers = catch_unwind(all).unwrap_or_default();
+        if give.send(Answered { number, answers }).is_err() {
+            return;
+        }
+    }
+}
+
+/// The answer. There is none to whether a process has ended that lives.
+fn answer(identities: &mut Identities, question: &Question) -> Option<Input<'static>> {
+    match *question {
+        Question::Process { pid, comm, ktime_ns } => {
+            let value = identities.process(pid, comm.as_ref(), ktime_ns);
+            Some(Input::Process(Answer { from_ns: ktime_ns, key: pid, value }))
+        }
+        Question::Device { netns, ifindex, ktime_ns } => {
+            let value = snapshot::name_of(ifindex);
+            Some(Input::Device(Answer { from_ns: ktime_ns, key: (netns, ifindex), value }))
+        }
+        Question::Exit(process) => {
+            let has_ended = identities.has_ended(process.0, process.1);
+            // When it ended before, nothing tells: it may have lived at any event so far.
+            has_ended.then(|| Input::Exited(Exit { process, by_ns: monotonic_ns() }))
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{super::identities::Extent, *};
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    fn process(pid: u32, ktime_ns: u64) -> Question {
+        Question::Process { pid, comm: None, ktime_ns }
+    }
+
+    /// Without the thread: batches are taken out of the queue by the test.
+    fn stalled() -> (ResolverThread, Receiver<Batch>, Sender<Answered>) {
+        let (questions, queue) = sync_channel(BATCHES);
+        let (give, answers) = channel();
+        (ResolverThread { questions, answers, waiting: VecDeque::new(), sent: 0 }, queue, give)
+    }
+
+    fn answers(resolver: &mut ResolverThread) -> Vec<Input<'static>> {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let mut all = Vec::new();
+        while resolver.is_waiting() && Instant::now() < deadline {
+            all.extend(resolver.answers());
+            thread::sleep(Duration::from_millis(1));
+        }
+        all
+    }
+
+    #[test]
+    fn it_says_what_processes_and_devices_are() {
+        let mut resolver = ResolverThread::start(None).expect("a thread");
+        let (now_ns, pid) = (monotonic_ns(), std::process::id());
+        let device = |ifindex| Question::Device { netns: 7, ifindex, ktime_ns: now_ns };
+        resolver.ask(vec![process(pid, now_ns), device(1), device(u32::MAX), process(0, now_ns)], now_ns);
+        assert_eq!(resolver.first_waiting(now_ns), Some(now_ns));
+        let answers = answers(&mut resolver);
+        let [Input::Process(one), Input::Device(lo), Input::Device(none), Input::Process(nobody)] =
+            &answers[..]
+        else {
+            panic!("{answers:?}")
+        };
+        assert_eq!((one.key, one.from_ns), (pid, now_ns));
+        assert_eq!(one.value.as_ref().map(|process| process.pid), Some(pid));
+        // The loopback is the first of every namespace.
+        assert_eq!((lo.key, lo.value.as_deref()), ((7, 1), Some("lo")));
+        assert_eq!((none.value.as_ref(), nobody.value.as_ref()), (None, None));
+    }
 
     /// Records wait in the ring: an event may be older than the end that is found when its turn comes.
     #[test]
     fn an_end_is_known_from_when_it_was_found() {
-        let (identities, devices) = (Some(Identities::new(Extent::All)), DeviceNames::new(None));
-        let mut live = Live { identities, devices };
+        let mut resolver = ResolverThread::start(None).expect("a thread");
         let mut child = std::process::Command::new("true").spawn().expect("a process");
-        let process = (child.id(), None);
+        let ended = (child.id(), None);
         child.wait().expect("its end");
         let before_ns = monotonic_ns();
-        let exit = live.exit(process).expect("it has ended");
-        assert_eq!(exit.process, process);
+        let lives = (std::process::id(), None);
+        resolver.ask(vec![Question::Exit(ended), Question::Exit(lives)], before_ns);
+        assert_eq!(resolver.first_waiting(before_ns), Some(before_ns), "older records need not wait");
+        let answers = answers(&mut resolver);
+        let [Input::Exited(exit)] = &answers[..] else { panic!("{answers:?}") };
+        assert_eq!(exit.process, ended);
         assert!((before_ns..=monotonic_ns()).contains(&exit.by_ns));
-        assert_eq!(live.exit((std::process::id(), None)), None, "this one lives");
+    }
+
+    #[test]
+    fn records_wait_for_the_oldest_question_but_not_for_long() {
+        let (mut resolver, queue, give) = stalled();
+        resolver.ask((0..200).map(|number| process(number, 1_000 - u64::from(number))).collect(), 1_000);
+        resolver.ask(vec![process(7, 2_000)], 2_000);
+        assert_eq!(resolver.first_waiting(2_000), Some(801));
+        let batch = queue.recv().expect("a batch");
+        assert_eq!(batch.questions.len(), BATCH);
+        assert_eq!(ktime_ns(&batch.questions[0], 0), 801, "the oldest first");
+        give.send(Answered { number: batch.number, answers: Vec::new() }).expect("who takes it");
+        assert!(resolver.answers().is_empty());
+        assert_eq!(resolver.first_waiting(2_000), Some(801 + BATCH as u64));
+        assert_eq!(resolver.first_waiting(1_000 + WAIT_NS), Some(2_000));
+        assert_eq!(resolver.first_waiting(2_000 + WAIT_NS), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_or_comes_too_late_is_not_waited_for() {
+        let (mut resolver, queue, give) = stalled();
+        resolver.ask(vec![process(7, 1); BATCH * (BATCHES + 1)], 1);
+        assert_eq!(resolver.waiting.len(), BATCHES);
+        resolver.questions = sync_channel(1).0;
+        serve(&mut Identities::new(None), &queue, &give);
+        assert!(resolver.answers().is_empty(), "by the real clock nobody waits for them any more");
+        resolver.waiting.clear();
+        resolver.ask(vec![process(7, 2)], 2);
+        assert!(!resolver.is_waiting(), "there is no thread for them");
     }
 }

@@ -3,7 +3,7 @@
 //! once.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashSet},
     io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc::{Receiver, Sender, TryRecvError, channel},
@@ -27,6 +27,9 @@ use crate::{
     },
     sys::{clock::monotonic_ns, host},
 };
+
+/// Namespaces to remember at most that were not found again, where some cannot be entered.
+const COUNTED: usize = 16_384;
 
 /// What somebody wants of the host. The first in this order goes first, whenever it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -110,7 +113,7 @@ impl ScannerThread {
         let scanner = Scanner::new(netns.clone());
         // Where process ids are others than events', these are to say whose a socket is.
         let scanner = if host::has_own_pids() { scanner.without_owners() } else { scanner };
-        let work = move || Work { scanner, wanted, netns, give }.serve(&queue);
+        let work = move || Work { scanner, wanted, netns, counted: HashSet::new(), give }.serve(&queue);
         thread::Builder::new().name("scanner".to_owned()).spawn(work)?;
         Ok(Self {
             wants,
@@ -194,6 +197,8 @@ struct Work {
     scanner: Scanner,
     wanted: SocketFilter,
     netns: Option<Netns>,
+    /// Cookies of the namespaces whose counters were read: only the first ones matter until the end.
+    counted: HashSet<u64>,
     give: Sender<Found>,
 }
 
@@ -229,12 +234,21 @@ impl Work {
             return self.dump_and_scan();
         }
         let found = match want {
-            Want::Namespaces => Found::Namespaces(namespaces::scan(self.netns.as_ref())),
+            Want::Namespaces => self.namespaces(),
             Want::Dump(scope) => self.dump(scope),
             Want::Poll => self.poll(),
             Want::Scan => self.scan(),
         };
         self.give.send(found).is_ok()
+    }
+
+    fn namespaces(&mut self) -> Found {
+        let scan = namespaces::scan(self.netns.as_ref(), |cookie| self.counted.contains(&cookie));
+        if scan.is_complete || self.counted.len() >= COUNTED {
+            self.counted.clear();
+        }
+        self.counted.extend(scan.facts.iter().filter_map(|one| one.cookie));
+        Found::Namespaces(scan)
     }
 
     fn dump(&mut self, scope: Scope) -> Found {

@@ -1,46 +1,99 @@
 //! Namespaces that are born while a trace goes on: a sock_ops program knows them by a number that only somebody inside of them
-//! can translate.
+//! can translate. Meanwhile the thread that reads the ring asks nobody by itself, and waits for nobody.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs,
     os::unix::fs::MetadataExt as _,
     process::{Command, Stdio},
+    thread::sleep,
+    time::Duration,
 };
 
+use nix::libc::{SYS_openat, SYS_openat2, SYS_setns, SYS_socket};
 use serde_json::Value;
 use tcptrace_tests::{
     actor, host,
     machine::{Hook, helper, is_root, is_slow},
-    process::Running,
-    tracer::Tracer,
+    process::{Running, thread_named},
+    syscalls::{Syscall, Syscalls},
+    tracer::{Report, Tracer},
 };
 
 /// The port of one listener in each of them.
 const PORT: u16 = 7_999;
 
-#[test]
-fn each_namespace_has_its_name() {
-    if !is_root("each_namespace_has_its_name") {
-        return;
-    }
-    let _host = host::share();
-    let count = if is_slow() { 30 } else { 300 };
-    let tracer = Tracer::start(Hook::TpBtf, &["--half-open", "-o", "json", "-L", &PORT.to_string()]);
-    let born: Vec<(u64, Running)> = (0..count).map(|_| connect_in_a_new_one()).collect();
-    tracer.catch_up();
-    let report = tracer.stop();
-    report.assert_lossless();
-    let lines = report.of_type("half_open");
-    let begun: Vec<&Value> = lines.iter().filter(|line| line["what"] == "begin").collect();
-    assert_eq!(begun.len(), count, "one in each: {lines:?}");
-    let named: HashSet<u64> = begun.iter().filter_map(|line| line["netns"].as_u64()).collect();
-    let expected: HashSet<u64> = born.iter().map(|(inode, _)| *inode).collect();
-    assert_eq!(named, expected, "each SYN waits until its namespace is known");
+/// The longest that a system call may take the thread that reads the ring, nanoseconds, where it does not wait for events.
+const LONGEST_NS: u64 = 20_000_000;
+
+/// After so long a trace has taken its first snapshot of this host.
+const BEGUN: Duration = Duration::from_secs(2);
+
+/// A namespace, by its inode, and the process that keeps it and has a connection there.
+struct Born {
+    netns: u64,
+    actor: Running,
 }
 
-/// A connection within a namespace of its own: its inode, and the process that keeps it.
-fn connect_in_a_new_one() -> (u64, Running) {
+#[test]
+fn each_namespace_has_its_name_and_the_ring_goes_on() {
+    if !is_root("each_namespace_has_its_name_and_the_ring_goes_on") {
+        return;
+    }
+    // What others do to the host would take time of the thread's.
+    let _host = host::alone();
+    let count = if is_slow() { 30 } else { 300 };
+    let tracer = Tracer::start(Hook::TpBtf, &["--half-open", "-o", "json"]);
+    sleep(BEGUN);
+    let syscalls = Syscalls::of(thread_named(tracer.pid(), "ring"));
+    let born: Vec<Born> = (0..count).map(|_| connect_in_a_new_one()).collect();
+    tracer.catch_up();
+    let syscalls = syscalls.stop();
+    let report = tracer.stop();
+    report.assert_lossless();
+    assert_named(&report, &born);
+    assert_owned(&report, &born);
+    assert_goes_on(&syscalls);
+}
+
+/// Each SYN waits until its namespace is known.
+fn assert_named(report: &Report, born: &[Born]) {
+    let lines = report.of_type("half_open");
+    let begun: Vec<&Value> =
+        lines.iter().filter(|line| line["what"] == "begin" && line["lport"] == PORT).collect();
+    assert_eq!(begun.len(), born.len(), "one in each: {lines:?}");
+    let named: HashSet<u64> = begun.iter().filter_map(|line| line["netns"].as_u64()).collect();
+    let expected: HashSet<u64> = born.iter().map(|one| one.netns).collect();
+    assert_eq!(named, expected);
+}
+
+/// Each connection has its process, with what that is.
+fn assert_owned(report: &Report, born: &[Born]) {
+    let connects = report.transitions().into_iter().map(|transition| transition.json);
+    let connects = connects.filter(|json| json["new_state"] == "SYN_SENT" && json["rport"] == PORT);
+    let mut expected: HashMap<u64, u32> = born.iter().map(|one| (one.netns, one.actor.pid())).collect();
+    for transition in connects {
+        let netns = transition["netns"].as_u64().expect("its namespace");
+        let pid = expected.remove(&netns).expect("one of each namespace");
+        let owner = &transition["owner"];
+        assert_eq!(owner["pid"].as_u64(), Some(pid.into()), "{transition}");
+        assert!(owner["exe"].as_str().is_some_and(|exe| exe.ends_with("/actor")), "{transition}");
+    }
+    assert!(expected.is_empty(), "connections of {} namespaces are not shown", expected.len());
+}
+
+/// The thread opens no file, enters no namespace, asks by no socket, and is in no other call for long.
+fn assert_goes_on(syscalls: &[Syscall]) {
+    let has = |number| syscalls.iter().filter(|syscall| syscall.number == number).count();
+    assert!(syscalls.iter().any(Syscall::waits), "it is the thread that waits for events");
+    assert_eq!([SYS_openat, SYS_openat2, SYS_setns, SYS_socket].map(has), [0; 4], "opens, enters, asks");
+    let works = syscalls.iter().filter(|syscall| !syscall.waits());
+    let longest = works.max_by_key(|syscall| syscall.took_ns).expect("it works");
+    assert!(longest.took_ns <= LONGEST_NS, "{longest:?} of {}", syscalls.len());
+}
+
+/// A connection within a namespace of its own.
+fn connect_in_a_new_one() -> Born {
     let script = format!("ip link set lo up && exec \"$0\" pair 127.0.0.1:{PORT}");
     let program = helper(env!("CARGO_BIN_EXE_actor"));
     let mut command = Command::new("unshare");
@@ -49,5 +102,5 @@ fn connect_in_a_new_one() -> (u64, Running) {
     let line = actor::act(&mut actor);
     assert!(line.starts_with("127.0.0.1:"), "the actor failed: '{line}'");
     let namespace = fs::metadata(format!("/proc/{}/ns/net", actor.pid())).expect("its namespace");
-    (namespace.ino(), actor)
+    Born { netns: namespace.ino(), actor }
 }

@@ -4,10 +4,11 @@ use std::{net::IpAddr, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
-use super::{Span, lacks_identity};
+use super::{Span, exits::key, lacks_identity};
 use crate::model::{
     event::Event,
     hash::HashMap,
+    input::Key as ProcessKey,
     listening,
     owner::{Owner, Provenance},
     socket_dump::Preexisting,
@@ -178,6 +179,11 @@ impl Listeners {
     /// where connections have been seen to go elsewhere.
     pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
         if self.steered.contains_key(&netns) { None } else { self.at(netns, laddr, lport) }
+    }
+
+    /// Whether a process listens.
+    pub(super) fn has(&self, process: &ProcessKey) -> bool {
+        self.by_address.values().flatten().any(|socket| key(&socket.owner) == *process)
     }
 
     /// The owners of the next `most` sockets, in turn.

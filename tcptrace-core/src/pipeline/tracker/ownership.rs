@@ -41,9 +41,15 @@ impl Tracker {
         owner.filter(|_| !ended)
     }
 
-    /// Takes in that a process has ended.
+    /// Takes in that a process has ended. When it listened: who holds its sockets now, a list is to say.
     pub fn exited(&mut self, exit: Exit) {
+        self.lacks_holders |= self.listeners.has(&exit.process);
         self.exits.add(exit);
+    }
+
+    /// Whether it is known that a process has ended.
+    pub fn knows_exit(&self, process: &Key) -> bool {
+        self.exits.know(process)
     }
 
     /// The process that an event's socket would be inherited from, if nothing is known of its end.
@@ -61,11 +67,6 @@ impl Tracker {
         let listening = self.listeners.some(most).iter().map(|owner| key(owner)).collect();
         let acting = self.owners.some(most).iter().map(|owner| key(owner)).collect();
         (self.exits.others(listening), self.exits.others(acting))
-    }
-
-    /// A process that listened has ended: who holds its sockets now, a list is to say.
-    pub fn heirs_wanted(&mut self) {
-        self.lacks_holders = true;
     }
 
     /// Whether a list of all sockets would tell who holds one whose owner has ended.

@@ -80,7 +80,7 @@ impl Reader {
         loop {
             let before = self.entrance.core.taken();
             if self.entrance.core.is_drained() && self.entrance.log.has_room() && self.gather() {
-                // Records wait for their namespaces, for a moment.
+                // Records wait for answers, for a moment.
                 if self.ask().is_none() {
                     self.entrance.feed(Input::Released(u64::MAX));
                 }

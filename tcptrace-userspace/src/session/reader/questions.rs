@@ -1,0 +1,95 @@
+//! What is asked of the host on behalf of records, and for how long these wait.
+
+use std::time::Duration;
+
+use tcptrace_core::model::input::Input;
+
+use super::{
+    super::{namespaces::Namespaces, resolver::ResolverThread, scanner::Want},
+    HostQueries, Reader,
+};
+use crate::sys::clock::monotonic_ns;
+
+/// The longest time between two polls of the ring while records wait for the resolver, as a power of two in milliseconds. The
+/// first is 2 ms: mostly the answers are there by then.
+const LONGEST: u32 = 4;
+
+impl Reader {
+    /// Asks this thread from now on.
+    pub(in crate::session) fn ask_of(&mut self, resolver: ResolverThread) {
+        self.queries.resolver = Some(resolver);
+    }
+
+    /// Takes the answers that have come, and asks for the namespaces of records whose turn is still to come; the time of the
+    /// first record that waits, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(super) fn ask(&mut self) -> Option<u64> {
+        let now_ns = monotonic_ns();
+        let waits_ns = [self.take_answers(now_ns), self.ask_namespaces(now_ns)].into_iter().flatten().min();
+        let asks = self.queries.resolver.as_ref().is_some_and(ResolverThread::is_waiting);
+        self.awaits =
+            if asks && self.entrance.core.waiting() > 0 { self.awaits.saturating_add(1) } else { 0 };
+        waits_ns
+    }
+
+    /// Sends the resolver what the core asks: soon, while the processes live.
+    pub(super) fn send_questions(&mut self) {
+        let questions = self.entrance.core.answers().questions();
+        if let Some(resolver) = &mut self.queries.resolver
+            && !questions.is_empty()
+        {
+            resolver.ask(questions, monotonic_ns());
+        }
+    }
+
+    /// Takes what the resolver has answered; the time of the first record that waits for it.
+    pub(super) fn take_answers(&mut self, now_ns: u64) -> Option<u64> {
+        let Self { queries: HostQueries { resolver, .. }, entrance, .. } = self;
+        let resolver = resolver.as_mut()?;
+        for answer in resolver.answers() {
+            if entrance.core.is_new(&answer) {
+                entrance.feed(answer);
+            }
+        }
+        resolver.first_waiting(now_ns)
+    }
+
+    /// Whether records wait for an answer: it would be in another file of a capture than the records.
+    pub(super) fn is_waiting(&self) -> bool {
+        let HostQueries { resolver, namespaces, .. } = &self.queries;
+        resolver.as_ref().is_some_and(ResolverThread::is_waiting)
+            || namespaces.as_ref().is_some_and(Namespaces::is_waiting)
+    }
+
+    /// How long until the next poll of the ring, where records wait for the resolver: no longer than otherwise.
+    pub(super) fn until_answer(&self, otherwise: Option<Duration>) -> Option<Duration> {
+        match self.awaits {
+            0 => otherwise,
+            awaits => {
+                let soon = Duration::from_millis(1 << awaits.min(LONGEST));
+                Some(otherwise.map_or(soon, |otherwise| otherwise.min(soon)))
+            }
+        }
+    }
+
+    /// As [`Self::ask`], of the network namespaces.
+    fn ask_namespaces(&mut self, now_ns: u64) -> Option<u64> {
+        let Self { queries, entrance, .. } = self;
+        let (scanner, namespaces) = (queries.scanner.as_mut()?, queries.namespaces.as_mut()?);
+        let mut answers = Vec::new();
+        if let Some(scan) = scanner.take_namespaces() {
+            answers.extend(namespaces.learn(&scan));
+        }
+        let asked = entrance.core.answers().asked_namespaces().into_iter();
+        answers.extend(asked.filter_map(|(cookie, ktime_ns)| namespaces.ask(cookie, ktime_ns, now_ns)));
+        if namespaces.is_waiting() {
+            scanner.want(Want::Namespaces);
+            scanner.send();
+        }
+        for answer in answers.into_iter().map(Input::Namespace) {
+            if entrance.core.is_new(&answer) {
+                entrance.feed(answer);
+            }
+        }
+        namespaces.first_waiting(now_ns)
+    }
+}

@@ -7,11 +7,10 @@ use std::{
 
 use aya::{Ebpf, maps::Map};
 use bytes::Buf as _;
-use tokio::io::{Interest, unix::AsyncFd};
 
 use super::{
     Error,
-    boundary::{self, Entries},
+    boundary::Entries,
     object::{map, object},
     ring,
 };
@@ -27,12 +26,12 @@ impl Arrivals {
         Entries::open(ids, ring::ring_size(0)).map(Self).map_err(object)
     }
 
-    /// Readable whenever there is another one. Needs a runtime.
+    /// Becomes readable whenever there is another one.
     ///
     /// # Errors
-    /// When it cannot be waited for.
-    pub fn wakeups(&self) -> io::Result<AsyncFd<OwnedFd>> {
-        boundary::waitable(self.0.as_fd().try_clone_to_owned()?, Interest::READABLE)
+    /// The process has no descriptor left.
+    pub fn wakeups(&self) -> io::Result<OwnedFd> {
+        self.0.as_fd().try_clone_to_owned()
     }
 
     /// Hands the ids of those that have come to `take`.

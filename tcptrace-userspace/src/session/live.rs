@@ -1,6 +1,6 @@
 //! A live trace: everything is put together here, and taken apart at the end.
 
-use std::{io, thread, time::Duration};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use tcptrace_core::{
     model::{
@@ -21,7 +21,7 @@ use super::{
     namespaces::Namespaces,
     notice::{Notice, Notices},
     overload::Overload,
-    plan::{Output, Parts},
+    plan::{Output, Parts, SessionThread},
     polls::Polls,
     reader::{HostQueries, Reader},
     resolver::ResolverThread,
@@ -49,7 +49,8 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     let newcomers = extent == Extent::All && !counts_only;
     let mut tracer = bpf::load(&bpf::Options { newcomers, ..settings.bpf.clone() })?;
     let arrivals = newcomers.then(|| tracer.take_arrivals()).flatten();
-    let watch = arrivals.map(Watch::start).transpose().map_err(Error::Setup)?;
+    let watch = arrivals.map(|arrivals| Watch::start(arrivals, Arc::clone(&at_start)));
+    let watch = watch.transpose().map_err(Error::Setup)?;
     let header = header(settings, &tracer, clock.clock(), monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header, &notices)?;
     let (sink, output) = match output {
@@ -76,9 +77,7 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     let mut reader = Reader::new(tracer, Entrance { core, log }, writer, queries, overload, clock);
     let (duration, start_ns) = (settings.duration, header.start_ns);
     let run = move || {
-        if let Some(call) = at_start {
-            call();
-        }
+        at_start(SessionThread::Ring);
         // Records wait for it: it inherits the priority.
         if !counts_only {
             reader.ask_of(ResolverThread::start(watch).map_err(Error::Setup)?);

@@ -64,7 +64,7 @@ pub use crate::sys::disk::DiskNotice;
 pub use handle::Handle;
 pub use notice::Notice;
 pub use overload::DEFAULT_MAX_RATE;
-pub use plan::Plan;
+pub use plan::{Plan, SessionThread};
 pub(crate) use replay::replay_notices;
 pub use settings::{HalfOpenBy, Settings};
 pub use subscription::{OnFull, QUEUE, Records};

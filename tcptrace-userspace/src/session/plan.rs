@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
+    sync::Arc,
     time::Duration,
 };
 
@@ -35,13 +36,37 @@ enum Source {
     Replay(Box<Reader<Box<dyn Read + Send>>>),
 }
 
+/// Threads of a session that must not wait for a CPU for long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionThread {
+    /// Reads the ring buffer, or a capture. What comes while it waits for a CPU stays in the ring as long as that has room. The
+    /// thread that answers its questions about processes inherits what is set.
+    Ring,
+    /// Reads what processes are that connect or listen for the first time. It sleeps nearly always; a process that ends before
+    /// the thread runs stays without a name.
+    Newcomers,
+}
+
+/// What is called at the start of a thread.
+pub(super) type AtStart = Arc<dyn Fn(SessionThread) + Send + Sync>;
+
 /// What live sessions and replays have in common.
-#[derive(Default)]
 pub(super) struct Parts {
     pub(super) output: Option<Output>,
     pub(super) subscribers: Vec<Box<dyn Subscriber>>,
     pub(super) notices: Notices,
-    pub(super) at_start: Option<Box<dyn FnOnce() + Send>>,
+    pub(super) at_start: AtStart,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            output: None,
+            subscribers: Vec::new(),
+            notices: Notices::default(),
+            at_start: Arc::new(|_| ()),
+        }
+    }
 }
 
 /// Makes a format for a trace.
@@ -118,11 +143,10 @@ impl Plan {
         self
     }
 
-    /// Calls this on the thread that reads the ring buffer, before it begins: to set a priority, or on which CPUs it runs. The
-    /// thread that answers questions about processes inherits both.
+    /// Calls this on each of these threads before it begins: to set its priority, or on which CPUs it runs.
     #[must_use]
-    pub fn at_start(mut self, call: impl FnOnce() + Send + 'static) -> Self {
-        self.parts.at_start = Some(Box::new(call));
+    pub fn at_start(mut self, call: impl Fn(SessionThread) + Send + Sync + 'static) -> Self {
+        self.parts.at_start = Arc::new(call);
         self
     }
 

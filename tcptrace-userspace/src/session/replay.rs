@@ -11,7 +11,7 @@ use super::{
     Error, Outcome, Session, Settings,
     handle::{self, Commands},
     notice::Notice,
-    plan::{Output, Parts},
+    plan::{Output, Parts, SessionThread},
     writer::Ending,
 };
 
@@ -42,9 +42,7 @@ fn run(
     commands: &Commands,
 ) -> Result<Outcome, Error> {
     let Parts { output, subscribers, notices, at_start } = parts;
-    if let Some(call) = at_start {
-        call();
-    }
+    at_start(SessionThread::Ring);
     let (format, mut to) = match output {
         Some(Output { format, to }) => (Some(format), to),
         None => (None, Output::nowhere()),

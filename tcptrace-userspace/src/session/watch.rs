@@ -5,16 +5,17 @@ use std::{
     io,
     sync::{
         Arc,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
 };
 
-use tokio::{runtime::Builder, sync::Notify};
-
+use super::plan::{AtStart, SessionThread};
 use crate::{
-    bpf::{Arrivals, run_at_once},
+    bpf::Arrivals,
     scan::process::{Processes, Seen},
+    sys::wait::{Wait, Waker},
 };
 
 /// Processes that may wait to be asked for; of more, the others are looked at with their records.
@@ -23,8 +24,14 @@ const WAITING: usize = 1024;
 /// The thread, which ends when this is dropped.
 pub(super) struct Watch {
     seen: Receiver<Seen>,
-    stop: Arc<Notify>,
+    stop: Arc<Stop>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What ends the thread.
+struct Stop {
+    is_asked: AtomicBool,
+    waker: Waker,
 }
 
 impl Watch {
@@ -32,16 +39,14 @@ impl Watch {
     ///
     /// # Errors
     /// When it cannot be started.
-    pub(super) fn start(arrivals: Arrivals) -> io::Result<Self> {
+    pub(super) fn start(arrivals: Arrivals, at_start: AtStart) -> io::Result<Self> {
         let (give, seen) = sync_channel(WAITING);
-        let stop = Arc::new(Notify::new());
-        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let stop = Arc::new(Stop { is_asked: AtomicBool::new(false), waker: Waker::new()? });
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new().name("newcomers".to_owned()).spawn(move || {
-            // Who may not goes on without; more end unseen then.
-            run_at_once();
+            at_start(SessionThread::Newcomers);
             // Without a ring to wait for, nobody comes.
-            let _ = runtime.block_on(scan(arrivals, &give, &stopped));
+            let _ = read(arrivals, &give, &stopped);
         })?;
         Ok(Self { seen, stop, thread: Some(thread) })
     }
@@ -54,25 +59,25 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.stop.notify_one();
+        self.stop.is_asked.store(true, Ordering::Release);
+        self.stop.waker.wake();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
     }
 }
 
-async fn scan(mut arrivals: Arrivals, give: &SyncSender<Seen>, stop: &Notify) -> io::Result<()> {
+/// Reads processes as they come.
+fn read(mut arrivals: Arrivals, give: &SyncSender<Seen>, stop: &Stop) -> io::Result<()> {
     let mut processes = Processes::new();
-    let ring = arrivals.wakeups()?;
-    loop {
-        tokio::select! {
-            () = stop.notified() => return Ok(()),
-            woken = ring.readable() => woken?.clear_ready(),
-        }
+    let wait = Wait::new(arrivals.wakeups()?, &stop.waker)?;
+    while !stop.is_asked.load(Ordering::Acquire) {
         arrivals.drain(|pid| {
             if let Some(seen) = processes.seen(pid) {
                 let _ = give.try_send(seen);
             }
         });
+        wait.wait(None)?;
     }
+    Ok(())
 }

@@ -18,7 +18,8 @@ use tcptrace_core::{
 };
 
 use crate::{
-    session::{self, Ending, Error, Extent, Notice, Outcome, Plan, Session},
+    bpf::run_at_once,
+    session::{self, Ending, Error, Extent, Notice, Outcome, Plan, Session, SessionThread},
     sys::priority,
 };
 use until::End;
@@ -153,12 +154,16 @@ fn shown(
     plan.output(move |header| wrap(output::sink(&settings.style(header))), Box::new(io::stdout()))
 }
 
-/// With the reader of the ring at this priority.
+/// With the reader of the ring at this priority. Commands that end at once would have no name if what reads newcomers waited its
+/// turn; who may not run at once goes on without.
 pub(super) fn with_priority(plan: Plan, priority: Priority) -> Plan {
-    match priority {
-        Priority::Normal => plan,
-        Priority::High => plan.at_start(priority::raise),
-    }
+    plan.at_start(move |thread| match (thread, priority) {
+        (SessionThread::Newcomers, _) => {
+            run_at_once();
+        }
+        (SessionThread::Ring, Priority::High) => priority::raise(),
+        (SessionThread::Ring, Priority::Normal) => {}
+    })
 }
 
 /// People's short format has room for names only; findings and captures have it for all that a process is.

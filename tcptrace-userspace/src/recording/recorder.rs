@@ -79,7 +79,7 @@ pub(crate) struct Recorder {
     /// Files that were begun after the first, as far as ordered.
     rotations: u64,
     max_bytes: Option<u64>,
-    /// The thread is to end soon: it waits no longer for room on the disk.
+    /// The thread is to end soon: it waits no longer for space on the disk.
     hurry: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), Error>>,
 }

@@ -31,7 +31,7 @@ pub(super) struct Files {
     file: File,
     bytes: u64,
     keep: u32,
-    /// Wait no longer for room on the disk.
+    /// Wait no longer for space on the disk.
     hurry: Arc<AtomicBool>,
     /// Who is told of a full disk.
     notify: Arc<disk::Notify>,
@@ -64,7 +64,7 @@ impl Files {
         self.bytes
     }
 
-    /// Appends; while the disk is full, waits for room.
+    /// Appends; while the disk is full, waits for space.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
         let Self { path, file, hurry, notify, .. } = self;
         let what = format!("capture {}", path.display());

@@ -88,7 +88,7 @@ fn on_a_full_disk(arguments: &[&str], code: i32) {
     tracer.process.signal(Signal::SIGINT);
     let (ended, said) = tracer.join();
     assert_eq!(ended, Some(code), "{said}");
-    assert!(said.contains("No space left on device (os error 28); waiting for room"), "{said}");
+    assert!(said.contains("No space left on device (os error 28); waiting for space"), "{said}");
     assert_accounted(code, said, &made);
     let left = fs::read_dir(folder.path()).expect("the folder").count();
     assert_eq!(left, 0, "the disk was the tracer's own");
@@ -147,7 +147,7 @@ fn a_full_disk_does_not_fill_the_memory() {
     tracer.process.signal(Signal::SIGINT);
     let (code, said) = tracer.join();
     assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("waiting for room"), "{said}");
+    assert!(said.contains("waiting for space"), "{said}");
     drop(listeners);
 }
 
@@ -173,7 +173,7 @@ fn a_disk_with_room_again_takes_the_rest() {
     sleep(Duration::from_secs(4));
     tracer.process.signal(Signal::SIGINT);
     let (code, said) = tracer.join();
-    assert!(said.contains("there is room again"), "{said}");
+    assert!(said.contains("there is space again"), "{said}");
     let mut text = String::new();
     out.read_to_string(&mut text).expect("text");
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect(line)).collect();

@@ -76,8 +76,7 @@ pub fn run(
     let counts_only = settings.trace.bpf.count_only;
     let view = settings.trace.view;
     let plan = Session::live(identifying(settings)).notices(move |notice| notify(&notice, Some(view)));
-    let plan = with_priority(plan, settings.priority);
-    let plan = if counts_only { plan } else { shown(plan, settings, wrap) };
+    let plan = shown(with_priority(plan, settings.priority), settings, wrap);
     let (end, outcome) = until_end(plan.start()?, signals, !counts_only)?;
     let Outcome { summary, output, recording, .. } = outcome;
     match output {

@@ -107,14 +107,14 @@ async fn it_works_inside_a_runtime() {
     drop(accepted);
     let mut states = Vec::new();
     while states.len() < SERVED.len() {
-        states.extend(records.next().await.and_then(transition).map(|it| it.event.new_state));
+        states.extend(records.recv().await.and_then(transition).map(|it| it.event.new_state));
     }
     assert_eq!(states, SERVED);
     session.handle().stop();
     session.handle().ended().await;
     assert_complete(&session.join().unwrap());
-    assert!(matches!(records.next().await, Some(Record::Summary(_))), "the account comes last");
-    assert!(records.next().await.is_none());
+    assert!(matches!(records.recv().await, Some(Record::Summary(_))), "the account comes last");
+    assert!(records.recv().await.is_none());
 }
 
 /// Each has its own programs in the kernel, its own filter and its own end.

@@ -16,7 +16,7 @@ const PLAYS: usize = 3;
 /// Why a play cannot be compared. Each is the machine's doing: what tcptrace reports wrongly fails at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The kernel did not run tcptrace's programs for something, see [`crate::world::World::check_all_seen`].
+    /// The kernel did not run tcptrace's programs for something, see [`crate::fixture::Fixture::check_all_seen`].
     Hidden,
     /// Two programs read the clock for one event, and a hypervisor may have stopped the processor between them.
     ClocksDisagree(String),

@@ -113,7 +113,10 @@ impl<R: Read> Reader<R> {
             Err(malformed) => return Err(self.senseless(malformed.text())),
         };
         self.taken = self.raw.len() - after;
-        self.has_ended = matches!(input, Input::Ended(_));
+        // What it is that is not known may come behind the end.
+        if !matches!(input, Input::Unknown) {
+            self.has_ended = matches!(input, Input::Ended(_));
+        }
         Ok(Some(input))
     }
 

@@ -252,6 +252,7 @@ impl Core {
         if let Some(side) = half_open {
             side.check(checked, tracker, out);
         }
+        self.stage.out.subscribers.check();
         if self.stage.out.subscribers.want(Interest::STATS) {
             let stats = self.stats(checked, lost);
             self.stage.out.stats(stats);

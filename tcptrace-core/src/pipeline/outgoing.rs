@@ -6,6 +6,7 @@ use super::{Options, account::Account};
 use crate::{
     diagnosis::{Detection, detect::Thresholds},
     model::{
+        event::Event,
         header::Hidden,
         record::Record,
         scan::HostScan,
@@ -82,7 +83,9 @@ pub struct Outgoing {
     /// Lines still wanted.
     left: Option<u64>,
     /// Filters, where the kernel side has not applied these.
-    pub wanted: Option<SocketFilter>,
+    wanted: Option<SocketFilter>,
+    /// And those that were set while it ran.
+    narrowed: Option<SocketFilter>,
 }
 
 impl Outgoing {
@@ -104,6 +107,7 @@ impl Outgoing {
             left: options.count,
             // Those that hide nothing need not be asked.
             wanted: filters.filter(|wanted| Hidden::by(wanted).any),
+            narrowed: None,
         }
     }
 
@@ -118,7 +122,8 @@ impl Outgoing {
     /// Adds a transition, unless enough are there.
     pub fn push(&mut self, transition: &Transition) {
         let observed = u64::from(transition.origin == Origin::Observed);
-        if self.wanted.as_ref().is_some_and(|wanted| !wanted.passes_transition(transition)) {
+        let hides = |filter: &SocketFilter| !filter.passes_transition(transition);
+        if self.wanted.as_ref().is_some_and(hides) || self.narrowed.as_ref().is_some_and(hides) {
             self.account.hidden += observed;
             return;
         }
@@ -187,9 +192,16 @@ impl Outgoing {
         }
     }
 
-    /// From now on, only what this filter passes leaves the trace. What the trace itself was begun with still holds.
+    /// From now on, only transitions that this filter passes leave the trace, too. What the trace was begun with still holds.
     pub fn set_filter(&mut self, filter: SocketFilter) {
-        self.wanted = Some(filter).filter(|wanted| Hidden::by(wanted).any);
+        self.narrowed = Some(filter).filter(|wanted| Hidden::by(wanted).any);
+    }
+
+    /// Notes in an event what the filters say that the kernel side has not applied.
+    pub(super) fn judge(&self, event: &mut Event) {
+        for filter in [&self.wanted, &self.narrowed].into_iter().flatten() {
+            event.verdict = filter.verdict(event);
+        }
     }
 
     /// What the detectors have found.

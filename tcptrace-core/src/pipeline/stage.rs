@@ -46,9 +46,7 @@ impl Stage {
                 let mut transition = Transition::of(event);
                 let event = &mut transition.event;
                 out.account.read += 1;
-                if let Some(wanted) = &out.wanted {
-                    event.verdict = wanted.verdict(event);
-                }
+                out.judge(event);
                 answers.identify(event);
                 answers.name_device(event);
                 if answers.knows_exits()

@@ -52,6 +52,12 @@ impl BitOr for Interest {
     }
 }
 
+/// Accounts of subscribers that have ended. A daemon has any number of them.
+const ENDED: usize = 64;
+
+/// The name of the account that has those of all that ended before.
+const EARLIER: &str = "(earlier ones)";
+
 /// The trace's end of a subscription.
 pub trait Subscriber: Send {
     /// Which records it wants. It is asked once.
@@ -59,6 +65,9 @@ pub trait Subscriber: Send {
 
     /// Takes a record; whether it wants more.
     fn take(&mut self, record: &Record) -> bool;
+
+    /// Whether nobody takes its records any more.
+    fn has_gone(&self) -> bool;
 
     /// What has become of its records so far; `None` where none of them can be lost.
     fn account(&self) -> Option<SubscriberAccount>;
@@ -87,7 +96,12 @@ impl Subscribers {
         self.union.includes(interest)
     }
 
-    /// The accounts of all, also of those that have ended.
+    /// Forgets those that have gone: they may not want anything that comes.
+    pub(super) fn check(&mut self) {
+        self.keep(|subscriber| !subscriber.has_gone(), Interest(u8::MAX));
+    }
+
+    /// The accounts of all, also of those that have ended. Of many of these the oldest are one account.
     pub fn accounts(&self) -> Vec<SubscriberAccount> {
         let open = self.all.iter().filter_map(|(_, subscriber)| subscriber.account());
         self.ended.iter().cloned().chain(open).collect()
@@ -110,20 +124,31 @@ impl Subscribers {
     }
 
     fn give(&mut self, kinds: Interest, record: &Record) {
+        self.keep(|subscriber| subscriber.take(record), kinds);
+    }
+
+    /// Keeps those with an interest in these kinds for which this holds, and all others.
+    fn keep(&mut self, mut goes_on: impl FnMut(&mut dyn Subscriber) -> bool, kinds: Interest) {
         let Self { all, union, ended } = self;
-        let mut has_ended = false;
+        let before = all.len();
         all.retain_mut(|(interest, subscriber)| {
-            let goes_on = !interest.includes(kinds) || subscriber.take(record);
-            if !goes_on {
-                has_ended = true;
+            let is_kept = !interest.includes(kinds) || goes_on(subscriber.as_mut());
+            if !is_kept {
                 let account = subscriber.account();
                 ended.extend(account.map(|account| SubscriberAccount { has_ended: true, ..account }));
             }
-            goes_on
+            is_kept
         });
-        if has_ended {
+        if all.len() < before {
             // Nobody pays for what nobody wants any more.
             *union = all.iter().fold(Interest::default(), |union, (interest, _)| union | *interest);
+        }
+        while ended.len() > ENDED {
+            let oldest = ended.remove(0);
+            let next = &mut ended[0];
+            next.name = EARLIER.into();
+            next.delivered = next.delivered.saturating_add(oldest.delivered);
+            next.lost = next.lost.saturating_add(oldest.lost);
         }
     }
 }

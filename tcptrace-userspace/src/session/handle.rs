@@ -5,6 +5,7 @@ use std::{
     ops::ControlFlow,
     sync::{
         Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
         mpsc::{Receiver, Sender, channel},
     },
 };
@@ -37,15 +38,18 @@ pub struct Handle {
     waker: Arc<Waker>,
     stats: Latest,
     has_ended: watch::Receiver<bool>,
+    is_stopping: Arc<AtomicBool>,
 }
 
 impl Handle {
     /// Ends the session. What was seen until now still comes, with the account.
     pub fn stop(&self) {
+        self.is_stopping.store(true, Ordering::Release);
         self.send(Command::Stop);
     }
 
-    /// From now on, only what this filter passes becomes a record. It cannot bring back what the session was started without.
+    /// From now on, only transitions that this filter passes become records, beside what the session was started with. Half-open
+    /// connections and what scans show are not filtered by it.
     pub fn set_filter(&self, filter: SocketFilter) {
         self.send(Command::Filter(Box::new(filter)));
     }
@@ -57,7 +61,7 @@ impl Handle {
 
     /// Subscribes to the records that come from now on. `name` is for the account.
     pub fn subscribe(&self, name: &str, interest: Interest, on_full: OnFull) -> Records {
-        let (subscription, records) = subscription(name, interest, on_full);
+        let (subscription, records) = subscription((name, interest, on_full), &self.is_stopping);
         self.send(Command::Subscribe(Box::new(subscription)));
         records
     }
@@ -88,17 +92,17 @@ pub(super) struct Commands {
     has_ended: watch::Sender<bool>,
 }
 
-/// Makes both ends.
+/// Makes both ends, of a session that `is_stopping` ends.
 ///
 /// # Errors
 /// The process has no descriptor left.
-pub(super) fn handle() -> io::Result<(Handle, Commands)> {
+pub(super) fn handle(is_stopping: Arc<AtomicBool>) -> io::Result<(Handle, Commands)> {
     let (commands, queue) = channel();
     let waker = Arc::new(Waker::new()?);
     let stats = Latest::default();
     let (ended, has_ended) = watch::channel(false);
     let theirs = Commands { queue, waker: Arc::clone(&waker), stats: stats.clone(), has_ended: ended };
-    Ok((Handle { commands, waker, stats, has_ended }, theirs))
+    Ok((Handle { commands, waker, stats, has_ended, is_stopping }, theirs))
 }
 
 impl Commands {
@@ -142,6 +146,10 @@ impl Subscriber for Latest {
             *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(stats.as_ref().clone());
         }
         true
+    }
+
+    fn has_gone(&self) -> bool {
+        false
     }
 
     fn account(&self) -> Option<SubscriberAccount> {

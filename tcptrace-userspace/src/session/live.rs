@@ -40,21 +40,21 @@ const GRACE: Duration = Duration::from_secs(2);
 
 /// Attaches, and starts the thread that reads the ring.
 pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error> {
-    let (handle, commands) = handle::handle().map_err(Error::Setup)?;
-    let Parts { output, subscribers, notices, at_start } = parts;
+    let (handle, commands) = handle::handle(Arc::clone(&parts.is_stopping)).map_err(Error::Setup)?;
+    let Parts { output, subscribers, notices, at_start, .. } = parts;
     let clock = ClockWatch::new(&sys::clock::read());
     // Events' process ids are others' where `/proc` has its own.
     let extent = if host::has_own_pids() { Extent::Nobody } else { settings.identify };
     let counts_only = settings.bpf.count_only;
     let newcomers = extent == Extent::All && !counts_only;
-    let mut tracer = bpf::load(&bpf::Options { newcomers, ..settings.bpf.clone() })?;
+    let half_open = settings.half_open == Some(HalfOpenBy::Events);
+    let mut tracer = bpf::load(&bpf::Options { half_open, newcomers, ..settings.bpf.clone() })?;
     let arrivals = newcomers.then(|| tracer.take_arrivals()).flatten();
     let watch = arrivals.map(|arrivals| Watch::start(arrivals, Arc::clone(&at_start)));
     let watch = watch.transpose().map_err(Error::Setup)?;
     let header = header(settings, &tracer, clock.clock(), monotonic_ns());
     let log = Log::start(settings.record.as_ref(), &header, &notices)?;
     let (sink, output) = match output {
-        // Nothing is printed when transitions are only counted.
         Some(Output { format, to }) => (Some(format(&header)), to),
         None => (None, Output::nowhere()),
     };

@@ -66,6 +66,11 @@ impl Log {
         let Some(recording) = &mut self.recording else { return };
         match input {
             Input::Released(until_ns) => recording.released_ns = *until_ns,
+            Input::Clock(change) => {
+                // The next file begins with it.
+                recording.header.clock = change.clock;
+                recording.recorder.put(input);
+            }
             Input::Counted(counted) if recording.counted == **counted => {}
             Input::Counted(counted) => {
                 recording.counted = counted.as_ref().clone();

@@ -2,7 +2,7 @@
 //!
 //! [`Session::live`] and [`Session::replay`] make a [`Plan`], which says what to do; [`Plan::start`] starts it on threads of its
 //! own. Records come to who [subscribes](Plan::subscribe), or as bytes to an [output](Plan::output). A session installs no signal
-//! handler, builds no runtime that a program would notice, sets no priority and prints nothing: what a person should read is a
+//! handler, builds no runtime, sets no priority and prints nothing: what a person should read is a
 //! [`Notice`].
 //!
 //! ```no_run
@@ -109,6 +109,9 @@ pub enum Error {
     /// The output.
     #[error("writing the output")]
     Output(#[source] io::Error),
+    /// A thread of the session.
+    #[error("a thread of the session panicked")]
+    Panicked,
     /// Timers, threads, descriptors.
     #[error("setting up")]
     Setup(#[source] io::Error),
@@ -144,9 +147,9 @@ impl Session {
     /// # Errors
     /// [`enum@Error`]: it ended since it could not go on.
     pub fn join(mut self) -> Result<Outcome, Error> {
-        let panicked = || Err(Error::Setup(io::Error::other("the thread of the session panicked")));
         // There is one until it is dropped.
-        self.thread.take().map_or_else(panicked, |thread| thread.join().unwrap_or_else(|_| panicked()))
+        let outcome = self.thread.take().and_then(|thread| thread.join().ok());
+        outcome.unwrap_or(Err(Error::Panicked))
     }
 }
 

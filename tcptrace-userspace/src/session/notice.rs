@@ -6,7 +6,7 @@ use tcptrace_core::model::{hooks::Hook, text::Escaped};
 
 use crate::sys::disk::DiskNotice;
 
-/// Something that a person should know. As text it is one line, or none of the terminal's control characters.
+/// Something that a person should know. Its text is one line without control characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
     /// Tracing has begun: from now on nothing is missed.
@@ -43,7 +43,7 @@ impl fmt::Display for Notice {
         match self {
             Self::Begun { hook, ring_bytes, recording } => {
                 match recording {
-                    Some(path) => write!(f, "recording to {}", path.display())?,
+                    Some(path) => write!(f, "recording to {}", Escaped(path.as_os_str().as_encoded_bytes()))?,
                     None => f.write_str("tracing")?,
                 }
                 write!(f, " ({hook}, ring buffer {} KiB)", ring_bytes >> 10)
@@ -67,9 +67,9 @@ impl fmt::Display for Notice {
                 "note: sockets that the process had before are seen once it acts on them: {}",
                 escaped(why)
             ),
-            Self::Disk(notice) => notice.fmt(f),
+            Self::Disk(notice) => f.write_str(&escaped(&notice.to_string())),
             Self::NoHalfOpen => f.write_str("note: the capture has no half-open connections"),
-            Self::Incomplete(why) => write!(f, "the capture is not all there: {why}"),
+            Self::Incomplete(why) => write!(f, "the capture is not all there: {}", escaped(why)),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, Read, Write},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -56,6 +56,8 @@ pub(super) struct Parts {
     pub(super) subscribers: Vec<Box<dyn Subscriber>>,
     pub(super) notices: Notices,
     pub(super) at_start: AtStart,
+    /// Set once the session is to end.
+    pub(super) is_stopping: Arc<AtomicBool>,
 }
 
 impl Default for Parts {
@@ -65,6 +67,7 @@ impl Default for Parts {
             subscribers: Vec::new(),
             notices: Notices::default(),
             at_start: Arc::new(|_| ()),
+            is_stopping: Arc::default(),
         }
     }
 }
@@ -164,7 +167,7 @@ impl Plan {
 
     /// Subscribes to records from the first on. `name` is for the account.
     pub fn subscribe(&mut self, name: &str, interest: Interest, on_full: OnFull) -> Records {
-        let (subscription, records) = subscription(name, interest, on_full);
+        let (subscription, records) = subscription((name, interest, on_full), &self.parts.is_stopping);
         self.parts.subscribers.push(Box::new(subscription));
         records
     }

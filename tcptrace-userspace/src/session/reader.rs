@@ -69,6 +69,8 @@ pub(super) struct Reader {
     stalls: u32,
     /// How often in a row records have waited for the resolver.
     awaits: u32,
+    /// The time of the oldest record that waits for an answer, nanoseconds of `CLOCK_MONOTONIC`.
+    waits_ns: Option<u64>,
     poll_interval: PollInterval,
 }
 
@@ -94,8 +96,18 @@ impl Reader {
         clock: ClockWatch,
     ) -> Self {
         let poll_interval = PollInterval::Awake(monotonic_ns());
-        let mut this =
-            Self { tracer, entrance, writer, queries, overload, clock, stalls: 0, awaits: 0, poll_interval };
+        let mut this = Self {
+            tracer,
+            entrance,
+            writer,
+            queries,
+            overload,
+            clock,
+            stalls: 0,
+            awaits: 0,
+            waits_ns: None,
+            poll_interval,
+        };
         if this.queries.dumps.is_some() {
             this.entrance.feed(Input::DumpBegins);
         }
@@ -270,7 +282,10 @@ impl Reader {
         if self.writer.is_gone() || !self.entrance.log.check() {
             return Ok(Step::Stop);
         }
-        if self.entrance.core.is_drained() {
+        // What is concluded from time, and from the host, comes after the records up to then.
+        let now_ns = monotonic_ns();
+        let is_behind = self.waits_ns.is_some_and(|waits_ns| waits_ns + PATIENCE_NS < now_ns);
+        if self.entrance.core.is_drained() && !is_behind {
             self.check_host()?;
         }
         self.entrance.log.flush();

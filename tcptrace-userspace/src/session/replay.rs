@@ -1,6 +1,6 @@
 //! A capture behind the interface of a live session.
 
-use std::{io::Read, thread};
+use std::{io::Read, sync::Arc, thread};
 
 use tcptrace_core::{
     capture::{self, Reader, Replayed},
@@ -21,7 +21,7 @@ pub(super) fn start(
     reader: Reader<Box<dyn Read + Send>>,
     parts: Parts,
 ) -> Result<Session, Error> {
-    let (handle, commands) = handle::handle().map_err(Error::Setup)?;
+    let (handle, commands) = handle::handle(Arc::clone(&parts.is_stopping)).map_err(Error::Setup)?;
     let header = reader.header().clone();
     let replay = move || run(&settings, reader, parts, &commands);
     let thread = thread::Builder::new().name("replay".to_owned()).spawn(replay).map_err(Error::Setup)?;
@@ -41,7 +41,7 @@ fn run(
     parts: Parts,
     commands: &Commands,
 ) -> Result<Outcome, Error> {
-    let Parts { output, subscribers, notices, at_start } = parts;
+    let Parts { output, subscribers, notices, at_start, .. } = parts;
     at_start(SessionThread::Ring);
     let (format, mut to) = match output {
         Some(Output { format, to }) => (Some(format), to),

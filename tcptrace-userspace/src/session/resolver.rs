@@ -34,6 +34,8 @@ pub(super) struct ResolverThread {
     waiting: VecDeque<Waiting>,
     /// How many batches were sent.
     sent: u64,
+    /// That nobody knows what was asked for and found no room.
+    refused: Vec<Input<'static>>,
 }
 
 struct Batch {
@@ -53,6 +55,7 @@ struct Waiting {
     asked_ns: u64,
     /// Of the oldest record.
     ktime_ns: u64,
+    questions: Vec<Question>,
 }
 
 impl ResolverThread {
@@ -65,7 +68,7 @@ impl ResolverThread {
         let (give, answers) = channel();
         let work = move || serve(&mut Identities::new(watch), &queue, &give);
         thread::Builder::new().name("resolver".to_owned()).spawn(work)?;
-        Ok(Self { questions, answers, waiting: VecDeque::new(), sent: 0 })
+        Ok(Self { questions, answers, waiting: VecDeque::new(), sent: 0, refused: Vec::new() })
     }
 
     /// Asks, at this time. The oldest records are answered first.
@@ -73,22 +76,34 @@ impl ResolverThread {
         questions.sort_by_key(|question| ktime_ns(question, now_ns));
         for some in questions.chunks(BATCH) {
             let Some(first) = some.first() else { return };
-            let batch = Batch { number: self.sent, asked_ns: now_ns, questions: some.to_vec() };
-            if self.questions.try_send(batch).is_ok() {
-                let ktime_ns = ktime_ns(first, now_ns);
-                self.waiting.push_back(Waiting { number: self.sent, asked_ns: now_ns, ktime_ns });
-                self.sent += 1;
+            let (number, questions) = (self.sent, some.to_vec());
+            let batch = Batch { number, asked_ns: now_ns, questions: questions.clone() };
+            if self.questions.try_send(batch).is_err() {
+                self.refused.extend(unknown(&questions));
+                continue;
             }
+            let ktime_ns = ktime_ns(first, now_ns);
+            self.waiting.push_back(Waiting { number, asked_ns: now_ns, ktime_ns, questions });
+            self.sent += 1;
         }
     }
 
-    /// The answers that have come since the last time.
-    pub(super) fn answers(&mut self) -> Vec<Input<'static>> {
-        let mut all = Vec::new();
+    /// The answers since the last time. What was asked for too long ago by this time, or found no room, is unknown: an older
+    /// answer may be another process's by now.
+    pub(super) fn answers(&mut self, now_ns: u64) -> Vec<Input<'static>> {
+        let mut all = std::mem::take(&mut self.refused);
         for Answered { number, answers } in self.answers.try_iter() {
-            // In the order in which they were sent; those before it that have none were too late.
-            while self.waiting.pop_front_if(|batch| batch.number <= number).is_some() {}
-            all.extend(answers);
+            // They come in the order in which they were asked for; those before it have none.
+            while let Some(batch) = self.waiting.pop_front_if(|batch| batch.number < number) {
+                all.extend(unknown(&batch.questions));
+            }
+            // One that is too late is not taken: records have gone on without it.
+            if self.waiting.pop_front_if(|batch| batch.number == number).is_some() {
+                all.extend(answers);
+            }
+        }
+        while let Some(batch) = self.waiting.pop_front_if(|batch| now_ns >= batch.asked_ns + WAIT_NS) {
+            all.extend(unknown(&batch.questions));
         }
         all
     }
@@ -98,10 +113,8 @@ impl ResolverThread {
         !self.waiting.is_empty()
     }
 
-    /// The time of the oldest record that waits, nanoseconds of `CLOCK_MONOTONIC`. Those that have waited for too long wait no
-    /// more.
-    pub(super) fn first_waiting(&mut self, now_ns: u64) -> Option<u64> {
-        while self.waiting.pop_front_if(|batch| now_ns >= batch.asked_ns + WAIT_NS).is_some() {}
+    /// The time of the oldest record that waits, nanoseconds of `CLOCK_MONOTONIC`.
+    pub(super) fn first_waiting(&self) -> Option<u64> {
         self.waiting.iter().map(|batch| batch.ktime_ns).min()
     }
 }
@@ -112,6 +125,19 @@ fn ktime_ns(question: &Question, now_ns: u64) -> u64 {
         Question::Process { ktime_ns, .. } | Question::Device { ktime_ns, .. } => *ktime_ns,
         Question::Exit(_) => now_ns,
     }
+}
+
+/// That nobody knows. Of the end of a process there is nothing to be said then.
+fn unknown(questions: &[Question]) -> impl Iterator<Item = Input<'static>> + use<'_> {
+    questions.iter().filter_map(|question| match *question {
+        Question::Process { pid, ktime_ns, .. } => {
+            Some(Input::Process(Answer { from_ns: ktime_ns, key: pid, value: None }))
+        }
+        Question::Device { netns, ifindex, ktime_ns } => {
+            Some(Input::Device(Answer { from_ns: ktime_ns, key: (netns, ifindex), value: None }))
+        }
+        Question::Exit(_) => None,
+    })
 }
 
 /// Answers until nobody asks any more, or nobody takes what is answered.
@@ -125,7 +151,7 @@ fn serve(identities: &mut Identities, queue: &Receiver<Batch>, give: &Sender<Ans
         let all = AssertUnwindSafe(|| {
             questions.iter().filter_map(|question| answer(identities, question)).collect()
         });
-        let answers = catch_unwind(all).unwrap_or_default();
+        let answers = catch_unwind(all).unwrap_or_else(|_| unknown(&questions).collect());
         if give.send(Answered { number, answers }).is_err() {
             return;
         }
@@ -165,17 +191,28 @@ mod tests {
     fn stalled() -> (ResolverThread, Receiver<Batch>, Sender<Answered>) {
         let (questions, queue) = sync_channel(BATCHES);
         let (give, answers) = channel();
-        (ResolverThread { questions, answers, waiting: VecDeque::new(), sent: 0 }, queue, give)
+        (
+            ResolverThread { questions, answers, waiting: VecDeque::new(), sent: 0, refused: Vec::new() },
+            queue,
+            give,
+        )
     }
 
     fn answers(resolver: &mut ResolverThread) -> Vec<Input<'static>> {
         let deadline = Instant::now() + Duration::from_secs(10);
         let mut all = Vec::new();
         while resolver.is_waiting() && Instant::now() < deadline {
-            all.extend(resolver.answers());
+            all.extend(resolver.answers(monotonic_ns()));
             thread::sleep(Duration::from_millis(1));
         }
         all
+    }
+
+    /// How many answers there are, all of which say that nobody knows.
+    fn unknown_of(answers: &[Input<'_>]) -> usize {
+        let is_unknown = |answer: &Input<'_>| matches!(answer, Input::Process(Answer { value: None, .. }));
+        assert!(answers.iter().all(is_unknown), "{answers:?}");
+        answers.len()
     }
 
     #[test]
@@ -184,7 +221,7 @@ mod tests {
         let (now_ns, pid) = (monotonic_ns(), std::process::id());
         let device = |ifindex| Question::Device { netns: 7, ifindex, ktime_ns: now_ns };
         resolver.ask(vec![process(pid, now_ns), device(1), device(u32::MAX), process(0, now_ns)], now_ns);
-        assert_eq!(resolver.first_waiting(now_ns), Some(now_ns));
+        assert_eq!(resolver.first_waiting(), Some(now_ns));
         let answers = answers(&mut resolver);
         let [Input::Process(one), Input::Device(lo), Input::Device(none), Input::Process(nobody)] =
             &answers[..]
@@ -208,7 +245,7 @@ mod tests {
         let before_ns = monotonic_ns();
         let lives = (std::process::id(), None);
         resolver.ask(vec![Question::Exit(ended), Question::Exit(lives)], before_ns);
-        assert_eq!(resolver.first_waiting(before_ns), Some(before_ns), "older records need not wait");
+        assert_eq!(resolver.first_waiting(), Some(before_ns), "older records need not wait");
         let answers = answers(&mut resolver);
         let [Input::Exited(exit)] = &answers[..] else { panic!("{answers:?}") };
         assert_eq!(exit.process, ended);
@@ -220,27 +257,35 @@ mod tests {
         let (mut resolver, queue, give) = stalled();
         resolver.ask((0..200).map(|number| process(number, 1_000 - u64::from(number))).collect(), 1_000);
         resolver.ask(vec![process(7, 2_000)], 2_000);
-        assert_eq!(resolver.first_waiting(2_000), Some(801));
+        assert_eq!(resolver.first_waiting(), Some(801));
         let batch = queue.recv().expect("a batch");
         assert_eq!(batch.questions.len(), BATCH);
         assert_eq!(ktime_ns(&batch.questions[0], 0), 801, "the oldest first");
         give.send(Answered { number: batch.number, answers: Vec::new() }).expect("who takes it");
-        assert!(resolver.answers().is_empty());
-        assert_eq!(resolver.first_waiting(2_000), Some(801 + BATCH as u64));
-        assert_eq!(resolver.first_waiting(1_000 + WAIT_NS), Some(2_000));
-        assert_eq!(resolver.first_waiting(2_000 + WAIT_NS), None);
+        assert_eq!(unknown_of(&resolver.answers(2_000)), 0);
+        assert_eq!(resolver.first_waiting(), Some(801 + BATCH as u64));
+        assert_eq!(unknown_of(&resolver.answers(1_000 + WAIT_NS)), 200 - BATCH);
+        assert_eq!(resolver.first_waiting(), Some(2_000));
+        assert_eq!(unknown_of(&resolver.answers(2_000 + WAIT_NS)), 1);
+        assert_eq!(resolver.first_waiting(), None);
+        // An answer that comes after all is another moment's.
+        let late = Input::Process(Answer { from_ns: 1, key: 7, value: None });
+        give.send(Answered { number: batch.number + 1, answers: vec![late] }).expect("who takes it");
+        assert_eq!(unknown_of(&resolver.answers(2_000 + WAIT_NS)), 0);
     }
 
     #[test]
-    fn what_does_not_fit_or_comes_too_late_is_not_waited_for() {
+    fn what_does_not_fit_or_comes_too_late_is_unknown() {
         let (mut resolver, queue, give) = stalled();
         resolver.ask(vec![process(7, 1); BATCH * (BATCHES + 1)], 1);
         assert_eq!(resolver.waiting.len(), BATCHES);
         resolver.questions = sync_channel(1).0;
         serve(&mut Identities::new(None), &queue, &give);
-        assert!(resolver.answers().is_empty(), "by the real clock nobody waits for them any more");
-        resolver.waiting.clear();
+        // By the real clock nobody waits for them any more.
+        assert_eq!(unknown_of(&resolver.answers(2)), BATCH, "those that did not fit");
+        assert_eq!(unknown_of(&resolver.answers(1 + WAIT_NS)), BATCH * BATCHES);
         resolver.ask(vec![process(7, 2)], 2);
         assert!(!resolver.is_waiting(), "there is no thread for them");
+        assert_eq!(unknown_of(&resolver.answers(2)), 1);
     }
 }

@@ -1,8 +1,12 @@
 //! Subscriptions: bounded queues of records for parts of a program.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::sleep,
+    time::Duration,
 };
 
 use tcptrace_core::{
@@ -14,14 +18,18 @@ use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 /// Records that may wait for a subscriber.
 pub const QUEUE: usize = 4_096;
 
+/// How long to wait for room before the next look whether there is some.
+const WAIT: Duration = Duration::from_millis(1);
+
 /// What happens when a subscriber is slower than the records come, and its queue is full.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFull {
     /// The record is lost for this subscriber, and counted.
     #[default]
     Count,
-    /// The session waits for the subscriber. Meanwhile nothing reads the ring buffer of a live session: what finds no room
-    /// there is lost for everybody, and counted. For replays, and for who must not lose what the ring could keep.
+    /// The session waits for the subscriber until it is stopped; from then on this is [`Self::Count`]. Meanwhile nothing reads the
+    /// ring buffer of a live session, and no time limit ends it: what finds no room there is lost for everybody, and counted. For
+    /// replays, and for who must not lose what the ring could keep.
     Wait,
     /// The subscription ends: the subscriber gets what is in the queue, and nothing more.
     End,
@@ -35,9 +43,9 @@ pub struct Records {
 }
 
 impl Records {
-    /// The next record; `None` after the last one. [`Record::Summary`] comes last when the session ends; a subscription that has
-    /// ended before has none.
-    pub async fn next(&mut self) -> Option<Record> {
+    /// The next record; `None` after the last one. When the session ends, [`Record::Summary`] comes last, if the queue has room for
+    /// it. It is the account before the output has been waited for: [`Outcome::summary`](super::Outcome::summary) is the final one.
+    pub async fn recv(&mut self) -> Option<Record> {
         self.queue.recv().await
     }
 
@@ -77,14 +85,27 @@ pub(super) struct Subscription {
     queue: Sender<Record>,
     delivered: u64,
     lost: Arc<AtomicU64>,
+    /// The session is to end.
+    is_stopping: Arc<AtomicBool>,
 }
 
-/// Makes both ends of a subscription.
-pub(super) fn subscription(name: &str, interest: Interest, on_full: OnFull) -> (Subscription, Records) {
+/// Makes both ends of a subscription of a session, which `is_stopping` ends.
+pub(super) fn subscription(
+    (name, interest, on_full): (&str, Interest, OnFull),
+    is_stopping: &Arc<AtomicBool>,
+) -> (Subscription, Records) {
     let (give, queue) = channel(QUEUE);
     let lost = Arc::new(AtomicU64::new(0));
     let records = Records { queue, lost: Arc::clone(&lost) };
-    (Subscription { name: name.into(), interest, on_full, queue: give, delivered: 0, lost }, records)
+    let (name, is_stopping) = (name.into(), Arc::clone(is_stopping));
+    (Subscription { name, interest, on_full, queue: give, delivered: 0, lost, is_stopping }, records)
+}
+
+impl Subscription {
+    /// Whether to wait for room: whoever stops a session may be the one who should take its records.
+    fn waits(&self) -> bool {
+        self.on_full == OnFull::Wait && !self.is_stopping.load(Ordering::Acquire)
+    }
 }
 
 impl Subscriber for Subscription {
@@ -93,24 +114,28 @@ impl Subscriber for Subscription {
     }
 
     fn take(&mut self, record: &Record) -> bool {
-        let record = record.clone();
-        if self.on_full == OnFull::Wait {
-            // The thread of the session runs no tasks, so it may wait.
-            let goes_on = self.queue.blocking_send(record).is_ok();
-            self.delivered += u64::from(goes_on);
-            return goes_on;
-        }
-        match self.queue.try_send(record) {
-            Ok(()) => {
-                self.delivered += 1;
-                true
+        let mut record = record.clone();
+        loop {
+            match self.queue.try_send(record) {
+                Ok(()) => {
+                    self.delivered += 1;
+                    return true;
+                }
+                Err(TrySendError::Full(same)) if self.waits() => {
+                    record = same;
+                    sleep(WAIT);
+                }
+                Err(TrySendError::Full(_)) => {
+                    self.lost.fetch_add(1, Ordering::Release);
+                    return self.on_full != OnFull::End;
+                }
+                Err(TrySendError::Closed(_)) => return false,
             }
-            Err(TrySendError::Full(_)) => {
-                self.lost.fetch_add(1, Ordering::Release);
-                self.on_full == OnFull::Count
-            }
-            Err(TrySendError::Closed(_)) => false,
         }
+    }
+
+    fn has_gone(&self) -> bool {
+        self.queue.is_closed()
     }
 
     fn account(&self) -> Option<SubscriberAccount> {
@@ -125,7 +150,7 @@ impl Subscriber for Subscription {
 
 #[cfg(test)]
 mod tests {
-    use std::{num::NonZeroU64, thread, time::Duration};
+    use std::{num::NonZeroU64, thread};
 
     use tcptrace_core::model::{loss::Lost, record::Loss};
 
@@ -142,7 +167,7 @@ mod tests {
     }
 
     fn overfilled(on_full: OnFull) -> (Vec<bool>, SubscriberAccount, Records) {
-        let (mut subscription, records) = subscription("slow", Interest::LOSSES, on_full);
+        let (mut subscription, records) = subscription(("slow", Interest::LOSSES, on_full), &Arc::default());
         let goes_on = (0..QUEUE as u64 + 2).map(|time| subscription.take(&record(time))).collect();
         (goes_on, subscription.account().expect("it can lose some"), records)
     }
@@ -165,9 +190,10 @@ mod tests {
 
     #[test]
     fn it_waits_where_nothing_may_be_lost() {
-        let (mut subscription, records) = subscription("slow", Interest::LOSSES, OnFull::Wait);
+        let (mut subscription, records) =
+            subscription(("slow", Interest::LOSSES, OnFull::Wait), &Arc::default());
         let reader = thread::spawn(move || {
-            thread::sleep(Duration::from_millis(20));
+            sleep(Duration::from_millis(20));
             times(records).len()
         });
         assert!((0..2 * QUEUE as u64).all(|time| subscription.take(&record(time))));
@@ -175,10 +201,22 @@ mod tests {
         assert_eq!(reader.join().expect("it ends"), 2 * QUEUE);
     }
 
+    /// Who stops a session and waits for its end does not take its records meanwhile.
+    #[test]
+    fn it_waits_no_longer_than_the_session_goes_on() {
+        let is_stopping = Arc::new(AtomicBool::new(true));
+        let (mut subscription, records) =
+            subscription(("slow", Interest::LOSSES, OnFull::Wait), &is_stopping);
+        assert!((0..QUEUE as u64 + 2).all(|time| subscription.take(&record(time))));
+        drop(subscription);
+        assert_eq!((records.lost(), times(records).len()), (2, QUEUE));
+    }
+
     #[test]
     fn who_goes_away_ends_it() {
         for on_full in [OnFull::Count, OnFull::Wait, OnFull::End] {
-            let (mut subscription, records) = subscription("gone", Interest::LOSSES, on_full);
+            let (mut subscription, records) =
+                subscription(("gone", Interest::LOSSES, on_full), &Arc::default());
             drop(records);
             assert!(!subscription.take(&record(1)), "{on_full:?}");
         }

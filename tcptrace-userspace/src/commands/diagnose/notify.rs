@@ -40,7 +40,7 @@ async fn notify_on(
 ) {
     let mut open: Vec<Finding> = Vec::new();
     loop {
-        let mut next = match timeout(EVERY, records.next()).await {
+        let mut next = match timeout(EVERY, records.recv()).await {
             Ok(Some(record)) => Some(record),
             Ok(None) => return,
             Err(_) => None,

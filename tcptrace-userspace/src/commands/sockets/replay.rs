@@ -70,11 +70,12 @@ pub(crate) fn last_scan<R: Read>(
     mut reader: Reader<R>,
     settings: &Settings,
 ) -> Result<(Recorded, Gaps), Error> {
-    let clock = reader.header().clock;
+    let mut clock = reader.header().clock;
     let (mut last, mut gaps) = (None, Gaps::default());
     loop {
         match reader.next_input() {
-            Ok(Some(Input::Scanned(scan))) => last = Some(scan),
+            Ok(Some(Input::Scanned(scan))) => last = Some((scan, clock)),
+            Ok(Some(Input::Clock(change))) => clock = change.clock,
             Ok(Some(Input::Unknown)) => gaps.skipped += 1,
             Ok(Some(_)) => {}
             Ok(None) => break,
@@ -84,7 +85,8 @@ pub(crate) fn last_scan<R: Read>(
             }
         }
     }
-    let HostScan { start_ns, end_ns, sockets, .. } = *last.ok_or(Error::NoScan)?;
+    let (scan, clock) = last.ok_or(Error::NoScan)?;
+    let HostScan { start_ns, end_ns, sockets, .. } = *scan;
     let mut scan = sockets.map_err(Error::Failed)?;
     scan.narrow(&settings.wanted);
     Ok((Recorded { scan, start_ns, end_ns, clock }, gaps))

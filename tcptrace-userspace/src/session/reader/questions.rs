@@ -25,6 +25,7 @@ impl Reader {
     pub(super) fn ask(&mut self) -> Option<u64> {
         let now_ns = monotonic_ns();
         let waits_ns = [self.take_answers(now_ns), self.ask_namespaces(now_ns)].into_iter().flatten().min();
+        self.waits_ns = waits_ns;
         let asks = self.queries.resolver.as_ref().is_some_and(ResolverThread::is_waiting);
         self.awaits =
             if asks && self.entrance.core.waiting() > 0 { self.awaits.saturating_add(1) } else { 0 };
@@ -45,12 +46,12 @@ impl Reader {
     pub(super) fn take_answers(&mut self, now_ns: u64) -> Option<u64> {
         let Self { queries: HostQueries { resolver, .. }, entrance, .. } = self;
         let resolver = resolver.as_mut()?;
-        for answer in resolver.answers() {
+        for answer in resolver.answers(now_ns) {
             if entrance.core.is_new(&answer) {
                 entrance.feed(answer);
             }
         }
-        resolver.first_waiting(now_ns)
+        resolver.first_waiting()
     }
 
     /// Whether records wait for an answer: it would be in another file of a capture than the records.

@@ -20,6 +20,8 @@ pub enum Obstacle {
     Hidden,
     /// Two programs read the clock for one event, and a hypervisor may have stopped the processor between them.
     ClocksDisagree(String),
+    /// What the steps are to bring about takes two processors at one moment, and did not come about.
+    NotMade(&'static str),
 }
 
 impl fmt::Display for Obstacle {
@@ -27,6 +29,7 @@ impl fmt::Display for Obstacle {
         match self {
             Self::Hidden => f.write_str("the kernel has hidden something from tcptrace"),
             Self::ClocksDisagree(how) => write!(f, "two readings of the clock disagree: {how}"),
+            Self::NotMade(what) => write!(f, "there was {what}"),
         }
     }
 }

@@ -2,8 +2,6 @@
 
 use std::{fmt, net::IpAddr};
 
-use serde::Serialize;
-
 use super::{
     evidence::{Evidence, EvidenceValue},
     links::Links,
@@ -11,8 +9,7 @@ use super::{
 };
 
 /// How bad it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// A pattern that is worth knowing; nobody is harmed.
     Info,
@@ -34,8 +31,7 @@ impl Severity {
 }
 
 /// How sure it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The likeliest explanation.
     Medium,
@@ -44,7 +40,7 @@ pub enum Level {
 }
 
 /// How sure it is, and what would make it surer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confidence {
     /// How sure.
     pub level: Level,
@@ -63,7 +59,7 @@ impl Confidence {
 }
 
 /// A remote end, and how many sockets it has a part in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
@@ -74,7 +70,7 @@ pub struct Peer {
 }
 
 /// Who is harmed by a fault, how, and how many.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Harm {
     /// What happens to them, with the unit that is counted, in the plural: `connections turned away`.
     pub what: String,
@@ -102,7 +98,7 @@ impl fmt::Display for Harm {
 }
 
 /// A fault that another one explains, and that is no root of its own.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consequence {
     /// Which kind.
     pub id: &'static str,
@@ -115,7 +111,7 @@ pub struct Consequence {
 }
 
 /// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// In words.
     pub what: String,

@@ -8,7 +8,7 @@ use tcptrace_common::{HalfOpenCounters, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
 use super::{netstat::NamespaceCounters, owner::Owner, state::State};
 
 /// Lost records of the kernel side, by cause. Zero everywhere means that nothing was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// No room in the ring buffer.
     pub ring_full: u64,
@@ -179,7 +179,7 @@ impl What {
 }
 
 /// What became of all that were seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Begun, those that were there before the trace included.
     pub begun: u64,

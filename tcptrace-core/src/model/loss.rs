@@ -3,7 +3,7 @@
 use tcptrace_common::{Counters, HalfOpenCounters};
 
 /// Lost transitions by cause. Zero everywhere means that nothing was lost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// No room in the ring buffer: the reader, or the output behind it, was too slow.
     pub ring_full: u64,
@@ -16,13 +16,7 @@ pub struct Lost {
     /// Signals (resets, retransmits, errors) for which the ring had no room, or that the kernel did not run the program for.
     pub others: u64,
     /// Inputs of a capture that this version does not know, since a later one has recorded them. Each may have been anything.
-    #[serde(skip_serializing_if = "is_zero")]
     pub skipped_inputs: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's form")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
 }
 
 impl Lost {
@@ -53,7 +47,7 @@ impl Lost {
 }
 
 /// What was wanted, and only counted, since there was too much.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SampledOut {
     /// Transitions.
     pub transitions: u64,

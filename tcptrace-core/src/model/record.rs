@@ -50,8 +50,7 @@ pub struct Found {
 }
 
 /// Moments in the life of a finding.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// It shows for the first time.
     Begun,

@@ -75,7 +75,7 @@ impl Summary {
 }
 
 /// What lists have put right so far. All of it follows from events that were lost or never came.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Sockets whose beginning was not seen, though they are younger than the trace.
     pub appeared: u64,

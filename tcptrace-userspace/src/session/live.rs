@@ -47,6 +47,7 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     let extent = if host::has_own_pids() { Extent::Nobody } else { settings.identify };
     let counts_only = settings.bpf.count_only;
     let newcomers = extent == Extent::All && !counts_only;
+    // Whatever the settings of the kernel side say: polls do without its hooks.
     let half_open = settings.half_open == Some(HalfOpenBy::Events);
     let mut tracer = bpf::load(&bpf::Options { half_open, newcomers, ..settings.bpf.clone() })?;
     let arrivals = newcomers.then(|| tracer.take_arrivals()).flatten();

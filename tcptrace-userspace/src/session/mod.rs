@@ -65,7 +65,7 @@ pub use handle::Handle;
 pub use notice::Notice;
 pub use overload::DEFAULT_MAX_RATE;
 pub use plan::{Plan, SessionThread};
-pub(crate) use replay::replay_notices;
+pub(crate) use replay::{replay_here, replay_notices};
 pub use settings::{HalfOpenBy, Settings};
 pub use subscription::{OnFull, QUEUE, Records};
 pub use tcptrace_core::{

@@ -7,13 +7,11 @@ use tcptrace_core::model::{
     netstat::{NamespaceCounters, Netstat},
 };
 
+use super::resolver::WAIT_NS;
 use crate::scan::{
     namespaces::{self, NamespaceScan},
     snapshot::Netns,
 };
-
-/// Nanoseconds that a record waits for the answer of the scanner. Then its namespace is unknown.
-const WAIT_NS: u64 = 500_000_000;
 
 /// How long not to ask again for a namespace that could not be found: only sockets may keep it.
 const ASK_AGAIN_NS: u64 = 1_000_000_000;

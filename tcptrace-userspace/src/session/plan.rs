@@ -21,9 +21,6 @@ use super::{
 };
 use crate::recording::Target;
 
-/// How often the host is scanned for detectors, where nobody says.
-const SCAN_EVERY: Duration = Duration::from_secs(5);
-
 /// What a session is to do. [`Self::start`] begins it.
 pub struct Plan {
     source: Source,
@@ -104,7 +101,6 @@ impl Plan {
     #[must_use]
     pub fn half_open(mut self, by: HalfOpenBy) -> Self {
         self.settings.half_open = Some(by);
-        self.settings.bpf.half_open = by == HalfOpenBy::Events;
         self
     }
 
@@ -119,10 +115,8 @@ impl Plan {
     /// set, and forget what is old.
     #[must_use]
     pub fn detect(mut self, options: detect::Options) -> Self {
-        self.settings.detect = Some(detect::Options { forgets: true, ..options });
-        let interval = self.settings.scans.unwrap_or(SCAN_EVERY);
-        let by = self.settings.half_open.unwrap_or(HalfOpenBy::Events);
-        self.scan_every(interval).half_open(by)
+        self.settings.detect_on(options);
+        self
     }
 
     /// Records a live session to a capture.

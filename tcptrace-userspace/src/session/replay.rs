@@ -1,10 +1,15 @@
 //! A capture behind the interface of a live session.
 
-use std::{io::Read, sync::Arc, thread};
+use std::{
+    io::{Read, Write},
+    sync::Arc,
+    thread,
+};
 
 use tcptrace_core::{
     capture::{self, Reader, Replayed},
     model::header::Header,
+    pipeline::Sink,
 };
 
 use super::{
@@ -26,6 +31,19 @@ pub(super) fn start(
     let replay = move || run(&settings, reader, parts, &commands);
     let thread = thread::Builder::new().name("replay".to_owned()).spawn(replay).map_err(Error::Setup)?;
     Ok(Session::new(header, handle, thread))
+}
+
+/// Replays what `reader` reads on this thread: into what `sink` makes for it, if anything; `output` gets the bytes.
+///
+/// # Errors
+/// The output cannot be written.
+pub(crate) fn replay_here<R: Read>(
+    settings: &Settings,
+    reader: Reader<R>,
+    sink: impl FnOnce(&Header) -> Option<Box<dyn Sink>>,
+    output: &mut dyn Write,
+) -> Result<Replayed, Error> {
+    capture::replay(reader, settings.pipeline(), settings.duration, sink, output).map_err(Error::Output)
 }
 
 /// What a person should know of a replay.

@@ -17,8 +17,8 @@ use tcptrace_core::{
 use super::{identities::Identities, watch::Watch};
 use crate::{scan::snapshot, sys::clock::monotonic_ns};
 
-/// Nanoseconds that records wait for an answer. Then what was asked for is unknown.
-const WAIT_NS: u64 = 500_000_000;
+/// Nanoseconds that records wait for an answer, of this thread or of the scanner. Then what was asked for is unknown.
+pub(super) const WAIT_NS: u64 = 500_000_000;
 
 /// Questions that are answered at a time: their records wait for each other.
 const BATCH: usize = 64;

@@ -65,9 +65,20 @@ impl Default for Settings {
     }
 }
 
+/// How often the host is scanned for detectors, where nothing says.
+const SCAN_EVERY: Duration = Duration::from_secs(5);
+
 impl Settings {
+    /// Looks for faults for as long as the trace goes on. Detectors rest on scans and on half-open connections, which begin with
+    /// this where nothing else is set, and forget what is old.
+    pub(crate) fn detect_on(&mut self, options: detect::Options) {
+        self.detect = Some(detect::Options { forgets: true, ..options });
+        self.scans.get_or_insert(SCAN_EVERY);
+        self.half_open.get_or_insert(HalfOpenBy::Events);
+    }
+
     /// What the pure half of the trace needs.
-    pub(crate) fn pipeline(&self) -> pipeline::Options {
+    pub(super) fn pipeline(&self) -> pipeline::Options {
         pipeline::Options {
             wanted: self.bpf.wanted(),
             limit: usize::try_from(self.bpf.max_connections).unwrap_or(usize::MAX),

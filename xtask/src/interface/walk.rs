@@ -202,7 +202,7 @@ mod tests {
             "shut.rs",
             "pub struct Seen { pub field: u8, hidden: u8 } pub struct Unseen; struct Own; pub const VALUE: u8 = 7;
              impl Seen { pub fn get(&self) -> u8 { 1 } fn own(&self) {} }
-             impl Unseen { pub fn get(&self) {} } impl Clone for Seen { fn clone(&self) -> Self { todo!() } }",
+             impl Unseen { pub fn get(&self) {} } impl Clone for Seen { fn clone(&self) -> Self { Seen { field: 1, hidden: 2 } } }",
         );
         let expected = "// library\npub use other::Thing;\n\n// library::open\npub fn call(number: u8) -> u8;\n\n\
                         // library::open::below\npub enum Kind {\n    One(u8),\n    Two,\n}\n\n\

@@ -217,72 +217,46 @@ tuple!(2: A B);
 tuple!(3: A B C);
 tuple!(4: A B C D);
 
-fn write_map<'a, K: Wire + 'a, V: Wire + 'a>(
-    map: impl ExactSizeIterator<Item = (&'a K, &'a V)>,
-    out: &mut Vec<u8>,
-) {
-    put::map(out, map.len());
-    for (key, value) in map {
-        key.write(out);
-        value.write(out);
-    }
+/// Pairs. Up to half of the places of a map are free.
+macro_rules! map {
+    ($(|$len:ident| $empty:expr => $map:ty where [$($generics:tt)*];)*) => { $(
+        impl<$($generics)*> Wire for $map {
+            fn absent() -> Self {
+                Self::default()
+            }
+
+            fn is_absent(&self) -> bool {
+                self.is_empty()
+            }
+
+            fn write(&self, out: &mut Vec<u8>) {
+                put::map(out, self.len());
+                for (key, value) in self {
+                    key.write(out);
+                    value.write(out);
+                }
+            }
+
+            fn read(input: &mut Bytes<'_>) -> Result<Self, Malformed> {
+                let $len = input.map()?;
+                input.charge::<[(K, V); 2]>($len)?;
+                let mut map: Self = $empty;
+                for _ in 0..$len {
+                    map.insert(K::read(input)?, V::read(input)?);
+                }
+                Ok(map)
+            }
+
+            #[cfg(test)]
+            fn some(chance: &mut super::tests::Chance) -> Self {
+                Option::<(K, V)>::some(chance).into_iter().collect()
+            }
+        }
+    )* };
 }
 
-impl<K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default> Wire for HashMap<K, V, S> {
-    fn absent() -> Self {
-        Self::default()
-    }
-
-    fn is_absent(&self) -> bool {
-        self.is_empty()
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        write_map(self.iter(), out);
-    }
-
-    fn read(input: &mut Bytes<'_>) -> Result<Self, Malformed> {
-        let len = input.map()?;
-        // Up to half of its places are free.
-        input.charge::<[(K, V); 2]>(len)?;
-        let mut map = Self::with_capacity_and_hasher(len, S::default());
-        for _ in 0..len {
-            map.insert(K::read(input)?, V::read(input)?);
-        }
-        Ok(map)
-    }
-
-    #[cfg(test)]
-    fn some(chance: &mut super::tests::Chance) -> Self {
-        Option::<(K, V)>::some(chance).into_iter().collect()
-    }
-}
-
-impl<K: Wire + Ord, V: Wire> Wire for BTreeMap<K, V> {
-    fn absent() -> Self {
-        Self::new()
-    }
-
-    fn is_absent(&self) -> bool {
-        self.is_empty()
-    }
-
-    fn write(&self, out: &mut Vec<u8>) {
-        write_map(self.iter(), out);
-    }
-
-    fn read(input: &mut Bytes<'_>) -> Result<Self, Malformed> {
-        let len = input.map()?;
-        input.charge::<[(K, V); 2]>(len)?;
-        let mut map = Self::new();
-        for _ in 0..len {
-            map.insert(K::read(input)?, V::read(input)?);
-        }
-        Ok(map)
-    }
-
-    #[cfg(test)]
-    fn some(chance: &mut super::tests::Chance) -> Self {
-        Option::<(K, V)>::some(chance).into_iter().collect()
-    }
+map! {
+    |len| Self::with_capacity_and_hasher(len, S::default()) =>
+        HashMap<K, V, S> where [K: Wire + Eq + Hash, V: Wire, S: BuildHasher + Default];
+    |len| Self::new() => BTreeMap<K, V> where [K: Wire + Ord, V: Wire];
 }

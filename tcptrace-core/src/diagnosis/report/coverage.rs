@@ -1,7 +1,5 @@
 //! How much of the host could be seen.
 
-use serde::Serialize;
-
 use super::Scans;
 use crate::{
     diagnosis::detect::Source,
@@ -9,7 +7,7 @@ use crate::{
 };
 
 /// How much could be seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// What was hooked.
     pub hooks: Vec<String>,
@@ -22,7 +20,6 @@ pub struct Coverage {
     /// verdict, which would be the same on each such host.
     pub unknown: Vec<String>,
     /// What is missing of each source, losses included.
-    #[serde(skip)]
     of_source: Vec<(Source, String)>,
 }
 

@@ -5,7 +5,6 @@ mod scans;
 mod verdict;
 
 use jiff::Timestamp;
-use serde::Serialize;
 
 pub use coverage::Coverage;
 pub use coverage::left_out;
@@ -45,7 +44,7 @@ pub struct Report {
 }
 
 /// What was seen in all.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Transitions of the whole host.
     pub transitions: u64,

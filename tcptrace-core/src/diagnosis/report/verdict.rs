@@ -1,13 +1,10 @@
 //! What a diagnosis comes to.
 
-use serde::Serialize;
-
 use super::Coverage;
 use crate::model::finding::{Finding, Severity};
 
 /// The outcome. What is below `--fail-on` does not count as found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// Nothing was found, and everything was seen.
     Healthy,

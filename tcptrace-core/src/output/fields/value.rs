@@ -42,6 +42,14 @@ pub(in crate::output) trait Value {
     }
 }
 
+/// Appends the text of a value as JSON that is a string: it needs no escaping.
+#[inline(always)]
+pub(in crate::output) fn in_quotes(value: &impl Value, out: &mut Vec<u8>) {
+    out.push(b'"');
+    value.text(out);
+    out.push(b'"');
+}
+
 /// A value that may be none: `null`, and empty in CSV.
 impl<V: Value> Value for Option<V> {
     const COLUMNS: Option<Columns> = V::COLUMNS;

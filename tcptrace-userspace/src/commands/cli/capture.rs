@@ -82,7 +82,6 @@ impl RecordArgs {
     /// A sentence for the user.
     pub fn settings(&self) -> anyhow::Result<Settings> {
         let mut settings = self.source.settings()?;
-        settings.bpf.half_open = true;
         settings.half_open = Some(HalfOpenBy::Events);
         settings.infer = true;
         settings.scans = Some(self.every);

@@ -83,7 +83,6 @@ impl DiagnoseArgs {
             filter: self.filter.filter()?,
             lports: self.filter.lports(),
             rports: self.filter.rports(),
-            half_open: true,
             max_connections: self.limits.max_connections,
             ..bpf::Options::default()
         };

@@ -1,8 +1,6 @@
 //! `tcptrace trace`.
 
-use std::time::Duration;
-
-use tcptrace_core::{diagnosis::detect, model::state::State};
+use tcptrace_core::model::state::State;
 
 use super::{
     detect::DetectArgs,
@@ -11,9 +9,6 @@ use super::{
     stream::StreamArgs,
 };
 use crate::{commands::stream::Settings, session::HalfOpenBy};
-
-/// From one scan of the host to the next, for findings.
-const PERIOD: Duration = Duration::from_secs(5);
 
 /// Options of `trace`.
 #[derive(Clone, Debug, clap::Args)]
@@ -78,15 +73,12 @@ impl TraceArgs {
         let mut settings = stream.trace;
         settings.bpf.count_only = self.quiet;
         settings.infer = !self.no_inferred;
+        settings.half_open = self.half_open;
         // Findings rest on them, whether they are shown or not.
-        settings.half_open = self.half_open.or(self.findings.then_some(HalfOpenBy::Events));
         settings.shows_half_open = self.half_open.is_some();
         if self.findings {
-            let detect = self.detect.options(self.stream.source.filter.pid)?;
-            settings.detect = Some(detect::Options { forgets: true, ..detect });
-            settings.scans = Some(PERIOD);
+            settings.detect_on(self.detect.options(self.stream.source.filter.pid)?);
         }
-        settings.bpf.half_open = settings.half_open == Some(HalfOpenBy::Events);
         for (name, states) in
             [("--state", &self.state), ("--from-state", &self.from_state), ("--to-state", &self.to_state)]
         {

@@ -8,7 +8,7 @@ mod notify;
 use std::{io, path::Path, time::Duration};
 
 use tcptrace_core::{
-    capture::{self, Reader, Replayed},
+    capture::{Reader, Replayed},
     diagnosis::{
         Detection, detect,
         report::{Report, ReportOptions},
@@ -91,14 +91,8 @@ pub(crate) fn replay_from<R: io::Read>(
     reader: Reader<R>,
     settings: &Settings,
 ) -> Result<Report, session::Error> {
-    let Replayed { summary, detection, damage, header, .. } = capture::replay(
-        reader,
-        settings.trace.pipeline(),
-        settings.trace.duration,
-        |_| None,
-        &mut io::sink(),
-    )
-    .map_err(session::Error::Output)?;
+    let Replayed { summary, detection, damage, header, .. } =
+        session::replay_here(&settings.trace, reader, |_| None, &mut io::sink())?;
     let damage = damage.map(|damage| damage.to_string());
     Ok(watched(detection).report(&summary, &header, damage.as_deref(), &settings.report()))
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use tcptrace_core::{
-    capture::{self, Reader, Replayed},
+    capture::{Reader, Replayed},
     model::{header::Header, summary::Summary, view::View},
     output::{self, Format, Style, TimeColumn},
     pipeline::Sink,
@@ -139,8 +139,7 @@ pub(crate) fn replay_from<R: io::Read>(
     output: &mut dyn io::Write,
 ) -> Result<Replayed, Error> {
     let sink = |header: &Header| Some(wrap(output::sink(&settings.style(header))));
-    let session::Settings { duration, .. } = settings.trace;
-    capture::replay(reader, settings.trace.pipeline(), duration, sink, output).map_err(Error::Output)
+    session::replay_here(&settings.trace, reader, sink, output)
 }
 
 /// With the output on standard output.

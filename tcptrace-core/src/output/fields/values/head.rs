@@ -7,7 +7,7 @@ use crate::output::{
     fields::{
         schema::{Definitions, Schema},
         table::{Fields, fields},
-        value::Value,
+        value::{Value, in_quotes},
     },
     schema::SCHEMA,
 };
@@ -36,9 +36,7 @@ pub(in crate::output) struct Kind<R>(pub(in crate::output) PhantomData<R>);
 impl<R: Fields> Value for Kind<R> {
     #[inline(always)]
     fn json(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        self.text(out);
-        out.push(b'"');
+        in_quotes(self, out);
     }
 
     #[inline(always)]

@@ -12,7 +12,7 @@ use crate::{
     output::{
         fields::{
             schema::{Definitions, Node, Schema},
-            value::Value,
+            value::{Value, in_quotes},
         },
         put,
     },
@@ -97,9 +97,7 @@ pub(in crate::output) struct Shown<T>(pub(in crate::output) T);
 
 impl<T: fmt::Display> Value for Shown<T> {
     fn json(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        self.text(out);
-        out.push(b'"');
+        in_quotes(self, out);
     }
 
     fn text(&self, out: &mut Vec<u8>) {
@@ -117,9 +115,7 @@ pub(in crate::output) struct Time<'a>(pub(in crate::output) &'a str);
 impl Value for Time<'_> {
     #[inline(always)]
     fn json(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        self.text(out);
-        out.push(b'"');
+        in_quotes(self, out);
     }
 
     #[inline(always)]

@@ -16,7 +16,7 @@ use crate::{
     },
     output::fields::{
         schema::{Definitions, Schema},
-        value::Value,
+        value::{Value, in_quotes},
     },
 };
 
@@ -32,9 +32,7 @@ pub(in crate::output) trait Word {
 impl<W: Word> Value for W {
     #[inline(always)]
     fn json(&self, out: &mut Vec<u8>) {
-        out.push(b'"');
-        self.text(out);
-        out.push(b'"');
+        in_quotes(self, out);
     }
 
     #[inline(always)]

@@ -31,7 +31,7 @@ fn one(record: &[u8]) {
         Ok(Observed::Transition(event)) => {
             assert!(!decode::is_signal(record) && !decode::is_half_open(record));
             assert_eq!(event.ktime_ns, decode::ktime_ns(record));
-            assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());
+            assert_eq!(event.flow.local.address.is_ipv4(), event.flow.remote.address.is_ipv4());
             // Writing to memory does not fail.
             let _ = write!(text, "{} {} {event:?}", event.old_state, event.new_state);
         }

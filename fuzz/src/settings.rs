@@ -7,7 +7,10 @@ use tcptrace::commands::{
     cli::{Args, Command, FilterArgs},
     stream,
 };
-use tcptrace_core::diagnosis::detect::Thresholds;
+use tcptrace_core::{
+    diagnosis::detect::Thresholds,
+    model::flow::{Endpoint, Flow},
+};
 
 /// Ports on the edges of what is set by bits.
 const PORTS: [u16; 8] = [1, 22, 63, 64, 80, 8_080, 40_000, u16::MAX];
@@ -52,7 +55,8 @@ fn traced(settings: anyhow::Result<stream::Settings>, said: &FilterArgs) {
             let by_port = ports
                 .into_iter()
                 .all(|(set, port)| set.is_empty() || set.iter().any(|range| range.0.contains(port)));
-            let passes = wanted.ends_pass(netns, (address, *lport), (address, *rport));
+            let end = |port: &u16| Endpoint::new(address, *port);
+            let passes = wanted.flow_passes(&Flow { netns, local: end(lport), remote: end(rport) });
             assert!(!passes || (family && by_port), "{address} {lport} {rport}: {said:?}");
             if said.local.is_empty() && said.remote.is_empty() {
                 assert_eq!(passes, family && by_port, "{address} {lport} {rport}: {said:?}");

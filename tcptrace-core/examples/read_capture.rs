@@ -23,7 +23,7 @@ impl Sink for Ends {
         use io::Write as _;
         let Some(closing) = &end.closing else { return Ok(()) };
         let (event, cause) = (&end.event, closing.cause.map_or("unknown", |cause| cause.name()));
-        writeln!(out, "{}:{} -> {}:{}: {cause}", event.laddr, event.lport, event.raddr, event.rport)
+        writeln!(out, "{} -> {}: {cause}", event.flow.local, event.flow.remote)
     }
 
     fn write(&mut self, _: &Record, _: &mut Vec<u8>) -> io::Result<()> {

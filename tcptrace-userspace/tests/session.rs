@@ -154,7 +154,7 @@ fn the_handle_changes_what_comes() {
     let mut first = plan.subscribe("first", Interest::CONNECTIONS, OnFull::Wait);
     let session = plan.start().unwrap();
     let handle = session.handle();
-    let mut port = || first.by_ref().find_map(transition).unwrap().event.lport;
+    let mut port = || first.by_ref().find_map(transition).unwrap().event.flow.local.port;
     server.serve();
     assert_eq!(port(), server.port);
     handle.set_filter(other.filter());
@@ -168,7 +168,7 @@ fn the_handle_changes_what_comes() {
     assert_eq!(port(), server.port);
     handle.stop();
     let outcome = session.join().unwrap();
-    let ports: Vec<u16> = later.filter_map(transition).map(|end| end.event.lport).collect();
+    let ports: Vec<u16> = later.filter_map(transition).map(|end| end.event.flow.local.port).collect();
     assert_eq!(ports, [other.port, server.port]);
     let summary = &outcome.summary;
     assert_eq!((summary.delivered, summary.lost.total()), (15, 0), "{summary:?}");

@@ -145,8 +145,8 @@ mod tests {
         let accepted = event(end, Step { old: 3, new: 1, is_call: false });
         assert_eq!((accepted.ktime_ns, accepted.cookie), (5, 120_004));
         assert_eq!((accepted.old_state, accepted.new_state), (State::SYN_RECV, State::ESTABLISHED));
-        assert_eq!((accepted.lport, accepted.rport), (SERVICE, FIRST_PORT + 1));
-        assert_eq!(accepted.raddr.to_string(), "203.0.113.2");
+        assert_eq!((accepted.flow.local.port, accepted.flow.remote.port), (SERVICE, FIRST_PORT + 1));
+        assert_eq!(accepted.flow.remote.address.to_string(), "203.0.113.2");
         assert!(!accepted.context_owns && accepted.metrics.is_none());
         let closed = event(end, Step { old: 9, new: CLOSE, is_call: false });
         assert_eq!(closed.metrics.map(|metrics| metrics.bytes_received), Some(56_789));
@@ -160,7 +160,7 @@ mod tests {
         assert!(begun.context_owns);
         assert_eq!(begun.context.pid, 4_000);
         let other = event(End { is_server: true, ..end }, Step { old: 3, new: 1, is_call: false });
-        assert_eq!((begun.laddr, begun.lport), (other.raddr, other.rport));
+        assert_eq!(begun.flow.local, other.flow.remote);
         assert_ne!(begun.skaddr, other.skaddr);
     }
 }

@@ -18,8 +18,8 @@ use tcptrace_common::{
 
 use crate::{
     model::{
-        ends::Ends,
         event::BYSTANDERS,
+        flow::Flow,
         header::Header,
         input::{Answer, Input},
         namespace::NamespaceSample,
@@ -78,7 +78,7 @@ impl Anonymizer {
                 let mut poll = poll.clone();
                 for pending in &mut poll.pending {
                     let connection = &mut pending.connection;
-                    self.both(&mut connection.laddr, &mut connection.raddr);
+                    self.flow(&mut connection.flow);
                 }
                 take(&Input::Polled(poll))
             }
@@ -152,22 +152,22 @@ impl Anonymizer {
         for device in timewait.iter_mut().filter_map(|timewait| timewait.device.as_mut()) {
             device.name = device.name.as_ref().map(|name| self.device(name).into());
         }
-        let timewait = timewait.iter_mut().map(|timewait| &mut timewait.ends);
-        for Ends { laddr, raddr, .. } in
-            preexisting.iter_mut().map(|preexisting| &mut preexisting.ends).chain(timewait)
-        {
-            self.both(laddr, raddr);
+        let timewait = timewait.iter_mut().map(|timewait| &mut timewait.flow);
+        for flow in preexisting.iter_mut().map(|preexisting| &mut preexisting.flow).chain(timewait) {
+            self.flow(flow);
         }
         dump
     }
 
-    fn both(&self, laddr: &mut IpAddr, raddr: &mut IpAddr) {
-        (*laddr, *raddr) = (self.address(*laddr), self.address(*raddr));
+    fn flow(&self, flow: &mut Flow) {
+        for end in [&mut flow.local, &mut flow.remote] {
+            end.address = self.address(end.address);
+        }
     }
 
     fn sockets(&self, scan: &mut SocketScan) {
         for socket in &mut scan.sockets {
-            self.both(&mut socket.laddr, &mut socket.raddr);
+            self.flow(&mut socket.flow);
             socket.device = socket.device.as_ref().map(|name| self.device(name).into());
         }
         scan.owners.rename(|address| self.address(address), |process| self.process(process));

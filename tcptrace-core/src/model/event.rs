@@ -1,10 +1,10 @@
 //! The kernel side's records, decoded: what the kernel said, nothing inferred.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use tcptrace_common::{CloseEvidence, CloseMetrics};
 
-use crate::model::{process::Process, state::State, text::until_nul};
+use crate::model::{flow::Flow, process::Process, state::State, text::until_nul};
 
 /// One record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,10 +64,8 @@ pub struct Reset {
 pub struct ErrorReport {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// Local address and port.
-    pub local: (IpAddr, u16),
-    /// Remote address and port.
-    pub remote: (IpAddr, u16),
+    /// Whose; its namespace is not known.
+    pub flow: Flow,
     /// errno.
     pub error: i32,
 }
@@ -83,16 +81,8 @@ pub struct Event {
     pub skaddr: u64,
     /// Socket cookie; 0 where the kernel has none.
     pub cookie: u64,
-    /// Inode of the network namespace; `None` when not known.
-    pub netns: Option<u32>,
-    /// Local address, IPv4 also for an IPv6 socket that talks IPv4.
-    pub laddr: IpAddr,
-    /// Local port; 0 when not chosen yet.
-    pub lport: u16,
-    /// Remote address.
-    pub raddr: IpAddr,
-    /// Remote port.
-    pub rport: u16,
+    /// Between which ends.
+    pub flow: Flow,
     /// The network device that the socket is bound to: by its program, by a link-local address, or by its VRF. `None`
     /// without one, and where it is unknown.
     pub device: Option<Device>,
@@ -191,11 +181,4 @@ pub enum Verdict {
     Undecided,
     /// Not wanted: sent since others cannot be understood without it.
     Hidden,
-}
-
-impl Event {
-    /// 4 or 6: what the connection talks.
-    pub fn family(&self) -> u8 {
-        if self.laddr.is_ipv4() { 4 } else { 6 }
-    }
 }

@@ -1,11 +1,11 @@
 //! Half-open connections: SYN received, final ACK not yet. What happened to them, what a poll of the kernel has of them, and
 //! the account of a trace.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use tcptrace_common::{HalfOpenCounters, TCP_CLOSE, TCP_LISTEN, TCP_SYN_RECV};
 
-use super::{netstat::NamespaceCounters, owner::Owner, state::State};
+use super::{flow::Flow, netstat::NamespaceCounters, owner::Owner, state::State};
 
 /// Lost records of the kernel side, by cause. Zero everywhere means that nothing was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -66,23 +66,9 @@ pub struct Summary {
 pub struct Connection {
     /// Socket cookie, which the child inherits; 0 when unknown.
     pub cookie: u64,
-    /// Inode of the network namespace; `None` when not known.
-    pub netns: Option<u32>,
-    /// Local address: that of the SYN, also where the listener is bound to any.
-    pub laddr: IpAddr,
-    /// Local port.
-    pub lport: u16,
-    /// Remote address. Whoever sent the SYN may have made it up.
-    pub raddr: IpAddr,
-    /// Remote port.
-    pub rport: u16,
-}
-
-impl Connection {
-    /// 4 or 6: what the connection talks.
-    pub const fn family(&self) -> u8 {
-        if self.laddr.is_ipv4() { 4 } else { 6 }
-    }
+    /// Between which ends. The local address is that of the SYN, also where the listener is bound to any. Whoever sent the SYN
+    /// may have made up the remote one.
+    pub flow: Flow,
 }
 
 /// Something happened to a half-open connection.

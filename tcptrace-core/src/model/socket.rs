@@ -2,15 +2,15 @@
 
 #[cfg(test)]
 use std::net::SocketAddr;
-use std::{fmt, net::IpAddr, sync::Arc};
+use std::{fmt, sync::Arc};
 
-use crate::model::state::State;
+use crate::model::{flow::Flow, state::State};
 
 /// One TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
-    /// Inode number of its network namespace.
-    pub netns: Option<u32>,
+    /// Between which ends. A listener has no remote one.
+    pub flow: Flow,
     /// The kernel's own number for it, the same as in a trace; a request socket, the socket that comes from it, and
     /// what stays of that in TIME_WAIT share one.
     pub cookie: u64,
@@ -18,14 +18,6 @@ pub struct Socket {
     pub kind: Kind,
     /// Its state. A request socket is in SYN_RECV; what waits in FIN_WAIT2 or TIME_WAIT for nobody is in that.
     pub state: State,
-    /// Local address. IPv4 for an IPv6 socket that talks IPv4.
-    pub laddr: IpAddr,
-    /// Local port.
-    pub lport: u16,
-    /// Remote address.
-    pub raddr: IpAddr,
-    /// Remote port, 0 when there is none.
-    pub rport: u16,
     /// User id of its owner; `None` where nobody owns it.
     pub uid: Option<u32>,
     /// Inode number, by which `/proc/PID/fd` names it; `None` where no process can have it open.
@@ -56,19 +48,14 @@ pub struct Socket {
     pub transparent: Option<bool>,
 }
 
-#[cfg(test)]
 impl Socket {
-    /// A socket between two ends of which nothing else is known, for a test to add what it is about.
-    pub fn between(state: State, local: SocketAddr, remote: SocketAddr) -> Self {
+    /// A socket of which nothing else is known.
+    pub const fn new(state: State, flow: Flow) -> Self {
         Self {
-            netns: Some(1),
-            cookie: 1,
+            flow,
+            cookie: 0,
             kind: Kind::Full,
             state,
-            laddr: local.ip(),
-            lport: local.port(),
-            raddr: remote.ip(),
-            rport: remote.port(),
             uid: None,
             inode: None,
             recv_queue: 0,
@@ -83,6 +70,20 @@ impl Socket {
             device: None,
             transparent: None,
         }
+    }
+
+    /// One between two ends in namespace 1, for a test to add what it is about.
+    #[cfg(test)]
+    pub fn between(state: State, local: SocketAddr, remote: SocketAddr) -> Self {
+        let flow = Flow { netns: Some(1), local: local.into(), remote: remote.into() };
+        Self { cookie: 1, ..Self::new(state, flow) }
+    }
+
+    /// The same in another namespace.
+    #[cfg(test)]
+    #[must_use]
+    pub fn in_netns(self, netns: Option<u32>) -> Self {
+        Self { flow: self.flow.in_netns(netns), ..self }
     }
 }
 

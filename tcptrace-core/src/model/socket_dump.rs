@@ -6,8 +6,8 @@ use std::time::Duration;
 use super::{
     close::Role,
     dump::{Gaps, Namespace},
-    ends::Ends,
     event::Device,
+    flow::Flow,
     owner::Owner,
     state::State,
 };
@@ -87,7 +87,7 @@ pub struct Preexisting {
     /// The same number as in events that have one.
     pub cookie: u64,
     /// Its addresses and ports.
-    pub ends: Ends,
+    pub flow: Flow,
     /// The state that it was in.
     pub state: State,
     /// When it entered that state.
@@ -108,7 +108,7 @@ pub struct PreexistingTimewait {
     /// The cookie of the socket that it is left of.
     pub cookie: u64,
     /// Its addresses and ports.
-    pub ends: Ends,
+    pub flow: Flow,
     /// FIN_WAIT2 or TIME_WAIT.
     pub state: State,
     /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`.

@@ -6,6 +6,7 @@ use tcptrace_common::{Address, Filter, Subject};
 
 use crate::model::{
     event::{Event, Verdict},
+    flow::Flow,
     ports::PortSet,
     state::State,
     transition::{Origin, Transition},
@@ -33,14 +34,14 @@ impl SocketFilter {
     /// What the kernel side would have said of an event, but for the process: `filter.rs` there tells why some cannot be
     /// decided. What it did say stays, when that was stricter.
     pub fn verdict(&self, event: &Event) -> Verdict {
-        let Event { netns, laddr, lport, raddr, rport, old_state, new_state, .. } = *event;
+        let Event { flow, old_state, new_state, .. } = *event;
         let is_child = old_state == State::LISTEN && new_state == State::SYN_RECV;
         let by_peer = self.filter.by_peer() || self.rports.is_some();
-        let has_no_peer = is_child && rport == 0 && by_peer;
-        let has_no_port = lport == 0 && new_state == State::SYN_SENT && self.lports.is_some();
+        let has_no_peer = is_child && flow.remote.port == 0 && by_peer;
+        let has_no_port = flow.local.port == 0 && new_state == State::SYN_SENT && self.lports.is_some();
         let passes = self.filter.states_pass(old_state.0, new_state.0)
-            && (has_no_peer || self.peer_passes(netns, laddr, (raddr, rport)))
-            && (has_no_port || port_passes(self.lports.as_ref(), lport));
+            && (has_no_peer || self.peer_passes(&flow))
+            && (has_no_port || port_passes(self.lports.as_ref(), flow.local.port));
         if event.verdict == Verdict::Hidden || !passes {
             Verdict::Hidden
         } else if has_no_peer || has_no_port {
@@ -52,36 +53,30 @@ impl SocketFilter {
 
     /// Whether a transition is, of which [`Self::verdict`] has seen the event: one that is inferred comes from none.
     pub fn passes_transition(&self, transition: &Transition) -> bool {
-        let Event { netns, laddr, lport, raddr, rport, .. } = transition.event;
         let of_process = match self.filter.tgid {
             0 => true,
             tgid => transition.owner.as_deref().is_some_and(|owner| owner.pid == tgid),
         };
         let is_observed = transition.origin == Origin::Observed;
-        of_process && (is_observed || self.ends_pass(netns, (laddr, lport), (raddr, rport)))
+        of_process && (is_observed || self.flow_passes(&transition.event.flow))
     }
 
-    /// Whether a network namespace (`None` when not known), and the local and the remote end, are.
-    pub fn ends_pass(
-        &self,
-        netns: Option<u32>,
-        (laddr, lport): (IpAddr, u16),
-        (raddr, rport): (IpAddr, u16),
-    ) -> bool {
-        self.peer_passes(netns, laddr, (raddr, rport)) && port_passes(self.lports.as_ref(), lport)
+    /// Whether a connection between these ends is.
+    pub fn flow_passes(&self, flow: &Flow) -> bool {
+        self.peer_passes(flow) && port_passes(self.lports.as_ref(), flow.local.port)
     }
 
     /// Whether all but the local port is.
-    fn peer_passes(&self, netns: Option<u32>, laddr: IpAddr, (raddr, rport): (IpAddr, u16)) -> bool {
+    fn peer_passes(&self, flow: &Flow) -> bool {
         let subject = Subject {
-            laddr: address(laddr),
-            raddr: address(raddr),
-            netns: netns.unwrap_or(0),
-            inet: laddr.is_ipv4(),
+            laddr: address(flow.local.address),
+            raddr: address(flow.remote.address),
+            netns: flow.netns.unwrap_or(0),
+            inet: flow.local.address.is_ipv4(),
         };
         self.filter.netns_passes(&subject)
             && self.filter.addresses_pass(&subject)
-            && port_passes(self.rports.as_ref(), rport)
+            && port_passes(self.rports.as_ref(), flow.remote.port)
     }
 }
 
@@ -99,13 +94,15 @@ fn address(ip: IpAddr) -> Address {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::flow::Endpoint;
 
     #[test]
     fn ends() {
         let wanted = |filter: Filter| SocketFilter { filter, lports: None, rports: None };
         let passes = |wanted: &SocketFilter, address: &str| {
             let address = address.parse().expect("an address");
-            wanted.ends_pass(Some(7), (address, 80), (address, 40_000))
+            let end = |port| Endpoint::new(address, port);
+            wanted.flow_passes(&Flow { netns: Some(7), local: end(80), remote: end(40_000) })
         };
         let (v4, v6) = ("192.0.2.1", "2001:db8::1");
         let family = |family| wanted(Filter { family, ..Filter::NONE });

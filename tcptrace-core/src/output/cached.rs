@@ -2,8 +2,8 @@
 
 use super::fields::values::Texts;
 use crate::model::{
-    ends::Ends,
     event::{Device, Event},
+    flow::Flow,
     owner::Owner,
 };
 
@@ -38,18 +38,18 @@ impl<T: PartialEq + Clone, X> Cache<T, X> {
 #[derive(Clone, PartialEq)]
 pub(super) struct Whose {
     cookie: u64,
-    ends: Ends,
+    flow: Flow,
     device: Option<Device>,
 }
 
 impl Whose {
     pub(super) fn of(event: &Event) -> Self {
-        Self { cookie: event.cookie, ends: Ends::of(event), device: event.device.clone() }
+        Self { cookie: event.cookie, flow: event.flow, device: event.device.clone() }
     }
 
     /// The number by which it has its place: on loopback, the two ends of a connection take turns.
     pub(super) fn number(&self) -> u32 {
-        u32::from(self.ends.lport) * 3 + u32::from(self.ends.rport)
+        u32::from(self.flow.local.port) * 3 + u32::from(self.flow.remote.port)
     }
 }
 

@@ -1,9 +1,6 @@
 //! What the formats for people have in common: time, owner and ends, in columns of a width.
 
-use std::{
-    io::{self, Write as _},
-    net::IpAddr,
-};
+use std::io::{self, Write as _};
 
 use tcptrace_common::STATE_NAMES;
 
@@ -11,6 +8,7 @@ use super::{Style, TimeColumn, put};
 use crate::model::{
     clock::{Clock, TimeFormat},
     event::Event,
+    flow::Endpoint,
     owner::{Owner, Provenance},
     state::State,
 };
@@ -143,14 +141,14 @@ pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
 pub(super) fn local(out: &mut Vec<u8>, event: &Event) {
     let start = out.len();
     let device = event.device.as_ref().map(|device| (device.ifindex, device.name.as_deref()));
-    put::endpoint_on(out, event.laddr, event.lport, device);
+    put::endpoint_on(out, event.flow.local, device);
     end(out, start, ADDRESS);
 }
 
 /// Address and port, in a column.
-pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
+pub(super) fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
     let start = out.len();
-    put::endpoint(out, address, port);
+    put::endpoint(out, endpoint);
     end(out, start, ADDRESS);
 }
 

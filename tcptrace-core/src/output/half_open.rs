@@ -26,8 +26,8 @@ pub(super) fn change(
     let connection = &change.connection;
     time.put(change.ktime_ns, out)?;
     columns::owner(out, change.owner.as_deref());
-    columns::endpoint(out, connection.laddr, connection.lport);
-    columns::endpoint(out, connection.raddr, connection.rport);
+    columns::endpoint(out, connection.flow.local);
+    columns::endpoint(out, connection.flow.remote);
     let (old, new) = change.what.states();
     let wider = usize::from(old == State::NEW_SYN_RECV && out.ends_with(b"  "));
     out.truncate(out.len() - wider);
@@ -56,7 +56,7 @@ pub(super) fn change(
     }
     write!(out, ", {} here", change.open)?;
     if details {
-        wide::netns(out, connection.netns)?;
+        wide::netns(out, connection.flow.netns)?;
         write!(out, " cookie={}", connection.cookie)?;
     }
     out.push(b'\n');

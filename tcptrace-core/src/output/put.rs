@@ -9,6 +9,7 @@ use std::{
 use anstyle::Style as Ansi;
 
 use crate::model::{
+    flow::Endpoint,
     state::State,
     text::{Escaped, Span, plain},
 };
@@ -28,7 +29,7 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
 }
 
 /// `192.0.2.1:80`, `[2001:db8::1]:80`; no port, as of one that is not chosen yet, is `*`, as in `ss`.
-pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
+pub(super) fn endpoint(out: &mut Vec<u8>, Endpoint { address, port }: Endpoint) {
     if address.is_ipv6() {
         out.push(b'[');
     }
@@ -45,15 +46,10 @@ pub(super) fn endpoint(out: &mut Vec<u8>, address: IpAddr, port: u16) {
 
 /// The same with the network device that a socket is bound to, as `ss` has it: `[fe80::1]%eth0:80`; by its number where it
 /// has no name any more.
-pub(super) fn endpoint_on(
-    out: &mut Vec<u8>,
-    address: IpAddr,
-    port: u16,
-    device: Option<(u32, Option<&str>)>,
-) {
-    let Some((ifindex, name)) = device else { return endpoint(out, address, port) };
+pub(super) fn endpoint_on(out: &mut Vec<u8>, end: Endpoint, device: Option<(u32, Option<&str>)>) {
+    let Some((ifindex, name)) = device else { return endpoint(out, end) };
     let start = out.len();
-    endpoint(out, address, port);
+    endpoint(out, end);
     let colon = out[start..].iter().rposition(|byte| *byte == b':').map_or(out.len(), |place| start + place);
     let tail = out.split_off(colon);
     out.push(b'%');
@@ -167,7 +163,7 @@ mod tests {
     fn ends_on_devices() {
         let told = |address: &str, device| {
             let mut out = b"x".to_vec();
-            endpoint_on(&mut out, address.parse().expect("an address"), 80, device);
+            endpoint_on(&mut out, Endpoint::new(address.parse().expect("an address"), 80), device);
             String::from_utf8(out).expect("text")
         };
         assert_eq!(told("fe80::1", Some((2, Some("eth0")))), "x[fe80::1]%eth0:80");

@@ -78,7 +78,7 @@ impl Sink for Text {
         out.extend_from_slice(self.whose.text(&whose, whose.number(), |text| {
             text.clear();
             columns::local(text, event);
-            columns::endpoint(text, event.raddr, event.rport);
+            columns::endpoint(text, event.flow.remote);
         }));
         columns::state(out, event.old_state, Side::Right);
         out.extend_from_slice(match transition.origin {

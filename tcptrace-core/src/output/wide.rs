@@ -14,7 +14,7 @@ use crate::model::{
 /// Appends the details of a transition.
 pub(super) fn transition(out: &mut Vec<u8>, transition: &Transition) -> io::Result<()> {
     let event = &transition.event;
-    netns(out, event.netns)?;
+    netns(out, event.flow.netns)?;
     write!(out, " cookie={}", event.cookie)?;
     match transition.origin {
         Origin::Observed => context(out, &event.context)?,

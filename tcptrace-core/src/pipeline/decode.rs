@@ -11,8 +11,9 @@ use tcptrace_common::{
 use thiserror::Error;
 
 use crate::model::{
-    address::addresses,
+    address::ends,
     event::{Abort, Context, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
+    flow::Flow,
     state::State,
 };
 
@@ -139,9 +140,10 @@ fn error(mut bytes: &[u8]) -> Option<Signal> {
     let (lport, rport, _reserved) = (bytes.get_u16_ne(), bytes.get_u16_ne(), bytes.get_u16_ne());
     let ktime_ns = bytes.get_u64_ne();
     let (laddr, raddr) = (address(&mut bytes), address(&mut bytes));
-    let (laddr, raddr) = addresses(0, laddr, raddr);
+    let (local, remote) = ends(0, (laddr, lport), (raddr, rport));
+    let flow = Flow { netns: None, local, remote };
     let error = bytes.get_i32_ne();
-    Some(Signal::Error(ErrorReport { ktime_ns, local: (laddr, lport), remote: (raddr, rport), error }))
+    Some(Signal::Error(ErrorReport { ktime_ns, flow, error }))
 }
 
 /// A [`TransitionRecord`] behind its kind, in the order of its fields; `None` when it is too short.
@@ -172,7 +174,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
     let ifindex = if flags & RecordFlags::DEVICE == 0 { 0 } else { bytes.try_get_u32_ne().ok()? };
     // A listener transfers nothing; its zeros would look like figures.
     let metrics = metrics.filter(|_| !is_listener);
-    let (laddr, raddr) = addresses(family, laddr, raddr);
+    let (local, remote) = ends(family, (laddr, lport), (raddr, rport));
     let context = Context {
         pid,
         tid,
@@ -187,11 +189,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         since_ns: (since_ns != 0).then_some(since_ns),
         skaddr,
         cookie,
-        netns: (netns != 0).then_some(netns),
-        laddr,
-        lport,
-        raddr,
-        rport,
+        flow: Flow { netns: (netns != 0).then_some(netns), local, remote },
         device: (ifindex != 0).then_some(Device { ifindex, name: None }),
         old_state: State(old),
         new_state: State(new),

@@ -93,7 +93,7 @@ mod tests {
                 proptest::prop_assert_eq!(peek.actor(), actor);
                 proptest::prop_assert_eq!(
                     peek.device(),
-                    event.netns.zip(event.device.map(|device| device.ifindex))
+                    event.flow.netns.zip(event.device.map(|device| device.ifindex))
                 );
             }
         }

@@ -1,7 +1,7 @@
 //! Why a connection ended: from the evidence of its last transitions.
 
 use crate::common::{
-    by_process,
+    Moved as _, by_process,
     closing::{CLOSED, DONE, LINGER, NONE, SECOND, closes, last, reset, track, tracker},
     event, listens,
 };
@@ -10,6 +10,7 @@ use tcptrace_core::{
     model::{
         close::{Cause, Role},
         event::{Abort, Context, Event, Reset, Signal},
+        flow::{Endpoint, Flow},
         state::State,
         transition::Origin,
     },
@@ -150,7 +151,7 @@ fn what_connect_comes_to() {
             Some(Cause::ConnectCancelled),
         ),
     ] {
-        let event = Event { lport, ..by_process(7, b"app", closes(State::SYN_SENT, 0, evidence)) };
+        let event = by_process(7, b"app", closes(State::SYN_SENT, 0, evidence)).lport(lport);
         assert_eq!(cause([event.clone()]), expected, "{lport} {evidence:?}");
         assert_eq!(cause([Event { context_owns: false, ..event }]), None, "nobody acts");
     }
@@ -182,7 +183,7 @@ fn child() -> Event {
 #[test]
 fn never_accepted_needs_the_end_of_its_listener_in_that_call() {
     let stop = |ktime_ns, lport| {
-        let closes = Event { ktime_ns, lport, rport: 0, ..closes(State::LISTEN, 0, CLOSED) };
+        let closes = Event { ktime_ns, ..closes(State::LISTEN, 0, CLOSED) }.lport(lport).rport(0);
         Event { skaddr: 2, cookie: 2, ..by_process(7, b"app", closes) }
     };
     let thrown_away = |by| {
@@ -209,7 +210,7 @@ fn never_accepted_needs_the_end_of_its_listener_in_that_call() {
 /// A queue is thrown away one by one, which takes its time.
 #[test]
 fn a_long_queue_goes_with_its_listener() {
-    let stop = Event { ktime_ns: SECOND, rport: 0, ..closes(State::LISTEN, 0, CLOSED) };
+    let stop = Event { ktime_ns: SECOND, ..closes(State::LISTEN, 0, CLOSED) }.rport(0);
     let mut events = vec![Event { skaddr: 9_999, cookie: 9_999, ..by_process(7, b"app", stop) }];
     for number in 1..20 {
         let closed = Event { skaddr: number, ..closes(State::ESTABLISHED, 0, NONE) };
@@ -296,9 +297,8 @@ fn a_reset_from_this_host_is_known_by_its_other_end() {
     type Sent = (u64, [u8; 4], [u8; 4], (u16, u16));
     let here = |laddr: [u8; 4], raddr: [u8; 4], sent: Option<Sent>| {
         let mut tracker = tracker();
-        let event =
-            Event { laddr: laddr.into(), raddr: raddr.into(), ..closes(State::ESTABLISHED, 104, NONE) };
-        assert_eq!((event.lport, event.rport), (80, 40_000));
+        let event = closes(State::ESTABLISHED, 104, NONE).laddr(laddr.into()).raddr(raddr.into());
+        assert_eq!((event.flow.local.port, event.flow.remote.port), (80, 40_000));
         tracker.ahead(reset(event.ktime_ns - 5, (80, 40_000), false, 0));
         if let Some((before_ns, laddr, raddr, ports)) = sent {
             let (ktime_ns, skaddr) = (event.ktime_ns - before_ns, 2);
@@ -307,11 +307,11 @@ fn a_reset_from_this_host_is_known_by_its_other_end() {
                 ktime_ns: ktime_ns - 1,
                 skaddr,
                 cookie: 0,
-                netns: Some(9),
-                laddr: laddr.into(),
-                lport: ports.0,
-                raddr: raddr.into(),
-                rport: ports.1,
+                flow: Flow {
+                    netns: Some(9),
+                    local: Endpoint::new(laddr.into(), ports.0),
+                    remote: Endpoint::new(raddr.into(), ports.1),
+                },
                 ..closes(State::ESTABLISHED, 0, LINGER)
             };
             track(&mut tracker, [by_process(7, b"app", sender)]);

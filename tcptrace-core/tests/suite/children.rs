@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::common::{closing::track, event, listens, nameless_child};
+use crate::common::{Moved as _, closing::track, event, listens, nameless_child};
 use tcptrace_common::{CloseEvidence, Fact};
 use tcptrace_core::{
     model::{
@@ -15,11 +15,8 @@ use tcptrace_core::{
 /// Its first event has the listener's cookie, so that nothing else is needed, not even where several share the address.
 #[test]
 fn a_child_that_shows_its_listeners_cookie_is_that_listeners() {
-    let listener = |skaddr, cookie, pid| Event {
-        cookie,
-        laddr: Ipv4Addr::UNSPECIFIED.into(),
-        ..listens(skaddr, 1, pid)
-    };
+    let listener =
+        |skaddr, cookie, pid| Event { cookie, ..listens(skaddr, 1, pid) }.laddr(Ipv4Addr::UNSPECIFIED.into());
     let owner = |listeners: &[Event], child: Event| {
         let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
         track(&mut tracker, listeners.iter().cloned());
@@ -54,11 +51,8 @@ fn a_nameless_child_has_its_device_from_what_comes_next() {
 fn a_listener_on_a_device_leaves_other_connections_to_the_next() {
     let on_device = |pid| {
         let any = listens(8, 1, pid);
-        Event {
-            laddr: Ipv4Addr::new(192, 0, 2, 1).into(),
-            device: Some(Device { ifindex: 3, name: None }),
-            ..any
-        }
+        Event { device: Some(Device { ifindex: 3, name: None }), ..any }
+            .laddr(Ipv4Addr::new(192, 0, 2, 1).into())
     };
     let owner = |listeners: &[Event]| {
         let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
@@ -82,9 +76,8 @@ fn a_listener_on_a_device_leaves_other_connections_to_the_next() {
 fn a_child_that_may_have_been_steered_inherits_from_nobody() {
     let owner = |child: Event| {
         let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
-        let netns = child.netns;
         let out = track(&mut tracker, [listens(8, 1, 7), child]);
-        let half_open = tracker.listener_owner(netns, out[0].event.laddr, out[0].event.lport, 2);
+        let half_open = tracker.listener_owner(out[0].event.flow.local_end(), 2);
         (out[1].owner.as_ref().map(|owner| owner.pid), half_open.map(|owner| owner.pid))
     };
     let child = event(1, 10, State::LISTEN, State::SYN_RECV);
@@ -98,12 +91,12 @@ fn connections_are_not_taken_for_steered_for_ever() {
     let half_open = |later_s: u64| {
         let mut tracker = Tracker::new(Options { limit: 100, ..Options::default() });
         let child = Event { steered: true, ..event(1, 10, State::LISTEN, State::SYN_RECV) };
-        let Event { netns, laddr, lport, .. } = child;
+        let local = child.flow.local_end();
         let begin_ns = later_s * 1_000_000_000;
         track(&mut tracker, [listens(8, 1, 7), child]);
-        track(&mut tracker, [Event { lport: 1, ..listens(9, begin_ns, 7) }, listens(8, begin_ns, 7)]);
-        tracker.reconcile(Vec::new(), &[Span { netns, begin_ns, end_ns: begin_ns + 1 }], false);
-        tracker.listener_owner(netns, laddr, lport, begin_ns + 2).map(|owner| owner.pid)
+        track(&mut tracker, [listens(9, begin_ns, 7).lport(1), listens(8, begin_ns, 7)]);
+        tracker.reconcile(Vec::new(), &[Span { netns: local.netns, begin_ns, end_ns: begin_ns + 1 }], false);
+        tracker.listener_owner(local, begin_ns + 2).map(|owner| owner.pid)
     };
     assert_eq!((half_open(500), half_open(700)), (None, Some(7)));
 }

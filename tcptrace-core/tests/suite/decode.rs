@@ -8,6 +8,7 @@ use tcptrace_common::{
 use tcptrace_core::{
     model::{
         event::{Abort, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
+        flow::{Endpoint, Flow},
         state::State,
     },
     pipeline::decode::{DecodeError, decode, is_signal, records},
@@ -74,16 +75,16 @@ fn transition(bytes: &[u8]) -> Event {
 fn every_field_arrives() {
     let event = transition(&Bytes::new().encode());
     assert_eq!((event.ktime_ns, event.since_ns, event.skaddr, event.cookie), (11, None, 22, 33));
-    assert_eq!((event.context.cgroup_id, event.netns), (44, Some(55)));
+    assert_eq!((event.context.cgroup_id, event.flow.netns), (44, Some(55)));
     assert_eq!((event.context.pid, event.context.tid, event.context.uid), (66, 77, 88));
-    assert_eq!((event.lport, event.rport), (80, 40_000));
+    assert_eq!((event.flow.local.port, event.flow.remote.port), (80, 40_000));
     assert_eq!(
-        (event.laddr.to_string(), event.raddr.to_string()),
+        (event.flow.local.address.to_string(), event.flow.remote.address.to_string()),
         ("192.0.2.1".into(), "198.51.100.7".into())
     );
     assert_eq!((event.old_state, event.new_state), (State::ESTABLISHED, State::CLOSE_WAIT));
     assert_eq!((event.error, event.metrics, event.context.in_process), (Some(0), None, Some(false)));
-    assert_eq!((event.verdict, event.context_owns, event.family()), (Verdict::Pass, false, 4));
+    assert_eq!((event.verdict, event.context_owns, event.flow.family()), (Verdict::Pass, false, 4));
 }
 
 /// What follows a transition to CLOSE.
@@ -194,8 +195,9 @@ fn an_error_tells_of_which_connection() {
         bytes.extend(Address::from_v4([192, 0, 2, last]).octets());
     }
     bytes.extend([111_i32, 0].map(i32::to_ne_bytes).concat());
-    let end = |last, port| ([192, 0, 2, last].into(), port);
-    let report = ErrorReport { ktime_ns: 11, local: end(1, 4_000), remote: end(2, 80), error: 111 };
+    let end = |last, port| Endpoint::new([192, 0, 2, last].into(), port);
+    let flow = Flow { netns: None, local: end(1, 4_000), remote: end(2, 80) };
+    let report = ErrorReport { ktime_ns: 11, flow, error: 111 };
     assert_eq!(decode(&bytes), Ok(Observed::Signal(Signal::Error(report))));
     let two = [bytes.clone(), Bytes::new().encode()].concat();
     assert_eq!(records(&two).map(<[u8]>::len).collect::<Vec<_>>(), [56, 120]);
@@ -213,10 +215,10 @@ fn a_process_that_ends_is_told() {
 fn an_ipv6_socket_that_talks_ipv4_is_ipv4() {
     let mapped = Bytes { family: 10, laddr: Address::UNSPECIFIED, ..Bytes::new() };
     let event = transition(&mapped.encode());
-    assert_eq!((event.laddr.to_string(), event.family()), ("0.0.0.0".into(), 4));
+    assert_eq!((event.flow.local.address.to_string(), event.flow.family()), ("0.0.0.0".into(), 4));
     let any = Bytes { family: 10, laddr: Address::UNSPECIFIED, raddr: Address::UNSPECIFIED, ..Bytes::new() };
     let event = transition(&any.encode());
-    assert_eq!((event.laddr.to_string(), event.family()), ("::".into(), 6));
+    assert_eq!((event.flow.local.address.to_string(), event.flow.family()), ("::".into(), 6));
 }
 
 #[test]
@@ -254,6 +256,6 @@ proptest! {
     fn any_bytes_of_the_right_kind_decode(mut bytes in prop::collection::vec(any::<u8>(), LARGEST_RECORD..200)) {
         bytes[..2].copy_from_slice(&KIND_TRANSITION.to_ne_bytes());
         let event = transition(&bytes);
-        prop_assert_eq!(event.laddr.is_ipv4(), event.raddr.is_ipv4());
+        prop_assert_eq!(event.flow.local.address.is_ipv4(), event.flow.remote.address.is_ipv4());
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashSet, net::Ipv4Addr};
 
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{
-    half_open,
+    Moved as _, half_open,
     scans::{INFO, SECOND, ended, findings, scan, socket},
 };
 use proptest::prelude::*;
@@ -15,7 +15,6 @@ use tcptrace_core::{
     },
     model::{
         close::{Cause, Closing, Role},
-        event::Event,
         finding::{Finding, Severity},
         half_open::{Change, End, Source, What},
         namespace::NamespaceSample,
@@ -29,7 +28,7 @@ use tcptrace_core::{
 /// Of a server, and its listener.
 fn leaked(count: u16) -> Vec<Seen> {
     let mut listener = socket(State::LISTEN, 50_000, 812);
-    listener.socket.rport = 0;
+    listener.socket.flow.remote.port = 0;
     // Its file is gone, which would be another finding.
     listener.owners.clear();
     let leaked = (0..count).map(|number| socket(State::CLOSE_WAIT, number, 812));
@@ -97,10 +96,10 @@ fn what_ends_in_another_namespace_does_not_hide_what_is_reset() {
     let found = |raddr: Ipv4Addr| {
         let mut detectors = Detectors::new(Options::default());
         let Shown::Transition(reset) = ended(Cause::ResetByPeer, 1, 10, None) else { unreachable!() };
-        let reset = Transition { event: Event { raddr: raddr.into(), ..reset.event }, ..reset };
+        let reset = Transition { event: reset.event.raddr(raddr.into()), ..reset };
         let closing = Closing { cause: Some(Cause::ActiveClose), ..Closing::default() };
         let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
-        (closed.event.netns, closed.event.old_state) = (Some(2), State::FIN_WAIT2);
+        (closed.event.flow.netns, closed.event.old_state) = (Some(2), State::FIN_WAIT2);
         (0..20).for_each(|_| detectors.show(&Shown::Transition(reset.clone())));
         (0..400).for_each(|_| detectors.show(&Shown::Transition(closed.clone())));
         detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
@@ -115,9 +114,7 @@ fn a_connection_within_the_host_is_reset_once() {
     let ends = |detectors: &mut Detectors, at_server: Cause, at_client: Cause| {
         let Shown::Transition(client) = ended(at_client, 1, 10, None) else { unreachable!() };
         let mut server = client.clone();
-        let Event { laddr, lport, raddr, rport, .. } = client.event;
-        (server.event.laddr, server.event.lport) = (raddr, rport);
-        (server.event.raddr, server.event.rport) = (laddr, lport);
+        server.event.flow = client.event.flow.reversed();
         let closing = Closing { cause: Some(at_server), role: Some(Role::Server), ..Closing::default() };
         server.closing = Some(Box::new(closing));
         detectors.transition(&client);
@@ -158,7 +155,7 @@ fn one_reset_of_this_host_does_not_make_it_the_cause() {
 fn each_fault_has_its_own_key_for_as_long_as_it_lasts() {
     let listener = |lport: u16| {
         let mut seen = socket(State::LISTEN, 0, 812);
-        seen.socket.lport = lport;
+        seen.socket.flow.local.port = lport;
         seen
     };
     let found = findings([
@@ -193,9 +190,9 @@ fn tables_by_addresses_have_room_for_so_many() {
             let mut seen = socket(state, 0, 812);
             let address = Ipv4Addr::from(0x0a00_0000 + number).into();
             if state == State::LISTEN {
-                (seen.socket.laddr, seen.socket.cookie) = (address, u64::from(number) + 1);
+                (seen.socket.flow.local.address, seen.socket.cookie) = (address, u64::from(number) + 1);
             } else {
-                (seen.socket.raddr, seen.socket.lport) = (address, 40_000);
+                (seen.socket.flow.remote.address, seen.socket.flow.local.port) = (address, 40_000);
             }
             seen
         };
@@ -215,7 +212,7 @@ fn tables_by_addresses_have_room_for_so_many() {
     assert_eq!(left_out(vec![Shown::Sample(Box::new(scan(1, twice)))], "port-exhaustion"), 4);
     let syn = |number: u32| {
         let mut change = half_open([203, 0, 113, 1], What::Begin(Source::Syn), 1);
-        change.connection.laddr = Ipv4Addr::from(0x0a00_0000 + number).into();
+        change.connection.flow.local.address = Ipv4Addr::from(0x0a00_0000 + number).into();
         [change.clone(), Change { what: What::Retransmit, ..change }].map(Shown::HalfOpen)
     };
     assert_eq!(left_out((0..4_100).flat_map(syn).collect(), "syn-flood"), 8, "of each its two records");
@@ -228,10 +225,10 @@ fn what_is_elsewhere_says_how_to_get_there() {
         let leaked = || {
             let mut all = leaked(9);
             for seen in &mut all {
-                seen.socket.netns = Some(netns);
+                seen.socket.flow.netns = Some(netns);
                 seen.owners.iter_mut().for_each(|who| drop(who.process.take_if(|_| !is_known)));
             }
-            all[8].socket.netns = Some(if elsewhere { netns + 1 } else { netns });
+            all[8].socket.flow.netns = Some(if elsewhere { netns + 1 } else { netns });
             all
         };
         let mut detectors = Detectors::new(Options { own_netns, ..Options::default() });
@@ -277,8 +274,8 @@ fn a_queue_takes_one_more_than_its_backlog() {
 fn phantoms_are_told_alike_each_time() {
     let silent = |number: u8, ms: u32| {
         let mut seen = socket(State::ESTABLISHED, number.into(), 812);
-        seen.socket.laddr = Ipv4Addr::new(192, 0, 2, number % 4).into();
-        seen.socket.raddr = Ipv4Addr::new(198, 51, 100, number / 2 % 9).into();
+        seen.socket.flow.local.address = Ipv4Addr::new(192, 0, 2, number % 4).into();
+        seen.socket.flow.remote.address = Ipv4Addr::new(198, 51, 100, number / 2 % 9).into();
         let info = Info { last_data_recv_ms: Some(ms), last_ack_recv_ms: Some(ms), ..INFO };
         seen.socket.info = Some(info);
         seen

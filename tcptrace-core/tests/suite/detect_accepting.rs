@@ -30,7 +30,7 @@ fn findings(scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> {
 fn listener(cookie: u64, pids: &[u32], waiting: u32, drops: u32) -> Seen {
     let mut seen = socket(State::LISTEN, 0, 0);
     let socket = &mut seen.socket;
-    (socket.cookie, socket.rport, socket.drops) = (cookie, 0, Some(drops));
+    (socket.cookie, socket.flow.remote.port, socket.drops) = (cookie, 0, Some(drops));
     (socket.recv_queue, socket.send_queue) = (waiting, 4);
     seen.owners = pids.iter().map(|pid| who(*pid)).collect();
     seen
@@ -77,7 +77,7 @@ fn steps(finding: &Finding) -> String {
 fn closes(pid: u32) -> Shown {
     let event = event(1, SECOND, State::ESTABLISHED, State::FIN_WAIT1);
     let mut event = by_process(pid, b"worker", event);
-    (event.netns, event.lport) = (Some(1), 80);
+    (event.flow.netns, event.flow.local.port) = (Some(1), 80);
     let mut all = Vec::new();
     Tracker::new(tracker::Options::default())
         .track(&mut Transition::of(event), |transition| all.push(transition.clone()));
@@ -118,7 +118,7 @@ fn overflows_between_scans_count() {
 fn resets_of_half_open_connections_are_no_overflows() {
     let scan = |at_s, [overflows, embryonic]: [u64; 2], drops: [u32; 2]| {
         let mut idle = listener(1, &[7], 0, drops[0]);
-        idle.socket.lport = 8_080;
+        idle.socket.flow.local.port = 8_080;
         let mut scan = at(at_s, [overflows, overflows], vec![idle, listener(2, &[9], 0, drops[1])]);
         let namespace = scan.namespaces.get_mut(&Some(1)).unwrap();
         namespace.counters.insert("EmbryonicRsts".to_owned(), embryonic);
@@ -154,7 +154,7 @@ fn clients_that_have_given_up_make_it_critical() {
 fn drops_of_a_flood_are_no_overflows() {
     let queues = |at_s, counts, drops: [u32; 2]| {
         let mut other = listener(2, &[8], 0, drops[1]);
-        other.socket.lport = 81;
+        other.socket.flow.local.port = 81;
         at(at_s, counts, vec![listener(1, &[7], 0, drops[0]), other])
     };
     let found = |counts, drops: [u32; 2]| {
@@ -202,7 +202,7 @@ fn who_accepts_comes_before_who_holds_the_listener() {
         "it has what was accepted"
     );
     let client = |mut seen: Seen| {
-        seen.socket.lport = 40_000;
+        seen.socket.flow.local.port = 40_000;
         seen
     };
     assert_eq!(first(vec![queue(0, vec![]), queue(5, vec![client(accepted(50, 8))])]), [7, 8], "a client's");

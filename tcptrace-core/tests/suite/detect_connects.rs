@@ -6,7 +6,6 @@ use tcptrace_core::{
     diagnosis::detect::{Detectors, Options, Sample, Seen},
     model::{
         close::{Cause, Closing},
-        event::Event,
         evidence::EvidenceValue,
         finding::{Finding, Level, Severity},
         namespace::NamespaceSample,
@@ -16,6 +15,7 @@ use tcptrace_core::{
     },
 };
 
+use crate::common::Moved as _;
 use crate::common::scans::{ended, findings, scan, socket, tried};
 use crate::common::shown::{Show as _, Shown};
 
@@ -28,8 +28,9 @@ fn who_finds_no_port_is_named_for_that_destination_only() {
     }
     let waits = |end: u8| {
         let mut seen = socket(State::TIME_WAIT, u16::from(end), 1);
-        seen.socket.lport = 40_000;
-        (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, end).into(), 443);
+        seen.socket.flow.local.port = 40_000;
+        (seen.socket.flow.remote.address, seen.socket.flow.remote.port) =
+            (Ipv4Addr::new(198, 51, 100, end).into(), 443);
         seen
     };
     detectors.sample(&scan(1, vec![waits(1), waits(2)]));
@@ -45,9 +46,9 @@ fn what_connects_in_another_namespace_does_not_hide_what_is_refused() {
     let found = |raddr: Ipv4Addr| {
         let mut detectors = Detectors::new(Options::default());
         let Shown::Transition(refused) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
-        let refused = Transition { event: Event { raddr: raddr.into(), ..refused.event }, ..refused };
+        let refused = Transition { event: refused.event.raddr(raddr.into()), ..refused };
         let mut connected = Transition { closing: None, ..refused.clone() };
-        (connected.event.netns, connected.event.new_state) = (Some(2), State::ESTABLISHED);
+        (connected.event.flow.netns, connected.event.new_state) = (Some(2), State::ESTABLISHED);
         (0..10).for_each(|_| detectors.show(&Shown::Transition(refused.clone())));
         (0..30).for_each(|_| detectors.show(&Shown::Transition(connected.clone())));
         detectors.findings().iter().map(|finding| finding.id).collect::<Vec<_>>()
@@ -66,7 +67,7 @@ fn who_finds_no_port_is_named_for_that_namespace_only() {
         detectors.show(&ended(Cause::NoLocalPort, 1, 30, None));
         let waits = (40_000..40_010).map(|lport| {
             let mut seen = with_local_port(State::TIME_WAIT, lport, 1);
-            (seen.socket.netns, seen.owners) = (Some(netns), Vec::new());
+            (seen.socket.flow.netns, seen.owners) = (Some(netns), Vec::new());
             seen
         });
         let namespaces = [(Some(netns), ten_ports())].into();
@@ -102,8 +103,9 @@ fn one_port_in_use_does_not_say_what_has_the_others() {
 /// A connection to 198.51.100.1:443 by an ephemeral port.
 fn with_local_port(state: State, lport: u16, pid: u32) -> Seen {
     let mut seen = socket(state, lport - 40_000, pid);
-    seen.socket.lport = lport;
-    (seen.socket.raddr, seen.socket.rport) = (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
+    seen.socket.flow.local.port = lport;
+    (seen.socket.flow.remote.address, seen.socket.flow.remote.port) =
+        (Ipv4Addr::new(198, 51, 100, 1).into(), 443);
     seen
 }
 
@@ -145,7 +147,7 @@ fn a_server_on_a_high_port_takes_no_ports() {
     let mut served: Vec<Seen> =
         (40_000..40_010).map(|lport| with_local_port(State::ESTABLISHED, lport, 812)).collect();
     for seen in &mut served {
-        seen.socket.lport = 40_000;
+        seen.socket.flow.local.port = 40_000;
     }
     let found = |listens: bool| {
         let mut sockets = served.clone();
@@ -225,7 +227,7 @@ fn what_had_no_room_is_counted() {
     let mut detectors = Detectors::new(Options::default());
     for number in 0..65_537_u32 {
         let Shown::Transition(mut transition) = ended(Cause::Refused, 1, 10, None) else { unreachable!() };
-        transition.event.raddr = Ipv4Addr::from(0xc600_0000 + number).into();
+        transition.event.flow.remote.address = Ipv4Addr::from(0xc600_0000 + number).into();
         detectors.transition(&transition);
     }
     let left_out = detectors.left_out();
@@ -243,7 +245,7 @@ fn what_went_well_makes_room_for_what_does_not() {
     let mut connected = Transition { closing: None, ..refused.clone() };
     connected.event.new_state = State::ESTABLISHED;
     for number in 0..65_536_u32 {
-        connected.event.raddr = Ipv4Addr::from(0x0a00_0000 + number).into();
+        connected.event.flow.remote.address = Ipv4Addr::from(0x0a00_0000 + number).into();
         detectors.transition(&connected);
     }
     assert_eq!(detectors.left_out(), []);
@@ -274,7 +276,7 @@ fn a_share_of_what_was_forgotten_is_less_sure() {
         let mut closed = Transition { closing: Some(Box::new(closing)), ..reset.clone() };
         closed.event.old_state = State::FIN_WAIT2;
         for number in 0..others {
-            closed.event.raddr = Ipv4Addr::from(0x0a00_0000 + number).into();
+            closed.event.flow.remote.address = Ipv4Addr::from(0x0a00_0000 + number).into();
             detectors.transition(&closed);
         }
         detectors.sample(&scan(1, vec![]));
@@ -291,7 +293,7 @@ fn a_share_of_what_was_forgotten_is_less_sure() {
 fn nobody_known_is_somewhere_all_the_same() {
     let waits = |netns: u32| {
         let mut seen = with_local_port(State::SYN_SENT, 40_000, 1);
-        (seen.socket.netns, seen.owners) = (Some(netns), Vec::new());
+        (seen.socket.flow.netns, seen.owners) = (Some(netns), Vec::new());
         seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: 1 });
         seen
     };

@@ -137,7 +137,7 @@ fn who_gives_up_at_once_or_connects_in_the_end_has_not_failed() {
 fn of_a_destination_of_this_host_its_listeners_are_told() {
     let listener = |address: &str, waiting: u32| {
         let mut seen = socket(State::LISTEN, 70, 80);
-        (seen.socket.laddr, seen.socket.lport) = (address.parse().unwrap(), 443);
+        (seen.socket.flow.local.address, seen.socket.flow.local.port) = (address.parse().unwrap(), 443);
         (seen.socket.recv_queue, seen.socket.send_queue) = (waiting, 4);
         seen
     };
@@ -247,7 +247,7 @@ fn who_connects_to_most_is_no_scanner() {
 /// A transition of process `pid` of namespace 1 to this address: refused, or connected.
 fn to(address: &str, pid: u32, connects: bool) -> Shown {
     let Shown::Transition(mut transition) = tried(Cause::Refused, 1, 8080, pid) else { unreachable!() };
-    transition.event.raddr = address.parse().unwrap();
+    transition.event.flow.remote.address = address.parse().unwrap();
     if connects {
         (transition.event.new_state, transition.closing) = (State::ESTABLISHED, None);
     }
@@ -309,7 +309,7 @@ fn who_connects_by_the_other_family_is_not_harmed() {
     assert_eq!(found(others.collect()).unwrap().severity, Severity::Critical);
     let ports = (0..20).flat_map(|pid| {
         let Shown::Transition(mut other) = to("127.0.0.1", pid, true) else { unreachable!() };
-        other.event.rport = 8081;
+        other.event.flow.remote.port = 8081;
         [to("::1", pid, false), Shown::Transition(other)]
     });
     assert_eq!(found(ports.collect()).unwrap().severity, Severity::Warning);
@@ -330,7 +330,8 @@ fn who_listens_now_may_not_have_listened_then() {
         for (at_s, number) in (1..).zip(listeners).skip(seen_from) {
             let listener = number.map(|number| {
                 let mut seen = socket(State::LISTEN, number, 80);
-                (seen.socket.laddr, seen.socket.lport) = ("198.51.100.1".parse().unwrap(), 443);
+                (seen.socket.flow.local.address, seen.socket.flow.local.port) =
+                    ("198.51.100.1".parse().unwrap(), 443);
                 seen.socket.ifindex = device;
                 seen
             });

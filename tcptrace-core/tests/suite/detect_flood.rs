@@ -31,7 +31,7 @@ fn listener(backlog: u32, waiting: u32, drops: Option<u32>) -> Seen {
 fn request(number: u16, retransmits: u8) -> Seen {
     let mut seen = socket(State::SYN_RECV, number, 812);
     (seen.socket.kind, seen.socket.inode) = (Kind::Request, None);
-    seen.socket.raddr = [203, 0, 113, u8::try_from(number % 250).unwrap()].into();
+    seen.socket.flow.remote.address = [203, 0, 113, u8::try_from(number % 250).unwrap()].into();
     seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits });
     seen
 }
@@ -163,9 +163,11 @@ fn scans_tell_of_a_flood_as_well() {
 fn clients_of_this_host_that_are_established_are_no_flood() {
     let requests = requests();
     let clients = requests.iter().map(|seen| {
-        let mut client = socket(State::ESTABLISHED, seen.socket.rport - 10_000, 900);
-        (client.socket.laddr, client.socket.lport) = (seen.socket.raddr, seen.socket.rport);
-        (client.socket.raddr, client.socket.rport) = (seen.socket.laddr, seen.socket.lport);
+        let mut client = socket(State::ESTABLISHED, seen.socket.flow.remote.port - 10_000, 900);
+        (client.socket.flow.local.address, client.socket.flow.local.port) =
+            (seen.socket.flow.remote.address, seen.socket.flow.remote.port);
+        (client.socket.flow.remote.address, client.socket.flow.remote.port) =
+            (seen.socket.flow.local.address, seen.socket.flow.local.port);
         client
     });
     let sockets: Vec<Seen> = requests.iter().cloned().chain(clients).collect();

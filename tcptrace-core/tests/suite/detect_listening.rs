@@ -21,7 +21,7 @@ use crate::common::shown::Shown;
 /// A socket at this address, port 53, of these processes.
 fn at(state: State, address: &str, owners: &[(u32, &str)]) -> Seen {
     let mut seen = socket(state, 0, 0);
-    (seen.socket.laddr, seen.socket.lport) = (address.parse().unwrap(), 53);
+    (seen.socket.flow.local.address, seen.socket.flow.local.port) = (address.parse().unwrap(), 53);
     let who = |(pid, comm): &(u32, &str)| Who { pid: *pid, comm: comm.as_bytes().to_vec(), process: None };
     seen.owners = owners.iter().map(who).collect();
     seen
@@ -38,7 +38,7 @@ fn cannot_listen_by(process: Option<Arc<Process>>, address: &str, sockets: Vec<S
         Detectors::new(Options { only: vec!["address-in-use".to_owned()], ..Options::default() });
     let Shown::Transition(mut failed) = ended(Cause::AddressInUse, 1, 30, None) else { unreachable!() };
     let address: IpAddr = address.parse().unwrap();
-    (failed.event.laddr, failed.event.lport) = (address, 53);
+    (failed.event.flow.local.address, failed.event.flow.local.port) = (address, 53);
     (failed.event.old_state, failed.event.new_state) = (State::LISTEN, State::CLOSE);
     if let Some(owner) = &failed.owner {
         failed.owner = Some(Owner { process, ..Owner::clone(owner) }.into());

@@ -94,7 +94,7 @@ fn closing(
 ) -> Vec<Seen> {
     let one = |number| {
         let mut seen = for_seconds(socket(state, number, 812), 100);
-        seen.socket.netns = Some(netns);
+        seen.socket.flow.netns = Some(netns);
         seen.socket.timer = Some(Timer { kind: timer, expires_ms: 1, retransmits });
         seen.socket.info = Some(Info {
             last_data_sent_ms: Some(sent),

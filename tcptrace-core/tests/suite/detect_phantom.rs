@@ -46,9 +46,11 @@ fn phantoms(sockets: Vec<Seen>) -> Vec<Finding> {
 fn other_ends(of: &[Seen], netns: u32, state: State) -> Vec<Seen> {
     let other = |seen: &Seen| {
         let mut other = socket(state, 0, 900);
-        other.socket.netns = Some(netns);
-        (other.socket.laddr, other.socket.lport) = (seen.socket.raddr, seen.socket.rport);
-        (other.socket.raddr, other.socket.rport) = (seen.socket.laddr, seen.socket.lport);
+        other.socket.flow.netns = Some(netns);
+        (other.socket.flow.local.address, other.socket.flow.local.port) =
+            (seen.socket.flow.remote.address, seen.socket.flow.remote.port);
+        (other.socket.flow.remote.address, other.socket.flow.remote.port) =
+            (seen.socket.flow.local.address, seen.socket.flow.local.port);
         other
     };
     of.iter().filter(|seen| seen.socket.state == State::ESTABLISHED).map(other).collect()
@@ -83,7 +85,8 @@ fn a_client_that_is_there_is_no_phantom() {
     );
     let mut translated = other_ends(&server(), 2, State::ESTABLISHED);
     for other in &mut translated {
-        (other.socket.raddr, other.socket.rport) = (Ipv4Addr::new(203, 0, 113, 1).into(), 8_080);
+        (other.socket.flow.remote.address, other.socket.flow.remote.port) =
+            (Ipv4Addr::new(203, 0, 113, 1).into(), 8_080);
     }
     assert_eq!(with(translated), 0, "it knows the service by another address");
 }
@@ -93,7 +96,7 @@ fn a_client_that_is_there_is_no_phantom() {
 fn a_loopback_client_of_another_namespace_is_another_one() {
     let mut server = server();
     for seen in &mut server {
-        (seen.socket.laddr, seen.socket.raddr) =
+        (seen.socket.flow.local.address, seen.socket.flow.remote.address) =
             (Ipv4Addr::LOCALHOST.into(), Ipv4Addr::new(127, 0, 0, 6).into());
     }
     let with = |netns| {
@@ -228,12 +231,12 @@ fn an_end_that_may_be_hidden_is_not_gone() {
     };
     assert_eq!(both(&|_| {}), Severity::Warning);
     assert_eq!(both(&|scan| scan.unseen = Some("a namespace".to_owned())), Severity::Info);
-    let hide_ends = |scan: &mut Sample| scan.sockets.retain(|seen| seen.socket.lport == 80);
+    let hide_ends = |scan: &mut Sample| scan.sockets.retain(|seen| seen.socket.flow.local.port == 80);
     assert_eq!(both(&hide_ends), Severity::Info, "a filter hides all of them");
     let of_another = |scan: &mut Sample| {
         let namespace = scan.namespaces.remove(&Some(1)).unwrap();
         scan.namespaces = [(Some(1), NamespaceSample::default()), (Some(2), namespace)].into();
-        scan.sockets.last_mut().unwrap().socket.netns = Some(2);
+        scan.sockets.last_mut().unwrap().socket.flow.netns = Some(2);
     };
     assert_eq!(both(&of_another), Severity::Warning, "a pod's");
     let of_two = |scan: &mut Sample| {
@@ -346,6 +349,6 @@ fn one_phantom_is_ended_by_both_its_ends() {
     };
     let v4 = gone(&|_| {});
     assert!(v4.contains("ss -tK dst 198.51.100.7 dport = :10002 sport = :80"), "{v4}");
-    let v6 = gone(&|seen| seen.socket.raddr = "2001:db8::7".parse().unwrap());
+    let v6 = gone(&|seen| seen.socket.flow.remote.address = "2001:db8::7".parse().unwrap());
     assert!(v6.contains("ss -tK dst [2001:db8::7] dport = :10002 sport = :80"), "{v6}");
 }

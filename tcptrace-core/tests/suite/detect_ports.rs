@@ -34,8 +34,8 @@ fn used(address: [u8; 4], state: State, count: u16) -> Vec<Seen> {
     let one = |number| {
         let mut seen = socket(state, number, 812);
         let address: IpAddr = Ipv4Addr::from(address).into();
-        (seen.socket.laddr, seen.socket.raddr) = (address, address);
-        (seen.socket.lport, seen.socket.rport) = (40_000 + number, 443);
+        (seen.socket.flow.local.address, seen.socket.flow.remote.address) = (address, address);
+        (seen.socket.flow.local.port, seen.socket.flow.remote.port) = (40_000 + number, 443);
         seen
     };
     (0..count).map(one).collect()
@@ -129,7 +129,8 @@ fn failed(lport: u16) -> Shown {
     let Shown::Transition(mut transition) = ended(Cause::NoLocalPort, 1, 30, None) else { unreachable!() };
     let address = Ipv4Addr::from(OTHER);
     let event = &mut transition.event;
-    (event.laddr, event.lport, event.raddr, event.rport) = (address.into(), lport, address.into(), 443);
+    (event.flow.local.address, event.flow.local.port, event.flow.remote.address, event.flow.remote.port) =
+        (address.into(), lport, address.into(), 443);
     Shown::Transition(transition)
 }
 
@@ -206,7 +207,7 @@ fn a_wider_range_leaves_out_what_services_have() {
     let commands = |ports: (u16, u16), range: (u16, u16)| {
         let one = |port: u16| {
             let mut seen = socket(State::TIME_WAIT, 0, 812);
-            (seen.socket.lport, seen.socket.rport) = (port, 443);
+            (seen.socket.flow.local.port, seen.socket.flow.remote.port) = (port, 443);
             seen
         };
         let limits = Limits { ports: range, ..Limits::default() };

@@ -68,7 +68,7 @@ fn an_address_of_several_namespaces_does_not_tell_where_the_peer_is() {
     detectors.sample(&scan);
     for number in 0..MANY {
         let mut closed = client(State::FIN_WAIT2, Cause::ActiveClose, 6, 0).transition(number);
-        closed.event.netns = Some(2);
+        closed.event.flow.netns = Some(2);
         detectors.transition(&closed);
         detectors.transition(&server(State::CLOSE_WAIT, Cause::ResetByPeer, 0, 6).transition(number));
     }

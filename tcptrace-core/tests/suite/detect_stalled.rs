@@ -112,7 +112,7 @@ fn who_waits_for_another_is_not_the_root() {
     let mut client = blocked(other_end(&client_side, State::ESTABLISHED, 900));
     client.socket.cookie = 5_000;
     let mut to_backend = blocked(still(2, State::ESTABLISHED, LONG));
-    (to_backend.socket.lport, to_backend.socket.rport) = (40_000, 8_080);
+    (to_backend.socket.flow.local.port, to_backend.socket.flow.remote.port) = (40_000, 8_080);
     let backend = unread(other_end(&to_backend, State::ESTABLISHED, 901), 90_000);
     let found = findings([scan(100, vec![client_side, client, to_backend, backend, listener()])]);
     assert_eq!(found.iter().map(|found| found.subject.as_str()).collect::<Vec<_>>(), ["process 901"]);
@@ -122,8 +122,8 @@ fn who_waits_for_another_is_not_the_root() {
 fn waits_for([from, to]: [u16; 2], number: u16) -> [Seen; 2] {
     let mut sender = blocked(still(number, State::ESTABLISHED, LONG));
     sender.owners = vec![who(from.into())];
-    (sender.socket.lport, sender.socket.rport) = (20_000 + number, to);
-    (sender.socket.laddr, sender.socket.raddr) = (LOOPBACK, LOOPBACK);
+    (sender.socket.flow.local.port, sender.socket.flow.remote.port) = (20_000 + number, to);
+    (sender.socket.flow.local.address, sender.socket.flow.remote.address) = (LOOPBACK, LOOPBACK);
     let reader = unread(other_end(&sender, State::ESTABLISHED, to.into()), 90_000);
     [sender, reader]
 }
@@ -138,11 +138,12 @@ fn who_waits_behind_one_client_is_not_hidden() {
     // The proxy 30 is the server of 40, a client that does not read, and of the others, which wait for it.
     let mut to_client = waits_for([30, 40], 1);
     let (server, client) = (&mut to_client[0].socket, 40_000);
-    (server.lport, server.rport) = (80, client);
+    (server.flow.local.port, server.flow.remote.port) = (80, client);
     let (server, client) = (&mut to_client[1].socket, 40_000);
-    (server.lport, server.rport) = (client, 80);
+    (server.flow.local.port, server.flow.remote.port) = (client, 80);
     let mut listens = listener();
-    (listens.socket.laddr, listens.owners) = (to_client[0].socket.laddr, vec![who(30)]);
+    (listens.socket.flow.local.address, listens.owners) =
+        (to_client[0].socket.flow.local.address, vec![who(30)]);
     let alone = findings([scan(100, to_client.iter().cloned().chain([listens.clone()]).collect())]);
     assert_eq!((subjects(&alone), alone[0].severity), (vec!["process 40"], Severity::Info));
     let behind = (2..8).flat_map(|number| waits_for([50, 30], number));

@@ -90,7 +90,8 @@ fn an_address_of_this_host_is_not_pinged() {
     let found = |raddr: &str| {
         let one = |number| {
             let mut seen = still(number, State::FIN_WAIT1, LONG);
-            (seen.socket.age_at_least_ns, seen.socket.raddr) = (Some(30 * SECOND), raddr.parse().unwrap());
+            (seen.socket.age_at_least_ns, seen.socket.flow.remote.address) =
+                (Some(30 * SECOND), raddr.parse().unwrap());
             seen
         };
         findings([scan(1_000, (0..8).map(one).collect())]).remove(0)

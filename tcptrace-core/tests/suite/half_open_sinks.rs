@@ -9,6 +9,7 @@ use crate::common::{
 use tcptrace_common::{Counters, HalfOpenCounters};
 use tcptrace_core::{
     model::{
+        flow::{Endpoint, Flow},
         half_open::{Change, Connection, Counts, End, Lost, Source, Summary, What},
         loss,
         netstat::{NamespaceCounters, Netstat},
@@ -29,11 +30,11 @@ fn change(ktime_ns: u64, what: What, raddr: &str, retransmits: u32, open: u64) -
         what,
         connection: Connection {
             cookie: 1_000,
-            netns: (!v6).then_some(4_026_531_833),
-            laddr: laddr.parse().unwrap(),
-            lport: 80,
-            raddr: raddr.parse().unwrap(),
-            rport: 40_000,
+            flow: Flow {
+                netns: (!v6).then_some(4_026_531_833),
+                local: Endpoint::new(laddr.parse().unwrap(), 80),
+                remote: Endpoint::new(raddr.parse().unwrap(), 40_000),
+            },
         },
         age_ns: (!matches!(what, What::Begin(_))).then_some(ktime_ns),
         retransmits,

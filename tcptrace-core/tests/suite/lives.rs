@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::common::{by_process, event, listens};
+use crate::common::{Moved as _, by_process, event, listens};
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 use tcptrace_core::{
     model::{
@@ -26,7 +26,7 @@ fn track(tracker: &mut Tracker, events: impl IntoIterator<Item = Event>) -> Vec<
 fn nameless_child(ktime_ns: u64) -> Event {
     let any = Ipv4Addr::UNSPECIFIED.into();
     let child = event(2, ktime_ns, State::LISTEN, State::SYN_RECV);
-    Event { laddr: any, raddr: any, rport: 0, cookie: 4_711, ..child }
+    Event { cookie: 4_711, ..child }.laddr(any).raddr(any).rport(0)
 }
 
 #[test]
@@ -61,7 +61,11 @@ fn after_a_gap_an_address_alone_tells_neither_owner_nor_life_nor_peer() {
     assert_eq!((&out[0].owner, &out[1].owner), (&None, &None));
     let life = out[1].closing.as_ref().unwrap();
     assert_eq!((life.life_ns, &life.states[..]), (None, &[(State::ESTABLISHED, 10)][..]));
-    assert_eq!((out[2].event.ktime_ns, out[2].event.rport), (12, 0), "another one has its address, perhaps");
+    assert_eq!(
+        (out[2].event.ktime_ns, out[2].event.flow.remote.port),
+        (12, 0),
+        "another one has its address, perhaps"
+    );
 }
 
 /// A child that has no name when it begins, and goes to FIN_WAIT1 at once, as after `accept()` with TCP Fast Open.

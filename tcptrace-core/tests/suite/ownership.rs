@@ -4,7 +4,6 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use tcptrace_core::{
     model::{
-        ends::Ends,
         event::Event,
         input::Exit,
         owner::{Owner, Provenance},
@@ -16,7 +15,7 @@ use tcptrace_core::{
     pipeline::tracker::{Options, Span, Tracker},
 };
 
-use crate::common::{by_process, comm, event, listens};
+use crate::common::{Moved as _, by_process, comm, event, listens};
 
 const FIN_WAIT1: State = State(4);
 
@@ -62,16 +61,9 @@ fn child(skaddr: u64, ktime_ns: u64) -> Event {
 /// `process` has had the socket open for the longest time, `others` too.
 fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Preexisting {
     let event = event(skaddr, 0, state, state);
-    let ends = Ends {
-        netns: event.netns,
-        laddr: event.laddr,
-        lport: event.lport,
-        raddr: event.raddr,
-        rport: event.rport,
-    };
     Preexisting {
         cookie: event.cookie,
-        ends,
+        flow: event.flow,
         state,
         since: Since::AtLatest(1),
         dumped_ns: 100,
@@ -89,7 +81,7 @@ fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Pr
 }
 
 fn reconcile(tracker: &mut Tracker, listed: Vec<Preexisting>) {
-    let span = Span { netns: event(1, 0, State::CLOSE, State::CLOSE).netns, begin_ns: 100, end_ns: 110 };
+    let span = Span { netns: event(1, 0, State::CLOSE, State::CLOSE).flow.netns, begin_ns: 100, end_ns: 110 };
     tracker.expect_dump();
     tracker.reconcile(listed, &[span], false);
 }
@@ -173,9 +165,9 @@ fn another_process_with_the_id_has_not_ended() {
     tracker.exited(Exit { process: (7, None), ..exit });
     assert_eq!(track(&mut tracker, child(1, 200)).unwrap().pid, 7);
     // Of one of which no more than the id is known, the next act shows that it is another one.
-    let bare = |skaddr, ktime_ns| Event { lport: 81, ..listens(skaddr, ktime_ns, 7) };
+    let bare = |skaddr, ktime_ns| listens(skaddr, ktime_ns, 7).lport(81);
     track(&mut tracker, bare(6, 50));
-    let child = |skaddr| Event { lport: 81, ..child(skaddr, 300) };
+    let child = |skaddr| child(skaddr, 300).lport(81);
     assert_eq!(track(&mut tracker, child(2)), None);
     track(&mut tracker, bare(8, 250));
     assert_eq!(track(&mut tracker, child(3)).unwrap().pid, 7);
@@ -185,7 +177,7 @@ fn another_process_with_the_id_has_not_ended() {
 fn children_are_of_whoever_holds_the_listener_now() {
     let (mut tracker, exit) = listener_of_ended();
     let mut listener = held(5, State::LISTEN, &process(8, b"nginx", 6), &[9]);
-    listener.ends.laddr = Ipv4Addr::UNSPECIFIED.into();
+    listener.flow.local.address = Ipv4Addr::UNSPECIFIED.into();
     tracker.exited(exit);
     track(&mut tracker, child(1, 150));
     reconcile(&mut tracker, vec![listener, held(1, State::SYN_RECV, &process(9, b"worker", 7), &[])]);
@@ -204,7 +196,7 @@ fn children_are_of_whoever_holds_the_listener_now() {
 fn who_listens_comes_before_who_merely_holds_the_listener() {
     let (mut tracker, _) = listener_of_ended();
     let mut listener = held(5, State::LISTEN, &process(1, b"parent", 1), &[7, 9]);
-    listener.ends.laddr = Ipv4Addr::UNSPECIFIED.into();
+    listener.flow.local.address = Ipv4Addr::UNSPECIFIED.into();
     reconcile(&mut tracker, vec![listener.clone()]);
     let owner = track(&mut tracker, child(1, 200)).unwrap();
     assert_eq!((owner.pid, owner.others.as_deref()), (7, Some(&[1, 9][..])));
@@ -271,7 +263,7 @@ fn each_worker_that_listens_is_checked_in_turn() {
         let socket = u64::from(pid);
         track(&mut tracker, Event { cookie: socket, ..listens(socket, 10, pid) });
     }
-    let other = Event { cookie: 6, lport: 81, ..listens(6, 10, 6) };
+    let other = Event { cookie: 6, ..listens(6, 10, 6) }.lport(81);
     track(&mut tracker, other);
     let mut checked = || tracker.owners_to_check(2).0.into_iter().map(|(pid, _)| pid).collect::<Vec<_>>();
     assert_eq!([checked(), checked(), checked()], [[1, 2], [3, 4], [5, 6]]);
@@ -287,7 +279,7 @@ fn a_list_that_found_nobody_is_not_asked_for_again() {
         track(&mut tracker, child(1, 150));
         assert!(tracker.lacks_holders());
         let mut listener = held(5, State::LISTEN, &process(8, b"hidden", 6), &[]);
-        (listener.ends.laddr, listener.owner) = (Ipv4Addr::UNSPECIFIED.into(), None);
+        (listener.flow.local.address, listener.owner) = (Ipv4Addr::UNSPECIFIED.into(), None);
         tracker.expect_holders(false, Some(120));
         reconcile(&mut tracker, vec![listener]);
         assert!(!tracker.lacks_holders());
@@ -314,7 +306,7 @@ fn a_listener_that_begins_after_the_holders_were_read_keeps_its_owner() {
     let listed = |read_ns| {
         let (mut tracker, _) = listener_of_ended();
         let mut listener = held(5, State::LISTEN, &process(8, b"parent", 4), &[]);
-        listener.ends.laddr = Ipv4Addr::UNSPECIFIED.into();
+        listener.flow.local.address = Ipv4Addr::UNSPECIFIED.into();
         tracker.expect_holders(true, Some(read_ns));
         reconcile(&mut tracker, vec![listener]);
         track(&mut tracker, child(1, 200)).unwrap().pid

@@ -5,8 +5,8 @@ use std::net::Ipv4Addr;
 use tcptrace_core::{
     model::{
         close::Role,
-        ends::Ends,
         event::Event,
+        flow::{Endpoint, Flow},
         owner::{Owner, Provenance},
         socket_dump::{Preexisting, PreexistingTimewait, Since},
         state::State,
@@ -43,11 +43,10 @@ fn owner(pid: u32) -> Owner {
 
 /// As the kernel lists the socket of `event(skaddr, ..)`, whose cookie is `skaddr + 1_000`.
 fn listed(skaddr: u64, state: State, since: Since) -> Preexisting {
-    let Event { netns, laddr, lport, raddr, rport, cookie, .. } = event(skaddr, 0, state, state);
-    let ends = Ends { netns, laddr, lport, raddr, rport };
+    let Event { flow, cookie, .. } = event(skaddr, 0, state, state);
     Preexisting {
         cookie,
-        ends,
+        flow,
         state,
         since,
         dumped_ns: 100,
@@ -106,13 +105,13 @@ fn a_listed_socket_that_connects_anew_begins_a_life() {
 fn children_of_an_older_listener_inherit_its_owner() {
     let mut tracker = tracker();
     let mut listener = listed(5, State::LISTEN, Since::AtLatest(90));
-    listener.ends.laddr = "0.0.0.0".parse().unwrap();
+    listener.flow.local.address = "0.0.0.0".parse().unwrap();
     listener.role = Some(Role::Listener);
     tracker.list(vec![listener.clone()], []);
     let child = track(&mut tracker, event(1, 200, State::LISTEN, State::SYN_RECV));
     assert_eq!(child.owner, Some(Owner { provenance: Provenance::Inherited, ..owner(7) }.into()));
     let mut ends = by_process(7, b"nginx", event(5, 300, State::LISTEN, State::CLOSE));
-    ends.laddr = listener.ends.laddr;
+    ends.flow.local.address = listener.flow.local.address;
     track(&mut tracker, ends);
     let orphan = track(&mut tracker, event(2, 400, State::LISTEN, State::SYN_RECV));
     assert_eq!(orphan.owner, None, "it is gone");
@@ -127,10 +126,10 @@ fn without_cookies_the_ends_tell() {
 }
 
 /// What is left of the socket of `event(1, ..)`, listed at 100.
-fn timewait(ends: Ends, since_ns: u64) -> PreexistingTimewait {
+fn timewait(flow: Flow, since_ns: u64) -> PreexistingTimewait {
     PreexistingTimewait {
         cookie: 1_001,
-        ends,
+        flow,
         state: State::TIME_WAIT,
         since_ns,
         dumped_ns: 100,
@@ -143,8 +142,8 @@ fn timewait(ends: Ends, since_ns: u64) -> PreexistingTimewait {
 fn what_is_left_of_a_connection_is_not_replaced_by_itself() {
     let established = |skaddr, cookie, ktime_ns| {
         let mut tracker = tracker();
-        let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
-        tracker.list(Vec::new(), [timewait(ends, 5)]);
+        let flow = listed(1, State::TIME_WAIT, Since::Exactly(0)).flow;
+        tracker.list(Vec::new(), [timewait(flow, 5)]);
         let mut told = 0;
         let event = Event { cookie, ..event(skaddr, ktime_ns, State::SYN_SENT, State::ESTABLISHED) };
         tracker.track(&mut Transition::of(event), |_| told += 1);
@@ -159,8 +158,8 @@ fn what_is_left_of_a_connection_is_not_replaced_by_itself() {
 #[test]
 fn timewait_sockets_that_are_older_end_as_well() {
     let mut tracker = tracker();
-    let ends = listed(1, State::TIME_WAIT, Since::Exactly(0)).ends;
-    tracker.list(Vec::new(), [timewait(ends, 5)]);
+    let flow = listed(1, State::TIME_WAIT, Since::Exactly(0)).flow;
+    tracker.list(Vec::new(), [timewait(flow, 5)]);
     let mut told = Vec::new();
     tracker.tick(61_000_000_000, |transition| told.push(transition.event.ktime_ns));
     assert_eq!(told, [60_000_000_005]);
@@ -241,10 +240,10 @@ fn a_listener_is_the_same_with_a_cookie() {
     let mut tracker = tracker();
     track(&mut tracker, Event { cookie: 0, ..listens(5, 110, 7) });
     let mut listener = listed(5, State::LISTEN, Since::AtLatest(100));
-    listener.ends.laddr = listens(5, 110, 7).laddr;
+    listener.flow.local.address = listens(5, 110, 7).flow.local.address;
     tracker.list(vec![listener], []);
     let mut ends = by_process(7, b"nginx", event(5, 300, State::LISTEN, State::CLOSE));
-    ends.laddr = listens(5, 110, 7).laddr;
+    ends.flow.local.address = listens(5, 110, 7).flow.local.address;
     track(&mut tracker, ends);
     let orphan = track(&mut tracker, event(2, 400, State::LISTEN, State::SYN_RECV));
     assert_eq!(orphan.owner, None, "it is gone");
@@ -256,7 +255,7 @@ fn a_listener_that_is_listed_goes_on() {
     let mut tracker = tracker();
     let begins = Event { cookie: 0, ..listens(5, 10, 100) };
     let mut listener = Preexisting { owner: None, ..listed(5, State::LISTEN, Since::AtLatest(50)) };
-    listener.ends.laddr = begins.laddr;
+    listener.flow.local.address = begins.flow.local.address;
     track(&mut tracker, begins);
     tracker.reconcile(vec![listener], &[span(NETNS, 60)], false);
     let child = track(&mut tracker, event(1, 70, State::LISTEN, State::SYN_RECV));
@@ -269,7 +268,7 @@ fn the_end_of_another_listener_is_not_that_of_the_first() {
     let mut tracker = tracker();
     let begins = Event { cookie: 0, ..listens(6, 200, 7) };
     let mut listener = listed(5, State::LISTEN, Since::AtLatest(50));
-    listener.ends.laddr = begins.laddr;
+    listener.flow.local.address = begins.flow.local.address;
     tracker.list(vec![listener], []);
     let ends = Event { ktime_ns: 300, old_state: State::LISTEN, new_state: State::CLOSE, ..begins.clone() };
     track(&mut tracker, begins);
@@ -318,16 +317,14 @@ fn a_first_list_that_comes_late_is_no_difference() {
 #[test]
 fn a_long_list_is_compared_in_parts() {
     let listed = |port: u16, dumped_ns| {
-        let ends = Ends {
+        let flow = Flow {
             netns: NETNS,
-            laddr: Ipv4Addr::LOCALHOST.into(),
-            lport: port,
-            raddr: Ipv4Addr::LOCALHOST.into(),
-            rport: 80,
+            local: Endpoint::new(Ipv4Addr::LOCALHOST.into(), port),
+            remote: Endpoint::new(Ipv4Addr::LOCALHOST.into(), 80),
         };
         PreexistingTimewait {
             cookie: port.into(),
-            ends,
+            flow,
             state: State::TIME_WAIT,
             since_ns: 5,
             dumped_ns,
@@ -350,7 +347,10 @@ fn a_long_list_is_compared_in_parts() {
     let parts = compare(100);
     assert!(parts.iter().all(|part| part.len() <= 512), "no more than a batch at a time");
     let told = parts.concat();
-    assert!(told.iter().map(|transition| transition.event.lport).eq((1..=3_000).step_by(2)), "the others");
+    assert!(
+        told.iter().map(|transition| transition.event.flow.local.port).eq((1..=3_000).step_by(2)),
+        "the others"
+    );
     let ends = |transition: &Transition| (transition.event.new_state, transition.event.ktime_ns);
     assert!(told.iter().all(|transition| ends(transition) == (State::CLOSE, 109)));
     assert!(compare(200).concat().is_empty(), "the rest is still there");

@@ -79,7 +79,7 @@ fn a_reset_is_known_by_its_ports() {
     let cause = |other_port, late_ns| {
         let mut tracker = tracker();
         let event = Event { cookie: 0, ..last(CLOSED) };
-        let ports = (event.lport, event.rport + other_port);
+        let ports = (event.flow.local.port, event.flow.remote.port + other_port);
         tracker.ahead(reset(event.ktime_ns + late_ns, ports, true, 0));
         track(&mut tracker, [event])[0].closing.as_ref().unwrap().cause
     };
@@ -94,10 +94,9 @@ fn an_error_that_was_reported_is_the_sockets() {
     let end = |known, late_ns| {
         let mut tracker = tracker();
         let event = Event { error: known, evidence: None, ..closes(State::SYN_SENT, 0, NONE) };
-        let Event { laddr, lport, raddr, rport, .. } = event;
         let ktime_ns = event.ktime_ns + late_ns;
-        let (local, remote) = ((laddr, lport), (raddr, rport));
-        tracker.ahead(Signal::Error(ErrorReport { ktime_ns, local, remote, error: 111 }));
+        let flow = event.flow.anywhere();
+        tracker.ahead(Signal::Error(ErrorReport { ktime_ns, flow, error: 111 }));
         let told = track(&mut tracker, [event]);
         (told[0].event.error, told[0].closing.as_ref().unwrap().cause)
     };

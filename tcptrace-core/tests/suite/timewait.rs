@@ -1,14 +1,13 @@
 //! What goes on after CLOSE: inferred from the evidence of the last transition, and from lists of the kernel's.
 
 use crate::common::{
-    by_process,
+    Moved as _, by_process,
     closing::{CLOSED, DONE, SECOND, last, track, tracker},
     event,
 };
 use tcptrace_common::Filter;
 use tcptrace_core::{
     model::{
-        ends::Ends,
         event::{Device, Event},
         socket_dump::PreexistingTimewait,
         socket_filter::SocketFilter,
@@ -50,12 +49,11 @@ fn a_new_connection_takes_the_place_of_one_in_time_wait() {
 #[test]
 fn a_connection_does_not_take_the_place_of_what_is_left_of_it() {
     let begins = Event { cookie: 0, ..event(2, 60, State::SYN_SENT, State::ESTABLISHED) };
-    let Event { netns, laddr, lport, raddr, rport, .. } = begins;
-    let ends = Ends { netns, laddr, lport, raddr, rport };
+    let flow = begins.flow;
     let ended_by = |since_ns| {
         let mut tracker = Tracker::new(Options { infer: true, cookies: false, ..Options::default() });
         let state = State::TIME_WAIT;
-        let listed = PreexistingTimewait { cookie: 7, ends, state, since_ns, dumped_ns: 50, device: None };
+        let listed = PreexistingTimewait { cookie: 7, flow, state, since_ns, dumped_ns: 50, device: None };
         tracker.list(Vec::new(), [listed]);
         inferred(&track(&mut tracker, [begins.clone()])).len()
     };
@@ -71,20 +69,19 @@ fn two_with_the_same_ends_stay_two() {
     let told = track(&mut tracker, [last(DONE), second.clone()]);
     let waits = |told: &[Transition]| inferred(told).iter().filter(|told| told.1 == State::TIME_WAIT).count();
     assert_eq!((waits(&told), inferred(&told).len()), (2, 2), "neither has taken the other's place");
-    let Event { netns, laddr, lport, raddr, rport, cookie, .. } = second;
-    let ends = Ends { netns, laddr, lport, raddr, rport };
+    let Event { flow, cookie, .. } = second;
     let third = event(3, SECOND / 2, State::SYN_SENT, State::ESTABLISHED);
     assert_eq!(inferred(&track(&mut tracker, [third])), [], "which one's place it takes is not to be seen");
     let listed = PreexistingTimewait {
         cookie,
-        ends,
+        flow,
         state: State::TIME_WAIT,
         since_ns: 9,
         dumped_ns: SECOND,
         device: None,
     };
     let mut told = Vec::new();
-    tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
+    tracker.confirm(vec![listed], vec![Span { netns: flow.netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
     while tracker.is_confirming() {
         tracker.confirm_part(|transition| told.push(transition.clone()));
     }
@@ -121,19 +118,18 @@ fn a_list_takes_nothing_from_what_events_have_shown() {
     let device = Some(Device { ifindex: 3, name: Some("red".into()) });
     let closed = Event { device: device.clone(), ..last(DONE) };
     track(&mut tracker, [by_process(7, b"app", closed.clone())]);
-    let (ends, cookie) = (Ends::of(&closed), closed.cookie);
+    let (flow, cookie) = (closed.flow, closed.cookie);
     let listed = |cookie| PreexistingTimewait {
-        ends,
+        flow,
         cookie,
         state: State::TIME_WAIT,
         since_ns: 9,
         dumped_ns: 10,
         device: Some(Device { ifindex: 3, name: None }),
     };
-    tracker.list(
-        Vec::new(),
-        [listed(cookie), PreexistingTimewait { ends: Ends { lport: 81, ..ends }, ..listed(9) }],
-    );
+    let mut other = flow;
+    other.local.port = 81;
+    tracker.list(Vec::new(), [listed(cookie), PreexistingTimewait { flow: other, ..listed(9) }]);
     let mut told = Vec::new();
     tracker.tick(61 * SECOND, |transition| told.push(transition.clone()));
     assert_eq!(told.len(), 2, "{told:#?}");
@@ -149,17 +145,16 @@ fn of_two_with_the_same_ends_the_last_one_can_be_replaced() {
         let mut tracker = tracker();
         let second = Event { skaddr: 2, cookie: 2, ktime_ns: 9, ..last(DONE) };
         track(&mut tracker, [last(DONE), second]);
-        let Event { netns, laddr, lport, raddr, rport, .. } = last(DONE);
-        let ends = Ends { netns, laddr, lport, raddr, rport };
+        let flow = last(DONE).flow;
         let listed = PreexistingTimewait {
             cookie,
-            ends,
+            flow,
             state: State::TIME_WAIT,
             since_ns: 9,
             dumped_ns: SECOND,
             device: None,
         };
-        tracker.confirm(vec![listed], vec![Span { netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
+        tracker.confirm(vec![listed], vec![Span { netns: flow.netns, begin_ns: SECOND, end_ns: SECOND + 1 }]);
         while tracker.is_confirming() {
             tracker.confirm_part(|_| {});
         }
@@ -177,7 +172,7 @@ fn of_two_with_the_same_ends_the_last_one_can_be_replaced() {
 fn on_a_link_a_new_connection_need_not_take_the_place_of_the_old_one() {
     let on_link = |event: Event| {
         let [laddr, raddr] = ["fe80::1", "fe80::2"].map(|address| address.parse().unwrap());
-        Event { laddr, raddr, ..event }
+        event.laddr(laddr).raddr(raddr)
     };
     let mut tracker = tracker();
     track(&mut tracker, [on_link(last(DONE))]);
@@ -190,7 +185,7 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     let confirmed = |sockets: &[PreexistingTimewait], begin_ns| {
         let mut tracker = tracker();
         let closed = last(CLOSED);
-        let netns = closed.netns;
+        let netns = closed.flow.netns;
         assert_eq!(inferred(&track(&mut tracker, [closed])), [], "it stays in FIN_WAIT2");
         assert!(tracker.wants_dump());
         let mut told = Vec::new();
@@ -203,9 +198,8 @@ fn a_list_tells_what_became_of_one_that_waits_for_a_fin() {
     };
     let last = last(CLOSED);
     let seen = |state| {
-        let Event { netns, laddr, lport, raddr, rport, cookie, .. } = last;
-        let ends = Ends { netns, laddr, lport, raddr, rport };
-        [PreexistingTimewait { cookie, ends, state, since_ns: 500, dumped_ns: 100, device: None }]
+        let Event { flow, cookie, .. } = last;
+        [PreexistingTimewait { cookie, flow, state, since_ns: 500, dumped_ns: 100, device: None }]
     };
     let time_wait = (State::FIN_WAIT2, State::TIME_WAIT, 500, Some(492));
     let end = (State::TIME_WAIT, State::CLOSE, 60 * SECOND + 500, Some(60 * SECOND));
@@ -237,26 +231,26 @@ fn filters_on_states_apply_to_what_is_inferred() {
 fn timewait_sockets_are_bounded() {
     let mut tracker = Tracker::new(Options { limit: 3, infer: true, ..Options::default() });
     for port in 1..=5 {
-        track(&mut tracker, [Event { rport: port, ..last(DONE) }]);
+        track(&mut tracker, [last(DONE).rport(port)]);
     }
     assert_eq!(tracker.evicted(), 2);
     let mut told = Vec::new();
-    tracker.tick(100 * SECOND, |transition| told.push(transition.event.rport));
+    tracker.tick(100 * SECOND, |transition| told.push(transition.event.flow.remote.port));
     assert_eq!(told, [3, 4, 5]);
 }
 
 #[test]
 fn none_follows_where_the_kernel_makes_none() {
     let mut tracker = tracker();
-    let netns = last(DONE).netns;
+    let netns = last(DONE).flow.netns;
     tracker.limit_timewait([(netns, 2)]);
-    let ends = |rport, ktime_ns| Event { rport, ktime_ns, ..last(DONE) };
+    let ends = |rport, ktime_ns| Event { ktime_ns, ..last(DONE) }.rport(rport);
     let mut told = |event| track(&mut tracker, [event]).len();
     // The end itself, and what follows from it.
     assert_eq!([1, 2, 3].map(|port| told(ends(port, 8))), [2, 2, 1]);
     // One that a list told of before its end was tracked.
     let listed = PreexistingTimewait {
-        ends: Ends::of(&ends(9, 8)),
+        flow: ends(9, 8).flow,
         cookie: last(DONE).cookie,
         state: State::TIME_WAIT,
         since_ns: 8,
@@ -267,7 +261,7 @@ fn none_follows_where_the_kernel_makes_none() {
     let mut told = |event| track(&mut tracker, [event]).len();
     assert_eq!([9, 10].map(|port| told(ends(port, 8))), [2, 1]);
     // Another namespace has its own.
-    assert_eq!(told(Event { netns: Some(7), ..ends(4, 8) }), 2);
+    assert_eq!(told(ends(4, 8).netns(Some(7))), 2);
     // One of another kind counts as well, and those that are over do not.
     let waits = Event { evidence: Some(CLOSED), ..ends(5, 100 * SECOND) };
     assert_eq!([told(waits), told(ends(6, 100 * SECOND)), told(ends(7, 100 * SECOND))], [5, 2, 1]);

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::common::{by_process, event, listens, nameless_child};
+use crate::common::{Moved as _, by_process, event, listens, nameless_child};
 use proptest::prelude::*;
 use tcptrace_common::Filter;
 use tcptrace_core::{
@@ -186,7 +186,7 @@ fn with_two_processes_on_a_port_nobody_is_named() {
 fn another_namespace_is_another_listener() {
     let mut tracker = tracker();
     track(&mut tracker, [listens(1, 10, 100)]);
-    let elsewhere = Event { netns: Some(1), ..event(2, 20, State::LISTEN, State::SYN_RECV) };
+    let elsewhere = event(2, 20, State::LISTEN, State::SYN_RECV).netns(Some(1));
     assert_eq!(track(&mut tracker, [elsewhere])[0].owner, None);
 }
 
@@ -219,7 +219,7 @@ fn port_filter() -> Tracker {
 
 fn unbound(skaddr: u64) -> Event {
     let mut event = by_process(9, b"curl", event(skaddr, 10, State::CLOSE, State::SYN_SENT));
-    event.lport = 0;
+    event.flow.local.port = 0;
     event.verdict = Verdict::Undecided;
     event
 }
@@ -229,7 +229,7 @@ fn an_unbound_connect_waits_for_its_port() {
     let mut tracker = port_filter();
     assert_eq!(track(&mut tracker, [unbound(1)]), []);
     let mut next = event(1, 20, State::SYN_SENT, State::ESTABLISHED);
-    next.lport = 5_123;
+    next.flow.local.port = 5_123;
     let out = track(&mut tracker, [next]);
     assert_eq!(out.iter().map(|t| t.event.ktime_ns).collect::<Vec<_>>(), [10, 20]);
     assert_eq!((out[1].in_old_state_ns, tracker.filtered()), (Some(10), 0));
@@ -260,7 +260,15 @@ fn a_child_gets_its_peer_from_its_next_transition() {
     assert_eq!(track(&mut tracker, [nameless_child(1)]), []);
     let next = event(1, 20, State::SYN_RECV, State::ESTABLISHED);
     let out = track(&mut tracker, [next.clone()]);
-    let ends = |event: &Event| (event.laddr, event.lport, event.raddr, event.rport, event.cookie);
+    let ends = |event: &Event| {
+        (
+            event.flow.local.address,
+            event.flow.local.port,
+            event.flow.remote.address,
+            event.flow.remote.port,
+            event.cookie,
+        )
+    };
     assert_eq!(out.len(), 2);
     assert_eq!(ends(&out[0].event), ends(&next));
     assert_eq!((out[0].event.ktime_ns, out[1].in_old_state_ns), (10, Some(10)));

@@ -1,13 +1,16 @@
 //! Sockets as the kernel lists them.
 
+use std::net::IpAddr;
+
 use super::{Bytes, Malformed, Wire, choice, put, record};
 use crate::model::{
     close::Role,
     dump::{Gaps, Namespace, Obstacle, Unseen},
-    ends::Ends,
     errno::Errno,
     event::Device,
+    flow::{Endpoint, Flow, LocalEnd},
     owner::{Owner, Provenance},
+    scan::OnDevice,
     socket::{Info, Kind, Socket, Timer, TimerKind},
     socket_dump::{Preexisting, PreexistingTimewait, Scope, Since, SocketDump},
     state::State,
@@ -28,7 +31,7 @@ choice!(Scope { 0 b"All" All, 1 b"Small" Timewait });
 
 record!(Preexisting {
     0 cookie,
-    1 ends,
+    1 flow,
     2 state,
     3 since,
     4 dumped_ns,
@@ -37,11 +40,57 @@ record!(Preexisting {
     7 on_device,
 });
 
-record!(PreexistingTimewait { 0 cookie, 1 ends, 2 state, 3 since_ns, 4 dumped_ns, 5 device });
+record!(PreexistingTimewait { 0 cookie, 1 flow, 2 state, 3 since_ns, 4 dumped_ns, 5 device });
 
 choice!(Since { 0 b"Exactly" Exactly(ns), 1 b"AtLatest" AtLatest(ns) });
 
-record!(Ends { 0 netns, 1 laddr, 2 lport, 3 raddr, 4 rport });
+record!(Flow {
+    0 netns,
+    1 local.address,
+    2 local.port,
+    3 remote.address,
+    4 remote.port,
+    ..Self { netns: None, local: LocalEnd::absent().end, remote: LocalEnd::absent().end }
+});
+
+/// A structure that is an array of all its parts, as the key of a map is.
+macro_rules! key {
+    ($type:ident($($part:ty),*): $tuple:expr; |$parts:pat_param| $new:expr) => {
+        impl Wire for $type {
+            fn absent() -> Self {
+                let $parts: ($($part),*) = Wire::absent();
+                $new
+            }
+
+            fn write(&self, out: &mut Vec<u8>) {
+                let tuple: fn(&Self) -> ($($part),*) = $tuple;
+                tuple(self).write(out);
+            }
+
+            fn read(input: &mut Bytes<'_>) -> Result<Self, Malformed> {
+                let $parts: ($($part),*) = Wire::read(input)?;
+                Ok($new)
+            }
+
+            #[cfg(test)]
+            fn some(chance: &mut super::tests::Chance) -> Self {
+                let $parts: ($($part),*) = Wire::some(chance);
+                $new
+            }
+        }
+    };
+}
+
+key!(LocalEnd(Option<u32>, IpAddr, u16):
+    |local| (local.netns, local.end.address, local.end.port);
+    |(netns, address, port)| LocalEnd { netns, end: Endpoint { address, port } });
+
+key!(OnDevice(Option<u32>, IpAddr, u16, u32):
+|on| (on.local.netns, on.local.end.address, on.local.end.port, on.ifindex);
+|(netns, address, port, ifindex)| OnDevice {
+    local: LocalEnd { netns, end: Endpoint { address, port } },
+    ifindex,
+});
 
 choice!(Role { 0 b"Client" Client, 1 b"Server" Server, 2 b"Listener" Listener });
 
@@ -105,14 +154,14 @@ impl Wire for Errno {
 }
 
 record!(Socket {
-    0 netns,
+    0 flow.netns,
     1 cookie,
     2 kind,
     3 state,
-    4 laddr,
-    5 lport,
-    6 raddr,
-    7 rport,
+    4 flow.local.address,
+    5 flow.local.port,
+    6 flow.remote.address,
+    7 flow.remote.port,
     8 uid,
     9 inode,
     10 recv_queue,
@@ -126,6 +175,7 @@ record!(Socket {
     18 ifindex,
     19 device,
     20 transparent,
+    ..Self::new(State::absent(), Flow::absent())
 });
 
 choice!(Kind { 0 b"Full" Full, 1 b"Request" Request, 2 b"TimeWait" TimeWait });

@@ -1,24 +1,38 @@
 //! The forms of the tables: structures and choices.
 
 /// A structure: the places of its fields, in their order; `= VALUE` is what a field has that is absent. Behind a semicolon are
-/// fields that no message has.
+/// fields that no message has. A field may be one of a field (`flow.netns`); then `..VALUE` is the structure all of whose
+/// fields are absent.
 macro_rules! record {
+    ($type:ident $(<$($parameter:ident),*>)? {
+        $($number:literal $field:ident $(.$part:ident)* $(= $absent:expr)?,)*
+        ..$new:expr
+    }) => {
+        record!(@impl $type $(<$($parameter),*>)? { $($number ($field $(.$part)*) $(= $absent)?,)* } { $new });
+    };
     ($type:ident $(<$($parameter:ident),*>)? {
         $($number:literal $field:ident $(= $absent:expr)?),* $(,)? $(; $($other:ident: $value:expr),*)?
     }) => {
+        record!(@impl $type $(<$($parameter),*>)? { $($number ($field) $(= $absent)?,)* } {
+            Self { $($field: record!(@absent $($absent)?),)* $($($other: $value),*)? }
+        });
+    };
+    (@impl $type:ident $(<$($parameter:ident),*>)? {
+        $($number:literal ($($field:tt)*) $(= $absent:expr)?,)*
+    } { $new:expr }) => {
         impl $(<$($parameter: Wire),*>)? Wire for $type $(<$($parameter),*>)? {
             fn absent() -> Self {
-                Self { $($field: record!(@absent $($absent)?),)* $($($other: $value),*)? }
+                $new
             }
 
             fn is_absent(&self) -> bool {
-                $(record!(@is_absent self.$field $(, $absent)?))&&*
+                $(record!(@is_absent self.$($field)* $(, $absent)?))&&*
             }
 
             fn write(&self, out: &mut Vec<u8>) {
                 let mut len = 0;
                 $(
-                    if !record!(@is_absent self.$field $(, $absent)?) {
+                    if !record!(@is_absent self.$($field)* $(, $absent)?) {
                         len = $number + 1;
                     }
                 )*
@@ -32,10 +46,10 @@ macro_rules! record {
                     for _ in at..$number {
                         put::nil(out);
                     }
-                    if record!(@is_absent self.$field $(, $absent)?) {
+                    if record!(@is_absent self.$($field)* $(, $absent)?) {
                         put::nil(out);
                     } else {
-                        self.$field.write(out);
+                        self.$($field)*.write(out);
                     }
                     at = $number + 1;
                 )*
@@ -46,7 +60,7 @@ macro_rules! record {
                 let mut this = Self::absent();
                 input.fields(|number, input| {
                     match number {
-                        $($number => this.$field = Wire::read(input)?,)*
+                        $($number => this.$($field)* = Wire::read(input)?,)*
                         _ => input.skip()?,
                     }
                     Ok(())
@@ -56,7 +70,9 @@ macro_rules! record {
 
             #[cfg(test)]
             fn some(chance: &mut crate::capture::wire::tests::Chance) -> Self {
-                Self { $($field: Wire::some(chance),)* $($($other: $value),*)? }
+                let mut this = Self::absent();
+                $(this.$($field)* = Wire::some(chance);)*
+                this
             }
         }
     };

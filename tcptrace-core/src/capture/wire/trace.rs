@@ -5,6 +5,7 @@ use tcptrace_common::{Counters, HalfOpenCounters};
 use super::{Bytes, Malformed, Wire, put, record, several};
 use crate::model::{
     clock_watch::ClockChange,
+    flow::Flow,
     half_open::{Connection, Pending, Poll},
     input::{Answer, Checked, Counted, Ended, Exit},
     loss::Lost,
@@ -102,4 +103,12 @@ record!(Poll { 0 namespaces, 1 end_ns, 2 pending });
 
 record!(Pending { 0 connection, 1 retransmits, 2 fires_ns });
 
-record!(Connection { 0 cookie, 1 netns, 2 laddr, 3 lport, 4 raddr, 5 rport });
+record!(Connection {
+    0 cookie,
+    1 flow.netns,
+    2 flow.local.address,
+    3 flow.local.port,
+    4 flow.remote.address,
+    5 flow.remote.port,
+    ..Self { cookie: 0, flow: Flow::absent() }
+});

@@ -16,21 +16,17 @@ mod overflow;
 mod place;
 mod who_accepts;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use children::Children;
 use listener::{Listener, Queue};
 use place::Place;
 use who_accepts::Acceptors;
 
-use super::{
-    Detector, Options, Sample, bounded::Bounded, culprits::add_owners, growth::Growth, sample::LocalEnd,
-    thresholds,
+use super::{Detector, Options, Sample, bounded::Bounded, culprits::add_owners, growth::Growth, thresholds};
+use crate::model::{
+    finding::Finding, flow::LocalEnd, limits::Limits, socket::Kind, state::State, transition::Transition,
 };
-use crate::model::{finding::Finding, limits::Limits, socket::Kind, state::State, transition::Transition};
 
 const OVERFLOWS: &str = "ListenOverflows";
 const DROPS: &str = "ListenDrops";
@@ -79,16 +75,16 @@ impl AcceptQueue {
 
     fn place<'a>(&'a self, cookie: u64, listener: &'a Listener, counts: &Counts) -> Option<Place<'a>> {
         let end = listener.end?;
-        let (netns, address, port) = end;
+        let LocalEnd { netns, end: address } = end;
         let sockets = counts.get(&end).copied().unwrap_or_default();
         let pids = |listener: &Listener| listener.owners.iter().map(|who| who.pid).collect::<Vec<_>>();
         let own = pids(listener);
         // Another socket there is open in the same processes, such as all those of nginx in all of its workers.
         let is_shared = sockets.0 > 1
             && self.at(end).filter(|other| pids(other).iter().any(|pid| own.contains(pid))).count() > 1;
-        let owners = self.acceptors.in_order(netns, port, &listener.owners, is_shared);
+        let owners = self.acceptors.in_order(netns, address.port, &listener.owners, is_shared);
         let blocker = owners.first().and_then(|who| self.acceptors.blocker(who.pid));
-        let (address, limits) = (SocketAddr::new(address, port), self.limits.get(&netns));
+        let limits = self.limits.get(&netns);
         Some(Place { listener, cookie, netns, address, sockets, owners, blocker, limits })
     }
 

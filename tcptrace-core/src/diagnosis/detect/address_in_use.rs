@@ -3,21 +3,17 @@
 //! Where `bind()` succeeds and `listen()` does not (both with `SO_REUSEADDR`), the socket enters LISTEN and leaves it within
 //! the same system call (`inet_csk_listen_start()`). A `bind()` that fails makes no transition, and is not seen.
 
-use std::{
-    collections::HashMap,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{collections::HashMap, net::IpAddr, time::Duration};
 
 use super::{
     Detector, Sample,
     bounded::Bounded,
     culprits::{add_owners, many},
-    sample::LocalEnd,
 };
 use crate::model::{
     close::Cause,
     finding::{Confidence, Finding, Harm, Severity},
+    flow::LocalEnd,
     listening,
     process::Process,
     state::State,
@@ -83,12 +79,11 @@ fn overlap(one: IpAddr, other: IpAddr) -> bool {
 
 impl AddressInUse {
     fn finding(&self, end: &LocalEnd, failed: &Failed) -> Finding {
-        let &(netns, laddr, lport) = end;
-        let address = SocketAddr::new(laddr, lport);
-        let there = self.there.get(&(netns, lport));
+        let LocalEnd { netns, end: address } = *end;
+        let there = self.there.get(&(netns, address.port));
         let (mut holders, mut own) = (Vec::new(), false);
         let listening = there.iter().flat_map(|there| &there.listening);
-        for listens in listening.filter(|listens| overlap(laddr, listens.laddr)) {
+        for listens in listening.filter(|listens| overlap(address.address, listens.laddr)) {
             if listens.is_of(failed) {
                 own = true;
             } else {
@@ -96,8 +91,10 @@ impl AddressInUse {
             }
         }
         let waiting = there.iter().flat_map(|there| &there.waiting);
-        let waiting: Vec<u32> =
-            waiting.filter(|(other, _)| overlap(laddr, *other)).map(|(_, left_ms)| *left_ms).collect();
+        let waiting: Vec<u32> = waiting
+            .filter(|(other, _)| overlap(address.address, *other))
+            .map(|(_, left_ms)| *left_ms)
+            .collect();
         let longest = Duration::from_millis(waiting.iter().max().copied().unwrap_or(0).into());
         let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
         let holder = match (holders.first(), waiting.len() as u64) {
@@ -130,7 +127,7 @@ impl AddressInUse {
             .because("failed listen()", failed.count)
             .because("in TIME_WAIT there", waiting.len())
             .because("longest of these waits for another", longest)
-            .then("See who has it", Some(format!("ss -tanp sport = :{lport}")))
+            .then("See who has it", Some(format!("ss -tanp sport = :{}", address.port)))
             .then("Stop the other one, or let this one use another port", None)
             .not("a program that tries again until it listens, as after a restart")
             .not("a listener that is closed at once: the kernel had taken that");
@@ -144,7 +141,7 @@ impl Detector for AddressInUse {
     fn transition(&mut self, transition: &Transition) {
         let event = &transition.event;
         if transition.closing.as_ref().and_then(|closing| closing.cause) == Some(Cause::AddressInUse) {
-            let Some(failed) = self.failed.entry((event.netns, event.laddr, event.lport)) else { return };
+            let Some(failed) = self.failed.entry(event.flow.local_end()) else { return };
             failed.count += 1;
             failed.who = transition.owner.as_deref().map(Who::of_owner).or(failed.who.take());
         }
@@ -157,12 +154,14 @@ impl Detector for AddressInUse {
             if !matches!(socket.state, State::LISTEN | State::TIME_WAIT) {
                 continue;
             }
-            let there = self.there.entry((socket.netns, socket.lport)).or_default();
+            let there = self.there.entry((socket.flow.netns, socket.flow.local.port)).or_default();
             if socket.state == State::LISTEN {
-                there.listening.push(Listens { laddr: socket.laddr, owners: seen.owners.clone() });
+                there
+                    .listening
+                    .push(Listens { laddr: socket.flow.local.address, owners: seen.owners.clone() });
             } else {
                 let left_ms = socket.timer.map_or(0, |timer| timer.expires_ms);
-                there.waiting.push((socket.laddr, left_ms));
+                there.waiting.push((socket.flow.local.address, left_ms));
             }
         }
     }

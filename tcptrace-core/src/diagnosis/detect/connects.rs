@@ -16,8 +16,8 @@ mod processes;
 use std::sync::Arc;
 
 use super::{
-    Detector, Options, Sample, Seen, bounded::Bounded, culprits::share, endpoint::Endpoint, index::Addresses,
-    thresholds,
+    Detector, Options, Sample, Seen, bounded::Bounded, culprits::share, index::Addresses,
+    scoped::ScopedEndpoint, thresholds,
 };
 use crate::model::{
     finding::Finding,
@@ -37,12 +37,12 @@ use processes::{Process, Processes};
 pub(super) struct Connects {
     failed: thresholds::FailedConnects,
     scan: thresholds::OutboundScan,
-    destinations: Bounded<Endpoint, Destination>,
+    destinations: Bounded<ScopedEndpoint, Destination>,
     processes: Processes,
     /// Of the last scan: attempts whose SYN was sent again.
     waiting: Vec<Seen>,
     /// Of the last scan: what the host tells of destinations of which nothing has ended yet.
-    places: HashMap<Endpoint, Place>,
+    places: HashMap<ScopedEndpoint, Place>,
     /// Of this host, as the last scan has them.
     addresses: Arc<Addresses>,
     /// When that was complete.
@@ -50,8 +50,8 @@ pub(super) struct Connects {
 }
 
 /// Where a socket wants to connect to.
-fn destination(seen: &Seen) -> Endpoint {
-    Endpoint::new(seen.socket.netns, seen.socket.raddr, seen.socket.rport)
+fn destination(seen: &Seen) -> ScopedEndpoint {
+    ScopedEndpoint::new(seen.socket.flow.netns, seen.socket.flow.remote)
 }
 
 impl Connects {
@@ -107,12 +107,12 @@ impl Connects {
     fn failures(&self, scanners: &HashMap<u32, Process>) -> Vec<Finding> {
         let is_scanned =
             |seen: &&Seen| seen.owners.first().is_some_and(|who| scanners.contains_key(&who.pid));
-        let mut waiting: HashMap<Endpoint, Vec<&Seen>> = HashMap::default();
+        let mut waiting: HashMap<ScopedEndpoint, Vec<&Seen>> = HashMap::default();
         for seen in self.waiting.iter().filter(|seen| !is_scanned(seen)) {
             waiting.entry(destination(seen)).or_default().push(seen);
         }
         let ended = self.destinations.iter().map(|(destination, _)| destination);
-        let all: HashSet<Endpoint> = ended.chain(waiting.keys()).copied().collect();
+        let all: HashSet<ScopedEndpoint> = ended.chain(waiting.keys()).copied().collect();
         let mut findings = Vec::new();
         for destination in all {
             let waiting = waiting.get(&destination).map(Vec::as_slice).unwrap_or_default();
@@ -138,7 +138,12 @@ impl Connects {
     }
 
     /// Of so many that were refused there: a process may have been noted where the destination found no room.
-    fn fallback(&self, from: Endpoint, refused: u64, scanners: &HashMap<u32, Process>) -> Option<Fallback> {
+    fn fallback(
+        &self,
+        from: ScopedEndpoint,
+        refused: u64,
+        scanners: &HashMap<u32, Process>,
+    ) -> Option<Fallback> {
         let netns = self.destinations.get(&from)?.netns();
         let fallback = Fallback::of(from, netns, &self.processes, scanners, &self.addresses)?;
         Some(Fallback { count: fallback.count.min(refused), ..fallback })
@@ -147,7 +152,7 @@ impl Connects {
     /// What others than the scanners tried there; `waiting` are theirs.
     fn attempts<'a>(
         &'a self,
-        destination: Endpoint,
+        destination: ScopedEndpoint,
         scanners: &'a HashMap<u32, Process>,
         waiting: &'a [&'a Seen],
     ) -> Attempts<'a> {
@@ -164,7 +169,7 @@ impl Connects {
             scanners,
             waiting,
             processes: self.processes.all(),
-            place: place.cloned().unwrap_or_else(|| Place::of_address(destination.address)),
+            place: place.cloned().unwrap_or_else(|| Place::of_address(destination.end.address)),
             is_settled: known.is_some_and(Destination::is_settled),
             then: known.map(Destination::then).unwrap_or_default(),
             fallback: None,
@@ -177,7 +182,7 @@ impl Detector for Connects {
     fn transition(&mut self, transition: &Transition) {
         let Some(outcome) = Outcomes::of(transition) else { return };
         let event = &transition.event;
-        let destination = Endpoint::new(event.netns, event.raddr, event.rport);
+        let destination = ScopedEndpoint::new(event.flow.netns, event.flow.remote);
         let who = transition.owner.as_deref().map(Who::of_owner);
         if let Some(known) = self.destinations.entry(destination) {
             known.add(event, &outcome, who.as_ref());
@@ -197,7 +202,7 @@ impl Detector for Connects {
         self.destinations.make_room(|_, known| known.outcomes.failed() > 0);
         self.processes.make_room(usize::try_from(self.scan.destinations).unwrap_or(usize::MAX));
         self.waiting = sample.sockets.iter().filter(waits).cloned().collect();
-        let mut waiting: HashMap<Endpoint, Vec<&Seen>> = HashMap::default();
+        let mut waiting: HashMap<ScopedEndpoint, Vec<&Seen>> = HashMap::default();
         for seen in &self.waiting {
             waiting.entry(destination(seen)).or_default().push(seen);
         }
@@ -206,8 +211,9 @@ impl Detector for Connects {
             known.note(sample, before_ns, *to, &waiting, self.failed.count);
         }
         let many = waiting.into_iter().filter(|(_, waiting)| waiting.len() as u64 >= self.failed.count);
-        let place = |(to, waiting): (Endpoint, Vec<&Seen>)| {
-            let least = waiting.iter().map(|seen| (seen.socket.netns, seen.socket.laddr)).max()?;
+        let place = |(to, waiting): (ScopedEndpoint, Vec<&Seen>)| {
+            let least =
+                waiting.iter().map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.address)).max()?;
             Some((to, Place::of(sample, least.0, Some(least.1), to)))
         };
         self.places = many.filter_map(place).collect();

@@ -65,8 +65,8 @@ impl Culprits {
     /// A socket has a part in it. The remote port is told where this side chose the local one.
     pub(super) fn add(&mut self, seen: &Seen, with_port: bool) {
         let socket = &seen.socket;
-        self.within(socket.netns);
-        self.peer(socket.raddr, with_port.then_some(socket.rport));
+        self.within(socket.flow.netns);
+        self.peer(socket.flow.remote.address, with_port.then_some(socket.flow.remote.port));
         for owner in &seen.owners {
             self.owner(owner);
         }
@@ -152,8 +152,8 @@ pub(super) fn add_owners(all: &mut Vec<Who>, more: &[Who]) {
 
 /// `192.0.2.1:80 -> 198.51.100.7:40000`, with its age where that is known.
 pub(super) fn connection(socket: &Socket) -> String {
-    let local = SocketAddr::new(socket.laddr, socket.lport);
-    let remote = SocketAddr::new(socket.raddr, socket.rport);
+    let local = SocketAddr::from(socket.flow.local);
+    let remote = SocketAddr::from(socket.flow.remote);
     match socket.age_at_least_ns {
         Some(ns) if socket.state != State::LISTEN => {
             format!("{local} -> {remote}, {} for at least {}", socket.state, seconds(ns))

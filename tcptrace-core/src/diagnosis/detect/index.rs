@@ -2,14 +2,15 @@
 
 use std::{
     hash::BuildHasher as _,
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     sync::{Arc, OnceLock},
 };
 
 use hashlink::DefaultHashBuilder;
 
-use super::{Sample, Seen, sample::LocalEnd};
+use super::{Sample, Seen};
 use crate::model::{
+    flow::{Endpoint, Flow, LocalEnd},
     hash::{HashMap, HashSet},
     listening,
     socket::{Kind, Socket},
@@ -31,7 +32,7 @@ impl Clone for Lookup {
 struct Index {
     hasher: DefaultHashBuilder,
     /// Connections by a hash of their ends, sorted: there may be a million.
-    by_ends: Vec<(u64, u32)>,
+    by_flow: Vec<(u64, u32)>,
     listeners: HashMap<LocalEnd, Vec<u32>>,
     addresses: Arc<Addresses>,
 }
@@ -97,26 +98,18 @@ impl Index {
             let socket = &seen.socket;
             if socket.state == State::LISTEN {
                 index.listeners.entry(seen.local_end()).or_default().push(place);
-            } else if socket.kind != Kind::Request && socket.rport != 0 {
-                index.by_ends.push((index.hash(local(socket), remote(socket)), place));
+            } else if socket.kind != Kind::Request && socket.flow.remote.port != 0 {
+                index.by_flow.push((index.hash(&socket.flow), place));
             }
         }
-        index.by_ends.sort_unstable();
+        index.by_flow.sort_unstable();
         index.addresses = Arc::new(Addresses::of(sample));
         index
     }
 
-    fn hash(&self, local: SocketAddr, remote: SocketAddr) -> u64 {
-        self.hasher.hash_one((local, remote))
+    fn hash(&self, flow: &Flow) -> u64 {
+        self.hasher.hash_one(flow.anywhere())
     }
-}
-
-fn local(socket: &Socket) -> SocketAddr {
-    SocketAddr::new(socket.laddr, socket.lport)
-}
-
-fn remote(socket: &Socket) -> SocketAddr {
-    SocketAddr::new(socket.raddr, socket.rport)
 }
 
 /// Whether an address means something in one namespace only.
@@ -139,41 +132,33 @@ impl Sample {
     /// The other end of a connection within this host, where it was seen: in the same namespace, or, of addresses that are
     /// not of one namespace only, in another one.
     pub(super) fn other_end(&self, socket: &Socket) -> Option<&Seen> {
-        let (there, here) = (remote(socket), local(socket));
+        let there = socket.flow.reversed();
         let index = self.index();
-        let (key, by_ends) = (index.hash(there, here), &index.by_ends);
-        let start = by_ends.partition_point(|(hash, _)| *hash < key);
-        let same = by_ends[start..].iter().take_while(|(hash, _)| *hash == key);
+        let (key, by_flow) = (index.hash(&there), &index.by_flow);
+        let start = by_flow.partition_point(|(hash, _)| *hash < key);
+        let same = by_flow[start..].iter().take_while(|(hash, _)| *hash == key);
         let others = same.map(|(_, place)| self.at(*place)).filter(|seen| {
-            let other = &seen.socket;
-            (local(other), remote(other)) == (there, here)
-                && (other.netns == socket.netns || !is_of_one_namespace(socket.raddr))
+            let other = &seen.socket.flow;
+            other.anywhere() == there.anywhere()
+                && (other.netns == there.netns || !is_of_one_namespace(there.local.address))
         });
         // The other end of a connection to itself is itself.
-        others.min_by_key(|seen| (seen.socket.netns != socket.netns, seen.socket.cookie == socket.cookie))
+        others.min_by_key(|seen| {
+            (seen.socket.flow.netns != socket.flow.netns, seen.socket.cookie == socket.cookie)
+        })
     }
 
     /// The listeners that a connection to this end can come from: those with the most exact address.
-    pub(super) fn listeners(
-        &self,
-        netns: Option<u32>,
-        laddr: IpAddr,
-        lport: u16,
-    ) -> impl Iterator<Item = &Seen> {
+    pub(super) fn listeners(&self, local: LocalEnd) -> impl Iterator<Item = &Seen> {
         let listeners = &self.index().listeners;
-        let places = listening::addresses(laddr).find_map(|address| listeners.get(&(netns, address, lport)));
+        let places = listening::ends(local).find_map(|end| listeners.get(&end));
         places.into_iter().flatten().map(|place| self.at(*place))
     }
 
-    /// The same of the namespace that has this address as its own: `netns`, or else the only one that was seen to have it.
-    pub(super) fn listeners_of_destination(
-        &self,
-        netns: Option<u32>,
-        address: IpAddr,
-        port: u16,
-    ) -> Vec<&Seen> {
-        let there = self.index().addresses.leads_to(netns, address);
-        there.into_iter().flat_map(|netns| self.listeners(netns, address, port)).collect()
+    /// The same of the namespace that has this end's address as its own: `netns`, or else the only one that was seen to have it.
+    pub(super) fn listeners_of_destination(&self, netns: Option<u32>, end: Endpoint) -> Vec<&Seen> {
+        let there = self.index().addresses.leads_to(netns, end.address);
+        there.into_iter().flat_map(|netns| self.listeners(LocalEnd { netns, end })).collect()
     }
 
     /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
@@ -199,7 +184,7 @@ mod tests {
 
     fn seen(cookie: u64, netns: u32, state: State, local: &str, remote: &str) -> Seen {
         let (local, remote) = (local.parse().expect("ends"), remote.parse().expect("ends"));
-        let socket = Socket { netns: Some(netns), cookie, ..Socket::between(state, local, remote) };
+        let socket = Socket { cookie, ..Socket::between(state, local, remote) }.in_netns(Some(netns));
         Seen::new(socket, Vec::new())
     }
 
@@ -267,15 +252,15 @@ mod tests {
             listens(4, 2, "192.0.2.2:80"),
             listens(5, 2, "192.0.2.2:80"),
         ]);
+        let end = |address: &str, port| Endpoint::new(address.parse().expect("an address"), port);
         let at = |netns, address: &str, port| {
-            cookies(sample.listeners(Some(netns), address.parse().expect("an address"), port))
+            cookies(sample.listeners(LocalEnd { netns: Some(netns), end: end(address, port) }))
         };
         assert_eq!(at(1, "127.0.0.1", 80), [2]);
         assert_eq!((at(1, "192.0.2.1", 80), at(1, "192.0.2.1", 81)), (vec![1], vec![3]));
         assert_eq!(at(1, "192.0.2.1", 82), NOBODY);
-        let towards = |netns, address: &str| {
-            cookies(sample.listeners_of_destination(Some(netns), address.parse().expect("an address"), 80))
-        };
+        let towards =
+            |netns, address: &str| cookies(sample.listeners_of_destination(Some(netns), end(address, 80)));
         assert_eq!(towards(1, "192.0.2.2"), [4, 5], "in the namespace whose address it is");
         assert_eq!(towards(1, "198.51.100.1"), NOBODY, "not on this host");
         assert_eq!(towards(2, "127.0.0.1"), NOBODY, "nobody listens there");
@@ -302,7 +287,7 @@ mod tests {
         sample.namespaces.insert(Some(3), NamespaceSample::default());
         let towards = |netns, address: &str| {
             let address = address.parse().expect("an address");
-            let listeners = cookies(sample.listeners_of_destination(Some(netns), address, 80));
+            let listeners = cookies(sample.listeners_of_destination(Some(netns), Endpoint::new(address, 80)));
             (sample.is_here(Some(netns), address), listeners)
         };
         assert_eq!((towards(1, "172.17.0.1"), towards(2, "172.17.0.1")), ((true, vec![1]), (true, vec![2])));

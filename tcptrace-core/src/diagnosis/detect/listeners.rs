@@ -2,13 +2,13 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    net::SocketAddr,
     ops::RangeInclusive,
 };
 
-use super::{Detector, Options, Sample, culprits::add_owners, sample::LocalEnd};
+use super::{Detector, Options, Sample, culprits::add_owners};
 use crate::model::{
     finding::{Confidence, Finding, Harm, Severity},
+    flow::LocalEnd,
     state::State,
     text::{Escaped, until_nul},
     who::Who,
@@ -55,7 +55,7 @@ impl Listeners {
                 let kept = &comm.as_bytes()[..comm.len().min(COMM_LEN)];
                 owners.iter().any(|who| until_nul(&who.comm) == kept)
             };
-            expected.ports.contains(&end.2) && expected.comm.as_ref().is_none_or(by)
+            expected.ports.contains(&end.end.port) && expected.comm.as_ref().is_none_or(by)
         };
         self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
     }
@@ -84,7 +84,7 @@ impl Listeners {
         if !(snapshot_gaps || deleted || appeared) {
             return None;
         }
-        let address = SocketAddr::new(end.1, end.2);
+        let address = end.end;
         let program = owners.first().map_or_else(|| "somebody".to_owned(), ToString::to_string);
         let mut why = Vec::new();
         why.extend(snapshot_gaps.then_some("is not expected"));
@@ -97,7 +97,7 @@ impl Listeners {
             Confidence::medium("--expect-listen, with the ports that should be")
         };
         let mut finding = Finding::new(ID, confidence, summary)
-            .about_in(end.0, address)
+            .about_in(end.netns, address)
             .because("there when the watch began", !appeared);
         if snapshot_gaps {
             finding = finding.because("expected by --expect-listen", false);
@@ -115,7 +115,7 @@ impl Listeners {
             }
         }
         let finding = finding
-            .then("See it", Some(format!("ss -tlnp sport = :{}", end.2)))
+            .then("See it", Some(format!("ss -tlnp sport = :{}", address.port)))
             .then(
                 "Find out where it comes from",
                 owners.first().map(|who| {

@@ -11,7 +11,7 @@ pub(super) fn has_unread(seen: &Seen) -> bool {
 /// Whether somebody listens there: a client may keep a connection in a pool, and find out later that its server has closed.
 pub(super) fn is_server(sample: &Sample, seen: &Seen) -> bool {
     let socket = &seen.socket;
-    sample.listeners(socket.netns, socket.laddr, socket.lport).next().is_some()
+    sample.listeners(socket.flow.local_end()).next().is_some()
 }
 
 /// Whether this is a server's end whose peer may wait for an answer: the program has read what came last, and has sent

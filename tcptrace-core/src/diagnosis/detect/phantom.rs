@@ -104,16 +104,16 @@ impl Detector for Phantom {
             .sockets
             .iter()
             .filter(|seen| seen.socket.state == State::LISTEN)
-            .map(|seen| (seen.socket.netns, seen.socket.lport))
+            .map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.port))
             .collect();
         let ends = Ends::of(sample);
         // In an order, so that the same scan names the same examples again.
         let mut clients: BTreeMap<(Listener, IpAddr), OfClient<'_>> = BTreeMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
             let socket = &seen.socket;
-            let listener = (socket.netns, socket.lport);
+            let listener = (socket.flow.netns, socket.flow.local.port);
             let Some(info) = socket.info.filter(|_| listening.contains(&listener)) else { continue };
-            let client = clients.entry((listener, socket.raddr)).or_default();
+            let client = clients.entry((listener, socket.flow.remote.address)).or_default();
             client.used |= is_in_use(nanoseconds(self.thresholds.idle_s), &info);
             client.has_end |= ends.has(seen);
             client.all.push((seen, info));

@@ -15,7 +15,6 @@ use std::cmp::Reverse;
 use super::{Detector, Options, Sample, bounded::Bounded, culprits::share, thresholds};
 use crate::model::{
     close::Cause,
-    event::Event,
     finding::Finding,
     hash::{HashMap, HashSet},
     limits::Limits,
@@ -79,15 +78,15 @@ impl LocalPorts {
     fn count(&mut self, sample: &Sample) {
         let listens = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
         let listening: HashSet<(Option<u32>, u16)> =
-            listens.map(|seen| (seen.socket.netns, seen.socket.lport)).collect();
+            listens.map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.port)).collect();
         let mut now: HashMap<Route, Used> = HashMap::default();
         for seen in &sample.sockets {
             let socket = &seen.socket;
-            let (first, last) = self.limits(socket.netns).ports;
+            let (first, last) = self.limits(socket.flow.netns).ports;
             // Of a connection from elsewhere, the port is that of a listener.
-            let is_ours = !listening.contains(&(socket.netns, socket.lport));
-            if is_ours && (first..=last).contains(&socket.lport) {
-                let used = now.entry(Route::of(socket)).or_default();
+            let is_ours = !listening.contains(&(socket.flow.netns, socket.flow.local.port));
+            if is_ours && (first..=last).contains(&socket.flow.local.port) {
+                let used = now.entry(Route::of(&socket.flow)).or_default();
                 used.all += 1;
                 used.waiting += u64::from(socket.state == State::TIME_WAIT);
             }
@@ -143,7 +142,7 @@ impl LocalPorts {
             return;
         }
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state != State::LISTEN) {
-            if let Some(holders) = named.get_mut(&Route::of(&seen.socket)) {
+            if let Some(holders) = named.get_mut(&Route::of(&seen.socket.flow)) {
                 holders.add(seen);
             }
         }
@@ -158,12 +157,12 @@ impl LocalPorts {
 impl Detector for LocalPorts {
     fn transition(&mut self, transition: &Transition) {
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
-        let Event { netns, laddr, lport, raddr, rport, .. } = transition.event;
+        let flow = &transition.event.flow;
         // Who has a port did not look for one.
-        if cause != Some(Cause::NoLocalPort) || lport != 0 {
+        if cause != Some(Cause::NoLocalPort) || flow.local.port != 0 {
             return;
         }
-        if let Some(failed) = self.failed.entry(Route { netns, laddr, raddr, rport }) {
+        if let Some(failed) = self.failed.entry(Route::of(flow)) {
             failed.count += 1;
             if let Some(owner) = &transition.owner {
                 failed.culprits.owner(&Who::of_owner(owner));

@@ -10,16 +10,17 @@ mod findings;
 mod loss;
 mod outcome;
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::{
-    Detector, Options, Sample, bounded::Bounded, culprits::share, endpoint::Endpoint, growth::Growth,
-    index::Addresses, thresholds,
+    Detector, Options, Sample, bounded::Bounded, culprits::share, growth::Growth, index::Addresses,
+    scoped::ScopedEndpoint, thresholds,
 };
 use crate::model::{
     close::{Cause, Closing, Role},
     event::Event,
     finding::Finding,
+    flow::Flow,
     state::State,
     text::Escaped,
     transition::Transition,
@@ -33,7 +34,7 @@ use outcome::{Outcome, Story};
 pub(super) struct Resets {
     thresholds: thresholds::ResetStorm,
     /// By the end that a server listens on, here or there.
-    endpoints: Bounded<Endpoint, Endings>,
+    endpoints: Bounded<ScopedEndpoint, Endings>,
     open_ends: OpenEnds,
     growth: Growth,
     /// Of this host, as the last scan has them.
@@ -55,7 +56,7 @@ impl Resets {
         count >= self.thresholds.count && share(count, all) >= self.thresholds.share
     }
 
-    fn finding(&self, endpoint: Endpoint, endings: &Endings) -> Option<Finding> {
+    fn finding(&self, endpoint: ScopedEndpoint, endings: &Endings) -> Option<Finding> {
         let refusals =
             endings.overflow.as_ref().map_or(0, |overflow| self.growth.of(overflow.netns, EMBRYONIC).by());
         let counts = endings.counts(refusals);
@@ -96,25 +97,21 @@ impl Detector for Resets {
             return;
         }
         let Some(closing) = &transition.closing else { return };
-        let Event { netns, laddr, lport, raddr, rport, old_state, .. } = transition.event;
+        let Event { flow: Flow { netns, local, remote }, old_state, .. } = transition.event;
         // The tracker has seen the peer's socket; an address only tells where it may be.
-        let peer_is_here = closing.peer_is_here || self.addresses.is_here(netns, raddr);
+        let peer_is_here = closing.peer_is_here || self.addresses.is_here(netns, remote.address);
         let end = end_of(transition, closing, peer_is_here);
         // What was refused has never begun.
         if old_state == State::SYN_SENT && end.outcome.story.is_none() {
             return;
         }
-        let (server, client) =
-            if end.at_server { ((laddr, lport), (raddr, rport)) } else { ((raddr, rport), (laddr, lport)) };
-        let endpoint = Endpoint::new(netns, server.0, server.1);
+        let (server, client) = if end.at_server { (local, remote) } else { (remote, local) };
+        let endpoint = ScopedEndpoint::new(netns, server);
         let Some(endings) = self.endpoints.entry(endpoint) else { return };
         // The ends tell whether they are of one connection.
-        let may_be_pair = peer_is_here || self.addresses.may_be_here(raddr) || self.addresses.is_empty();
-        let other = if may_be_pair {
-            self.open_ends.other((endpoint, SocketAddr::new(client.0, client.1)), &end)
-        } else {
-            None
-        };
+        let may_be_pair =
+            peer_is_here || self.addresses.may_be_here(remote.address) || self.addresses.is_empty();
+        let other = if may_be_pair { self.open_ends.other((endpoint, client), &end) } else { None };
         let outcome = match &other {
             Some(other) => {
                 endings.take_back(other.outcome);
@@ -129,7 +126,7 @@ impl Detector for Resets {
         if outcome.may_be_refused {
             endings.client_netns = netns;
         }
-        let peers = [(raddr, rport), (laddr, lport)];
+        let peers = [remote, local];
         let lost = outcome.lost(false).map(Group::Lost);
         let had = other.as_ref().and_then(|other| other.outcome.lost(false)).map(Group::Lost);
         let may_be_refused = outcome.may_be_refused.then_some(Group::MayBeRefused);
@@ -168,9 +165,8 @@ impl Detector for Resets {
             if endings.may_be_refused() == 0 {
                 continue;
             }
-            let (address, port) = (endpoint.address, endpoint.port);
-            let listeners = sample.listeners_of_destination(endings.client_netns, address, port);
-            let Some(netns) = listeners.first().map(|seen| seen.socket.netns) else { continue };
+            let listeners = sample.listeners_of_destination(endings.client_netns, endpoint.end);
+            let Some(netns) = listeners.first().map(|seen| seen.socket.flow.netns) else { continue };
             let limits = sample.namespaces.get(&netns).map(|namespace| namespace.limits);
             if limits.and_then(|limits| limits.abort_on_overflow) == Some(true) {
                 let cookies = listeners.iter().map(|seen| seen.socket.cookie).collect();

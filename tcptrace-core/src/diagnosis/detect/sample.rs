@@ -1,12 +1,10 @@
 //! How the host was at one moment.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-};
+use std::collections::{BTreeMap, HashMap};
 
 use super::index::Lookup;
 use crate::model::{
+    flow::LocalEnd,
     namespace::NamespaceSample,
     process::Condition,
     scan::{HostScan, SocketScan},
@@ -32,9 +30,6 @@ pub struct Sample {
     /// What detectors look up in it.
     pub lookup: Lookup,
 }
-
-/// Namespace, local address and port.
-pub(super) type LocalEnd = (Option<u32>, IpAddr, u16);
 
 /// A socket, and whose it is.
 #[derive(Clone, Debug)]
@@ -74,7 +69,7 @@ impl Seen {
 
     /// Where it is bound.
     pub(super) fn local_end(&self) -> LocalEnd {
-        (self.socket.netns, self.socket.laddr, self.socket.lport)
+        self.socket.flow.local_end()
     }
 }
 

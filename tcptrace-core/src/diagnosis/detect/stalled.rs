@@ -150,7 +150,7 @@ impl Stalled {
         let who = stall.reader.and_then(|reader| holding::first(&reader.owners));
         let culprit = match (who, stall.sender, stall.reader) {
             (Some(who), _, _) => Culprit::Process(who.pid),
-            (None, _, Some(reader)) => Culprit::Unknown(reader.socket.netns),
+            (None, _, Some(reader)) => Culprit::Unknown(reader.socket.flow.netns),
             (None, Some(sender), None) => peer(sample, &sender.socket),
             (None, None, None) => return,
         };
@@ -171,7 +171,7 @@ impl Stalled {
             pile.culprits.add(reader, false);
             pile.cookies.push(reader.socket.cookie);
             let socket = &reader.socket;
-            let listeners = sample.listeners(socket.netns, socket.laddr, socket.lport);
+            let listeners = sample.listeners(socket.flow.local_end());
             let own = listeners
                 .filter(|seen| seen.owners.iter().any(|owner| who.is_some_and(|who| who.pid == owner.pid)));
             pile.listeners.extend(own.map(|seen| seen.socket.cookie));
@@ -185,7 +185,7 @@ impl Stalled {
 
 /// Who is at the other end, which was not seen: of an address of this host it is no peer elsewhere.
 fn peer(sample: &Sample, sender: &Socket) -> Culprit {
-    let Socket { netns, raddr: address, .. } = *sender;
+    let (netns, address) = (sender.flow.netns, sender.flow.remote.address);
     if sample.is_here(netns, address) {
         return Culprit::Unknown(netns);
     }

@@ -184,19 +184,19 @@ impl Detector for Stuck {
             let Some(kind) = KINDS.iter().position(|(state, _)| *state == seen.socket.state) else {
                 continue;
             };
-            let netns = seen.socket.netns;
+            let netns = seen.socket.flow.netns;
             if !self.is_stuck(seen, sample.namespaces.get(&netns)) {
                 continue;
             }
             let other = sample.other_end(&seen.socket);
             let listeners = match other {
                 Some(_) => Vec::new(),
-                None => sample.listeners_of_destination(netns, seen.socket.raddr, seen.socket.rport),
+                None => sample.listeners_of_destination(netns, seen.socket.flow.remote),
             };
             let others = match (other, listeners.is_empty()) {
                 (Some(_), _) => Others::Here,
                 (None, false) => Others::Nowhere,
-                (None, true) if sample.is_here(netns, seen.socket.raddr) => Others::Unseen,
+                (None, true) if sample.is_here(netns, seen.socket.flow.remote.address) => Others::Unseen,
                 (None, true) => Others::Elsewhere,
             };
             let may_wait = Self::waits_for_an_answer(sample, seen, other);

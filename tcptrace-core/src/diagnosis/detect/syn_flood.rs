@@ -7,19 +7,17 @@
 
 mod pile;
 
-use std::net::SocketAddr;
-
 use super::{
     Detector, Options, Sample,
     bounded::Bounded,
     culprits::{add_owners, many, share},
     growth::Growth,
-    sample::LocalEnd,
     thresholds,
 };
 use crate::model::{
     evidence::EvidenceValue,
     finding::{Confidence, Finding, Harm, Severity},
+    flow::LocalEnd,
     half_open::Change,
     hash::{HashMap, HashSet},
     limits::Limits,
@@ -94,7 +92,8 @@ impl SynFlood {
     }
 
     fn finding(&self, local: &LocalEnd, pile: &Pile) -> Option<Finding> {
-        let (netns, laddr, lport) = *local;
+        let LocalEnd { netns, end: address } = *local;
+        let lport = address.port;
         let grown = |name| self.growth.of(netns, name);
         let unanswered = pile.unanswered(grown(OVERFLOWS).by());
         let most = pile.most.min(unanswered);
@@ -110,7 +109,6 @@ impl SynFlood {
         if !is_flood {
             return None;
         }
-        let address = SocketAddr::new(laddr, lport);
         let has_more = pile.culprits.has_more_peers();
         let at_least = if has_more { "at least " } else { "" };
         let summary = format!(
@@ -184,7 +182,7 @@ impl SynFlood {
 impl Detector for SynFlood {
     fn half_open(&mut self, change: &Change) {
         let connection = &change.connection;
-        let end = (connection.netns, connection.laddr, connection.lport);
+        let end = connection.flow.local_end();
         if let Some(pile) = self.ends.entry(end) {
             pile.change(change);
         }
@@ -204,14 +202,14 @@ impl Detector for SynFlood {
         for seen in &sample.sockets {
             let socket = &seen.socket;
             if socket.state == State::LISTEN {
-                let there = self.listeners.entry((socket.netns, socket.lport)).or_default();
+                let there = self.listeners.entry((socket.flow.netns, socket.flow.local.port)).or_default();
                 add_owners(&mut there.owners, &seen.owners);
                 there.backlog = there.backlog.max(socket.send_queue);
                 if let Some(drops) = socket.drops {
                     there.drops = Some(there.drops.unwrap_or(0) + u64::from(drops));
                 }
                 if socket.recv_queue > socket.send_queue {
-                    full.insert((socket.netns, socket.lport));
+                    full.insert((socket.flow.netns, socket.flow.local.port));
                 }
             } else if socket.kind == Kind::Request {
                 open.entry(seen.local_end()).or_default().add(sample, seen);
@@ -230,7 +228,8 @@ impl Detector for SynFlood {
             pile.scan(waiting);
         }
         if !full.is_empty() {
-            let ends = self.ends.iter_mut().filter(|((netns, _, lport), _)| full.contains(&(*netns, *lport)));
+            let ends =
+                self.ends.iter_mut().filter(|(local, _)| full.contains(&(local.netns, local.end.port)));
             ends.for_each(|(_, pile)| pile.is_full());
         }
     }

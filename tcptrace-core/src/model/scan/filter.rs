@@ -18,7 +18,7 @@ impl SocketFilter {
 
     /// Whether its namespace, addresses and ports are.
     pub fn socket_passes(&self, socket: &Socket) -> bool {
-        self.ends_pass(socket.netns, (socket.laddr, socket.lport), (socket.raddr, socket.rport))
+        self.flow_passes(&socket.flow)
     }
 
     fn state_passes(&self, socket: &Socket) -> bool {
@@ -28,7 +28,7 @@ impl SocketFilter {
     /// Whether the kernel would be asked for this one.
     pub fn asks_for(&self, socket: &Socket) -> bool {
         let netns = self.filter.netns;
-        (netns == 0 || socket.netns == Some(netns)) && is_in(socket, self.asked_states())
+        (netns == 0 || socket.flow.netns == Some(netns)) && is_in(socket, self.asked_states())
     }
 
     /// The states to ask the kernel for: those, and that of listeners, which tell where connections come from.
@@ -55,7 +55,7 @@ mod tests {
 
     fn socket(kind: Kind, state: u8) -> Socket {
         let [local, remote] = [([192, 0, 2, 1], 80).into(), ([192, 0, 2, 2], 40_000).into()];
-        Socket { netns: Some(7), kind, ..Socket::between(State(state), local, remote) }
+        Socket { kind, ..Socket::between(State(state), local, remote) }.in_netns(Some(7))
     }
 
     fn wanted(filter: &Filter) -> SocketFilter {

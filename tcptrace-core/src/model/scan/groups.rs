@@ -8,6 +8,7 @@ use std::{
 
 use super::{Owner, SocketScan, order};
 use crate::model::{
+    flow::LocalEnd,
     owner::Provenance,
     process::{Container, Process},
     socket::Socket,
@@ -65,12 +66,8 @@ pub enum Key {
 /// Where something listens.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listening {
-    /// Its network namespace.
-    pub netns: Option<u32>,
-    /// Its address.
-    pub laddr: IpAddr,
-    /// Its port.
-    pub lport: u16,
+    /// Its own end.
+    pub local: LocalEnd,
     /// Index of the network device that it is bound to.
     pub ifindex: Option<u32>,
     /// That device's name.
@@ -133,15 +130,14 @@ impl SocketScan {
         let mut owners = self.owners.of(socket);
         match by {
             By::State => count(Key::State(socket.state)),
-            By::Peer if socket.rport == 0 => count(Key::None),
-            By::Peer => count(Key::Peer(socket.raddr)),
+            By::Peer if socket.flow.remote.port == 0 => count(Key::None),
+            By::Peer => count(Key::Peer(socket.flow.remote.address)),
             By::Listener => {
                 count(self.owners.listener(socket).map_or(Key::None, |place| {
-                    let (netns, laddr, lport) = place.end;
                     let ifindex = place.ifindex;
                     // It is on the same one.
                     let device = ifindex.and(socket.device.clone());
-                    Key::Listener(Listening { netns, laddr, lport, ifindex, device })
+                    Key::Listener(Listening { local: place.end, ifindex, device })
                 }));
             }
             By::Container => count(owners.find_map(|owner| home(owner.process?)).unwrap_or(Key::None)),

@@ -4,21 +4,21 @@
 //! a `sk_lookup` program, TPROXY, or the choice among several at one end. Then it is not known, and no owner is better than
 //! a wrong one.
 
-use std::net::IpAddr;
-
 use crate::model::{
     dump::Namespace,
+    flow::LocalEnd,
     hash::HashMap,
     listening,
     socket::{Kind, Socket},
     state::State,
 };
 
-/// A local address and port in a network namespace.
-pub(super) type End = (Option<u32>, IpAddr, u16);
-
-/// The same on one network device.
-pub(super) type OnDevice = (Option<u32>, IpAddr, u16, u32);
+/// A local end on one network device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct OnDevice {
+    pub(crate) local: LocalEnd,
+    pub(crate) ifindex: u32,
+}
 
 /// Ages are in the kernel's ticks, of which a second has a hundred or more.
 const TICK_NS: u64 = 10_000_000;
@@ -36,7 +36,7 @@ pub(crate) enum Listener {
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
     /// Those that are bound to no device.
-    pub(super) anywhere: HashMap<End, Listener>,
+    pub(super) anywhere: HashMap<LocalEnd, Listener>,
     /// Those that are bound to one.
     pub(super) on_devices: HashMap<OnDevice, Listener>,
 }
@@ -44,7 +44,7 @@ pub(super) struct Listeners {
 /// Where a listener is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    pub(super) end: End,
+    pub(super) end: LocalEnd,
     /// The device that it is bound to.
     pub(super) ifindex: Option<u32>,
     pub(super) listener: Listener,
@@ -55,13 +55,12 @@ impl Place {
     /// as `inet_lhash2_lookup()` scores them.
     pub(super) fn of(
         socket: &Socket,
-        anywhere: &HashMap<End, Listener>,
+        anywhere: &HashMap<LocalEnd, Listener>,
         on_devices: &HashMap<OnDevice, Listener>,
     ) -> Option<Self> {
-        listening::addresses(socket.laddr).find_map(|address| {
-            let end = (socket.netns, address, socket.lport);
+        listening::ends(socket.flow.local_end()).find_map(|end| {
             let on_device =
-                socket.ifindex.and_then(|ifindex| on_devices.get(&(end.0, end.1, end.2, ifindex)));
+                socket.ifindex.and_then(|ifindex| on_devices.get(&OnDevice { local: end, ifindex }));
             match on_device {
                 Some(listener) => Some(Self { end, ifindex: socket.ifindex, listener: *listener }),
                 None => anywhere.get(&end).map(|listener| Self { end, ifindex: None, listener: *listener }),
@@ -85,15 +84,15 @@ impl Listeners {
     /// Those among all sockets, which are in the order in which the kernel walked its tables.
     pub(super) fn new(sockets: &[Socket], namespaces: &[Namespace]) -> Self {
         let mut this = Self::default();
-        let mut queues: HashMap<(End, Option<u32>), Queue<'_>> = HashMap::default();
+        let mut queues: HashMap<(LocalEnd, Option<u32>), Queue<'_>> = HashMap::default();
         for (index, socket) in sockets.iter().enumerate().filter(|(_, socket)| socket.state == State::LISTEN)
         {
-            let end = (socket.netns, socket.laddr, socket.lport);
+            let end = socket.flow.local_end();
             let listener = Listener::One(socket.inode.unwrap_or(0));
             let another = |listener: &mut Listener| *listener = Listener::Unknown;
             match socket.ifindex {
                 Some(ifindex) => {
-                    let on_device = (end.0, end.1, end.2, ifindex);
+                    let on_device = OnDevice { local: end, ifindex };
                     this.on_devices.entry(on_device).and_modify(another).or_insert(listener);
                 }
                 None => {
@@ -108,7 +107,7 @@ impl Listeners {
         for (index, child) in sockets.iter().enumerate().filter(|(_, socket)| is_nobodys(socket)) {
             let place = Place::of(child, &this.anywhere, &this.on_devices);
             if let Some(queue) = place.and_then(|place| queues.get_mut(&(place.end, place.ifindex))) {
-                queue.take(index, child, walks.get(&child.netns).copied());
+                queue.take(index, child, walks.get(&child.flow.netns).copied());
             }
         }
         for ((end, ifindex), queue) in queues {
@@ -119,9 +118,9 @@ impl Listeners {
         this
     }
 
-    fn disown(&mut self, end: End, ifindex: Option<u32>) {
+    fn disown(&mut self, end: LocalEnd, ifindex: Option<u32>) {
         let listener = match ifindex {
-            Some(ifindex) => self.on_devices.get_mut(&(end.0, end.1, end.2, ifindex)),
+            Some(ifindex) => self.on_devices.get_mut(&OnDevice { local: end, ifindex }),
             None => self.anywhere.get_mut(&end),
         };
         if let Some(listener) = listener {
@@ -148,7 +147,7 @@ impl Queue<'_> {
 
 /// Whether it is a connection that no process has open.
 fn is_nobodys(socket: &Socket) -> bool {
-    socket.kind == Kind::Full && socket.inode.is_none() && socket.rport != 0
+    socket.kind == Kind::Full && socket.inode.is_none() && socket.flow.remote.port != 0
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod owners;
 use std::fmt;
 
 pub use groups::{By, Group, Key, Listening};
-pub(crate) use listeners::Listener;
+pub(crate) use listeners::{Listener, OnDevice};
 pub use owners::{Owner, Owners};
 
 use super::{

@@ -30,12 +30,12 @@ pub fn rank(state: State) -> usize {
 pub fn sort(sockets: &mut [Socket]) {
     // The key is made once of each: moving the sockets themselves about would cost more.
     sockets.sort_by_cached_key(|socket| {
-        let remote = (bits(socket.raddr), socket.rport);
+        let remote = (bits(socket.flow.remote.address), socket.flow.remote.port);
         (
             rank(socket.state),
-            socket.lport,
-            socket.netns,
-            bits(socket.laddr),
+            socket.flow.local.port,
+            socket.flow.netns,
+            bits(socket.flow.local.address),
             remote,
             (socket.ifindex, socket.cookie),
         )

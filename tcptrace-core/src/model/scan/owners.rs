@@ -2,9 +2,10 @@
 
 use std::{net::IpAddr, sync::Arc};
 
-use super::listeners::{End, Listener, Listeners, OnDevice, Place};
+use super::listeners::{Listener, Listeners, OnDevice, Place};
 use crate::model::{
     dump::Namespace,
+    flow::{Endpoint, LocalEnd},
     hash::HashMap,
     holders::{Holder, Holders},
     owner::Provenance,
@@ -27,7 +28,7 @@ pub struct Owner<'a> {
 #[derive(Clone, Debug)]
 pub struct Owners {
     pub(crate) holders: Holders,
-    pub(crate) listeners: HashMap<End, Listener>,
+    pub(crate) listeners: HashMap<LocalEnd, Listener>,
     /// `None` of one that ended before it was asked for.
     pub(crate) processes: HashMap<u32, Option<Arc<Process>>>,
     /// When the sockets' ages were as they are told, or a little earlier, nanoseconds of `CLOCK_BOOTTIME`; 0 where it is
@@ -67,15 +68,15 @@ impl Owners {
         address: impl Fn(IpAddr) -> IpAddr,
         process: impl Fn(&Arc<Process>) -> Arc<Process>,
     ) {
+        let renamed = |LocalEnd { netns, end }: LocalEnd| LocalEnd {
+            netns,
+            end: Endpoint { address: address(end.address), ..end },
+        };
         let listeners = std::mem::take(&mut self.listeners).into_iter();
-        self.listeners = listeners
-            .map(|((netns, laddr, lport), listener)| ((netns, address(laddr), lport), listener))
-            .collect();
+        self.listeners = listeners.map(|(end, listener)| (renamed(end), listener)).collect();
         let on_devices = std::mem::take(&mut self.on_devices).into_iter();
         self.on_devices = on_devices
-            .map(|((netns, laddr, lport, ifindex), listener)| {
-                ((netns, address(laddr), lport, ifindex), listener)
-            })
+            .map(|(on, listener)| (OnDevice { local: renamed(on.local), ..on }, listener))
             .collect();
         for known in self.processes.values_mut() {
             *known = known.as_ref().map(&process);

@@ -49,7 +49,7 @@ impl Text {
         out.extend_from_slice(role.map_or("-", Role::name).as_bytes());
         columns::end(out, start, ROLE);
         columns::local(out, event);
-        columns::endpoint(out, event.raddr, event.rport);
+        columns::endpoint(out, event.flow.remote);
         let (metrics, payload) = (event.metrics, Payload::of_end(end));
         right(out, BYTES, payload.map(|payload| Shown(payload.sent)))?;
         right(out, BYTES, payload.map(|payload| Shown(payload.received)))?;
@@ -152,7 +152,7 @@ fn details(end: &Transition, out: &mut Vec<u8>) -> io::Result<()> {
     for (state, ns) in end.closing.iter().flat_map(|closing| &closing.states) {
         write!(out, " {state}={}", Span(*ns))?;
     }
-    wide::netns(out, end.event.netns)?;
+    wide::netns(out, end.event.flow.netns)?;
     write!(out, " cookie={}", end.event.cookie)?;
     match &end.owner {
         Some(owner) => write!(out, " uid={}", owner.uid)?,

@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use super::Seen;
 use crate::{
     model::{
+        flow::LocalEnd,
         scan::{By, Group, Key, Listening},
         state::State,
     },
@@ -46,7 +47,9 @@ pub(super) fn text(
         }
         out.push(b' ');
         out.extend_from_slice(&title(&group.key));
-        if let (Key::Listener(Listening { netns: Some(inode), .. }), true) = (&group.key, netns) {
+        if let (Key::Listener(Listening { local: LocalEnd { netns: Some(inode), .. }, .. }), true) =
+            (&group.key, netns)
+        {
             write!(out, " netns={inode}")?;
         }
         out.push(b'\n');
@@ -65,8 +68,8 @@ pub(in crate::output) fn title(key: &Key) -> Vec<u8> {
             put::number(&mut out, *pid);
             out.push(b']');
         }
-        Key::Listener(Listening { laddr, lport, ifindex, device, .. }) => {
-            put::endpoint_on(&mut out, *laddr, *lport, ifindex.map(|ifindex| (ifindex, device.as_deref())));
+        Key::Listener(Listening { local, ifindex, device }) => {
+            put::endpoint_on(&mut out, local.end, ifindex.map(|ifindex| (ifindex, device.as_deref())));
         }
         Key::Peer(address) => put::address(&mut out, *address),
         Key::Container(container) => {

@@ -41,15 +41,15 @@ impl<'a> Table<'a> {
         let mut scratch = Vec::new();
         let (mut local, mut remote) = (ADDRESS, ADDRESS);
         // IPv4 without a device fits anyway.
-        let long = |socket: &&Socket| socket.laddr.is_ipv6() || socket.ifindex.is_some();
+        let long = |socket: &&Socket| socket.flow.local.address.is_ipv6() || socket.ifindex.is_some();
         for socket in scan.sockets.iter().filter(long) {
-            let mut width = |address, port, device| {
+            let mut width = |end, device| {
                 scratch.clear();
-                put::endpoint_on(&mut scratch, address, port, device);
+                put::endpoint_on(&mut scratch, end, device);
                 scratch.len()
             };
-            local = local.max(width(socket.laddr, socket.lport, device(socket)));
-            remote = remote.max(width(socket.raddr, socket.rport, None));
+            local = local.max(width(socket.flow.local, device(socket)));
+            remote = remote.max(width(socket.flow.remote, None));
         }
         Self { owners: &scan.owners, colour, wide, local, remote }
     }
@@ -95,12 +95,11 @@ impl<'a> Table<'a> {
         put::number(out, socket.send_queue);
         put::align_right(out, start, QUEUE);
         out.push(b' ');
-        for (address, port, device, width) in [
-            (socket.laddr, socket.lport, device(socket), self.local),
-            (socket.raddr, socket.rport, None, self.remote),
-        ] {
+        for (end, device, width) in
+            [(socket.flow.local, device(socket), self.local), (socket.flow.remote, None, self.remote)]
+        {
             let start = out.len();
-            put::endpoint_on(out, address, port, device);
+            put::endpoint_on(out, end, device);
             put::pad(out, start, width);
             out.push(b' ');
         }
@@ -166,7 +165,7 @@ pub(super) fn name(process: Option<&Process>, pid: u32, out: &mut Vec<u8>) {
 /// What `wide` adds: `name=value`, so that it reads without a header. What is not known is `-`.
 fn details(socket: &Socket, process: Option<&Process>, out: &mut Vec<u8>) -> io::Result<()> {
     optional(out, "uid", socket.uid);
-    optional(out, "netns", socket.netns);
+    optional(out, "netns", socket.flow.netns);
     if let Some(container) = process.and_then(|process| process.container.as_ref()) {
         write!(out, " container={}:{}", container.runtime, Escaped(container.id.as_bytes()))?;
     }

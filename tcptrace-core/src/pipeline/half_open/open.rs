@@ -1,10 +1,12 @@
 //! The half-open connections of the moment: found by cookie or by their ends, counted by local end, bounded.
 
-use std::net::IpAddr;
-
 use hashlink::LinkedHashMap;
 
-use crate::model::{half_open::Connection, hash::HashMap};
+use crate::model::{
+    flow::{Flow, LocalEnd},
+    half_open::Connection,
+    hash::HashMap,
+};
 
 /// One of them.
 #[derive(Clone, Copy, Debug)]
@@ -21,16 +23,12 @@ pub(super) struct Open {
     pub(super) fires_ns: u64,
 }
 
-/// Both ends, without the namespace, which not every source knows.
-pub(super) type Ends = (IpAddr, u16, IpAddr, u16);
-/// Namespace, address and port: what stands for the listener, whose own address may be any.
-type Local = (Option<u32>, IpAddr, u16);
-
 /// All of them.
 pub(super) struct Table {
     open: LinkedHashMap<u64, Open>,
-    by_ends: HashMap<Ends, u64>,
-    by_local: HashMap<Local, u64>,
+    /// In whichever namespace, which not every source knows.
+    by_flow: HashMap<Flow, u64>,
+    by_local: HashMap<LocalEnd, u64>,
     limit: usize,
     /// For those without a cookie.
     substitutes: u64,
@@ -40,7 +38,7 @@ impl Table {
     pub(super) fn new(limit: usize) -> Self {
         Self {
             open: LinkedHashMap::new(),
-            by_ends: HashMap::default(),
+            by_flow: HashMap::default(),
             by_local: HashMap::default(),
             limit: limit.max(1),
             substitutes: SUBSTITUTE,
@@ -56,7 +54,7 @@ impl Table {
         if other.cookie != 0 && self.open.contains_key(&other.cookie) {
             return Some(other.cookie);
         }
-        let key = *self.by_ends.get(&ends(other))?;
+        let key = *self.by_flow.get(&other.flow.anywhere())?;
         (other.cookie == 0 || is_substitute(key)).then_some(key)
     }
 
@@ -67,9 +65,9 @@ impl Table {
     /// Changes one; its namespace may become known.
     pub(super) fn update(&mut self, key: u64, change: impl FnOnce(&mut Open)) {
         let Some(open) = self.open.get_mut(&key) else { return };
-        let before = local(&open.connection);
+        let before = open.connection.flow.local_end();
         change(open);
-        let after = local(&open.connection);
+        let after = open.connection.flow.local_end();
         if after != before {
             self.leave(before);
             *self.by_local.entry(after).or_default() += 1;
@@ -89,25 +87,25 @@ impl Table {
             0 => self.substitute(),
             cookie => cookie,
         };
-        self.by_ends.insert(ends(connection), key);
-        *self.by_local.entry(local(connection)).or_default() += 1;
+        self.by_flow.insert(connection.flow.anywhere(), key);
+        *self.by_local.entry(connection.flow.local_end()).or_default() += 1;
         self.open.insert(key, open);
         (key, evicted)
     }
 
     pub(super) fn remove(&mut self, key: u64) -> Option<Open> {
         let open = self.open.remove(&key)?;
-        let both = ends(&open.connection);
-        if self.by_ends.get(&both) == Some(&key) {
-            self.by_ends.remove(&both);
+        let flow = open.connection.flow.anywhere();
+        if self.by_flow.get(&flow) == Some(&key) {
+            self.by_flow.remove(&flow);
         }
-        self.leave(local(&open.connection));
+        self.leave(open.connection.flow.local_end());
         Some(open)
     }
 
     /// How many have this local end.
     pub(super) fn count(&self, connection: &Connection) -> u64 {
-        self.by_local.get(&local(connection)).copied().unwrap_or(0)
+        self.by_local.get(&connection.flow.local_end()).copied().unwrap_or(0)
     }
 
     /// The keys of those that `wanted` says.
@@ -115,7 +113,7 @@ impl Table {
         self.open.iter().filter(|(_, open)| wanted(open)).map(|(key, _)| *key).collect()
     }
 
-    fn leave(&mut self, local: Local) {
+    fn leave(&mut self, local: LocalEnd) {
         if let Some(count) = self.by_local.get_mut(&local) {
             *count -= 1;
             if *count == 0 {
@@ -136,12 +134,4 @@ const SUBSTITUTE: u64 = 1 << 63;
 
 fn is_substitute(key: u64) -> bool {
     key & SUBSTITUTE != 0
-}
-
-pub(super) fn ends(connection: &Connection) -> Ends {
-    (connection.laddr, connection.lport, connection.raddr, connection.rport)
-}
-
-fn local(connection: &Connection) -> Local {
-    (connection.netns, connection.laddr, connection.lport)
 }

@@ -64,18 +64,17 @@ impl Side {
             return;
         };
         let connection = &mut event.connection;
-        if let (None, Some(cookie)) = (connection.netns, event.netns_cookie) {
-            connection.netns = answers.inode(cookie, event.ktime_ns);
+        if let (None, Some(cookie)) = (connection.flow.netns, event.netns_cookie) {
+            connection.flow.netns = answers.inode(cookie, event.ktime_ns);
         }
-        let Connection { netns, laddr, lport, .. } = *connection;
-        let owner = tracker.listener_owner(netns, laddr, lport, event.ktime_ns);
+        let owner = tracker.listener_owner(connection.flow.local_end(), event.ktime_ns);
         let account = &mut self.account;
         self.half_opens.event(&event, owner, |change| push(change, account, out));
     }
 
     /// Takes a transition, which may end one.
     pub(crate) fn transition(&mut self, event: &event::Event, tracker: &Tracker, out: &mut Outgoing) {
-        let owner = || tracker.listener_owner(event.netns, event.laddr, event.lport, event.ktime_ns);
+        let owner = || tracker.listener_owner(event.flow.local_end(), event.ktime_ns);
         let account = &mut self.account;
         self.half_opens.transition(event, owner, |change| push(change, account, out));
     }
@@ -169,7 +168,7 @@ impl Side {
 
 /// Whose a connection is after all that has been taken.
 fn owner(tracker: &Tracker) -> impl Fn(&Connection) -> Option<Arc<Owner>> {
-    |connection| tracker.listener_owner(connection.netns, connection.laddr, connection.lport, u64::MAX)
+    |connection| tracker.listener_owner(connection.flow.local_end(), u64::MAX)
 }
 
 /// Adds a change, unless as many lines are there as are wanted.

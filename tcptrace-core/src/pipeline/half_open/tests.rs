@@ -3,13 +3,14 @@
 mod properties;
 mod records;
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use tcptrace_common::Filter;
 
 use super::*;
 use crate::model::{
     event::{Context, Verdict},
+    flow::{Endpoint, Flow},
     half_open::{Change, Connection, Counts, End, Pending, Poll, Source, What},
     owner::{Owner, Provenance},
     ports::PortSet,
@@ -27,12 +28,18 @@ fn all() -> SocketFilter {
 fn connection(number: u8) -> Connection {
     Connection {
         cookie: 100 + u64::from(number),
-        netns: Some(NETNS),
-        laddr: IpAddr::from([192, 0, 2, 1]),
-        lport: 80,
-        raddr: IpAddr::from([203, 0, 113, number]),
-        rport: 1_024,
+        flow: Flow {
+            netns: Some(NETNS),
+            local: Endpoint::new([192, 0, 2, 1].into(), 80),
+            remote: Endpoint::new([203, 0, 113, number].into(), 1_024),
+        },
     }
+}
+
+/// The same in a namespace that is not known.
+fn unplaced(number: u8) -> Connection {
+    let known = connection(number);
+    Connection { flow: known.flow.anywhere(), ..known }
 }
 
 fn event(kind: EventKind, ktime_ns: u64, connection: Connection) -> Event {
@@ -46,11 +53,7 @@ fn child(ktime_ns: u64, connection: Connection) -> crate::model::event::Event {
         since_ns: None,
         skaddr: 1,
         cookie: connection.cookie,
-        netns: connection.netns,
-        laddr: connection.laddr,
-        lport: connection.lport,
-        raddr: connection.raddr,
-        rport: connection.rport,
+        flow: connection.flow,
         old_state: State::LISTEN,
         new_state: State::SYN_RECV,
         context: Context::NONE,
@@ -146,7 +149,9 @@ fn a_handshake() {
 fn a_child_without_identity_completes_at_its_second_transition() {
     let mut trial = Trial::new(10, all());
     trial.syn(SECOND, connection(1));
-    trial.child(2 * SECOND, Connection { cookie: 7, rport: 0, ..connection(1) });
+    let mut nobody = connection(1).flow;
+    nobody.remote.port = 0;
+    trial.child(2 * SECOND, Connection { cookie: 7, flow: nobody });
     assert_eq!(trial.whats(), [BEGIN]);
     let second =
         crate::model::event::Event { old_state: State::SYN_RECV, ..child(2 * SECOND, connection(1)) };
@@ -228,7 +233,7 @@ fn a_poll_that_races_with_events() {
 #[test]
 fn other_namespaces_are_none_of_a_poll_s() {
     let mut trial = Trial::new(10, all());
-    let elsewhere = Connection { netns: None, ..connection(1) };
+    let elsewhere = unplaced(1);
     trial.syn(0, elsewhere);
     trial.poll(10 * SECOND, &[]);
     assert_eq!(trial.whats(), [BEGIN]);
@@ -263,10 +268,10 @@ fn the_oldest_is_forgotten_first() {
 #[test]
 fn a_namespace_that_becomes_known() {
     let mut trial = Trial::new(10, all());
-    trial.syn(0, Connection { netns: None, ..connection(1) });
+    trial.syn(0, unplaced(1));
     trial.retransmit(SECOND, connection(1));
     trial.syn(SECOND, connection(2));
-    assert_eq!((trial.told[1].connection.netns, trial.last().open), (Some(NETNS), 2));
+    assert_eq!((trial.told[1].connection.flow.netns, trial.last().open), (Some(NETNS), 2));
 }
 
 #[test]

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use super::{
     Event, EventKind,
-    open::{Ends, Open, Table, ends},
+    open::{Open, Table},
     timer,
 };
 use crate::model::{
     event,
+    flow::Flow,
     half_open::{Change, Connection, Counts, End, Pending, Poll, Source, What},
     hash::{HashMap, HashSet},
     owner::Owner,
@@ -27,7 +28,7 @@ pub struct HalfOpens {
     /// `net.ipv4.tcp_synack_retries` of the namespaces where it is known.
     retries: HashMap<Option<u32>, u32>,
     /// Children that came while a poll was under way, which may have them still.
-    while_polling: Option<HashSet<Ends>>,
+    while_polling: Option<HashSet<Flow>>,
     /// Transitions up to this time may be missing, and with them completions.
     gap_ns: u64,
     /// Records of the kernel side that the user does not want.
@@ -79,7 +80,7 @@ impl HalfOpens {
                     open.retransmits = open.retransmits.saturating_add(1);
                     open.seen_ns = open.seen_ns.max(event.ktime_ns);
                     open.fires_ns = event.ktime_ns.saturating_add(timer::interval_ns(open.retransmits));
-                    open.connection.netns = open.connection.netns.or(event.connection.netns);
+                    open.connection.flow.netns = open.connection.flow.netns.or(event.connection.flow.netns);
                 });
                 self.tell(event.ktime_ns, What::Retransmit, key, owner, true, &mut emit);
             }
@@ -98,13 +99,14 @@ impl HalfOpens {
         if !is_child {
             return;
         }
-        let event::Event { cookie, netns, laddr, lport, raddr, rport, .. } = *event;
-        let connection = Connection { cookie, netns, laddr, lport, raddr, rport };
+        let connection = Connection { cookie: event.cookie, flow: event.flow };
         if let Some(completed) = &mut self.while_polling {
-            completed.insert(ends(&connection));
+            completed.insert(connection.flow.anywhere());
         }
         if let Some(key) = self.table.find(&connection) {
-            self.table.update(key, |open| open.connection.netns = open.connection.netns.or(event.netns));
+            self.table.update(key, |open| {
+                open.connection.flow.netns = open.connection.flow.netns.or(event.flow.netns);
+            });
             self.end(event.ktime_ns, End::Completed, key, owner(), emit);
         }
     }
@@ -124,7 +126,7 @@ impl HalfOpens {
     ) {
         let completed = self.while_polling.take().unwrap_or_default();
         for pending in &poll.pending {
-            if completed.contains(&ends(&pending.connection)) {
+            if completed.contains(&pending.connection.flow.anywhere()) {
                 continue;
             }
             let known = self.table.find(&pending.connection);
@@ -133,7 +135,7 @@ impl HalfOpens {
             };
             self.table.update(key, |open| {
                 open.seen_ns = poll.end_ns;
-                open.connection.netns = open.connection.netns.or(pending.connection.netns);
+                open.connection.flow.netns = open.connection.flow.netns.or(pending.connection.flow.netns);
                 // An event may have told more since the kernel answered.
                 if pending.retransmits >= open.retransmits {
                     open.retransmits = pending.retransmits;
@@ -143,7 +145,7 @@ impl HalfOpens {
         }
         let begun: HashMap<_, _> = poll.namespaces.iter().copied().collect();
         let gone = self.table.keys(|open| {
-            let begun_ns = begun.get(&open.connection.netns);
+            let begun_ns = begun.get(&open.connection.flow.netns);
             // What came while they were asked may have been too late for the answer.
             begun_ns.is_some_and(|begun_ns| open.found_ns.saturating_add(TICK_NS) < *begun_ns)
                 && open.seen_ns < poll.end_ns
@@ -164,7 +166,8 @@ impl HalfOpens {
         mut emit: impl FnMut(Change),
     ) {
         let over = self.table.keys(|open| {
-            now_ns.saturating_sub(open.seen_ns) > timer::longest_life_ns(self.retries(open.connection.netns))
+            now_ns.saturating_sub(open.seen_ns)
+                > timer::longest_life_ns(self.retries(open.connection.flow.netns))
         });
         for key in over {
             let owner = self.table.get(key).and_then(|open| owner(&open.connection));
@@ -245,7 +248,7 @@ impl HalfOpens {
     /// Of one that a poll no longer has. When it was last seen its timer had still to fire; if it has by now, the
     /// kernel gave up then, unless it was too early for that.
     fn how_it_ended(&self, open: &Open, gone_ns: u64) -> End {
-        let retries = self.retries(open.connection.netns);
+        let retries = self.retries(open.connection.flow.netns);
         if open.seen_ns < self.gap_ns {
             End::Unknown
         } else if open.fires_ns < gone_ns.saturating_add(TICK_NS)
@@ -307,10 +310,8 @@ impl HalfOpens {
 impl SocketFilter {
     /// The filters on what a connection is. The kernel side has applied some of them; polls, none.
     fn connection(&self, connection: &Connection, owner: Option<&Owner>) -> bool {
-        let Connection { netns, laddr, lport, raddr, rport, .. } = *connection;
         let tgid = self.filter.tgid;
-        self.ends_pass(netns, (laddr, lport), (raddr, rport))
-            && (tgid == 0 || owner.is_some_and(|owner| owner.pid == tgid))
+        self.flow_passes(&connection.flow) && (tgid == 0 || owner.is_some_and(|owner| owner.pid == tgid))
     }
 
     fn states(&self, what: What) -> bool {

@@ -110,7 +110,7 @@ impl ResolverCache {
 
     /// Notes in an event what its device is called, if it has one whose name is known.
     pub fn name_device(&mut self, event: &mut Event) {
-        if let (Some(device), Some(netns)) = (&mut event.device, event.netns) {
+        if let (Some(device), Some(netns)) = (&mut event.device, event.flow.netns) {
             device.name = self.devices.get((netns, device.ifindex), event.ktime_ns);
         }
     }

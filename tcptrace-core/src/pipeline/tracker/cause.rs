@@ -214,13 +214,13 @@ fn connecting(event: &Event, by_exit: bool) -> Option<Cause> {
     }
     let given_up = if by_exit { Cause::ProcessExited } else { Cause::ConnectCancelled };
     let Some(evidence) = event.evidence else {
-        return (event.lport == 0).then_some(Cause::NoLocalPort);
+        return (event.flow.local.port == 0).then_some(Cause::NoLocalPort);
     };
     if evidence.segs_out > 0 || is_closed(event) || fact(event, Fact::Deferred) == Some(true) {
         return Some(given_up);
     }
     let has_number = fact(event, Fact::Sequenced);
-    if event.lport == 0 && has_number != Some(true) {
+    if event.flow.local.port == 0 && has_number != Some(true) {
         return Some(Cause::NoLocalPort);
     }
     // __inet_check_established() comes before the initial sequence number, and everything else that may fail comes after it.

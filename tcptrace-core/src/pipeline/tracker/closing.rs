@@ -49,8 +49,8 @@ impl Tracker {
 
     /// Whether the reset that ended a connection came from this host for certain.
     fn peer_is_here(&self, event: &Event) -> bool {
-        event.laddr == event.raddr
-            || (event.laddr.is_loopback() && event.raddr.is_loopback())
+        event.flow.local.address == event.flow.remote.address
+            || (event.flow.local.address.is_loopback() && event.flow.remote.address.is_loopback())
             || self.signals.peer_has_sent(event)
     }
 

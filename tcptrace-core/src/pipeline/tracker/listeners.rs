@@ -1,12 +1,13 @@
 //! Who listens where, so that a child socket can name its listener's owner.
 
-use std::{net::IpAddr, sync::Arc};
+use std::sync::Arc;
 
 use hashlink::LinkedHashMap;
 
 use super::{Span, exits::key, lacks_identity};
 use crate::model::{
     event::Event,
+    flow::LocalEnd,
     hash::HashMap,
     input::Key as ProcessKey,
     listening,
@@ -14,9 +15,6 @@ use crate::model::{
     socket_dump::Preexisting,
     state::State,
 };
-
-/// Network namespace, local address, local port.
-type Key = (Option<u32>, IpAddr, u16);
 
 /// A listening socket.
 struct Listener {
@@ -51,7 +49,7 @@ const STEERED_NS: u64 = 600_000_000_000;
 /// Listening sockets that were seen to start or are listed, bounded like the table of connections.
 pub(super) struct Listeners {
     /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
-    by_address: LinkedHashMap<Key, Vec<Listener>>,
+    by_address: LinkedHashMap<LocalEnd, Vec<Listener>>,
     /// Namespaces in which the kernel was seen to give connections to listeners of other addresses, and when that was last.
     steered: HashMap<Option<u32>, u64>,
     limit: usize,
@@ -66,7 +64,7 @@ impl Listeners {
 
     /// Notes a listener that starts or ends.
     pub(super) fn observe(&mut self, event: &Event, owner: Option<&Owner>) {
-        let key = (event.netns, event.laddr, event.lport);
+        let key = event.flow.local_end();
         let Event { cookie, skaddr, ktime_ns: seen_ns, .. } = *event;
         let on_device = event.device.is_some();
         if event.new_state == State::LISTEN {
@@ -84,7 +82,7 @@ impl Listeners {
             return;
         }
         let Preexisting { cookie, dumped_ns: seen_ns, on_device, .. } = *preexisting;
-        let key = (preexisting.ends.netns, preexisting.ends.laddr, preexisting.ends.lport);
+        let key = preexisting.flow.local_end();
         if let Some(owner) = &preexisting.owner {
             self.add(
                 key,
@@ -101,7 +99,7 @@ impl Listeners {
     /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen. Forgets, too,
     /// where connections have not been steered for long.
     pub(super) fn forget_undumped(&mut self, namespaces: &[Span]) {
-        self.by_address.retain(|(netns, _, _), sockets| {
+        self.by_address.retain(|LocalEnd { netns, .. }, sockets| {
             if let Some(span) = namespaces.iter().find(|span| span.netns == *netns) {
                 sockets.retain(|socket| socket.seen_ns >= span.begin_ns);
             }
@@ -111,7 +109,7 @@ impl Listeners {
         self.steered.retain(|_, last_ns| now_ns.saturating_sub(*last_ns) < STEERED_NS);
     }
 
-    fn add(&mut self, key: Key, listener: Listener, holders_ns: Option<u64>) {
+    fn add(&mut self, key: LocalEnd, listener: Listener, holders_ns: Option<u64>) {
         if self.by_address.len() >= self.limit && !self.by_address.contains_key(&key) {
             self.by_address.pop_front();
         }
@@ -141,7 +139,7 @@ impl Listeners {
         }
     }
 
-    fn remove(&mut self, key: &Key, cookie: u64, skaddr: u64) {
+    fn remove(&mut self, key: &LocalEnd, cookie: u64, skaddr: u64) {
         let Some(sockets) = self.by_address.get_mut(key) else { return };
         let place = |is| sockets.iter().position(|socket| socket.is(cookie, skaddr) == is);
         if let Some(place) = place(Some(true)).or_else(|| place(None)) {
@@ -154,17 +152,18 @@ impl Listeners {
 
     /// Notes where the kernel may have chosen a listener of another address for a child, by the child's first event.
     pub(super) fn note_steering(&mut self, child: &Event) {
-        if child.steered && (self.steered.len() < self.limit || self.steered.contains_key(&child.netns)) {
-            self.steered.insert(child.netns, child.ktime_ns);
+        if child.steered && (self.steered.len() < self.limit || self.steered.contains_key(&child.flow.netns))
+        {
+            self.steered.insert(child.flow.netns, child.ktime_ns);
         }
     }
 
     /// The owner of the listener that made a child, by the child's first event.
     pub(super) fn owner_of_child(&self, event: &Event) -> Option<Arc<Owner>> {
-        let Event { netns, laddr, lport, cookie, .. } = *event;
+        let (local, cookie) = (event.flow.local_end(), event.cookie);
         // Kernels up to 6.12 report it with what is still the listener's own: which one it is, then, is known exactly.
         if lacks_identity(event) && cookie != 0 {
-            let sockets = self.by_address.get(&(netns, laddr, lport))?;
+            let sockets = self.by_address.get(&local)?;
             if let Some(listener) = sockets.iter().find(|socket| socket.is(cookie, 0) == Some(true)) {
                 return Some(Arc::clone(&listener.owner));
             }
@@ -172,13 +171,13 @@ impl Listeners {
                 return None;
             }
         }
-        if event.steered { None } else { self.at(netns, laddr, lport) }
+        if event.steered { None } else { self.at(local) }
     }
 
-    /// The owner of the listener that a connection to this address and port comes from, where only these are known; nobody
+    /// The owner of the listener that a connection with this local end comes from, where only these are known; nobody
     /// where connections have been seen to go elsewhere.
-    pub(super) fn owner(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
-        if self.steered.contains_key(&netns) { None } else { self.at(netns, laddr, lport) }
+    pub(super) fn owner(&self, local: LocalEnd) -> Option<Arc<Owner>> {
+        if self.steered.contains_key(&local.netns) { None } else { self.at(local) }
     }
 
     /// Whether a process listens.
@@ -200,13 +199,12 @@ impl Listeners {
         some
     }
 
-    /// The owner of the listener that a connection to this address and port comes from: bound to its address, or to
+    /// The owner of the listener that a connection with this local end comes from: bound to its address, or to
     /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen. A listener
     /// on a network device leaves the connections of other devices to the next address.
-    fn at(&self, netns: Option<u32>, laddr: IpAddr, lport: u16) -> Option<Arc<Owner>> {
+    fn at(&self, local: LocalEnd) -> Option<Arc<Owner>> {
         let mut owner: Option<&Arc<Owner>> = None;
-        let addresses = listening::addresses(laddr);
-        for sockets in addresses.filter_map(|laddr| self.by_address.get(&(netns, laddr, lport))) {
+        for sockets in listening::ends(local).filter_map(|end| self.by_address.get(&end)) {
             for socket in sockets {
                 if owner.get_or_insert(&socket.owner).pid != socket.owner.pid {
                     return None;

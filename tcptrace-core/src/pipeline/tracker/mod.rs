@@ -22,13 +22,14 @@ mod socket;
 mod stopping;
 mod timewait;
 
-use std::{mem, net::IpAddr, sync::Arc};
+use std::{mem, sync::Arc};
 
 use hashlink::LinkedHashMap;
 use tcptrace_common::Filter;
 
 use crate::model::{
     event::{Event, Signal, Verdict},
+    flow::LocalEnd,
     hash::HashSet,
     owner::Owner,
     socket_dump::{Preexisting, PreexistingTimewait, Since},
@@ -189,7 +190,7 @@ impl Tracker {
         let has_identity = !lacks_identity(event);
         let (key, ktime_ns) = (event.skaddr, event.ktime_ns);
         socket.cookie = if has_identity { event.cookie } else { 0 };
-        (socket.netns, socket.state) = (event.netns.unwrap_or(0), event.new_state);
+        (socket.netns, socket.state) = (event.flow.netns.unwrap_or(0), event.new_state);
         socket.since = Some(Since::Exactly(ktime_ns));
         // Mostly it is the same; then its process is not counted once more.
         if socket.owner != owner {
@@ -247,16 +248,10 @@ impl Tracker {
         }
     }
 
-    /// The owner of the listener that a connection to this address and port comes from, marked as inherited; nobody when it
+    /// The owner of the listener that a connection with this local end comes from, marked as inherited; nobody when it
     /// had ended at that time.
-    pub fn listener_owner(
-        &self,
-        netns: Option<u32>,
-        laddr: IpAddr,
-        lport: u16,
-        ktime_ns: u64,
-    ) -> Option<Arc<Owner>> {
-        self.listeners.owner(netns, laddr, lport).filter(|owner| !self.exits.have(owner, ktime_ns))
+    pub fn listener_owner(&self, local: LocalEnd, ktime_ns: u64) -> Option<Arc<Owner>> {
+        self.listeners.owner(local).filter(|owner| !self.exits.have(owner, ktime_ns))
     }
 
     /// Sockets forgotten because the table was full, timewait ones included.
@@ -341,12 +336,11 @@ impl Tracker {
     fn decide(&mut self, mut waiting: Transition, next: &Event, emit: &mut impl FnMut(&Transition)) {
         let first = &mut waiting.event;
         if lacks_identity(first) {
-            (first.laddr, first.raddr, first.rport) = (next.laddr, next.raddr, next.rport);
+            (first.flow.local.address, first.flow.remote) = (next.flow.local.address, next.flow.remote);
             first.cookie = next.cookie;
             first.device.clone_from(&next.device);
         }
-        let Event { netns, laddr, lport, raddr, rport, .. } = *next;
-        if self.options.wanted.ends_pass(netns, (laddr, lport), (raddr, rport)) {
+        if self.options.wanted.flow_passes(&next.flow) {
             emit(&waiting);
         } else {
             self.filtered += 1;
@@ -372,7 +366,7 @@ fn was_looked_for(socket: Option<&Socket>, event: &Event) -> bool {
 /// Whether it still shows the listener's addresses and cookie instead of its own: kernels up to 6.12 report a child
 /// before they fill in who it is (`inet_csk_clone_lock`).
 fn lacks_identity(event: &Event) -> bool {
-    starts_as_child(event) && event.rport == 0
+    starts_as_child(event) && event.flow.remote.port == 0
 }
 
 /// Whether it is certainly the event's socket, and no other one at its address.

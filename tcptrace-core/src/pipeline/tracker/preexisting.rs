@@ -1,27 +1,27 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
 use super::{Socket, history::History, owners::Owners, starts_as_child};
-use crate::model::{ends::Ends, event::Event, hash::HashMap, socket_dump::Preexisting, state::State};
+use crate::model::{event::Event, flow::Flow, hash::HashMap, socket_dump::Preexisting, state::State};
 
 /// Listed sockets until their first event.
 #[derive(Default)]
 pub(super) struct PreexistingSockets {
     by_cookie: HashMap<u64, Preexisting>,
     /// For events without cookies.
-    by_ends: HashMap<Ends, u64>,
+    by_flow: HashMap<Flow, u64>,
 }
 
 impl PreexistingSockets {
     /// `cookies`: events have them, so that no socket is looked for by its ends.
     pub(super) fn new(listed: Vec<Preexisting>, cookies: bool) -> Self {
-        let by_ends = listed
+        let by_flow = listed
             .iter()
             .filter(|_| !cookies)
-            .map(|preexisting| (preexisting.ends, preexisting.cookie))
+            .map(|preexisting| (preexisting.flow, preexisting.cookie))
             .collect();
         Self {
             by_cookie: listed.into_iter().map(|preexisting| (preexisting.cookie, preexisting)).collect(),
-            by_ends,
+            by_flow,
         }
     }
 
@@ -35,7 +35,7 @@ impl PreexistingSockets {
             return None;
         }
         let cookie = match event.cookie {
-            0 => self.by_ends.remove(&Ends::of(event))?,
+            0 => self.by_flow.remove(&event.flow)?,
             cookie => cookie,
         };
         let preexisting = self.by_cookie.remove(&cookie)?;
@@ -43,7 +43,7 @@ impl PreexistingSockets {
         let since = Some(preexisting.since).filter(|_| event.ktime_ns >= preexisting.dumped_ns);
         (event.old_state != State::CLOSE).then(|| Socket {
             cookie: preexisting.cookie,
-            netns: preexisting.ends.netns.unwrap_or(0),
+            netns: preexisting.flow.netns.unwrap_or(0),
             state: preexisting.state,
             since,
             owner: preexisting.owner.map(|owner| owners.share(owner)),

@@ -1,11 +1,12 @@
 //! Signals, kept for a moment until the end of their connection is told.
 
-use std::{collections::BTreeMap, net::IpAddr, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use hashlink::LinkedHashMap;
 
 use crate::model::{
     event::{Abort, ErrorReport, Event, Reset},
+    flow::Flow,
     hash::HashMap,
     hooks::ResetReasons,
 };
@@ -31,15 +32,13 @@ const MOST_SENT: usize = 1 << 16;
 #[derive(Default)]
 pub(super) struct Signals {
     resets: BTreeMap<(u64, u64), Reset>,
-    /// When a socket that has ended last sent one, by its ends; the first one is the oldest.
-    sent: LinkedHashMap<Ends, u64>,
+    /// When a socket that has ended last sent one, by its ends in whichever namespace; the first one is the
+    /// oldest.
+    sent: LinkedHashMap<Flow, u64>,
     aborts: HashMap<u64, Abort>,
-    errors: HashMap<Ends, ErrorReport>,
+    errors: HashMap<Flow, ErrorReport>,
     reasons: BTreeMap<u32, Arc<str>>,
 }
-
-/// Local and remote end.
-type Ends = ((IpAddr, u16), (IpAddr, u16));
 
 impl Signals {
     pub(super) fn new(reasons: &ResetReasons) -> Self {
@@ -69,7 +68,7 @@ impl Signals {
 
     /// Notes that the socket of this event has sent a reset.
     pub(super) fn note_sent(&mut self, event: &Event, ktime_ns: u64) {
-        self.sent.insert(((event.laddr, event.lport), (event.raddr, event.rport)), ktime_ns);
+        self.sent.insert(event.flow.anywhere(), ktime_ns);
         if self.sent.len() > MOST_SENT {
             self.sent.pop_front();
         }
@@ -78,23 +77,23 @@ impl Signals {
     /// Whether the event's peer is a socket of this host, which has sent a reset just then: on its way it passes no wire. In
     /// which namespace the peer is, the event does not tell: often in another one.
     pub(super) fn peer_has_sent(&self, event: &Event) -> bool {
-        let sent = self.sent.get(&((event.raddr, event.rport), (event.laddr, event.lport)));
+        let sent = self.sent.get(&event.flow.anywhere().reversed());
         sent.is_some_and(|ktime_ns| ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS)
     }
 
     pub(super) fn add_error(&mut self, report: ErrorReport) {
         if self.errors.len() < MOST {
-            self.errors.insert((report.local, report.remote), report);
+            self.errors.insert(report.flow.anywhere(), report);
         }
     }
 
     /// The error that was reported as a connection went to CLOSE.
     pub(super) fn take_error(&mut self, event: &Event) -> Option<i32> {
-        let ends = ((event.laddr, event.lport), (event.raddr, event.rport));
+        let flow = event.flow.anywhere();
         let of_that_moment =
-            self.errors.get(&ends).filter(|report| report.ktime_ns.abs_diff(event.ktime_ns) < HELD_UP_NS);
+            self.errors.get(&flow).filter(|report| report.ktime_ns.abs_diff(event.ktime_ns) < HELD_UP_NS);
         let error = of_that_moment?.error;
-        self.errors.remove(&ends);
+        self.errors.remove(&flow);
         Some(error)
     }
 
@@ -138,6 +137,6 @@ fn belongs(reset: &Reset, event: &Event) -> bool {
     }
     match reset.ports {
         (0, _) | (_, 0) => reset.ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS,
-        ports => ports == (event.lport, event.rport),
+        ports => ports == (event.flow.local.port, event.flow.remote.port),
     }
 }

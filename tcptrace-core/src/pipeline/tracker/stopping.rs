@@ -1,9 +1,9 @@
 //! Listeners that are being closed, so that the end of a child that nobody has accepted can be put to its listener's.
 
-use std::{collections::VecDeque, net::IpAddr};
+use std::collections::VecDeque;
 
 use super::signals::HELD_UP_NS;
-use crate::model::{event::Event, listening, state::State};
+use crate::model::{event::Event, flow::LocalEnd, listening, state::State};
 
 /// As many threads as may close a listener at the same moment.
 const MOST: usize = 64;
@@ -15,9 +15,7 @@ pub(super) struct Stopping {
 }
 
 struct Stopped {
-    netns: Option<u32>,
-    laddr: IpAddr,
-    lport: u16,
+    local: LocalEnd,
     /// The thread that closes it, and then, in the same call, its children.
     tid: u32,
     /// When it or the last one of these was closed.
@@ -27,13 +25,13 @@ struct Stopped {
 impl Stopping {
     /// Takes in a transition to CLOSE. Whether it is that of a child of such a listener (`inet_csk_listen_stop()`).
     pub(super) fn close(&mut self, event: &Event) -> bool {
-        let Event { netns, laddr, lport, ktime_ns, .. } = *event;
+        let (local, ktime_ns) = (event.flow.local_end(), event.ktime_ns);
         let tid = event.context.tid;
         if event.old_state == State::LISTEN {
             if self.recent.len() >= MOST {
                 self.recent.pop_front();
             }
-            self.recent.push_back(Stopped { netns, laddr, lport, tid, ktime_ns });
+            self.recent.push_back(Stopped { local, tid, ktime_ns });
             return false;
         }
         // Mostly there is none.
@@ -42,8 +40,7 @@ impl Stopping {
         }
         let its = |stopped: &&mut Stopped| {
             let same_call = stopped.tid == tid && stopped.ktime_ns.abs_diff(ktime_ns) < HELD_UP_NS;
-            let its_port = stopped.netns == netns && stopped.lport == lport;
-            same_call && its_port && listening::addresses(laddr).any(|address| address == stopped.laddr)
+            same_call && listening::ends(local).any(|end| end == stopped.local)
         };
         let listener = self.recent.iter_mut().rev().find(its);
         // A queue may be long.

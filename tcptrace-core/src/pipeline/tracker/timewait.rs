@@ -12,8 +12,8 @@ use tcptrace_common::EvidenceFlags;
 use super::{Span, quotas::Quotas};
 use crate::model::{
     close::Cause,
-    ends::Ends,
     event::{Context, Device, Event, Verdict},
+    flow::Flow,
     hash::HashMap,
     owner::Owner,
     socket_dump::PreexistingTimewait,
@@ -26,14 +26,14 @@ const TIME_WAIT_NS: u64 = 60_000_000_000;
 
 /// Mostly the ends are enough. Over two devices, or in two VRFs, there may be two with the same ones: the later one has its
 /// cookie here, too, all others 0.
-type Key = (Ends, u64);
+type Key = (Flow, u64);
 
 /// Timewait sockets, bounded; each table with the oldest one first.
 pub(super) struct TimewaitSockets {
     fin_wait2: LinkedHashMap<Key, Timewait>,
     time_wait: LinkedHashMap<Key, Timewait>,
     /// The cookies of those that have one in their key, by their ends.
-    twins: HashMap<Ends, Vec<u64>>,
+    twins: HashMap<Flow, Vec<u64>>,
     quotas: Quotas,
     limit: usize,
     evicted: u64,
@@ -87,26 +87,26 @@ impl TimewaitSockets {
         let goes_on =
             matches!(cause, Some(Cause::ActiveClose | Cause::SimultaneousClose | Cause::ProcessExited))
                 && matches!(event.old_state, State::FIN_WAIT2 | State::CLOSING);
-        let evidence = event.evidence.filter(|_| goes_on && self.has_room(&Ends::of(event), event.cookie))?;
+        let evidence = event.evidence.filter(|_| goes_on && self.has_room(&event.flow, event.cookie))?;
         let Event { skaddr, cookie, ktime_ns: since_ns, .. } = *event;
         let (device, owner) = (event.device.clone(), closed.owner.clone());
         let timewait = Timewait { skaddr, cookie, device, owner, since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
             // It stays in FIN_WAIT2, so nothing is to be told now.
-            self.remember(State::FIN_WAIT2, Ends::of(event), timewait);
+            self.remember(State::FIN_WAIT2, event.flow, timewait);
             return None;
         }
-        self.remember(State::TIME_WAIT, Ends::of(event), timewait.clone());
+        self.remember(State::TIME_WAIT, event.flow, timewait.clone());
         Some(Transition {
             in_old_state_ns: closed.in_old_state_ns,
-            ..inferred(Ends::of(event), timewait, (event.old_state, State::TIME_WAIT), since_ns)
+            ..inferred(event.flow, timewait, (event.old_state, State::TIME_WAIT), since_ns)
         })
     }
 
     /// Takes in one that a list has and the trace has not seen.
     pub(super) fn add(&mut self, listed: PreexistingTimewait) {
-        let PreexistingTimewait { ends, cookie, state, since_ns, dumped_ns: seen_ns, device } = listed;
-        self.remember(state, ends, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
+        let PreexistingTimewait { flow, cookie, state, since_ns, dumped_ns: seen_ns, device } = listed;
+        self.remember(state, flow, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
     }
 
     /// The end of the timewait socket whose addresses and ports a new connection has taken: told of as it begins, or where a
@@ -116,14 +116,14 @@ impl TimewaitSockets {
         if !(is_new || event.old_state == State::SYN_RECV) {
             return None;
         }
-        let ends = Ends::of(event);
+        let flow = event.flow;
         // Which one's place it has taken is not to be seen, and perhaps none's: it may be on another device. An address of a
         // link is of each of them.
-        let is_of_link = matches!(ends.laddr, IpAddr::V6(laddr) if laddr.is_unicast_link_local());
+        let is_of_link = matches!(flow.local.address, IpAddr::V6(laddr) if laddr.is_unicast_link_local());
         if is_of_link {
             return None;
         }
-        let key = self.only_one(ends)?;
+        let key = self.only_one(flow)?;
         [State::FIN_WAIT2, State::TIME_WAIT].into_iter().find_map(|state| {
             let table = self.table(state);
             if table.is_empty() {
@@ -142,7 +142,7 @@ impl TimewaitSockets {
             };
             table.get(&key).filter(|timewait| is_other(timewait))?;
             self.forget(state, &key)
-                .map(|timewait| inferred(ends, timewait, (state, State::CLOSE), event.ktime_ns))
+                .map(|timewait| inferred(flow, timewait, (state, State::CLOSE), event.ktime_ns))
         })
     }
 
@@ -160,8 +160,8 @@ impl TimewaitSockets {
 
     /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
     pub(super) fn listed(&mut self, listed: &PreexistingTimewait) -> Option<Transition> {
-        let PreexistingTimewait { ends, cookie, state, since_ns, dumped_ns, .. } = *listed;
-        if let Some(key) = self.find(state, &ends, cookie)
+        let PreexistingTimewait { flow, cookie, state, since_ns, dumped_ns, .. } = *listed;
+        if let Some(key) = self.find(state, &flow, cookie)
             && let Some(timewait) = self.table(state).get_mut(&key)
         {
             timewait.seen_ns = timewait.seen_ns.max(dumped_ns);
@@ -169,12 +169,12 @@ impl TimewaitSockets {
         }
         // Not one that is younger than the list: that shows its predecessor.
         let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < dumped_ns;
-        let key = self.find(State::FIN_WAIT2, &ends, cookie)?;
+        let key = self.find(State::FIN_WAIT2, &flow, cookie)?;
         self.fin_wait2.get(&key).filter(|timewait| waited(timewait))?;
         let timewait = self.forget(State::FIN_WAIT2, &key)?;
         let since_ns = since_ns.max(timewait.since_ns);
-        self.remember(State::TIME_WAIT, ends, Timewait { since_ns, seen_ns: dumped_ns, ..timewait.clone() });
-        Some(inferred(ends, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
+        self.remember(State::TIME_WAIT, flow, Timewait { since_ns, seen_ns: dumped_ns, ..timewait.clone() });
+        Some(inferred(flow, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
     }
 
     /// Those that are older than the lists of these namespaces, and were not in them.
@@ -198,10 +198,10 @@ impl TimewaitSockets {
         Some(inferred(key.0, timewait, (state, State::CLOSE), ktime_ns))
     }
 
-    fn remember(&mut self, state: State, ends: Ends, mut timewait: Timewait) {
+    fn remember(&mut self, state: State, flow: Flow, mut timewait: Timewait) {
         let cookie = timewait.cookie;
         for state in [State::FIN_WAIT2, State::TIME_WAIT] {
-            if let Some(key) = self.find(state, &ends, cookie)
+            if let Some(key) = self.find(state, &flow, cookie)
                 && let Some(known) = self.forget(state, &key)
                 && known.cookie == cookie
                 && cookie != 0
@@ -212,17 +212,17 @@ impl TimewaitSockets {
                 timewait.device = known.device.or(timewait.device);
             }
         }
-        let first = (ends, 0);
+        let first = (flow, 0);
         let has_twin = self.has(&first);
-        let key = if has_twin { (ends, cookie) } else { first };
+        let key = if has_twin { (flow, cookie) } else { first };
         if has_twin {
-            self.twins.entry(ends).or_default().push(cookie);
+            self.twins.entry(flow).or_default().push(cookie);
         }
         let limit = self.limit;
         let table = self.table(state);
         table.insert(key, timewait);
         let evicted = if table.len() > limit { table.pop_front() } else { None };
-        self.quotas.enter(ends.netns);
+        self.quotas.enter(flow.netns);
         if let Some((evicted, _)) = evicted {
             self.left(&evicted);
             self.evicted += 1;
@@ -230,19 +230,19 @@ impl TimewaitSockets {
     }
 
     /// The key of the one with these ends, and with this cookie as far as both are known.
-    fn find(&self, state: State, ends: &Ends, cookie: u64) -> Option<Key> {
+    fn find(&self, state: State, flow: &Flow, cookie: u64) -> Option<Key> {
         let table = if state == State::TIME_WAIT { &self.time_wait } else { &self.fin_wait2 };
         // The one for FIN_WAIT2 mostly is; that is seen without a scan for the key.
         if table.is_empty() {
             return None;
         }
-        let first = (*ends, 0);
+        let first = (*flow, 0);
         let is_it = |timewait: &Timewait| timewait.cookie == cookie || timewait.cookie == 0 || cookie == 0;
         if table.get(&first).is_some_and(is_it) {
             return Some(first);
         }
-        let twin = (*ends, cookie);
-        (self.twins.contains_key(ends) && table.contains_key(&twin)).then_some(twin)
+        let twin = (*flow, cookie);
+        (self.twins.contains_key(flow) && table.contains_key(&twin)).then_some(twin)
     }
 
     fn has(&self, key: &Key) -> bool {
@@ -250,34 +250,34 @@ impl TimewaitSockets {
     }
 
     /// The key of the one with these ends, unless there are several.
-    fn only_one(&self, ends: Ends) -> Option<Key> {
-        let first = (ends, 0);
-        match self.twins.get(&ends).map(Vec::as_slice) {
+    fn only_one(&self, flow: Flow) -> Option<Key> {
+        let first = (flow, 0);
+        match self.twins.get(&flow).map(Vec::as_slice) {
             None => Some(first),
-            Some([cookie]) if !self.has(&first) => Some((ends, *cookie)),
+            Some([cookie]) if !self.has(&first) => Some((flow, *cookie)),
             Some(_) => None,
         }
     }
 
     /// Takes note that there is one less.
     fn left(&mut self, key: &Key) {
-        let (ends, cookie) = key;
-        self.quotas.leave(ends.netns);
+        let (flow, cookie) = key;
+        self.quotas.leave(flow.netns);
         if *cookie != 0
-            && let Some(twins) = self.twins.get_mut(ends)
+            && let Some(twins) = self.twins.get_mut(flow)
         {
             twins.retain(|twin| twin != cookie);
             if twins.is_empty() {
-                self.twins.remove(ends);
+                self.twins.remove(flow);
             }
         }
     }
 
     /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
-    fn has_room(&self, ends: &Ends, cookie: u64) -> bool {
-        !self.quotas.is_full(ends.netns)
-            || self.find(State::TIME_WAIT, ends, cookie).is_some()
-            || self.find(State::FIN_WAIT2, ends, cookie).is_some()
+    fn has_room(&self, flow: &Flow, cookie: u64) -> bool {
+        !self.quotas.is_full(flow.netns)
+            || self.find(State::TIME_WAIT, flow, cookie).is_some()
+            || self.find(State::FIN_WAIT2, flow, cookie).is_some()
     }
 
     fn forget(&mut self, state: State, key: &Key) -> Option<Timewait> {
@@ -298,22 +298,17 @@ fn is_on(event: &Event, device: &Device) -> bool {
 
 /// The transition of a timewait socket that was in the first of these states, at `ktime_ns`.
 fn inferred(
-    ends: Ends,
+    flow: Flow,
     timewait: Timewait,
     (old_state, new_state): (State, State),
     ktime_ns: u64,
 ) -> Transition {
-    let Ends { netns, laddr, lport, raddr, rport } = ends;
     let Timewait { skaddr, cookie, device, owner, since_ns, .. } = timewait;
     let event = Event {
         ktime_ns,
         skaddr,
         cookie,
-        netns,
-        laddr,
-        lport,
-        raddr,
-        rport,
+        flow,
         device,
         since_ns: None,
         old_state,

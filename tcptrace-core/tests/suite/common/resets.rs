@@ -10,6 +10,7 @@ use tcptrace_core::{
         close::{Cause, Closing, Role},
         event::Event,
         finding::{Finding, Severity},
+        flow::{Endpoint, Flow},
         namespace::{LocalAddress, NamespaceSample},
         owner::{Owner, Provenance},
         state::State,
@@ -63,13 +64,13 @@ impl Told {
             ..CloseMetrics::default()
         };
         let event = Event {
-            netns: Some(1),
-            laddr: local.0,
-            lport: local.1,
-            raddr: remote.0,
-            rport: remote.1,
             metrics: Some(metrics),
             evidence: Some(self.evidence),
+            flow: Flow {
+                netns: Some(1),
+                local: Endpoint::new(local.0, local.1),
+                remote: Endpoint::new(remote.0, remote.1),
+            },
             ..event(u64::from(number) + 1, 1, self.state, State::CLOSE)
         };
         let name = if self.role == Role::Server {

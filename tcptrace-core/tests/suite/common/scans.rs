@@ -6,8 +6,8 @@ use tcptrace_core::{
     diagnosis::detect::{Ages, Detectors, Options, Sample, Seen},
     model::{
         close::{Cause, Closing},
-        event::Event,
         finding::Finding,
+        flow::{Endpoint, Flow},
         limits::Limits,
         namespace::NamespaceSample,
         process::Process,
@@ -21,7 +21,7 @@ use tcptrace_core::{
 
 use super::shown::Shown;
 
-use super::{by_process, event};
+use super::{Moved as _, by_process, event};
 
 pub(crate) const SECOND: u64 = 1_000_000_000;
 
@@ -46,14 +46,14 @@ pub(crate) fn who(pid: u32) -> Who {
 /// A socket of process `pid`, without an age of its own.
 pub(crate) fn socket(state: State, number: u16, pid: u32) -> Seen {
     let socket = Socket {
-        netns: Some(1),
+        flow: Flow {
+            netns: Some(1),
+            local: Endpoint::new("192.0.2.1".parse().unwrap(), 80),
+            remote: Endpoint::new("198.51.100.7".parse().unwrap(), 10_000 + number),
+        },
         cookie: u64::from(number) + 1,
         kind: Kind::Full,
         state,
-        laddr: "192.0.2.1".parse().unwrap(),
-        lport: 80,
-        raddr: "198.51.100.7".parse().unwrap(),
-        rport: 10_000 + number,
         uid: Some(7),
         inode: Some(u64::from(number) + 1),
         recv_queue: 0,
@@ -103,9 +103,8 @@ pub(crate) fn findings(scans: impl IntoIterator<Item = Sample>) -> Vec<Finding> 
 pub(crate) fn ended(cause: Cause, end: u8, pid: u32, reset_reason: Option<&str>) -> Shown {
     let event = event(1, SECOND, State::SYN_SENT, State::CLOSE);
     // Who found no port has none.
-    let lport = if cause == Cause::NoLocalPort { 0 } else { event.lport };
-    let event =
-        Event { netns: Some(1), lport, raddr: Ipv4Addr::new(198, 51, 100, end).into(), rport: 443, ..event };
+    let lport = if cause == Cause::NoLocalPort { 0 } else { event.flow.local.port };
+    let event = event.netns(Some(1)).lport(lport).raddr(Ipv4Addr::new(198, 51, 100, end).into()).rport(443);
     let mut tracker = Tracker::new(tracker::Options::default());
     let mut transitions = Vec::new();
     tracker.track(&mut Transition::of(by_process(pid, b"client", event)), |transition| {
@@ -145,6 +144,6 @@ pub(crate) fn with_counters(scan: Sample, counters: &[(&str, u64)], limits: Limi
 /// A transition of process `pid` that ended its attempt at 198.51.100.`end`:`port`.
 pub(crate) fn tried(cause: Cause, end: u8, port: u16, pid: u32) -> Shown {
     let Shown::Transition(mut transition) = ended(cause, end, pid, None) else { unreachable!() };
-    transition.event.rport = port;
+    transition.event.flow.remote.port = port;
     Shown::Transition(transition)
 }

@@ -24,8 +24,10 @@ pub(crate) fn other_end(of: &Seen, state: State, pid: u32) -> Seen {
     let mut other = socket(state, 0, pid);
     other.socket.cookie = of.socket.cookie + 1_000;
     other.socket.info = of.socket.info;
-    (other.socket.laddr, other.socket.lport) = (of.socket.raddr, of.socket.rport);
-    (other.socket.raddr, other.socket.rport) = (of.socket.laddr, of.socket.lport);
+    (other.socket.flow.local.address, other.socket.flow.local.port) =
+        (of.socket.flow.remote.address, of.socket.flow.remote.port);
+    (other.socket.flow.remote.address, other.socket.flow.remote.port) =
+        (of.socket.flow.local.address, of.socket.flow.local.port);
     other
 }
 
@@ -43,7 +45,7 @@ pub(crate) fn still(number: u16, state: State, ms: u32) -> Seen {
 
 pub(crate) fn listener() -> Seen {
     let mut seen = socket(State::LISTEN, 999, 7);
-    seen.socket.rport = 0;
+    seen.socket.flow.remote.port = 0;
     seen
 }
 

@@ -21,7 +21,7 @@ use tcptrace_core::{
     pipeline::tracker::{Options, Tracker},
 };
 
-use super::{by_process, comm, event, listens};
+use super::{Moved as _, by_process, comm, event, listens};
 
 /// 2026-09-21T14:13:20Z.
 const EPOCH: i128 = 1_790_000_000_000_000_000;
@@ -118,10 +118,10 @@ pub(crate) fn story() -> Vec<Record> {
         event.context.comm = comm(b"\x1b[2J,\"\xff\n");
         event
     };
-    let v6 = |event: Event| Event {
-        laddr: "2001:db8::1".parse().unwrap(),
-        raddr: "2001:db8:0:ffff:ffff:ffff:ffff:ffff".parse().unwrap(),
-        ..event
+    let v6 = |event: Event| {
+        event
+            .laddr("2001:db8::1".parse().unwrap())
+            .raddr("2001:db8:0:ffff:ffff:ffff:ffff:ffff".parse().unwrap())
     };
     let last = Event {
         metrics: Some(CloseMetrics { bytes_acked: 5_120, bytes_received: 78, srtt_us: 412, retransmits: 2 }),
@@ -132,9 +132,8 @@ pub(crate) fn story() -> Vec<Record> {
         metrics: Some(CloseMetrics::default()),
         ..event(3, 92_500_000_000, State::SYN_SENT, State::CLOSE)
     };
-    let unbound = Event { lport: 0, ..event(3, 92_400_000_000, State::CLOSE, State::SYN_SENT) };
+    let unbound = event(3, 92_400_000_000, State::CLOSE, State::SYN_SENT).lport(0);
     let bare = Event {
-        netns: None,
         cookie: 0,
         error: None,
         context: tcptrace_core::model::event::Context {
@@ -142,7 +141,8 @@ pub(crate) fn story() -> Vec<Record> {
             ..event(5, 0, State(0), State(0)).context
         },
         ..event(5, 93_000_000_000, State(13), State(200))
-    };
+    }
+    .netns(None);
     let events = [
         listens(1, 1_500_000, 812),
         event(2, 2_000_000, State::LISTEN, State::SYN_RECV),

@@ -79,7 +79,7 @@ pub(crate) fn is_true(transition: &Transition, truth: &Happening) -> Checked {
     if let Some(told) = transition.in_old_state_ns {
         prop_assert_eq!(Some(told), truth.in_old_state_ns, "{:?}", transition);
     }
-    prop_assert!([0, truth.rport].contains(&transition.event.rport), "{:?}", transition);
+    prop_assert!([0, truth.rport].contains(&transition.event.flow.remote.port), "{:?}", transition);
     if let Some(owner) = transition.owner.as_ref().filter(|owner| owner.provenance == Provenance::Exact) {
         prop_assert!(truth.actors.contains(&owner.pid), "{:?}", transition);
     }
@@ -141,7 +141,7 @@ pub(crate) fn timewait_sockets_are_right(
     let expected: Vec<_> = closed.map(|one| name(&one.event)).collect();
     prop_assert_eq!(begun.iter().map(|event| name(event)).collect::<Vec<_>>(), expected);
 
-    let ends = |event: &Event| (event.netns, event.lport, event.rport);
+    let ends = |event: &Event| (event.flow.netns, event.flow.local.port, event.flow.remote.port);
     let which = |event: &Event, begin_ns: u64| (begin_ns, event.cookie, event.skaddr, ends(event));
     let mut waiting: Vec<_> = begun.iter().map(|event| which(event, event.ktime_ns)).collect();
     for Transition { event, in_old_state_ns, .. } in inferred {

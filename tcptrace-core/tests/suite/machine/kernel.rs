@@ -65,13 +65,13 @@ impl Kernel {
         if self.hides && happening.hidden {
             event.verdict = Verdict::Hidden;
         } else if self.by_port && connects {
-            (event.lport, event.verdict) = (0, Verdict::Undecided);
-        } else if !self.wants(event.lport) {
+            (event.flow.local.port, event.verdict) = (0, Verdict::Undecided);
+        } else if !self.wants(event.flow.local.port) {
             return None;
         }
         if let (true, Some(listener)) = (self.nameless, &happening.listener) {
-            (event.laddr, event.cookie) = (listener.laddr, listener.cookie);
-            (event.raddr, event.rport) = (Ipv4Addr::UNSPECIFIED.into(), 0);
+            (event.flow.local.address, event.cookie) = (listener.laddr, listener.cookie);
+            (event.flow.remote.address, event.flow.remote.port) = (Ipv4Addr::UNSPECIFIED.into(), 0);
         }
         if self.anonymous {
             event.cookie = 0;

@@ -147,25 +147,28 @@ impl World {
             self.sockets += 1;
             let mut first = begins.clone();
             first.cookie = self.sockets as u64 + 100;
-            first.netns = listener.as_ref().map_or(Some(step.ending as u32 % 2 + 1), |one| one.event.netns);
+            first.flow.netns =
+                listener.as_ref().map_or(Some(step.ending as u32 % 2 + 1), |one| one.event.flow.netns);
             Socket { id: self.sockets, event: first, born_ns: 0, actors: vec![], is_unused: true }
         });
-        (begins.cookie, begins.netns) = (socket.event.cookie, socket.event.netns);
+        (begins.cookie, begins.flow.netns) = (socket.event.cookie, socket.event.flow.netns);
         if listener.is_some() {
-            (begins.old_state, begins.laddr, begins.lport, begins.rport) = (State::LISTEN, LOCAL, 80, 40_000);
+            (begins.old_state, begins.flow.local.address, begins.flow.local.port, begins.flow.remote.port) =
+                (State::LISTEN, LOCAL, 80, 40_000);
         } else if new_state == State::LISTEN {
-            (begins.laddr, begins.lport) = (ANY[step.choice / 4 % 3], 80);
-            (begins.raddr, begins.rport) = (Ipv4Addr::UNSPECIFIED.into(), 0);
+            (begins.flow.local.address, begins.flow.local.port) = (ANY[step.choice / 4 % 3], 80);
+            (begins.flow.remote.address, begins.flow.remote.port) = (Ipv4Addr::UNSPECIFIED.into(), 0);
         } else {
-            (begins.lport, begins.rport) = (5_000, 443);
+            (begins.flow.local.port, begins.flow.remote.port) = (5_000, 443);
         }
         // Few ports, so that they come again, but each to one connection at a time.
         while new_state != State::LISTEN && self.is_taken(&begins) {
-            let port = if listener.is_some() { &mut begins.rport } else { &mut begins.lport };
+            let port =
+                if listener.is_some() { &mut begins.flow.remote.port } else { &mut begins.flow.local.port };
             *port += 1;
         }
         let listener = listener.map(|Socket { event, actors, .. }| Listener {
-            laddr: event.laddr,
+            laddr: event.flow.local.address,
             cookie: event.cookie,
             actors,
         });
@@ -177,13 +180,23 @@ impl World {
     fn listener(&self, choice: usize) -> Option<Socket> {
         let listening = self.places.iter().flatten().filter(|socket| socket.event.new_state == State::LISTEN);
         let listening: Vec<&Socket> = listening.collect();
-        let netns = listening.get(choice.checked_rem(listening.len())?)?.event.netns;
-        let there = listening.into_iter().filter(|socket| socket.event.netns == netns);
-        there.min_by_key(|socket| ANY.iter().position(|laddr| *laddr == socket.event.laddr)).cloned()
+        let netns = listening.get(choice.checked_rem(listening.len())?)?.event.flow.netns;
+        let there = listening.into_iter().filter(|socket| socket.event.flow.netns == netns);
+        there
+            .min_by_key(|socket| ANY.iter().position(|laddr| *laddr == socket.event.flow.local.address))
+            .cloned()
     }
 
     fn is_taken(&self, event: &Event) -> bool {
-        let ends = |event: &Event| (event.netns, event.laddr, event.lport, event.raddr, event.rport);
+        let ends = |event: &Event| {
+            (
+                event.flow.netns,
+                event.flow.local.address,
+                event.flow.local.port,
+                event.flow.remote.address,
+                event.flow.remote.port,
+            )
+        };
         let others = self.places.iter().flatten().map(|socket| &socket.event);
         others.filter(|other| other.new_state != State::CLOSE).any(|other| ends(other) == ends(event))
     }
@@ -196,9 +209,8 @@ impl World {
             new_state: all[step.choice % all.len()],
             ..event(0, 0, State::CLOSE, State::CLOSE)
         };
-        let Event { skaddr, cookie, netns, laddr, lport, raddr, rport, .. } = socket.event;
-        (event.skaddr, event.cookie, event.netns) = (skaddr, cookie, netns);
-        (event.laddr, event.lport, event.raddr, event.rport) = (laddr, lport, raddr, rport);
+        (event.skaddr, event.cookie, event.flow) =
+            (socket.event.skaddr, socket.event.cookie, socket.event.flow);
         socket.is_unused &= event.new_state == State::CLOSE;
         let goes_on = (event.new_state == State::CLOSE).then(|| close(step.ending, &mut event)).flatten();
         self.happens(step, socket, event, None, goes_on);
@@ -220,7 +232,7 @@ impl World {
         let begins = event.old_state == State::CLOSE || listener.is_some();
         self.history.push(Happening {
             socket: socket.id,
-            rport: event.rport,
+            rport: event.flow.remote.port,
             in_old_state_ns: (!begins).then(|| event.ktime_ns - socket.event.ktime_ns),
             life_ns: event.ktime_ns - socket.born_ns,
             listener,

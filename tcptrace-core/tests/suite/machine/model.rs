@@ -96,12 +96,12 @@ impl Model {
         };
         self.listen(*socket, event, owner);
         if let Some(mut waiting) = before.and_then(|known| known.waiting) {
-            if waiting.event.rport == 0 {
-                let Event { cookie, laddr, raddr, rport, .. } = *event;
-                (waiting.event.cookie, waiting.event.laddr) = (cookie, laddr);
-                (waiting.event.raddr, waiting.event.rport) = (raddr, rport);
+            if waiting.event.flow.remote.port == 0 {
+                waiting.event.cookie = event.cookie;
+                waiting.event.flow.local.address = event.flow.local.address;
+                waiting.event.flow.remote = event.flow.remote;
             }
-            if self.kernel.wants(event.lport) {
+            if self.kernel.wants(event.flow.local.port) {
                 told.push(waiting);
             } else {
                 self.filtered += 1;
@@ -111,7 +111,7 @@ impl Model {
         let mut waiting = None;
         match event.verdict {
             Verdict::Hidden => self.filtered += 1,
-            Verdict::Pass if !(is_child && event.rport == 0) => told.push(own),
+            Verdict::Pass if !(is_child && event.flow.remote.port == 0) => told.push(own),
             _ => waiting = Some(own),
         }
         if event.new_state != State::CLOSE {
@@ -151,21 +151,25 @@ impl Model {
             self.listeners.retain(|listener| listener.socket != socket);
         }
         if let (State::LISTEN, Some((pid, _))) = (event.new_state, owner) {
-            let at = (event.netns, event.laddr, event.lport);
+            let at = (event.flow.netns, event.flow.local.address, event.flow.local.port);
             self.listeners.push(Listener { socket, cookie: event.cookie, at, pid });
         }
     }
 
     /// The process whose listener a child shows the cookie of; else who listens where it comes from, when it is the only one.
     fn listener(&self, event: &Event) -> Option<u32> {
-        if event.rport == 0 && event.cookie != 0 {
+        if event.flow.remote.port == 0 && event.cookie != 0 {
             let its = self.listeners.iter().find(|listener| listener.cookie == event.cookie);
             return its.map(|listener| listener.pid);
         }
-        let v4 = if event.laddr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { event.laddr };
-        let any = [event.laddr, v4, Ipv6Addr::UNSPECIFIED.into()];
+        let v4 = if event.flow.local.address.is_ipv4() {
+            Ipv4Addr::UNSPECIFIED.into()
+        } else {
+            event.flow.local.address
+        };
+        let any = [event.flow.local.address, v4, Ipv6Addr::UNSPECIFIED.into()];
         let pids = any.into_iter().map(|laddr| {
-            let at = (event.netns, laddr, event.lport);
+            let at = (event.flow.netns, laddr, event.flow.local.port);
             let there = self.listeners.iter().filter(|listener| listener.at == at);
             there.map(|listener| listener.pid).collect::<Vec<_>>()
         });

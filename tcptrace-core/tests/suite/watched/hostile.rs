@@ -7,7 +7,6 @@ use tcptrace_core::{
     diagnosis::detect::{Sample, Seen},
     model::{
         close::{Cause, Closing, Role},
-        event::Event,
         half_open::{Change, End, Source, What},
         limits::Limits,
         namespace::NamespaceSample,
@@ -20,7 +19,7 @@ use tcptrace_core::{
 
 use super::{seen, transition};
 use crate::common::shown::Shown;
-use crate::common::{comm, event, half_open};
+use crate::common::{Moved as _, comm, event, half_open};
 
 /// What each finding rests on by the kernel's counters.
 const COUNTERS: [&str; 6] = [
@@ -77,7 +76,7 @@ fn hostile_transition() -> impl Strategy<Value = Shown> {
                 life_ns: Some(u64::MAX),
                 ..Closing::default()
             };
-            let event = Event { rport: u16::from(end), ..event(1, ktime_ns, old, new) };
+            let event = event(1, ktime_ns, old, new).rport(u16::from(end));
             let record = transition(event, pid, Some(Box::new(closing)));
             let Shown::Transition(mut transition) = record else { unreachable!("it is one") };
             if let Some(owner) = &mut transition.owner {

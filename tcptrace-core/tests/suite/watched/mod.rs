@@ -11,6 +11,7 @@ use tcptrace_core::{
         close::{Cause, Closing, Role},
         event::Event,
         finding::Finding,
+        flow::{Endpoint, Flow},
         half_open::{End, Source, What},
         namespace::NamespaceSample,
         owner::{Owner, Provenance},
@@ -23,7 +24,7 @@ use tcptrace_core::{
 
 use crate::common::scans::INFO;
 use crate::common::shown::{Show as _, Shown};
-use crate::common::{by_process, comm, event, half_open};
+use crate::common::{Moved as _, by_process, comm, event, half_open};
 
 /// Thresholds under which one is too many; those of a scan; the usual ones; and the greatest.
 const THRESHOLDS: [&str; 4] = [
@@ -133,7 +134,7 @@ const STATES: [State; 9] = [
 fn connection_of(kind: usize, end: u8, pid: u32, cause: Cause) -> Vec<Shown> {
     let remote = Ipv4Addr::new(198, 51, 100, end);
     let transition = |role, old, new, cause: Option<Cause>| {
-        let event = Event { raddr: remote.into(), rport: 443, ..event(1, 5 * SECOND, old, new) };
+        let event = event(1, 5 * SECOND, old, new).raddr(remote.into()).rport(443);
         let closing = cause
             .map(|cause| Box::new(Closing { cause: Some(cause), role: Some(role), ..Closing::default() }));
         transition(by_process(pid, b"client", event), pid, closing)
@@ -146,7 +147,7 @@ fn connection_of(kind: usize, end: u8, pid: u32, cause: Cause) -> Vec<Shown> {
         5 => vec![transition(server, State::ESTABLISHED, State::CLOSE, Some(cause))],
         // Of several programs that want one port the last is named: here each has its own.
         6 => {
-            let listen = Event { lport: 8_000 + pid as u16, ..event(1, 1, State::LISTEN, State::CLOSE) };
+            let listen = event(1, 1, State::LISTEN, State::CLOSE).lport(8_000 + pid as u16);
             let closing = Closing { cause: Some(Cause::AddressInUse), ..Closing::default() };
             vec![self::transition(by_process(pid, b"client", listen), pid, Some(Box::new(closing)))]
         }
@@ -190,14 +191,17 @@ pub(crate) fn seen(state: State, number: u8, pid: u32, age_s: u64) -> Seen {
         ..INFO
     };
     let socket = Socket {
-        netns: Some(1),
+        flow: Flow {
+            netns: Some(1),
+            local: Endpoint::new(Ipv4Addr::new(192, 0, 2, 1 + number % 2).into(), lport),
+            remote: Endpoint::new(
+                Ipv4Addr::new(198, 51, 100, number % 3).into(),
+                if listens { 0 } else { 443 },
+            ),
+        },
         cookie: u64::from(number) + 1,
         kind: if state == State::TIME_WAIT { Kind::TimeWait } else { Kind::Full },
         state,
-        laddr: Ipv4Addr::new(192, 0, 2, 1 + number % 2).into(),
-        lport,
-        raddr: Ipv4Addr::new(198, 51, 100, number % 3).into(),
-        rport: if listens { 0 } else { 443 },
         uid: Some(7),
         inode: Some(u64::from(number) + 1),
         recv_queue: u32::from(number),

@@ -1,13 +1,13 @@
 //! Lists of the host's sockets for the tracker: what is older than the trace, and what has become of sockets of which the
 //! kernel reports nothing more.
 
-use std::{collections::HashSet, net::IpAddr, sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tcptrace_core::model::{
     close::Role,
     dump::Namespace,
-    ends::Ends,
     event::Device,
+    flow::LocalEnd,
     holders::Holders,
     listening,
     owner::{Owner, Provenance, padded},
@@ -47,7 +47,7 @@ pub(super) fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
     let mut owners =
         Owners { holders: holders.as_ref(), processes: Processes::new(), unidentified: HashSet::new() };
     for socket in snapshot.sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
-        let Some(&namespace) = namespaces.get(&socket.netns) else { continue };
+        let Some(&namespace) = namespaces.get(&socket.flow.netns) else { continue };
         match socket.kind {
             Kind::Request => {}
             Kind::TimeWait => dump.timewait.push(timewait_socket(socket, namespace)),
@@ -107,23 +107,20 @@ impl Owners<'_> {
     }
 }
 
-/// Where someone listens: namespace, address and port.
-type Listening = HashSet<(Option<u32>, IpAddr, u16)>;
-
-fn listeners(sockets: &[Socket]) -> Listening {
+/// Where someone listens.
+fn listeners(sockets: &[Socket]) -> HashSet<LocalEnd> {
     let listening = sockets.iter().filter(|socket| socket.state == State::LISTEN);
-    listening.map(|socket| (socket.netns, socket.laddr, socket.lport)).collect()
+    listening.map(|socket| socket.flow.local_end()).collect()
 }
 
 fn preexisting(
     socket: &Socket,
     namespace: &Namespace,
-    listening: &Listening,
+    listening: &HashSet<LocalEnd>,
     owner: Option<Owner>,
 ) -> Preexisting {
     let since = Since::AtLatest(namespace.end_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0)));
-    let from_listener = listening::addresses(socket.laddr)
-        .any(|laddr| listening.contains(&(socket.netns, laddr, socket.lport)));
+    let from_listener = listening::ends(socket.flow.local_end()).any(|end| listening.contains(&end));
     let role = match socket.state {
         State::LISTEN => Some(Role::Listener),
         // Its listener may have ended before it, or listen where a client is bound.
@@ -131,7 +128,7 @@ fn preexisting(
     };
     Preexisting {
         cookie: socket.cookie,
-        ends: ends(socket),
+        flow: socket.flow,
         state: socket.state,
         since,
         dumped_ns: namespace.begin_ns,
@@ -144,16 +141,11 @@ fn preexisting(
 fn timewait_socket(socket: &Socket, namespace: &Namespace) -> PreexistingTimewait {
     let age_ns = socket.age_at_least_ns.unwrap_or(0);
     PreexistingTimewait {
-        ends: ends(socket),
+        flow: socket.flow,
         cookie: socket.cookie,
         state: socket.state,
         since_ns: namespace.end_ns.saturating_sub(age_ns),
         dumped_ns: namespace.begin_ns,
         device: socket.ifindex.map(|ifindex| Device { ifindex, name: socket.device.clone() }),
     }
-}
-
-fn ends(socket: &Socket) -> Ends {
-    let Socket { netns, laddr, lport, raddr, rport, .. } = *socket;
-    Ends { netns, laddr, lport, raddr, rport }
 }

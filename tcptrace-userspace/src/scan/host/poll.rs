@@ -18,7 +18,7 @@ pub(super) fn poll(snapshot: &Snapshot) -> (Poll, Option<String>) {
     let poll = Poll {
         namespaces: namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect(),
         end_ns: namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0),
-        pending: requests.map(|socket| pending(socket, begun(socket.netns))).collect(),
+        pending: requests.map(|socket| pending(socket, begun(socket.flow.netns))).collect(),
     };
     // A process whose namespace cannot be seen is in one of those, as a rule.
     let gaps = Gaps { unreadable_processes: 0, ..snapshot.gaps.clone() };
@@ -27,9 +27,8 @@ pub(super) fn poll(snapshot: &Snapshot) -> (Poll, Option<String>) {
 
 /// `begun_ns`: before the kernel told how long its timer still runs.
 fn pending(socket: &Socket, begun_ns: u64) -> Pending {
-    let Socket { cookie, netns, laddr, lport, raddr, rport, .. } = *socket;
     Pending {
-        connection: Connection { cookie, netns, laddr, lport, raddr, rport },
+        connection: Connection { cookie: socket.cookie, flow: socket.flow },
         retransmits: socket.timer.map_or(0, |timer| timer.retransmits.into()),
         fires_ns: socket.timer.map(|timer| begun_ns + u64::from(timer.expires_ms) * 1_000_000),
     }

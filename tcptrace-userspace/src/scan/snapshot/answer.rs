@@ -9,7 +9,8 @@ use netlink_packet_core::NlasIterator;
 use netlink_packet_sock_diag::constants::{INET_DIAG_INFO, INET_DIAG_SKMEMINFO};
 use tcptrace_common::{AF_INET, Address};
 use tcptrace_core::model::{
-    address::addresses,
+    address::ends,
+    flow::Flow,
     socket::{Info, Kind, Socket, Timer, TimerKind},
     state::State,
 };
@@ -85,16 +86,12 @@ pub fn decode(answer: &[u8], facts: &Facts) -> Result<Socket, AnswerError> {
     let timer = timer_kind(timer).map(|kind| Timer { kind, expires_ms, retransmits });
     // Without a connection there are zeros, which would look like figures.
     let info = attributes.info.filter(|_| state != State::LISTEN && state != State::CLOSE);
-    let (laddr, raddr) = addresses(family, laddr, raddr);
+    let (local, remote) = ends(family, (laddr, lport), (raddr, rport));
     Ok(Socket {
-        netns: facts.netns,
+        flow: Flow { netns: facts.netns, local, remote },
         cookie: u64::from(high) << 32 | u64::from(low),
         kind,
         state,
-        laddr,
-        lport,
-        raddr,
-        rport,
         // Of what no process has, the kernel says root.
         uid: (inode != 0).then_some(uid),
         inode: (inode != 0).then_some(inode.into()),

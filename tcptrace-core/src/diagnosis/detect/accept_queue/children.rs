@@ -1,7 +1,8 @@
 //! Connections that are complete and that nobody has accepted: no process has them, so that they have no inode.
 
-use super::super::{Sample, Seen, culprits::connection, sample::LocalEnd};
+use super::super::{Sample, Seen, culprits::connection};
 use crate::model::{
+    flow::LocalEnd,
     hash::HashMap,
     socket::{Kind, Socket},
     state::State,
@@ -52,7 +53,7 @@ impl Children {
         let mut sockets: HashMap<u64, &Socket> = HashMap::default();
         for seen in sample.sockets.iter().filter(|seen| waits(seen)) {
             let socket = &seen.socket;
-            let Some(end) = sample.listeners(socket.netns, socket.laddr, socket.lport).next() else {
+            let Some(end) = sample.listeners(socket.flow.local_end()).next() else {
                 continue;
             };
             let since_ns = sample.ktime_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0));

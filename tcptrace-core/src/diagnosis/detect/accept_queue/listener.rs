@@ -1,7 +1,10 @@
 //! A listener over the scans: its queue, and what it dropped.
 
 use super::who_accepts::Acceptors;
-use crate::{diagnosis::detect::sample::LocalEnd, model::who::Who};
+use crate::model::{
+    flow::{Endpoint, LocalEnd},
+    who::Who,
+};
 
 /// How recent is now: scans of a short watch are less than a second apart.
 const NOW_NS: u64 = 2_000_000_000;
@@ -51,7 +54,7 @@ struct Drops {
 impl Listener {
     /// Notes how it is. `is_new`: it has begun during the watch.
     pub(super) fn note(&mut self, now_ns: u64, queue: Queue, is_new: bool, acceptors: &Acceptors) {
-        let (netns, _, port) = queue.end;
+        let LocalEnd { netns, end: Endpoint { port, .. } } = queue.end;
         let (length, backlog) = queue.waiting;
         let has_accepted = length < self.length || acceptors.have_accepted(netns, port, &queue.owners);
         let keep = |since: Option<u64>| (length > 0).then(|| since.unwrap_or(now_ns));

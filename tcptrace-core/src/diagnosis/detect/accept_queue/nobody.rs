@@ -78,7 +78,7 @@ impl AcceptQueue {
             .about_who(finding)
             .then(
                 "See the queue: Recv-Q waits, Send-Q is the backlog",
-                Some(format!("ss -tlnp sport = :{}", place.address.port())),
+                Some(format!("ss -tlnp sport = :{}", place.address.port)),
             )
             .not("a busy server, whose queue is never empty and where nobody waits for long")
             .not("TCP_DEFER_ACCEPT: what is deferred is not in this queue");

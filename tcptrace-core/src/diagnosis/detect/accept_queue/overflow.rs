@@ -55,7 +55,7 @@ impl AcceptQueue {
     /// What the other listeners of the namespace dropped, for whatever reason.
     fn dropped_by_others(&self, place: &Place) -> u64 {
         let is_other = |(cookie, listener): &(&u64, &Listener)| {
-            **cookie != place.cookie && listener.end.is_some_and(|(netns, _, _)| netns == place.netns)
+            **cookie != place.cookie && listener.end.is_some_and(|end| end.netns == place.netns)
         };
         let others = self.listeners.iter().filter(is_other);
         others.map(|(_, listener)| listener.dropped().unwrap_or(0)).sum()
@@ -103,7 +103,7 @@ impl AcceptQueue {
         let finding = about_settings(place, finding);
         let finding = place.about_who(finding).then(
             "See the queue: Recv-Q waits, Send-Q is the backlog",
-            Some(format!("ss -tlnp sport = :{}", place.address.port())),
+            Some(format!("ss -tlnp sport = :{}", place.address.port)),
         );
         let finding = longer_backlog(place, finding)
             .not("a SYN flood: there connections are half-open, here they are complete");

@@ -1,11 +1,10 @@
 //! What the findings about a listener have in common.
 
-use std::net::SocketAddr;
-
 use super::{super::hanging, listener::Listener, who_accepts::Blocker};
 use crate::model::{
     evidence::EvidenceValue,
     finding::{Finding, in_namespace},
+    flow::Endpoint,
     limits::Limits,
     who::Who,
 };
@@ -15,7 +14,7 @@ pub(super) struct Place<'a> {
     pub(super) listener: &'a Listener,
     pub(super) cookie: u64,
     pub(super) netns: Option<u32>,
-    pub(super) address: SocketAddr,
+    pub(super) address: Endpoint,
     /// Sockets at the same end by now, and all that there were in the watch.
     pub(super) sockets: (usize, usize),
     /// Who accepts first.

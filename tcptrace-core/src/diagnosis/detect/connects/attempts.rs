@@ -7,11 +7,12 @@ use crate::{
     diagnosis::detect::{
         Seen,
         culprits::{Culprits, many},
-        endpoint::Endpoint,
+        scoped::ScopedEndpoint,
     },
     model::{
         evidence::EvidenceValue,
         finding::{Confidence, Finding, Harm, Peer, Severity},
+        flow::Endpoint,
         hash::{HashMap, HashSet},
         text::Escaped,
     },
@@ -19,7 +20,7 @@ use crate::{
 
 /// Attempts at one destination, without those of scanners.
 pub(super) struct Attempts<'a> {
-    pub(super) destination: Endpoint,
+    pub(super) destination: ScopedEndpoint,
     pub(super) outcomes: Outcomes,
     /// Who made them, scanners among them.
     pub(super) culprits: Option<&'a Culprits>,
@@ -60,9 +61,9 @@ impl Attempts<'_> {
     }
 
     pub(super) fn unreachable(&self) -> Finding {
-        let Endpoint { address, port, .. } = self.destination;
+        let Endpoint { address, port } = self.destination.end;
         let (failed, all) = (self.unanswered(), self.all());
-        let destination = self.destination.address_and_port();
+        let destination = self.destination.end;
         let attempts = many(all, "attempt");
         let mut summary = if self.outcomes.connected == 0 {
             format!("{destination} cannot be reached: {failed} of {attempts} get no answer")
@@ -130,9 +131,9 @@ impl Attempts<'_> {
 
     /// `is_harm`: those that were refused for good are too many as well.
     pub(super) fn refused(&self, is_harm: bool) -> Finding {
-        let Endpoint { address, port, .. } = self.destination;
+        let Endpoint { address, port } = self.destination.end;
         let (count, all) = (self.outcomes.refused(), self.all());
-        let destination = self.destination.address_and_port();
+        let destination = self.destination.end;
         let attempts = many(all, "attempt");
         let listener = self.place.listener();
         let now = self.listens_now();
@@ -300,7 +301,7 @@ impl Attempts<'_> {
         let (ended, waiters) = self.culprits();
         let culprits = if ended.first_owner().is_some() { &ended } else { &waiters };
         let finding = culprits.name(finding);
-        let Endpoint { address, port, .. } = self.destination;
+        let Endpoint { address, port } = self.destination.end;
         let peers = vec![Peer { address, port: Some(port), count }];
         let samples = waiters.samples().to_vec();
         Finding { samples, peers, ..finding.about(self.destination.subject()) }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::outcomes::Outcomes;
 use crate::{
-    diagnosis::detect::{Sample, Seen, culprits::Culprits, endpoint::Endpoint},
+    diagnosis::detect::{Sample, Seen, culprits::Culprits, scoped::ScopedEndpoint},
     model::{event::Event, who::Who},
 };
 
@@ -46,12 +46,12 @@ impl Destination {
             let first = self.recent_refusal_ns.unwrap_or(event.ktime_ns);
             self.recent_refusal_ns = Some(first.min(event.ktime_ns));
         }
-        self.culprits.within(event.netns);
+        self.culprits.within(event.flow.netns);
         if let Some(who) = who {
             self.culprits.owner(who);
         }
         if outcome.failed() > 0 {
-            self.is_tried_from(event.netns, event.laddr);
+            self.is_tried_from(event.flow.netns, event.flow.local.address);
         }
     }
 
@@ -67,7 +67,7 @@ impl Destination {
         &mut self,
         sample: &Sample,
         before_ns: Option<u64>,
-        to: Endpoint,
+        to: ScopedEndpoint,
         waiting: &[&Seen],
         many: u64,
     ) {
@@ -79,7 +79,7 @@ impl Destination {
         }
         self.recent = Outcomes::default();
         for seen in waiting {
-            self.is_tried_from(seen.socket.netns, seen.socket.laddr);
+            self.is_tried_from(seen.socket.flow.netns, seen.socket.flow.local.address);
         }
         let failed = self.outcomes.failed() + waiting.len() as u64;
         if failed >= many {
@@ -88,9 +88,9 @@ impl Destination {
     }
 
     /// Whether somebody listened when those since the last scan were refused, of which the first was at `first_ns`.
-    fn note_refusals(&mut self, sample: &Sample, before_ns: Option<u64>, to: Endpoint, first_ns: u64) {
+    fn note_refusals(&mut self, sample: &Sample, before_ns: Option<u64>, to: ScopedEndpoint, first_ns: u64) {
         let ago_ns = sample.ktime_ns.saturating_sub(first_ns);
-        let listeners = sample.listeners_of_destination(self.netns, to.address, to.port);
+        let listeners = sample.listeners_of_destination(self.netns, to.end);
         let was_there = |seen: &&Seen| {
             !is_bound(&seen.socket) && seen.socket.age_at_least_ns.is_some_and(|age_ns| age_ns >= ago_ns)
         };

@@ -1,16 +1,15 @@
 //! Clients of a service by a name that has an address of each family, such as `localhost`: where it listens on one of them
 //! only, they are refused at the other, and connect at the next attempt (RFC 8305). Nobody is harmed.
 
-use std::net::SocketAddr;
-
 use super::{
     outcomes::Outcomes,
     processes::{Process, Processes},
 };
 use crate::{
-    diagnosis::detect::{endpoint::Endpoint, index::Addresses},
+    diagnosis::detect::{index::Addresses, scoped::ScopedEndpoint},
     model::{
         finding::Finding,
+        flow::Endpoint,
         hash::{HashMap, HashSet},
     },
 };
@@ -18,7 +17,7 @@ use crate::{
 /// Attempts that were refused, and whose programs connected to the same port by the other family.
 pub(super) struct Fallback {
     /// Where they connected, most of them.
-    pub(super) to: SocketAddr,
+    pub(super) to: Endpoint,
     /// How many.
     pub(super) count: u64,
     /// The programs that connected as often as they were refused.
@@ -31,23 +30,23 @@ impl Fallback {
     /// Both addresses are the namespace's own, and both are of the loopback or neither: two backends of a proxy on the same
     /// port are told apart.
     pub(super) fn of(
-        from: Endpoint,
+        from: ScopedEndpoint,
         netns: Option<u32>,
         processes: &Processes,
         scanners: &HashMap<u32, Process>,
         addresses: &Addresses,
     ) -> Option<Self> {
-        if !addresses.is_of_namespace(netns, from.address) {
+        if !addresses.is_of_namespace(netns, from.end.address) {
             return None;
         }
-        let is_alternative = |to: &Endpoint| {
-            to.port == from.port
-                && to.address.is_ipv4() != from.address.is_ipv4()
-                && to.address.is_loopback() == from.address.is_loopback()
+        let is_alternative = |to: &ScopedEndpoint| {
+            to.end.port == from.end.port
+                && to.end.address.is_ipv4() != from.end.address.is_ipv4()
+                && to.end.address.is_loopback() == from.end.address.is_loopback()
                 && to.is_alike(from)
-                && addresses.is_of_namespace(netns, to.address)
+                && addresses.is_of_namespace(netns, to.end.address)
         };
-        let mut all: HashMap<Endpoint, u64> = HashMap::default();
+        let mut all: HashMap<ScopedEndpoint, u64> = HashMap::default();
         let mut served = HashSet::default();
         for (pid, process) in processes.all() {
             let refused = process.destinations.get(&from).map_or(0, Outcomes::refused);
@@ -55,7 +54,7 @@ impl Fallback {
                 continue;
             }
             let others = process.destinations.iter().filter(|(to, _)| is_alternative(to));
-            if let Some((to, others)) = others.max_by_key(|(to, others)| (others.connected, to.address)) {
+            if let Some((to, others)) = others.max_by_key(|(to, others)| (others.connected, to.end.address)) {
                 if others.connected >= refused {
                     served.insert(*pid);
                 }
@@ -63,8 +62,8 @@ impl Fallback {
             }
         }
         let count = all.values().sum();
-        let most = all.into_iter().max_by_key(|(to, count)| (*count, to.address))?;
-        (count > 0).then(|| Self { to: most.0.address_and_port(), count, served })
+        let most = all.into_iter().max_by_key(|(to, count)| (*count, to.end.address))?;
+        (count > 0).then(|| Self { to: most.0.end, count, served })
     }
 
     /// Of so many that were refused.

@@ -14,8 +14,8 @@ pub(super) fn scan(scanner: &Process) -> Finding {
     let (connected, failed) = (total.connected, total.failed());
     let (mut addresses, mut ports): (Rank<IpAddr>, Rank<u16>) = Default::default();
     for destination in destinations.keys() {
-        addresses.add(destination.address);
-        ports.add(destination.port);
+        addresses.add(destination.end.address);
+        ports.add(destination.end.port);
     }
     let of_ports = ports.distinct() > addresses.distinct();
     let many_what = if of_ports {

@@ -1,12 +1,13 @@
 //! What this host itself tells of a destination: whether it is here, who listens there, and what is in the way.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use crate::{
-    diagnosis::detect::{Sample, endpoint::Endpoint},
+    diagnosis::detect::{Sample, scoped::ScopedEndpoint},
     model::{
         evidence::EvidenceValue,
         finding::Finding,
+        flow::Endpoint,
         namespace::NamespaceSample,
         socket::Socket,
         state::State,
@@ -41,7 +42,7 @@ pub(super) struct Place {
     /// Who listens there.
     pub(super) listeners: Vec<Listener>,
     /// Where else the same port is listened on, if not there.
-    pub(super) elsewhere: Option<(SocketAddr, Option<Who>)>,
+    pub(super) elsewhere: Option<(Endpoint, Option<Who>)>,
     /// The interface of the local address, which has no carrier or is not up.
     pub(super) down: Option<String>,
     /// Connections that the namespace's connection tracking knows, and may know, where there is hardly room.
@@ -55,11 +56,11 @@ fn is_nearly_full((count, max): (u64, u64)) -> bool {
 
 impl Place {
     /// Of a destination that sockets of the namespace `netns` at `laddr` try.
-    pub(super) fn of(sample: &Sample, netns: Option<u32>, laddr: Option<IpAddr>, to: Endpoint) -> Self {
-        let (address, port) = (to.address, to.port);
+    pub(super) fn of(sample: &Sample, netns: Option<u32>, laddr: Option<IpAddr>, to: ScopedEndpoint) -> Self {
+        let Endpoint { address, port } = to.end;
         let namespace = sample.namespaces.get(&netns);
         let is_here = sample.is_here(netns, address);
-        let listeners = sample.listeners_of_destination(netns, address, port);
+        let listeners = sample.listeners_of_destination(netns, to.end);
         let listeners: Vec<_> = listeners
             .into_iter()
             .map(|seen| Listener {
@@ -143,11 +144,11 @@ fn down(namespace: &NamespaceSample, laddr: IpAddr) -> Option<String> {
 }
 
 /// A listener of the namespace on this port, whatever its address.
-fn elsewhere(sample: &Sample, netns: Option<u32>, port: u16) -> Option<(SocketAddr, Option<Who>)> {
+fn elsewhere(sample: &Sample, netns: Option<u32>, port: u16) -> Option<(Endpoint, Option<Who>)> {
     let listening = sample.sockets.iter().filter(|seen| {
         let socket = &seen.socket;
-        socket.state == State::LISTEN && socket.netns == netns && socket.lport == port
+        socket.state == State::LISTEN && socket.flow.netns == netns && socket.flow.local.port == port
     });
-    let least = listening.min_by_key(|seen| (seen.socket.laddr, seen.socket.cookie))?;
-    Some((SocketAddr::new(least.socket.laddr, port), least.owners.first().cloned()))
+    let least = listening.min_by_key(|seen| (seen.socket.flow.local.address, seen.socket.cookie))?;
+    Some((least.socket.flow.local, least.owners.first().cloned()))
 }

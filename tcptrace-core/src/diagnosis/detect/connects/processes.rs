@@ -2,7 +2,7 @@
 
 use super::outcomes::Outcomes;
 use crate::{
-    diagnosis::detect::endpoint::Endpoint,
+    diagnosis::detect::scoped::ScopedEndpoint,
     model::{hash::HashMap, who::Who},
 };
 
@@ -13,7 +13,7 @@ const PAIRS: usize = 262_144;
 #[derive(Clone)]
 pub(super) struct Process {
     pub(super) who: Who,
-    pub(super) destinations: HashMap<Endpoint, Outcomes>,
+    pub(super) destinations: HashMap<ScopedEndpoint, Outcomes>,
     /// Attempts whose SYN was sent again, at the last scan.
     pub(super) waiting: u64,
 }
@@ -52,7 +52,7 @@ impl Default for Processes {
 
 impl Processes {
     /// Notes what a process has tried.
-    pub(super) fn note(&mut self, who: Who, destination: Endpoint, outcomes: &Outcomes) {
+    pub(super) fn note(&mut self, who: Who, destination: ScopedEndpoint, outcomes: &Outcomes) {
         let known =
             self.by_pid.get(&who.pid).is_some_and(|known| known.destinations.contains_key(&destination));
         if !known && self.pairs >= self.room {
@@ -88,6 +88,7 @@ impl Processes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::flow::Endpoint;
 
     /// A process that tries many is remembered, whatever number of others tries one each.
     #[test]
@@ -96,7 +97,7 @@ mod tests {
         let one = Outcomes::default();
         let note = |processes: &mut Processes, pid: u32, port: u16| {
             let who = Who { pid, comm: Vec::new(), process: None };
-            processes.note(who, Endpoint::new(None, [192, 0, 2, 1].into(), port), &one);
+            processes.note(who, ScopedEndpoint::new(None, Endpoint::new([192, 0, 2, 1].into(), port)), &one);
             processes.pairs
         };
         for (pid, port) in [(1, 1), (1, 2), (1, 3), (1, 4), (10, 1), (11, 1), (12, 1), (13, 1)] {

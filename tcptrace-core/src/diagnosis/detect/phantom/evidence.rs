@@ -1,7 +1,7 @@
 //! What one connection says of its client.
 
 use crate::{
-    diagnosis::detect::{Sample, Seen, endpoint::Endpoint, index::is_of_one_namespace},
+    diagnosis::detect::{Sample, Seen, index::is_of_one_namespace, scoped::ScopedEndpoint},
     model::{
         hash::HashSet,
         namespace::NamespaceSample,
@@ -50,17 +50,19 @@ pub(super) fn unanswered_ns(socket: &Socket, info: &Info) -> Option<u64> {
 /// The ends that there are on this host.
 pub(super) struct Ends<'a> {
     sample: &'a Sample,
-    ends: HashSet<Endpoint>,
+    ends: HashSet<ScopedEndpoint>,
 }
 
 impl<'a> Ends<'a> {
     pub(super) fn of(sample: &'a Sample) -> Self {
         let is_end = |seen: &&Seen| {
-            seen.socket.kind == Kind::Full && seen.socket.state != State::LISTEN && seen.socket.rport != 0
+            seen.socket.kind == Kind::Full
+                && seen.socket.state != State::LISTEN
+                && seen.socket.flow.remote.port != 0
         };
         let ends = sample.sockets.iter().filter(is_end).map(|seen| {
             let socket = &seen.socket;
-            Endpoint::new(socket.netns, socket.laddr, socket.lport)
+            ScopedEndpoint::new(socket.flow.netns, socket.flow.local)
         });
         Self { sample, ends: ends.collect() }
     }
@@ -69,13 +71,13 @@ impl<'a> Ends<'a> {
     /// that is translated.
     pub(super) fn has(&self, seen: &Seen) -> bool {
         let socket = &seen.socket;
-        self.ends.contains(&Endpoint::new(socket.netns, socket.raddr, socket.rport))
+        self.ends.contains(&ScopedEndpoint::new(socket.flow.netns, socket.flow.remote))
     }
 
     /// Whether the client's end would have been seen, were it there: its address is that of one namespace, all of which was
     /// seen, and nothing translates addresses on the way there.
     pub(super) fn would_be_seen(&self, socket: &Socket) -> bool {
-        let (netns, address) = (socket.netns, socket.raddr);
+        let (netns, address) = (socket.flow.netns, socket.flow.remote.address);
         if self.sample.unseen.is_some() || self.translates(netns) {
             return false;
         }

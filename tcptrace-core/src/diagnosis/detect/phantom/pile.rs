@@ -50,10 +50,12 @@ impl Group {
     fn add(&mut self, seen: &Seen, silent_ns: u64) {
         let socket = &seen.socket;
         self.count += 1;
-        self.address = Some(self.address.map_or(socket.laddr, |address| address.min(socket.laddr)));
-        let end = SocketAddr::new(socket.raddr, socket.rport);
+        self.address = Some(
+            self.address.map_or(socket.flow.local.address, |address| address.min(socket.flow.local.address)),
+        );
+        let end = SocketAddr::from(socket.flow.remote);
         self.quietest = self.quietest.max(Some((silent_ns, Reverse(end))));
-        self.peers.insert(socket.raddr);
+        self.peers.insert(socket.flow.remote.address);
         self.culprits.add(seen, false);
     }
 }

@@ -31,7 +31,7 @@ impl Buckets {
         let mut now: HashMap<Option<u32>, u64> = HashMap::default();
         for seen in &sample.sockets {
             let waits = u64::from(seen.socket.state == State::TIME_WAIT);
-            *now.entry(seen.socket.netns).or_default() += waits;
+            *now.entry(seen.socket.flow.netns).or_default() += waits;
         }
         for (netns, waiting) in now {
             let most = self.most.entry(netns).or_default();

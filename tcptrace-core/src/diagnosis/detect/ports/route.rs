@@ -1,6 +1,6 @@
 //! The ports from one local address to one remote end: how many are used, by whom, and what is to be said of it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::{
     advice::{more_ports, reuse},
@@ -14,8 +14,8 @@ use crate::{
     },
     model::{
         finding::{Confidence, Finding, Harm, Peer, Severity},
+        flow::{Endpoint, Flow},
         limits::Limits,
-        socket::Socket,
         state::State,
     },
 };
@@ -25,22 +25,17 @@ use crate::{
 pub(super) struct Route {
     pub(super) netns: Option<u32>,
     pub(super) laddr: IpAddr,
-    pub(super) raddr: IpAddr,
-    pub(super) rport: u16,
+    pub(super) remote: Endpoint,
 }
 
 impl Route {
-    fn destination(&self) -> SocketAddr {
-        SocketAddr::new(self.raddr, self.rport)
-    }
-
     /// As the kernel sees it for `tcp_tw_reuse` (`tcp_twsk_unique()`).
     pub(super) fn is_loopback(&self) -> bool {
-        self.laddr.is_loopback() || self.raddr.is_loopback()
+        self.laddr.is_loopback() || self.remote.address.is_loopback()
     }
 
-    pub(super) fn of(socket: &Socket) -> Self {
-        Self { netns: socket.netns, laddr: socket.laddr, raddr: socket.raddr, rport: socket.rport }
+    pub(super) const fn of(flow: &Flow) -> Self {
+        Self { netns: flow.netns, laddr: flow.local.address, remote: flow.remote }
     }
 }
 
@@ -121,14 +116,14 @@ impl Ports<'_> {
         // Few of them in TIME_WAIT say nothing of what has all the others.
         let wait = self.are_many && waiting * 2 >= all;
         let finding = if wait { self.waiting(route) } else { self.open(route) };
-        let what = format_args!("ports from {} to {}", route.laddr, route.destination());
-        let peers = vec![Peer { address: route.raddr, port: Some(route.rport), count: all }];
+        let what = format_args!("ports from {} to {}", route.laddr, route.remote);
+        let peers = vec![Peer { address: route.remote.address, port: Some(route.remote.port), count: all }];
         Finding { peers, ..finding.about_in(route.netns, what) }
     }
 
     /// Closed connections have the ports, and nobody has these open.
     fn waiting(&self, route: &Route) -> Finding {
-        let (host, rport) = (ss_host(route.raddr), route.rport);
+        let (host, rport) = (ss_host(route.remote.address), route.remote.port);
         let held = format!("{}, {} of them in TIME_WAIT", self.used.are_in_use(), self.used.waiting);
         let finding = self
             .begin("time-wait-exhaustion", route, &held)
@@ -148,7 +143,8 @@ impl Ports<'_> {
 
     /// Open connections have them, or what is not seen: what is bound to a port, what a filter hides, what has ended.
     fn open(&self, route: &Route) -> Finding {
-        let (host, rport, (first, last)) = (ss_host(route.raddr), route.rport, self.limits.ports);
+        let (host, rport, (first, last)) =
+            (ss_host(route.remote.address), route.remote.port, self.limits.ports);
         let states = self.holders.map(|holders| holders.states.top(3)).unwrap_or_default();
         let held = match states.first() {
             Some((state, count)) if self.are_many => {
@@ -217,7 +213,7 @@ impl Ports<'_> {
         let summary = format!(
             "{all} of the {ports} ports from {} to {} {held}{}{more}",
             route.laddr,
-            route.destination(),
+            route.remote,
             if self.are_many { self.used.left() } else { String::new() },
         );
         let confidence = if self.are_many {
@@ -233,7 +229,7 @@ impl Ports<'_> {
             finding.harms(Severity::Critical, Harm::new(failed, "calls of connect() that failed", whom))
         } else if are_many_now && will_fail {
             let what = format!("ports that new connections cannot have, of {ports},");
-            let whom = format!("programs of this host that connect to {}", route.destination());
+            let whom = format!("programs of this host that connect to {}", route.remote);
             finding.harms(Severity::Warning, Harm::new(taken_now, what, whom))
         } else {
             finding

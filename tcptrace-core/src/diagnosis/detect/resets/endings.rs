@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     diagnosis::detect::{culprits::Culprits, rank::Rank},
-    model::{hash::HashMap, who::Who},
+    model::{flow::Endpoint, hash::HashMap, who::Who},
 };
 
 /// Connections of one end that have ended.
@@ -178,12 +178,12 @@ impl Endings {
 
 impl Part {
     /// Notes what one end tells of a reset: cause, whose it was, and whether it has sent it.
-    pub(super) fn add(&mut self, end: &End, netns: Option<u32>, peer: (std::net::IpAddr, u16)) {
+    pub(super) fn add(&mut self, end: &End, netns: Option<u32>, peer: Endpoint) {
         let Some(story) = end.outcome.story else { return };
         self.causes.add(end.text.clone());
         let culprits = if story.is_sent() { &mut self.senders } else { &mut self.hit };
         culprits.within(netns);
-        culprits.peer(peer.0, (!end.at_server).then_some(peer.1));
+        culprits.peer(peer.address, (!end.at_server).then_some(peer.port));
         if let Some(owner) = &end.owner {
             culprits.owner(&Who::of_owner(owner));
         }

@@ -1,11 +1,11 @@
 //! Both ends of a connection within this host, which is one connection.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::sync::Arc;
 
 use super::outcome::Outcome;
 use crate::{
-    diagnosis::detect::endpoint::Endpoint,
-    model::{close::Cause, hash::HashMap, owner::Owner},
+    diagnosis::detect::scoped::ScopedEndpoint,
+    model::{close::Cause, flow::Endpoint, hash::HashMap, owner::Owner},
 };
 
 /// Ends that wait for the other one, at most.
@@ -23,26 +23,26 @@ pub(super) struct End {
 }
 
 /// The end that a server has, and that of its client.
-pub(super) type Ends = (Endpoint, SocketAddr);
+type Pair = (ScopedEndpoint, Endpoint);
 
 /// Ends whose other end has not ended yet, of two intervals between scans.
 #[derive(Default)]
 pub(super) struct OpenEnds {
-    now: HashMap<Ends, End>,
-    before: HashMap<Ends, End>,
+    now: HashMap<Pair, End>,
+    before: HashMap<Pair, End>,
 }
 
 impl OpenEnds {
     /// The other end, where it has ended before; this one is kept otherwise, as far as there is room.
-    pub(super) fn other(&mut self, ends: Ends, end: &End) -> Option<End> {
+    pub(super) fn other(&mut self, pair: Pair, end: &End) -> Option<End> {
         let is_other = |known: &End| known.at_server != end.at_server;
         for table in [&mut self.now, &mut self.before] {
-            if table.get(&ends).is_some_and(is_other) {
-                return table.remove(&ends);
+            if table.get(&pair).is_some_and(is_other) {
+                return table.remove(&pair);
             }
         }
         if self.now.len() < ROOM {
-            self.now.insert(ends, end.clone());
+            self.now.insert(pair, end.clone());
         }
         None
     }

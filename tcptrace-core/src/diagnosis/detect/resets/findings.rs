@@ -6,7 +6,7 @@ use super::{
     outcome::{Kind, Story},
 };
 use crate::{
-    diagnosis::detect::{culprits::many, endpoint::Endpoint},
+    diagnosis::detect::{culprits::many, scoped::ScopedEndpoint},
     model::{
         finding::{Confidence, Finding, Harm, Severity},
         who::Who,
@@ -33,7 +33,7 @@ pub(super) const EMBRYONIC: &str = "EmbryonicRsts";
 
 /// What is known of the resets at one end.
 pub(super) struct Storm<'a> {
-    pub(super) endpoint: Endpoint,
+    pub(super) endpoint: ScopedEndpoint,
     pub(super) endings: &'a Endings,
     pub(super) counts: Counts,
 }
@@ -42,7 +42,7 @@ impl Storm<'_> {
     /// Where something was lost.
     pub(super) fn with_losses(&self, resets: &Resets) -> Finding {
         let Counts { all, data, unanswered, refused, lost_here, .. } = self.counts;
-        let (lost, end) = (self.counts.lost(), self.endpoint.address_and_port());
+        let (lost, end) = (self.counts.lost(), self.endpoint.end);
         let kind = self.counts.most();
         let (how, what) = match kind {
             _ if [data, unanswered, refused].iter().filter(|count| **count > 0).count() > 1 => (
@@ -87,7 +87,7 @@ impl Storm<'_> {
         let summary = format!(
             "{reset} of {} at {} ended by a reset, {}; {lost}",
             many(all, "connection"),
-            self.endpoint.address_and_port(),
+            self.endpoint.end,
             by_whom(here, reset)
         );
         self.complete(Finding::new(ID, Confidence::HIGH, summary), None, resets)
@@ -114,7 +114,7 @@ impl Storm<'_> {
         let hit = part.and_then(|part| part.hit.first_owner());
         match hit.filter(|_| !self.endings.is_served_here()) {
             Some(who) => who.to_string(),
-            None => format!("clients of {}", self.endpoint.address_and_port()),
+            None => format!("clients of {}", self.endpoint.end),
         }
     }
 
@@ -167,7 +167,7 @@ impl Storm<'_> {
         part: Option<&Part>,
         overflow: Option<&Overflow>,
     ) -> Finding {
-        let port = self.endpoint.port;
+        let port = self.endpoint.end.port;
         let finding = finding.then(
             "See them with who and why",
             Some(format!("tcptrace life --duration 30s -o json | jq -c 'select(.lport == {port} or .rport == {port}) | [.owner.comm, .cause, .reset_reason]'")),

@@ -86,7 +86,7 @@ impl Pile {
     }
 
     fn sent_again(&mut self, change: &Change) {
-        self.culprits.peer(change.connection.raddr, None);
+        self.culprits.peer(change.connection.flow.remote.address, None);
     }
 
     /// Its listener's accept queue is full.

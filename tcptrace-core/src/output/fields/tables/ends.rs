@@ -16,14 +16,14 @@ fields! { "ends", impl['a] for &'a Event, |event|, "", {
     "cookie": u64 [csv 0] = event.cookie,
         "The kernel's socket cookie: the same for all transitions of a socket, unique until reboot. 0 where the kernel has none \
          for this socket.";
-    "netns": Option<u32> [csv 0] = event.netns,
+    "netns": Option<u32> [csv 0] = event.flow.netns,
         "Inode number of the socket's network namespace, as `lsns -t net` shows it; null when unknown.";
-    "family": Family [csv 0] = Family(event.laddr), "IP version that the connection talks.";
-    "laddr": IpAddr [csv 0] = event.laddr, "Local address.";
-    "lport": u16 [csv 0] = event.lport,
+    "family": Family [csv 0] = Family(event.flow.local.address), "IP version that the connection talks.";
+    "laddr": IpAddr [csv 0] = event.flow.local.address, "Local address.";
+    "lport": u16 [csv 0] = event.flow.local.port,
         "Local port. 0 at CLOSE -> SYN_SENT of a socket that was not bound: the kernel chooses the port afterwards.";
-    "raddr": IpAddr [csv 0] = event.raddr, "Remote address; 0.0.0.0 or :: for a listener.";
-    "rport": u16 [csv 0] = event.rport, "Remote port; 0 for a listener.";
+    "raddr": IpAddr [csv 0] = event.flow.remote.address, "Remote address; 0.0.0.0 or :: for a listener.";
+    "rport": u16 [csv 0] = event.flow.remote.port, "Remote port; 0 for a listener.";
     "ifindex": Absent<Ifindex> [csv 4] = Absent(event.device.as_ref().map(|device| Ifindex(device.ifindex))),
         "Index of the network device that the socket is bound to, by its program, by a VRF or by a link-local address, in the \
          socket's network namespace; absent without one, and where the kernel's layout does not show it. Connections with the \

@@ -35,15 +35,15 @@ fields! { "half_open", impl['a] for Line<'a>, |line|,
          reset by the peer or given up by the kernel before its time; unknown, over but not seen how. null of a retransmit.";
     "cookie": u64 [csv 0] = line.change.connection.cookie,
         "The kernel's socket cookie, which the connection keeps when it is completed; 0 where it is not known.";
-    "netns": Option<u32> [csv 0] = line.change.connection.netns,
+    "netns": Option<u32> [csv 0] = line.change.connection.flow.netns,
         "Inode number of the network namespace; null when unknown.";
-    "family": Family [csv 0] = Family(line.change.connection.laddr), "IP version that the connection talks.";
-    "laddr": IpAddr [csv 0] = line.change.connection.laddr,
+    "family": Family [csv 0] = Family(line.change.connection.flow.local.address), "IP version that the connection talks.";
+    "laddr": IpAddr [csv 0] = line.change.connection.flow.local.address,
         "Local address: that of the SYN, also where the listener is bound to any.";
-    "lport": u16 [csv 0] = line.change.connection.lport, "Local port.";
-    "raddr": IpAddr [csv 0] = line.change.connection.raddr,
+    "lport": u16 [csv 0] = line.change.connection.flow.local.port, "Local port.";
+    "raddr": IpAddr [csv 0] = line.change.connection.flow.remote.address,
         "Remote address, as the SYN has it: not proven until the connection is completed.";
-    "rport": u16 [csv 0] = line.change.connection.rport, "Remote port.";
+    "rport": u16 [csv 0] = line.change.connection.flow.remote.port, "Remote port.";
     "old_state": State [column 0] = line.change.what.states().0, "";
     "new_state": State [column 0] = line.change.what.states().1, "";
     "duration_us": Option<u64> [csv 0] = line.change.age_ns.map(|ns| ns / 1_000),

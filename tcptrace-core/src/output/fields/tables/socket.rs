@@ -29,7 +29,7 @@ pub(in crate::output) struct Line<'a> {
 
 fields! { "socket", impl['a] for Line<'a>, |line|, "One TCP socket.", {
     "start": Flat<Start<Self>> [csv 0 ""] = Flat(Start(PhantomData)), "";
-    "netns": Option<u32> [csv 0] = line.socket.netns,
+    "netns": Option<u32> [csv 0] = line.socket.flow.netns,
         "Inode number of its network namespace; null when /proc does not show it.";
     "cookie": u64 [csv 0] = line.socket.cookie,
         "The kernel's own number for the connection, the same as in a trace. A half-open connection, the socket that comes from \
@@ -38,11 +38,11 @@ fields! { "socket", impl['a] for Line<'a>, |line|, "One TCP socket.", {
         "How much of a socket the kernel keeps. request: a half-open connection of a listener. time_wait: what is left after \
          the program is done with it, in FIN_WAIT2 or TIME_WAIT.";
     "state": State [csv 0] = line.socket.state, "";
-    "family": Family [csv 0] = Family(line.socket.laddr), "That of the addresses.";
-    "laddr": IpAddr [csv 0] = line.socket.laddr, "Local address.";
-    "lport": u16 [csv 0] = line.socket.lport, "Local port.";
-    "raddr": IpAddr [csv 0] = line.socket.raddr, "Remote address.";
-    "rport": u16 [csv 0] = line.socket.rport, "Remote port; 0 without a remote end.";
+    "family": Family [csv 0] = Family(line.socket.flow.local.address), "That of the addresses.";
+    "laddr": IpAddr [csv 0] = line.socket.flow.local.address, "Local address.";
+    "lport": u16 [csv 0] = line.socket.flow.local.port, "Local port.";
+    "raddr": IpAddr [csv 0] = line.socket.flow.remote.address, "Remote address.";
+    "rport": u16 [csv 0] = line.socket.flow.remote.port, "Remote port; 0 without a remote end.";
     "ifindex": Option<u32> [csv 4] = line.socket.ifindex,
         "Index of the network device that the socket is bound to, by its program, by a VRF or by a link-local address; null \
          without one. Connections with the same ends on two devices are two.";

@@ -33,7 +33,7 @@ fields! { "sockets_group", impl['a] for Line<'a>, |line|, "With --by: how many s
     "by": By [csv 1] = line.by, "";
     "key": Title<'a> [csv 1] = Title(&line.group.key),
         "What they have in common, as people read it; `-` when nothing is known.";
-    "netns": Option<u32> [column 1] = line.group.listening().and_then(|listening| listening.netns), "";
+    "netns": Option<u32> [column 1] = line.group.listening().and_then(|listening| listening.local.netns), "";
     "parts": Option<Object<&'a Key>> = (line.group.key != Key::None).then_some(Object(&line.group.key)),
         "The same in its parts: state; pid and comm; netns, laddr, lport, ifindex and device; raddr; runtime, id and pod_uid, or \
          unit. Null when nothing is known.";
@@ -159,9 +159,9 @@ fields! { "parts", impl[] for Key, |key|, "", {
         "The runtime's own name for the container.";
     "ifindex": Absent<Option<u32>> = Absent(listening(key).map(|place| place.ifindex)),
         "Index of the network device that the listener is bound to.";
-    "laddr": Absent<IpAddr> = Absent(listening(key).map(|place| place.laddr)), "Address of the listener.";
-    "lport": Absent<u16> = Absent(listening(key).map(|place| place.lport)), "Port of the listener.";
-    "netns": Absent<Option<u32>> = Absent(listening(key).map(|place| place.netns)),
+    "laddr": Absent<IpAddr> = Absent(listening(key).map(|place| place.local.end.address)), "Address of the listener.";
+    "lport": Absent<u16> = Absent(listening(key).map(|place| place.local.end.port)), "Port of the listener.";
+    "netns": Absent<Option<u32>> = Absent(listening(key).map(|place| place.local.netns)),
         "Inode number of the listener's network namespace; null when /proc does not show it.";
     "pid": Absent<u32> = Absent(match key {
         Self::Process(pid, _) => Some(*pid),

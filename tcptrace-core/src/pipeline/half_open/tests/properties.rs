@@ -38,8 +38,7 @@ proptest! {
         let mut trial = Trial::new(limit, all());
         let number = |number: u8| Connection {
             cookie: if cookies || number.is_multiple_of(2) { 1 + u64::from(number % 16) } else { 0 },
-            netns: (!number.is_multiple_of(3)).then_some(NETNS),
-            ..connection(number % 16)
+            flow: connection(number % 16).flow.in_netns((!number.is_multiple_of(3)).then_some(NETNS)),
         };
         for (step, at) in steps {
             match step {

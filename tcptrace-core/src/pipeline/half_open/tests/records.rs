@@ -28,7 +28,7 @@ fn records_decode() {
     assert_eq!(decoded.connection, Connection { cookie: 7, ..connection(9) });
     let decoded = decode(&record(HALF_OPEN_RETRANSMIT, 10)).expect("a record");
     assert_eq!(decoded.kind, EventKind::Retransmit);
-    assert!(decoded.connection.laddr.is_ipv4(), "IPv4 on an IPv6 listener is IPv4");
+    assert!(decoded.connection.flow.local.address.is_ipv4(), "IPv4 on an IPv6 listener is IPv4");
     assert!(decode(&record(9, 2)).is_err());
     let record = record(HALF_OPEN_SYN, 2);
     assert!((0..record.len()).all(|len| decode(&record[..len]).is_err()));

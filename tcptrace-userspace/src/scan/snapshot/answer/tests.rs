@@ -3,6 +3,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
+use tcptrace_core::model::flow::Endpoint;
 
 const NOTHING: Facts = Facts { netns: None, fin_timeout_ms: None, now_ns: 0 };
 
@@ -104,9 +105,9 @@ fn a_connection() {
     answer.attribute(INET_DIAG_INFO, &tcp_info(|offset| u32::try_from(offset).expect("small")));
     answer.attribute(99, b"from a newer kernel");
     let socket = answer.decode();
-    assert_eq!((socket.laddr, socket.lport), (ip("192.0.2.1"), 80));
-    assert_eq!((socket.raddr, socket.rport), (ip("198.51.100.2"), 40_000));
-    assert_eq!((socket.netns, socket.cookie), (Some(9), 0x1111_1111_2222_2222));
+    assert_eq!(socket.flow.local, Endpoint::new(ip("192.0.2.1"), 80));
+    assert_eq!(socket.flow.remote, Endpoint::new(ip("198.51.100.2"), 40_000));
+    assert_eq!((socket.flow.netns, socket.cookie), (Some(9), 0x1111_1111_2222_2222));
     assert_eq!((socket.kind, socket.state), (Kind::Full, State::ESTABLISHED));
     assert_eq!((socket.uid, socket.inode), (Some(1000), Some(77)));
     assert_eq!((socket.recv_queue, socket.send_queue, socket.drops), (11, 12, Some(5)));
@@ -210,7 +211,7 @@ fn addresses_in_the_family_that_they_talk() {
     let octets = |text: &str| text.parse::<std::net::Ipv6Addr>().expect("an address").octets();
     let of = |pair: [&str; 2]| {
         let socket = Answer { family: 10, addresses: pair.map(octets), ..Answer::default() }.decode();
-        (socket.laddr, socket.raddr)
+        (socket.flow.local.address, socket.flow.remote.address)
     };
     assert_eq!(of(["2001:db8::1", "2001:db8::2"]), (ip("2001:db8::1"), ip("2001:db8::2")));
     assert_eq!(of(["::ffff:192.0.2.1", "::ffff:192.0.2.2"]), (ip("192.0.2.1"), ip("192.0.2.2")));

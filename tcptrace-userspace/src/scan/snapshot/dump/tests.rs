@@ -70,7 +70,7 @@ fn of_doubles_the_last_stays() {
     let socket = |cookie, rport| answer::decode(&answer(cookie, rport), &FACTS).expect("an answer");
     let mut sockets = vec![socket(1, 1), socket(2, 2), socket(1, 3), socket(3, 4), socket(1, 5)];
     drop_doubles(&mut sockets);
-    let left: Vec<_> = sockets.iter().map(|socket| (socket.cookie, socket.rport)).collect();
+    let left: Vec<_> = sockets.iter().map(|socket| (socket.cookie, socket.flow.remote.port)).collect();
     assert_eq!(left, [(2, 2), (3, 4), (1, 5)]);
 }
 

@@ -1,23 +1,20 @@
 //! Where connections lead to.
 
-use std::net::{IpAddr, SocketAddr};
-
 use super::index::is_of_one_namespace;
-use crate::model::finding::in_namespace;
+use crate::model::{finding::in_namespace, flow::Endpoint};
 
 /// An endpoint that many connections have in common. Loopback and link-local addresses mean another one in each network
 /// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Endpoint {
+pub(super) struct ScopedEndpoint {
     /// Of addresses that mean something in one namespace only.
     netns: Option<u32>,
-    pub(super) address: IpAddr,
-    pub(super) port: u16,
+    pub(super) end: Endpoint,
 }
 
-impl Endpoint {
-    pub(super) fn new(netns: Option<u32>, address: IpAddr, port: u16) -> Self {
-        Self { netns: netns.filter(|_| is_of_one_namespace(address)), address, port }
+impl ScopedEndpoint {
+    pub(super) fn new(netns: Option<u32>, end: Endpoint) -> Self {
+        Self { netns: netns.filter(|_| is_of_one_namespace(end.address)), end }
     }
 
     /// Whether both mean something in the same namespace only, or in all.
@@ -27,11 +24,7 @@ impl Endpoint {
 
     /// What findings about it have in common: it, and its namespace where that matters.
     pub(super) fn subject(self) -> String {
-        in_namespace(self.netns, self.address_and_port())
-    }
-
-    pub(super) fn address_and_port(self) -> SocketAddr {
-        SocketAddr::new(self.address, self.port)
+        in_namespace(self.netns, self.end)
     }
 }
 
@@ -49,7 +42,8 @@ mod tests {
             ("192.0.2.1", true),
             ("2001:db8::1", true),
         ] {
-            let endpoint = |netns| Endpoint::new(Some(netns), address.parse().expect("an address"), 80);
+            let end = Endpoint::new(address.parse().expect("an address"), 80);
+            let endpoint = |netns| ScopedEndpoint::new(Some(netns), end);
             assert_eq!(endpoint(1) == endpoint(2), is_one, "{address}");
         }
     }

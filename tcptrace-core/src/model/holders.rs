@@ -64,7 +64,7 @@ impl Holders {
             return &[];
         }
         let start = self.inodes.partition_point(|other| *other < inode);
-        let count = self.inodes[start..].partition_point(|other| *other == inode);
+        let count = self.inodes[start..].iter().take_while(|other| **other == inode).count();
         // A capture that was tampered with may have fewer of these.
         self.by_inode.get(start..start + count).unwrap_or_default()
     }

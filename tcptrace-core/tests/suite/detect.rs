@@ -1,6 +1,6 @@
 //! Detectors on made-up looks: what they say of the same sockets, seen again and again, in any order.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use crate::common::shown::{Show as _, Shown};
 use crate::common::{
@@ -30,7 +30,7 @@ fn leaked(count: u16) -> Vec<Seen> {
     let mut listener = socket(State::LISTEN, 50_000, 812);
     listener.socket.flow.remote.port = 0;
     // Its file is gone, which would be another finding.
-    listener.owners.clear();
+    listener.owners = [].into();
     let leaked = (0..count).map(|number| socket(State::CLOSE_WAIT, number, 812));
     leaked.chain([listener]).collect()
 }
@@ -226,7 +226,9 @@ fn what_is_elsewhere_says_how_to_get_there() {
             let mut all = leaked(9);
             for seen in &mut all {
                 seen.socket.flow.netns = Some(netns);
-                seen.owners.iter_mut().for_each(|who| drop(who.process.take_if(|_| !is_known)));
+                for who in Arc::make_mut(&mut seen.owners) {
+                    drop(who.process.take_if(|_| !is_known));
+                }
             }
             all[8].socket.flow.netns = Some(if elsewhere { netns + 1 } else { netns });
             all

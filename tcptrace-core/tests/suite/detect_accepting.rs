@@ -41,7 +41,7 @@ fn waiting(number: u16, age_s: u64) -> Seen {
     let mut seen = socket(State::ESTABLISHED, number, 0);
     (seen.socket.inode, seen.socket.recv_queue) = (None, 100);
     seen.socket.age_at_least_ns = Some(age_s * SECOND);
-    seen.owners.clear();
+    seen.owners = [].into();
     seen
 }
 

@@ -67,7 +67,7 @@ fn who_finds_no_port_is_named_for_that_namespace_only() {
         detectors.show(&ended(Cause::NoLocalPort, 1, 30, None));
         let waits = (40_000..40_010).map(|lport| {
             let mut seen = with_local_port(State::TIME_WAIT, lport, 1);
-            (seen.socket.flow.netns, seen.owners) = (Some(netns), Vec::new());
+            (seen.socket.flow.netns, seen.owners) = (Some(netns), [].into());
             seen
         });
         let namespaces = [(Some(netns), ten_ports())].into();
@@ -293,7 +293,7 @@ fn a_share_of_what_was_forgotten_is_less_sure() {
 fn nobody_known_is_somewhere_all_the_same() {
     let waits = |netns: u32| {
         let mut seen = with_local_port(State::SYN_SENT, 40_000, 1);
-        (seen.socket.flow.netns, seen.owners) = (Some(netns), Vec::new());
+        (seen.socket.flow.netns, seen.owners) = (Some(netns), [].into());
         seen.socket.timer = Some(Timer { kind: TimerKind::On, expires_ms: 1, retransmits: 1 });
         seen
     };

@@ -130,7 +130,7 @@ fn a_leak_explains_the_other_ends() {
 #[test]
 fn what_is_inherited_counts_once() {
     let mut all = half_closed(30, [40, 40], 1);
-    all[..8].iter_mut().for_each(|seen| seen.owners = vec![who(5), who(7), who(8), who(9)]);
+    all[..8].iter_mut().for_each(|seen| seen.owners = [who(5), who(7), who(8), who(9)].into());
     let found = findings([scan(1_000, all)]);
     assert_eq!((found.len(), found[0].subject.as_str(), pids(&found[0])), (1, "process 5", vec![5, 7, 8, 9]));
     assert!(found[0].next_steps.iter().any(|step| step.what.contains("FD_CLOEXEC")), "{found:#?}");

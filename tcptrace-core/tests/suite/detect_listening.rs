@@ -114,7 +114,7 @@ fn started_by(pid: u32, comm: &str, start_ticks: u64, exe: Option<&str>, unit: O
 fn a_restart_that_succeeds_at_last_harms_nobody() {
     let severity = |comm: &str, start_ticks| {
         let mut holder = at(State::LISTEN, "10.0.0.5", &[]);
-        holder.owners = vec![started(40, comm, start_ticks)];
+        holder.owners = [started(40, comm, start_ticks)].into();
         let process = started(30, "dns", 1_000).process;
         cannot_listen_by(process, "10.0.0.5", vec![holder]).severity
     };
@@ -128,7 +128,7 @@ fn a_restart_that_succeeds_at_last_harms_nobody() {
 fn a_name_alone_makes_no_restart() {
     let severity = |exe, unit| {
         let mut holder = at(State::LISTEN, "10.0.0.5", &[]);
-        holder.owners = vec![started_by(40, "java", 2_000, exe, unit)];
+        holder.owners = [started_by(40, "java", 2_000, exe, unit)].into();
         let failed = started_by(30, "java", 1_000, Some("/usr/bin/java"), Some("search.service"));
         cannot_listen_by(failed.process, "10.0.0.5", vec![holder]).severity
     };
@@ -215,7 +215,7 @@ fn who_listens_beside_the_expected_one_is_not_expected() {
 fn who_listens_is_a_warning_only_where_somebody_has_said_who_should() {
     let severities = |expected: Option<u16>, owner: Vec<Who>| {
         let mut seen = at(State::LISTEN, "0.0.0.0", &[]);
-        seen.owners = owner;
+        seen.owners = owner.into();
         let only = vec!["unexpected-listener".to_owned()];
         let expected = expected.map(|port| vec![Expected { comm: None, ports: port..=port }]);
         let mut detectors = Detectors::new(Options { only, expected, ..Options::default() });

@@ -121,7 +121,7 @@ fn who_waits_for_another_is_not_the_root() {
 /// A process on port `from` waits with data for one on port `to`, which does not read it: two ends.
 fn waits_for([from, to]: [u16; 2], number: u16) -> [Seen; 2] {
     let mut sender = blocked(still(number, State::ESTABLISHED, LONG));
-    sender.owners = vec![who(from.into())];
+    sender.owners = [who(from.into())].into();
     (sender.socket.flow.local.port, sender.socket.flow.remote.port) = (20_000 + number, to);
     (sender.socket.flow.local.address, sender.socket.flow.remote.address) = (LOOPBACK, LOOPBACK);
     let reader = unread(other_end(&sender, State::ESTABLISHED, to.into()), 90_000);
@@ -143,7 +143,7 @@ fn who_waits_behind_one_client_is_not_hidden() {
     (server.flow.local.port, server.flow.remote.port) = (client, 80);
     let mut listens = listener();
     (listens.socket.flow.local.address, listens.owners) =
-        (to_client[0].socket.flow.local.address, vec![who(30)]);
+        (to_client[0].socket.flow.local.address, [who(30)].into());
     let alone = findings([scan(100, to_client.iter().cloned().chain([listens.clone()]).collect())]);
     assert_eq!((subjects(&alone), alone[0].severity), (vec!["process 40"], Severity::Info));
     let behind = (2..8).flat_map(|number| waits_for([50, 30], number));
@@ -178,7 +178,7 @@ fn a_ring_is_one_finding() {
 fn a_reader_here_that_is_not_known_is_no_remote_peer() {
     let found = |is_seen: bool| {
         let mut pair = waits_for([30, 40], 1);
-        pair[1].owners.clear();
+        pair[1].owners = [].into();
         let sockets = pair.into_iter().take(if is_seen { 2 } else { 1 });
         findings([scan(100, sockets.collect())]).remove(0)
     };

@@ -1,10 +1,7 @@
 //! Who holds which TCP socket open, told by a program that the kernel runs on every descriptor of every process: no
 //! name of a descriptor has to be made and read for each file that is no socket.
 
-use std::{
-    fs::File,
-    io::{self, ErrorKind, Read as _},
-};
+use std::io::{self, ErrorKind, Read};
 
 use aya::{Ebpf, programs::Iter};
 use bytes::Buf as _;
@@ -141,7 +138,7 @@ impl SocketFiles {
         let link = program.attach().map_err(|error| refused(&error))?;
         let link = program.take_link(link).map_err(|error| refused(&error))?;
         let file = link.into_file().map_err(|error| refused(&error))?;
-        Ok(decode(&read_to_end(file).map_err(HoldersError::Read)?))
+        read_all(file).map_err(HoldersError::Read)
     }
 }
 
@@ -151,26 +148,25 @@ fn iterator(ebpf: &mut Ebpf) -> Result<&mut Iter, HoldersError> {
     program.try_into().map_err(|error: aya::programs::ProgramError| HoldersError::Object(error.to_string()))
 }
 
-/// Everything that the program writes.
-fn read_to_end(mut file: File) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+/// Everything that the program writes; what is left over at the end counts as one record that is not understood.
+fn read_all(mut file: impl Read) -> io::Result<(Vec<Held>, usize)> {
+    let (mut all, mut rest) = (Vec::new(), Vec::new());
     let mut buffer = vec![0; 64 << 10];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok(bytes),
-            Ok(count) => bytes.extend_from_slice(&buffer[..count]),
+            Ok(0) => return Ok((all, usize::from(!rest.is_empty()))),
+            Ok(count) => {
+                rest.extend_from_slice(&buffer[..count]);
+                let records = rest.chunks_exact(size_of::<HolderRecord>());
+                let whole = rest.len() - records.remainder().len();
+                all.extend(records.map(held));
+                rest.drain(..whole);
+            }
             // The kernel pauses after each million descriptors without a socket among them.
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(error) => return Err(error),
         }
     }
-}
-
-/// Records to descriptors; what is left over at the end counts as one that is not understood.
-fn decode(bytes: &[u8]) -> (Vec<Held>, usize) {
-    let records = bytes.chunks_exact(size_of::<HolderRecord>());
-    let rest = usize::from(!records.remainder().is_empty());
-    (records.map(held).collect(), rest)
 }
 
 /// One record, which is as long as it has to be.
@@ -233,8 +229,15 @@ mod tests {
             pid: 3,
             fd: 4,
         };
-        assert_eq!(decode(&bytes), (vec![first, second], 0));
-        assert_eq!(decode(&bytes[..bytes.len() - 1]), (vec![first], 1));
-        assert_eq!(decode(&[]), (vec![], 0));
+        let read = |bytes: &[u8]| read_all(bytes).expect("bytes");
+        assert_eq!(read(&bytes), (vec![first, second], 0));
+        assert_eq!(read(&bytes[..bytes.len() - 1]), (vec![first], 1));
+        assert_eq!(read(&[]), (vec![], 0));
+        let (begin, end) = bytes.split_at(50);
+        assert_eq!(
+            read_all(Read::chain(begin, end)).expect("bytes"),
+            (vec![first, second], 0),
+            "a record in two reads"
+        );
     }
 }

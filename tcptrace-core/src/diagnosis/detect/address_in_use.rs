@@ -3,7 +3,7 @@
 //! Where `bind()` succeeds and `listen()` does not (both with `SO_REUSEADDR`), the socket enters LISTEN and leaves it within
 //! the same system call (`inet_csk_listen_start()`). A `bind()` that fails makes no transition, and is not seen.
 
-use std::{collections::HashMap, net::IpAddr, time::Duration};
+use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
 use super::{
     Detector, Sample,
@@ -48,7 +48,7 @@ struct There {
 /// A socket that listens.
 struct Listens {
     laddr: IpAddr,
-    owners: Vec<Who>,
+    owners: Arc<[Who]>,
 }
 
 impl Listens {

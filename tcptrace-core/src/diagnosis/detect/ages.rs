@@ -1,6 +1,8 @@
 //! What only several scans tell of a socket: how long it is in its state, whether data moves on it, and whether its program
 //! reads.
 
+use std::collections::hash_map::Entry;
+
 use super::{Sample, Seen};
 use crate::model::{
     hash::HashMap,
@@ -24,8 +26,8 @@ struct Past {
     moved: (u64, u64),
     /// No data has moved since then at the latest; `None` where nothing tells.
     still_since_ns: Option<u64>,
-    /// Bytes that the program has read.
-    read: u64,
+    /// Bytes that wait to be read: the program has read the others that came.
+    unread: u32,
     /// Data waits, and none was read, since then at the latest.
     unread_since_ns: Option<u64>,
 }
@@ -33,15 +35,19 @@ struct Past {
 impl Ages {
     /// Raises the ages in a sample to what earlier ones tell.
     pub fn apply(&mut self, sample: &mut Sample) {
-        let mut now: HashMap<_, _> = HashMap::default();
-        now.reserve(sample.sockets.len());
         let now_ns = sample.ktime_ns;
         for seen in &mut sample.sockets {
-            let past = Past::of(&seen.socket, now_ns, self.0.get(&seen.socket.cookie));
+            let past = match self.0.entry(seen.socket.cookie) {
+                Entry::Occupied(mut known) => {
+                    let past = Past::of(&seen.socket, now_ns, Some(known.get()));
+                    *known.get_mut() = past;
+                    past
+                }
+                Entry::Vacant(place) => *place.insert(Past::of(&seen.socket, now_ns, None)),
+            };
             past.tell(seen, now_ns);
-            now.insert(seen.socket.cookie, past);
         }
-        self.0 = now;
+        self.0.retain(|_, past| past.seen_ns == now_ns);
     }
 }
 
@@ -65,7 +71,7 @@ impl Past {
         };
         let unread = info.filter(|_| is_unread(socket));
         let read = moved.1.saturating_sub(socket.recv_queue.into());
-        let same = before.filter(|before| before.read == read);
+        let same = before.filter(|before| before.read() == read);
         let unread_since_ns = unread.map(|info| {
             // The last that came is the last to be read, so that it waits for as long.
             let told_ns = info.last_data_recv_ms.map_or(0, |ms| u64::from(ms) * 1_000_000);
@@ -77,7 +83,20 @@ impl Past {
                 }
             }
         });
-        Self { seen_ns: now_ns, state: socket.state, since_ns, moved, still_since_ns, read, unread_since_ns }
+        Self {
+            seen_ns: now_ns,
+            state: socket.state,
+            since_ns,
+            moved,
+            still_since_ns,
+            unread: socket.recv_queue,
+            unread_since_ns,
+        }
+    }
+
+    /// Bytes that the program has read.
+    const fn read(&self) -> u64 {
+        self.moved.1.saturating_sub(self.unread as u64)
     }
 
     fn tell(self, seen: &mut Seen, now_ns: u64) {

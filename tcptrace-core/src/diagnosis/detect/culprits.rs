@@ -67,7 +67,7 @@ impl Culprits {
         let socket = &seen.socket;
         self.within(socket.flow.netns);
         self.peer(socket.flow.remote.address, with_port.then_some(socket.flow.remote.port));
-        for owner in &seen.owners {
+        for owner in seen.owners.iter() {
             self.owner(owner);
         }
         if self.samples.len() < NAMED {

@@ -17,7 +17,7 @@ const NAMED: usize = 8;
 
 impl Holders {
     pub(super) fn add(&mut self, seen: &Seen) {
-        for who in &seen.owners {
+        for who in seen.owners.iter() {
             self.0.entry(who.pid).or_insert_with(|| (who.clone(), 0)).1 += 1;
         }
     }

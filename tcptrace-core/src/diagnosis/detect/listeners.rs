@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashSet},
     ops::RangeInclusive,
+    sync::Arc,
 };
 
 use super::{Detector, Options, Sample, culprits::add_owners};
@@ -35,7 +36,7 @@ pub(super) struct Listeners {
     /// At the last scan and the one before: what comes and goes in between is no listener to speak of.
     before: HashSet<LocalEnd>,
     /// Of each socket there, the processes that have it open.
-    last: BTreeMap<LocalEnd, Vec<Vec<Who>>>,
+    last: BTreeMap<LocalEnd, Vec<Arc<[Who]>>>,
 }
 
 impl Listeners {
@@ -62,7 +63,7 @@ impl Listeners {
 
     /// Whose sockets nobody expects there; `None` when all are expected. Beside one that is, a socket whose process is
     /// not known does not count: it may have begun while the host was looked at.
-    fn unexpected(&self, end: &LocalEnd, sockets: &[Vec<Who>]) -> Option<Vec<Who>> {
+    fn unexpected(&self, end: &LocalEnd, sockets: &[Arc<[Who]>]) -> Option<Vec<Who>> {
         let mut owners = Vec::new();
         let mut count = 0;
         for socket in sockets.iter().filter(|socket| !self.is_expected(end, socket)) {
@@ -72,7 +73,7 @@ impl Listeners {
         (count == sockets.len() || !owners.is_empty()).then_some(owners)
     }
 
-    fn finding(&self, end: &LocalEnd, sockets: &[Vec<Who>]) -> Option<Finding> {
+    fn finding(&self, end: &LocalEnd, sockets: &[Arc<[Who]>]) -> Option<Finding> {
         let owners = self.unexpected(end, sockets)?;
         let appeared = self.first.as_ref().is_some_and(|first| !first.contains(end));
         let deleted =

@@ -170,7 +170,7 @@ impl Detector for Resets {
             let limits = sample.namespaces.get(&netns).map(|namespace| namespace.limits);
             if limits.and_then(|limits| limits.abort_on_overflow) == Some(true) {
                 let cookies = listeners.iter().map(|seen| seen.socket.cookie).collect();
-                let owners = listeners.iter().flat_map(|seen| seen.owners.clone()).collect();
+                let owners = listeners.iter().flat_map(|seen| seen.owners.iter().cloned()).collect();
                 endings.overflow = Some(Overflow { netns, cookies, owners });
             }
         }

@@ -1,6 +1,9 @@
 //! How the host was at one moment.
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use super::index::Lookup;
 use crate::model::{
@@ -35,9 +38,9 @@ pub struct Sample {
 #[derive(Clone, Debug)]
 pub struct Seen {
     /// The socket.
-    pub socket: Socket,
+    pub socket: Box<Socket>,
     /// The processes that have it open, or the listener that it came from.
-    pub owners: Vec<Who>,
+    pub owners: Arc<[Who]>,
     /// Nanoseconds for which no data has moved, at least: none was received, and none acknowledged. `None` where nothing
     /// tells.
     pub still_ns: Option<u64>,
@@ -47,8 +50,8 @@ pub struct Seen {
 
 impl Seen {
     /// A socket of which no earlier scan tells.
-    pub fn new(socket: Socket, owners: Vec<Who>) -> Self {
-        Self { socket, owners, still_ns: None, unread_ns: None }
+    pub fn new(socket: impl Into<Box<Socket>>, owners: impl Into<Arc<[Who]>>) -> Self {
+        Self { socket: socket.into(), owners: owners.into(), still_ns: None, unread_ns: None }
     }
 
     /// Whether data has come since this side last sent some, or within the same tick of the kernel's clock.
@@ -77,10 +80,19 @@ impl HostScan {
     /// As detectors take it.
     pub(crate) fn into_sample(self) -> Result<Sample, String> {
         let SocketScan { sockets, owners, gaps, .. } = self.sockets?;
+        // Most sockets of a host belong to a few processes: sockets with the same owners share one list of them.
+        let mut lists: HashMap<Vec<u32>, Arc<[Who]>> = HashMap::new();
+        let mut pids = Vec::new();
         let seen = sockets.into_iter().map(|socket| {
-            let pids = owners.of(&socket).map(|owner| owner.holder.pid);
-            let owners = pids.map(|pid| Who::of_holder(pid, owners.process(pid))).collect();
-            Seen::new(socket, owners)
+            pids.clear();
+            pids.extend(owners.of(&socket).map(|owner| owner.holder.pid));
+            let list = lists.get(&pids).cloned().unwrap_or_else(|| {
+                let list: Arc<[Who]> =
+                    pids.iter().map(|pid| Who::of_holder(*pid, owners.process(*pid))).collect();
+                lists.insert(pids.clone(), Arc::clone(&list));
+                list
+            });
+            Seen::new(socket, list)
         });
         Ok(Sample {
             ktime_ns: self.end_ns,

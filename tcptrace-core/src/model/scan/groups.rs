@@ -158,11 +158,11 @@ impl SocketScan {
 
     /// How many sockets several processes have open, each of which they count for.
     pub fn shared(&self) -> usize {
-        let shared = |socket: &&Socket| {
+        let is_shared = |socket: &Socket| {
             let mut owners = self.owners.of(socket).filter(|owner| owner.provenance != Provenance::Inherited);
             owners.nth(1).is_some()
         };
-        self.sockets.iter().filter(shared).count()
+        self.sockets.iter().filter(|socket| is_shared(socket)).count()
     }
 
     /// How many sockets are in each state, in the order of the table.

@@ -82,7 +82,7 @@ struct Queue<'a> {
 
 impl Listeners {
     /// Those among all sockets, which are in the order in which the kernel walked its tables.
-    pub(super) fn new(sockets: &[Socket], namespaces: &[Namespace]) -> Self {
+    pub(super) fn new(sockets: &[Box<Socket>], namespaces: &[Namespace]) -> Self {
         let mut this = Self::default();
         let mut queues: HashMap<(LocalEnd, Option<u32>), Queue<'_>> = HashMap::default();
         for (index, socket) in sockets.iter().enumerate().filter(|(_, socket)| socket.state == State::LISTEN)

@@ -38,7 +38,7 @@ pub struct HostScan {
 #[derive(Clone, Debug)]
 pub struct SocketScan {
     /// The wanted sockets, in order.
-    pub sockets: Vec<Socket>,
+    pub sockets: Vec<Box<Socket>>,
     /// Whose they are.
     pub owners: Owners,
     /// How many more there were among those that were asked for.

@@ -27,8 +27,8 @@ pub fn rank(state: State) -> usize {
 }
 
 /// Sorts.
-pub fn sort(sockets: &mut [Socket]) {
-    // The key is made once of each: moving the sockets themselves about would cost more.
+pub fn sort(sockets: &mut [Box<Socket>]) {
+    // The key is made once of each.
     sockets.sort_by_cached_key(|socket| {
         let remote = (bits(socket.flow.remote.address), socket.flow.remote.port);
         (

@@ -41,7 +41,7 @@ pub struct Owners {
 impl Owners {
     /// By what the host says of descriptors, and the listeners among all its sockets, which are in the order of the
     /// kernel's tables and were asked for at `seen_ns`.
-    pub fn new(holders: Holders, sockets: &[Socket], namespaces: &[Namespace], seen_ns: u64) -> Self {
+    pub fn new(holders: Holders, sockets: &[Box<Socket>], namespaces: &[Namespace], seen_ns: u64) -> Self {
         let Listeners { anywhere, on_devices } = Listeners::new(sockets, namespaces);
         Self { holders, listeners: anywhere, processes: HashMap::default(), seen_ns, on_devices }
     }
@@ -53,13 +53,23 @@ impl Owners {
         }
     }
 
-    /// Looks at the processes that own these sockets.
-    pub fn identify(&mut self, sockets: &[Socket], mut process: impl FnMut(u32) -> Option<Arc<Process>>) {
-        let mut processes = HashMap::default();
-        for holder in sockets.iter().flat_map(|socket| self.holders(socket).0) {
-            processes.entry(holder.pid).or_insert_with(|| process(holder.pid));
+    /// Resolves the processes that own these sockets. Returns how many of the sockets lack an owner: a process must have each
+    /// open, and none is known.
+    pub fn identify(
+        &mut self,
+        sockets: &[Box<Socket>],
+        mut process: impl FnMut(u32) -> Option<Arc<Process>>,
+    ) -> usize {
+        let (mut processes, mut missing) = (HashMap::default(), 0);
+        for socket in sockets {
+            let holders = self.holders(socket).0;
+            missing += usize::from(holders.is_empty() && socket.inode.is_some());
+            for holder in holders {
+                processes.entry(holder.pid).or_insert_with(|| process(holder.pid));
+            }
         }
         self.processes = processes;
+        missing
     }
 
     /// Puts others in the place of addresses and processes.
@@ -113,11 +123,6 @@ impl Owners {
     /// Whether one of them is `pid`.
     pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
         self.of(socket).any(|owner| owner.holder.pid == pid)
-    }
-
-    /// Whether a process must have this socket open, and none is known.
-    pub fn is_missing(&self, socket: &Socket) -> bool {
-        socket.inode.is_some_and(|inode| self.holders.of(inode).is_empty())
     }
 
     /// How many processes could not be looked into.

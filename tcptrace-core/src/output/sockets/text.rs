@@ -41,8 +41,8 @@ impl<'a> Table<'a> {
         let mut scratch = Vec::new();
         let (mut local, mut remote) = (ADDRESS, ADDRESS);
         // IPv4 without a device fits anyway.
-        let long = |socket: &&Socket| socket.flow.local.address.is_ipv6() || socket.ifindex.is_some();
-        for socket in scan.sockets.iter().filter(long) {
+        let is_long = |socket: &Socket| socket.flow.local.address.is_ipv6() || socket.ifindex.is_some();
+        for socket in scan.sockets.iter().filter(|socket| is_long(socket)) {
             let mut width = |end, device| {
                 scratch.clear();
                 put::endpoint_on(&mut scratch, end, device);

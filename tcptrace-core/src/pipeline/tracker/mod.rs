@@ -122,7 +122,7 @@ impl Tracker {
         if self.options.infer && self.options.wanted.filter.tgid == 0 {
             timewait.into_iter().for_each(|listed| self.timewait.add(listed));
         }
-        self.preexisting = PreexistingSockets::new(preexisting, self.options.cookies);
+        self.preexisting = PreexistingSockets::new(preexisting, self.options.cookies, &mut self.owners);
         self.closed = None;
     }
 
@@ -282,7 +282,7 @@ impl Tracker {
     /// Takes out what is known of the event's socket, unless another one had its address.
     fn recall(&mut self, event: &Event, emit: &mut impl FnMut(&Transition)) -> Option<Socket> {
         let Some(socket) = self.sockets.remove(&event.skaddr) else {
-            return self.preexisting.take(event, &mut self.owners);
+            return self.preexisting.take(event);
         };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
         // Both begin a life: no socket gets here from where this one was.
@@ -290,7 +290,7 @@ impl Tracker {
         let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
         if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
             self.give_up(socket.waiting, emit);
-            return self.preexisting.take(event, &mut self.owners);
+            return self.preexisting.take(event);
         }
         Some(socket)
     }

@@ -1,28 +1,56 @@
 //! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
 
+use std::sync::Arc;
+
 use super::{Socket, history::History, owners::Owners, starts_as_child};
-use crate::model::{event::Event, flow::Flow, hash::HashMap, socket_dump::Preexisting, state::State};
+use crate::model::{
+    close::Role,
+    event::Event,
+    flow::Flow,
+    hash::HashMap,
+    owner::Owner,
+    socket_dump::{Preexisting, Since},
+    state::State,
+};
 
 /// Listed sockets until their first event.
 #[derive(Default)]
 pub(super) struct PreexistingSockets {
-    by_cookie: HashMap<u64, Preexisting>,
+    by_cookie: HashMap<u64, Known>,
     /// For events without cookies.
     by_flow: HashMap<Flow, u64>,
 }
 
+/// What is kept of a [`Preexisting`]. A host may have a million of them.
+struct Known {
+    since: Since,
+    dumped_ns: u64,
+    owner: Option<Arc<Owner>>,
+    /// 0 where it is not known.
+    netns: u32,
+    state: State,
+    role: Option<Role>,
+}
+
 impl PreexistingSockets {
-    /// `cookies`: events have them, so that no socket is looked for by its ends.
-    pub(super) fn new(listed: Vec<Preexisting>, cookies: bool) -> Self {
+    /// `cookies`: events have them, so that no socket is searched by its flow. Those who own many share what is kept of them.
+    pub(super) fn new(listed: Vec<Preexisting>, cookies: bool, owners: &mut Owners) -> Self {
         let by_flow = listed
             .iter()
             .filter(|_| !cookies)
             .map(|preexisting| (preexisting.flow, preexisting.cookie))
             .collect();
-        Self {
-            by_cookie: listed.into_iter().map(|preexisting| (preexisting.cookie, preexisting)).collect(),
-            by_flow,
-        }
+        let mut known = |preexisting: Preexisting| Known {
+            since: preexisting.since,
+            dumped_ns: preexisting.dumped_ns,
+            owner: preexisting.owner.map(|owner| owners.share(owner)),
+            netns: preexisting.flow.netns.unwrap_or(0),
+            state: preexisting.state,
+            role: preexisting.role,
+        };
+        let by_cookie =
+            listed.into_iter().map(|preexisting| (preexisting.cookie, known(preexisting))).collect();
+        Self { by_cookie, by_flow }
     }
 
     pub(super) fn contains(&self, cookie: u64) -> bool {
@@ -30,7 +58,7 @@ impl PreexistingSockets {
     }
 
     /// What is known of the event's socket, as if its last event had been seen.
-    pub(super) fn take(&mut self, event: &Event, owners: &mut Owners) -> Option<Socket> {
+    pub(super) fn take(&mut self, event: &Event) -> Option<Socket> {
         if self.by_cookie.is_empty() || starts_as_child(event) {
             return None;
         }
@@ -38,16 +66,16 @@ impl PreexistingSockets {
             0 => self.by_flow.remove(&event.flow)?,
             cookie => cookie,
         };
-        let preexisting = self.by_cookie.remove(&cookie)?;
+        let known = self.by_cookie.remove(&cookie)?;
         // It begins another life, or the list is newer than the event and tells nothing of what was before.
-        let since = Some(preexisting.since).filter(|_| event.ktime_ns >= preexisting.dumped_ns);
+        let since = Some(known.since).filter(|_| event.ktime_ns >= known.dumped_ns);
         (event.old_state != State::CLOSE).then(|| Socket {
-            cookie: preexisting.cookie,
-            netns: preexisting.flow.netns.unwrap_or(0),
-            state: preexisting.state,
+            cookie,
+            netns: known.netns,
+            state: known.state,
             since,
-            owner: preexisting.owner.map(|owner| owners.share(owner)),
-            history: History::with_role(preexisting.role),
+            owner: known.owner,
+            history: History::with_role(known.role),
             waiting: None,
         })
     }

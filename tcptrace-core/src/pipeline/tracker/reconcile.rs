@@ -63,7 +63,7 @@ impl Tracker {
             let nameless = self.sockets.values().filter(|socket| socket.cookie == 0).count();
             self.reconciled.appeared += appeared.saturating_sub(nameless) as u64;
         }
-        self.preexisting = PreexistingSockets::new(unknown, self.options.cookies);
+        self.preexisting = PreexistingSockets::new(unknown, self.options.cookies, &mut self.owners);
     }
 
     /// What lists have put right.

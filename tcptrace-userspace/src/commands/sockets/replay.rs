@@ -10,7 +10,7 @@ use tcptrace_core::{
     model::{
         clock::Clock,
         input::Input,
-        scan::{HostScan, SocketScan},
+        scan::{HostScan, SocketScan, order},
     },
     output::sockets::Seen,
 };
@@ -89,5 +89,6 @@ pub(crate) fn last_scan<R: Read>(
     let HostScan { start_ns, end_ns, sockets, .. } = *scan;
     let mut scan = sockets.map_err(Error::Failed)?;
     scan.narrow(&settings.wanted);
+    order::sort(&mut scan.sockets);
     Ok((Recorded { scan, start_ns, end_ns, clock }, gaps))
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tcptrace_core::{
-    model::clock_watch::ClockWatch,
+    model::{clock_watch::ClockWatch, scan::order},
     output::sockets::{self, Seen, Style},
 };
 use tokio::time::{MissedTickBehavior, interval};
@@ -63,7 +63,8 @@ fn scanner(settings: &Settings) -> Scanner {
 fn round(settings: &Settings, scanner: &mut Scanner, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
     let scan = scanner.scan(settings.wanted.asked_states(), true)?;
-    let scan = scanner.select(scan, &settings.wanted);
+    let mut scan = scanner.select(scan, &settings.wanted);
+    order::sort(&mut scan.sockets);
     let end_ns = monotonic_ns();
     let seen = Seen {
         scan: &scan,

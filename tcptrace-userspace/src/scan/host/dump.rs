@@ -108,7 +108,7 @@ impl Owners<'_> {
 }
 
 /// Where someone listens.
-fn listeners(sockets: &[Socket]) -> HashSet<LocalEnd> {
+fn listeners(sockets: &[Box<Socket>]) -> HashSet<LocalEnd> {
     let listening = sockets.iter().filter(|socket| socket.state == State::LISTEN);
     listening.map(|socket| socket.flow.local_end()).collect()
 }

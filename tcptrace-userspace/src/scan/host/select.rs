@@ -2,8 +2,7 @@
 
 use tcptrace_core::model::{
     dump,
-    scan::{Gaps, Owners, SocketScan, order},
-    socket::Socket,
+    scan::{Gaps, Owners, SocketScan},
     socket_filter::SocketFilter,
 };
 
@@ -18,20 +17,15 @@ pub(super) fn select(scan: RawScan, wanted: &SocketFilter, processes: &mut Proce
     sockets.retain(|socket| wanted.asks_for(socket));
     let asked = sockets.len();
     sockets.retain(|socket| wanted.passes(socket, &owners));
-    order::sort(&mut sockets);
-    owners.identify(&sockets, |pid| processes.get(pid));
-    let gaps = gaps_of(gaps, &sockets, &owners);
+    let without_owner = owners.identify(&sockets, |pid| processes.get(pid));
+    let gaps = gaps_of(gaps, owners.unreadable(), without_owner);
     SocketScan { hidden: asked - sockets.len(), sockets, owners, namespaces, gaps }
 }
 
 /// A process that cannot be looked into matters only where a socket lacks its owner.
-fn gaps_of(snapshot: dump::Gaps, sockets: &[Socket], owners: &Owners) -> Gaps {
-    match owners.unreadable() {
+fn gaps_of(snapshot: dump::Gaps, unreadable: usize, without_owner: usize) -> Gaps {
+    match unreadable.min(without_owner) {
         0 => Gaps { snapshot, ..Gaps::default() },
-        unreadable => {
-            let without_owner = sockets.iter().filter(|socket| owners.is_missing(socket)).count();
-            let unreadable_processes = if without_owner > 0 { unreadable } else { 0 };
-            Gaps { snapshot, without_owner, unreadable_processes }
-        }
+        _ => Gaps { snapshot, without_owner, unreadable_processes: unreadable },
     }
 }

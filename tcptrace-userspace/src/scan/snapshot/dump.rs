@@ -3,14 +3,10 @@
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
 use netlink_packet_core::{
-    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP, NetlinkBuffer,
-    NetlinkHeader, NetlinkMessage,
+    Emitable as _, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP,
+    NetlinkBuffer, NetlinkHeader,
 };
-use netlink_packet_sock_diag::{
-    SockDiagMessage,
-    constants::{AF_INET, AF_INET6, IPPROTO_TCP, SOCK_DIAG_BY_FAMILY},
-    inet::{ExtensionFlags, InetRequest, SocketId, StateFlags},
-};
+use netlink_packet_sock_diag::inet::ExtensionFlags;
 use nix::{
     errno::Errno,
     sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket},
@@ -25,61 +21,82 @@ use super::{
     faults::Faults,
 };
 
+/// `TCPDIAG_GETSOCK` of `linux/inet_diag.h`: the type of the request and of its answers.
+const TCPDIAG_GETSOCK: u16 = 18;
+
 /// `TCP_NEW_SYN_RECV` of `net/tcp_states.h`: a request socket.
 const NEW_SYN_RECV: u8 = 12;
 
 /// Bytes that are read at once. The kernel fills at most 32 KiB of them.
 pub(super) const BUFFER: usize = 64 << 10;
 
+/// About as many sockets are in a full datagram.
+const PER_DATAGRAM: usize = 96;
+
 /// How often a walk is begun anew that the kernel calls interrupted.
 const TRIES: usize = 4;
 
-/// All sockets of both families, each once, in the order in which the kernel walks its tables: listeners before the
-/// connections of the same family; and what went wrong. `states`: a bit each, 0 is all.
-pub(super) fn dump(facts: Facts, states: u32, buffer: &mut [u8]) -> Result<(Vec<Socket>, Faults), Errno> {
+/// A part of a dump.
+pub(super) enum Part {
+    /// Some more sockets.
+    More(Vec<Socket>),
+    /// The walk begins anew: the parts before are void.
+    Anew,
+}
+
+/// Hands over all sockets in the order in which the kernel walks its tables, listeners before connections, and returns what
+/// went wrong. `states`: a bit each, 0 is all. A socket that changes meanwhile may come twice: see [`drop_doubles`].
+pub(super) fn dump(
+    facts: Facts,
+    states: u32,
+    buffer: &mut [u8],
+    take: impl Fn(Part),
+) -> Result<Faults, Errno> {
     let kernel = socket(
         AddressFamily::Netlink,
         SockType::Datagram,
         SockFlag::SOCK_CLOEXEC,
         SockProtocol::NetlinkSockDiag,
     )?;
-    let mut sockets = Vec::new();
+    let mut devices = Devices::default();
     let mut faults = Faults::default();
-    for family in [AF_INET, AF_INET6] {
-        let before = sockets.len();
-        for attempt in 1..=TRIES {
-            send(kernel.as_raw_fd(), &question(family, states), MsgFlags::empty())?;
-            let walk = walk(&kernel, facts, buffer, &mut sockets)?;
-            if walk.interrupted && attempt < TRIES {
-                sockets.truncate(before);
-                continue;
-            }
-            faults.interrupted_dumps += usize::from(walk.interrupted);
-            faults.undecodable += walk.undecodable;
-            break;
+    for attempt in 1..=TRIES {
+        send(kernel.as_raw_fd(), &question(states), MsgFlags::empty())?;
+        let walk = walk(&kernel, facts, buffer, |mut sockets| {
+            devices.name(&mut sockets);
+            take(Part::More(sockets));
+        })?;
+        if walk.interrupted && attempt < TRIES {
+            take(Part::Anew);
+            continue;
         }
+        faults.interrupted_dumps += usize::from(walk.interrupted);
+        faults.undecodable += walk.undecodable;
+        break;
     }
-    drop_doubles(&mut sockets);
-    Devices::default().name(&mut sockets);
-    Ok((sockets, faults))
+    Ok(faults)
 }
 
-/// The request to walk the tables of a family.
-fn question(family: u8, states: u32) -> Vec<u8> {
+/// The request to walk the tables: a netlink header and `struct inet_diag_req` of `linux/inet_diag.h`, the first version of
+/// the request. The second version names a family and walks the tables, which all namespaces and both families share, for
+/// that one alone; the first is answered with both in one walk.
+fn question(states: u32) -> Vec<u8> {
+    /// Bytes of the sockets' ends, of which each will do.
+    const ANY_ENDS: usize = 48;
+    let extensions = ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO;
+    // Family and lengths of prefixes, which the kernel does not read, and what is asked for.
+    let mut request = vec![0, 0, 0, extensions.bits()];
+    request.extend([0; ANY_ENDS]);
+    request.extend(asked_states(states).to_ne_bytes());
+    // Those in which something has changed since a time: a field that never had a use.
+    request.extend(0_u32.to_ne_bytes());
     let mut header = NetlinkHeader::default();
+    header.message_type = TCPDIAG_GETSOCK;
     header.flags = NLM_F_REQUEST | NLM_F_DUMP;
-    let request = InetRequest {
-        family,
-        protocol: IPPROTO_TCP,
-        extensions: ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO,
-        // Not only those that this library has names for.
-        states: StateFlags::from_bits_retain(asked_states(states)),
-        socket_id: SocketId::new_v4(),
-    };
-    let mut message = NetlinkMessage::new(header, SockDiagMessage::InetRequest(request).into());
-    message.finalize();
-    let mut bytes = vec![0; message.buffer_len()];
-    message.serialize(&mut bytes);
+    header.length = u32::try_from(header.buffer_len() + request.len()).unwrap_or(u32::MAX);
+    let mut bytes = vec![0; header.buffer_len()];
+    header.emit(&mut bytes);
+    bytes.extend(request);
     bytes
 }
 
@@ -99,8 +116,13 @@ struct Walk {
     undecodable: usize,
 }
 
-/// Reads answers until the kernel says that these were all.
-fn walk(kernel: &OwnedFd, facts: Facts, buffer: &mut [u8], sockets: &mut Vec<Socket>) -> Result<Walk, Errno> {
+/// Reads answers until the kernel says that these were all; hands over the sockets of each datagram.
+fn walk(
+    kernel: &OwnedFd,
+    facts: Facts,
+    buffer: &mut [u8],
+    mut take: impl FnMut(Vec<Socket>),
+) -> Result<Walk, Errno> {
     let mut walk = Walk::default();
     loop {
         // With this flag the length is that of the datagram, also where the buffer is too small for it.
@@ -109,7 +131,12 @@ fn walk(kernel: &OwnedFd, facts: Facts, buffer: &mut [u8], sockets: &mut Vec<Soc
             length => length?,
         };
         walk.undecodable += usize::from(length > buffer.len());
-        if walk.messages(&buffer[..length.min(buffer.len())], facts, sockets)? {
+        let mut sockets = Vec::with_capacity(PER_DATAGRAM);
+        let is_last = walk.messages(&buffer[..length.min(buffer.len())], facts, &mut sockets)?;
+        if !sockets.is_empty() {
+            take(sockets);
+        }
+        if is_last {
             return Ok(walk);
         }
     }
@@ -132,7 +159,7 @@ impl Walk {
             datagram = datagram.get(length..).unwrap_or_default();
             self.interrupted |= message.flags() & NLM_F_DUMP_INTR != 0;
             match message.message_type() {
-                SOCK_DIAG_BY_FAMILY => match answer::decode(message.payload(), &facts) {
+                TCPDIAG_GETSOCK => match answer::decode(message.payload(), &facts) {
                     Ok(socket) => sockets.push(socket),
                     Err(_) => self.undecodable += 1,
                 },
@@ -156,7 +183,7 @@ fn outcome(payload: &[u8]) -> Result<(), Errno> {
 
 /// Of several answers with one cookie keeps the last: while the tables are walked, a request becomes a connection, or a
 /// connection passes into TIME_WAIT, further on in the same table.
-fn drop_doubles(sockets: &mut Vec<Socket>) {
+pub(super) fn drop_doubles(sockets: &mut Vec<Box<Socket>>) {
     let mut order: Vec<(u64, usize)> =
         sockets.iter().enumerate().map(|(index, socket)| (socket.cookie, index)).collect();
     order.sort_unstable();

@@ -50,7 +50,7 @@ pub struct Netns {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Every socket once, in no order.
-    pub sockets: Vec<Socket>,
+    pub sockets: Vec<Box<Socket>>,
     /// The namespaces that were read, our own first.
     pub namespaces: Vec<Namespace>,
     /// What could not be seen.

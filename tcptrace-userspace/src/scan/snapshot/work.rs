@@ -1,8 +1,12 @@
 //! Threads that enter namespaces and read them.
 
 use std::{
+    mem,
     num::NonZero,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{self, SyncSender},
+    },
     thread,
 };
 
@@ -18,7 +22,7 @@ use tcptrace_core::model::{
 
 use super::{
     Facts,
-    dump::{self, BUFFER},
+    dump::{self, BUFFER, Part},
     faults::Faults,
     namespaces::Candidate,
 };
@@ -31,38 +35,61 @@ const MOST: usize = 8;
 /// What was read of a namespace.
 pub(super) struct Read {
     pub(super) namespace: Namespace,
-    pub(super) sockets: Vec<Socket>,
+    pub(super) sockets: Vec<Box<Socket>>,
     pub(super) faults: Faults,
 }
 
+/// Parts of dumps that wait to be taken, at most: some hundred bytes for each of some ten thousand sockets.
+const PARTS: usize = 128;
+
 /// Reads all candidates, and returns an outcome for each of them, in their order.
+///
+/// Their threads come and go. Each hands over what it reads, part by part, and the calling thread keeps it: were it kept in
+/// the memory of these threads, each would hold on to as much as it has ever read.
 pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read, Obstacle>> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(candidates.len()).min(MOST);
     // The first number that is given out is that of our own namespace, to a thread that still is in it.
     let next = AtomicUsize::new(0);
-    let worker = || {
+    let (give, parts) = mpsc::sync_channel(PARTS);
+    let worker = |give: SyncSender<(usize, Part)>| {
         let mut buffer = vec![0; BUFFER];
         let mut done = Vec::new();
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(candidate) = candidates.get(index) else { return done };
-            done.push((index, read(candidate, states, &mut buffer)));
+            // Whoever takes them does so until every thread is done.
+            let take = |part| drop(give.send((index, part)));
+            done.push((index, read(candidate, states, &mut buffer, take)));
         }
     };
     let mut failure = Errno::UnknownErrno;
     let mut outcomes: Vec<Option<Result<Read, Obstacle>>> = candidates.iter().map(|_| None).collect();
+    let mut sockets: Vec<Vec<Box<Socket>>> = vec![Vec::new(); candidates.len()];
     thread::scope(|scope| {
         let mut workers = Vec::new();
         for _ in 0..threads {
-            match thread::Builder::new().name("snapshot".to_owned()).spawn_scoped(scope, worker) {
+            let (worker, give) = (&worker, give.clone());
+            match thread::Builder::new().name("snapshot".to_owned()).spawn_scoped(scope, move || worker(give))
+            {
                 Ok(handle) => workers.push(handle),
                 // The others do the work, if there are any.
                 Err(error) => failure = Errno::from_raw(error.raw_os_error().unwrap_or(0)),
             }
         }
+        drop(give);
+        for (index, part) in parts {
+            match part {
+                Part::More(more) => sockets[index].extend(more.into_iter().map(Box::new)),
+                Part::Anew => sockets[index].clear(),
+            }
+        }
         for worker in workers {
             for (index, outcome) in worker.join().unwrap_or_default() {
-                outcomes[index] = Some(outcome);
+                outcomes[index] = Some(outcome.map(|read| {
+                    let mut sockets = mem::take(&mut sockets[index]);
+                    dump::drop_doubles(&mut sockets);
+                    Read { sockets, ..read }
+                }));
             }
         }
     });
@@ -74,7 +101,13 @@ fn number(error: Errno) -> errno::Errno {
     errno::Errno(error as i32)
 }
 
-fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, Obstacle> {
+/// All but the sockets, which it hands over.
+fn read(
+    candidate: &Candidate,
+    states: u32,
+    buffer: &mut [u8],
+    take: impl Fn(Part),
+) -> Result<Read, Obstacle> {
     if let Some(file) = &candidate.file {
         setns(file, CloneFlags::CLONE_NEWNET).map_err(|error| Obstacle::Enter(number(error)))?;
     }
@@ -82,8 +115,7 @@ fn read(candidate: &Candidate, states: u32, buffer: &mut [u8]) -> Result<Read, O
     let most_timewait = sysctl_number("ipv4/tcp_max_tw_buckets");
     let begin_ns = monotonic_ns();
     let facts = Facts { netns: candidate.inode, fin_timeout_ms, now_ns: begin_ns };
-    let (sockets, faults) =
-        dump::dump(facts, states, buffer).map_err(|error| Obstacle::Dump(number(error)))?;
+    let faults = dump::dump(facts, states, buffer, take).map_err(|error| Obstacle::Dump(number(error)))?;
     let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns(), most_timewait };
-    Ok(Read { namespace, sockets, faults })
+    Ok(Read { namespace, sockets: Vec::new(), faults })
 }

@@ -67,7 +67,7 @@ impl Acceptors {
         for seen in full().filter(|seen| seen.socket.state != State::LISTEN && seen.socket.inode.is_some()) {
             let (netns, port) = (seen.socket.flow.netns, seen.socket.flow.local.port);
             if self.ports.contains(&(netns, port)) {
-                for owner in &seen.owners {
+                for owner in seen.owners.iter() {
                     *held.entry((netns, port, owner.pid)).or_default() += 1;
                 }
             }

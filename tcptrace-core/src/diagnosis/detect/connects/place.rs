@@ -1,6 +1,6 @@
 //! What this host itself tells of a destination: whether it is here, who listens there, and what is in the way.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     diagnosis::detect::{Sample, scoped::ScopedEndpoint},
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone)]
 pub(super) struct Listener {
     pub(super) cookie: u64,
-    pub(super) owners: Vec<Who>,
+    pub(super) owners: Arc<[Who]>,
     /// Connections that wait for `accept()`, and how many may.
     pub(super) queue: (u32, u32),
     /// It takes connections by one network device only: nobody knows whether those that were tried are among them.

@@ -27,7 +27,8 @@ fn child() -> Socket {
 /// Which listener a connection comes from, among sockets that were read within 5 ms.
 fn of(child: &Socket, sockets: &[Socket]) -> Option<Listener> {
     let read = Namespace { inode: Some(1), begin_ns: 1_000 * MS, end_ns: 1_005 * MS, most_timewait: None };
-    let all = Listeners::new(sockets, &[read]);
+    let sockets: Vec<_> = sockets.iter().cloned().map(Box::new).collect();
+    let all = Listeners::new(&sockets, &[read]);
     Place::of(child, &all.anywhere, &all.on_devices).map(|place| place.listener)
 }
 

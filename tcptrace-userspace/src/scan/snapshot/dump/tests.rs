@@ -1,4 +1,5 @@
 use netlink_packet_core::NLMSG_OVERRUN;
+use netlink_packet_sock_diag::constants::AF_INET;
 use proptest::prelude::*;
 
 use super::*;
@@ -27,21 +28,22 @@ fn answer(cookie: u8, rport: u8) -> Vec<u8> {
 
 #[test]
 fn a_question_for_everything() {
-    let bytes = question(AF_INET6, 0);
-    assert_eq!(bytes.len(), 72, "a netlink header and struct inet_diag_req_v2");
-    assert_eq!(bytes[..4], 72_u32.to_ne_bytes());
-    assert_eq!(bytes[16..18], [10, 6], "AF_INET6, IPPROTO_TCP");
-    assert_eq!(bytes[20..24], [0xff; 4], "every state");
-    assert_eq!(question(AF_INET, 1 << 10)[20..24], 1024_u32.to_ne_bytes());
+    let bytes = question(0);
+    assert_eq!(bytes.len(), 76, "a netlink header and struct inet_diag_req");
+    assert_eq!(bytes[..4], 76_u32.to_ne_bytes());
+    assert_eq!(bytes[4..6], 18_u16.to_ne_bytes());
+    assert_eq!(bytes[19], 1 << 1 | 1 << 6, "INET_DIAG_INFO and INET_DIAG_SKMEMINFO, counted from 1");
+    assert_eq!(bytes[68..72], [0xff; 4], "every state");
+    assert_eq!(question(1 << 10)[68..72], 1024_u32.to_ne_bytes());
     assert_eq!(asked_states(1 << 12), 1 << 12 | 1 << 3, "requests");
     assert_eq!(asked_states(1 << 7), 1 << 7 | 1 << 13, "bound ones");
 }
 
 #[test]
 fn a_datagram_of_several_messages() {
-    let mut datagram = message(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP_INTR, &answer(1, 1));
-    datagram.extend(message(SOCK_DIAG_BY_FAMILY, 0, &answer(2, 2)));
-    datagram.extend(message(SOCK_DIAG_BY_FAMILY, 0, &[0; 20]));
+    let mut datagram = message(TCPDIAG_GETSOCK, NLM_F_DUMP_INTR, &answer(1, 1));
+    datagram.extend(message(TCPDIAG_GETSOCK, 0, &answer(2, 2)));
+    datagram.extend(message(TCPDIAG_GETSOCK, 0, &[0; 20]));
     datagram.extend(message(NLMSG_OVERRUN, 0, &[]));
     datagram.extend(message(NLMSG_DONE, 0, &0_i32.to_ne_bytes()));
     let (mut walk, mut sockets) = (Walk::default(), Vec::new());
@@ -67,7 +69,7 @@ fn the_last_message_tells_the_error() {
 
 #[test]
 fn of_doubles_the_last_stays() {
-    let socket = |cookie, rport| answer::decode(&answer(cookie, rport), &FACTS).expect("an answer");
+    let socket = |cookie, rport| Box::new(answer::decode(&answer(cookie, rport), &FACTS).expect("an answer"));
     let mut sockets = vec![socket(1, 1), socket(2, 2), socket(1, 3), socket(3, 4), socket(1, 5)];
     drop_doubles(&mut sockets);
     let left: Vec<_> = sockets.iter().map(|socket| (socket.cookie, socket.flow.remote.port)).collect();
@@ -82,7 +84,7 @@ proptest! {
         value in any::<u8>(),
     ) {
         let _ = Walk::default().messages(&noise, FACTS, &mut Vec::new());
-        let mut datagram = message(SOCK_DIAG_BY_FAMILY, 0, &answer(1, 1));
+        let mut datagram = message(TCPDIAG_GETSOCK, 0, &answer(1, 1));
         datagram[place] = value;
         let _ = Walk::default().messages(&datagram, FACTS, &mut Vec::new());
     }

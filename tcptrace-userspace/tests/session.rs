@@ -14,10 +14,12 @@ use std::{
 
 use tcptrace::{
     recording::Target,
-    session::{Ending, Interest, Notice, OnFull, Outcome, Record, Records, Session, Settings},
+    session::{Ending, Error, Interest, Notice, OnFull, Outcome, Record, Records, Session, Settings},
 };
+use tcptrace_common::Filter;
 use tcptrace_core::{
     capture::Reader,
+    diagnosis::detect,
     model::{
         ports::PortSet, socket_filter::SocketFilter, state::State, stats::Stats, transition::Transition,
     },
@@ -115,6 +117,15 @@ async fn it_works_inside_a_runtime() {
     assert_complete(&session.join().unwrap());
     assert!(matches!(records.recv().await, Some(Record::Summary(_))), "the account comes last");
     assert!(records.recv().await.is_none());
+}
+
+/// What a filter on states hides, detectors would take for what has not happened.
+#[test]
+fn detectors_behind_a_filter_on_states_are_refused() {
+    let filter = Filter { states: 1 << State::CLOSE_WAIT.0, ..Filter::NONE };
+    let filter = SocketFilter { filter, ..SocketFilter::default() };
+    let plan = Session::live(Settings::default()).filter(filter).detect(detect::Options::default());
+    assert!(matches!(plan.start(), Err(Error::StatesHidden)));
 }
 
 /// Each has its own programs in the kernel, its own filter and its own end.

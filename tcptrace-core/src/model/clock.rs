@@ -48,7 +48,7 @@ pub struct TimeFormat {
     text: String,
     /// Bytes of `text` up to the second.
     whole: usize,
-    /// What `text` has behind that; `None` when it is not known.
+    /// The part of `text` behind that; `None` when it is not known.
     digits: Option<u64>,
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::model::{errno::Errno, state::State};
 
-/// What is told with the transition to CLOSE, beyond what the kernel said.
+/// Conclusions about the end of a connection, beyond the kernel's own facts; part of its transition to CLOSE.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Closing {
     /// Why it ended; `None` when the evidence is not enough.

@@ -19,7 +19,7 @@ pub struct Namespace {
     pub most_timewait: Option<u64>,
 }
 
-/// What a snapshot could not see. Nothing of it is lost silently: empty means that everything is there.
+/// Gaps of a snapshot. Every gap is counted: an empty value means that everything is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
     /// Namespaces that are known and could not be read.

@@ -25,7 +25,7 @@ impl Errno {
     /// Nothing comes back.
     pub const ETIMEDOUT: Self = Self(110);
 
-    /// What it means, `Connection reset by peer`.
+    /// Its text, such as `Connection reset by peer`.
     pub fn description(self) -> &'static str {
         self.entry().map_or("an error that Linux does not name", |(_, description)| description)
     }

@@ -15,7 +15,7 @@ pub enum Observed {
     Signal(Signal),
 }
 
-/// What happens to a connection beside its transitions.
+/// Something that happens to a connection beside its transitions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A reset was sent or received.
@@ -90,23 +90,23 @@ pub struct Event {
     pub old_state: State,
     /// State after.
     pub new_state: State,
-    /// What ran on the CPU.
+    /// The task on the CPU.
     pub context: Context,
     /// The context acts on this socket: it owns it.
     pub context_owns: bool,
-    /// What the context process is, where it owns the socket and someone has looked; of a transition its owner has it.
+    /// The process of the context, where it owns the socket and was resolved; in a transition, the owner has it.
     pub process: Option<Arc<Process>>,
     /// `sk_err` (errno, 0 for none); `None` when not known.
     pub error: Option<i32>,
     /// Final figures, at CLOSE, where known.
     pub metrics: Option<CloseMetrics>,
-    /// What the socket tells of why it closes, at CLOSE, where known.
+    /// Evidence of the socket why it closes, at CLOSE, where known.
     pub evidence: Option<CloseEvidence>,
     /// At CLOSE -> LISTEN: the socket has listened before. `false` also where that is not known.
     pub has_listened: bool,
     /// At LISTEN -> SYN_RECV: the listener may be another than the one at this address. `false` also where that is not known.
     pub steered: bool,
-    /// What the kernel side's filters said.
+    /// The verdict of the kernel side's filters.
     pub verdict: Verdict,
 }
 
@@ -123,7 +123,7 @@ pub struct Device {
 /// closes just then is over when that thread lets it go (`fput()`).
 pub const HOLDER_READER: &str = "tcptrace-holder";
 
-/// What the names of threads begin with that act for others: kernel workers, and that one.
+/// Beginnings of the names of threads that act for others: kernel workers, and the reader of holders.
 pub const BYSTANDERS: [&[u8]; 3] = [b"kworker/", b"ksoftirqd/", HOLDER_READER.as_bytes()];
 
 /// The task on the CPU at the transition; in softirq context any task at all.
@@ -172,7 +172,7 @@ pub(crate) fn is_bystander(comm: &[u8; 16]) -> bool {
     BYSTANDERS.into_iter().any(|name| comm.starts_with(name))
 }
 
-/// What the kernel side's filters said of a record that it sent.
+/// The verdict of the kernel side's filters on a record that it sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It passes.

@@ -7,13 +7,13 @@ use super::text::Span;
 /// A fact that a finding rests on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Evidence {
-    /// What was counted or measured.
+    /// The count or measure.
     pub name: String,
     /// How much.
     pub value: EvidenceValue,
 }
 
-/// What was counted or measured. [`fmt::Display`] formats it for people.
+/// A count or a measure. [`fmt::Display`] formats it for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum EvidenceValue {
     /// A count, or a number that has no unit, such as a sysctl or a user id.

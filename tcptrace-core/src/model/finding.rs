@@ -44,7 +44,7 @@ pub enum Level {
 pub struct Confidence {
     /// How sure.
     pub level: Level,
-    /// What would raise it; `None` where nothing need.
+    /// How it could be raised; `None` where it need not be.
     pub raised_by: Option<String>,
 }
 
@@ -69,10 +69,10 @@ pub struct Peer {
     pub count: u64,
 }
 
-/// Who is harmed by a fault, how, and how many.
+/// The harm of a fault: how, how many, and to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Harm {
-    /// What happens to them, with the unit that is counted, in the plural: `connections turned away`.
+    /// The harm, with the unit that is counted, in the plural: `connections turned away`.
     pub what: String,
     /// How many of these.
     pub count: u64,
@@ -102,15 +102,15 @@ impl fmt::Display for Harm {
 pub struct Consequence {
     /// Which kind.
     pub id: &'static str,
-    /// What it is about.
+    /// Its subject.
     pub subject: String,
     /// One sentence with the numbers.
     pub summary: String,
-    /// Who is harmed by it.
+    /// Its harm.
     pub harm: Option<Harm>,
 }
 
-/// What to do next.
+/// A next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
     /// In words.
@@ -131,7 +131,7 @@ pub struct Finding {
     pub netns: Option<u32>,
     /// How bad it is: from a warning on, there is a harm.
     pub severity: Severity,
-    /// Who is harmed; `None` where nobody is.
+    /// The harm; `None` where nobody is harmed.
     pub harm: Option<Harm>,
     /// How sure it is.
     pub confidence: Confidence,
@@ -145,13 +145,13 @@ pub struct Finding {
     pub owners: Vec<Who>,
     /// The remote ends that are.
     pub peers: Vec<Peer>,
-    /// What to do, in this order.
+    /// Next steps, in this order.
     pub next_steps: Vec<Step>,
-    /// What it looks like and was told from.
+    /// Look-alikes that were ruled out.
     pub look_alikes: Vec<String>,
-    /// What it explains.
+    /// Faults that it explains.
     pub consequences: Vec<Consequence>,
-    /// What could not be seen of that on which it rests, so that there may be more.
+    /// Gaps in its sources, so that there may be more.
     pub not_seen: Vec<String>,
     /// By what it is told whether another finding explains it.
     pub links: Links,
@@ -186,7 +186,7 @@ impl Finding {
         Self { severity, harm: Some(harm), ..self }
     }
 
-    /// What makes it the same as before: kind and subject.
+    /// Its identity from scan to scan: kind and subject.
     pub fn key(&self) -> String {
         format!("{} {}", self.id, self.subject)
     }

@@ -1,4 +1,4 @@
-//! Between which two ends a connection is.
+//! The two ends of a connection.
 
 use std::{
     fmt,
@@ -42,7 +42,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What tells connections apart at any moment.
+/// The ends of a connection. They identify it at any moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Flow {
     /// Inode of the network namespace; `None` when not known.

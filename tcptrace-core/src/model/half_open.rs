@@ -29,7 +29,7 @@ impl Lost {
             .saturating_add(self.missed_runs)
     }
 
-    /// What came since `earlier`.
+    /// The difference since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Lost {
 /// side's records `seen = delivered + filtered + sampled out + lost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// What became of them; `None` when they were only counted.
+    /// Their outcomes; `None` when they were only counted.
     pub followed: Option<Counts>,
     /// The kernel side's counters.
     pub counters: HalfOpenCounters,
@@ -55,7 +55,7 @@ pub struct Summary {
     pub filtered: u64,
     /// Lost by cause.
     pub lost: Lost,
-    /// What the namespaces' own counters say of what no event tells.
+    /// The namespaces' own counters, of what no event reports.
     pub namespaces: Vec<NamespaceCounters>,
     /// Why namespaces could not be polled, if any could not.
     pub unpolled: Option<String>,
@@ -86,13 +86,13 @@ pub struct Change {
     pub retransmits: u32,
     /// Half-open connections of the same local address and port from now on.
     pub open: u64,
-    /// Who opened the listener, if certain.
+    /// The process that opened the listener, if certain.
     pub owner: Option<Arc<Owner>>,
     /// It is a record of the kernel side, one for one; what was inferred is not.
     pub recorded: bool,
 }
 
-/// What happened.
+/// A change of a half-open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// It began.
@@ -164,7 +164,7 @@ impl What {
     }
 }
 
-/// What became of all that were seen.
+/// Outcomes of all half-open connections that were seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Begun, those that were there before the trace included.
@@ -192,7 +192,7 @@ pub struct Poll {
     pub namespaces: Vec<(Option<u32>, u64)>,
     /// When the last answer was there.
     pub end_ns: u64,
-    /// What they have.
+    /// The half-open connections that they have.
     pub pending: Vec<Pending>,
 }
 

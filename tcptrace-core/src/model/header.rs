@@ -1,4 +1,4 @@
-//! What a replay needs to know before the first input.
+//! The header of a trace: everything that a replay needs before the first input.
 
 use crate::model::{
     clock::Clock,
@@ -13,7 +13,7 @@ use crate::model::{
 #[derive(Clone, Debug, PartialEq)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Header {
-    /// Who wrote it, such as `tcptrace 0.1.0`.
+    /// The tool that wrote it, such as `tcptrace 0.1.0`.
     pub tool: String,
     /// The host's name, escaped.
     pub host: String,
@@ -27,7 +27,7 @@ pub struct Header {
     pub start_ns: u64,
     /// The hook.
     pub hook: Hook,
-    /// What was hooked for half-open connections; `None` when they were not followed, or by polls only.
+    /// Hooks of half-open connections; `None` where the trace did not follow them, or by polls only.
     pub half_open: Option<HalfOpenHooks>,
     /// Half-open connections were followed.
     pub polled: bool,
@@ -37,14 +37,14 @@ pub struct Header {
     pub retransmits: bool,
     /// The kernel's names of the reasons for resets.
     pub reset_reasons: ResetReasons,
-    /// What the kernel side has not reported.
+    /// Transitions that the kernel side has not reported.
     pub hidden: Hidden,
     /// The only network namespace that was wanted, by its inode; 0 is all. Raw records of half-open connections may be of
     /// others: where there is only its cookie, the kernel side cannot tell.
     pub netns: u32,
     /// The only process that was; 0 is all. The same goes for it.
     pub tgid: u32,
-    /// What had been counted in the files before.
+    /// Counts of the files before.
     pub before: Before,
     /// The network namespace that tcptrace was in, by its inode; `None` where it is not known.
     pub own_netns: Option<u32>,
@@ -74,7 +74,7 @@ impl Header {
     }
 }
 
-/// What the kernel side's filters keep from the tracker.
+/// Which transitions the kernel side's filters keep from the tracker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hidden {
     /// Sockets, or some of their transitions.
@@ -92,7 +92,7 @@ impl Hidden {
     }
 }
 
-/// What was counted before a file began: its inputs count on from there.
+/// Counts before a file began: its inputs count on from there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Before {
     /// The kernel side's counters.

@@ -31,7 +31,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Who holds which socket open, by the socket's inode. All holders are kept: a child inherits its parent's
+/// Processes that hold sockets open, by the socket's inode. All holders are kept: a child inherits its parent's
 /// descriptors, and any process may pass one to another (`SCM_RIGHTS`).
 ///
 /// Some sockets have no holder, though they live: those that no program has accepted yet, those that the program has
@@ -48,7 +48,7 @@ pub struct Holders {
 }
 
 impl Holders {
-    /// Of these: sockets by their inodes, and who has them.
+    /// The holders of sockets, given as pairs of the socket's inode and one of its holders.
     pub fn new(mut found: Vec<(u64, Holder)>, unreadable: usize, source: Source) -> Self {
         found.sort_unstable();
         // Threads that share a table of their own show it once each.

@@ -21,7 +21,7 @@ impl fmt::Display for Hook {
     }
 }
 
-/// What is attached of the programs that see half-open connections.
+/// Which programs that see half-open connections are attached.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HalfOpenHooks {
     /// Each SYN that is queued, by sock_ops; why not otherwise.
@@ -30,7 +30,7 @@ pub struct HalfOpenHooks {
     pub retransmits: Result<(), String>,
 }
 
-/// What the program on sock_ops sees.
+/// How much the program on sock_ops sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syns {
     /// It is attached to the root of all cgroups, not only of those that this process can see.

@@ -1,4 +1,4 @@
-//! What enters the pure half of a trace: all that its output depends on, in this order. A capture is a file of it.
+//! Inputs of the pure half of a trace: everything that its output depends on, in this order. A capture is a file of inputs.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub enum Input<'a> {
     Entry(&'a [u8]),
     /// Every record up to this time has been taken, nanoseconds of `CLOCK_MONOTONIC`.
     Released(u64),
-    /// What a process is. It comes before the release of the record that asked for it.
+    /// A process, resolved. It comes before the release of the record that asked for it.
     Process(Answer<u32, Arc<Process>>),
     /// The inode number of the network namespace with a cookie; likewise.
     Namespace(Answer<u64, u32>),
@@ -54,7 +54,7 @@ pub enum Input<'a> {
     Exited(Exit),
     /// The name of a network device, by the inode number of its namespace and its index there; as `Process`.
     Device(Answer<(u32, u32), Arc<str>>),
-    /// What a later version of tcptrace has recorded, and this one does not know.
+    /// An input of a later version of tcptrace, which this one does not know.
     Unknown,
 }
 
@@ -96,12 +96,12 @@ pub struct Exit {
     pub by_ns: u64,
 }
 
-/// What someone who was asked said from an event's time on; nothing when he did not know.
+/// The answer to a question, valid from an event's time on; no value where the resolver did not know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<K, V> {
     /// Time of the event that it was asked for, nanoseconds of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
-    /// What was asked for.
+    /// The question.
     pub key: K,
     /// The answer.
     pub value: Option<V>,
@@ -112,7 +112,7 @@ pub struct Answer<K, V> {
 pub struct Checked {
     /// When, nanoseconds of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
-    /// What the kernel side has lost, in all.
+    /// Losses of the kernel side, in all.
     pub lost: Lost,
     /// Records of half-open connections: no room in the ring, and not seen.
     pub half_open: (u64, u64),
@@ -125,9 +125,9 @@ pub struct Checked {
 /// The kernel side's counters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Counted {
-    /// Of transitions.
+    /// Counters of transitions.
     pub counters: Counters,
-    /// Of half-open connections.
+    /// Counters of half-open connections.
     pub half_open: HalfOpenCounters,
 }
 
@@ -138,7 +138,7 @@ impl Default for Counted {
 }
 
 impl Counted {
-    /// What was counted from here to `later`.
+    /// The difference from here to `later`.
     #[must_use]
     pub fn until(&self, later: &Self) -> Self {
         let (a, b) = (&self.counters, &later.counters);
@@ -188,7 +188,7 @@ impl Counted {
     }
 }
 
-/// What is only known at the end.
+/// Facts that are known at the end only.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ended {
     /// When the kernel side was detached, nanoseconds of `CLOCK_MONOTONIC`.
@@ -207,6 +207,6 @@ pub struct Ended {
     pub namespaces: Vec<NamespaceCounters>,
     /// Why half-open connections could not be polled.
     pub unpolled: Option<String>,
-    /// Of the sockets that are older than the trace, what could not be seen.
+    /// Gaps of the dump of pre-existing sockets.
     pub snapshot_gaps: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! What a trace did not tell of all that it was to tell, by cause.
+//! Losses: records that a trace should have reported and did not, by cause.
 
 use tcptrace_common::{Counters, HalfOpenCounters};
 
@@ -32,7 +32,7 @@ impl Lost {
         self.ring_full.saturating_add(self.output).saturating_add(self.undecodable)
     }
 
-    /// What came since `earlier`.
+    /// The difference since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Lost {
     }
 }
 
-/// What was wanted, and only counted, since there was too much.
+/// Records that passed the filters and were only counted, since there were too many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SampledOut {
     /// Transitions.
@@ -72,7 +72,7 @@ impl SampledOut {
         self.transitions.saturating_add(self.signals).saturating_add(self.half_open)
     }
 
-    /// What came since `earlier`.
+    /// The difference since `earlier`.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         Self {

@@ -1,10 +1,10 @@
-//! What a network namespace says of itself.
+//! A network namespace: addresses, limits, counters.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
 use super::limits::Limits;
 
-/// What a network namespace says of itself.
+/// A network namespace at one moment: addresses, limits, counters.
 #[derive(Clone, Debug, Default)]
 pub struct NamespaceSample {
     /// Its counters, by the names of `nstat`; what the kernel does not have is missing.

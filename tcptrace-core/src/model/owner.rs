@@ -17,7 +17,7 @@ pub struct Owner {
     pub provenance: Provenance,
     /// Other processes that hold the socket open: those of a pre-fork server, or who was passed a descriptor.
     pub others: Option<Arc<[u32]>>,
-    /// What the process is, if someone looked while it lived.
+    /// The process, if it was resolved while it lived.
     pub process: Option<Arc<Process>>,
 }
 

@@ -39,7 +39,7 @@ impl Count {
     }
 }
 
-/// What a connection carried.
+/// Bytes and segments that a connection carried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Payload {
     /// Data of the program here that the peer acknowledged.

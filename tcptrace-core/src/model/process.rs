@@ -1,4 +1,4 @@
-//! What one process is, and where it runs.
+//! A process, and where it runs.
 
 use std::fmt;
 
@@ -45,7 +45,7 @@ pub fn eldest_first(pid: u32, process: Option<&Process>) -> (u64, u32) {
 /// The container that a process runs in.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Container {
-    /// Who runs it.
+    /// The runtime of the container.
     pub runtime: Runtime,
     /// The runtime's own name for it: 64 hexadecimal digits, or a name for LXC and nspawn. Whoever may make cgroups
     /// may choose it.
@@ -54,7 +54,7 @@ pub struct Container {
     pub pod_uid: Option<String>,
 }
 
-/// Who runs a container.
+/// A container runtime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Runtime {
     /// Docker.

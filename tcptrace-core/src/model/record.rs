@@ -1,4 +1,4 @@
-//! What leaves the tracker and enters a sink.
+//! Records: the output of the pipeline, for sinks and subscribers.
 
 use std::num::NonZeroU64;
 

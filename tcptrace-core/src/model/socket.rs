@@ -34,7 +34,7 @@ pub struct Socket {
     pub mptcp: bool,
     /// Segments that were dropped on their way into it; of a listener, SYNs and connections.
     pub drops: Option<u32>,
-    /// What TCP knows of the connection; `None` where there is none.
+    /// `struct tcp_info` of the connection; `None` where there is none.
     pub info: Option<Info>,
     /// Nanoseconds that it has been in its state at least; `None` where nothing tells. The kernel keeps no time of the
     /// last change of state; `scan/snapshot/age.rs` says what this is made of.
@@ -94,7 +94,7 @@ pub enum Kind {
     Full,
     /// A half-open connection of a listener (`struct request_sock`).
     Request,
-    /// What is left after the program is done with it (`struct inet_timewait_sock`).
+    /// The remains of a socket that its program has closed (`struct inet_timewait_sock`).
     TimeWait,
 }
 
@@ -112,7 +112,7 @@ impl Kind {
 /// A timer that runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timer {
-    /// What for.
+    /// Its purpose.
     pub kind: TimerKind,
     /// Milliseconds until it ends.
     pub expires_ms: u32,
@@ -120,7 +120,7 @@ pub struct Timer {
     pub retransmits: u8,
 }
 
-/// What a timer is for, `idiag_timer` in `linux/inet_diag.h`.
+/// The purpose of a timer, `idiag_timer` in `linux/inet_diag.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimerKind {
     /// Retransmission.

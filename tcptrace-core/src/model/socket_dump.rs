@@ -35,7 +35,7 @@ pub struct SocketDump {
     pub timewait: Vec<PreexistingTimewait>,
     /// The namespaces that were read.
     pub namespaces: Vec<Namespace>,
-    /// What could not be seen.
+    /// The gaps of the dump.
     pub gaps: Gaps,
     /// Processes whose sockets could not be seen.
     pub unreadable: usize,
@@ -64,7 +64,7 @@ impl SocketDump {
         self.gaps.interrupted_dumps == 0 && self.gaps.undecodable == 0
     }
 
-    /// What could not be seen, for people.
+    /// The gaps, for people.
     pub fn unseen(&self) -> Option<String> {
         let processes = format!("the open sockets of {} processes", self.unreadable);
         let parts = [
@@ -81,7 +81,7 @@ impl SocketDump {
     }
 }
 
-/// A full socket that the kernel listed.
+/// A full socket of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preexisting {
     /// The same number as in events that have one.
@@ -92,11 +92,11 @@ pub struct Preexisting {
     pub state: State,
     /// When it entered that state.
     pub since: Since,
-    /// When the list was begun, nanoseconds of `CLOCK_MONOTONIC`: an event before that may be in it already.
+    /// Begin of the dump, nanoseconds of `CLOCK_MONOTONIC`: an event before that may be in it already.
     pub dumped_ns: u64,
-    /// Which part it has, where that can be told.
+    /// Its role, where that is known.
     pub role: Option<Role>,
-    /// Who has it open.
+    /// The process that has it open.
     pub owner: Option<Owner>,
     /// It is bound to a network device.
     pub on_device: bool,

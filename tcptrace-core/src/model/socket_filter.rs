@@ -31,8 +31,8 @@ impl Default for SocketFilter {
 }
 
 impl SocketFilter {
-    /// What the kernel side would have said of an event, but for the process: `filter.rs` there tells why some cannot be
-    /// decided. What it did say stays, when that was stricter.
+    /// The verdict that the kernel side would have had of an event, but for the process: `filter.rs` there explains why some
+    /// cannot be decided. The kernel side's own verdict stays where it was stricter.
     pub fn verdict(&self, event: &Event) -> Verdict {
         let Event { flow, old_state, new_state, .. } = *event;
         let is_child = old_state == State::LISTEN && new_state == State::SYN_RECV;

@@ -27,7 +27,7 @@ pub struct Stats {
     pub subscribers: Vec<SubscriberAccount>,
 }
 
-/// What became of the records of one subscriber.
+/// The account of one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriberAccount {
     /// Its name, as it was subscribed with.

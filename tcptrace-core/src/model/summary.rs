@@ -35,18 +35,18 @@ pub struct Summary {
     pub connections: Option<u64>,
     /// Inferred transitions, which are not among those delivered.
     pub inferred: u64,
-    /// What lists of the kernel's sockets have put right.
+    /// Corrections by dumps of the kernel's sockets.
     pub reconciled: Reconciled,
-    /// Of the sockets that are older than the trace, what could not be seen.
+    /// Gaps of the dump of pre-existing sockets.
     pub snapshot_gaps: Option<String>,
-    /// What detectors could not tell apart since their tables were full, in words.
+    /// Limits of detectors whose tables were full, in words.
     pub uncounted: Vec<String>,
     /// The account of half-open connections, which do not mix with the transitions; `None` when nobody asked for it.
     pub half_open: Option<half_open::Summary>,
 }
 
 impl Summary {
-    /// What was only counted, since there was too much.
+    /// Records that were only counted, since there were too many.
     pub fn sampled_out(&self) -> SampledOut {
         SampledOut::of(&self.counters, self.half_open.as_ref().map(|half_open| &half_open.counters))
     }
@@ -74,7 +74,7 @@ impl Summary {
     }
 }
 
-/// What lists have put right so far. All of it follows from events that were lost or never came.
+/// Corrections by dumps so far. All of them follow from events that were lost or never came.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reconciled {
     /// Sockets whose beginning was not seen, though they are younger than the trace.

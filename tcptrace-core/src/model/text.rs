@@ -14,7 +14,7 @@ pub fn plain(name: &[u8]) -> Option<&str> {
     if harmless { str::from_utf8(bytes).ok() } else { None }
 }
 
-/// What comes before the padding of a name that the kernel gives.
+/// A name of the kernel without its padding.
 pub fn until_nul(name: &[u8]) -> &[u8] {
     name.split(|byte| *byte == 0).next().unwrap_or_default()
 }

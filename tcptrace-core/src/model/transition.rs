@@ -12,7 +12,7 @@ use crate::model::{
 /// A transition with what only the socket's history tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// What the kernel said.
+    /// The event of the kernel.
     pub event: Event,
     /// Nanoseconds in the old state; `None` when its beginning was not seen.
     pub in_old_state_ns: Option<u64>,
@@ -21,14 +21,14 @@ pub struct Transition {
     pub at_least_ns: Option<u64>,
     /// The process that owns the socket, if certain.
     pub owner: Option<Arc<Owner>>,
-    /// Who says that it happened.
+    /// The source of the transition.
     pub origin: Origin,
     /// How the connection ended, at CLOSE.
     pub closing: Option<Box<Closing>>,
 }
 
 impl Transition {
-    /// What the kernel said, before a tracker has completed it.
+    /// A transition with nothing but the event of the kernel.
     pub const fn of(event: Event) -> Self {
         Self {
             event,
@@ -56,7 +56,7 @@ impl Transition {
     }
 }
 
-/// Who says that a transition happened.
+/// The source of a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The kernel's event.

@@ -1,8 +1,8 @@
-//! What becomes a line.
+//! Which records become lines.
 
 use super::transition::Transition;
 
-/// What becomes a line.
+/// Which records become lines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum View {
     /// Each transition.

@@ -11,7 +11,7 @@ pub struct Who {
     pub pid: u32,
     /// Its name, NUL-terminated or not, any bytes; empty when it ended before it was asked.
     pub comm: Vec<u8>,
-    /// What it is, where someone looked while it lived.
+    /// The process, where it was resolved while it lived.
     pub process: Option<Arc<Process>>,
 }
 

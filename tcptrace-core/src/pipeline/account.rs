@@ -1,4 +1,4 @@
-//! What became of every transition that user space read.
+//! The account of every transition that user space read.
 
 use crate::model::loss::Lost;
 
@@ -7,11 +7,11 @@ use crate::model::loss::Lost;
 pub(crate) struct Account {
     /// Transitions taken off the ring, and what was not understood there.
     pub read: u64,
-    /// Of these, not understood.
+    /// Transitions that could not be decoded, of those that were read.
     pub undecodable: u64,
     /// Transitions handed to the writer.
     pub sent: u64,
-    /// Of these, ends of connections.
+    /// Ends of connections, of those handed to the writer.
     pub connections: u64,
     /// Inferred transitions handed to the writer.
     pub inferred: u64,

@@ -47,7 +47,7 @@ pub struct Core {
     released_ns: u64,
     /// Records that have been taken.
     taken: u64,
-    /// Losses already told.
+    /// Losses already reported.
     told: Lost,
     /// The last counters.
     counted: Counted,
@@ -55,7 +55,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// For a trace of which `header` tells. `filters`: those that the kernel side has not applied.
+    /// For the trace of this `header`. `filters`: those that the kernel side has not applied.
     pub fn of(
         options: &Options,
         header: &Header,
@@ -143,7 +143,7 @@ impl Core {
         }
     }
 
-    /// Whether a list of all sockets would tell who holds some whose owner has ended.
+    /// Whether a dump of all sockets would tell who holds some whose owner has ended.
     pub fn lacks_holders(&self) -> bool {
         self.stage.tracker.lacks_holders()
     }
@@ -154,12 +154,12 @@ impl Core {
         self.order.release(until_ns);
     }
 
-    /// Whether everything that was released has been taken, and the last list.
+    /// Whether everything that was released has been taken, and the last dump.
     pub fn is_drained(&self) -> bool {
         self.order.is_drained() && !self.is_comparing()
     }
 
-    /// Whether some of a list is still to be compared, before the records that were released.
+    /// Whether some of a dump is still to be compared, before the records that were released.
     pub fn is_comparing(&self) -> bool {
         self.stage.tracker.is_confirming()
     }
@@ -184,7 +184,7 @@ impl Core {
         self.released_ns
     }
 
-    /// Fills the chunk with what was released, until there are as many lines as are wanted; or with what a part of a list
+    /// Fills the chunk with what was released, until there are as many lines as are wanted; or with what a part of a dump
     /// tells.
     pub fn fill(&mut self) {
         if !self.stage.out.is_satisfied() {
@@ -206,7 +206,7 @@ impl Core {
         }
     }
 
-    /// What there is for the writer.
+    /// The output for the writer.
     pub fn out(&mut self) -> &mut Outgoing {
         &mut self.stage.out
     }
@@ -216,7 +216,7 @@ impl Core {
         &mut self.stage.answers
     }
 
-    /// Whether a list of timewait sockets would tell something.
+    /// Whether a dump of timewait sockets would tell something.
     pub fn wants_dump(&self) -> bool {
         self.stage.tracker.wants_dump()
     }
@@ -318,7 +318,7 @@ impl Core {
         }
     }
 
-    /// What the detectors have found.
+    /// The detectors and their findings.
     pub fn into_detection(self) -> Option<Detection> {
         self.stage.out.into_detection()
     }
@@ -336,7 +336,7 @@ impl Core {
         }
     }
 
-    /// Up to now, transitions may have happened that nobody told.
+    /// Up to now, transitions may have happened that no record reports.
     fn gap(&mut self, now_ns: u64) {
         self.stage.tracker.gap(now_ns);
         if let Some(side) = &mut self.stage.half_open {
@@ -367,7 +367,7 @@ impl Core {
     }
 }
 
-/// What detectors could not tell apart, in words.
+/// Limits of the detectors, in words.
 fn uncounted(detection: &Detection) -> Vec<String> {
     detection.left_out().into_iter().map(|(ids, count)| left_out(ids, count)).collect()
 }

@@ -4,10 +4,10 @@ use tcptrace_common::{Level, STATE_SLOTS};
 
 use crate::model::{input::Counted, loss::SampledOut, record::Degraded, state::State};
 
-/// While something is left out, it is told this often, nanoseconds.
+/// While records are left out, a record says so at this interval, nanoseconds.
 const EVERY_NS: u64 = 1_000_000_000;
 
-/// What has been told.
+/// The state that was reported last.
 #[derive(Debug, Default)]
 pub(super) struct LossReporter {
     level: Level,
@@ -36,7 +36,7 @@ impl LossReporter {
         Checked { record, grew }
     }
 
-    /// What is still to be told at the end.
+    /// The record that is still due at the end.
     pub(super) fn finish(&mut self, now_ns: u64, counted: &Counted) -> Option<Degraded> {
         (counted.sampled_out() != self.sampled_out).then(|| self.report(now_ns, self.level, counted))
     }
@@ -56,7 +56,7 @@ impl LossReporter {
     }
 }
 
-/// What a check brings.
+/// Input of a check.
 pub(super) struct Checked {
     /// To be put into the stream.
     pub record: Option<Degraded>,

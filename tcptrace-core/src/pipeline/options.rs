@@ -1,11 +1,11 @@
-//! What a trace is to make of its inputs.
+//! Options of the pipeline.
 
 use crate::{
     diagnosis::detect,
     model::{socket_filter::SocketFilter, view::View},
 };
 
-/// What a trace is to make of its inputs.
+/// Options of the pipeline.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Options {
@@ -21,7 +21,7 @@ pub struct Options {
     pub half_open: bool,
     /// And hand them to the sink.
     pub shows_half_open: bool,
-    /// What becomes a line.
+    /// Which records become lines.
     pub view: View,
     /// So many lines.
     pub count: Option<u64>,

@@ -16,14 +16,14 @@ pub(super) struct Order {
     /// The memory of those that were forgotten last. Given back, it would come anew from the kernel, page by page.
     spare: Vec<Vec<u8>>,
     places: Vec<Place>,
-    /// Of `places`: handed out so far.
+    /// How many of `places` were handed out so far.
     taken: usize,
-    /// Of `places`: in order, and not to be preceded by anything that is still to come.
+    /// How many of `places` are in order, and come before anything that is still to come.
     ready: usize,
     added: Added,
 }
 
-/// Who sees records before their turn.
+/// Takes records before their turn.
 pub(super) trait Ahead {
     /// Sees the record of a transition, or what is not understood.
     fn transition(&mut self, record: &[u8], ktime_ns: u64);
@@ -55,7 +55,7 @@ pub(super) struct Added {
     pub transitions: u64,
     /// Signals.
     pub signals: u64,
-    /// Of half-open connections.
+    /// Records of half-open connections.
     pub half_open: u64,
 }
 

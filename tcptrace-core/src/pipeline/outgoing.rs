@@ -1,4 +1,4 @@
-//! What the reader has for the writer: records become bytes here, at once, while they are in the cache.
+//! Output for the writer: records become bytes here, at once, while they are in the cache.
 
 use std::io;
 
@@ -24,12 +24,12 @@ const CHUNK: usize = 256 << 10;
 /// Records that are taken at once where they become few bytes, or none.
 const MOST: u32 = 4_096;
 
-/// Bytes for the writer, and what they tell of.
+/// Bytes for the writer, and the counts of their records.
 #[derive(Default)]
 pub struct Chunk {
     /// The bytes.
     pub bytes: Vec<u8>,
-    /// What they tell of.
+    /// The counts of their records.
     pub written: Written,
     /// Why there are no more of them.
     pub failed: Option<io::Error>,
@@ -53,12 +53,12 @@ impl Chunk {
     }
 }
 
-/// What was written, or is to be.
+/// Counts of records that were written, or are to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Transitions, without those that are inferred: these do not count as delivered.
     pub transitions: u64,
-    /// Of these, ends of connections.
+    /// Ends of connections, of the transitions.
     pub connections: u64,
     /// Records of half-open connections.
     pub half_open: u64,
@@ -68,9 +68,9 @@ pub struct Written {
 pub struct Outgoing {
     /// `None` where nobody wants to see them.
     sink: Option<Box<dyn Sink>>,
-    /// Who takes records as they are.
+    /// The subscribers, which take records as they are.
     pub subscribers: Subscribers,
-    /// What looks for faults in all of it, if anybody wants that.
+    /// The detectors, where they run.
     detection: Option<Detection>,
     /// Half-open connections become lines. Where they do not, detectors may need them all the same.
     shows_half_open: bool,
@@ -80,7 +80,7 @@ pub struct Outgoing {
     pub(crate) account: Account,
     /// Which transitions become lines.
     pub view: View,
-    /// Lines still wanted.
+    /// Lines that may still be written.
     left: Option<u64>,
     /// Filters, where the kernel side has not applied these.
     wanted: Option<SocketFilter>,
@@ -204,7 +204,7 @@ impl Outgoing {
         }
     }
 
-    /// What the detectors have found.
+    /// The detectors and their findings.
     pub fn detection(&self) -> Option<&Detection> {
         self.detection.as_ref()
     }
@@ -214,7 +214,7 @@ impl Outgoing {
         self.detection
     }
 
-    /// Whether there are as many lines as are wanted.
+    /// Whether as many lines were written as `--count` allows.
     pub fn is_satisfied(&self) -> bool {
         self.left == Some(0)
     }

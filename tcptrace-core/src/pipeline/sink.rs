@@ -1,4 +1,4 @@
-//! Who takes the records of a trace.
+//! Sinks: output formats that take the records of a trace.
 
 use std::io;
 

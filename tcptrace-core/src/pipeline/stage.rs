@@ -85,7 +85,7 @@ impl Stage {
         self.tracker.list(dump.preexisting, dump.timewait);
     }
 
-    /// Takes a later list, for what is remembered to be compared with it: full sockets at once, timewait ones by
+    /// Takes a later dump, for what is remembered to be compared with it: full sockets at once, timewait ones by
     /// [`Self::compare`].
     pub(super) fn later_dump(&mut self, dump: SocketDump, is_first: bool) {
         self.limit_timewait(&dump);
@@ -114,7 +114,7 @@ impl Stage {
         self.tracker.limit_timewait(dump.namespaces.iter().filter_map(limit));
     }
 
-    /// Compares some more of the last list.
+    /// Compares some more of the last dump.
     pub(super) fn compare(&mut self) {
         let Self { tracker, out, .. } = self;
         tracker.confirm_part(|transition| out.push(transition));

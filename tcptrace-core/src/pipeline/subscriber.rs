@@ -13,7 +13,7 @@ impl Interest {
     pub const TRANSITIONS: Self = Self(1);
     /// Transitions that end a connection, with the cause.
     pub const CONNECTIONS: Self = Self(2);
-    /// What happens to half-open connections, where these are followed.
+    /// Changes of half-open connections, where the trace follows them.
     pub const HALF_OPEN: Self = Self(4);
     /// Findings, where detectors run.
     pub const FINDINGS: Self = Self(8);
@@ -69,7 +69,7 @@ pub trait Subscriber: Send {
     /// Whether nobody takes its records any more.
     fn has_gone(&self) -> bool;
 
-    /// What has become of its records so far; `None` where none of them can be lost.
+    /// Its account so far; `None` where none of its records can be lost.
     fn account(&self) -> Option<SubscriberAccount>;
 }
 

@@ -1,4 +1,4 @@
-//! Detectors on made-up looks: what they say of the same sockets, seen again and again, in any order.
+//! Detectors on made-up scans: what they say of the same sockets, seen again and again, in any order.
 
 use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 

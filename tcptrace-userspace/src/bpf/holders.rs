@@ -127,18 +127,28 @@ impl SocketFiles {
         Ok(Self { ebpf })
     }
 
-    /// All descriptors of TCP sockets on this host, and how many of the program's records were not understood.
-    /// Descriptors that several threads share are told once or several times.
+    /// All descriptors of TCP sockets on this host, and how many of the program's records were not understood. Descriptors
+    /// that several threads share come once or several times.
     ///
     /// # Errors
     /// [`HoldersError::Refused`] or [`HoldersError::Read`].
     pub fn read(&mut self) -> Result<(Vec<Held>, usize), HoldersError> {
+        let mut all = Vec::new();
+        let undecodable = self.read_each(|held| all.push(held))?;
+        Ok((all, undecodable))
+    }
+
+    /// As [`Self::read`], but hands them over one by one.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn read_each(&mut self, take: impl FnMut(Held)) -> Result<usize, HoldersError> {
         let refused = |error: &dyn std::error::Error| HoldersError::Refused(error.to_string());
         let program = iterator(&mut self.ebpf)?;
         let link = program.attach().map_err(|error| refused(&error))?;
         let link = program.take_link(link).map_err(|error| refused(&error))?;
         let file = link.into_file().map_err(|error| refused(&error))?;
-        read_all(file).map_err(HoldersError::Read)
+        read_all(file, take).map_err(HoldersError::Read)
     }
 }
 
@@ -148,18 +158,18 @@ fn iterator(ebpf: &mut Ebpf) -> Result<&mut Iter, HoldersError> {
     program.try_into().map_err(|error: aya::programs::ProgramError| HoldersError::Object(error.to_string()))
 }
 
-/// Everything that the program writes; what is left over at the end counts as one record that is not understood.
-fn read_all(mut file: impl Read) -> io::Result<(Vec<Held>, usize)> {
-    let (mut all, mut rest) = (Vec::new(), Vec::new());
+/// Hands over every record that the program writes. Returns how many were not understood: what is left over at the end is one.
+fn read_all(mut file: impl Read, mut take: impl FnMut(Held)) -> io::Result<usize> {
+    let mut rest = Vec::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
         match file.read(&mut buffer) {
-            Ok(0) => return Ok((all, usize::from(!rest.is_empty()))),
+            Ok(0) => return Ok(usize::from(!rest.is_empty())),
             Ok(count) => {
                 rest.extend_from_slice(&buffer[..count]);
                 let records = rest.chunks_exact(size_of::<HolderRecord>());
                 let whole = rest.len() - records.remainder().len();
-                all.extend(records.map(held));
+                records.map(held).for_each(&mut take);
                 rest.drain(..whole);
             }
             // The kernel pauses after each million descriptors without a socket among them.
@@ -203,6 +213,12 @@ mod tests {
         bytes
     }
 
+    fn read(bytes: impl Read) -> (Vec<Held>, usize) {
+        let mut all = Vec::new();
+        let undecodable = read_all(bytes, |held| all.push(held)).expect("bytes");
+        (all, undecodable)
+    }
+
     #[test]
     fn records_and_what_is_left_of_one() {
         let mut bytes = record([7, 8, 9], [10, 11, 12], 6, 1);
@@ -229,15 +245,10 @@ mod tests {
             pid: 3,
             fd: 4,
         };
-        let read = |bytes: &[u8]| read_all(bytes).expect("bytes");
-        assert_eq!(read(&bytes), (vec![first, second], 0));
+        assert_eq!(read(&bytes[..]), (vec![first, second], 0));
         assert_eq!(read(&bytes[..bytes.len() - 1]), (vec![first], 1));
-        assert_eq!(read(&[]), (vec![], 0));
+        assert_eq!(read(&[][..]), (vec![], 0));
         let (begin, end) = bytes.split_at(50);
-        assert_eq!(
-            read_all(Read::chain(begin, end)).expect("bytes"),
-            (vec![first, second], 0),
-            "a record in two reads"
-        );
+        assert_eq!(read(Read::chain(begin, end)), (vec![first, second], 0), "a record in two reads");
     }
 }

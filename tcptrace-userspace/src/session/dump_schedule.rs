@@ -1,4 +1,4 @@
-//! When to make a list of the host's sockets, and when to take it into account.
+//! When to make a dump of the host's sockets, and when to take it into account.
 
 use std::time::{Duration, Instant};
 
@@ -6,14 +6,14 @@ use tcptrace_core::model::socket_dump::{Scope, SocketDump};
 
 use super::scanner::{ScannerThread, Want};
 
-/// How long transitions wait at the start for the list of what is older than they are.
+/// How long transitions wait at the start for the dump of the pre-existing sockets.
 const START_LIMIT: Duration = Duration::from_millis(300);
 
 /// How often timewait sockets are dumped while one of them waits for its peer's FIN: so often that a reader does not mind.
 const TIMEWAIT_EVERY: Duration = Duration::from_secs(1);
 /// How soon all are dumped again when it is to be found out who holds a socket.
 const SOON: Duration = Duration::from_secs(1);
-/// On a host with many sockets, lists take a hundredth of the time.
+/// On a host with many sockets, dumps take a hundredth of the time.
 const SHARE: u32 = 100;
 /// And one that is to find out who holds a socket a twentieth, since others wait for its answer, and it is made once.
 const SHARE_SOON: u32 = 20;
@@ -21,7 +21,7 @@ const SHARE_SOON: u32 = 20;
 /// How often all sockets are dumped, to put right what the trace has missed.
 const ALL_EVERY: Duration = Duration::from_secs(30);
 
-/// When lists of one kind were made.
+/// When dumps of one kind were made.
 struct Turn {
     every: Duration,
     ordered: Instant,
@@ -37,7 +37,7 @@ impl Turn {
     }
 }
 
-/// What has come of the first list.
+/// State of the first dump.
 pub(super) enum Progress {
     /// Nothing yet.
     Waiting,
@@ -47,22 +47,22 @@ pub(super) enum Progress {
     Nothing,
 }
 
-/// The lists of a trace.
+/// The dumps of a trace.
 pub(super) struct DumpSchedule {
-    /// Until then the first list is waited for.
+    /// Until then the first dump is waited for.
     start: Option<Instant>,
-    /// The first list took longer than that, or could not be had, and is still to come.
+    /// The first dump took longer than that, or could not be had, and is still to come.
     late: bool,
     all: Turn,
     timewait: Turn,
-    /// A list that is newer than what has been released so far.
+    /// A dump that is newer than what has been released so far.
     early: Option<SocketDump>,
-    /// What the first list could not see, for people.
+    /// Gaps of the first dump, for people.
     snapshot_gaps: Option<String>,
 }
 
 impl DumpSchedule {
-    /// Orders the first list.
+    /// Orders the first dump.
     pub(super) fn start(scanner: &mut ScannerThread) -> Self {
         scanner.want(Want::Dump(Scope::All));
         let now = Instant::now();
@@ -77,7 +77,7 @@ impl DumpSchedule {
         }
     }
 
-    /// The first list; nothing when it cannot be had, takes too long, or has been taken.
+    /// The first dump; nothing when it cannot be had, takes too long, or has been taken.
     pub(super) fn first(&mut self, scanner: &mut ScannerThread) -> Progress {
         let Some(limit) = self.start else { return Progress::Nothing };
         let dumped = scanner.take_dumped();
@@ -102,17 +102,17 @@ impl DumpSchedule {
         self.snapshot_gaps = dump.unseen();
     }
 
-    /// What the first list could not see; `None` when it saw all.
+    /// Gaps of the first dump; `None` when it has none.
     pub(super) fn snapshot_gaps(&self) -> Option<&str> {
         self.snapshot_gaps.as_deref()
     }
 
-    /// Whether the first list is waited for.
+    /// Whether the first dump is waited for.
     pub(super) fn is_starting(&self) -> bool {
         self.start.is_some()
     }
 
-    /// Orders the list that is due, if any; one of timewait sockets only if it is wanted.
+    /// Orders the dump that is due, if any; one of timewait sockets only if the trace reports them.
     pub(super) fn order(&mut self, scanner: &mut ScannerThread, timewait: bool) -> Option<Scope> {
         if scanner.dumped.is_busy() || self.early.is_some() {
             return None;
@@ -133,18 +133,18 @@ impl DumpSchedule {
         Some(scope)
     }
 
-    /// Orders the next list of all sockets as soon as possible.
+    /// Orders the next dump of all sockets as soon as possible.
     pub(super) fn hurry(&mut self) {
         self.all.every = Duration::ZERO;
         self.all.took = Duration::ZERO;
     }
 
-    /// Orders the next list of all sockets soon: somebody else holds some of them now.
+    /// Orders the next dump of all sockets soon: another process holds some of them now.
     pub(super) fn hasten(&mut self) {
         (self.all.every, self.all.share) = (self.all.every.min(SOON), SHARE_SOON);
     }
 
-    /// A later list, once everything up to its end has been released; and whether it is the first one all the same.
+    /// A later dump, once everything up to its end has been released; and whether it is the first one all the same.
     pub(super) fn later(
         &mut self,
         scanner: &mut ScannerThread,

@@ -1,4 +1,4 @@
-//! What a program asks of a session while it runs.
+//! Requests of a program to a session that runs.
 
 use std::{
     io,
@@ -78,7 +78,7 @@ impl Handle {
     }
 
     fn send(&self, command: Command) {
-        // After its end, nobody is there to do it.
+        // A session that has ended does nothing more.
         let _ = self.commands.send(command);
         self.waker.wake();
     }
@@ -106,7 +106,7 @@ pub(super) fn handle(is_stopping: Arc<AtomicBool>) -> io::Result<(Handle, Comman
 }
 
 impl Commands {
-    /// What keeps the last counters for the handle.
+    /// Keeps the last counters for the handle.
     pub(super) fn keeps_stats(&self) -> Box<dyn Subscriber> {
         Box::new(self.stats.clone())
     }

@@ -1,4 +1,4 @@
-//! What the processes are that own sockets.
+//! The processes that own sockets, resolved once each.
 
 use std::sync::Arc;
 
@@ -13,9 +13,9 @@ use crate::{
 /// Looks at processes while they live, which for most is long enough: their events are read within a moment.
 pub(super) struct Identities {
     processes: Processes,
-    /// What the clock of `/proc`, which counts while the host sleeps, is ahead of events'.
+    /// By how much the clock of `/proc`, which counts while the host sleeps, is ahead of that of events.
     ahead_ns: u64,
-    /// The thread that looks at processes as they come.
+    /// The thread that reads processes as they come.
     watch: Option<Watch>,
 }
 

@@ -89,7 +89,7 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     Ok(Session::new(header, handle, thread))
 }
 
-/// What the thread does.
+/// Runs on the thread of the session.
 fn run(
     mut reader: Reader,
     commands: &Commands,
@@ -127,7 +127,7 @@ fn notify(settings: &Settings, tracer: &bpf::Tracer, notices: &Notices) {
     }
 }
 
-/// What is asked of the host while the trace goes on.
+/// The scanner, resolver and watch that ask the host while the trace goes on.
 fn queries(
     settings: &Settings,
     tracer: &bpf::Tracer,
@@ -148,7 +148,7 @@ fn queries(
     Ok(HostQueries { resolver: None, scanner, namespaces, dumps, polls, scans })
 }
 
-/// What there is to know of a trace before its first record.
+/// The header: everything that is known of a trace before its first record.
 fn header(settings: &Settings, tracer: &bpf::Tracer, clock: Clock, start_ns: u64) -> Header {
     let features = tracer.features();
     Header {

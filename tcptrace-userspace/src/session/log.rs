@@ -13,7 +13,7 @@ use tcptrace_core::{
 use super::notice::Notices;
 use crate::recording::{self, Capacity, Recorder};
 
-/// What records.
+/// A recorder, and the state of its file.
 pub(super) struct Log {
     recording: Option<Recording>,
     /// Why it records no more.
@@ -29,7 +29,7 @@ struct Recording {
     released_ns: u64,
     /// The last counters that were.
     counted: Counted,
-    /// The current file has no list of all sockets yet, though it is not the first one.
+    /// The current file has no dump of all sockets yet, though it is not the first one.
     lacks_dump: bool,
 }
 
@@ -118,7 +118,7 @@ impl Log {
         recording.lacks_dump = true;
     }
 
-    /// Whether a list of this kind is the first one of its file.
+    /// Whether a dump of this kind is the first one of its file.
     pub(super) fn begins_with(&mut self, scope: Scope) -> bool {
         let lacking = self.recording.as_mut().filter(|recording| recording.lacks_dump && scope == Scope::All);
         lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_dump))
@@ -131,7 +131,7 @@ impl Log {
         }
     }
 
-    /// Whether the recorder still works, if there is one; [`Self::end`] tells why not.
+    /// Whether the recorder still works, if there is one; [`Self::end`] returns why it does not.
     pub(super) fn check(&mut self) -> bool {
         if let Some(recording) =
             self.recording.take_if(|recording| recording.recorder.capacity() == Capacity::Gone)

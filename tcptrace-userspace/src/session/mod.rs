@@ -85,15 +85,15 @@ pub struct Session {
 pub struct Outcome {
     /// The account.
     pub summary: Summary,
-    /// What the detectors found; `None` where none ran.
+    /// Findings of the detectors; `None` where none ran.
     pub detection: Option<Detection>,
-    /// What became of the records of each subscriber.
+    /// The account of each subscriber.
     pub subscribers: Vec<SubscriberAccount>,
     /// How the output ended.
     pub output: Ending,
     /// Why the recording is not complete, if it is not.
     pub recording: Result<(), capture::Error>,
-    /// Of a replay, why the capture is not complete.
+    /// Why a capture that was replayed is not complete.
     pub damage: Option<Damage>,
 }
 
@@ -115,6 +115,9 @@ pub enum Error {
     /// Timers, threads, descriptors.
     #[error("setting up")]
     Setup(#[source] io::Error),
+    /// The plan has detectors behind a filter on states.
+    #[error("detectors need every transition of a socket: leave out the filter on states, or the detectors")]
+    StatesHidden,
 }
 
 impl Session {
@@ -132,17 +135,17 @@ impl Session {
         Self { header, handle, thread: Some(thread) }
     }
 
-    /// What is known of the trace before its first record: kernel, hooks, clock.
+    /// Everything that is known of the trace before its first record: kernel, hooks, clock.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What asks the session for something, from any thread.
+    /// Sends requests to the session, from any thread.
     pub fn handle(&self) -> &Handle {
         &self.handle
     }
 
-    /// Waits on this thread until the session has ended: by itself, or since somebody stopped it.
+    /// Waits on this thread until the session has ended: by itself, or because a handle stopped it.
     ///
     /// # Errors
     /// [`enum@Error`]: it ended since it could not go on.

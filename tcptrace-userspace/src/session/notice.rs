@@ -1,4 +1,4 @@
-//! What a person should read of a trace, beside its records.
+//! Notices: sentences about a trace, beside its records, that a person should read.
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
@@ -26,7 +26,7 @@ pub enum Notice {
     VisibleCgroupsOnly,
     /// No SYN-ACK is seen that is sent again. Why.
     NoRetransmits(String),
-    /// Who owns pre-existing sockets is known once the process acts on them. Why.
+    /// Owners of pre-existing sockets stay unknown until the process acts on the socket. The reason.
     PreexistingUnowned(String),
     /// A file or an output waits for space on its disk, or no longer.
     Disk(DiskNotice),
@@ -74,7 +74,7 @@ impl fmt::Display for Notice {
     }
 }
 
-/// Who takes notices. It is called on threads of the session, and must not take long.
+/// Takes notices. The session calls it on its own threads, so it must not take long.
 #[derive(Clone)]
 pub(super) struct Notices(Arc<dyn Fn(Notice) + Send + Sync>);
 

@@ -15,12 +15,12 @@ const LONGEST_WAIT: u32 = 64;
 /// After so many calm checks with nothing left out, what happened before does not matter.
 const FORGIVEN: u32 = 240;
 
-/// What a check finds.
+/// Input of a check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
     /// When, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) now_ns: u64,
-    /// Records that were wanted so far.
+    /// Records that passed the filters so far.
     pub(super) wanted: u64,
     /// The level, which the kernel side may have raised.
     pub(super) level: Level,
@@ -32,9 +32,9 @@ pub(super) struct Found {
 #[derive(Debug)]
 pub(super) struct Overload {
     max_rate: u64,
-    /// Time, and records that were wanted, at the last check.
+    /// Time, and records that passed the filters, at the last check.
     last: Option<(u64, u64)>,
-    /// What was chosen then.
+    /// The level that was chosen then.
     level: Level,
     /// The level at which the ring filled last.
     failed: Option<Level>,

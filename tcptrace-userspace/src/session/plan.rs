@@ -1,4 +1,4 @@
-//! What a session is to do, before it starts.
+//! The plan of a session, before it starts.
 
 use std::{
     io::{self, Read, Write},
@@ -19,9 +19,9 @@ use super::{
     replay,
     subscription::{OnFull, Records, subscription},
 };
-use crate::recording::Target;
+use crate::{recording::Target, scan::snapshot::Netns};
 
-/// What a session is to do. [`Self::start`] begins it.
+/// A session to be. [`Self::start`] starts it.
 pub struct Plan {
     source: Source,
     settings: Settings,
@@ -39,15 +39,15 @@ pub enum SessionThread {
     /// Reads the ring buffer, or a capture. What comes while it waits for a CPU stays in the ring as long as that has room. The
     /// thread that answers its questions about processes inherits what is set.
     Ring,
-    /// Reads what processes are that connect or listen for the first time. It sleeps nearly always; a process that ends before
+    /// Reads processes that connect or listen for the first time. It sleeps nearly always; a process that ends before
     /// the thread runs stays without a name.
     Newcomers,
 }
 
-/// What is called at the start of a thread.
+/// The call at the start of a thread.
 pub(super) type AtStart = Arc<dyn Fn(SessionThread) + Send + Sync>;
 
-/// What live sessions and replays have in common.
+/// The parts that live sessions and replays share.
 pub(super) struct Parts {
     pub(super) output: Option<Output>,
     pub(super) subscribers: Vec<Box<dyn Subscriber>>,
@@ -92,6 +92,8 @@ impl Plan {
     #[must_use]
     pub fn filter(mut self, filter: SocketFilter) -> Self {
         let SocketFilter { filter, lports, rports } = filter;
+        // Scans need not read the other namespaces.
+        self.settings.netns = (filter.netns != 0).then_some(Netns { inode: filter.netns, path: None });
         let bpf = &mut self.settings.bpf;
         (bpf.filter, bpf.lports, bpf.rports) = (filter, lports, rports);
         self
@@ -169,9 +171,12 @@ impl Plan {
     /// Starts the session. When this returns, a live one is attached: it misses nothing from now on.
     ///
     /// # Errors
-    /// [`enum@Error`]: the kernel refuses, or a file cannot be made.
+    /// [`enum@Error`]: the kernel refuses, a file cannot be made, or the plan contradicts itself.
     pub fn start(self) -> Result<Session, Error> {
         let Self { source, settings, parts } = self;
+        if settings.detect.is_some() && settings.bpf.filter.by_state() {
+            return Err(Error::StatesHidden);
+        }
         match source {
             Source::Live => live::start(&settings, parts),
             Source::Replay(reader) => replay::start(settings, *reader, parts),

@@ -16,7 +16,7 @@ const SLEEPY_NS: u64 = 1_000_000_000;
 pub(super) enum PollInterval {
     /// Something came at this time, nanoseconds of `CLOCK_MONOTONIC`.
     Awake(u64),
-    /// The kernel side has been told to wake it. A record that was on its way at that moment has not seen that: so the ring is
+    /// The kernel side has an order to wake it. A record that was on its way at that moment has not seen that: so the ring is
     /// polled once more.
     Arming,
     /// It is woken.

@@ -36,7 +36,7 @@ use tcptrace_core::{
 /// Chunks at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
 const CHUNKS: usize = 64;
 
-/// How often losses are looked for.
+/// How often losses are checked.
 const CHECK: Duration = Duration::from_millis(250);
 /// And while nothing happens.
 const CHECK_ASLEEP: Duration = Duration::from_secs(1);
@@ -55,7 +55,7 @@ pub(super) enum Step {
 /// time, interruptions included. Less than the time between two scans at a ring that is busy, so that nobody sees it.
 const SETTLING_NS: u64 = 10_000_000;
 
-/// How often to look for a moment to rotate captures at.
+/// How often to check whether captures can rotate now.
 const ROTATE_TRIES: u32 = 100;
 
 pub(super) struct Reader {
@@ -74,11 +74,11 @@ pub(super) struct Reader {
     poll_interval: PollInterval,
 }
 
-/// What is asked of the host, apart from the ring.
+/// The threads that ask the host, apart from the ring.
 pub(super) struct HostQueries {
-    /// What processes and devices are; `None` where there are no records.
+    /// Resolves processes and devices; `None` where there are no records.
     pub(super) resolver: Option<ResolverThread>,
-    /// Who is asked; where there is none, neither is any of the others.
+    /// The scanner; without it, the other threads do not run either.
     pub(super) scanner: Option<ScannerThread>,
     pub(super) namespaces: Option<Namespaces>,
     pub(super) dumps: Option<DumpSchedule>,
@@ -207,7 +207,7 @@ impl Reader {
         self.send_questions();
     }
 
-    /// Whether what is older than the trace is still being listed; when that is done, takes it into account.
+    /// Whether the dump of pre-existing sockets is still going on; takes the dump into account once it is there.
     fn waits_for_dump(&mut self) -> bool {
         let HostQueries { scanner: Some(scanner), dumps: Some(dumps), .. } = &mut self.queries else {
             return false;
@@ -282,7 +282,7 @@ impl Reader {
         if self.writer.is_gone() || !self.entrance.log.check() {
             return Ok(Step::Stop);
         }
-        // What is concluded from time, and from the host, comes after the records up to then.
+        // Conclusions from time, and from the host, come after the records up to then.
         let now_ns = monotonic_ns();
         let is_behind = self.waits_ns.is_some_and(|waits_ns| waits_ns + PATIENCE_NS < now_ns);
         if self.entrance.core.is_drained() && !is_behind {

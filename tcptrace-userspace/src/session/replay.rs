@@ -46,7 +46,7 @@ pub(crate) fn replay_here<R: Read>(
     capture::replay(reader, settings.pipeline(), settings.duration, sink, output).map_err(Error::Output)
 }
 
-/// What a person should know of a replay.
+/// Sends the notices of a replay.
 pub(crate) fn replay_notices(settings: &Settings, replayed: &Replayed) -> Vec<Notice> {
     let lacks_half_open = settings.half_open.is_some() && !replayed.header.polled;
     let damage = replayed.damage.as_ref().map(|damage| Notice::Incomplete(damage.to_string()));

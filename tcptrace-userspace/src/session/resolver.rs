@@ -34,7 +34,7 @@ pub(super) struct ResolverThread {
     waiting: VecDeque<Waiting>,
     /// How many batches were sent.
     sent: u64,
-    /// That nobody knows what was asked for and found no room.
+    /// Answers "unknown" to the questions that found the queue full.
     refused: Vec<Input<'static>>,
 }
 
@@ -53,7 +53,7 @@ struct Answered {
 struct Waiting {
     number: u64,
     asked_ns: u64,
-    /// Of the oldest record.
+    /// Time of the oldest record.
     ktime_ns: u64,
     questions: Vec<Question>,
 }
@@ -127,7 +127,7 @@ fn ktime_ns(question: &Question, now_ns: u64) -> u64 {
     }
 }
 
-/// That nobody knows. Of the end of a process there is nothing to be said then.
+/// The answer "unknown"; `None` to a question about the end of a process, which has no such answer.
 fn unknown(questions: &[Question]) -> impl Iterator<Item = Input<'static>> + use<'_> {
     questions.iter().filter_map(|question| match *question {
         Question::Process { pid, ktime_ns, .. } => {
@@ -140,7 +140,7 @@ fn unknown(questions: &[Question]) -> impl Iterator<Item = Input<'static>> + use
     })
 }
 
-/// Answers until nobody asks any more, or nobody takes what is answered.
+/// Answers until no thread asks any more, or no thread takes the answers.
 fn serve(identities: &mut Identities, queue: &Receiver<Batch>, give: &Sender<Answered>) {
     for Batch { number, asked_ns, questions } in queue {
         // Nobody waits for them any more, but for those behind them.
@@ -208,7 +208,7 @@ mod tests {
         all
     }
 
-    /// How many answers there are, all of which say that nobody knows.
+    /// How many answers there are, all of which say "unknown".
     fn unknown_of(answers: &[Input<'_>]) -> usize {
         let is_unknown = |answer: &Input<'_>| matches!(answer, Input::Process(Answer { value: None, .. }));
         assert!(answers.iter().all(is_unknown), "{answers:?}");
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!(resolver.waiting.len(), BATCHES);
         resolver.questions = sync_channel(1).0;
         serve(&mut Identities::new(None), &queue, &give);
-        // By the real clock nobody waits for them any more.
+        // By the real clock their time is over.
         assert_eq!(unknown_of(&resolver.answers(2)), BATCH, "those that did not fit");
         assert_eq!(unknown_of(&resolver.answers(1 + WAIT_NS)), BATCH * BATCHES);
         resolver.ask(vec![process(7, 2)], 2);

@@ -1,4 +1,4 @@
-//! The thread that scans the host while a trace goes on: lists, polls, scans for the detectors, and what the network namespaces
+//! The thread that scans the host while a trace goes on: dumps, polls, scans for the detectors, and what the network namespaces
 //! say of themselves. One thread, so that two of these never disturb each other, and so that the kernel's part of it is loaded
 //! once.
 
@@ -31,12 +31,12 @@ use crate::{
 /// Namespaces to remember at most that were not found again, where some cannot be entered.
 const COUNTED: usize = 16_384;
 
-/// What somebody wants of the host. The first in this order goes first, whenever it comes.
+/// A request to scan. The first in this order goes first, whenever it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
     /// The namespaces: records wait for them.
     Namespaces,
-    /// A list of all sockets.
+    /// A dump of all sockets.
     Dump(Scope),
     /// A poll of half-open connections.
     Poll,
@@ -47,7 +47,7 @@ pub(super) enum Want {
 /// A poll, and why it lacks something; or why there is none.
 pub(super) type Polled = Result<(Poll, Option<String>), String>;
 
-/// A list, or why there is none.
+/// A dump, or why there is none.
 pub(super) type Dumped = Result<SocketDump, SnapshotError>;
 
 enum Found {
@@ -57,7 +57,7 @@ enum Found {
     Scanned(Box<HostScan>),
 }
 
-/// What was wanted, and what has come of it.
+/// A request, and its outcome.
 pub(super) struct Slot<T> {
     is_wanted: bool,
     found: Option<T>,
@@ -92,7 +92,7 @@ impl<T> Slot<T> {
 /// The thread. It ends when this is dropped, with what it is at.
 pub(super) struct ScannerThread {
     wants: Sender<Vec<Want>>,
-    /// What is wanted and not yet sent: together, some of it takes one scan.
+    /// Requests that are not sent yet: some of them together take one scan.
     unsent: Vec<Want>,
     found: Receiver<Found>,
     is_gone: bool,
@@ -103,7 +103,7 @@ pub(super) struct ScannerThread {
 }
 
 impl ScannerThread {
-    /// Starts the thread, for the wanted sockets of one namespace or of all. Call it once the kernel side is loaded.
+    /// Starts the thread, for the sockets that pass the filters, of one namespace or of all. Call it once the kernel side is loaded.
     ///
     /// # Errors
     /// It cannot be started.
@@ -143,7 +143,7 @@ impl ScannerThread {
         asks
     }
 
-    /// Sends what is wanted.
+    /// Sends the requests.
     pub(super) fn send(&mut self) {
         if !self.unsent.is_empty() {
             self.is_gone |= self.wants.send(std::mem::take(&mut self.unsent)).is_err();
@@ -170,7 +170,7 @@ impl ScannerThread {
         self.scanned.take()
     }
 
-    /// Whether nothing more comes of what was wanted.
+    /// Whether every request has its outcome.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
     }
@@ -192,7 +192,7 @@ impl ScannerThread {
     }
 }
 
-/// What the thread has.
+/// State of the thread.
 struct Work {
     scanner: Scanner,
     wanted: SocketFilter,
@@ -228,7 +228,7 @@ impl Work {
         }
     }
 
-    /// Does it; whether somebody takes what is found.
+    /// Carries out a request; returns whether the session still takes outcomes.
     fn work(&mut self, want: Want, with_scan: bool) -> bool {
         if with_scan {
             return self.dump_and_scan();
@@ -303,7 +303,7 @@ impl Work {
     }
 }
 
-/// What comes of something that has panicked.
+/// The outcome of a request that panicked.
 fn failed(want: Want) -> Found {
     const WHY: &str = "the scanner panicked";
     match want {

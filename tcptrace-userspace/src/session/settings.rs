@@ -14,11 +14,11 @@ pub struct Settings {
     pub bpf: bpf::Options,
     /// The options that leave out sockets or transitions, such as `--local-port 80`; a capture keeps them.
     pub filters: Vec<String>,
-    /// Tell what follows from the kernel's events beside the events themselves.
+    /// Report transitions that follow from the kernel's events, beside the events themselves.
     pub infer: bool,
-    /// List the sockets that are older than the trace.
+    /// Dump the pre-existing sockets.
     pub snapshot: bool,
-    /// The namespace that the filter wants, with the way into it.
+    /// The namespace of the filter, with the way into it.
     pub netns: Option<Netns>,
     /// Follow half-open connections, and by what.
     pub half_open: Option<HalfOpenBy>,
@@ -30,9 +30,9 @@ pub struct Settings {
     pub shows_half_open: bool,
     /// Record the trace.
     pub record: Option<recording::Target>,
-    /// What becomes a line of an output.
+    /// Which records become lines of an output.
     pub view: View,
-    /// Whose processes are asked for what they are.
+    /// Which processes are resolved.
     pub identify: Extent,
     /// Stop after this time.
     pub duration: Option<Duration>,
@@ -77,7 +77,7 @@ impl Settings {
         self.half_open.get_or_insert(HalfOpenBy::Events);
     }
 
-    /// What the pure half of the trace needs.
+    /// The options of the pipeline.
     pub(super) fn pipeline(&self) -> pipeline::Options {
         pipeline::Options {
             wanted: self.bpf.wanted(),

@@ -18,10 +18,10 @@ use tokio::sync::mpsc::{Receiver, Sender, channel, error::TrySendError};
 /// Records that may wait for a subscriber.
 pub const QUEUE: usize = 4_096;
 
-/// How long to wait for room before the next look whether there is some.
+/// How long to wait for a full queue before the next check.
 const WAIT: Duration = Duration::from_millis(1);
 
-/// What happens when a subscriber is slower than the records come, and its queue is full.
+/// Policy of a queue that is full, since its subscriber is slower than the records come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFull {
     /// The record is lost for this subscriber, and counted.
@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(reader.join().expect("it ends"), 2 * QUEUE);
     }
 
-    /// Who stops a session and waits for its end does not take its records meanwhile.
+    /// A program that stops a session and waits for its end does not take its records meanwhile.
     #[test]
     fn it_waits_no_longer_than_the_session_goes_on() {
         let is_stopping = Arc::new(AtomicBool::new(true));

@@ -1,4 +1,4 @@
-//! A thread that looks at processes as they connect or listen for the first time: commands end long before their records'
+//! A thread that reads processes as they connect or listen for the first time: commands end long before their records'
 //! turn comes.
 
 use std::{
@@ -18,7 +18,7 @@ use crate::{
     sys::wait::{Wait, Waker},
 };
 
-/// Processes that may wait to be asked for; of more, the others are looked at with their records.
+/// Processes that may wait to be asked for; those beyond are resolved with their records.
 const WAITING: usize = 1024;
 
 /// The thread, which ends when this is dropped.
@@ -28,7 +28,7 @@ pub(super) struct Watch {
     thread: Option<JoinHandle<()>>,
 }
 
-/// What ends the thread.
+/// Ends the thread.
 struct Stop {
     is_asked: AtomicBool,
     waker: Waker,
@@ -45,13 +45,13 @@ impl Watch {
         let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new().name("newcomers".to_owned()).spawn(move || {
             at_start(SessionThread::Newcomers);
-            // Without a ring to wait for, nobody comes.
+            // Without a ring there is nothing to wait for.
             let _ = read(arrivals, &give, &stopped);
         })?;
         Ok(Self { seen, stop, thread: Some(thread) })
     }
 
-    /// Those that were looked at since the last time.
+    /// The processes that were read since the last call.
     pub(super) fn seen(&self) -> impl Iterator<Item = Seen> {
         self.seen.try_iter()
     }

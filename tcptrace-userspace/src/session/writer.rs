@@ -20,10 +20,10 @@ use crate::sys::{disk, stall_timeout::StallTimeout};
 /// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
 const QUEUE: usize = 16;
 
-/// More bytes than a chunk has, unless a list has made it large.
+/// More bytes than a chunk has, unless a table has made it large.
 const LARGE: usize = 1 << 20;
 
-/// What became of a chunk.
+/// Outcome of a chunk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Offer {
     /// The writer has it; the chunk is empty again.
@@ -47,7 +47,7 @@ pub enum Ending {
     Stalled,
 }
 
-/// What was written so far.
+/// Records that were written so far, by kind.
 #[derive(Debug, Default)]
 struct Progress {
     transitions: AtomicU64,
@@ -121,7 +121,7 @@ impl Writer {
         self.thread.is_finished()
     }
 
-    /// What has been written so far.
+    /// Records that have been written so far, by kind.
     pub(super) fn written(&self) -> Written {
         self.progress.all()
     }
@@ -158,7 +158,7 @@ fn write_all(
             return Err(error);
         }
         progress.add(written);
-        // When nobody needs it, it is freed; and one that a list has made large, whose memory would never come back.
+        // A chunk that is not needed is freed, and so is one that a table has made large, whose memory would never come back.
         if bytes.capacity() <= LARGE {
             let _ = give_back.try_send(bytes);
         }

@@ -15,7 +15,7 @@ use crate::model::{
     state::State,
 };
 
-/// What to count by.
+/// Keys by which sockets are counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// Their state.
@@ -44,7 +44,7 @@ impl By {
     }
 }
 
-/// What the sockets of a group have in common.
+/// The key that the sockets of a group share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Key {
     /// A state.

@@ -23,7 +23,7 @@ pub(crate) struct OnDevice {
 /// Ages are in the kernel's ticks, of which a second has a hundred or more.
 const TICK_NS: u64 = 10_000_000;
 
-/// What is known of the listener at an end.
+/// The listener at an end, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
     /// It made the connections there; its inode.
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-/// What is known of a listener, to compare with the connections at its end.
+/// The queue of a listener, to compare with the connections at its end.
 struct Queue<'a> {
     /// Its place among the sockets.
     index: usize,

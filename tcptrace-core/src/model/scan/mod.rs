@@ -28,13 +28,13 @@ pub struct HostScan {
     pub end_ns: u64,
     /// All sockets that are wanted; or why there is nothing to be seen.
     pub sockets: Result<SocketScan, String>,
-    /// What the network namespaces say of themselves.
+    /// The network namespaces that were read.
     pub namespaces: Vec<(Option<u32>, NamespaceSample)>,
     /// Processes with which connections wait.
     pub processes: Vec<(u32, Condition)>,
 }
 
-/// What was seen.
+/// The sockets of a scan.
 #[derive(Clone, Debug)]
 pub struct SocketScan {
     /// The wanted sockets, in order.
@@ -45,14 +45,14 @@ pub struct SocketScan {
     pub hidden: usize,
     /// The namespaces that were read.
     pub namespaces: Vec<Namespace>,
-    /// What could not be seen.
+    /// The gaps of the scan.
     pub gaps: Gaps,
 }
 
-/// What a scan could not see.
+/// Gaps of a scan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// Of the kernel's sockets.
+    /// Gaps of the snapshot of the kernel's sockets.
     pub snapshot: dump::Gaps,
     /// Sockets that a process has open, which could not be found.
     pub without_owner: usize,

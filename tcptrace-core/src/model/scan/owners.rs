@@ -20,11 +20,11 @@ pub struct Owner<'a> {
     pub holder: Holder,
     /// How it is known: it holds the socket open itself, or, where nobody does, the listener that the socket came from.
     pub provenance: Provenance,
-    /// What it is; `None` when it ended just now.
+    /// The process; `None` when it ended just now.
     pub process: Option<&'a Process>,
 }
 
-/// Who owns what.
+/// Which processes own which sockets.
 #[derive(Clone, Debug)]
 pub struct Owners {
     pub(crate) holders: Holders,
@@ -115,7 +115,7 @@ impl Owners {
         process.zip(begun_ns).is_none_or(|(process, begun_ns)| process.started_ns() <= begun_ns)
     }
 
-    /// What an owner is; `None` when it ended just now.
+    /// The process of an owner; `None` when it ended just now.
     pub fn process(&self, pid: u32) -> Option<&Arc<Process>> {
         self.processes.get(&pid)?.as_ref()
     }

@@ -10,20 +10,20 @@ use crate::{
     pipeline::decode::{DecodeError, address},
 };
 
-/// What a probe saw.
+/// An event of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// What it saw.
+    /// Its kind.
     pub kind: EventKind,
-    /// Of which connection.
+    /// Its connection.
     pub connection: Connection,
     /// `SO_NETNS_COOKIE` of its namespace, where the inode is not known.
     pub netns_cookie: Option<u64>,
 }
 
-/// What a probe can see.
+/// Kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EventKind {
     /// A SYN was queued.

@@ -18,17 +18,17 @@ use crate::{
     },
 };
 
-/// What follows them. Pure, as the tracker.
+/// Follows half-open connections. Pure, as the tracker.
 pub(crate) struct Side {
     half_opens: HalfOpens,
     /// Only count.
     count_only: bool,
     account: Account,
-    /// Losses already told.
+    /// Losses already reported.
     told: Lost,
 }
 
-/// What became of every record that user space read.
+/// The account of every record that user space read.
 #[derive(Clone, Copy, Debug, Default)]
 struct Account {
     read: u64,
@@ -166,7 +166,7 @@ impl Side {
     }
 }
 
-/// Whose a connection is after all that has been taken.
+/// The owner of a connection's listener after all inputs so far.
 fn owner(tracker: &Tracker) -> impl Fn(&Connection) -> Option<Arc<Owner>> {
     |connection| tracker.listener_owner(connection.flow.local_end(), u64::MAX)
 }

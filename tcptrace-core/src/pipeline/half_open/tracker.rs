@@ -190,7 +190,7 @@ impl HalfOpens {
         self.table.len()
     }
 
-    /// What became of all that were seen.
+    /// Outcomes of all half-open connections that were seen.
     pub fn counts(&self) -> Counts {
         Counts { open: self.table.len() as u64, ..self.counts }
     }
@@ -200,7 +200,7 @@ impl HalfOpens {
         self.filtered
     }
 
-    /// Begins one that a poll found, if it is wanted.
+    /// Begins one that a poll found, if it passes the filters.
     fn found(
         &mut self,
         ktime_ns: u64,

@@ -1,4 +1,4 @@
-//! What processes, network namespaces and devices are. A live trace asks its resolver by [`Question`]s, before the turn of the
+//! Processes, network namespaces and devices, resolved. A live trace asks its resolver by [`Question`]s, before the turn of the
 //! records that ask; the answers come as inputs, of the host or of a capture.
 
 mod questions;
@@ -45,7 +45,7 @@ pub struct ResolverCache {
     questions: Option<Questions>,
 }
 
-/// Whose processes are asked for.
+/// Which processes are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
     /// Every owner's.
@@ -56,7 +56,7 @@ pub enum Extent {
     Nobody,
 }
 
-/// What there is to ask.
+/// Kinds of questions.
 struct Questions {
     extent: Extent,
     own_netns: Option<u32>,
@@ -68,7 +68,7 @@ struct Questions {
 }
 
 impl ResolverCache {
-    /// Of a live trace. `own_netns`: the inode of the network namespace that the resolver is in, where that is known; it names
+    /// The cache of a live trace. `own_netns`: the inode of the network namespace that the resolver is in, where that is known; it names
     /// the devices of no other one.
     pub fn live(extent: Extent, own_netns: Option<u32>) -> Self {
         let questions = Questions {
@@ -82,7 +82,7 @@ impl ResolverCache {
         Self { questions: Some(questions), ..Self::remembering(LIVE) }
     }
 
-    /// Of a capture.
+    /// The cache of a replay.
     pub fn replayed() -> Self {
         Self::remembering(REPLAYED)
     }

@@ -10,10 +10,10 @@ const CAPACITY: usize = 16_384;
 /// How much older than others a record that comes after them may be, nanoseconds.
 const LATEST_NS: u64 = 1_000_000_000;
 
-/// What the pipeline asks whoever feeds a live trace. Answers come back as inputs.
+/// A question of the pipeline to the resolver of a live trace. The answer comes back as an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// What a process is: [`Input::Process`](crate::model::input::Input::Process).
+    /// A process: [`Input::Process`](crate::model::input::Input::Process).
     Process {
         /// Its id (thread group).
         pid: u32,
@@ -22,7 +22,7 @@ pub enum Question {
         /// Time of the oldest record that waits for the answer, nanoseconds of `CLOCK_MONOTONIC`.
         ktime_ns: u64,
     },
-    /// What a network device is called: [`Input::Device`](crate::model::input::Input::Device).
+    /// The name of a network device: [`Input::Device`](crate::model::input::Input::Device).
     Device {
         /// Inode number of its namespace.
         netns: u32,
@@ -36,7 +36,7 @@ pub enum Question {
     Exit(Key),
 }
 
-/// What is asked for by events, by a key. An answer holds for a while.
+/// Answers to the questions of events, by key. An answer holds for a while.
 pub(super) struct Asked<K, D> {
     holds_ns: u64,
     spans: LinkedHashMap<K, Span<D>>,

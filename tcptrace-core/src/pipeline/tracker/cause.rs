@@ -25,7 +25,7 @@ pub(super) struct Ending<'a> {
     pub(super) surroundings: Surroundings<'a>,
 }
 
-/// What was seen beside the socket's own transitions.
+/// Evidence beside the socket's own transitions.
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Surroundings<'a> {

@@ -1,4 +1,4 @@
-//! Comparing timewait sockets with a list of the kernel's, a part at a time: there may be more than a hundred thousand.
+//! Comparing timewait sockets with a dump of the kernel's, a part at a time: there may be more than a hundred thousand.
 
 use std::vec;
 
@@ -17,23 +17,23 @@ pub(super) struct Confirming {
 }
 
 impl Tracker {
-    /// Whether a list of the kernel's timewait sockets would tell something; see [`Self::confirm`].
+    /// Whether a dump of the kernel's timewait sockets would tell something; see [`Self::confirm`].
     pub fn wants_dump(&self) -> bool {
         self.timewait.waits_for_fin()
     }
 
-    /// Takes the kernel's list of all timewait sockets in `namespaces`, for [`Self::confirm_part`]. Every event up to its end
+    /// Takes the kernel's dump of all timewait sockets in `namespaces`, for [`Self::confirm_part`]. Every event up to its end
     /// must have been tracked.
     pub fn confirm(&mut self, listed: Vec<PreexistingTimewait>, namespaces: Vec<Span>) {
         self.confirming = Some(Confirming { listed: listed.into_iter(), namespaces, gone: None });
     }
 
-    /// Whether some of the last list is still to be compared. No event may come before that is done.
+    /// Whether some of the last dump is still to be compared. No event may come before that is done.
     pub fn is_confirming(&self) -> bool {
         self.confirming.is_some()
     }
 
-    /// Compares some more of the list with what is remembered, and tells what became of that: which sockets are in
+    /// Compares some more of the dump with what is remembered, and tells what became of that: which sockets are in
     /// TIME_WAIT by now, and which are gone.
     pub fn confirm_part(&mut self, mut emit: impl FnMut(&Transition)) {
         for _ in 0..PART {

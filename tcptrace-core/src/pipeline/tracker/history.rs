@@ -1,4 +1,4 @@
-//! What is remembered of a connection for its end.
+//! The part of a connection's history that its end needs.
 
 use std::num::NonZeroU64;
 

@@ -1,4 +1,4 @@
-//! Who listens where, so that a child socket can name its listener's owner.
+//! Listeners by their local end, so that a child socket can name its listener's owner.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::model::{
 struct Listener {
     /// 0 where it is not known: some kernels give a socket one when somebody asks for it.
     cookie: u64,
-    /// Its address in the kernel; 0 where only a list tells of it.
+    /// Its address in the kernel; 0 where only a dump shows of it.
     skaddr: u64,
     /// It takes connections by one network device only.
     on_device: bool,
@@ -76,7 +76,7 @@ impl Listeners {
         }
     }
 
-    /// Notes a socket of a list, if it listens. `holders_ns`: when its holders were read, where that is known.
+    /// Notes a socket of a dump, if it listens. `holders_ns`: when its holders were read, where that is known.
     pub(super) fn list(&mut self, preexisting: &Preexisting, holders_ns: Option<u64>) {
         if preexisting.state != State::LISTEN {
             return;
@@ -96,7 +96,7 @@ impl Listeners {
         }
     }
 
-    /// Forgets those that were not in a list of all that listen in these namespaces: their end was not seen. Forgets, too,
+    /// Forgets those that were not in a dump of all that listen in these namespaces: their end was not seen. Forgets, too,
     /// where connections have not been steered for long.
     pub(super) fn forget_undumped(&mut self, namespaces: &[Span]) {
         self.by_address.retain(|LocalEnd { netns, .. }, sockets| {
@@ -115,7 +115,7 @@ impl Listeners {
         }
         let (pid, is_listed) = (listener.owner.pid, listener.skaddr == 0);
         let Listener { cookie, skaddr, seen_ns, on_device, .. } = listener;
-        // One that only a list or only events have told of so far. What begins after a list is none that this had.
+        // One that only a dump or only events have told of so far. What begins after a dump is none that this had.
         let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
         let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
         let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
@@ -123,7 +123,7 @@ impl Listeners {
         match sockets.iter_mut().find(|known| same(known)) {
             Some(known) => {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
-                // Who listens by a list is only who has had it open for the longest time.
+                // Who listens by a dump is only who has had it open for the longest time.
                 let owner = if is_listed { known.owner.among(&listener.owner) } else { None };
                 // It has begun to listen since the holders were read.
                 let is_since = is_listed && holders_ns.is_some_and(|read_ns| known.seen_ns >= read_ns);

@@ -61,7 +61,7 @@ pub struct Tracker {
     /// A socket's owner had ended, and who has it now is not known.
     lacks_holders: bool,
     has_all_holders: bool,
-    /// When the holders were read that the next list has, where that is known.
+    /// When the holders were read that the next dump has, where that is known.
     holders_ns: Option<u64>,
     /// When holders were last read: those of whoever had ended before are known, or cannot be.
     sought_ns: u64,
@@ -70,7 +70,7 @@ pub struct Tracker {
     timewait: TimewaitSockets,
     confirming: Option<Confirming>,
     preexisting: PreexistingSockets,
-    /// Cookies of the sockets that closed since a list was ordered.
+    /// Cookies of the sockets that closed since a dump was ordered.
     closed: Option<HashSet<u64>>,
     reconciled: Reconciled,
     options: Options,

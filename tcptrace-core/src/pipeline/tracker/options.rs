@@ -1,8 +1,8 @@
-//! What a tracker needs to know.
+//! Options of a tracker.
 
 use crate::model::{header::Hidden, hooks::ResetReasons, socket_filter::SocketFilter};
 
-/// What a tracker needs to know.
+/// Options of a tracker.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Options {
@@ -26,7 +26,7 @@ pub struct Options {
     pub spent: Spent,
 }
 
-/// Whether that is told. Keeping it takes memory for each connection.
+/// Whether it is reported. Keeping it takes memory for each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spent {
     /// It does.

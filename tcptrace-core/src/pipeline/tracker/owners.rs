@@ -7,7 +7,7 @@ use crate::model::owner::Owner;
 /// How many are remembered.
 const PLACES: usize = 256;
 
-/// Who acted lately. Each has one place, by its process, which the next one takes over.
+/// The owners that acted lately. Each has one place, by its process, which the next one takes over.
 pub(super) struct Owners {
     places: Vec<Option<Arc<Owner>>>,
     /// Where the next [`Self::some`] begins.

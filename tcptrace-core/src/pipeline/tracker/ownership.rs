@@ -1,4 +1,4 @@
-//! Whose a socket is after an event: the process that did it, or who is known to have the socket open.
+//! The owner of a socket after an event: the process that acted on it, or one that is known to have the socket open.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::model::{
 };
 
 impl Tracker {
-    /// Whose it is now; takes the process out of the event, where nobody else looks for it.
+    /// The owner of the socket now; takes the process out of the event, where nobody else looks for it.
     pub(super) fn owner(&mut self, event: &mut Event, socket: Option<&Socket>) -> Option<Arc<Owner>> {
         let before = socket.and_then(|socket| socket.owner.as_ref());
         let owner = if event.context_owns {
@@ -32,16 +32,16 @@ impl Tracker {
         owner
     }
 
-    /// Nobody instead of a process that had ended: who holds the socket now, a list is to say.
+    /// Nobody instead of a process that had ended: who holds the socket now, a dump is to say.
     fn unless_ended(&mut self, owner: Option<Arc<Owner>>, ktime_ns: u64) -> Option<Arc<Owner>> {
         let ended = owner.as_ref().is_some_and(|owner| self.exits.have(owner, ktime_ns));
-        // A list that was made since has not found anybody, and the next one will not either.
+        // A dump that was made since has not found anybody, and the next one will not either.
         let since_dump = |owner: &Arc<Owner>| self.exits.by_ns(owner) > Some(self.sought_ns);
         self.lacks_holders |= ended && owner.as_ref().is_some_and(since_dump);
         owner.filter(|_| !ended)
     }
 
-    /// Takes in that a process has ended. When it listened: who holds its sockets now, a list is to say.
+    /// Takes in that a process has ended. When it listened: who holds its sockets now, a dump is to say.
     pub fn exited(&mut self, exit: Exit) {
         self.lacks_holders |= self.listeners.has(&exit.process);
         self.exits.add(exit);
@@ -69,7 +69,7 @@ impl Tracker {
         (self.exits.others(listening), self.exits.others(acting))
     }
 
-    /// Whether a list of all sockets would tell who holds one whose owner has ended.
+    /// Whether a dump of all sockets would tell who holds one whose owner has ended.
     pub fn lacks_holders(&self) -> bool {
         self.lacks_holders
     }

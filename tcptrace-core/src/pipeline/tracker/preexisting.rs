@@ -1,4 +1,4 @@
-//! Sockets of which the trace has seen nothing yet, from a list of the kernel's.
+//! Pre-existing sockets of which the trace has seen no event yet, from a dump.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(super) struct PreexistingSockets {
     by_flow: HashMap<Flow, u64>,
 }
 
-/// What is kept of a [`Preexisting`]. A host may have a million of them.
+/// The part of a [`Preexisting`] that is kept. A host may have a million of them.
 struct Known {
     since: Since,
     dumped_ns: u64,
@@ -57,7 +57,7 @@ impl PreexistingSockets {
         self.by_cookie.contains_key(&cookie)
     }
 
-    /// What is known of the event's socket, as if its last event had been seen.
+    /// The event's socket, as if its last event had been seen.
     pub(super) fn take(&mut self, event: &Event) -> Option<Socket> {
         if self.by_cookie.is_empty() || starts_as_child(event) {
             return None;
@@ -67,7 +67,7 @@ impl PreexistingSockets {
             cookie => cookie,
         };
         let known = self.by_cookie.remove(&cookie)?;
-        // It begins another life, or the list is newer than the event and tells nothing of what was before.
+        // It begins another life, or the dump is newer than the event and does not show the time before it.
         let since = Some(known.since).filter(|_| event.ktime_ns >= known.dumped_ns);
         (event.old_state != State::CLOSE).then(|| Socket {
             cookie,

@@ -1,4 +1,4 @@
-//! Comparing what is remembered with a list of the kernel's: what the trace has missed comes right again, and is counted.
+//! Comparing what is remembered with a dump of the kernel's: what the trace has missed comes right again, and is counted.
 
 use super::{Tracker, preexisting::PreexistingSockets};
 use crate::model::{
@@ -13,25 +13,25 @@ use crate::model::{
 pub struct Span {
     /// Its inode; `None` when not known.
     pub netns: Option<u32>,
-    /// When its list began, nanoseconds of `CLOCK_MONOTONIC`.
+    /// When its dump began, nanoseconds of `CLOCK_MONOTONIC`.
     pub begin_ns: u64,
     /// When it ended: all sockets that lived from its beginning to then are in it.
     pub end_ns: u64,
 }
 
 impl Tracker {
-    /// Announces that a list is being made, to be taken in by [`Self::reconcile`].
+    /// Announces that a dump is being made, to be taken in by [`Self::reconcile`].
     pub fn expect_dump(&mut self) {
         self.closed = Some(HashSet::default());
     }
 
-    /// Whether the next list has every holder of its sockets, and when these were read: then who is not among them, and has
+    /// Whether the next dump has every holder of its sockets, and when these were read: then who is not among them, and has
     /// not acted since, has a socket no more.
     pub fn expect_holders(&mut self, all: bool, read_ns: Option<u64>) {
         (self.has_all_holders, self.holders_ns) = (all, read_ns);
     }
 
-    /// Compares with a list of all full sockets in `namespaces`. Every event up to its end must have been tracked.
+    /// Compares with a dump of all full sockets in `namespaces`. Every event up to its end must have been tracked.
     /// `is_first`: there was none before, so that what it has may be older than the trace.
     pub fn reconcile(&mut self, listed: Vec<Preexisting>, namespaces: &[Span], is_first: bool) {
         let closed = self.closed.take().unwrap_or_default();
@@ -55,7 +55,7 @@ impl Tracker {
         }
         self.listeners.forget_undumped(namespaces);
         self.forget_vanished(tracked.into_values(), namespaces);
-        // With filters, the list may have what events are hidden of; one without a cookie may be any of them.
+        // With filters, the dump may have what events are hidden of; one without a cookie may be any of them.
         if !is_first && !self.options.hidden.any && !closed.contains(&0) {
             let appeared =
                 unknown.iter().filter(|preexisting| !self.preexisting.contains(preexisting.cookie)).count();
@@ -66,7 +66,7 @@ impl Tracker {
         self.preexisting = PreexistingSockets::new(unknown, self.options.cookies, &mut self.owners);
     }
 
-    /// What lists have put right.
+    /// What dumps have put right.
     pub fn reconciled(&self) -> Reconciled {
         self.reconciled
     }
@@ -110,7 +110,7 @@ impl Tracker {
     }
 }
 
-/// Whether a list tells better whose a socket is: not of a process that has acted on it itself.
+/// Whether a dump shows better whose a socket is: not of a process that has acted on it itself.
 fn is_in_dump(owner: &Owner) -> bool {
     owner.provenance != Provenance::Exact
 }

@@ -1,4 +1,4 @@
-//! Signals, kept for a moment until the end of their connection is told.
+//! Signals, kept for a moment until the end of their connection is reported.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -28,7 +28,7 @@ const MOST: usize = 1 << 20;
 const MOST_SENT: usize = 1 << 16;
 
 /// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
-/// be here as well before the first one's end is told.
+/// be here as well before the first one's end is reported.
 #[derive(Default)]
 pub(super) struct Signals {
     resets: BTreeMap<(u64, u64), Reset>,

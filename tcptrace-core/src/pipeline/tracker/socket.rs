@@ -1,11 +1,11 @@
-//! What is remembered of a socket from one transition to the next.
+//! The state of a socket from one transition to the next.
 
 use std::sync::Arc;
 
 use super::history::History;
 use crate::model::{owner::Owner, socket_dump::Since, state::State, transition::Transition};
 
-/// What is remembered of a socket. There may be a million of them: it is kept small.
+/// The state of a socket. There may be a million of them: it is kept small.
 pub(super) struct Socket {
     pub(super) cookie: u64,
     /// Inode; 0 when it is not known.

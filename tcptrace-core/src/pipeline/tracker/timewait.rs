@@ -1,4 +1,4 @@
-//! What goes on after CLOSE: timewait sockets in FIN_WAIT2 and TIME_WAIT, of which the kernel reports nothing.
+//! Timewait sockets: FIN_WAIT2 and TIME_WAIT after CLOSE, of which the kernel reports nothing.
 //!
 //! `tcp_time_wait()` puts a timewait socket in the place of the one that it closes, and its substate follows from whether
 //! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
@@ -51,7 +51,7 @@ struct Timewait {
     seen_ns: u64,
 }
 
-/// One that was not listed where it would have been.
+/// A timewait socket that a dump lacks though it would be in it.
 pub(super) struct Gone {
     state: State,
     key: Key,
@@ -71,12 +71,12 @@ impl TimewaitSockets {
         self.quotas.limit(limits);
     }
 
-    /// Timewait sockets forgotten because the table was full: what becomes of them is not told.
+    /// Timewait sockets forgotten because the table was full: their ends are not reported.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// Whether some wait for their peer's FIN, whose arrival only a list of the kernel's shows.
+    /// Whether some wait for their peer's FIN, whose arrival only a dump of the kernel's shows.
     pub(super) fn waits_for_fin(&self) -> bool {
         !self.fin_wait2.is_empty()
     }
@@ -103,7 +103,7 @@ impl TimewaitSockets {
         })
     }
 
-    /// Takes in one that a list has and the trace has not seen.
+    /// Takes in one that a dump has and the trace has not seen.
     pub(super) fn add(&mut self, listed: PreexistingTimewait) {
         let PreexistingTimewait { flow, cookie, state, since_ns, dumped_ns: seen_ns, device } = listed;
         self.remember(state, flow, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
@@ -129,7 +129,7 @@ impl TimewaitSockets {
             if table.is_empty() {
                 return None;
             }
-            // Its own connection had the same ends, and may come after the list that shows what is left of it. Where events
+            // Its own connection had the same ends, and may come after the dump that shows what is left of it. Where events
             // have no cookies, only time shows which of both it is.
             let is_other = |timewait: &Timewait| {
                 let is_another = match event.cookie {
@@ -167,7 +167,7 @@ impl TimewaitSockets {
             timewait.seen_ns = timewait.seen_ns.max(dumped_ns);
             return None;
         }
-        // Not one that is younger than the list: that shows its predecessor.
+        // Not one that is younger than the dump: that shows its predecessor.
         let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < dumped_ns;
         let key = self.find(State::FIN_WAIT2, &flow, cookie)?;
         self.fin_wait2.get(&key).filter(|timewait| waited(timewait))?;
@@ -177,7 +177,7 @@ impl TimewaitSockets {
         Some(inferred(flow, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
     }
 
-    /// Those that are older than the lists of these namespaces, and were not in them.
+    /// Those that are older than the dumps of these namespaces, and were not in them.
     pub(super) fn snapshot_gaps(&self, namespaces: &[Span]) -> Vec<Gone> {
         let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
         let mut gone = Vec::new();
@@ -207,7 +207,7 @@ impl TimewaitSockets {
                 && cookie != 0
                 && timewait.skaddr == 0
             {
-                // The same socket: a list does not know what its events have shown.
+                // The same socket: a dump does not know what its events have shown.
                 timewait = Timewait { skaddr: known.skaddr, owner: known.owner, ..timewait };
                 timewait.device = known.device.or(timewait.device);
             }
@@ -273,7 +273,7 @@ impl TimewaitSockets {
         }
     }
 
-    /// Whether the kernel has made one with these ends, as far as its limit goes. A list may have told of it already.
+    /// Whether the kernel has made one with these ends, as far as its limit goes. A dump may have told of it already.
     fn has_room(&self, flow: &Flow, cookie: u64) -> bool {
         !self.quotas.is_full(flow.netns)
             || self.find(State::TIME_WAIT, flow, cookie).is_some()

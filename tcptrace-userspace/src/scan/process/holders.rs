@@ -23,9 +23,11 @@ impl HolderReader {
     /// Asks the host. What one process does meanwhile may be seen or not, as with every snapshot.
     pub fn read(&mut self) -> Holders {
         let _named = Named::as_holder_reader();
-        match self.0.as_mut().map(SocketFiles::read) {
-            Ok(Ok((held, undecodable))) => of_held(&held, undecodable),
-            Ok(Err(_)) | Err(_) => read_holders_of_proc(),
+        let Ok(files) = &mut self.0 else { return read_holders_of_proc() };
+        let mut found = Vec::new();
+        match files.read_each(|held| found.push(pair(held))) {
+            Ok(undecodable) => Holders::new(found, undecodable, Source::TaskFile),
+            Err(_) => read_holders_of_proc(),
         }
     }
 
@@ -69,9 +71,8 @@ pub fn read_holders_of_proc() -> Holders {
     Holders::new(found.sockets, found.unreadable, Source::Proc)
 }
 
-fn of_held(held: &[Held], undecodable: usize) -> Holders {
-    let found = held.iter().map(|held| (held.inode, Holder { pid: held.pid, fd: held.fd })).collect();
-    Holders::new(found, undecodable, Source::TaskFile)
+const fn pair(held: Held) -> (u64, Holder) {
+    (held.inode, Holder { pid: held.pid, fd: held.fd })
 }
 
 #[cfg(test)]
@@ -106,8 +107,7 @@ mod tests {
             pid,
             fd: 3,
         };
-        let holders = of_held(&[held(7, 1), held(8, 2), held(7, 3)], 1);
-        assert_eq!(holders.of(7), [holder(1, 3), holder(3, 3)]);
-        assert_eq!((holders.unreadable(), holders.source()), (1, Source::TaskFile));
+        let found = [held(7, 1), held(8, 2), held(7, 3)].map(pair).to_vec();
+        assert_eq!(Holders::new(found, 0, Source::TaskFile).of(7), [holder(1, 3), holder(3, 3)]);
     }
 }

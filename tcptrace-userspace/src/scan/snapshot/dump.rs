@@ -1,6 +1,9 @@
 //! Asking for all TCP sockets of the namespace that the calling thread is in.
 
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::{
+    mem,
+    os::fd::{AsRawFd as _, OwnedFd},
+};
 
 use netlink_packet_core::{
     Emitable as _, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NLMSG_DONE, NLMSG_ERROR, NLMSG_NOOP,
@@ -30,8 +33,9 @@ const NEW_SYN_RECV: u8 = 12;
 /// Bytes that are read at once. The kernel fills at most 32 KiB of them.
 pub(super) const BUFFER: usize = 64 << 10;
 
-/// About as many sockets are in a full datagram.
-const PER_DATAGRAM: usize = 96;
+/// From how many sockets on they are handed over. A datagram has less than a hundred: handing over each would switch threads
+/// more often. Larger parts would be too large for the memory that the allocator keeps, and come from the kernel each time.
+const PER_PART: usize = 300;
 
 /// How often a walk is begun anew that the kernel calls interrupted.
 const TRIES: usize = 4;
@@ -116,14 +120,14 @@ struct Walk {
     undecodable: usize,
 }
 
-/// Reads answers until the kernel says that these were all; hands over the sockets of each datagram.
+/// Reads answers until the kernel says that these were all; hands over the sockets, some datagrams' at a time.
 fn walk(
     kernel: &OwnedFd,
     facts: Facts,
     buffer: &mut [u8],
     mut take: impl FnMut(Vec<Socket>),
 ) -> Result<Walk, Errno> {
-    let mut walk = Walk::default();
+    let (mut walk, mut sockets) = (Walk::default(), Vec::new());
     loop {
         // With this flag the length is that of the datagram, also where the buffer is too small for it.
         let length = match recv(kernel.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
@@ -131,13 +135,13 @@ fn walk(
             length => length?,
         };
         walk.undecodable += usize::from(length > buffer.len());
-        let mut sockets = Vec::with_capacity(PER_DATAGRAM);
         let is_last = walk.messages(&buffer[..length.min(buffer.len())], facts, &mut sockets)?;
-        if !sockets.is_empty() {
-            take(sockets);
-        }
         if is_last {
+            take(sockets);
             return Ok(walk);
+        }
+        if sockets.len() >= PER_PART {
+            take(mem::replace(&mut sockets, Vec::with_capacity(PER_PART + PER_PART / 3)));
         }
     }
 }

@@ -19,13 +19,13 @@ use super::{
 use crate::sys::{clock::monotonic_ns, stall_timeout::StallTimeout};
 
 impl Reader {
-    /// Ends the trace: detach, look at the host for the last time, take what is left in the ring, wait for the writer,
+    /// Ends the trace: detach, scan the host for the last time, take what is left in the ring, wait for the writer,
     /// settle the account.
     pub(in crate::session) fn finish(mut self, start_ns: u64, grace: Duration) -> Result<Outcome, Error> {
         let mut stall_timeout = StallTimeout::new(grace);
         self.tracer.detach();
         let end_ns = monotonic_ns();
-        // A trace may be shorter than the list takes.
+        // A trace may be shorter than the dump.
         while self.waits_for_dump() && !stall_timeout.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }

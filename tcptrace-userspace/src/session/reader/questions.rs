@@ -1,4 +1,4 @@
-//! What is asked of the host on behalf of records, and for how long these wait.
+//! Questions about records to the resolver, and how long the records wait for the answers.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Detectors on made-up looks: what looks like a fault and is none, and evidence that says no more than was measured.
+//! Detectors on made-up scans: what looks like a fault and is none, and evidence that says no more than was measured.
 
 use tcptrace_core::{
     diagnosis::detect::{Sample, Seen},

@@ -63,6 +63,12 @@ fn data_that_moves_is_no_standstill() {
 fn a_late_acknowledgement_is_progress() {
     let late = [0, 1].map(|number| At { acked: number * 500, silent_s: 60, ..IDLE });
     assert_eq!(told(State::ESTABLISHED, &late).0, Some(10), "since the scan before, at the most");
+    let [first, acknowledged] = late;
+    assert_eq!(
+        told(State::ESTABLISHED, &[first, acknowledged, acknowledged]).0,
+        Some(20),
+        "and still since then"
+    );
 }
 
 /// A segment that is sent again and again without an answer moves nothing.
@@ -78,6 +84,9 @@ fn who_reads_slowly_reads() {
     assert_eq!(told(State::ESTABLISHED, &[unread; 2]).1, Some(40));
     let reads = [900, 800, 700].map(|unread| At { received: 1_000, unread, silent_s: 30, ..IDLE });
     assert_eq!(told(State::ESTABLISHED, &reads).1, Some(0));
+    // Between its last two reads there may be two scans, as at the end of a watch.
+    let between = [900, 800, 800].map(|unread| At { received: 1_000, unread, silent_s: 30, ..IDLE });
+    assert_eq!(told(State::ESTABLISHED, &between).1, Some(10), "since the scan that saw it read");
     let read = [unread, At { unread: 0, ..unread }];
     assert_eq!(told(State::ESTABLISHED, &read).1, None);
 }

@@ -1,4 +1,4 @@
-//! What only several scans tell of a socket: how long it is in its state, whether data moves on it, and whether its program
+//! Facts about a socket that take several scans: how long it is in its state, whether data moves on it, and whether its program
 //! reads.
 
 use std::collections::hash_map::Entry;
@@ -10,7 +10,7 @@ use crate::model::{
     state::State,
 };
 
-/// What the last scan said, by cookie.
+/// The sockets of the last scan, by cookie.
 #[derive(Default)]
 pub struct Ages(HashMap<u64, Past>);
 
@@ -65,7 +65,8 @@ impl Past {
         let same = before.filter(|before| info.is_some() && before.moved == moved);
         let still_since_ns = match (same, info) {
             (_, None) => None,
-            (Some(before), _) => [before.still_since_ns, told].into_iter().flatten().min(),
+            // An earlier scan may have seen an acknowledgement, which the kernel's times do not show.
+            (Some(before), _) => before.still_since_ns.or(told),
             // It moved after the scan before: an acknowledgement comes later than what was sent.
             (None, _) => Some(told.unwrap_or(now_ns).max(before.map_or(0, |before| before.seen_ns))),
         };
@@ -78,9 +79,8 @@ impl Past {
             let told = now_ns.saturating_sub(told_ns);
             match (before, same) {
                 (Some(_), None) => now_ns,
-                (_, same) => {
-                    same.and_then(|before| before.unread_since_ns).map_or(told, |since| since.min(told))
-                }
+                // The program may have read since the last data came: then the scan that saw it knows better.
+                (_, same) => same.and_then(|before| before.unread_since_ns).unwrap_or(told),
             }
         });
         Self {

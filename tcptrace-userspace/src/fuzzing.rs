@@ -1,5 +1,6 @@
-//! Captures from memory, without a word on standard output and standard error, and what they are made of: for the fuzz
-//! targets in `fuzz/` and for `benches/`, which are crates of their own. No part of the interface.
+//! Commands that read captures from memory, and the frames of captures. They print nothing on standard output and
+//! standard error. The fuzz targets in `fuzz/` and the benchmarks in `benches/`, which are crates of their own, use
+//! them. This module is no part of the interface.
 
 use std::{io, path::Path};
 
@@ -14,18 +15,18 @@ use crate::{
     session,
 };
 
-/// What errors call the capture.
+/// Name of the capture in errors.
 const NAME: &str = "memory";
 
 /// A frame of a capture that holds these bytes.
 ///
 /// # Errors
-/// They are more than a frame can have.
+/// There are more bytes than a frame can have.
 pub fn frame(raw: &[u8]) -> io::Result<Vec<u8>> {
     encode(raw)
 }
 
-/// What [`stream::replay`] shows.
+/// Prints to `out` as [`stream::replay`] does.
 ///
 /// # Errors
 /// [`enum@session::Error`].
@@ -37,7 +38,7 @@ pub fn trace(
     stream::replay_from(Reader::new(capture, Path::new(NAME))?, settings, |sink| sink, out)
 }
 
-/// What [`diagnose::replay`] reports.
+/// Returns the report of [`diagnose::replay`].
 ///
 /// # Errors
 /// [`enum@session::Error`].
@@ -45,7 +46,7 @@ pub fn diagnose(capture: &[u8], settings: &diagnose::Settings) -> Result<Report,
     diagnose::replay_from(Reader::new(capture, Path::new(NAME))?, settings)
 }
 
-/// What [`sockets::replay`] shows.
+/// Prints to `out` as [`sockets::replay`] does.
 ///
 /// # Errors
 /// [`enum@sockets::Error`].

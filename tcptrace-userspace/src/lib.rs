@@ -1,12 +1,13 @@
-//! tcptrace on a live host: what is between the kernel and the pure half of a trace ([`tcptrace_core`]), and the command line.
+//! tcptrace on a live host: the parts between the kernel and the pure half of a trace ([`tcptrace_core`]), and the
+//! command line.
 //!
 //! The folders are layers, from the ground up; a layer uses those before it:
 //!
 //! - [`sys`]: helpers for the operating system;
 //! - [`bpf`]: the kernel side, loaded, attached and read;
-//! - [`scan`]: what the host has now;
+//! - [`scan`]: scans of the host: sockets, processes and namespaces;
 //! - [`recording`]: captures as files, while they are written;
-//! - [`session`]: the loop that moves everything;
+//! - [`session`]: a running trace, and the interface for programs;
 //! - [`commands`]: the command line.
 //!
 //! `docs/architecture.md` follows an event through them.

@@ -42,7 +42,7 @@ fn what_is_not_there_is_named() {
     assert_eq!(btf.field("sock.flag"), Err(BtfError::BitField("sock.flag".to_owned())));
 }
 
-/// Of a structure that is shorter than its members, nothing can be trusted.
+/// A structure that is shorter than its members cannot be trusted.
 #[test]
 fn members_outside_of_their_structure_are_refused() {
     let mut blob = Blob::default();
@@ -56,7 +56,7 @@ fn members_outside_of_their_structure_are_refused() {
     }
 }
 
-/// Found by looking for what the fuzz target `layouts` could not: sixteen levels of eight members each.
+/// A case that the fuzz target `layouts` could not find: sixteen levels of eight members each.
 #[test]
 fn structures_that_contain_each_other_are_refused_at_once() {
     let mut blob = Blob::default();
@@ -93,7 +93,7 @@ proptest! {
     #[test]
     fn no_bytes_make_it_panic(mut data in prop::collection::vec(any::<u8>(), 0..300), magic in any::<bool>()) {
         if magic && data.len() >= 24 {
-            // As far as the header goes, it is BTF with types and strings.
+            // By its header, it is BTF with types and strings.
             data[..2].copy_from_slice(&0xeb9f_u16.to_ne_bytes());
             let half = u32::try_from((data.len() - 24) / 2).unwrap();
             for (word, value) in (1..6).zip([24, 0, half, half, half]) {

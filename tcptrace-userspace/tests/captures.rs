@@ -1,4 +1,5 @@
-//! Captures that are damaged, of another version, or none: told clearly, and read as far as they go.
+//! Captures that are damaged or of another version, and files that are no captures: reported clearly, and read as far
+//! as possible.
 
 use std::{fs, path::Path, process::Command};
 
@@ -104,12 +105,12 @@ fn with_messages(scenario: &[u8], messages: &[&[u8]]) -> Vec<u8> {
     bytes
 }
 
-/// What a later version has added is skipped, and everything says so.
+/// Inputs of a later version are skipped, and every output reports that.
 #[test]
 fn what_a_later_version_has_added_is_counted() {
     let plain = replay("trace", &with_messages(&scenario(), &[]));
     assert_eq!(plain.code, Some(0), "{}", plain.said);
-    // A kind without content, and one with some.
+    // A kind of input without content, and one with content.
     let messages: [&[u8]; 2] = [&[77], &[0x81, 0xcc, 200, 0x92, 1, 0xa1, b'x']];
     let bytes = with_messages(&scenario(), &messages);
     let account = "4 inputs of the capture were skipped";
@@ -149,7 +150,7 @@ fn what_a_later_version_has_added_is_counted() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// Cut anywhere behind its beginning: everything up to there, and said so.
+    /// A capture may be cut anywhere behind its beginning. Everything up to there is read, and the cut is reported.
     #[test]
     fn a_cut_is_told(at in any::<prop::sample::Index>()) {
         let bytes = scenario();
@@ -160,7 +161,7 @@ proptest! {
         prop_assert!(transitions(&whole).starts_with(&transitions(&cut)));
     }
 
-    /// A bit that is not what it was: everything before it, and said so; no verdict that all is well.
+    /// A bit may be flipped. Everything before it is read, and the damage is reported; the verdict is not healthy.
     #[test]
     fn damage_is_told(at in any::<prop::sample::Index>(), bit in 0_u8..8) {
         let mut bytes = scenario();

@@ -1,9 +1,9 @@
-//! The layout of the tracepoint's record on several kernels, and what is refused.
+//! The layout of the tracepoint's record on several kernels, and layouts that are refused.
 //!
 //! `linux-6.18.format` was recorded there (upstream since 5.6 has the same fields). `rhel-9.format` is made from it:
-//! those kernels have one more field in the common header, `common_preempt_lazy_count`, and with it each field of the
-//! event lies eight bytes further on. `rhel-8.format` is made from it, too: before 5.6, and in RHEL 8's 4.18,
-//! `protocol` is a `__u8`, and the arrays of bytes follow it without padding.
+//! those kernels have one more field in the common header, `common_preempt_lazy_count`, which moves each field of the
+//! event by eight bytes. `rhel-8.format` is made from it, too: before 5.6, and in RHEL 8's 4.18, `protocol` is a
+//! `__u8`, and the arrays of bytes follow it without padding.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -87,7 +87,7 @@ fn protocol_may_have_one_byte() {
     assert_eq!(parse_format(&narrow), Ok(RecordLayout { protocol_size: 1, ..USUAL }));
 }
 
-/// The verifier lets no program load a word from there, so it is said before the kernel says less.
+/// The verifier lets no program load a word from there. tcptrace reports it with more detail than the kernel would.
 #[test]
 fn what_cannot_be_loaded_is_refused() {
     let unaligned = FormatError::Unaligned { name: "saddr_v6", offset: 39, align: 8 };
@@ -126,7 +126,7 @@ fn other_places_are_refused() {
         assert_eq!(at(0), Err(FormatError::Hidden(name)), "the kernel's own bytes");
         assert_eq!(at(RecordLayout::MAX_SIZE), Err(FormatError::TooLong(name)));
         assert_eq!(at(u32::MAX), Err(FormatError::TooLong(name)));
-        // On the pointer, or for the pointer itself on the states.
+        // Puts the field on the pointer, or the pointer itself on the states.
         let taken = if offset == USUAL.skaddr { USUAL.oldstate } else { USUAL.skaddr };
         assert!(matches!(at(taken), Err(FormatError::Overlap(..))), "{name} at {taken}: {:?}", at(taken));
     }
@@ -148,7 +148,7 @@ fn what_has_two_meanings_is_refused() {
     }
 }
 
-/// What the kernel side relies on: inside its room, apart from each other, loadable.
+/// Asserts that the kernel side can load all fields: within its limit, apart from each other, aligned.
 fn assert_sound(layout: &RecordLayout) {
     let fields = fields(layout);
     for (name, offset, width) in fields {
@@ -171,7 +171,7 @@ proptest! {
         prop_assert!(parse_format(&text).is_err());
     }
 
-    /// Real files with something else in the place of some characters.
+    /// Real files with some characters replaced.
     #[test]
     fn what_is_accepted_is_sound(
         file in prop::sample::select(vec![LINUX_6_18, RHEL_9, RHEL_8]),
@@ -187,7 +187,7 @@ proptest! {
         }
     }
 
-    /// In whatever order and with whatever gaps: where each field is said to be is where it is read.
+    /// Fields in any order and with any gaps are read from the offsets that the text gives.
     #[test]
     fn any_sound_layout_is_read_as_it_is(
         order in Just(Vec::from(fields(&USUAL))).prop_shuffle(),
@@ -239,7 +239,7 @@ fn signals_are_read_by_name() {
     assert_eq!(parse_signals(|event| signal_format(event).to_owned()), layout);
 }
 
-/// Before 6.10 there is no reason, before 5.14 no report of errors; and what is not as it should be is not used.
+/// Before 6.10 there is no reason, before 5.14 no report of errors. Fields of another form are not used.
 #[test]
 fn signals_that_lack_something_are_left_out() {
     let without = |name: &'static str, line: Option<&'static str>| {

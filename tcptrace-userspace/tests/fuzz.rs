@@ -1,5 +1,5 @@
-//! The fuzz targets without libFuzzer: every input that is checked in, and changes of these, the same ones each time.
-//! What libFuzzer finds (`cargo xtask fuzz`) goes into `fuzz/regressions/`.
+//! The fuzz targets without libFuzzer: every input that is checked in, and changes of it, the same ones each time.
+//! Inputs that libFuzzer finds (`cargo xtask fuzz`) go into `fuzz/regressions/`.
 
 #![allow(unreachable_pub, reason = "for libFuzzer, these are a crate of their own")]
 
@@ -13,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// libFuzzer's limit, and what an unoptimized build on a busy host may take.
+/// libFuzzer's limit, with time to spare for an unoptimized build on a busy host.
 const LONGEST: Duration = Duration::from_secs(20);
 
 /// Inputs of a target, each with its file.
@@ -30,7 +30,7 @@ fn inputs(target: &str) -> Vec<(String, Vec<u8>)> {
     all
 }
 
-/// Calls a target; an input that it does not stand is kept.
+/// Calls a target. An input that makes it fail is kept.
 fn call(target: &str, run: fn(&[u8]), input: &[u8], what: &str) {
     let begun = Instant::now();
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| run(input)));
@@ -54,7 +54,7 @@ impl Chance {
     }
 }
 
-/// `input` with one change; `other` is what to take parts of.
+/// Makes one change to `input`; parts to insert come from `other`.
 fn change(input: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
     let (at, part) = (chance.below(input.len()), chance.below(other.len()));
     let len = 1 + chance.below(16);

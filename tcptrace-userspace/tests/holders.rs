@@ -1,4 +1,5 @@
-//! Both sources of holders on the running kernel: they say the same, and what the test knows that it did itself.
+//! Both sources of holders on the running kernel: they agree with each other, and with the sockets that the test itself
+//! opens.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -26,8 +27,8 @@ use tcptrace_core::model::{
     state::State,
 };
 
-/// The tests share one table of descriptors, and each changes it: a thread or a child that another one starts meanwhile
-/// would hold its sockets, too.
+/// Runs one test at a time. The tests share one table of descriptors, and each changes it: a thread or a child that
+/// another test starts meanwhile would hold its sockets, too.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -38,7 +39,7 @@ fn inode(socket: &Socket) -> u64 {
     fs::metadata(format!("/proc/self/fd/{}", socket.as_raw_fd())).unwrap().st_ino()
 }
 
-/// This process holds it by this descriptor.
+/// This process as the holder of a socket, by its descriptor.
 fn held_here(socket: &Socket) -> Holder {
     Holder { pid: std::process::id(), fd: u32::try_from(socket.as_raw_fd()).unwrap() }
 }
@@ -59,7 +60,7 @@ fn listener() -> Socket {
 struct Waiting(Child);
 
 impl Waiting {
-    /// It inherits `socket`.
+    /// Starts the program, which inherits `socket`.
     fn with(socket: &Socket, program: &str, arguments: &[&str]) -> Self {
         fcntl(socket, FcntlArg::F_SETFD(FdFlag::empty())).unwrap();
         let child =
@@ -68,7 +69,7 @@ impl Waiting {
         Self(child.unwrap())
     }
 
-    /// Sends it a line, and waits for one.
+    /// Sends the program a line, and waits for an answer.
     fn ask(&mut self, line: &str) -> u8 {
         self.0.stdin.as_mut().unwrap().write_all(line.as_bytes()).unwrap();
         let mut answer = [0];
@@ -88,12 +89,12 @@ impl Drop for Waiting {
     }
 }
 
-/// The kernel's program, if this kernel and this user can have it.
+/// The program for the kernel, if this kernel and this user allow it.
 fn socket_files() -> Option<SocketFiles> {
     SocketFiles::load().map_err(|error| println!("SKIPPED: {error}")).ok()
 }
 
-/// What the program says of one socket.
+/// The program's records of one socket.
 fn told(socket: &Socket) -> Option<Vec<Held>> {
     let (held, undecodable) = socket_files()?.read().unwrap();
     assert_eq!(undecodable, 0);
@@ -139,7 +140,7 @@ fn inherited_by_a_child_until_it_ends() {
     assert_held(inode(&socket), vec![here]);
 }
 
-/// A thread that has taken leave of its process' table of descriptors.
+/// A thread that has left its process' table of descriptors.
 #[test]
 fn in_the_table_of_a_single_thread() {
     let _alone = alone();
@@ -190,7 +191,7 @@ fn a_multipath_socket_is_told_as_such() {
     assert_held(inode(&socket), vec![held_here(&socket)]);
 }
 
-/// Raw sockets may have TCP's number, netlink has a protocol 6 of its own, and UDP is another.
+/// Raw sockets may have the protocol number of TCP, netlink has a protocol 6 of its own, and UDP is another protocol.
 #[test]
 fn other_sockets_are_not_told() {
     let _alone = alone();
@@ -205,7 +206,7 @@ fn other_sockets_are_not_told() {
     }
 }
 
-/// Many more than one read of the iterator brings.
+/// Many more sockets than one read of the iterator returns.
 #[test]
 fn thousands_of_sockets() {
     let _alone = alone();

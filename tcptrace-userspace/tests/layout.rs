@@ -1,4 +1,4 @@
-//! Kernels whose structures are not as the ones that tcptrace knows: shifted, other widths, less in them.
+//! Kernels whose structures differ from those that tcptrace knows: other offsets, other widths, missing members.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use tcptrace::bpf::{Btf, BtfError, LayoutError, sock_layout};
 use tcptrace_common::{Config, Known};
 
-/// What tcptrace reads, a structure a line, `member:type@offset`. A type is a size or another structure; `member:bit@17.3` is
-/// a bit field. An enumeration is `enum name A=1 B=2`, where `-` is no name.
+/// The structures that tcptrace reads, one in each line, `member:type@offset`. A type is a size or another structure;
+/// `member:bit@17.3` is a bit field. An enumeration is `enum name A=1 B=2`, where `-` is no name.
 const KERNEL: &str = "
 possible_net { net:8@0 }
 sock_common { skc_daddr:4@0 skc_rcv_saddr:4@4 skc_dport:2@12 skc_num:2@14 skc_family:2@16 skc_state:1@18 skc_net:possible_net@48 \
@@ -48,7 +48,7 @@ const ALL: u32 = Known::SOCK
 /// BTF with the structures of such a text.
 fn btf(text: &str) -> Vec<u8> {
     let mut blob = Blob::default();
-    // By the name that the text gives them: id and size.
+    // Id and size of each type, by its name in the text.
     let mut types: HashMap<String, (u32, u32)> = HashMap::new();
     for (id, size) in (1..).zip([1, 2, 4, 8]) {
         blob.int(&format!("u{}", size * 8), size);
@@ -100,7 +100,7 @@ fn without(member: &str) -> String {
     changed(member, "")
 }
 
-/// The text with something else in the place of a member.
+/// The text with a member replaced.
 fn changed(member: &str, by: &str) -> String {
     let text = KERNEL.replacen(&format!(" {member} "), &format!(" {by} "), 1);
     assert_ne!(text, KERNEL, "{member} is in there");
@@ -120,7 +120,8 @@ fn everything_is_found() {
     assert_eq!((fields.sock.state, fields.sock.kind), (18, 530));
 }
 
-/// What says why a connection ended, and how `facts` and `masks` have it: `inet` and `tcp_sock` with more in them.
+/// The fields that show why a connection ended, and the bits of `facts` and `masks`: `inet` and `tcp_sock` with more
+/// members.
 const EVIDENCE: [(&str, &str); 6] = [
     ("skc_cookie:8@88 }", "skc_cookie:8@88 skc_flags:8@96 }"),
     ("sk_err:4@604 }", "sk_err:4@604 sk_lingertime:8@640 sk_shutdown:1@650 }"),
@@ -170,7 +171,7 @@ fn single_bits_are_found_as_bit_fields_or_by_their_numbers() {
     assert_eq!(numbers.known, both);
     assert_eq!((numbers.fields.tcp.transparent, numbers.masks.transparent), (825, 1 << 7));
     assert_eq!((numbers.fields.tcp.deferred, numbers.masks.deferred), (826, 1 << 3));
-    // Each alone.
+    // Each member missing alone.
     for (from, to, lacks) in [
         ("repair:bit@1624.5", "repair:1@1624", Known::REPAIR),
         ("SOCK_RCU_FREE=23", "SOCK_RCU_FREE=64", Known::LISTENED),
@@ -205,7 +206,7 @@ fn shifted_members_are_found_where_they_are() {
     assert_eq!(shifted.net_inum, usual.net_inum, "of another structure");
 }
 
-/// Member, width and path of what tracing cannot do without.
+/// Member, width and path of the fields that tracing needs.
 const REQUIRED: [(&str, u32, &str); 10] = [
     ("skc_family:2@16", 2, "sock.__sk_common.skc_family"),
     ("skc_dport:2@12", 2, "sock.__sk_common.skc_dport"),
@@ -234,7 +235,7 @@ fn what_is_required_is_refused_when_it_is_missing_or_has_another_width() {
     }
 }
 
-/// Member, and the bit that goes with it.
+/// Optional members, and the bit of each.
 const OPTIONAL: [(&str, u32); 18] = [
     ("skc_net:possible_net@48", Known::NETNS),
     ("inum:4@16", Known::NETNS),
@@ -256,7 +257,7 @@ const OPTIONAL: [(&str, u32); 18] = [
     ("sk:8@24", Known::FILE),
 ];
 
-/// Only what hangs from it is given up, and it is given up as a whole.
+/// A missing member disables only the fields that depend on it, and all of these.
 #[test]
 fn what_is_optional_is_left_out_when_it_is_missing_or_has_another_width() {
     for (member, bit) in OPTIONAL {
@@ -281,7 +282,7 @@ fn without_a_structure() {
     assert_eq!(layout_of(&without("socket ")).unwrap().known, ALL & !Known::FILE);
 }
 
-/// Sixteen bits with a sign: what lies further in cannot be loaded by one instruction.
+/// Offsets have sixteen bits with a sign. One instruction cannot load a field further inside.
 #[test]
 fn what_no_instruction_reaches_is_refused_or_left_out() {
     let last = changed("inet_sport:2@806", "inet_sport:2@32766");
@@ -290,7 +291,7 @@ fn what_no_instruction_reaches_is_refused_or_left_out() {
     let path = "tcp_sock.inet_conn.icsk_inet.inet_sport";
     assert_eq!(layout_of(&far), Err(LayoutError::TooFar { path, offset: 32_767 }));
     let far = changed("sk_err:4@604", "sk_err:4@40000");
-    // With it, the structures that hold a sock grow, too.
+    // The structures that contain a sock grow as well.
     assert_eq!(layout_of(&far).unwrap().known, ALL & !Known::ERROR);
 }
 
@@ -307,7 +308,7 @@ fn damaged_type_information_is_refused() {
 }
 
 proptest! {
-    /// Whatever becomes of the bytes: what is accepted can be loaded.
+    /// Whatever the bytes are, each layout that is accepted can be loaded.
     #[test]
     fn what_is_accepted_is_in_reach(changes in prop::collection::vec((0_usize..4_000, any::<u8>()), 1..8)) {
         let mut data = btf(KERNEL);

@@ -1,6 +1,6 @@
-//! Captures of the fault lab with what is to be found in them: a detector or a case is added without root. Each
-//! `NAME.capture` is what `cargo xtask lab NAME --record DIRECTORY` has recorded of a fault, or of what looks like one,
-//! and `NAME.json` beside it what `tcptrace diagnose --from` says.
+//! Captures of the fault lab with the findings that are expected in them: a detector or a case is added without root.
+//! Each `NAME.capture` was recorded by `cargo xtask lab NAME --record DIRECTORY`, from a fault or from its look-alike.
+//! `NAME.json` beside it has the expected outcome of `tcptrace diagnose --from`.
 
 #[path = "../../tests/src/contradictions.rs"]
 #[allow(unreachable_pub, reason = "it belongs to the tests on the real kernel, which have it in a library")]
@@ -11,18 +11,18 @@ use std::{collections::HashSet, fs, path::PathBuf, process::Command};
 use serde::Deserialize;
 use tcptrace_core::diagnosis::detect::REGISTRY;
 
-/// What is to be found.
+/// The expected outcome.
 #[derive(Deserialize)]
 struct Scenario {
-    /// Of `tcptrace diagnose`.
+    /// Arguments of `tcptrace diagnose`.
     arguments: Vec<String>,
-    /// For its `--config`.
+    /// The text of the file for its `--config`.
     config: String,
     verdict: String,
     findings: Vec<Finding>,
 }
 
-/// What matters of a finding.
+/// The fields of a finding that are compared.
 #[derive(Debug, Deserialize, PartialEq, Eq)]
 struct Finding {
     id: String,
@@ -30,7 +30,7 @@ struct Finding {
     summary: String,
 }
 
-/// What `tcptrace diagnose -o json` says.
+/// The output of `tcptrace diagnose -o json`.
 #[derive(Debug, Deserialize)]
 struct Report {
     verdict: String,
@@ -70,7 +70,7 @@ fn captures_replay_to_the_same_verdict() {
     }
 }
 
-/// Whatever an older version has recorded: no cause that its own record speaks against.
+/// Captures of older versions as well: no cause contradicts its own record.
 #[test]
 fn no_cause_contradicts_its_record() {
     let mut causes = 0;

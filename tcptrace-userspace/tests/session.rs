@@ -1,4 +1,4 @@
-//! Sessions in a program's hands, on the running kernel: what a command line never does.
+//! Sessions in a program's hands, on the running kernel, in ways that a command line never uses.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
@@ -38,7 +38,7 @@ fn may_trace(name: &str) -> bool {
     is_root
 }
 
-/// A listener on a port of its own, and what it takes to see its connections alone.
+/// A listener on a port of its own, with a filter for its connections alone.
 struct Server {
     listener: TcpListener,
     port: u16,
@@ -75,7 +75,7 @@ fn transition(record: Record) -> Option<Transition> {
     if let Record::Transition(transition) = record { Some(transition) } else { None }
 }
 
-/// The next so many transitions.
+/// The next `count` transitions.
 fn transitions(records: &mut Records, count: usize) -> Vec<State> {
     let next = std::iter::from_fn(|| records.wait());
     next.filter_map(transition).take(count).map(|transition| transition.event.new_state).collect()
@@ -89,7 +89,8 @@ fn assert_complete(outcome: &Outcome) {
     assert!(outcome.subscribers.iter().all(|account| account.lost == 0), "{:?}", outcome.subscribers);
 }
 
-/// It neither builds a runtime where there is one nor blocks it: on a runtime with one thread, a server and its client are tasks.
+/// A session neither builds a runtime where there is one, nor blocks it: on a runtime with one thread, a server and its
+/// client are tasks.
 #[tokio::test(flavor = "current_thread")]
 async fn it_works_inside_a_runtime() {
     if !may_trace("it_works_inside_a_runtime") {
@@ -119,7 +120,7 @@ async fn it_works_inside_a_runtime() {
     assert!(records.recv().await.is_none());
 }
 
-/// What a filter on states hides, detectors would take for what has not happened.
+/// Detectors would take transitions that a filter on states hides for ones that did not happen.
 #[test]
 fn detectors_behind_a_filter_on_states_are_refused() {
     let filter = Filter { states: 1 << State::CLOSE_WAIT.0, ..Filter::NONE };
@@ -128,7 +129,7 @@ fn detectors_behind_a_filter_on_states_are_refused() {
     assert!(matches!(plan.start(), Err(Error::StatesHidden)));
 }
 
-/// Each has its own programs in the kernel, its own filter and its own end.
+/// Each session has its own programs in the kernel, its own filter and its own end.
 #[test]
 fn two_of_them_do_not_meet() {
     if !may_trace("two_of_them_do_not_meet") {
@@ -152,7 +153,7 @@ fn two_of_them_do_not_meet() {
     assert_complete(&second.join().unwrap());
 }
 
-/// The handle narrows what comes, widens it again, and has later subscribers told of what comes from then on.
+/// The handle narrows the filter, widens it again, and adds subscribers, which get the records from then on.
 #[test]
 fn the_handle_changes_what_comes() {
     if !may_trace("the_handle_changes_what_comes") {
@@ -169,7 +170,7 @@ fn the_handle_changes_what_comes() {
     server.serve();
     assert_eq!(port(), server.port);
     handle.set_filter(other.filter());
-    // The change is carried out before the ring is read for the next time.
+    // The change takes effect before the ring is read for the next time.
     let later = handle.subscribe("later", Interest::CONNECTIONS, OnFull::Count);
     server.serve();
     other.serve();
@@ -187,7 +188,8 @@ fn the_handle_changes_what_comes() {
     assert_eq!(names, ["first", "later"]);
 }
 
-/// Statistics come while the session runs, and have counted all that the test did; what others do here is in them, too.
+/// Statistics come while the session runs, and count all transitions of the test. They count those of other processes,
+/// too.
 #[test]
 fn statistics_count_while_it_runs() {
     if !may_trace("statistics_count_while_it_runs") {
@@ -213,7 +215,7 @@ fn statistics_count_while_it_runs() {
     assert_eq!((outcome.summary.delivered, outcome.summary.lost.total()), (500, 0));
 }
 
-/// What should be read is handed over, and a replay says the same records as the trace did.
+/// Notices are handed over, and a replay has the same records as the trace.
 #[test]
 fn a_replay_has_the_records_of_the_trace() {
     if !may_trace("a_replay_has_the_records_of_the_trace") {
@@ -239,7 +241,7 @@ fn a_replay_has_the_records_of_the_trace() {
     let is_begun =
         |notice: &&Notice| matches!(notice, Notice::Begun { recording: Some(to), .. } if *to == path);
     assert_eq!(notices.iter().filter(is_begun).count(), 1, "{notices:?}");
-    // More than a queue has, to one who is slow: a replay waits.
+    // More records than a queue holds, for a slow subscriber: a replay waits.
     let mut plan = Session::replay(Settings::default(), Reader::open(&path).unwrap());
     let records = plan.subscribe("replay", Interest::TRANSITIONS, OnFull::Wait);
     let session = plan.start().unwrap();
@@ -254,7 +256,7 @@ fn shown(records: Records) -> Vec<String> {
     records.filter_map(transition).map(|it| format!("{it:?}")).collect()
 }
 
-/// Captures need no privilege, and whoever stops reading them does not hang.
+/// Captures need no privilege, and a program that stops reading one does not hang.
 #[test]
 fn a_replay_can_be_stopped() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios/a_burst_of_clients.capture");
@@ -270,7 +272,7 @@ fn a_replay_can_be_stopped() {
     assert!(account.has_ended, "{account:?}");
 }
 
-/// A library leaves to the program what is the process's: signals, priority, standard output.
+/// A library leaves the settings of the process to the program: signals, priority, standard output.
 #[test]
 fn the_process_stays_as_it_is() {
     if !may_trace("the_process_stays_as_it_is") {

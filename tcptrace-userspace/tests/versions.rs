@@ -4,8 +4,8 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path, process::Comma
 
 use tcptrace_core::capture::{MAGIC, VERSION};
 
-/// One of each version, whose outputs are in `snapshots/`. All of them are scenarios, too: `scenarios.rs` compares what is found
-/// in each.
+/// One capture of each version. Their outputs are in `snapshots/`. All of them are scenarios, too: `scenarios.rs`
+/// compares the findings in each.
 const CAPTURES: [(u16, &str); 5] = [
     (1, "a_program_that_does_not_accept"),
     (2, "open_connections_have_all_ports"),
@@ -39,8 +39,8 @@ fn every_version_has_captures() {
     }
 }
 
-/// The account, what was found, the sockets of the last scan by several keys, and how much a trace shows: what depends on all that
-/// a capture holds.
+/// The account, the findings, the sockets of the last scan by several keys, and the size of a trace's output:
+/// everything that a capture holds affects one of them.
 #[test]
 fn each_version_replays_to_the_same_output() {
     for (version, name) in CAPTURES {
@@ -70,7 +70,7 @@ fn each_version_replays_to_the_same_output() {
             "diagnose -o markdown",
         ] {
             let (shown, said) = run(command);
-            // Of many lines, the first ones.
+            // Keeps the first lines of a long output.
             let shown: Vec<&str> = shown.lines().take(40).collect();
             let _ = write!(all, "\n{command}\n{}\n{said}", shown.join("\n"));
         }

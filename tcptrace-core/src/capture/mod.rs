@@ -92,7 +92,7 @@ pub enum Damage {
     NoEnd,
 }
 
-/// What a file begins with.
+/// The beginning of a file.
 ///
 /// # Errors
 /// The header is larger than a frame can be.

@@ -22,9 +22,9 @@ pub struct Reader<R> {
     frame_at: u64,
     /// The frame as it was read.
     body: Vec<u8>,
-    /// What is in it.
+    /// Its bytes.
     raw: Vec<u8>,
-    /// Of `raw`: read so far.
+    /// How much of `raw` was read so far.
     taken: usize,
     has_ended: bool,
 }
@@ -84,7 +84,7 @@ impl<R: Read> Reader<R> {
         Reader { input: Box::new(input), header, at, frame_at, body, raw, taken, has_ended }
     }
 
-    /// What was said at its beginning.
+    /// The header at its beginning.
     pub fn header(&self) -> &Header {
         &self.header
     }

@@ -27,15 +27,15 @@ pub const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { 2 << 30 };
 pub struct Replayed {
     /// The account of the trace.
     pub summary: Summary,
-    /// What was found.
+    /// The findings.
     pub detection: Option<Detection>,
     /// Why there is no more of it; `None` when it is all there.
     pub damage: Option<Damage>,
-    /// What the capture says of itself.
+    /// The header of the capture.
     pub header: Header,
     /// There was no one left to write to.
     pub closed: bool,
-    /// What became of the records of each subscriber.
+    /// The account of each subscriber.
     pub subscribers: Vec<SubscriberAccount>,
 }
 
@@ -80,12 +80,12 @@ impl<R: Read> Replay<R> {
         Self { reader, core, header, end_ns }
     }
 
-    /// What the capture says of itself.
+    /// The header of the capture.
     pub fn header(&self) -> &Header {
         &self.header
     }
 
-    /// What takes the inputs.
+    /// The pipeline that takes the inputs.
     pub fn core(&mut self) -> &mut Core {
         &mut self.core
     }

@@ -72,7 +72,7 @@ const DIAGRAM: &str = "
                      60 seconds
 ";
 
-/// What there is to say of a state, a finding or a cause, as Markdown without links; `None` when it is none of these.
+/// The page of a state, a finding or a cause, as Markdown without links; `None` when it is none of these.
 pub fn explain(word: &str) -> Option<String> {
     let word = word.trim().to_lowercase();
     if let Ok(state) = State::from_str(&word) {

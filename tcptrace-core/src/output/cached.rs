@@ -22,7 +22,7 @@ impl<T, X: Default> Default for Cache<T, X> {
 }
 
 impl<T: PartialEq + Clone, X> Cache<T, X> {
-    /// What `write` makes of this value, in place of what it made of another one.
+    /// The text that `write` makes of this value, in place of that of another value.
     #[inline(always)]
     pub(super) fn text(&mut self, value: &T, number: u32, write: impl FnOnce(&mut X)) -> &X {
         let (known, text) = &mut self.places[number as usize % PLACES];
@@ -34,7 +34,7 @@ impl<T: PartialEq + Clone, X> Cache<T, X> {
     }
 }
 
-/// Whose a transition is: most are of a connection that had one a moment ago.
+/// The connection of a transition: most connections had another transition a moment ago.
 #[derive(Clone, PartialEq)]
 pub(super) struct Whose {
     cookie: u64,

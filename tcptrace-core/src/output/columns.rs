@@ -1,4 +1,4 @@
-//! What the formats for people have in common: time, owner and ends, in columns of a width.
+//! The columns that formats for people share: time, owner and ends, each of a width.
 
 use std::io::{self, Write as _};
 
@@ -13,13 +13,13 @@ use crate::model::{
     state::State,
 };
 
-/// Of an owner such as `~python3.13[123456]`.
+/// Width of an owner such as `~python3.13[123456]`.
 pub(super) const OWNER: usize = 24;
-/// Of `255.255.255.255:65535`.
+/// Width of `255.255.255.255:65535`.
 pub(super) const ADDRESS: usize = 21;
-/// Of a state.
+/// Width of a state.
 pub(super) const STATE: usize = 11;
-/// Of a span of time.
+/// Width of a span of time.
 pub(super) const SPAN: usize = 8;
 
 /// The first column.

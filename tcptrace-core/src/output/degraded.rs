@@ -1,4 +1,4 @@
-//! What is left out of the stream, as a line for people.
+//! Records that are left out of the stream, as a line for people.
 
 use std::io::{self, Write as _};
 

@@ -58,12 +58,12 @@ pub fn moment(found: &Found, coloured: bool) -> String {
     }
 }
 
-/// What shows the page about a kind of finding, also where only the program is installed.
+/// The command that shows the page about a kind of finding, also where only the program is installed.
 fn more(id: &str) -> String {
     format!("tcptrace explain {id}")
 }
 
-/// What the verdict means, in a sentence.
+/// The verdict, in a sentence.
 fn verdict(report: &Report) -> String {
     let watched = format!(
         "Watched {} for {}: {} transitions, {} scans of all sockets.",
@@ -109,7 +109,7 @@ fn counted(report: &Report) -> String {
     parts.join(", ")
 }
 
-/// What could not be seen, and what nobody knows, in a sentence each; `None` when everything was seen.
+/// The gaps, and the unknown, in a sentence each; `None` when everything was seen.
 fn not_seen(report: &Report) -> Option<String> {
     let coverage = &report.coverage;
     let unknown =

@@ -97,7 +97,7 @@ pub(super) fn lost(
     )
 }
 
-/// What an eye should catch: whoever does not answer.
+/// The colour of a change: peers that do not answer stand out.
 fn colour(what: What) -> Ansi {
     match what {
         What::Retransmit => AnsiColor::Yellow.on_default(),

@@ -49,12 +49,12 @@ pub enum TimeColumn {
     Relative,
 }
 
-/// What the formats need to know.
+/// Options of the formats.
 #[derive(Clone, Debug)]
 pub struct Style {
     /// Which format.
     pub format: Format,
-    /// What becomes a line.
+    /// Which records become lines.
     pub view: View,
     /// Time column of text and wide.
     pub time: TimeColumn,

@@ -105,7 +105,7 @@ pub(super) fn span(out: &mut Vec<u8>, ns: u64) {
     out.extend_from_slice(unit.as_bytes());
 }
 
-/// What begins a colour; nothing without one.
+/// Begins a colour; writes nothing without one.
 pub(super) fn colour(out: &mut Vec<u8>, colour: Ansi) {
     if !colour.is_plain() {
         // Writing to memory does not fail.
@@ -113,7 +113,7 @@ pub(super) fn colour(out: &mut Vec<u8>, colour: Ansi) {
     }
 }
 
-/// What ends it.
+/// Ends a colour.
 pub(super) fn end_colour(out: &mut Vec<u8>, colour: Ansi) {
     if !colour.is_plain() {
         drop(write!(out, "{colour:#}"));

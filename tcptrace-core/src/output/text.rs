@@ -168,7 +168,7 @@ pub(super) fn colour_of_end(error: Option<i32>, cause: Option<Cause>) -> Ansi {
     if failed { AnsiColor::Red.on_default() } else { Ansi::new() }
 }
 
-/// What an eye should catch: what failed, what waits for a program, what serves.
+/// The colour of a transition: some fail, some wait for a program, some serve.
 fn colour(transition: &Transition) -> Ansi {
     match transition.event.new_state {
         State::CLOSE => {

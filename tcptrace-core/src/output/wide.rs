@@ -1,4 +1,4 @@
-//! What `wide` adds: `name=value`, so that it reads without a header.
+//! The details of `wide`, as `name=value`, which reads without a header.
 
 use std::io::{self, Write as _};
 

@@ -2,36 +2,36 @@
 
 use crate::model::loss::Lost;
 
-/// Counts of the reading side; the kernel side has its own.
+/// Counts made in user space. The kernel side has counters of its own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Account {
-    /// Transitions taken off the ring, and what was not understood there.
+    /// Transitions read from the ring, and records that could not be decoded.
     pub read: u64,
-    /// Transitions that could not be decoded, of those that were read.
+    /// Records that could not be decoded, of those read.
     pub undecodable: u64,
     /// Transitions handed to the writer.
     pub sent: u64,
-    /// Ends of connections, of those handed to the writer.
+    /// Transitions handed to the writer that end a connection.
     pub connections: u64,
     /// Inferred transitions handed to the writer.
     pub inferred: u64,
-    /// Transitions beyond `--count`, which nobody asked for.
+    /// Transitions that came after `--count` was reached.
     pub surplus: u64,
-    /// Transitions of processes that nobody asked for, where the kernel side has not hidden these.
+    /// Transitions that the filter on the process hides, where the kernel side has not applied this filter.
     pub hidden: u64,
     /// Inputs of a capture that this version does not know.
     pub skipped_inputs: u64,
 }
 
 impl Account {
-    /// Takes so many transitions for read that nobody wants.
+    /// Counts `transitions` as read and as surplus, without reading them.
     pub(crate) fn forgo(&mut self, transitions: u64) {
         self.read += transitions;
         self.surplus += transitions;
     }
 
-    /// Settles the account at the end, when `submitted` records are known to have been put on the ring and
-    /// `written` transitions to have been written: whatever is missing was lost at the output.
+    /// Settles the account at the end. The kernel side has put `submitted` records on the ring, and the writer has written
+    /// `written` transitions. Every record that is missing was lost at the output.
     pub(crate) fn settle(&self, ring_full: u64, missed_runs: u64, submitted: u64, written: u64) -> Lost {
         Lost {
             ring_full,

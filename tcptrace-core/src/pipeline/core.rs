@@ -1,5 +1,5 @@
-//! The pure half of a trace: inputs in, records for the writer out. It asks no clock and no kernel, so that the same
-//! inputs, live or from a capture, always make the same output.
+//! The pure half of a trace: it turns inputs into records for the writer. It reads no clock and asks no kernel, so the same
+//! inputs, live or from a capture, always give the same output.
 
 use std::num::NonZeroU64;
 
@@ -34,18 +34,18 @@ use crate::{
     },
 };
 
-/// Inferred transitions wait for this long, so that the events before them have come.
+/// Delay of inferred transitions, nanoseconds. By then, the events before them have come.
 pub const PATIENCE_NS: u64 = 100_000_000;
 
-/// Everything between the ring and the writer.
+/// The part of a trace between the ring and the writer.
 pub struct Core {
     order: Order,
     stage: Stage,
-    /// Transitions are only counted.
+    /// Whether transitions are only counted.
     count_only: bool,
-    /// Everything up to then has been released, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time up to which all records have been released, nanoseconds of `CLOCK_MONOTONIC`.
     released_ns: u64,
-    /// Records that have been taken.
+    /// The number of records that have been taken.
     taken: u64,
     /// Losses already reported.
     told: Lost,
@@ -55,7 +55,7 @@ pub struct Core {
 }
 
 impl Core {
-    /// For the trace of this `header`. `filters`: those that the kernel side has not applied.
+    /// Makes the core for the trace of this `header`. `filters`: the filters that the kernel side has not applied.
     pub fn of(
         options: &Options,
         header: &Header,
@@ -96,8 +96,8 @@ impl Core {
         }
     }
 
-    /// Takes an input. But for entries, none may come before everything that was released has been taken: that gives all of
-    /// them one order, by which a capture replays.
+    /// Takes an input. An input other than an entry may come only when every released record has been taken. So all inputs
+    /// have one order, in which a capture replays them.
     pub fn apply(&mut self, input: Input<'_>) {
         debug_assert!(self.is_in_order(&input), "{input:?} comes before what was released has been taken");
         let stage = &mut self.stage;
@@ -130,12 +130,12 @@ impl Core {
         matches!(input, Input::Entry(_) | Input::Unknown) || self.is_drained()
     }
 
-    /// Asks whether some owners of sockets have ended.
+    /// Asks the resolver whether some owners of sockets have ended.
     pub fn ask_exits(&mut self, now_ns: u64) {
         self.stage.ask_exits(now_ns);
     }
 
-    /// Whether an answer of the resolver says anything that is not known.
+    /// Whether an answer of the resolver has something new.
     pub fn is_new(&self, answer: &Input<'_>) -> bool {
         match answer {
             Input::Exited(exit) => !self.stage.tracker.knows_exit(&exit.process),
@@ -143,56 +143,56 @@ impl Core {
         }
     }
 
-    /// Whether a dump of all sockets would tell who holds some whose owner has ended.
+    /// Whether a dump of all sockets could show the processes that hold sockets whose owner has ended.
     pub fn lacks_holders(&self) -> bool {
         self.stage.tracker.lacks_holders()
     }
 
-    /// Makes everything up to this time ready to be taken.
+    /// Makes every record up to this time ready to be taken.
     fn release(&mut self, until_ns: u64) {
         self.released_ns = until_ns;
         self.order.release(until_ns);
     }
 
-    /// Whether everything that was released has been taken, and the last dump.
+    /// Whether every released record has been taken, and the last dump has been compared.
     pub fn is_drained(&self) -> bool {
         self.order.is_drained() && !self.is_comparing()
     }
 
-    /// Whether some of a dump is still to be compared, before the records that were released.
+    /// Whether a part of a dump is still to be compared. It is compared before the released records are taken.
     pub fn is_comparing(&self) -> bool {
         self.stage.tracker.is_confirming()
     }
 
-    /// How many records wait for their turn.
+    /// The number of records that wait for their turn.
     pub fn waiting(&self) -> usize {
         self.order.len()
     }
 
-    /// How many bytes these take, with those that have been taken since the last release.
+    /// The bytes of the records that wait, and of those taken since the last release.
     pub fn waiting_bytes(&self) -> u64 {
         self.order.bytes() as u64
     }
 
-    /// How many records have been taken.
+    /// The number of records that have been taken.
     pub fn taken(&self) -> u64 {
         self.taken
     }
 
-    /// Up to when that is everything.
+    /// Time up to which all records have been released, nanoseconds of `CLOCK_MONOTONIC`.
     pub fn released_ns(&self) -> u64 {
         self.released_ns
     }
 
-    /// Fills the chunk with what was released, until there are as many lines as are wanted; or with what a part of a dump
-    /// tells.
+    /// Fills the chunk with the released records, or with the transitions that follow from a part of a dump, until `--count`
+    /// is reached.
     pub fn fill(&mut self) {
         if !self.stage.out.is_satisfied() {
             self.fill_on();
         }
     }
 
-    /// The same, whatever is wanted: what is beyond that has to be accounted for, too.
+    /// As [`Self::fill`], also after `--count` was reached: the account includes the records that come after it.
     pub fn fill_on(&mut self) {
         if self.is_comparing() && !self.stage.out.is_full() {
             return self.stage.compare();
@@ -211,22 +211,22 @@ impl Core {
         &mut self.stage.out
     }
 
-    /// What the resolver has said of processes, namespaces and devices, and what it is still to say.
+    /// The resolver's answers about processes, namespaces and devices, and the open questions to the resolver.
     pub fn answers(&mut self) -> &mut ResolverCache {
         &mut self.stage.answers
     }
 
-    /// Whether a dump of timewait sockets would tell something.
+    /// Whether the tracker needs a dump of timewait sockets.
     pub fn wants_dump(&self) -> bool {
         self.stage.tracker.wants_dump()
     }
 
-    /// Half-open connections now.
+    /// The number of half-open connections now.
     pub fn half_open(&self) -> usize {
         self.stage.half_open.as_ref().map_or(0, Side::open)
     }
 
-    /// Whether there are as many records as are known to have been put on the ring.
+    /// Whether all records have come that the kernel side has put on the ring, by its counters.
     pub fn has_all(&self, counted: &Counted) -> bool {
         let Added { transitions, signals, half_open } = self.order.added();
         let counters = &counted.counters;
@@ -259,7 +259,7 @@ impl Core {
         }
     }
 
-    /// The state of affairs at a check.
+    /// The counters at a check.
     fn stats(&self, checked: &Checked, lost: Lost) -> Stats {
         Stats {
             ktime_ns: checked.now_ns,
@@ -273,7 +273,7 @@ impl Core {
         }
     }
 
-    /// Records that were counted are not taken any more, since nobody wants them.
+    /// Counts the records of a tail gap as surplus: the kernel side counted them, but the replay ended before it read them.
     pub fn forgo(&mut self, missing: TailGap) {
         if self.count_only {
             return;
@@ -284,7 +284,7 @@ impl Core {
         }
     }
 
-    /// Ends it: what still waits is told, and the account is settled as if the writer had written everything.
+    /// Ends the trace: emits what still waits, and settles the account as if the writer had written everything.
     pub fn finish(&mut self, start_ns: u64, ended: &Ended) -> Summary {
         self.stage.finish();
         let lost = self.lost(ended, self.stage.out.account.sent);
@@ -323,7 +323,7 @@ impl Core {
         self.stage.out.into_detection()
     }
 
-    /// Corrects the account by what was written indeed.
+    /// Corrects the account by what the writer has written.
     pub fn settle(&self, summary: &mut Summary, ended: &Ended, written: Written) {
         let Written { transitions, connections, half_open } = written;
         if !self.count_only {
@@ -336,7 +336,7 @@ impl Core {
         }
     }
 
-    /// Up to now, transitions may have happened that no record reports.
+    /// Notes that up to `now_ns`, transitions may have happened that no record reports.
     fn gap(&mut self, now_ns: u64) {
         self.stage.tracker.gap(now_ns);
         if let Some(side) = &mut self.stage.half_open {
@@ -353,7 +353,7 @@ impl Core {
         Lost { others: counters.signals_lost.saturating_add(ended.missed_signals), ..lost }
     }
 
-    /// Tells if anything was lost since the last one.
+    /// Emits a loss, if there was one since the last report.
     fn tell(&mut self, now_ns: u64, lost: Lost) {
         let since = lost.since(&self.told);
         if since.total() == 0 {

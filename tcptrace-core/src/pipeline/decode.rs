@@ -1,4 +1,4 @@
-//! Bytes of the ring buffer to what was observed, without trusting them.
+//! Decodes the bytes of the ring buffer, without trusting them.
 
 use std::mem::offset_of;
 
@@ -17,10 +17,10 @@ use crate::model::{
     state::State,
 };
 
-/// A record that is not what the kernel side of this version sends.
+/// A record that the kernel side of this version does not send.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum DecodeError {
-    /// Fewer bytes than its kind has.
+    /// Fewer bytes than a record of its kind has.
     #[error("a record of {0} bytes is too short")]
     Short(usize),
     /// A kind of record that this version does not know.
@@ -28,7 +28,7 @@ pub enum DecodeError {
     Kind(u16),
 }
 
-/// Splits an entry of the ring into its records. What cannot be told apart is one record with what follows it.
+/// Splits an entry of the ring into its records. A record of an unknown kind includes everything that follows it.
 pub fn records(mut entry: &[u8]) -> impl Iterator<Item = &[u8]> {
     std::iter::from_fn(move || {
         let (record, rest) = entry.split_at(record_len(entry));
@@ -37,7 +37,7 @@ pub fn records(mut entry: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// Bytes of the first record of an entry, at most all that there are.
+/// The length of the first record of an entry in bytes, at most that of the entry.
 fn record_len(entry: &[u8]) -> usize {
     let mut bytes = entry;
     let len = match (bytes.try_get_u16_ne(), bytes.try_get_u16_ne()) {
@@ -52,7 +52,7 @@ fn record_len(entry: &[u8]) -> usize {
     len.min(entry.len())
 }
 
-/// Bytes of a transition with these flags.
+/// The length of a transition with these flags in bytes.
 fn transition_len(flags: u16) -> usize {
     let has = |bits| flags & bits != 0;
     let record =
@@ -65,7 +65,7 @@ pub fn is_signal(mut record: &[u8]) -> bool {
     matches!(record.try_get_u16_ne(), Ok(KIND_RESET | KIND_RETRANSMIT | KIND_ERROR | KIND_ABORT))
 }
 
-/// Whether a record is a signal that counts between the transitions of its time: a segment that was sent again.
+/// Whether a record is the signal of a retransmitted segment, which keeps its place between the transitions of its time.
 pub fn is_retransmit(mut record: &[u8]) -> bool {
     record.try_get_u16_ne() == Ok(KIND_RETRANSMIT)
 }
@@ -75,20 +75,20 @@ pub fn is_half_open(mut record: &[u8]) -> bool {
     record.try_get_u16_ne() == Ok(KIND_HALF_OPEN)
 }
 
-/// When a record was made, `CLOCK_MONOTONIC` in nanoseconds; 0 when it is too short to tell.
+/// The time when a record was made, nanoseconds of `CLOCK_MONOTONIC`; 0 when the record is too short.
 pub fn ktime_ns(record: &[u8]) -> u64 {
     record
         .get(offset_of!(TransitionRecord, ktime_ns)..)
         .map_or(0, |mut bytes| bytes.try_get_u64_ne().unwrap_or(0))
 }
 
-/// Old and new state of a transition; 0, which is no state, when it is too short to tell.
+/// Old and new state of a transition; 0, which is no state, when the record is too short.
 pub fn states(record: &[u8]) -> (u8, u8) {
     let at = |offset| record.get(offset).copied().unwrap_or(0);
     (at(offset_of!(TransitionRecord, old_state)), at(offset_of!(TransitionRecord, new_state)))
 }
 
-/// Decodes one record. Bytes behind what is known are ignored.
+/// Decodes one record. Bytes after the known fields are ignored.
 ///
 /// # Errors
 /// [`DecodeError`]; never panics, whatever the bytes.
@@ -106,7 +106,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Observed, DecodeError> {
     .ok_or(DecodeError::Short(len))
 }
 
-/// A [`ResetRecord`] behind its kind; `None` when it is too short.
+/// Decodes a [`ResetRecord`] from the bytes after its kind; `None` when it is too short.
 fn reset(mut bytes: &[u8]) -> Option<Signal> {
     let sent = bytes.try_get_u16_ne().ok()? != 0;
     let reason = bytes.try_get_u32_ne().ok()?;
@@ -117,14 +117,14 @@ fn reset(mut bytes: &[u8]) -> Option<Signal> {
     Some(Signal::Reset(Reset { ktime_ns, skaddr, cookie, ports, sent, reason }))
 }
 
-/// A [`RetransmitRecord`] behind its kind; `None` when it is too short.
+/// Decodes a [`RetransmitRecord`] from the bytes after its kind; `None` when it is too short.
 fn retransmit(mut bytes: &[u8]) -> Option<Signal> {
     bytes.try_get_uint_ne(6).ok()?;
     bytes.try_get_u64_ne().ok()?;
     Some(Signal::Retransmit { skaddr: bytes.try_get_u64_ne().ok()? })
 }
 
-/// An [`AbortRecord`] behind its kind; `None` when it is too short.
+/// Decodes an [`AbortRecord`] from the bytes after its kind; `None` when it is too short.
 fn abort(mut bytes: &[u8]) -> Option<Signal> {
     bytes.try_get_uint_ne(6).ok()?;
     let ktime_ns = bytes.try_get_u64_ne().ok()?;
@@ -132,7 +132,7 @@ fn abort(mut bytes: &[u8]) -> Option<Signal> {
     Some(Signal::Abort(Abort { ktime_ns, skaddr, cookie: bytes.try_get_u64_ne().ok()? }))
 }
 
-/// An [`ErrorRecord`] behind its kind; `None` when it is too short.
+/// Decodes an [`ErrorRecord`] from the bytes after its kind; `None` when it is too short.
 fn error(mut bytes: &[u8]) -> Option<Signal> {
     if bytes.len() + size_of::<u16>() < size_of::<ErrorRecord>() {
         return None;
@@ -146,7 +146,7 @@ fn error(mut bytes: &[u8]) -> Option<Signal> {
     Some(Signal::Error(ErrorReport { ktime_ns, flow, error }))
 }
 
-/// A [`TransitionRecord`] behind its kind, in the order of its fields; `None` when it is too short.
+/// Decodes a [`TransitionRecord`] from the bytes after its kind, in the order of its fields; `None` when it is too short.
 fn transition(mut bytes: &[u8]) -> Option<Event> {
     if bytes.len() + size_of::<u16>() < size_of::<TransitionRecord>() {
         return None;
@@ -172,7 +172,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
     let (metrics, evidence) =
         if flags & RecordFlags::CLOSING == 0 { (None, None) } else { closing(&mut bytes, flags)? };
     let ifindex = if flags & RecordFlags::DEVICE == 0 { 0 } else { bytes.try_get_u32_ne().ok()? };
-    // A listener transfers nothing; its zeros would look like figures.
+    // A listener transfers nothing; its zeros would look like measured values.
     let metrics = metrics.filter(|_| !is_listener);
     let (local, remote) = ends(family, (laddr, lport), (raddr, rport));
     let context = Context {
@@ -209,7 +209,8 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
     })
 }
 
-/// What a `ClosingRecord` has behind the transition, each part where the flags announce it; `None` when it is too short.
+/// Decodes the fields of a `ClosingRecord` after the transition, each part where the flags announce it; `None` when the
+/// record is too short.
 fn closing(bytes: &mut &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Option<CloseEvidence>)> {
     if bytes.len() < size_of::<ClosingRecord>() - size_of::<TransitionRecord>() {
         return None;
@@ -237,7 +238,7 @@ fn closing(bytes: &mut &[u8], flags: u16) -> Option<(Option<CloseMetrics>, Optio
     ))
 }
 
-/// An address as records have it; `bytes` has sixteen or more.
+/// Decodes an address; `bytes` must have sixteen or more.
 pub(crate) fn address(bytes: &mut &[u8]) -> Address {
     let mut octets = [0; 16];
     bytes.copy_to_slice(&mut octets);

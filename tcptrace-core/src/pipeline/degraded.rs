@@ -1,28 +1,29 @@
-//! Telling in the stream that it is not whole: how much is left out, and the exact counts of what happened meanwhile.
+//! Reports in the stream that records are left out: how many, and the exact counts of the transitions that happened
+//! meanwhile.
 
 use tcptrace_common::{Level, STATE_SLOTS};
 
 use crate::model::{input::Counted, loss::SampledOut, record::Degraded, state::State};
 
-/// While records are left out, a record says so at this interval, nanoseconds.
+/// The interval of reports while records are left out, nanoseconds.
 const EVERY_NS: u64 = 1_000_000_000;
 
-/// The state that was reported last.
+/// Makes the reports; it remembers what was reported last.
 #[derive(Debug, Default)]
 pub(super) struct LossReporter {
     level: Level,
     reported_ns: u64,
     sampled_out: SampledOut,
-    /// The transitions that the next record counts from.
+    /// The counts of transitions that the next record subtracts.
     from: Seen,
-    /// At the last check.
+    /// The records that were left out, as of the last check.
     last: SampledOut,
 }
 
 type Seen = [[u64; STATE_SLOTS]; STATE_SLOTS];
 
 impl LossReporter {
-    /// Takes the counters as they are now, and the level from now on; something to tell, if it is time.
+    /// Takes the current counters, and the level from now on. Returns a record, if one is due.
     pub(super) fn check(&mut self, now_ns: u64, level: Level, counted: &Counted) -> Checked {
         let sampled_out = counted.sampled_out();
         let grew = sampled_out != self.last;
@@ -56,11 +57,11 @@ impl LossReporter {
     }
 }
 
-/// Input of a check.
+/// The outcome of a check.
 pub(super) struct Checked {
-    /// To be put into the stream.
+    /// The record for the stream, if one is due.
     pub record: Option<Degraded>,
-    /// Something was left out since the last check.
+    /// Whether records were left out since the last check.
     pub grew: bool,
 }
 
@@ -70,7 +71,7 @@ impl Counted {
     }
 }
 
-/// The transitions that `later` has more, with how many.
+/// The transitions of which `later` counts more than `earlier`, with the differences.
 fn difference(earlier: &Seen, later: &Seen) -> Vec<(State, State, u64)> {
     let mut cells = Vec::new();
     for (old, (before, after)) in (0..).zip(earlier.iter().zip(later)) {
@@ -90,7 +91,7 @@ mod tests {
 
     const SECOND: u64 = 1_000_000_000;
 
-    /// So many transitions from CLOSE to SYN_SENT, of which some were left out.
+    /// Counters with `seen` transitions from CLOSE to SYN_SENT, of which `sampled_out` were left out.
     fn counted(seen: u64, sampled_out: u64) -> Counted {
         let mut counted = Counted::default();
         counted.counters.seen[7][2] = seen;

@@ -1,9 +1,9 @@
-//! The pure half of a trace: inputs in, records out. It has no clock, no kernel and no thread, so that the same inputs, live or
-//! from a capture, always make the same records.
+//! The pure half of a trace: it turns inputs into records. It uses no clock, no kernel and no thread, so the same inputs,
+//! live or from a capture, always give the same records.
 //!
-//! [`Core`] takes the inputs: it sorts the records of all CPUs by their time and [decodes](decode) them, [`tracker`] and
-//! [`half_open`] make transitions and half-open connections of them, and [`Outgoing`] hands these to the detectors and to the
-//! [`Sink`].
+//! [`Core`] takes the inputs. It sorts the records of all CPUs by their time and [decodes](decode) them. [`tracker`] and
+//! [`half_open`] make transitions and half-open connections of the records. [`Outgoing`] passes transitions and half-open
+//! connections to the detectors and to the [`Sink`].
 
 mod account;
 mod core;

@@ -9,27 +9,27 @@ use crate::{
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub struct Options {
-    /// Which sockets and transitions.
+    /// The filters on sockets and transitions.
     pub wanted: SocketFilter,
     /// Sockets to remember at most.
     pub limit: usize,
-    /// Transitions are only counted.
+    /// Only count transitions.
     pub count_only: bool,
     /// Infer transitions that the kernel does not report.
     pub infer: bool,
     /// Follow half-open connections.
     pub half_open: bool,
-    /// And hand them to the sink.
+    /// Hand half-open connections to the sink.
     pub shows_half_open: bool,
-    /// Which records become lines.
+    /// The transitions that become lines.
     pub view: View,
-    /// So many lines.
+    /// The number of lines to write at most; `None` where there is no limit.
     pub count: Option<u64>,
-    /// Look for faults, and for which.
+    /// The options of the detectors; `None` where no detector runs.
     pub detect: Option<detect::Options>,
 }
 
-/// Everything, of all sockets.
+/// Everything, of all sockets, without detectors.
 impl Default for Options {
     fn default() -> Self {
         Self {

@@ -1,57 +1,59 @@
-//! Records in the order of their time. Each CPU sends its own in batches, so they leave the ring in runs.
+//! Sorts records by their time. Each CPU sends its records in batches, so records leave the ring in runs.
 
 use std::collections::VecDeque;
 
 use crate::pipeline::decode::{is_half_open, is_retransmit, is_signal, ktime_ns, records};
 
-/// Records between the ring and the tracker, as bytes. Of a trace, no more
-/// than the ring holds are added at a time; a capture may have any number.
+/// Records between the ring and the tracker, as bytes. A live trace adds no more of them at a time than the ring holds; a
+/// capture may add any number.
 #[derive(Default)]
 pub(super) struct Order {
-    /// What was added from one release to the next, each in its own memory: it is forgotten as a whole, and what waits
-    /// on need not be moved. The oldest first.
+    /// The records that were added from one release to the next, each part in its own memory; the oldest part first. A part
+    /// is dropped as a whole, so that records that still wait need not be moved.
     parts: VecDeque<Part>,
     /// Bytes of all parts.
     len: usize,
-    /// The memory of those that were forgotten last. Given back, it would come anew from the kernel, page by page.
+    /// The memory of the parts that were dropped last, for reuse. If it were freed, the kernel would have to provide it
+    /// again, page by page.
     spare: Vec<Vec<u8>>,
     places: Vec<Place>,
-    /// How many of `places` were handed out so far.
+    /// The number of `places` that were handed out so far.
     taken: usize,
-    /// How many of `places` are in order, and come before anything that is still to come.
+    /// The number of `places` that are sorted, and older than every record that is still to come.
     ready: usize,
     added: Added,
 }
 
-/// Takes records before their turn.
+/// Takes records as they leave the ring, before their turn.
 pub(super) trait Ahead {
-    /// Sees the record of a transition, or what is not understood.
+    /// Reads the record of a transition, or a record of an unknown kind.
     fn transition(&mut self, record: &[u8], ktime_ns: u64);
 
-    /// Takes a signal that says why a connection ends: its transition may be older or newer. It has no turn.
+    /// Takes a signal that shows why a connection ends. Its transition may be older or newer, so the signal has no turn.
     fn signal(&mut self, record: &[u8]);
 
-    /// Sees a record of a half-open connection.
+    /// Reads a record of a half-open connection.
     fn half_open(&mut self, record: &[u8]);
 }
 
-/// Most parts at a time. In a scan at the ring there are three: what it found, what waited, and what is to come.
+/// The most parts at a time. A poll of the ring needs three: for the records that it found, for those that waited, and for
+/// those to come.
 const PARTS: usize = 8;
 
-/// Most spare ones: at one release two parts are forgotten, at the next none.
+/// The most spare parts: one release may drop two parts, and the next one none.
 const SPARE: usize = 2;
 
 #[derive(Default)]
 struct Part {
     bytes: Vec<u8>,
-    /// Records that were not handed out.
+    /// The number of records that were not handed out yet.
     left: usize,
 }
 
-/// How many records were added in all.
+/// The numbers of records that were added in all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Added {
-    /// Transitions, and what is not understood.
+    /// Transitions, and records of unknown kinds.
     pub transitions: u64,
     /// Signals.
     pub signals: u64,
@@ -59,7 +61,7 @@ pub(super) struct Added {
     pub half_open: u64,
 }
 
-/// Where in the bytes of all parts a record is.
+/// The place of a record in the bytes of all parts.
 #[derive(Clone, Copy)]
 struct Place {
     ktime_ns: u64,
@@ -68,7 +70,7 @@ struct Place {
 }
 
 impl Order {
-    /// Adds the records of one entry of the ring, and shows some of them to `ahead`.
+    /// Adds the records of one entry of the ring. First, it passes each of them but retransmits to `ahead`.
     pub(super) fn add(&mut self, entry: &[u8], ahead: &mut impl Ahead) {
         if self.parts.is_empty() {
             self.parts.push_back(Part::default());
@@ -98,7 +100,7 @@ impl Order {
             part.left += 1;
         }
         if part.left == left {
-            // Nothing of it has a turn.
+            // No record of the entry has a turn.
             part.bytes.truncate(before);
         } else {
             self.len += entry.len();
@@ -110,11 +112,11 @@ impl Order {
         self.added
     }
 
-    /// Makes every record up to this time ready: nothing older is still to come.
+    /// Makes every record up to this time ready. No older record is still to come.
     pub(super) fn release(&mut self, until_ns: u64) {
         self.forget_taken();
-        // Those of the same time as they came. A stable sort would ask for memory each time, and each time the allocator
-        // would clear up first.
+        // Records of the same time stay in the order in which they came. A stable sort would allocate memory each time, and
+        // each time the allocator would first tidy up its free memory.
         self.places.sort_unstable_by_key(|place| (place.ktime_ns, place.start));
         if self.parts.len() >= PARTS {
             self.join();
@@ -128,12 +130,12 @@ impl Order {
         self.taken == self.ready
     }
 
-    /// How many there are in all.
+    /// The number of records that were not handed out yet.
     pub(super) fn len(&self) -> usize {
         self.places.len() - self.taken
     }
 
-    /// How many bytes are kept for them: a record may be smaller than what tells its place.
+    /// The bytes kept for records and their places: a record may be smaller than its place.
     pub(super) fn bytes(&self) -> usize {
         self.len + self.places.len() * size_of::<Place>()
     }
@@ -148,7 +150,7 @@ impl Order {
         part.bytes.get(start..start + place.len)
     }
 
-    /// In which part a place is, and where in that.
+    /// The number of the part that a place is in, and the offset in that part.
     fn find(&self, place: Place) -> Option<(usize, usize)> {
         let mut start = place.start;
         for (number, part) in self.parts.iter().enumerate() {
@@ -160,7 +162,7 @@ impl Order {
         None
     }
 
-    /// Forgets what has been handed out.
+    /// Drops the records that have been handed out.
     fn forget_taken(&mut self) {
         self.places.drain(..self.taken);
         (self.taken, self.ready) = (0, 0);
@@ -178,8 +180,8 @@ impl Order {
         }
     }
 
-    /// Makes one part of all, in the order of `places`, in which those of the same time stay: a record that waits for long
-    /// keeps those behind its own.
+    /// Joins all parts into one, in the order of `places`, so that records of the same time keep their order. Without that,
+    /// a record that waits for long would keep all parts after its own in memory.
     fn join(&mut self) {
         let mut places = std::mem::take(&mut self.places);
         let mut bytes = Vec::new();
@@ -214,7 +216,7 @@ mod tests {
         fn half_open(&mut self, _record: &[u8]) {}
     }
 
-    /// A record of this time, told apart by its size.
+    /// A record of this time. Its size shows whether it is `closing`.
     fn record(ktime_ns: u64, closing: bool) -> Vec<u8> {
         let (flags, len) = if closing {
             (RecordFlags::METRICS, size_of::<ClosingRecord>())
@@ -264,7 +266,7 @@ mod tests {
             assert_eq!(take_all(&mut order).last(), Some(&(2 * at, 120)));
             assert!(order.parts.len() <= PARTS);
         }
-        // All that is left: those that wait, and what a few releases have handed out.
+        // Only these are left: the records that wait, and those that a few releases have handed out.
         assert_eq!(order.len(), 102);
         assert!(order.len < 168 + 101 * 120 + PARTS * 360, "{} bytes", order.len);
         order.release(1_000);
@@ -272,8 +274,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the entries and whenever they are released and taken: every record once, those of one release
-        /// by time, and those of the same time as they came.
+        /// For any entries, released and taken at any time: every record is handed out once, and those of one release in the
+        /// order of their time.
         #[test]
         fn every_record_once_and_in_order(
             rounds in prop::collection::vec(
@@ -300,7 +302,7 @@ mod tests {
             prop_assert_eq!(added, taken);
         }
 
-        /// Bytes of any kind are handed out whole, but for signals that are shown ahead.
+        /// All bytes are handed out, whatever they are, except the signals that `ahead` takes.
         #[test]
         fn no_byte_is_lost(
             entries in prop::collection::vec(

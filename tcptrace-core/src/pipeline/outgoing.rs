@@ -1,4 +1,4 @@
-//! Output for the writer: records become bytes here, at once, while they are in the cache.
+//! Output for the writer. Records become bytes here, at once, while they are in the CPU's cache.
 
 use std::io;
 
@@ -21,7 +21,7 @@ use crate::{
 /// Bytes that are written at once. Large writes are cheaper: the page cache takes them in large pages.
 const CHUNK: usize = 256 << 10;
 
-/// Records that are taken at once where they become few bytes, or none.
+/// The most records of a chunk, where records become few bytes or none.
 const MOST: u32 = 4_096;
 
 /// Bytes for the writer, and the counts of their records.
@@ -31,19 +31,19 @@ pub struct Chunk {
     pub bytes: Vec<u8>,
     /// The counts of their records.
     pub written: Written,
-    /// Why there are no more of them.
+    /// The first error of the sink.
     pub failed: Option<io::Error>,
     records: u32,
 }
 
 impl Chunk {
-    /// An empty one in this memory.
+    /// Makes an empty chunk that reuses this memory.
     pub fn in_place_of(mut bytes: Vec<u8>) -> Self {
         bytes.clear();
         Self { bytes, ..Self::default() }
     }
 
-    /// Whether there is nothing in it for the writer, not even something to count.
+    /// Whether the chunk has neither bytes nor records to count.
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty() && self.records == 0
     }
@@ -56,40 +56,40 @@ impl Chunk {
 /// Counts of records that were written, or are to be.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Transitions, without those that are inferred: these do not count as delivered.
+    /// Observed transitions. Inferred ones do not count as delivered.
     pub transitions: u64,
-    /// Ends of connections, of the transitions.
+    /// Transitions that end a connection, of the observed ones.
     pub connections: u64,
     /// Records of half-open connections.
     pub half_open: u64,
 }
 
-/// The chunk that is being filled, and the account of what went into it.
+/// The chunk that is being filled, and the account of its records.
 pub struct Outgoing {
-    /// `None` where nobody wants to see them.
+    /// The output format; `None` where no records are written.
     sink: Option<Box<dyn Sink>>,
     /// The subscribers, which take records as they are.
     pub subscribers: Subscribers,
     /// The detectors, where they run.
     detection: Option<Detection>,
-    /// Half-open connections become lines. Where they do not, detectors may need them all the same.
+    /// Whether half-open connections become lines. If they do not, detectors may still need them.
     shows_half_open: bool,
     /// The chunk that is being filled.
     pub chunk: Chunk,
-    /// What went into it and those before.
+    /// The account of this chunk and all chunks before it.
     pub(crate) account: Account,
-    /// Which transitions become lines.
+    /// The transitions that become lines.
     pub view: View,
     /// Lines that may still be written.
     left: Option<u64>,
-    /// Filters, where the kernel side has not applied these.
+    /// The filters, where the kernel side has not applied them.
     wanted: Option<SocketFilter>,
-    /// And those that were set while it ran.
+    /// The filters that were set while the trace ran.
     narrowed: Option<SocketFilter>,
 }
 
 impl Outgoing {
-    /// `filters`: those that the kernel side has not applied.
+    /// Makes an output without records. `filters`: the filters that the kernel side has not applied.
     pub fn new(
         sink: Option<Box<dyn Sink>>,
         detection: Option<Detection>,
@@ -105,13 +105,13 @@ impl Outgoing {
             account: Account::default(),
             view: options.view,
             left: options.count,
-            // Those that hide nothing need not be asked.
+            // Filters that hide nothing need no check.
             wanted: filters.filter(|wanted| Hidden::by(wanted).any),
             narrowed: None,
         }
     }
 
-    /// Adds what comes before the first record.
+    /// Adds the header of the output format, which comes before the first record.
     pub fn header(&mut self) {
         if let Some(sink) = &mut self.sink {
             let outcome = sink.header(&mut self.chunk.bytes);
@@ -119,7 +119,7 @@ impl Outgoing {
         }
     }
 
-    /// Adds a transition, unless enough are there.
+    /// Adds a transition, unless a filter hides it or `--count` was reached.
     pub fn push(&mut self, transition: &Transition) {
         let observed = u64::from(transition.origin == Origin::Observed);
         let hides = |filter: &SocketFilter| !filter.passes_transition(transition);
@@ -180,24 +180,24 @@ impl Outgoing {
         }
     }
 
-    /// Gives the subscribers the counters: there is nothing to be written of them.
+    /// Passes the counters to the subscribers. The writer gets nothing of them.
     pub(super) fn stats(&mut self, stats: Stats) {
         self.subscribers.put(&Record::Stats(Box::new(stats)));
     }
 
-    /// From now on, findings go by other thresholds.
+    /// Sets the thresholds of findings from now on.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         if let Some(detection) = &mut self.detection {
             detection.set_thresholds(thresholds);
         }
     }
 
-    /// From now on, only transitions that this filter passes leave the trace, too. What the trace was begun with still holds.
+    /// Sets a filter that transitions must pass from now on. The filters that the trace began with still apply.
     pub fn set_filter(&mut self, filter: SocketFilter) {
         self.narrowed = Some(filter).filter(|wanted| Hidden::by(wanted).any);
     }
 
-    /// Notes in an event what the filters say that the kernel side has not applied.
+    /// Sets the verdict of an event by the filters that the kernel side has not applied.
     pub(super) fn judge(&self, event: &mut Event) {
         for filter in [&self.wanted, &self.narrowed].into_iter().flatten() {
             event.verdict = filter.verdict(event);
@@ -209,7 +209,7 @@ impl Outgoing {
         self.detection.as_ref()
     }
 
-    /// The same, at the end.
+    /// Takes out the detectors and their findings, at the end.
     pub fn into_detection(self) -> Option<Detection> {
         self.detection
     }
@@ -219,7 +219,7 @@ impl Outgoing {
         self.left == Some(0)
     }
 
-    /// Whether the chunk has as much as is written at once.
+    /// Whether the chunk is full, to be written.
     pub fn is_full(&self) -> bool {
         self.chunk.is_full()
     }

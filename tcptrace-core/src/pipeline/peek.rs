@@ -1,4 +1,4 @@
-//! What the resolver is asked for by a transition, read from its record before its turn.
+//! Reads the process and the device from the record of a transition before its turn, for the questions to the resolver.
 
 use std::mem::offset_of;
 
@@ -14,7 +14,7 @@ pub(super) struct Peek<'a> {
 }
 
 impl<'a> Peek<'a> {
-    /// `None` where it is another record, or too short.
+    /// Takes a record; `None` where it is of another kind, or too short.
     pub(super) fn at(record: &'a [u8]) -> Option<Self> {
         let fixed = record.first_chunk()?;
         let peek = Self { fixed, record, flags: 0 };
@@ -23,7 +23,7 @@ impl<'a> Peek<'a> {
         (kind == KIND_TRANSITION).then_some(Self { flags, ..peek })
     }
 
-    /// The process that acts on the socket, if one does; and its name, where that is the process's.
+    /// The process that acts on the socket, if one does, and its name; `None` where the name is that of another thread.
     pub(super) fn actor(&self) -> Option<(u32, Option<[u8; 16]>)> {
         let error = i32::from_ne_bytes(self.field(offset_of!(TransitionRecord, sk_err))?);
         let [old] = self.field(offset_of!(TransitionRecord, old_state))?;
@@ -37,7 +37,7 @@ impl<'a> Peek<'a> {
         (!is_bystander(&comm)).then_some((pid, (pid == tid).then_some(comm)))
     }
 
-    /// The device that the socket is bound to, if it is: inode number of its namespace, and its index there.
+    /// The device that the socket is bound to, if any: the inode number of its namespace, and its index in that namespace.
     pub(super) fn device(&self) -> Option<(u32, u32)> {
         if self.flags & RecordFlags::DEVICE == 0 {
             return None;
@@ -62,7 +62,7 @@ mod tests {
     use crate::{model::event::Observed, pipeline::decode::decode};
 
     proptest::proptest! {
-        /// It is what the decoded record says.
+        /// Process and device are those of the decoded record.
         #[test]
         fn it_is_what_the_event_has(
             mut bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..240),

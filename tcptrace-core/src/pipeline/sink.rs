@@ -4,21 +4,21 @@ use std::io;
 
 use crate::model::{record::Record, transition::Transition};
 
-/// An output format. It only reads records and never looks back.
+/// An output format. It only reads records, and calls no other stage.
 pub trait Sink: Send {
-    /// Appends what comes before the first record.
+    /// Appends the header, which comes before the first record.
     ///
     /// # Errors
-    /// When the record cannot be formatted.
+    /// When the header cannot be formatted.
     fn header(&mut self, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends a transition. There are millions of them, so they come as they are and in no record.
+    /// Appends a transition. There are millions of transitions, so they come without a [`Record`] around them.
     ///
     /// # Errors
     /// When it cannot be formatted.
     fn transition(&mut self, transition: &Transition, out: &mut Vec<u8>) -> io::Result<()>;
 
-    /// Appends a record, a transition as [`Self::transition`] does.
+    /// Appends a record. It appends a transition as [`Self::transition`] does.
     ///
     /// # Errors
     /// When the record cannot be formatted.

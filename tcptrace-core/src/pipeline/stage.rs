@@ -1,4 +1,4 @@
-//! Records become transitions and half-open connections here.
+//! Turns records into transitions and half-open connections.
 
 use super::{
     half_open::{Side, netns_cookie},
@@ -20,11 +20,12 @@ use crate::{
     },
 };
 
-/// How many owners of sockets are checked at once, of those that listen and of those that have acted: each takes some
+/// The number of owners to check at once, of those that listen and of those that have acted. A check takes some
 /// microseconds.
 const CHECKED: usize = 32;
 
-/// Apart from what orders the records, so that one of them can be borrowed beside it.
+/// The part of the core after the order. It is a type of its own, so that it can take a record that is borrowed from the
+/// order.
 pub(super) struct Stage {
     pub tracker: Tracker,
     pub answers: ResolverCache,
@@ -69,7 +70,7 @@ impl Stage {
         }
     }
 
-    /// Asks whether some owners of sockets have ended.
+    /// Asks the resolver whether some owners of sockets have ended.
     pub(super) fn ask_exits(&mut self, now_ns: u64) {
         let Self { tracker, answers, .. } = self;
         if answers.knows_exits() {
@@ -78,18 +79,18 @@ impl Stage {
         }
     }
 
-    /// Takes in what is older than the trace.
+    /// Takes the first dump, of pre-existing sockets.
     pub(super) fn first_dump(&mut self, dump: SocketDump) {
         self.limit_timewait(&dump);
         self.expect_holders(&dump);
         self.tracker.list(dump.preexisting, dump.timewait);
     }
 
-    /// Takes a later dump, for what is remembered to be compared with it: full sockets at once, timewait ones by
+    /// Takes a later dump, and compares the remembered sockets with it: full sockets at once, timewait ones by
     /// [`Self::compare`].
     pub(super) fn later_dump(&mut self, dump: SocketDump, is_first: bool) {
         self.limit_timewait(&dump);
-        // One that lacks something proves nothing.
+        // An incomplete dump does not prove that a socket is gone.
         if !dump.is_complete() {
             return;
         }
@@ -114,7 +115,7 @@ impl Stage {
         self.tracker.limit_timewait(dump.namespaces.iter().filter_map(limit));
     }
 
-    /// Compares some more of the last dump.
+    /// Compares the next part of the last dump.
     pub(super) fn compare(&mut self) {
         let Self { tracker, out, .. } = self;
         tracker.confirm_part(|transition| out.push(transition));

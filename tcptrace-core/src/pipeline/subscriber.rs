@@ -1,10 +1,11 @@
-//! Subscribers: parts of a program that take records as they are, and not as bytes of an output.
+//! Subscribers: parts of a program that take records themselves, not the bytes of an output.
 
 use std::ops::BitOr;
 
 use crate::model::{record::Record, stats::SubscriberAccount, transition::Transition};
 
-/// Kinds of records, to be combined by `|`. [`Record::Clock`] and [`Record::Summary`], the end, belong to each of them.
+/// Kinds of records, to be combined by `|`. Each kind includes [`Record::Clock`], and [`Record::Summary`], which is the last
+/// record.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Interest(u8);
 
@@ -17,12 +18,12 @@ impl Interest {
     pub const HALF_OPEN: Self = Self(4);
     /// Findings, where detectors run.
     pub const FINDINGS: Self = Self(8);
-    /// Losses, and what was only counted.
+    /// Losses, and the counts of records that were left out.
     pub const LOSSES: Self = Self(16);
     /// Counters, four times a second while there is something to count, else once a second.
     pub const STATS: Self = Self(32);
 
-    /// Whether it has one of the kinds of `other`.
+    /// Whether it includes at least one kind of `other`.
     pub const fn includes(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
@@ -34,7 +35,7 @@ impl Interest {
             Record::HalfOpenLoss(_) | Record::Loss(_) | Record::Degraded(_) => Self::LOSSES,
             Record::Finding(_) => Self::FINDINGS,
             Record::Stats(_) => Self::STATS,
-            // Whoever shows times needs it.
+            // A subscriber that shows times needs the clock.
             Record::Clock(_) | Record::Summary(_) => Self(u8::MAX),
         }
     }
@@ -52,21 +53,21 @@ impl BitOr for Interest {
     }
 }
 
-/// Accounts of subscribers that have ended. A daemon has any number of them.
+/// The most accounts of ended subscribers to keep. A daemon may have any number of them.
 const ENDED: usize = 64;
 
-/// The name of the account that has those of all that ended before.
+/// The name of the account that sums up the subscribers that ended before.
 const EARLIER: &str = "(earlier ones)";
 
 /// The trace's end of a subscription.
 pub trait Subscriber: Send {
-    /// Which records it wants. It is asked once.
+    /// The kinds of records to pass to the subscriber. The trace calls this once.
     fn interest(&self) -> Interest;
 
-    /// Takes a record; whether it wants more.
+    /// Takes a record. Returns whether the subscription goes on.
     fn take(&mut self, record: &Record) -> bool;
 
-    /// Whether nobody takes its records any more.
+    /// Whether the receiver of its records is gone.
     fn has_gone(&self) -> bool;
 
     /// Its account so far; `None` where none of its records can be lost.
@@ -77,37 +78,37 @@ pub trait Subscriber: Send {
 #[derive(Default)]
 pub struct Subscribers {
     all: Vec<(Interest, Box<dyn Subscriber>)>,
-    /// What at least one of them wants.
+    /// The kinds that at least one subscriber takes.
     union: Interest,
-    /// The accounts of those that have ended.
+    /// The accounts of the subscribers that have ended.
     ended: Vec<SubscriberAccount>,
 }
 
 impl Subscribers {
-    /// Adds one. It gets what comes from now on.
+    /// Adds a subscriber. It gets the records that come from now on.
     pub fn add(&mut self, subscriber: Box<dyn Subscriber>) {
         let interest = subscriber.interest();
         self.union = self.union | interest;
         self.all.push((interest, subscriber));
     }
 
-    /// Whether one of them wants such records.
+    /// Whether a subscriber takes such records.
     pub fn want(&self, interest: Interest) -> bool {
         self.union.includes(interest)
     }
 
-    /// Forgets those that have gone: they may not want anything that comes.
+    /// Removes the subscribers whose receiver is gone. Without this, they would stay until a record of their kinds comes.
     pub(super) fn check(&mut self) {
         self.keep(|subscriber| !subscriber.has_gone(), Interest(u8::MAX));
     }
 
-    /// The accounts of all, also of those that have ended. Of many of these the oldest are one account.
+    /// The accounts of all subscribers, also of those that have ended. Where many have ended, the oldest share one account.
     pub fn accounts(&self) -> Vec<SubscriberAccount> {
         let open = self.all.iter().filter_map(|(_, subscriber)| subscriber.account());
         self.ended.iter().cloned().chain(open).collect()
     }
 
-    /// Gives them a transition.
+    /// Passes a transition to the subscribers.
     pub(super) fn transition(&mut self, transition: &Transition) {
         let kinds = Interest::of_transition(transition);
         if self.want(kinds) {
@@ -115,7 +116,7 @@ impl Subscribers {
         }
     }
 
-    /// Gives them a record of another kind.
+    /// Passes a record of another kind to the subscribers.
     pub(super) fn put(&mut self, record: &Record) {
         let kinds = Interest::of(record);
         if self.want(kinds) {
@@ -127,7 +128,7 @@ impl Subscribers {
         self.keep(|subscriber| subscriber.take(record), kinds);
     }
 
-    /// Keeps those with an interest in these kinds for which this holds, and all others.
+    /// Removes the subscribers with an interest in these kinds for which `goes_on` is false.
     fn keep(&mut self, mut goes_on: impl FnMut(&mut dyn Subscriber) -> bool, kinds: Interest) {
         let Self { all, union, ended } = self;
         let before = all.len();
@@ -140,7 +141,7 @@ impl Subscribers {
             is_kept
         });
         if all.len() < before {
-            // Nobody pays for what nobody wants any more.
+            // Records that no subscriber takes any more cost nothing then.
             *union = all.iter().fold(Interest::default(), |union, (interest, _)| union | *interest);
         }
         while ended.len() > ENDED {

@@ -1,5 +1,5 @@
-//! What a replay knows of the end of its trace. Where that is not reached, the counters were read a little before: records
-//! that they had counted may be missing, and records may have come since.
+//! The end of a trace, as far as a replay knows it. Where the replay does not reach the end, the last counters are a little
+//! older: records that they include may be missing, and records may have come since.
 
 use tcptrace_common::{Counters, HalfOpenCounters, state_slot};
 
@@ -14,7 +14,7 @@ use crate::{
     },
 };
 
-/// What is known of the end.
+/// The end of a trace, as far as the inputs show it.
 #[derive(Default)]
 pub struct Tail {
     ended: Option<Ended>,
@@ -24,16 +24,16 @@ pub struct Tail {
     now_ns: u64,
     transitions: Backlog,
     half_open: Backlog,
-    /// What came after the last counters were read, and is not in them.
+    /// Counts of the records that came after the last counters were read, and are not in them.
     newer: Counted,
 }
 
-/// Records of one kind against their counters.
+/// The records of one kind, compared with their counters.
 #[derive(Clone, Copy, Default)]
 struct Backlog {
-    /// How many there were in all.
+    /// The number of records read in all.
     read: u64,
-    /// How many were counted and have not come: the counters are read before the ring.
+    /// The number of records that were counted and have not come yet: the counters are read before the ring.
     due: u64,
 }
 
@@ -42,7 +42,7 @@ impl Backlog {
         self.due = submitted.saturating_sub(self.read);
     }
 
-    /// Whether one that comes now is newer than the counters.
+    /// Takes a record. Returns whether it is newer than the counters.
     fn is_newer(&mut self) -> bool {
         self.read += 1;
         let is_newer = self.due == 0;
@@ -56,12 +56,12 @@ impl Backlog {
 pub struct TailGap {
     /// Transitions.
     pub transitions: u64,
-    /// Of half-open connections.
+    /// Records of half-open connections.
     pub half_open: u64,
 }
 
 impl Tail {
-    /// Takes note of an input; whether it is beyond `end_ns`.
+    /// Takes note of an input. Returns whether the trace has reached `end_ns`.
     pub fn note(&mut self, input: &Input<'_>, end_ns: Option<u64>) -> bool {
         match input {
             Input::Entry(entry) => self.entry(entry),
@@ -96,7 +96,7 @@ impl Tail {
         }
     }
 
-    /// What was counted and did not come, where the end was not reached.
+    /// The records that were counted and did not come, where the end was not reached.
     pub fn missing(&self) -> TailGap {
         if self.ended.is_some() {
             return TailGap::default();
@@ -104,7 +104,7 @@ impl Tail {
         TailGap { transitions: self.transitions.due, half_open: self.half_open.due }
     }
 
-    /// The end; where it is not reached, what was known last.
+    /// The end. Where it was not reached, the last known counters stand for it.
     pub fn ended(self) -> Ended {
         let Self { lost, newer, now_ns, half_open_missed, .. } = self;
         self.ended.unwrap_or_else(|| {
@@ -123,7 +123,8 @@ impl Tail {
     }
 }
 
-/// Transitions that were put on the ring or will be, since nothing else has become of them.
+/// Transitions that the kernel side has put on the ring or will put there: those seen, except those filtered, sampled out or
+/// lost.
 fn on_their_way(counters: &Counters) -> u64 {
     let Counters { filtered, lost_ring_full, sampled_out, .. } = counters;
     let others = filtered.saturating_add(*lost_ring_full).saturating_add(*sampled_out);

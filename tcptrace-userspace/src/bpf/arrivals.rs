@@ -1,4 +1,4 @@
-//! Processes that connect or listen for the first time, as they do.
+//! Arrivals: processes at the moment when they connect or listen for the first time.
 
 use std::{
     io,
@@ -26,7 +26,7 @@ impl Arrivals {
         Entries::open(ids, ring::ring_size(0)).map(Self).map_err(object)
     }
 
-    /// Becomes readable whenever there is another one.
+    /// A descriptor that becomes readable with each further process.
     ///
     /// # Errors
     /// The process has no descriptor left.
@@ -34,7 +34,7 @@ impl Arrivals {
         self.0.as_fd().try_clone_to_owned()
     }
 
-    /// Hands the ids of those that have come to `take`.
+    /// Hands the ids of the processes that have come to `take`.
     pub fn drain(&mut self, mut take: impl FnMut(u32)) {
         self.0.drain(|mut entry| {
             if let Ok(pid) = entry.try_get_u64_ne() {

@@ -1,4 +1,4 @@
-//! Records that wait on their CPU to go onto the ring together.
+//! Batches: records that wait on their CPU, to go onto the ring together.
 
 use aya::{
     Ebpf,
@@ -12,7 +12,7 @@ use super::boundary::PodWaiting;
 /// The program that flushes a CPU.
 pub(super) const PROGRAM: &str = "flush";
 
-/// How often a CPU is asked whose batch is being worked on: that takes no longer than a question.
+/// Tries to flush a CPU whose batch is in use; the use takes no longer than a try.
 const TRIES: usize = 3;
 
 /// The batches of all CPUs.
@@ -21,10 +21,10 @@ pub(super) struct Batches {
 }
 
 impl Batches {
-    /// Loads the program that flushes, and runs it once to see that the kernel can: Linux 5.10 and newer do.
+    /// Loads the program that flushes, and runs it once to check that the kernel can: Linux 5.10 and newer can.
     ///
     /// # Errors
-    /// What the kernel says against it.
+    /// The kernel's refusal.
     pub(super) fn new(
         program: &mut RawTracePoint,
         waiting: PerCpuArray<MapData, PodWaiting>,
@@ -34,7 +34,7 @@ impl Batches {
         Ok(Self { waiting })
     }
 
-    /// Flushes the CPUs on which something waits; `false` when some of it waits on.
+    /// Flushes the CPUs on which records wait; `false` when some records still wait.
     pub(super) fn flush(&self, ebpf: &Ebpf) -> bool {
         let Some(Program::RawTracePoint(program)) = ebpf.program(PROGRAM) else { return false };
         let Ok(cpus) = self.waiting.get(&0, 0) else { return false };
@@ -49,7 +49,7 @@ impl Batches {
     }
 }
 
-/// One run on this CPU: an interrupt there, and not even that on the own one.
+/// Runs the program once on this CPU. That costs an interrupt there; on the calling CPU not even that.
 fn run(program: &RawTracePoint, cpu: u32) -> Result<u32, ProgramError> {
     let options = RawTracePointRunOptions { cpu: Some(cpu), ..RawTracePointRunOptions::new() };
     program.test_run(options).map(|result| result.return_value)

@@ -1,5 +1,5 @@
-//! The boundary: types that cross that of a map as bytes, descriptors as something to wait for, and calls that no library
-//! offers. The only `unsafe` of user space.
+//! The boundary: types that cross a map's boundary as bytes, descriptors to wait for, and system calls that no library
+//! offers. This is the only `unsafe` code of user space.
 
 #![expect(unsafe_code, reason = "aya, tokio and the kernel ask for promises that the compiler cannot check")]
 
@@ -25,7 +25,7 @@ pub(super) struct PodCounters(pub(super) Counters);
 #[repr(transparent)]
 pub(super) struct PodHalfOpenCounters(pub(super) HalfOpenCounters);
 
-/// How much waits on one CPU, on its way out of the kernel.
+/// The size of a CPU's waiting batch, on its way out of the kernel.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct PodWaiting(pub(super) Waiting);
@@ -54,8 +54,8 @@ pub fn waitable(descriptor: OwnedFd, interest: Interest) -> io::Result<AsyncFd<O
     unsafe { AsyncFd::register_with_interest(descriptor, interest) }.map_err(Into::into)
 }
 
-/// Whether two threads have one table of descriptors. `false` also when that cannot be found out: where the kernel
-/// has no `kcmp()`, or when one of them is gone or may not be looked into.
+/// Whether two threads share a table of descriptors. `false` also when that is unknown: where the kernel has no
+/// `kcmp()`, or when one of them is gone or may not be accessed.
 pub(crate) fn shares_descriptors(pid: u32, tid: u32) -> bool {
     /// `KCMP_FILES`, `include/uapi/linux/kcmp.h`.
     const KCMP_FILES: nix::libc::c_int = 2;
@@ -63,10 +63,10 @@ pub(crate) fn shares_descriptors(pid: u32, tid: u32) -> bool {
     unsafe { nix::libc::syscall(nix::libc::SYS_kcmp, pid, tid, KCMP_FILES, 0_u64, 0_u64) == 0 }
 }
 
-/// Has the calling thread run before all ordinary ones whenever it is woken; whether it may. For one that sleeps nearly always:
-/// a nice value does not help who comes while others are within their time.
+/// Has the calling thread run before all ordinary threads whenever it wakes up. Returns whether that is allowed. It is
+/// for a thread that sleeps nearly always. A nice value would not help: other threads first use up their time slices.
 pub(crate) fn run_at_once() -> bool {
-    /// `struct sched_param` of the kernel; musl's own has more behind it.
+    /// `struct sched_param` of the kernel; that of musl has more fields at its end.
     #[repr(C)]
     struct Param {
         sched_priority: nix::libc::c_int,
@@ -77,19 +77,19 @@ pub(crate) fn run_at_once() -> bool {
     unsafe { nix::libc::syscall(nix::libc::SYS_sched_setscheduler, 0, policy, &raw const param) == 0 }
 }
 
-/// Has the allocator give back what is freed, if that is much. Left alone, glibc's keeps twice as much as the largest block
-/// that was ever freed, and the kernel's type information is large. Others keep little.
+/// Has the allocator give back large blocks that are freed. By default glibc's allocator keeps twice as much as the
+/// largest block that was ever freed, and the kernel's type information is large. Other allocators keep little.
 pub(crate) fn keep_little_memory() {
     #[cfg(target_env = "gnu")]
     for threshold in [nix::libc::M_MMAP_THRESHOLD, nix::libc::M_TRIM_THRESHOLD] {
-        // SAFETY: takes numbers only; how the allocator treats what is allocated already does not change.
+        // SAFETY: takes numbers only; allocations that exist do not change.
         unsafe {
             nix::libc::mallopt(threshold, 512 << 10);
         }
     }
 }
 
-/// The kernel's number of the network namespace that a socket is in; `None` before Linux 5.14.
+/// The kernel's cookie of the network namespace that a socket is in; `None` before Linux 5.14.
 pub(crate) fn netns_cookie(socket: &OwnedFd) -> Option<u64> {
     let mut cookie = 0_u64;
     let mut size = nix::libc::socklen_t::try_from(size_of::<u64>()).ok()?;

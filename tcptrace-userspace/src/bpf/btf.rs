@@ -1,6 +1,6 @@
-//! Where a field lies in a kernel structure, read from the kernel's own type information.
+//! Offsets of fields in kernel structures, from the kernel's own type information.
 //!
-//! Format: `Documentation/bpf/btf.rst`. Only what member offsets need is read: structures, unions, and the
+//! Format: `Documentation/bpf/btf.rst`. Only the types that member offsets need are read: structures, unions, and the
 //! typedefs and qualifiers between them.
 
 mod excerpt;
@@ -18,8 +18,8 @@ const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 const KIND_TYPEDEF: u32 = 8;
 
-/// Members to look at for one name: more than any structure has with all that is unnamed inside. Structures that contain
-/// each other, which no compiler writes, would have more than anyone can wait for.
+/// Members to search for one name: more than any structure has, unnamed members included. Structures that contain each
+/// other, which no compiler writes, would have so many that the search would not end in time.
 const MAX_MEMBERS: u32 = 1 << 14;
 
 /// A field of a structure.
@@ -37,7 +37,7 @@ pub enum BtfError {
     /// It is not BTF, or cut short.
     #[error("the kernel's BTF is damaged at byte {0}")]
     Damaged(usize),
-    /// A type of a kind that came after this reader; its size is unknown, and with it where the next begins.
+    /// A type of a kind that is newer than this reader. Its size is unknown, and so is the beginning of the next type.
     #[error("the kernel's BTF has a type of unknown kind {0}")]
     UnknownKind(u32),
     /// No such structure or member.
@@ -54,14 +54,15 @@ pub enum BtfError {
 /// A single bit of a structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bit {
-    /// Bytes from the start of the outermost structure to the byte that it is in.
+    /// Bytes from the start of the outermost structure to the byte with the bit.
     pub offset: u32,
-    /// That byte with only this bit set.
+    /// A byte with only this bit set.
     pub mask: u8,
 }
 
 impl Bit {
-    /// This bit of those behind that byte, of a machine that has its least significant byte first.
+    /// The bit with this number, counted from the byte at `offset`, of a machine that has its least significant byte
+    /// first.
     pub const fn of(offset: u32, number: u32) -> Self {
         Self { offset: offset + number / 8, mask: 1 << (number % 8) }
     }
@@ -74,19 +75,19 @@ pub struct Btf<'a> {
     strings: &'a [u8],
     /// Offset of each type in `types`; type ids start at 1.
     starts: Vec<u32>,
-    /// The structure that was last looked up: fields are asked for one structure after the other.
+    /// The structure of the last lookup: callers ask for the fields of one structure after the other.
     last: Cell<Option<u32>>,
 }
 
-/// Where a path leads.
+/// The place that a path leads to.
 struct Place {
-    /// The structure that it begins with.
+    /// The structure at the beginning of the path.
     outer: u32,
-    /// The type of what is there.
+    /// The type at the place.
     id: u32,
-    /// From the beginning of that structure.
+    /// Bits from the beginning of that structure.
     bits: u32,
-    /// Bits of a bit field; 0 of anything else.
+    /// Width of a bit field in bits; 0 for anything else.
     width: u32,
 }
 
@@ -99,7 +100,7 @@ struct Type {
     bit_fields: bool,
     /// Size in bytes, or the id of the type referred to.
     referred: u32,
-    /// Where the members begin.
+    /// Offset of the members.
     body: usize,
 }
 
@@ -135,7 +136,7 @@ impl<'a> Btf<'a> {
     /// found as if they were the outer one's, as in C.
     ///
     /// # Errors
-    /// [`BtfError::NoField`], [`BtfError::BitField`], [`BtfError::Outside`], or what is damaged.
+    /// [`BtfError::NoField`], [`BtfError::BitField`], [`BtfError::Outside`], or an error of damaged data.
     pub fn field(&self, path: &str) -> Result<Field, BtfError> {
         let Place { outer, id, bits, width } = self.place(path)?;
         if width != 0 || !bits.is_multiple_of(8) {
@@ -149,7 +150,8 @@ impl<'a> Btf<'a> {
     /// Looks up a bit field of a single bit by such a path.
     ///
     /// # Errors
-    /// [`BtfError::NoField`], also where it is none; [`BtfError::Outside`], or what is damaged.
+    /// [`BtfError::NoField`], also where the member is no single bit; [`BtfError::Outside`], or an error of damaged
+    /// data.
     pub fn bit(&self, path: &str) -> Result<Bit, BtfError> {
         let Place { outer, bits, width, .. } = self.place(path)?;
         if width != 1 {
@@ -213,8 +215,8 @@ impl<'a> Btf<'a> {
         Ok(None)
     }
 
-    /// Type, bit offset and, of a bit field, width in bits of the member `name` of type `id`; adds to `seen` how many were
-    /// looked at.
+    /// Type, bit offset and width of the member `name` of type `id`; the width is in bits, for a bit field only. Adds
+    /// the number of searched members to `seen`.
     fn member(
         &self,
         id: u32,
@@ -298,7 +300,7 @@ impl<'a> Btf<'a> {
 }
 
 impl Type {
-    /// Where the next type begins.
+    /// Offset of the next type.
     fn end(self) -> Result<usize, BtfError> {
         let members = self.members as usize;
         let body = match self.kind {

@@ -15,14 +15,14 @@ const INITIAL_NAMESPACE: u64 = 0xEFFF_FFFB;
 /// A place in the hierarchy of version 2.
 pub(super) struct Root {
     pub(super) directory: File,
-    /// Nothing of the host lies above it.
+    /// It is the root of the whole host: no cgroup is above it.
     pub(super) whole: bool,
 }
 
 /// Opens the root as far as this process can see it.
 ///
-/// Where version 2 is mounted nowhere, this does not mount it: options given by that would hold for the hierarchy of the
-/// whole host.
+/// Where version 2 is not mounted, this does not mount it: the options of such a mount would apply to the hierarchy of
+/// the whole host.
 ///
 /// # Errors
 /// It is not mounted, or may not be opened.
@@ -35,7 +35,8 @@ pub(super) fn root() -> io::Result<Root> {
     Ok(Root { directory: File::open(place)?, whole: is_root && initial })
 }
 
-/// Where `cgroup2` is mounted, and whether with its root; one with its root first. Format: proc_pid_mountinfo(5).
+/// The mount point of `cgroup2`, and whether its root is mounted there. Mounts of the root go first. Format:
+/// proc_pid_mountinfo(5).
 fn mount(mountinfo: &[u8]) -> Option<(PathBuf, bool)> {
     let mounts = mountinfo.split(|byte| *byte == b'\n').filter_map(|line| {
         let mut fields = line.split(|byte| *byte == b' ');

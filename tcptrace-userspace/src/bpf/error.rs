@@ -1,11 +1,11 @@
-//! Why tracing is not possible, each as a sentence that ends with what to do.
+//! Reasons why tracing is not possible, each as a sentence that ends with what to do.
 
 use tcptrace_core::model::hooks::Hook;
 use thiserror::Error;
 
 use super::{BtfError, FormatError, LayoutError};
 
-/// What keeps the kernel side from running.
+/// Reasons why the kernel side does not run.
 #[derive(Debug, Error)]
 pub enum Error {
     /// The process lacks capabilities.
@@ -33,7 +33,7 @@ pub enum Error {
     Map {
         /// Its name.
         map: String,
-        /// What the kernel said.
+        /// The kernel's error.
         source: std::io::Error,
     },
     /// No BTF.
@@ -69,9 +69,9 @@ pub enum Error {
     /// The kernel refused the program.
     #[error("the kernel refused the {hook} program: {reason}{lockdown}")]
     Refused {
-        /// Which one.
+        /// The hook of the program.
         hook: Hook,
-        /// Its first words about it.
+        /// The kernel's reason.
         reason: String,
         /// Added when lockdown is the likely cause.
         lockdown: &'static str,
@@ -79,9 +79,9 @@ pub enum Error {
     /// Neither hook works.
     #[error("no way to trace on this kernel:\n  tp_btf: {tp_btf}\n  tracepoint: {tracepoint}")]
     NoHook {
-        /// Why not the first.
+        /// The error of `tp_btf`.
         tp_btf: Box<Error>,
-        /// Why not the second.
+        /// The error of the tracepoint.
         tracepoint: Box<Error>,
     },
     /// The object in this binary does not fit to this binary.

@@ -1,4 +1,5 @@
-//! Where the bits are that say why a connection ended, and who may have made a child: each is optional by itself.
+//! Offsets of the bits that show why a connection ended, and which process may have made a child. Each is optional by
+//! itself.
 
 use tcptrace_common::{Config, Known};
 
@@ -7,7 +8,7 @@ use super::{
     layout::REACH,
 };
 
-/// Sets what there is of these in the running kernel. What [`Known::EVIDENCE`] stands for has been set.
+/// Sets the bits that the running kernel has. The fields of [`Known::EVIDENCE`] have been set before.
 pub(super) fn layout(btf: &Btf<'_>, config: &mut Config) {
     let value = |name: &str, of: Vec<(u32, String)>| {
         of.into_iter().find(|(_, known)| known == name).map(|(value, _)| value)
@@ -56,7 +57,7 @@ fn bit(btf: &Btf<'_>, path: &str) -> Option<Bit> {
     btf.bit(path).ok().and_then(reached)
 }
 
-/// It, where an instruction reaches it.
+/// The bit, where an instruction reaches it.
 fn reached(bit: Bit) -> Option<Bit> {
     Some(bit).filter(|bit| bit.offset < REACH)
 }

@@ -1,4 +1,4 @@
-//! What the kernel tells of a loaded program in `/proc/self/fdinfo`.
+//! The kernel's facts about a loaded program in `/proc/self/fdinfo`.
 
 use std::{
     fs::File,
@@ -11,19 +11,19 @@ use std::{
 /// Runs of a program and their time, while the kernel's statistics are on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RunStats {
-    /// How often it ran.
+    /// Number of runs.
     pub runs: u64,
-    /// For how long, in nanoseconds.
+    /// Total time of the runs, in nanoseconds.
     pub time_ns: u64,
 }
 
-/// Room for the text, of which kernels have some hundred bytes.
+/// Size of the buffer for the text; kernels write some hundred bytes.
 const TEXT: usize = 4096;
 
-/// A loaded program, and the open file that tells of it: each read shows it as it is then.
+/// A loaded program, and its open file of `/proc/self/fdinfo`. Each read of the file shows the present state.
 #[derive(Debug)]
 pub(super) struct Program<T> {
-    /// Its descriptor, which the file is about.
+    /// The program's descriptor, which the file describes.
     _descriptor: T,
     file: Option<File>,
 }
@@ -36,18 +36,18 @@ impl<T: AsFd> Program<T> {
 }
 
 impl<T> Program<T> {
-    /// How often the kernel did not run the program because it was running already on that CPU
-    /// (`recursion_misses`); `None` where the kernel does not say.
+    /// How often the kernel did not run the program because it was running already on that CPU (`recursion_misses`);
+    /// `None` where the kernel does not report it.
     pub(super) fn missed_runs(&self) -> Option<u64> {
         self.number("recursion_misses:")
     }
 
-    /// The program's runs so far; `None` where the kernel does not say.
+    /// The program's runs so far; `None` where the kernel does not report them.
     pub(super) fn run_stats(&self) -> Option<RunStats> {
         Some(RunStats { runs: self.number("run_cnt:")?, time_ns: self.number("run_time_ns:")? })
     }
 
-    /// Whether the program was compiled to machine code; `None` where the kernel does not say.
+    /// Whether the program was compiled to machine code; `None` where the kernel does not report it.
     pub(super) fn jited(&self) -> Option<bool> {
         self.number("prog_jited:").map(|jited| jited != 0)
     }

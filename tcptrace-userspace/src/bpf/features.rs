@@ -1,14 +1,14 @@
-//! What a program on the hook knows of a transition beyond the record: it depends on the kernel and on the hook.
+//! Features of a program on the hook beyond the record: they depend on the kernel and on the hook.
 
 use tcptrace_common::{Config, Known};
 use tcptrace_core::model::hooks::Hook;
 
-/// Something that a program may have to do without.
+/// A feature that a program may lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Feature {
     /// The socket's cookie by the kernel's helper, which makes one where there is none.
     CookieHelper,
-    /// The socket's cookie by its field, which is 0 until someone asks for it.
+    /// The socket's cookie by its field, which is 0 until the cookie is requested.
     CookieField,
     /// The socket's network namespace.
     Netns,
@@ -18,17 +18,17 @@ pub enum Feature {
     Error,
     /// Bytes, round-trip time and retransmits at CLOSE.
     Metrics,
-    /// The current task, its flags among it.
+    /// The current task, with its flags.
     Task,
-    /// Why a connection ends: the socket's flags, shutdown, probes and retransmissions at CLOSE.
+    /// Evidence why a connection ends: the socket's flags, shutdown, probes and retransmissions at CLOSE.
     Evidence,
     /// Resets, sent and received.
     Resets,
     /// The kernel's reason for a reset that is sent.
     ResetReason,
-    /// Segments sent again, as signals.
+    /// Retransmitted segments, as signals.
     Retransmits,
-    /// Errors that are reported to programs, as signals.
+    /// Errors that the kernel reports to programs, as signals.
     Errors,
     /// Records go onto the ring together.
     Batches,
@@ -56,26 +56,26 @@ impl Feature {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Features {
     known: u32,
-    /// Of the others, a bit each.
+    /// The other features, a bit each.
     others: u32,
 }
 
 impl Features {
-    /// Those that a program on `hook` makes use of with these settings.
+    /// The features that a program on `hook` uses with these settings.
     pub fn of(hook: Hook, config: &Config) -> Self {
-        // The classic tracepoint's program may not follow typed pointers, and the task's fields are only read so.
+        // The classic tracepoint's program may not follow typed pointers, which are the only way to the task's fields.
         let unused = if hook == Hook::Tracepoint { Known::TASK | Known::COOKIE_HELPER } else { 0 };
         let batches = if config.batch == 0 { &[][..] } else { &[Feature::Batches] };
         Self { known: config.known & !unused, others: 0 }.with(batches)
     }
 
-    /// The same, and these, which no setting stands for.
+    /// The same features, and these, which no setting stands for.
     #[must_use]
     pub fn with(self, others: &[Feature]) -> Self {
         Self { others: others.iter().fold(self.others, |bits, other| bits | 1 << *other as u32), ..self }
     }
 
-    /// Whether it has this one.
+    /// Whether it has this feature.
     pub const fn has(self, feature: Feature) -> bool {
         match feature.known() {
             0 => self.others & 1 << feature as u32 != 0,

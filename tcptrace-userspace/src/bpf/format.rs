@@ -1,7 +1,7 @@
 //! The layout of classic tracepoints' records, from their `format` files in tracefs.
 //!
 //! Kernels differ: RHEL 9 and PREEMPT_RT shift every field by eight bytes. Before 5.6, and on RHEL 8, `protocol` has
-//! one byte, and what follows it is not aligned; the kernel side cannot read the IPv6 addresses there.
+//! one byte, and the fields after it are not aligned. The kernel side cannot read the IPv6 addresses there.
 
 use tcptrace_common::{EndsLayout, RecordLayout, SignalLayout};
 use thiserror::Error;
@@ -22,19 +22,19 @@ pub enum FormatError {
         /// Bytes that the kernel side reads.
         expected: u32,
     },
-    /// A field begins where the kernel side cannot load it.
+    /// A field begins at an offset at which the kernel side cannot load it.
     #[error(
         "the tracepoint's field {name} begins at byte {offset}, tcptrace reads it at multiples of {align} only"
     )]
     Unaligned {
         /// The field.
         name: &'static str,
-        /// Where it begins in this kernel.
+        /// Its offset in this kernel.
         offset: u32,
-        /// What the kernel side needs.
+        /// The alignment that the kernel side needs.
         align: u32,
     },
-    /// A field is described more than once, or as lying elsewhere.
+    /// A field is described more than once, or lies outside of the record.
     #[error("the tracepoint's field {0} is not described as tcptrace knows it")]
     Ambiguous(&'static str),
     /// A field lies in the first bytes, which the kernel hides from programs.
@@ -43,18 +43,18 @@ pub enum FormatError {
     /// Two fields share bytes.
     #[error("the tracepoint's fields {0} and {1} overlap")]
     Overlap(&'static str, &'static str),
-    /// A field ends behind the room that the kernel side has.
+    /// A field ends behind the last byte that the kernel side can read.
     #[error("the tracepoint's field {0} ends behind byte {max}", max = RecordLayout::MAX_SIZE)]
     TooLong(&'static str),
 }
 
-/// Bytes at the beginning of a record that programs do not see.
+/// Bytes at the beginning of a record that programs cannot read.
 const HEADER: u32 = 8;
 
 /// Reads the text of a `format` file.
 ///
 /// # Errors
-/// [`FormatError`]: such a layout is refused, not guessed.
+/// [`FormatError`]: an unknown layout is refused; nothing is guessed.
 pub fn parse_format(text: &str) -> Result<RecordLayout, FormatError> {
     let mut taken: Vec<(&'static str, u32, u32)> = Vec::new();
     let mut field = |name: &'static str, widths: &[u32], align: u32| -> Result<(u32, u32), FormatError> {
@@ -99,8 +99,8 @@ pub fn parse_format(text: &str) -> Result<RecordLayout, FormatError> {
     Ok(layout)
 }
 
-/// Reads what `text` returns of the events that signals come from, each by its path below `events`. An event that lacks a
-/// field, or has it otherwise than tcptrace knows it, is left out.
+/// Reads the `format` files of the events that signals come from. `text` returns each by the event's path below
+/// `events`. An event that lacks a field, or has it in another form than tcptrace knows, is left out.
 pub fn parse_signals(text: impl Fn(&str) -> String) -> SignalLayout {
     let (sent, received) = (text("tcp/tcp_send_reset"), text("tcp/tcp_receive_reset"));
     let (segment, synack) = (text("tcp/tcp_retransmit_skb"), text("tcp/tcp_retransmit_synack"));
@@ -129,7 +129,7 @@ fn ends(text: &str) -> EndsLayout {
     if is_complete { ends } else { EndsLayout::NONE }
 }
 
-/// Where a field of this width begins; 0 when it is not there, or not so.
+/// Offset of a field of this width; 0 when there is no such field.
 fn offset(text: &str, name: &'static str, width: u32) -> u32 {
     match find(text, name) {
         Ok((offset, size)) if size == width && (HEADER..RecordLayout::MAX_SIZE).contains(&offset) => offset,

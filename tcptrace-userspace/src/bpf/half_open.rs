@@ -16,12 +16,12 @@ use super::{
     object::{attach_btf, map, object, program, refusal, unload},
 };
 
-/// By preference: the second one is for kernels before 5.15, which do not tell the namespace there.
+/// Programs for SYNs, best first. The second one is for kernels before 5.15, which do not pass the namespace there.
 const SYN: [&str; 2] = ["syn_netns", "syn"];
-/// With type information, and by the record's format.
+/// Programs for SYN-ACKs: with type information, and by the record's format.
 const SYNACK: [&str; 2] = ["synack", "synack_tp"];
 
-/// The attached programs' counters.
+/// The attached programs, and their counters.
 pub(super) struct HalfOpen {
     hooks: HalfOpenHooks,
     /// A descriptor of our own, to ask for missed runs after detaching.
@@ -33,7 +33,7 @@ impl HalfOpen {
     /// Loads and attaches what the kernel accepts.
     ///
     /// # Errors
-    /// [`Error::Object`]: the object lacks something of it.
+    /// [`Error::Object`]: the object lacks a program or a map.
     pub(super) fn attach(ebpf: &mut Ebpf, config: &Config) -> Result<Self, Error> {
         let counters = PerCpuArray::try_from(map(ebpf, "HALF_OPEN")?).map_err(object)?;
         let syns = attach_syns(ebpf);
@@ -49,7 +49,7 @@ impl HalfOpen {
         &self.hooks
     }
 
-    /// SYN-ACKs that the kernel did not run the program for; 0 where it does not tell.
+    /// SYN-ACKs that the kernel did not run the program for; 0 where it does not report that.
     pub(super) fn missed_runs(&self) -> u64 {
         self.synack.as_ref().and_then(fdinfo::Program::missed_runs).unwrap_or(0)
     }
@@ -68,7 +68,7 @@ impl HalfOpen {
     }
 }
 
-/// Detaches them: nothing new is counted or sent.
+/// Detaches the programs: nothing new is counted or sent.
 pub(super) fn detach(ebpf: &mut Ebpf) {
     SYN.into_iter().chain(SYNACK).for_each(|name| unload(ebpf, name));
 }
@@ -78,8 +78,8 @@ fn attach_syns(ebpf: &mut Ebpf) -> Result<Syns, String> {
     let mut attach = |name: &str| -> Result<(), String> {
         let program: &mut SockOps = program(ebpf, name).map_err(|error| error.to_string())?;
         program.load().map_err(|error| refusal(&error))?;
-        // By a link, which always lets others attach beside it and ends with its descriptor; the mode is for kernels
-        // without links.
+        // Attaches by a link. A link always lets other programs attach beside it, and ends with its descriptor. The
+        // mode is for kernels without links.
         let attached = program.attach(&root.directory, CgroupAttachMode::Single);
         attached.map(drop).map_err(|error| refusal(&error))
     };

@@ -1,4 +1,4 @@
-//! Who holds which TCP socket open, told by a program that the kernel runs on every descriptor of every process: no
+//! The processes that hold TCP sockets open, by a program that the kernel runs on every descriptor of every process: no
 //! name of a descriptor has to be made and read for each file that is no socket.
 
 use std::io::{self, ErrorKind, Read};
@@ -20,7 +20,7 @@ use crate::sys::host;
 /// Name of the program.
 const PROGRAM: &str = "holders";
 
-/// Why the kernel cannot be asked in this way. There is another one: `/proc`.
+/// The reason why this program cannot be used. `/proc` is the other source.
 #[derive(Debug, Error)]
 pub enum HoldersError {
     /// The process lacks capabilities.
@@ -35,7 +35,7 @@ pub enum HoldersError {
     /// BTF that cannot be used.
     #[error("the kernel's type information cannot be used ({0})")]
     Types(String),
-    /// The way from a file to its socket is not known.
+    /// The fields from a file to its socket are unknown.
     #[error("the kernel's type information does not say how to get from a file to its socket")]
     NoFile,
     /// Structures of this kernel are not understood.
@@ -44,7 +44,7 @@ pub enum HoldersError {
     /// The kernel refused the program.
     #[error("the kernel refused the program ({0}); Linux 5.11 or newer takes it")]
     Refused(String),
-    /// The kernel did not go through with it.
+    /// A read from the program failed.
     #[error("reading from the program: {0}")]
     Read(io::Error),
     /// The object in this binary does not fit to this binary.
@@ -76,10 +76,10 @@ pub struct Held {
     pub netns: Option<u32>,
     /// Local port; 0 when it has none.
     pub lport: u16,
-    /// The socket's state at that moment.
+    /// The socket's state when it was read.
     pub state: State,
-    /// It is a socket of MPTCP. The connection's subflows are TCP sockets with this one's inode, and with states, cookies
-    /// and addresses of their own, which are not told here.
+    /// It is a socket of MPTCP. The connection's subflows are TCP sockets with this one's inode. They have states,
+    /// cookies and addresses of their own, which are not reported here.
     pub multipath: bool,
     /// Process id (thread group).
     pub pid: u32,
@@ -87,16 +87,16 @@ pub struct Held {
     pub fd: u32,
 }
 
-/// The loaded program. It stands alone: no tracer needs to run, and those that do are not disturbed.
+/// The loaded program. It needs no running tracer, and does not disturb one.
 pub struct SocketFiles {
     ebpf: Ebpf,
 }
 
 impl SocketFiles {
-    /// Loads it.
+    /// Loads the program.
     ///
     /// # Errors
-    /// [`HoldersError`]: what is missing.
+    /// [`HoldersError`].
     pub fn load() -> Result<Self, HoldersError> {
         if !privileges::may_trace() {
             return Err(HoldersError::NotPrivileged);
@@ -127,8 +127,8 @@ impl SocketFiles {
         Ok(Self { ebpf })
     }
 
-    /// All descriptors of TCP sockets on this host, and how many of the program's records were not understood. Descriptors
-    /// that several threads share come once or several times.
+    /// All descriptors of TCP sockets on this host, and the number of the program's records that could not be decoded.
+    /// A descriptor that several threads share may come several times.
     ///
     /// # Errors
     /// [`HoldersError::Refused`] or [`HoldersError::Read`].
@@ -138,10 +138,11 @@ impl SocketFiles {
         Ok((all, undecodable))
     }
 
-    /// As [`Self::read`], but hands them over one by one.
+    /// As [`Self::read`], but hands the descriptors over one by one. Returns the number of records that could not be
+    /// decoded.
     ///
     /// # Errors
-    /// The same.
+    /// As [`Self::read`].
     pub fn read_each(&mut self, take: impl FnMut(Held)) -> Result<usize, HoldersError> {
         let refused = |error: &dyn std::error::Error| HoldersError::Refused(error.to_string());
         let program = iterator(&mut self.ebpf)?;
@@ -158,7 +159,8 @@ fn iterator(ebpf: &mut Ebpf) -> Result<&mut Iter, HoldersError> {
     program.try_into().map_err(|error: aya::programs::ProgramError| HoldersError::Object(error.to_string()))
 }
 
-/// Hands over every record that the program writes. Returns how many were not understood: what is left over at the end is one.
+/// Hands over every record that the program writes. Returns the number of records that could not be decoded: an
+/// incomplete one at the end counts.
 fn read_all(mut file: impl Read, mut take: impl FnMut(Held)) -> io::Result<usize> {
     let mut rest = Vec::new();
     let mut buffer = vec![0; 64 << 10];
@@ -179,7 +181,7 @@ fn read_all(mut file: impl Read, mut take: impl FnMut(Held)) -> io::Result<usize
     }
 }
 
-/// One record, which is as long as it has to be.
+/// Decodes one record, which has its full length.
 fn held(mut record: &[u8]) -> Held {
     // The order of the fields is that of `HolderRecord`.
     let (inode, cookie, skaddr) = (record.get_u64_ne(), record.get_u64_ne(), record.get_u64_ne());

@@ -1,4 +1,4 @@
-//! What the running kernel's type information tells. It is large, so it is read once.
+//! Facts from the running kernel's type information. It is large, so it is read once.
 
 use std::{fs, sync::OnceLock};
 
@@ -17,19 +17,19 @@ pub(super) const ITERATOR: &str = "task_file";
 
 static KERNEL: OnceLock<Kernel> = OnceLock::new();
 
-/// All of it that matters here.
+/// The facts that tcptrace needs.
 pub(super) struct Kernel {
-    /// Settings with nothing but what is known of the kernel's structures.
+    /// Settings that have only the facts about the kernel's structures.
     layout: Result<Config, LayoutError>,
-    /// `Known` bits of what it hands to programs that take typed pointers.
+    /// `Known` bits of the arguments that the kernel passes to programs that take typed pointers.
     pub(super) typed: u32,
-    /// Its names of the reasons for resets.
+    /// The kernel's names of the reasons for resets.
     pub(super) reasons: ResetReasons,
     excerpt: Excerpt,
 }
 
 impl Kernel {
-    /// Reads it, the first time.
+    /// Returns the facts; the first call reads them.
     ///
     /// # Errors
     /// [`Error::NoBtf`] or [`Error::Btf`].
@@ -47,10 +47,10 @@ impl Kernel {
         Ok(KERNEL.get_or_init(|| Self { layout, typed, reasons, excerpt }))
     }
 
-    /// Puts what is known of the kernel's structures into the settings.
+    /// Puts the facts about the kernel's structures into the settings.
     ///
     /// # Errors
-    /// [`LayoutError`]: something is not known without which nothing works.
+    /// [`LayoutError`]: a required field is unknown.
     pub(super) fn describe(&self, config: &mut Config) -> Result<(), LayoutError> {
         let Config { fields, masks, known, .. } = self.layout.as_ref().map_err(Clone::clone)?;
         (config.fields, config.masks) = (*fields, *masks);

@@ -1,4 +1,4 @@
-//! The kernel side's settings for the running kernel: which fields are known, and where.
+//! The kernel side's settings for the running kernel: the known fields, and their offsets.
 
 use tcptrace_common::{Config, Fields, FileLayout, Known, TaskLayout};
 use thiserror::Error;
@@ -24,7 +24,7 @@ pub enum LayoutError {
         /// The size that the kernel side loads.
         expected: u32,
     },
-    /// A field lies further inside its structure than an instruction reaches.
+    /// The offset of a field is larger than an instruction can have.
     #[error("{path} lies {offset} bytes inside its structure, further than an instruction reaches")]
     TooFar {
         /// The field.
@@ -34,11 +34,11 @@ pub enum LayoutError {
     },
 }
 
-/// Where a field has to end at the latest: offsets of instructions have sixteen bits, one of them the sign.
+/// Limit for the end of a field: offsets of instructions have sixteen bits, one of them the sign.
 pub(super) const REACH: u32 = 1 << 15;
 
-/// Sets the offsets of `struct sock` and `struct tcp_sock`. Fields that tracing cannot do without are
-/// required; each of the others is left out where the kernel does not have it.
+/// Sets the offsets of `struct sock` and `struct tcp_sock`. Fields that tracing needs are required. Each of the others
+/// is left out where the kernel does not have it.
 ///
 /// # Errors
 /// [`LayoutError`] for a required field.
@@ -111,7 +111,7 @@ pub fn sock_layout(btf: &Btf<'_>, config: &mut Config) -> Result<(), LayoutError
     Ok(())
 }
 
-/// What tells why a connection ended: all or nothing, since one part means little without the others.
+/// The fields that show why a connection ended: all or nothing, since one part means little without the others.
 fn evidence_layout(
     field: impl Fn(&'static str, u32) -> Result<u32, LayoutError>,
     fields: &mut Fields,
@@ -132,7 +132,7 @@ fn evidence_layout(
     Ok(())
 }
 
-/// `struct task_struct` and what hangs from it: all or nothing, since the helpers give it as well.
+/// `struct task_struct` and the structures behind it: all or nothing, since the helpers return the same.
 fn task_layout(
     field: impl Fn(&'static str, u32) -> Result<u32, LayoutError>,
 ) -> Result<TaskLayout, LayoutError> {
@@ -150,7 +150,7 @@ fn task_layout(
     })
 }
 
-/// `struct file` and the way to its socket: all or nothing, since `/proc` tells who holds a socket as well.
+/// `struct file` and the way to its socket: all or nothing, since `/proc` shows the holders of a socket as well.
 fn file_layout(
     field: impl Fn(&'static str, u32) -> Result<u32, LayoutError>,
 ) -> Result<FileLayout, LayoutError> {

@@ -23,16 +23,16 @@ use super::{
     privileges, release, ring, signals, tracefs,
 };
 
-/// Processes that are no newcomers any more.
+/// Capacity for processes that are no newcomers any more.
 const NEWCOMERS: u32 = 4_096;
 
-/// How to trace.
+/// Options of the kernel side.
 #[derive(Clone, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is switched by itself")]
 pub struct Options {
     /// The hook to use; `None` takes the best that works.
     pub hook: Option<Hook>,
-    /// What to report, apart from ports.
+    /// The filter, apart from ports.
     pub filter: Filter,
     /// Local ports to report; `None` for all.
     pub lports: Option<PortSet>,
@@ -42,13 +42,14 @@ pub struct Options {
     pub buffer: u64,
     /// Count only, stream nothing.
     pub count_only: bool,
-    /// Report half-open connections as well, as far as the kernel lets.
+    /// Report half-open connections as well, as far as the kernel allows.
     pub half_open: bool,
     /// Sockets to remember in the kernel where a filter needs memory.
     pub max_connections: u32,
     /// Receive the kernel side's diagnostics.
     pub verbose: bool,
-    /// Be told at once of a process that connects or listens for the first time, so that it can be looked at while it lives.
+    /// Be notified at once of a process that connects or listens for the first time, so that it can be read while it
+    /// lives.
     pub newcomers: bool,
 }
 
@@ -63,7 +64,7 @@ impl Default for Options {
             buffer: ring::default_buffer(),
             count_only: false,
             half_open: false,
-            // Only filters remember.
+            // Only filters need memory of sockets.
             max_connections: 1,
             verbose: false,
             newcomers: false,
@@ -72,7 +73,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// What a trace with these options is to report.
+    /// The filter of a trace with these options.
     pub fn wanted(&self) -> SocketFilter {
         let Self { filter, lports, rports, .. } = self;
         SocketFilter { filter: *filter, lports: lports.clone(), rports: rports.clone() }
@@ -92,7 +93,7 @@ pub fn load(options: &Options) -> Result<Tracer, Error> {
         Some(Hook::TpBtf) => tp_btf(options),
         Some(Hook::Tracepoint) => tracepoint(options),
         None => tp_btf(options).or_else(|tp_btf| match tp_btf {
-            // What stops both needs no second try.
+            // An error that stops both hooks needs no second try.
             Error::Map { .. } | Error::Memlock { .. } | Error::NoRingBuffer(_) => Err(tp_btf),
             _ => tracepoint(options).map_err(|tracepoint| Error::NoHook {
                 tp_btf: Box::new(tp_btf),
@@ -109,7 +110,7 @@ fn tp_btf(options: &Options) -> Result<Tracer, Error> {
     let nests = if release::nests(&release::running()) { Known::NESTS } else { 0 };
     config.known |= Known::COOKIE_HELPER | kernel.typed | nests;
     let types = kernel.types()?;
-    // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Those before 5.10
+    // Kernels before 5.12 do not know all helpers; without them the cookie comes from its field. Kernels before 5.10
     // cannot run a program on a CPU, which batches need.
     let fields = Config { known: config.known & !(Known::COOKIE_HELPER | Known::TASK), ..config };
     let settings = [config, bare(&config), fields, bare(&fields), Config { batch: 0, ..bare(&fields) }];
@@ -128,15 +129,15 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
         fs::read_to_string(event.join("format")).map_err(|_| Error::NoTracefs("format is unreadable"))?;
     let mut config = settings(options);
     config.record = format::parse_format(&text)?;
-    // Beside `sock`, the directory of its group, are those of the others.
+    // The directories of the other groups are beside `sock`, that of this event's group.
     if let Some(events) = event.ancestors().nth(2) {
         signals::known_classic(events, &mut config);
     }
     let record = config;
-    // The socket behind the record can be read where BTF tells how; the record alone must do otherwise.
+    // The socket behind the record can be read where BTF describes it. Otherwise the record alone must suffice.
     let kernel = Kernel::get().ok();
     if let Some(kernel) = kernel {
-        // What is not known stays so.
+        // An unknown fact stays unknown.
         let _ = kernel.describe(&mut config);
     }
     let unbatched = |config: &Config| Config { batch: 0, ..*config };
@@ -157,13 +158,13 @@ fn tracepoint(options: &Options) -> Result<Tracer, Error> {
     Ok(tracer)
 }
 
-/// The same without what came last, which has been tried on the fewest kernels.
+/// The same settings without the newest fields, which have been tried on the fewest kernels.
 fn bare(config: &Config) -> Config {
     Config { known: config.known & !Known::FACTS, ..*config }
 }
 
-/// Opens with the first of these settings with which the kernel does not refuse the program, best first. The last
-/// refusal is told, also when the next settings know too little for the user's filters.
+/// Opens with the first of these settings, best first, with which the kernel does not refuse the program. It returns
+/// the last refusal, also when the next settings know too little for the user's filters.
 fn first_accepted(
     settings: &[Config],
     open: impl Fn(&Config) -> Result<Tracer, Error>,
@@ -184,13 +185,13 @@ fn attach_tp_btf(program: &mut BtfTracePoint, types: &aya::Btf) -> Result<(), Er
     attach_btf(program, "inet_sock_set_state", types).map_err(|error| refused(Hook::TpBtf, &error))
 }
 
-/// An empty program on the hook, for measuring what is not ours. It detaches when it is dropped.
+/// An empty program on the hook, to measure the cost that is not tcptrace's. It detaches when it is dropped.
 pub struct Floor {
     ebpf: Ebpf,
 }
 
 impl Floor {
-    /// The program's runs so far; `None` where the kernel does not say.
+    /// The program's runs so far; `None` where the kernel does not report them.
     pub fn run_stats(&self) -> Option<RunStats> {
         let program: &BtfTracePoint = self.ebpf.program(FLOOR)?.try_into().ok()?;
         fdinfo::Program::new(program.fd().ok()?).run_stats()
@@ -226,7 +227,7 @@ fn settings(options: &Options) -> Config {
     config
 }
 
-/// Creates the maps, takes hold of them, and only then lets `attach` start the program.
+/// Creates the maps, opens them, and only then lets `attach` start the program.
 fn open(
     options: &Options,
     hook: Hook,
@@ -272,7 +273,7 @@ fn open(
     let mut owned = if filter.tgid == 0 { None } else { Some(Owned::new(&mut ebpf, filter.tgid)?) };
     owned.iter_mut().for_each(Owned::note);
     attach(&mut ebpf)?;
-    // What it has got between.
+    // Enters the sockets that the process has got in between.
     owned.iter_mut().for_each(Owned::note);
     let half_open = if options.half_open { Some(HalfOpen::attach(&mut ebpf, config)?) } else { None };
     let features = Features::of(hook, config);
@@ -280,7 +281,7 @@ fn open(
     Tracer::new(ebpf, (hook, features, unowned), size, events, batches, (counters, half_open), log)
 }
 
-/// A program that the kernel refused, and why.
+/// The error for a program that the kernel refused.
 fn refused(hook: Hook, error: &ProgramError) -> Error {
     let lockdown = if privileges::lockdown_confidential() {
         "; the kernel is locked down for confidentiality (/sys/kernel/security/lockdown)"

@@ -1,4 +1,4 @@
-//! Parts of the kernel object, and the kernel's words when it refuses one.
+//! Parts of the kernel object, and the kernel's reason when it refuses one.
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
@@ -13,43 +13,44 @@ use tcptrace_core::model::hooks::Hook;
 
 use super::{Error, privileges, release, relocate::settled, ring};
 
-/// aya's loader reads all of the kernel's type information when it is made, which takes longer than everything else that
-/// happens before a trace, and which nothing in the object needs. So there is one for the whole process, and it forgets it.
+/// The loader of aya reads all of the kernel's type information when it is made. That takes longer than everything else
+/// that happens before a trace, and nothing in the object needs it. So there is one loader for the whole process, and
+/// it forgets the type information.
 static LOADER: LazyLock<Mutex<EbpfLoader<'static>>> = LazyLock::new(|| {
     let mut loader = EbpfLoader::new();
     loader.btf(None);
     Mutex::new(loader)
 });
 
-/// Entries of the maps whose size is not known before.
+/// Sizes of the maps that depend on the options.
 #[derive(Clone, Copy)]
 pub(super) struct Sizes {
     /// Bytes of the ring.
     pub(super) events: u32,
-    /// Bytes of the ring of the diagnostics; `None` for as many as the object says.
+    /// Bytes of the ring of the diagnostics; `None` for the size in the object.
     pub(super) log: Option<u32>,
     /// Sockets whose time of entry is kept.
     pub(super) since: u32,
-    /// Sockets, and listening ports, of the process that is asked for.
+    /// Sockets, and listening ports, of the process that the filter names.
     pub(super) owned: u32,
     /// Processes that have been seen.
     pub(super) newcomers: u32,
 }
 
 impl Sizes {
-    /// As small as they can be.
+    /// The smallest sizes.
     pub(super) fn least() -> Self {
         Self { events: ring::ring_size(0), log: Some(ring::ring_size(0)), since: 1, owned: 1, newcomers: 1 }
     }
 }
 
-/// Makes the loader. Before other large things come and go, the allocator gives back what that took: it keeps the more, the
-/// larger what it has seen.
+/// Makes the loader. Called before other large allocations come and go, so that the allocator gives back the loader's
+/// memory: it keeps more memory, the larger the blocks that it has seen.
 pub(super) fn prepare() {
     LazyLock::force(&LOADER);
 }
 
-/// Makes the maps of the object with these settings; its programs can be loaded then.
+/// Creates the maps of the object with these settings. Its programs can be loaded after that.
 ///
 /// # Errors
 /// A map cannot be made, or the object does not fit.
@@ -74,7 +75,7 @@ pub(super) fn load_object(config: &Config, log_level: u8, sizes: Sizes) -> Resul
 /// Bytes of the ring of the diagnostics, as aya-log has it.
 const LOG_BYTES: u32 = 128 << 10;
 
-/// Tells the causes of a failed map apart; everything else is the object's fault.
+/// Distinguishes the causes of a failed map. Everything else is the object's fault.
 fn load_error(error: EbpfError) -> Error {
     let EbpfError::MapError(MapError::CreateError { name, io_error }) = error else {
         return object(error);
@@ -119,9 +120,9 @@ pub(super) fn attach_btf(
     Ok(())
 }
 
-/// Unloads a program, and detaches it with that.
+/// Unloads a program, which also detaches it.
 pub(super) fn unload(ebpf: &mut Ebpf, name: &str) {
-    // Only one that is not loaded cannot be unloaded.
+    // Only a program that is not loaded cannot be unloaded.
     let _ = match ebpf.program_mut(name) {
         Some(Program::SockOps(program)) => program.unload(),
         Some(Program::BtfTracePoint(program)) => program.unload(),
@@ -130,12 +131,12 @@ pub(super) fn unload(ebpf: &mut Ebpf, name: &str) {
     };
 }
 
-/// The verifier's last words, which name the cause, instead of its whole log.
+/// The last line of the verifier's log, which names the cause, instead of the whole log.
 pub(super) fn refusal(error: &ProgramError) -> String {
     match error {
         ProgramError::LoadError { io_error, verifier_log } => {
             let log = verifier_log.to_string();
-            // Statistics close the log; the complaint is the line before them.
+            // Statistics are the end of the log; the complaint is the line before them.
             let statistics = ["processed ", "stack depth ", "verification time "];
             let last = log
                 .lines()
@@ -153,7 +154,7 @@ pub(super) fn refusal(error: &ProgramError) -> String {
     }
 }
 
-/// Name of the program in the object that is for a hook.
+/// Name of the object's program for a hook.
 pub(super) const fn of_hook(hook: Hook) -> &'static str {
     match hook {
         Hook::TpBtf => "set_state_btf",

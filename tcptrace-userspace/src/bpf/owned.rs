@@ -1,5 +1,6 @@
-//! The sockets that the process asked for has already. The kernel side knows whose a socket is from what the process does;
-//! of those that it had before the trace nothing would be seen until it acts on them.
+//! Pre-existing sockets of the process that the filter names. The kernel side learns the owner of a socket from the
+//! actions of the process. Without these tables, nothing would be seen of a pre-existing socket until the process acts
+//! on it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,18 +15,18 @@ use super::{
     object::{map, object},
 };
 
-/// The kernel side's tables of them.
+/// The kernel side's tables of the process' sockets and ports.
 pub(super) struct Owned {
     pid: u32,
     /// By socket address.
     sockets: HashMap<MapData, u64, u8>,
-    /// By network namespace and port: how many.
+    /// Number of listeners, by network namespace and port.
     ports: HashMap<MapData, u64, u32>,
     files: Result<SocketFiles, HoldersError>,
 }
 
 impl Owned {
-    /// Of process `pid`.
+    /// The sockets of process `pid`.
     ///
     /// # Errors
     /// [`Error::Object`]: the object lacks a table.
@@ -38,8 +39,8 @@ impl Owned {
         })
     }
 
-    /// Enters what the process has open now. A socket that closes meanwhile stays in the table until another one gets its
-    /// address, whose first transition tells whose it is.
+    /// Enters the sockets that the process has open now. A socket that closes meanwhile stays in the table until
+    /// another one gets its address. The first transition of that socket shows its owner.
     pub(super) fn note(&mut self) {
         let Ok(files) = &mut self.files else { return };
         let held = match files.read() {
@@ -51,7 +52,7 @@ impl Owned {
         };
         let mut listening: BTreeMap<u64, BTreeSet<u64>> = BTreeMap::new();
         for held in held.iter().filter(|held| held.pid == self.pid) {
-            // A table that is full forgets its oldest entry.
+            // A full table evicts its oldest entry.
             let _ = self.sockets.insert(held.skaddr, 1, 0);
             if held.state == State::LISTEN {
                 let key = (u64::from(held.netns.unwrap_or(0)) << 32) | u64::from(held.lport);
@@ -59,14 +60,14 @@ impl Owned {
             }
         }
         for (key, sockets) in listening {
-            // Some may have begun under the eyes of the kernel side.
+            // The kernel side may have seen some of them begin.
             let noted = self.ports.get(&key, 0).unwrap_or(0);
             let found = u32::try_from(sockets.len()).unwrap_or(u32::MAX);
             let _ = self.ports.insert(key, noted.max(found), 0);
         }
     }
 
-    /// Why they are not known, if they are not.
+    /// The reason why the sockets are unknown, if they are.
     pub(super) fn unknown(&self) -> Option<String> {
         self.files.as_ref().err().map(ToString::to_string)
     }

@@ -1,4 +1,4 @@
-//! What this process may do, asked before the kernel says a bare EPERM.
+//! Privileges of this process, checked before the kernel answers with a bare EPERM.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Capability {
-    /// `CAP_SYS_ADMIN`: stands for the two others, and allows mounts, namespaces and statistics.
+    /// `CAP_SYS_ADMIN`: includes `CAP_PERFMON` and `CAP_BPF`, and allows mounts, namespaces and statistics.
     SysAdmin = 21,
     /// `CAP_SYS_RESOURCE`: lifts the locked-memory limit.
     SysResource = 24,
@@ -23,13 +23,13 @@ pub enum Capability {
 pub struct Capabilities(u64);
 
 impl Capabilities {
-    /// Those in the text of a `/proc/PID/status`.
+    /// The capabilities in the text of a `/proc/PID/status`.
     pub fn of(status: &str) -> Option<Self> {
         let hex = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
         u64::from_str_radix(hex.trim(), 16).ok().map(Self)
     }
 
-    /// Whether this one is among them.
+    /// Whether this capability is among them.
     pub const fn has(self, capability: Capability) -> bool {
         self.0 & (1 << capability as u32) != 0
     }

@@ -1,4 +1,4 @@
-//! Kernel releases. They decide nothing that the kernel itself can be asked.
+//! Kernel releases. They decide only what the kernel itself cannot be asked.
 
 use tcptrace_core::model::hooks::Hook;
 
@@ -8,13 +8,13 @@ pub fn version(release: &str) -> Option<(u32, u32)> {
     numbers.next().flatten().zip(numbers.next().flatten())
 }
 
-/// Whether a kernel of this release keeps count of the runs of a program on `hook` that it skips. For the classic
-/// tracepoint the number is there before Linux 6.7 as well, and stays 0.
+/// Whether a kernel of this release counts the runs of a program on `hook` that it skips. For the classic tracepoint
+/// the number exists before Linux 6.7 as well, but stays 0.
 pub fn keeps_missed_runs(hook: Hook, release: &str) -> bool {
     hook == Hook::TpBtf || version(release).is_none_or(|release| release >= (6, 7))
 }
 
-/// Whether a kernel of this release runs a tracing program inside itself when an interrupt comes to the same event.
+/// Whether a kernel of this release runs a tracing program inside itself, when an interrupt comes to the same event.
 /// `__bpf_trace_run()` refuses that from Linux 6.1 on.
 pub(super) fn nests(release: &str) -> bool {
     version(release).is_none_or(|release| release < (6, 1))

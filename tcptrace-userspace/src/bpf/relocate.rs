@@ -30,7 +30,7 @@ pub(super) fn settled(object: &[u8], config: &Config, log_level: u8) -> Result<V
     Ok(settled)
 }
 
-/// Where in the file the value of a variable is.
+/// The range in the file with the value of a variable.
 fn place(object: &[u8], symbol: &str, size: usize) -> Option<Range<usize>> {
     let file = object::File::parse(object).ok()?;
     let symbol = file.symbols().find(|found| found.name() == Ok(symbol))?;

@@ -3,19 +3,20 @@
 use nix::unistd::{SysconfVar, sysconf};
 use tcptrace_common::{BATCH_BYTES, LARGEST_RECORD, TransitionRecord};
 
-/// The least that is the default, in bytes; `docs/overhead-and-loss.md` has the measurement behind it.
+/// The smallest default size, in bytes; `docs/overhead-and-loss.md` has the measurement behind it.
 const DEFAULT: u64 = 4 << 20;
 
-/// The part of the ring that is left for the batches of all CPUs, when the kernel side sends no more than these.
+/// One part in this many of the ring is the reserve. It holds the batches of all CPUs, once the kernel side sends
+/// nothing else.
 const RESERVE: u64 = 16;
 
 /// The largest ring that the kernel can address, in bytes.
 pub const MAX_BUFFER: u64 = 1 << 30;
 
-// A replay keeps as many records as a ring has, and their places.
+// A replay keeps as many records as a ring has, with their positions.
 const _: () = assert!(2 * MAX_BUFFER <= tcptrace_core::capture::MOST_WAITING);
 
-/// Default size of the ring in bytes: in its reserve there is room for a batch of each CPU.
+/// Default size of the ring in bytes: its reserve can hold a batch of each CPU.
 pub fn default_buffer() -> u64 {
     default_for(cpus())
 }
@@ -29,7 +30,7 @@ pub(super) fn cpus() -> u64 {
     of_system(SysconfVar::_NPROCESSORS_ONLN).unwrap_or(1)
 }
 
-/// Bytes that a batch may have and wait on: so many that those of all CPUs go into the reserve of this ring.
+/// Bytes that a batch may have and still wait. The batches of all CPUs fit into the reserve of this ring.
 pub(super) fn batch(ring: u32, cpus: u64) -> u32 {
     let share = u64::from(ring) / RESERVE / cpus.max(1);
     let full = share.min(BATCH_BYTES as u64).saturating_sub(LARGEST_RECORD as u64);
@@ -40,15 +41,15 @@ fn of_system(what: SysconfVar) -> Option<u64> {
     sysconf(what).ok().flatten().and_then(|value| u64::try_from(value).ok())
 }
 
-/// Rounds a wanted size up to what the kernel takes: a power of two, and whole pages.
+/// Rounds a requested size up to one that the kernel takes: a power of two, and whole pages.
 pub fn ring_size(wanted: u64) -> u32 {
     let page = of_system(SysconfVar::PAGE_SIZE).unwrap_or(4096);
     let size = wanted.clamp(page, MAX_BUFFER).next_power_of_two();
     u32::try_from(size).unwrap_or(1 << 30)
 }
 
-/// Unread bytes at which the kernel side wakes the reader before its time: a quarter, so that three quarters
-/// are left for what arrives until it runs.
+/// Unread bytes at which the kernel side wakes the reader early: a quarter of the ring. The other three quarters hold
+/// what arrives until the reader runs.
 pub(super) fn watermark(ring: u32) -> u32 {
     (ring / 4).max(u32::try_from(size_of::<TransitionRecord>()).unwrap_or(128))
 }

@@ -21,13 +21,13 @@ pub(super) struct Shared {
 
 impl Shared {
     /// # Errors
-    /// [`Error::Object`]: the object lacks one.
+    /// [`Error::Object`]: the object lacks a word.
     pub(super) fn new(ebpf: &mut Ebpf) -> Result<Self, Error> {
         let mut word = |section| Word::try_from(map(ebpf, section)?).map_err(object);
         Ok(Self { level: word(".bss.level")?, asleep: word(".bss.asleep")? })
     }
 
-    /// How much is left out. The kernel side may raise it at any time.
+    /// The level of sampling. The kernel side may raise it at any time.
     ///
     /// # Errors
     /// [`Error::Counters`].
@@ -41,7 +41,7 @@ impl Shared {
         set(&mut self.level, level.0)
     }
 
-    /// The next record is to wake the reader; then it is asleep no more.
+    /// Has the next record wake the reader, which then is asleep no more.
     ///
     /// # Errors
     /// As above.

@@ -12,21 +12,21 @@ use tcptrace_core::model::hooks::{Hook, ResetReasons};
 
 use super::{Btf, Feature, fdinfo, format, object};
 
-/// An event, and the programs in the kernel object that are for it.
+/// An event, and its programs in the kernel object.
 struct Event {
     group: &'static str,
     name: &'static str,
-    /// For `tp_btf`; none where the socket tells as much to whoever has type information.
+    /// The program for `tp_btf`; `None` where a program with type information reads the same from the socket.
     typed: Option<&'static str>,
-    /// For the classic tracepoint, whose record is read as its `format` says.
+    /// The program for the classic tracepoint, whose record is read as its `format` describes.
     classic: &'static str,
 }
 
-/// What a trace can make use of: all the events of a row, or none of them.
+/// Events that a trace can use: all the events of a row, or none of them.
 struct Row {
     feature: Feature,
     events: &'static [Event],
-    /// The socket tells the same where this one is known.
+    /// The row is needless with this feature: the socket shows the same.
     needless: Option<Feature>,
 }
 
@@ -66,14 +66,15 @@ const ROWS: [Row; 3] = [
     },
 ];
 
-/// What the running kernel's type information says of them, in [`Known`] bits.
+/// Facts about the signals in the running kernel's type information, as [`Known`] bits.
 pub(super) fn known_typed(btf: &Btf<'_>) -> u32 {
     // Socket, packet, reason.
     let has_reason = btf.trace_arguments("tcp_send_reset").is_ok_and(|arguments| arguments == Some(3));
     if has_reason { Known::RESET_REASON } else { 0 }
 }
 
-/// What their `format` files say, under tracefs' directory `events`; what they do not say stays 0.
+/// Sets the layout of the signals by the `format` files, under tracefs' directory `events`. A field that the files lack
+/// stays 0.
 pub(super) fn known_classic(events: &Path, config: &mut Config) {
     let text = |event: &str| fs::read_to_string(events.join(event).join("format")).unwrap_or_default();
     config.signals = format::parse_signals(text);
@@ -82,7 +83,7 @@ pub(super) fn known_classic(events: &Path, config: &mut Config) {
     }
 }
 
-/// The names of the reasons, without what all of them begin with.
+/// The names of the reasons, without the common prefix.
 pub(super) fn reasons(btf: &Btf<'_>) -> ResetReasons {
     let enumerators = btf.enumerators("sk_rst_reason").unwrap_or_default();
     let name = |name: String| name.trim_start_matches("SK_RST_REASON_").to_ascii_lowercase();
@@ -97,7 +98,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Attaches what the kernel lets, and what is not needless beside `hook`. Returns the features that they bring.
+    /// Attaches the rows that the kernel allows, except those that are needless beside `hook`. Returns their features.
     pub(super) fn attach(
         ebpf: &mut Ebpf,
         hook: Hook,
@@ -124,18 +125,18 @@ impl Signals {
         (signals, features)
     }
 
-    /// How often the kernel did not run one of them; 0 where it does not tell.
+    /// How often the kernel did not run one of the programs; 0 where it does not report that.
     pub(super) fn missed_runs(&self) -> u64 {
         self.programs.iter().filter_map(fdinfo::Program::missed_runs).sum()
     }
 }
 
-/// Detaches them: nothing new is sent.
+/// Detaches the programs: they send no new records.
 pub(super) fn detach(ebpf: &mut Ebpf) {
     ROWS.iter().flat_map(|row| row.events).for_each(|event| unload(ebpf, event));
 }
 
-/// Whether the `format` files gave what the classic programs read.
+/// Whether the `format` files describe all fields that the classic programs read.
 fn is_described(feature: Feature, config: &Config) -> bool {
     let signals = &config.signals;
     match feature {

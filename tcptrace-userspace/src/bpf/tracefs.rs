@@ -1,4 +1,4 @@
-//! Finding tracefs, or mounting it where nobody else sees it.
+//! Finding tracefs, or mounting it where no other process sees it.
 
 use std::{
     fs,
@@ -13,15 +13,15 @@ use nix::{
 
 use super::{Error, privileges::lockdown_confidential};
 
-/// Where it may be mounted.
+/// Places where tracefs may be mounted.
 pub(crate) const PLACES: [&str; 2] = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
 const EVENT: &str = "events/sock/inet_sock_set_state";
 
 /// The directory of the tracepoint `sock:inet_sock_set_state`.
 ///
-/// Where tracefs is not mounted, this process gets a mount namespace of its own and mounts it there: the host
-/// does not change, and it ends with the process, however that ends. What the host mounts and unmounts later shows there as
-/// well, or it would be held here. Must run before there are other threads.
+/// Where tracefs is not mounted, this process gets a mount namespace of its own and mounts it there. The host does not
+/// change, and the mount ends with the process, however that ends. Mounts and unmounts of the host show there as well;
+/// otherwise the namespace would keep them busy. Must run before there are other threads.
 ///
 /// # Errors
 /// [`Error::NoTracefs`] when it cannot be mounted either, or lacks the event.

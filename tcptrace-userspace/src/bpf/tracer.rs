@@ -26,7 +26,7 @@ use super::{
     signals::{self, Signals},
 };
 
-/// The attached kernel side. Dropping it detaches it; nothing is pinned, so neither does a kill leave a trace.
+/// The attached kernel side. Dropping it detaches it. Nothing is pinned, so nothing stays attached after a kill.
 pub struct Tracer {
     ebpf: Ebpf,
     hook: Hook,
@@ -42,7 +42,7 @@ pub struct Tracer {
     log: Option<EbpfLogger<&'static dyn log::Log>>,
     /// A descriptor of our own, to ask for missed runs after detaching.
     program: fdinfo::Program<ProgramFd>,
-    /// Whether that number means something.
+    /// Whether the number of missed runs is valid on this kernel.
     keeps_missed_runs: bool,
     reasons: ResetReasons,
     signals: Signals,
@@ -101,7 +101,7 @@ impl Tracer {
         (self.signals, self.reasons) = (signals, reasons);
     }
 
-    /// Processes that connect or listen for the first time; `None` when somebody else has taken it.
+    /// Processes that connect or listen for the first time; `None` when it has been taken already.
     pub fn take_arrivals(&mut self) -> Option<Arrivals> {
         self.arrivals.take()
     }
@@ -116,12 +116,13 @@ impl Tracer {
         self.hook
     }
 
-    /// What the program knows of a transition.
+    /// The features of the program.
     pub fn features(&self) -> Features {
         self.features
     }
 
-    /// Why the sockets that the process asked for had before are not known; `None` when they are, or nobody asked.
+    /// The reason why pre-existing sockets of the process that the filter names are unknown; `None` when they are
+    /// known, or there is no such filter.
     pub fn unowned(&self) -> Option<&str> {
         self.unowned.as_deref()
     }
@@ -131,14 +132,13 @@ impl Tracer {
         self.ring_bytes
     }
 
-    /// Puts on the ring what waits on the CPUs for company; `false` when that did not succeed everywhere, so that
-    /// it is to be tried again.
+    /// Puts the batches of all CPUs on the ring; `false` when some records still wait, so that it must be tried again.
     pub fn flush(&self) -> bool {
         self.batches.as_ref().is_none_or(|batches| batches.flush(&self.ebpf))
     }
 
-    /// Hands the entries that are on the ring now to `take`, one record or several each, until that returns `false`;
-    /// `false` when it did not get all of them.
+    /// Hands the entries that are on the ring now to `take`, until that returns `false`. An entry has one record or
+    /// several. Returns `false` when it did not get all of them.
     pub fn drain(&mut self, take: impl FnMut(&[u8]) -> bool) -> bool {
         self.events.drain(take)
     }
@@ -166,17 +166,17 @@ impl Tracer {
         Ok(sum)
     }
 
-    /// Which programs see half-open connections; `None` when nobody asked for them.
+    /// The programs that see half-open connections; `None` when these were not requested.
     pub fn half_open(&self) -> Option<&HalfOpenHooks> {
         self.half_open.as_ref().map(HalfOpen::hooks)
     }
 
-    /// SYN-ACKs sent again that the kernel did not run the program for; 0 where it does not tell.
+    /// Retransmitted SYN-ACKs that the kernel did not run the program for; 0 where it does not report that.
     pub fn half_open_missed_runs(&self) -> u64 {
         self.half_open.as_ref().map_or(0, HalfOpen::missed_runs)
     }
 
-    /// Their counters, of all CPUs together; zero when nobody asked for them.
+    /// The counters of half-open connections, of all CPUs together; zero when these were not requested.
     ///
     /// # Errors
     /// [`Error::Counters`].
@@ -184,7 +184,7 @@ impl Tracer {
         self.half_open.as_ref().map_or_else(|| Ok(HalfOpenCounters::default()), HalfOpen::counters)
     }
 
-    /// How much is left out now; the kernel side raises it when the ring fills.
+    /// The present level of sampling; the kernel side raises it when the ring fills.
     ///
     /// # Errors
     /// [`Error::Counters`].
@@ -192,7 +192,7 @@ impl Tracer {
         self.shared.level()
     }
 
-    /// Leaves out so much from now on.
+    /// Sets the level of sampling.
     ///
     /// # Errors
     /// [`Error::Counters`].
@@ -200,7 +200,7 @@ impl Tracer {
         self.shared.set_level(level)
     }
 
-    /// Has the next record wake the reader at once, whatever waits for company.
+    /// Has the next record wake the reader at once, without a wait in a batch.
     ///
     /// # Errors
     /// [`Error::Counters`].
@@ -208,28 +208,29 @@ impl Tracer {
         self.shared.fall_asleep()
     }
 
-    /// Runs of the program that the kernel skipped; `None` where it does not tell.
+    /// Runs of the program that the kernel skipped; `None` where it does not report them.
     pub fn missed_runs(&self) -> Option<u64> {
         let missed = self.program.missed_runs()?;
         (self.keeps_missed_runs || missed > 0).then_some(missed)
     }
 
-    /// Signals that the kernel did not run their programs for; 0 where it does not tell.
+    /// Signals that the kernel did not run their programs for; 0 where it does not report that.
     pub fn missed_signals(&self) -> u64 {
         self.signals.missed_runs()
     }
 
-    /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not tell.
+    /// Runs of the program so far, while the kernel's statistics are on; `None` where it does not report them.
     pub fn run_stats(&self) -> Option<RunStats> {
         self.program.run_stats()
     }
 
-    /// Whether the kernel compiled the program to machine code; `None` where it does not tell.
+    /// Whether the kernel compiled the program to machine code; `None` where it does not report it.
     pub fn jited(&self) -> Option<bool> {
         self.program.jited()
     }
 
-    /// Detaches the programs: nothing new is counted or sent, what is there can still be flushed and drained.
+    /// Detaches the programs: nothing new is counted or sent. The records that are there can still be flushed and
+    /// drained.
     pub fn detach(&mut self) {
         // Only a program that is not loaded cannot be unloaded.
         let _ = match self.ebpf.program_mut(of_hook(self.hook)) {
@@ -241,7 +242,7 @@ impl Tracer {
         half_open::detach(&mut self.ebpf);
     }
 
-    /// The ring as something to wait for: it becomes readable when the kernel side says that it fills up.
+    /// A descriptor of the ring, which becomes readable when the kernel side reports that the ring fills up.
     ///
     /// # Errors
     /// The process has no descriptor left.

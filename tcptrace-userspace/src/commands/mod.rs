@@ -1,4 +1,4 @@
-//! The command line: everything that talks to a person.
+//! The command line: all output for people.
 
 pub mod cli;
 pub mod diagnose;

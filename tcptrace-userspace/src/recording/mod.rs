@@ -7,15 +7,15 @@ use std::path::PathBuf;
 
 pub(crate) use recorder::{Capacity, Recorder};
 
-/// Where to record to, and how.
+/// The file to record to, and its settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// The file; it is made anew.
+    /// The file. A file that exists is replaced.
     pub path: PathBuf,
-    /// Begin another file when this one has about so many bytes; `None` is never.
+    /// Begin another file once the current one has about this many bytes; `None`: never.
     pub max_bytes: Option<u64>,
     /// How many full files to keep beside the current one.
     pub keep: u32,
-    /// Put others in the place of addresses and names.
+    /// Replace addresses and names by others.
     pub anonymize: bool,
 }

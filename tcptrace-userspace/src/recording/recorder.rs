@@ -22,35 +22,35 @@ use tcptrace_core::{
 use super::{Target, rotate::Files};
 use crate::sys::{disk, stall_timeout::StallTimeout};
 
-/// A frame is full with so many bytes.
+/// Bytes of a full frame.
 const FULL: usize = 256 << 10;
 
 /// Frames that may wait to be written.
 const QUEUE: usize = 32;
 
-/// At the end, a disk that takes nothing for so long is given up.
+/// At the end, the recorder gives up a disk that takes nothing for this long.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// What the thread is to do.
+/// A request to the thread.
 enum Order {
-    /// Write a frame of this.
+    /// Write a frame with these bytes.
     Frame(Vec<u8>),
     /// Begin another file with this header.
     Rotate(Box<Header>),
 }
 
-/// Whether there is room for more.
+/// Whether the recorder can take more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Capacity {
-    /// There is.
+    /// It can.
     Free,
     /// The disk is slow: try later.
     Full,
-    /// The thread has ended; [`Recorder::finish`] tells why.
+    /// The thread has ended; [`Recorder::finish`] returns the reason.
     Gone,
 }
 
-/// What the thread has done.
+/// Progress of the thread.
 #[derive(Default)]
 struct Progress {
     /// Bytes of the current file.
@@ -60,7 +60,7 @@ struct Progress {
 }
 
 impl Progress {
-    /// Bytes and files: whether it goes on.
+    /// Bytes and files, which change while the thread makes progress.
     fn so_far(&self) -> (u64, u64) {
         (self.bytes.load(Ordering::Relaxed), self.rotations.load(Ordering::Relaxed))
     }
@@ -72,20 +72,20 @@ pub(crate) struct Recorder {
     frame: Vec<u8>,
     anonymizer: Option<Anonymizer>,
     orders: SyncSender<Order>,
-    /// What found no room, in its order.
+    /// Orders that found the queue full, oldest first.
     waiting: VecDeque<Order>,
     gone: bool,
     progress: Arc<Progress>,
-    /// Files that were begun after the first, as far as ordered.
+    /// Files that were ordered after the first.
     rotations: u64,
     max_bytes: Option<u64>,
-    /// The thread is to end soon: it waits no longer for space on the disk.
+    /// The thread must end soon: it no longer waits for space on the disk.
     hurry: Arc<AtomicBool>,
     thread: JoinHandle<Result<(), Error>>,
 }
 
 impl Recorder {
-    /// Makes the file with its header, and the thread. `notify` is told of a full disk.
+    /// Creates the file with its header, and starts the thread. `notify` is called when the disk is full.
     ///
     /// # Errors
     /// [`enum@Error`].
@@ -94,7 +94,7 @@ impl Recorder {
         let key = key.map_err(|source| Error::Io { path: target.path.clone(), source })?;
         let anonymizer = key.map(Anonymizer::new);
         let header = anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
-        // Without room for its beginning, there is no use in a trace.
+        // Does not wait for space: without the beginning of the file, the trace is of no use.
         let hurry = Arc::new(AtomicBool::new(true));
         let mut files = Files::create(target, &header, Arc::clone(&hurry), notify)?;
         hurry.store(false, Ordering::Relaxed);
@@ -121,7 +121,7 @@ impl Recorder {
         })
     }
 
-    /// Whether there is room for more.
+    /// Whether the recorder can take more.
     pub(crate) fn capacity(&mut self) -> Capacity {
         while !self.gone
             && let Some(order) = self.waiting.pop_front()
@@ -138,7 +138,7 @@ impl Recorder {
         if self.gone { Capacity::Gone } else { Capacity::Free }
     }
 
-    /// Records an input. It takes as many as come: who wants memory to be bounded asks for [`Self::capacity`] first.
+    /// Records an input. It never refuses one: a caller that bounds memory checks [`Self::capacity`] first.
     pub(crate) fn put(&mut self, input: &Input<'_>) {
         let Self { frame, anonymizer, .. } = self;
         match anonymizer {
@@ -150,9 +150,9 @@ impl Recorder {
         }
     }
 
-    /// Has what was put so far written, so that a kill does not lose it.
+    /// Sends all inputs so far to the thread, so that a kill does not lose them.
     pub(crate) fn flush(&mut self) {
-        // While others wait, it may grow until it is full.
+        // While other frames wait, this one may grow until it is full.
         if self.capacity() == Capacity::Free && !self.frame.is_empty() {
             self.send();
         }
@@ -167,12 +167,12 @@ impl Recorder {
     /// Whether it is time for another file.
     pub(crate) fn is_full(&self) -> bool {
         let Progress { bytes, rotations } = &*self.progress;
-        // Until the last one was begun, the bytes are those of the file before it.
+        // Until the thread has begun the file that was ordered last, the bytes are those of the file before it.
         rotations.load(Ordering::Acquire) == self.rotations
             && self.max_bytes.is_some_and(|max_bytes| bytes.load(Ordering::Relaxed) >= max_bytes)
     }
 
-    /// Goes on in another file, which has to be understood without this one.
+    /// Goes on in another file, which must be readable without this one.
     pub(crate) fn rotate(&mut self, header: &Header) {
         self.send();
         let header = self.anonymizer.as_ref().map_or_else(|| header.clone(), |key| key.header(header));
@@ -184,7 +184,7 @@ impl Recorder {
     /// Writes the rest, and ends.
     ///
     /// # Errors
-    /// Why something could not be written.
+    /// A part of the capture could not be written.
     pub(crate) fn finish(mut self) -> Result<(), Error> {
         self.hurry.store(true, Ordering::Relaxed);
         let mut stall_timeout = StallTimeout::new(GRACE);
@@ -209,7 +209,7 @@ impl Recorder {
 /// Waits a moment for the thread.
 ///
 /// # Errors
-/// It has not come any further for too long.
+/// The thread has made no progress for too long.
 fn wait(stall_timeout: &mut StallTimeout<(u64, u64)>, progress: &Progress) -> io::Result<()> {
     if stall_timeout.is_over(progress.so_far()) {
         return Err(io::Error::new(
@@ -221,11 +221,11 @@ fn wait(stall_timeout: &mut StallTimeout<(u64, u64)>, progress: &Progress) -> io
     Ok(())
 }
 
-/// What nobody else has, and this process forgets with the recording.
+/// A random key. No other process has it, and this one forgets it with the recording.
 fn random_key() -> io::Result<[u8; 16]> {
     let mut key = [0; 16];
     let count = getrandom(&mut key, GetRandomFlags::empty())?;
-    // So few come at once (getrandom(2)).
+    // The kernel returns so few bytes at once (getrandom(2)).
     if count == key.len() { Ok(key) } else { Err(io::Error::other("the kernel has no random bits")) }
 }
 

@@ -23,7 +23,7 @@ use tcptrace_core::{
 use super::Target;
 use crate::sys::disk;
 
-/// Those who may read a capture: it tells who talks to whom.
+/// Mode of a capture. Only its owner may read it: it shows which hosts talk to each other.
 const MODE: u32 = 0o600;
 
 pub(super) struct Files {
@@ -31,14 +31,14 @@ pub(super) struct Files {
     file: File,
     bytes: u64,
     keep: u32,
-    /// Wait no longer for space on the disk.
+    /// The recording must end soon: do not wait for space on the disk.
     hurry: Arc<AtomicBool>,
-    /// Who is told of a full disk.
+    /// Takes the notices about a full disk.
     notify: Arc<disk::Notify>,
 }
 
 impl Files {
-    /// Makes the first one.
+    /// Creates the first file.
     pub(super) fn create(
         target: &Target,
         header: &Header,
@@ -49,7 +49,7 @@ impl Files {
         let failed = |source| Error::Io { path: path.clone(), source };
         let file = open(&path).map_err(failed)?;
         if target.max_bytes.is_some() && !file.metadata().map_err(failed)?.is_file() {
-            // Another file in its place would not be what it was.
+            // A rotation would put a regular file in place of the device or pipe.
             return Err(failed(io::Error::other(
                 "it is no regular file, which files of a limited size must be; leave out --max-size",
             )));
@@ -59,7 +59,7 @@ impl Files {
         Ok(this)
     }
 
-    /// Bytes of the current one.
+    /// Bytes of the current file.
     pub(super) fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -74,9 +74,9 @@ impl Files {
         Ok(())
     }
 
-    /// Puts the current one beside, as `FILE.1`, what was there before as `FILE.2`, and so on, and begins another.
+    /// Renames the current file to `FILE.1`, the previous `FILE.1` to `FILE.2`, and so on, and begins another file.
     pub(super) fn rotate(&mut self, header: &Header) -> Result<(), Error> {
-        // Those behind a gap stay where they are.
+        // Files behind a gap in the numbers keep their names.
         let is_free = |number: &u32| fs::symlink_metadata(self.numbered(*number)).is_err();
         let free = (1..self.keep).find(is_free).unwrap_or(self.keep);
         for number in (1..free).rev() {
@@ -117,8 +117,8 @@ impl Files {
     }
 }
 
-/// A file of our own: one that was there is removed first, so that neither its mode nor its other names stay. What is no
-/// regular file, a device or a pipe, is written to as it is.
+/// Creates a new file. A file that was there is removed first, so that the new one has neither its mode nor its other
+/// names. A device or a pipe is opened as it is.
 fn open(path: &PathBuf) -> io::Result<File> {
     match fs::symlink_metadata(path) {
         Ok(metadata) if metadata.is_file() => fs::remove_file(path)?,
@@ -131,7 +131,8 @@ fn open(path: &PathBuf) -> io::Result<File> {
     OpenOptions::new().write(true).create_new(true).mode(MODE).open(path)
 }
 
-/// What is no regular file. A pipe that nobody reads would keep whoever opens it waiting, deaf to signals.
+/// Opens a device or a pipe. Without `O_NONBLOCK`, `open()` of a pipe without a reader would wait, also when signals
+/// come.
 fn open_device(path: &PathBuf) -> io::Result<File> {
     let flags = OFlag::O_NONBLOCK.bits();
     let file = OpenOptions::new().write(true).custom_flags(flags).open(path).map_err(|error| {

@@ -1,4 +1,4 @@
-//! What the host has now: sockets, who holds them, and what these processes are.
+//! Scans of the host: its sockets, their holders, and the identity of these processes.
 
 pub mod host;
 pub mod namespaces;

@@ -1,4 +1,4 @@
-//! What the network namespaces of the host say of themselves, for a trace of half-open connections.
+//! Facts of the host's network namespaces, for a trace of half-open connections.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::{
     sys::{clock::monotonic_ns, host::sysctl_number},
 };
 
-/// What a namespace says of itself.
+/// Facts of a network namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceFacts {
     /// Inode number; `None` when not known.
@@ -20,23 +20,23 @@ pub struct NamespaceFacts {
     pub cookie: Option<u64>,
     /// `net.ipv4.tcp_synack_retries`.
     pub retries: Option<u32>,
-    /// Counters; `None` where they were not asked for.
+    /// Counters; `None` where they were not read.
     pub netstat: Option<Netstat>,
 }
 
-/// What all of them say.
+/// Facts of all network namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamespaceScan {
-    /// When it began, nanoseconds of `CLOCK_MONOTONIC`: it has the namespaces that there were then.
+    /// When the scan began, nanoseconds of `CLOCK_MONOTONIC`. It has the namespaces that existed at that time.
     pub begin_ns: u64,
-    /// Each once.
+    /// Facts of each namespace, once.
     pub facts: Vec<NamespaceFacts>,
     /// No namespace that was found is missing.
     pub is_complete: bool,
 }
 
-/// Asks all namespaces that can be reached, or one, on a thread of its own. `is_counted`: by its cookie, whether one is
-/// not asked for its counters, which takes most of the time.
+/// Reads the facts of all namespaces that can be reached, or of one, on a thread of its own. Where `is_counted` is true
+/// of a namespace's cookie, its counters are not read, which takes most of the time.
 pub fn scan(netns: Option<&Netns>, is_counted: impl Fn(u64) -> bool + Sync) -> NamespaceScan {
     let begin_ns = monotonic_ns();
     let Visited { each, is_complete } = visit(netns, || here(&is_counted));
@@ -44,7 +44,7 @@ pub fn scan(netns: Option<&Netns>, is_counted: impl Fn(u64) -> bool + Sync) -> N
     NamespaceScan { begin_ns, facts, is_complete }
 }
 
-/// Of the namespace that the calling thread is in, but for its inode.
+/// Facts of the namespace that the calling thread is in, without its inode.
 fn here(is_counted: impl Fn(u64) -> bool) -> NamespaceFacts {
     let cookie = cookie_here();
     let netstat = (!cookie.is_some_and(is_counted))

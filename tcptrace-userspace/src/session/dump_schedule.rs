@@ -9,13 +9,15 @@ use super::scanner::{ScannerThread, Want};
 /// How long transitions wait at the start for the dump of the pre-existing sockets.
 const START_LIMIT: Duration = Duration::from_millis(300);
 
-/// How often timewait sockets are dumped while one of them waits for its peer's FIN: so often that a reader does not mind.
+/// Interval between dumps of timewait sockets while one of them waits for its peer's FIN: short enough for a person who
+/// reads the output.
 const TIMEWAIT_EVERY: Duration = Duration::from_secs(1);
-/// How soon all are dumped again when it is to be found out who holds a socket.
+/// Interval to the next dump of all sockets when it is to find the holder of a socket.
 const SOON: Duration = Duration::from_secs(1);
-/// On a host with many sockets, dumps take a hundredth of the time.
+/// On a host with many sockets, dumps take at most a hundredth of the time.
 const SHARE: u32 = 100;
-/// And one that is to find out who holds a socket a twentieth, since others wait for its answer, and it is made once.
+/// A dump that is to find the holder of a socket takes at most a twentieth, since its result is waited for, and it is
+/// made once.
 const SHARE_SOON: u32 = 20;
 
 /// How often all sockets are dumped, to put right what the trace has missed.
@@ -27,7 +29,7 @@ struct Turn {
     ordered: Instant,
     /// How long the last one took.
     took: Duration,
-    /// They take one part in so many of the time.
+    /// The dumps take at most one part in this many of the time.
     share: u32,
 }
 
@@ -39,17 +41,17 @@ impl Turn {
 
 /// State of the first dump.
 pub(super) enum Progress {
-    /// Nothing yet.
+    /// The dump has not come yet.
     Waiting,
-    /// It.
+    /// The dump has come.
     Done(SocketDump),
-    /// Nothing to be waited for.
+    /// There is no dump to wait for.
     Nothing,
 }
 
 /// The dumps of a trace.
 pub(super) struct DumpSchedule {
-    /// Until then the first dump is waited for.
+    /// The end of the wait for the first dump, while that goes on.
     start: Option<Instant>,
     /// The first dump took longer than that, or could not be had, and is still to come.
     late: bool,
@@ -97,7 +99,7 @@ impl DumpSchedule {
     }
 
     fn note_first(&mut self, dump: &SocketDump) {
-        // How long one of timewait sockets takes, the first of these will show.
+        // The first dump of timewait sockets will show how long these take.
         self.all.took = dump.took;
         self.snapshot_gaps = dump.unseen();
     }
@@ -107,7 +109,7 @@ impl DumpSchedule {
         self.snapshot_gaps.as_deref()
     }
 
-    /// Whether the first dump is waited for.
+    /// Whether the session still waits for the first dump.
     pub(super) fn is_starting(&self) -> bool {
         self.start.is_some()
     }

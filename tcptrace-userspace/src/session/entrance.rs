@@ -11,13 +11,14 @@ pub(super) struct Entrance {
 }
 
 impl Entrance {
-    /// Records an input, and takes it. [`Core::apply`] asserts that what was released before has been taken.
+    /// Records an input, and gives it to the core. [`Core::apply`] asserts that what was released before has been
+    /// taken.
     pub(super) fn feed(&mut self, input: Input<'_>) {
         self.log.put(&input);
         self.core.apply(input);
     }
 
-    /// Records the last release once everything has been taken that it made ready.
+    /// Records the last release, once all records that it made ready have been taken.
     pub(super) fn settle(&mut self) {
         let Self { core, log } = self;
         if core.is_drained() {

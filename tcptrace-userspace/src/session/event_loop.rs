@@ -1,4 +1,4 @@
-//! The loop that keeps a trace going, and what ends it.
+//! The event loop of a live trace.
 
 use std::time::{Duration, Instant};
 
@@ -9,11 +9,11 @@ use super::{
 };
 use crate::sys::wait::{Wait, Woken};
 
-/// Drains on a timer, and earlier when the kernel side says that the ring fills up, until a command, the `duration` or the trace
-/// itself ends it.
+/// Drains on a timer, and earlier when the kernel side reports that the ring fills up, until a command, the `duration`
+/// or the trace itself ends it.
 pub(super) fn run(reader: &mut Reader, commands: &Commands, duration: Option<Duration>) -> Result<(), Error> {
     let wait = Wait::new(reader.wakeups().map_err(Error::Setup)?, &commands.waker).map_err(Error::Setup)?;
-    // One that the clock cannot tell does not come.
+    // An end that the clock cannot represent does not come.
     let end = duration.and_then(|duration| Instant::now().checked_add(duration));
     let mut step = reader.check()?;
     let (mut polled, mut checked) = (Instant::now(), Instant::now());

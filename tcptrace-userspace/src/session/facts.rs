@@ -1,5 +1,5 @@
-//! Facts of the host that a diagnosis gives its advice by: settings, counters and addresses of a network namespace, and the
-//! condition of processes with which connections wait.
+//! Facts of the host for the advice of a diagnosis: settings, counters and addresses of a network namespace, and the
+//! condition of processes that connections wait for.
 
 use std::{cmp::Reverse, collections::HashMap, fs, net::IpAddr, str::FromStr};
 
@@ -22,10 +22,10 @@ use crate::{
 /// Addresses of one namespace at most.
 const ADDRESSES: usize = 4_096;
 
-/// Processes that are looked into at one scan, those with the most connections that wait.
+/// Processes whose condition is read at one scan: those with the most waiting connections.
 const PROCESSES: usize = 64;
 
-/// Those of the namespace that the calling thread is in, but for its name.
+/// Facts of the namespace that the calling thread is in, without its name.
 pub(super) fn namespace_here() -> NamespaceSample {
     let netstat = fs::read_to_string("/proc/thread-self/net/netstat").unwrap_or_default();
     let snmp = fs::read_to_string("/proc/thread-self/net/snmp").unwrap_or_default();
@@ -95,7 +95,7 @@ fn addresses() -> Vec<LocalAddress> {
     all.filter_map(of).take(ADDRESSES).collect()
 }
 
-/// The condition of the processes with which connections wait: to be accepted, to be read, or to be closed by either end.
+/// The condition of the processes that connections wait for: to be accepted, to be read, or to be closed by either end.
 pub(super) fn conditions(scan: &SocketScan) -> Vec<(u32, Condition)> {
     let mut waiting: HashMap<u32, u64> = HashMap::new();
     for socket in scan.sockets.iter().filter(|socket| waits(socket)) {

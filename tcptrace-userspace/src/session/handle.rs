@@ -31,7 +31,7 @@ enum Command {
     Subscribe(Box<dyn Subscriber>),
 }
 
-/// Asks a session for something, from any thread. It outlives the session, and then nothing comes of it.
+/// Sends requests to a session, from any thread. It outlives the session; requests have no effect then.
 #[derive(Clone)]
 pub struct Handle {
     commands: Sender<Command>,
@@ -42,19 +42,19 @@ pub struct Handle {
 }
 
 impl Handle {
-    /// Ends the session. What was seen until now still comes, with the account.
+    /// Ends the session. Records up to now still come, with the account.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
         self.send(Command::Stop);
     }
 
-    /// From now on, only transitions that this filter passes become records, beside what the session was started with. Half-open
-    /// connections and what scans show are not filtered by it.
+    /// From now on, only transitions that pass this filter become records, in addition to the filter of the plan. It
+    /// does not filter half-open connections and results of scans.
     pub fn set_filter(&self, filter: SocketFilter) {
         self.send(Command::Filter(Box::new(filter)));
     }
 
-    /// From now on, findings go by other thresholds, where detectors run. They count anew.
+    /// From now on, detectors use other thresholds, where they run. They count anew.
     pub fn set_thresholds(&self, thresholds: Thresholds) {
         self.send(Command::Thresholds(Box::new(thresholds)));
     }
@@ -84,7 +84,7 @@ impl Handle {
     }
 }
 
-/// The session's end of it.
+/// The session's end of a [`Handle`].
 pub(super) struct Commands {
     queue: Receiver<Command>,
     pub(super) waker: Arc<Waker>,
@@ -111,7 +111,7 @@ impl Commands {
         Box::new(self.stats.clone())
     }
 
-    /// Does what was asked for since the last time; whether the session goes on.
+    /// Carries out the requests since the last call. Returns whether the session goes on.
     pub(super) fn carry_out(&self, core: &mut Core) -> ControlFlow<()> {
         for command in self.queue.try_iter() {
             match command {
@@ -125,7 +125,7 @@ impl Commands {
     }
 }
 
-/// Whatever way the session ends.
+/// Reports the end of the session, in whatever way it ends.
 impl Drop for Commands {
     fn drop(&mut self) {
         let _ = self.has_ended.send(true);

@@ -10,7 +10,7 @@ use crate::{
     sys::clock::{boottime_ns, monotonic_ns},
 };
 
-/// Looks at processes while they live, which for most is long enough: their events are read within a moment.
+/// Reads processes while they live. Most live long enough: their events are read within a moment.
 pub(super) struct Identities {
     processes: Processes,
     /// By how much the clock of `/proc`, which counts while the host sleeps, is ahead of that of events.
@@ -25,8 +25,8 @@ impl Identities {
         Self { processes: Processes::new(), ahead_ns, watch }
     }
 
-    /// The process that had this id at the time of an event, if it was seen while it lived. `comm`: its name then, NUL-padded,
-    /// where that is known.
+    /// The process that had this id at the time of an event, if it was seen while it lived. `comm` is its name at that
+    /// time, NUL-padded, where known.
     pub(super) fn process(
         &mut self,
         pid: u32,
@@ -40,8 +40,9 @@ impl Identities {
         self.is_old_enough(&process, ktime_ns).then_some(process)
     }
 
-    /// Whether the process has ended that had this id and start, in clock ticks since boot. Where the start is not known,
-    /// another one may have the id; where nothing can be read, it may still live.
+    /// Whether the process with this id and start, in clock ticks since boot, has ended. `false` where that is
+    /// uncertain: without a start, a living process with the id may be another one; and where nothing can be read, the
+    /// process may still live.
     pub(super) fn has_ended(&mut self, pid: u32, start_ticks: Option<u64>) -> bool {
         match (self.processes.life(pid), start_ticks) {
             (Life::Ended, _) => true,
@@ -50,7 +51,7 @@ impl Identities {
         }
     }
 
-    /// A process that is younger than the event got its id from the one that is meant.
+    /// Whether the process is older than the event. A younger process has its id from the process of the event.
     fn is_old_enough(&self, process: &Process, ktime_ns: u64) -> bool {
         process.started_ns().saturating_sub(self.ahead_ns) <= ktime_ns
     }

@@ -43,11 +43,11 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     let (handle, commands) = handle::handle(Arc::clone(&parts.is_stopping)).map_err(Error::Setup)?;
     let Parts { output, subscribers, notices, at_start, .. } = parts;
     let clock = ClockWatch::new(&sys::clock::read());
-    // Events' process ids are others' where `/proc` has its own.
+    // In a pid namespace of its own, `/proc` has other process ids than events.
     let extent = if host::has_own_pids() { Extent::Nobody } else { settings.identify };
     let counts_only = settings.bpf.count_only;
     let newcomers = extent == Extent::All && !counts_only;
-    // Whatever the settings of the kernel side say: polls do without its hooks.
+    // Overrides the options of the kernel side: polls do not need its hooks.
     let half_open = settings.half_open == Some(HalfOpenBy::Events);
     let mut tracer = bpf::load(&bpf::Options { half_open, newcomers, ..settings.bpf.clone() })?;
     let arrivals = newcomers.then(|| tracer.take_arrivals()).flatten();
@@ -79,7 +79,7 @@ pub(super) fn start(settings: &Settings, parts: Parts) -> Result<Session, Error>
     let (duration, start_ns) = (settings.duration, header.start_ns);
     let run = move || {
         at_start(SessionThread::Ring);
-        // Records wait for it: it inherits the priority.
+        // Records wait for the resolver, so it inherits the priority of this thread.
         if !counts_only {
             reader.ask_of(ResolverThread::start(watch).map_err(Error::Setup)?);
         }
@@ -100,7 +100,7 @@ fn run(
     reader.finish(start_ns, GRACE)
 }
 
-/// Says that tracing has begun, and what of it cannot be seen.
+/// Sends the notice that tracing has begun, and notices about what cannot be seen.
 fn notify(settings: &Settings, tracer: &bpf::Tracer, notices: &Notices) {
     if host::has_own_pids() {
         notices.give(Notice::OwnPids);

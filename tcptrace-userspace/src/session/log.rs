@@ -1,4 +1,4 @@
-//! The copy of a trace's inputs that is recorded, if anyone wants it.
+//! The copy of a trace's inputs for the recorder, if the trace is recorded.
 
 use tcptrace_core::{
     capture,
@@ -16,7 +16,7 @@ use crate::recording::{self, Capacity, Recorder};
 /// A recorder, and the state of its file.
 pub(super) struct Log {
     recording: Option<Recording>,
-    /// Why it records no more.
+    /// The error that ended the recording.
     failed: Option<capture::Error>,
 }
 
@@ -27,7 +27,7 @@ struct Recording {
     taken: u64,
     /// The last release.
     released_ns: u64,
-    /// The last counters that were.
+    /// The last counters that were recorded.
     counted: Counted,
     /// The current file has no dump of all sockets yet, though it is not the first one.
     lacks_dump: bool,
@@ -61,13 +61,14 @@ impl Log {
         self.recording.as_mut().is_none_or(|recording| recording.recorder.capacity() != Capacity::Full)
     }
 
-    /// Records an input: a release once [`Self::released`] knows what it was good for, counters if they are others than before.
+    /// Records an input. [`Self::released`] records releases, once their records are taken. Counters are recorded only
+    /// if they have changed.
     pub(super) fn put(&mut self, input: &Input<'_>) {
         let Some(recording) = &mut self.recording else { return };
         match input {
             Input::Released(until_ns) => recording.released_ns = *until_ns,
             Input::Clock(change) => {
-                // The next file begins with it.
+                // The next file begins with this clock.
                 recording.header.clock = change.clock;
                 recording.recorder.put(input);
             }
@@ -80,7 +81,7 @@ impl Log {
         }
     }
 
-    /// Records that everything has been taken that was released, unless that was nothing. `taken`: records in all.
+    /// Records the last release once all of its records have been taken, unless it has none. `taken`: records in all.
     pub(super) fn released(&mut self, taken: u64) {
         let Some(recording) = self.recording.as_mut().filter(|recording| recording.taken != taken) else {
             return;
@@ -94,8 +95,8 @@ impl Log {
         self.recording.as_ref().is_some_and(|recording| recording.recorder.is_full())
     }
 
-    /// Goes on in another file, which has to be understood without those before it. This one has every record that was
-    /// counted.
+    /// Goes on in another file, which must be readable without those before it. The current file has every record that
+    /// was counted.
     pub(super) fn rotate(&mut self, counted: &Counted, checked: &Checked, answers: &mut ResolverCache) {
         let Some(recording) = &mut self.recording else { return };
         let ended = Ended {
@@ -124,7 +125,7 @@ impl Log {
         lacking.is_some_and(|recording| std::mem::take(&mut recording.lacks_dump))
     }
 
-    /// Has what was recorded so far written.
+    /// Sends all inputs so far to the thread that writes them.
     pub(super) fn flush(&mut self) {
         if let Some(recording) = &mut self.recording {
             recording.recorder.flush();
@@ -141,10 +142,10 @@ impl Log {
         self.failed.is_none()
     }
 
-    /// Records the end, and waits until everything is written, as long as that goes on.
+    /// Records the end, and waits until everything is written, as long as there is progress.
     ///
     /// # Errors
-    /// Something cannot be written, or could not be.
+    /// A part of the capture could not be written.
     pub(super) fn end(&mut self, ended: &Ended) -> Result<(), capture::Error> {
         if let Some(error) = self.failed.take() {
             return Err(error);

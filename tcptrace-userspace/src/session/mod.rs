@@ -1,9 +1,8 @@
 //! A session: a running trace, of this host or of a capture, in a program's hands.
 //!
-//! [`Session::live`] and [`Session::replay`] make a [`Plan`], which says what to do; [`Plan::start`] starts it on threads of its
-//! own. Records come to who [subscribes](Plan::subscribe), or as bytes to an [output](Plan::output). A session installs no signal
-//! handler, builds no runtime, sets no priority and prints nothing: what a person should read is a
-//! [`Notice`].
+//! [`Session::live`] and [`Session::replay`] make a [`Plan`]. [`Plan::start`] starts it on threads of its own. Records
+//! go to [subscribers](Plan::subscribe), or as bytes to an [output](Plan::output). A session installs no signal
+//! handler, builds no runtime, sets no priority and prints nothing. Messages for people are [notices](Notice).
 //!
 //! ```no_run
 //! use tcptrace::session::{Interest, OnFull, Record, Session, Settings};
@@ -74,7 +73,7 @@ pub use tcptrace_core::{
 };
 pub use writer::Ending;
 
-/// A running trace. Dropped, it is stopped, and waited for.
+/// A running trace. When it is dropped, it is stopped, and the drop waits for its end.
 pub struct Session {
     header: Header,
     handle: Handle,
@@ -91,28 +90,28 @@ pub struct Outcome {
     pub subscribers: Vec<SubscriberAccount>,
     /// How the output ended.
     pub output: Ending,
-    /// Why the recording is not complete, if it is not.
+    /// The reason why the recording is not complete, if it is not.
     pub recording: Result<(), capture::Error>,
-    /// Why a capture that was replayed is not complete.
+    /// The reason why a replayed capture is not complete.
     pub damage: Option<Damage>,
 }
 
-/// Why a session cannot start, or go on.
+/// The reason why a session cannot start, or go on.
 #[derive(Debug, Error)]
 pub enum Error {
-    /// The kernel side.
+    /// An error of the kernel side.
     #[error(transparent)]
     Bpf(#[from] bpf::Error),
-    /// The capture.
+    /// An error of the capture.
     #[error(transparent)]
     Capture(#[from] capture::Error),
-    /// The output.
+    /// The output could not be written.
     #[error("writing the output")]
     Output(#[source] io::Error),
-    /// A thread of the session.
+    /// A thread of the session panicked.
     #[error("a thread of the session panicked")]
     Panicked,
-    /// Timers, threads, descriptors.
+    /// Timers, threads or descriptors could not be set up.
     #[error("setting up")]
     Setup(#[source] io::Error),
     /// The plan has detectors behind a filter on states.
@@ -126,7 +125,7 @@ impl Session {
         Plan::live(settings)
     }
 
-    /// Plans a trace from a capture, without any privilege. Of the settings, those about the kernel have no effect.
+    /// Plans a trace from a capture, without any privilege. Settings about the kernel have no effect.
     pub fn replay<R: Read + Send + 'static>(settings: Settings, reader: Reader<R>) -> Plan {
         Plan::replay(settings, reader)
     }
@@ -150,7 +149,7 @@ impl Session {
     /// # Errors
     /// [`enum@Error`]: it ended since it could not go on.
     pub fn join(mut self) -> Result<Outcome, Error> {
-        // There is one until it is dropped.
+        // There is a thread until the session is dropped.
         let outcome = self.thread.take().and_then(|thread| thread.join().ok());
         outcome.unwrap_or(Err(Error::Panicked))
     }

@@ -1,4 +1,4 @@
-//! What a trace knows of the network namespaces that half-open connections are in: as many as the host has, and no more.
+//! The network namespaces of half-open connections, as a trace knows them: as many as the host has, and no more.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,16 +13,16 @@ use crate::scan::{
     snapshot::Netns,
 };
 
-/// How long not to ask again for a namespace that could not be found: only sockets may keep it.
+/// Interval between questions for a namespace that no scan has found: perhaps only sockets keep it alive.
 const ASK_AGAIN_NS: u64 = 1_000_000_000;
 
-/// Cookies that wait for an answer, or had none, at most.
+/// Capacity for cookies that wait for an answer, or had none.
 const CAPACITY: usize = 16_384;
 
 /// The namespaces as the last scan has them, and questions that it does not answer.
 #[derive(Default)]
 pub(super) struct Namespaces {
-    /// The only one that is wanted: a cookie that is not its own is another namespace's.
+    /// The only namespace of the trace, if it is restricted to one. Any other cookie is that of another namespace.
     netns: Option<Netns>,
     by_cookie: HashMap<u64, u32>,
     retries: HashMap<Option<u32>, u32>,
@@ -30,11 +30,11 @@ pub(super) struct Namespaces {
     first: HashMap<Option<u32>, Netstat>,
     /// Since when a record with this cookie waits, and since when the scanner is asked for it.
     waiting: HashMap<u64, Waiting>,
-    /// Cookies that no scan has found, and when the last of these began.
+    /// Cookies that no scan has found, and when the last of these scans began.
     absent: HashMap<u64, u64>,
 }
 
-/// A record waits. Times are nanoseconds of `CLOCK_MONOTONIC`.
+/// A record that waits. Times are nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy)]
 struct Waiting {
     ktime_ns: u64,
@@ -42,7 +42,7 @@ struct Waiting {
 }
 
 impl Namespaces {
-    /// Those that there are before the trace, or the one that is wanted.
+    /// Scans the namespaces before the trace, or the only one of the trace.
     pub(super) fn scan(netns: Option<Netns>) -> Self {
         let mut this = Self { netns, ..Self::default() };
         this.learn(&namespaces::scan(this.netns.as_ref(), |_| false));
@@ -54,8 +54,8 @@ impl Namespaces {
         self.grown(&namespaces::scan(self.netns.as_ref(), |_| false))
     }
 
-    /// Takes a scan in: what a complete one does not have is gone, and forgotten. What is known now of those that were waited
-    /// for comes back. A scan knows nothing of what was born after it began.
+    /// Takes a scan. A namespace that a complete scan does not have is gone, and forgotten. Returns the answers to
+    /// pending questions that the scan knows. A scan knows nothing of namespaces that were created after it began.
     pub(super) fn learn(&mut self, scan: &NamespaceScan) -> Vec<Answer<u64, u32>> {
         let NamespaceScan { begin_ns, facts, is_complete } = scan;
         if *is_complete || self.first.len() >= CAPACITY {
@@ -81,7 +81,7 @@ impl Namespaces {
         over.into_iter().filter_map(|cookie| self.answer(cookie, *begin_ns)).collect()
     }
 
-    /// Asks for the namespace with this cookie, for a record: the answer, where it is known at once.
+    /// Asks for the namespace with this cookie, for a record. Returns the answer where it is known already.
     pub(super) fn ask(&mut self, cookie: u64, ktime_ns: u64, now_ns: u64) -> Option<Answer<u64, u32>> {
         let is_absent = self.absent.get(&cookie).is_some_and(|since_ns| now_ns < since_ns + ASK_AGAIN_NS);
         let is_another = self.netns.is_some() && !self.by_cookie.is_empty();
@@ -97,13 +97,13 @@ impl Namespaces {
         None
     }
 
-    /// Whether the scanner is to be asked.
+    /// Whether a question waits for the scanner.
     pub(super) fn is_waiting(&self) -> bool {
         !self.waiting.is_empty()
     }
 
-    /// The time of the first record that waits, nanoseconds of `CLOCK_MONOTONIC`. Those that have waited for too long wait no
-    /// more: nobody knows.
+    /// The time of the first record that waits, nanoseconds of `CLOCK_MONOTONIC`. Records that have waited for too long
+    /// wait no longer: their namespace is unknown.
     pub(super) fn first_waiting(&mut self, now_ns: u64) -> Option<u64> {
         let is_late = |_: &u64, waiting: &mut Waiting| now_ns >= waiting.asked_ns + WAIT_NS;
         let late: Vec<u64> = self.waiting.extract_if(is_late).map(|(cookie, _)| cookie).collect();
@@ -113,14 +113,14 @@ impl Namespaces {
         self.waiting.values().map(|waiting| waiting.ktime_ns).min()
     }
 
-    /// How often the kernel sends a SYN-ACK again, by namespace, where it is known.
+    /// How often the kernel retransmits a SYN-ACK, by namespace, where that is known.
     pub(super) fn retries(&self) -> Vec<(Option<u32>, u32)> {
         let mut all: Vec<_> = self.retries.iter().map(|(netns, retries)| (*netns, *retries)).collect();
         all.sort_unstable();
         all
     }
 
-    /// How the counters grew of those that are in a scan and were there before.
+    /// The growth of counters, for namespaces that are in the scan and were there before.
     fn grown(&self, scan: &NamespaceScan) -> Vec<NamespaceCounters> {
         let grown = scan.facts.iter().filter_map(|one| {
             let grown = one.netstat?.since(self.first.get(&one.inode)?);
@@ -131,7 +131,7 @@ impl Namespaces {
         all
     }
 
-    /// The answer of a scan that began then.
+    /// The answer of a scan that began at `begin_ns`.
     fn answer(&mut self, cookie: u64, begin_ns: u64) -> Option<Answer<u64, u32>> {
         let inode = self.by_cookie.get(&cookie).copied();
         if inode.is_none() {
@@ -148,7 +148,8 @@ impl Namespaces {
     }
 }
 
-/// A namespace keeps its cookie and its inode as long as it lives, and no other one gets the cookie.
+/// An answer for records of any time. A namespace keeps its cookie and its inode as long as it lives, and no other one
+/// gets the cookie.
 fn is(cookie: u64, inode: u32) -> Answer<u64, u32> {
     Answer { from_ns: 0, key: cookie, value: Some(inode) }
 }
@@ -158,7 +159,7 @@ mod tests {
     use super::*;
     use crate::scan::namespaces::NamespaceFacts;
 
-    /// A complete scan that begins then, and finds these.
+    /// A complete scan that begins at this time, and finds these cookies.
     fn scan(begin_ns: u64, cookies: impl IntoIterator<Item = u64>) -> NamespaceScan {
         let of = |cookie: u64| NamespaceFacts {
             inode: u32::try_from(cookie + 1_000).ok(),
@@ -201,7 +202,7 @@ mod tests {
         assert!(!namespaces.is_waiting(), "not at once again");
     }
 
-    /// Only sockets may keep it: then it is looked for once a second, not for each record.
+    /// Perhaps only sockets keep it alive. The trace then asks for it once a second, not for each record.
     #[test]
     fn what_no_scan_has_found_is_not_asked_for_at_once_again() {
         let mut namespaces = Namespaces::default();
@@ -218,7 +219,7 @@ mod tests {
         }
     }
 
-    /// What cannot be entered for once is not gone.
+    /// A namespace that cannot be entered once is not gone.
     #[test]
     fn an_incomplete_scan_forgets_nothing() {
         let mut namespaces = Namespaces::default();

@@ -15,24 +15,24 @@ pub enum Notice {
         hook: Hook,
         /// Bytes of the ring buffer.
         ring_bytes: u32,
-        /// The file that it is recorded to, if any.
+        /// The file to record to, if any.
         recording: Option<PathBuf>,
     },
     /// Process ids are the host's, and not those of this pid namespace.
     OwnPids,
-    /// No SYN is seen; half-open connections are polled for. Why.
+    /// No SYN is seen; polls find half-open connections. The reason.
     NoSyns(String),
-    /// SYNs are seen of the visible cgroups only; half-open connections of others are polled for.
+    /// SYNs are seen of the visible cgroups only; polls find half-open connections of others.
     VisibleCgroupsOnly,
-    /// No SYN-ACK is seen that is sent again. Why.
+    /// Retransmitted SYN-ACKs are not seen. The reason.
     NoRetransmits(String),
     /// Owners of pre-existing sockets stay unknown until the process acts on the socket. The reason.
     PreexistingUnowned(String),
     /// A file or an output waits for space on its disk, or no longer.
     Disk(DiskNotice),
-    /// Half-open connections were asked for, and the capture has none.
+    /// Half-open connections were requested, and the capture has none.
     NoHalfOpen,
-    /// The capture is not complete. Why.
+    /// The capture is not complete. The reason.
     Incomplete(String),
 }
 
@@ -87,14 +87,14 @@ impl Notices {
         (self.0)(notice);
     }
 
-    /// For who writes files.
+    /// Takes the notices of threads that write files.
     pub(super) fn of_disk(&self) -> Arc<dyn Fn(DiskNotice) + Send + Sync> {
         let this = self.clone();
         Arc::new(move |notice| this.give(Notice::Disk(notice)))
     }
 }
 
-/// Nobody.
+/// Drops all notices.
 impl Default for Notices {
     fn default() -> Self {
         Self::new(|_| ())

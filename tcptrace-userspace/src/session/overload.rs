@@ -1,30 +1,30 @@
 //! How much to leave out when there are more records than can be taken.
 //!
-//! Three things move the level. The rate of what is wanted raises it at once to where the rest fits into `--max-rate`. The
-//! kernel side raises it when the ring fills, since nobody reads in time. And calm lowers it step by step: the reader
-//! has emptied the ring, and what it took is on its way out. A level at which the ring filled is tried again only after a
-//! while, which is longer each time.
+//! Three things change the level. The rate of records that pass the filters raises it at once, until the rest fits into
+//! `--max-rate`. The kernel side raises it when the ring fills, since the reader is late. Calm lowers it step by step:
+//! the reader has emptied the ring, and the records that it took are on their way out. A level at which the ring filled
+//! is tried again only after a while, which is longer each time.
 
 use tcptrace_common::Level;
 
 /// Records a second that are sent at most, by default; `docs/overhead-and-loss.md` has the measurement behind it.
 pub const DEFAULT_MAX_RATE: u64 = 1_000_000;
 
-/// Calm checks before a level that has failed is tried again: at most so many.
+/// Calm checks before a level that has failed is tried again, at most.
 const LONGEST_WAIT: u32 = 64;
-/// After so many calm checks with nothing left out, what happened before does not matter.
+/// After this many checks in a row with nothing left out, earlier failures do not count.
 const FORGIVEN: u32 = 240;
 
 /// Input of a check.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Found {
-    /// When, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time of the check, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) now_ns: u64,
     /// Records that passed the filters so far.
     pub(super) wanted: u64,
     /// The level, which the kernel side may have raised.
     pub(super) level: Level,
-    /// Since the last check everything was taken that came.
+    /// Every record that came since the last check has been taken.
     pub(super) calm: bool,
 }
 
@@ -38,11 +38,11 @@ pub(super) struct Overload {
     level: Level,
     /// The level at which the ring filled last.
     failed: Option<Level>,
-    /// Calm checks to come before that is tried again.
+    /// Calm checks to come before the failed level is tried again.
     wait: u32,
-    /// How many the next time.
+    /// Calm checks before the next try after another failure.
     next_wait: u32,
-    /// Checks with nothing left out.
+    /// Checks in a row with nothing left out.
     clear: u32,
 }
 
@@ -121,7 +121,7 @@ mod tests {
             Self { overload, found }
         }
 
-        /// The level after a check at so many records a second.
+        /// The level after a check at this rate, in records a second.
         fn check(&mut self, rate: u64) -> u32 {
             self.found.now_ns += 250_000_000;
             self.found.wanted += rate / 4;

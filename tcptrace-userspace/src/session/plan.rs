@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{recording::Target, scan::snapshot::Netns};
 
-/// A session to be. [`Self::start`] starts it.
+/// The plan of a session. [`Self::start`] starts it.
 pub struct Plan {
     source: Source,
     settings: Settings,
@@ -36,15 +36,15 @@ enum Source {
 /// Threads of a session that must not wait for a CPU for long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionThread {
-    /// Reads the ring buffer, or a capture. What comes while it waits for a CPU stays in the ring as long as that has room. The
-    /// thread that answers its questions about processes inherits what is set.
+    /// Reads the ring buffer, or a capture. Records that come while it waits for a CPU stay in the ring as long as they
+    /// fit. The thread that answers its questions about processes inherits the settings of this thread.
     Ring,
     /// Reads processes that connect or listen for the first time. It sleeps nearly always; a process that ends before
     /// the thread runs stays without a name.
     Newcomers,
 }
 
-/// The call at the start of a thread.
+/// The function that a thread calls at its start.
 pub(super) type AtStart = Arc<dyn Fn(SessionThread) + Send + Sync>;
 
 /// The parts that live sessions and replays share.
@@ -53,7 +53,7 @@ pub(super) struct Parts {
     pub(super) subscribers: Vec<Box<dyn Subscriber>>,
     pub(super) notices: Notices,
     pub(super) at_start: AtStart,
-    /// Set once the session is to end.
+    /// Set once the session is stopped.
     pub(super) is_stopping: Arc<AtomicBool>,
 }
 
@@ -87,8 +87,8 @@ impl Plan {
         Self { source: Source::Replay(Box::new(reader.boxed())), ..Self::live(settings) }
     }
 
-    /// Restricts the session to these sockets and transitions. A live session filters in the kernel: what it excludes costs
-    /// next to nothing.
+    /// Restricts the session to these sockets and transitions. A live session filters in the kernel, so sockets that it
+    /// excludes cost next to nothing.
     #[must_use]
     pub fn filter(mut self, filter: SocketFilter) -> Self {
         let SocketFilter { filter, lports, rports } = filter;
@@ -113,8 +113,8 @@ impl Plan {
         self
     }
 
-    /// Looks for faults. Detectors rest on scans and on half-open connections, which begin with this where nothing else is
-    /// set, and forget what is old.
+    /// Runs detectors, which find faults. They need scans and half-open connections, which this turns on where nothing
+    /// else is set. They forget what is old.
     #[must_use]
     pub fn detect(mut self, options: detect::Options) -> Self {
         self.settings.detect_on(options);
@@ -128,29 +128,29 @@ impl Plan {
         self
     }
 
-    /// Ends the session after this time; of a replay, after so much of the capture.
+    /// Ends the session after this time; a replay ends after this much of the capture.
     #[must_use]
     pub fn duration(mut self, duration: Duration) -> Self {
         self.settings.duration = Some(duration);
         self
     }
 
-    /// Calls `take` with what a person should read, on threads of the session. It must not take long.
+    /// Calls `take` with notices for people, on threads of the session. It must not take long.
     #[must_use]
     pub fn notices(mut self, take: impl Fn(Notice) + Send + Sync + 'static) -> Self {
         self.parts.notices = Notices::new(take);
         self
     }
 
-    /// Calls this on each of these threads before it begins: to set its priority, or on which CPUs it runs.
+    /// Calls `call` on each of these threads before it begins, to set its priority, or the CPUs that it runs on.
     #[must_use]
     pub fn at_start(mut self, call: impl Fn(SessionThread) + Send + Sync + 'static) -> Self {
         self.parts.at_start = Arc::new(call);
         self
     }
 
-    /// Writes all records to `to`, on a thread of its own, as `format` makes bytes of them. A live session ends when this
-    /// cannot be written any more; what it does not take in time, the ring buffer keeps as long as it has room.
+    /// Writes all records to `to` in this format, on a thread of its own. A live session ends when `to` cannot be
+    /// written any more. Records that it does not take in time stay in the ring buffer as long as they fit.
     #[must_use]
     pub fn output(
         mut self,
@@ -185,7 +185,7 @@ impl Plan {
 }
 
 impl Output {
-    /// Bytes that go nowhere, for who only subscribes.
+    /// An output that drops all bytes, for sessions that have subscribers only.
     pub(super) fn nowhere() -> Box<dyn Write + Send> {
         Box::new(io::sink())
     }

@@ -1,30 +1,30 @@
-//! How often to poll the ring: rarely while nothing happens. Each poll costs an idle processor its rest.
+//! How often to poll the ring: rarely while nothing happens. Each poll wakes an idle CPU.
 
 use std::time::Duration;
 
-/// How often until there has been something to show, since a trace is new.
+/// Interval at the start, until there has been something to show.
 const EAGER: Duration = Duration::from_millis(5);
-/// How often while something happens. Short enough to feel live; when so much comes meanwhile that it would not fit into the
-/// cache any more, the kernel side wakes the reader.
+/// Interval while something happens. It is short enough to feel live. When more records come meanwhile than fit into
+/// the cache, the kernel side wakes the reader.
 const LIVELY: Duration = Duration::from_millis(50);
 
-/// After nothing has happened for so long, the reader sleeps, nanoseconds.
+/// The reader sleeps after nothing has happened for this long, nanoseconds.
 const SLEEPY_NS: u64 = 1_000_000_000;
 
-/// Where the reader is between work and sleep.
+/// State of the reader, between work and sleep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PollInterval {
     /// Something came at this time, nanoseconds of `CLOCK_MONOTONIC`.
     Awake(u64),
-    /// The kernel side has an order to wake it. A record that was on its way at that moment has not seen that: so the ring is
-    /// polled once more.
+    /// The kernel side has the order to wake the reader. A record that was on its way at that moment has missed the
+    /// order, so the ring is polled once more.
     Arming,
-    /// It is woken.
+    /// The kernel side wakes the reader.
     Asleep,
 }
 
 impl PollInterval {
-    /// After a poll that found `something`, or nothing at all.
+    /// The state after a poll that found `something`, or nothing at all.
     pub(super) fn after(self, now_ns: u64, something: bool) -> Self {
         match self {
             _ if something => Self::Awake(now_ns),
@@ -34,7 +34,8 @@ impl PollInterval {
         }
     }
 
-    /// How long from a poll to the next one; `None` when the reader is woken. `shown`: how many the trace has reported.
+    /// How long from a poll to the next one; `None` when the kernel side wakes the reader. `shown`: records that the
+    /// trace has taken.
     pub(super) fn until_next(self, shown: u64) -> Option<Duration> {
         match self {
             Self::Asleep => None,

@@ -5,21 +5,21 @@ use tcptrace_core::model::half_open::Poll;
 use super::scanner::{ScannerThread, Want};
 use crate::{bpf::Tracer, sys::clock::monotonic_ns};
 
-/// From one poll to the next.
+/// Interval between two polls, nanoseconds.
 const POLL_EVERY_NS: u64 = 1_000_000_000;
 
-/// When the scanner was asked, and what it said.
+/// State of the polls: when the last one was requested, and its outcome.
 pub(super) struct Polls {
     /// Poll also when none is open: not every SYN is seen.
     always: bool,
     asked_ns: Option<u64>,
-    /// Waits until the events up to its end were taken.
+    /// A poll that waits until the events up to its end are released.
     early: Option<Poll>,
     failed: Option<String>,
 }
 
 impl Polls {
-    /// None asked for yet.
+    /// No poll requested yet.
     pub(super) fn new(tracer: &Tracer) -> Self {
         let sees_all = tracer.half_open().and_then(|hooks| hooks.syns.as_ref().ok());
         Self {
@@ -43,13 +43,13 @@ impl Polls {
         self.early.take_if(|poll| poll.end_ns <= released_ns)
     }
 
-    /// Asks for one when it is time, where `open` are known to be open; whether it did.
+    /// Requests a poll when it is due. `open` is the number of known half-open connections. Returns whether it did.
     pub(super) fn ask(&mut self, scanner: &mut ScannerThread, open: usize) -> bool {
         let now_ns = monotonic_ns();
         if self.early.is_some() || self.asked_ns.is_some_and(|asked_ns| now_ns < asked_ns + POLL_EVERY_NS) {
             return false;
         }
-        // The first one finds those that are older than the trace.
+        // The first poll finds pre-existing half-open connections.
         let is_due = self.asked_ns.is_none() || self.always || open > 0;
         let asks = is_due && scanner.want(Want::Poll);
         if asks {
@@ -58,7 +58,7 @@ impl Polls {
         asks
     }
 
-    /// Why one could not be made, or lacked something.
+    /// The reason why a poll failed or has gaps.
     pub(super) fn failed(&mut self) -> Option<String> {
         self.failed.take()
     }

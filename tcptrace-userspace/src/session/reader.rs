@@ -1,5 +1,5 @@
-//! The reading side: off the ring, through the core, into chunks for the writer; and a copy of all that enters the core
-//! for the recorder.
+//! The reading side. It moves records off the ring, through the core, into chunks for the writer. The recorder gets a
+//! copy of every input of the core.
 
 mod finish;
 mod questions;
@@ -33,12 +33,12 @@ use tcptrace_core::{
     pipeline::{Core, PATIENCE_NS},
 };
 
-/// Chunks at a time. In a storm the ring never gets empty, and signals and timers must have their turn.
+/// Chunks in one turn. In a storm the ring never gets empty, and signals and timers must have their turn.
 const CHUNKS: usize = 64;
 
 /// How often losses are checked.
 const CHECK: Duration = Duration::from_millis(250);
-/// And while nothing happens.
+/// How often losses are checked while nothing happens.
 const CHECK_ASLEEP: Duration = Duration::from_secs(1);
 
 /// How to go on.
@@ -51,11 +51,12 @@ pub(super) enum Step {
     Stop,
 }
 
-/// A record reaches its batch, and the reset that belongs to a transition follows it, at most this long after it took its
-/// time, interruptions included. Less than the time between two scans at a ring that is busy, so that nobody sees it.
+/// The longest time, in nanoseconds, between the timestamp of a record and its place in a batch, interruptions
+/// included. The reset that belongs to a transition comes within it as well. It is less than the time between two polls
+/// of a busy ring, so it causes no visible delay.
 const SETTLING_NS: u64 = 10_000_000;
 
-/// How often to check whether captures can rotate now.
+/// Tries to rotate a capture at one check.
 const ROTATE_TRIES: u32 = 100;
 
 pub(super) struct Reader {
@@ -65,9 +66,9 @@ pub(super) struct Reader {
     queries: HostQueries,
     overload: Overload,
     clock: ClockWatch,
-    /// How often in a row the writer has had no room.
+    /// How many times in a row the queue of the writer has been full.
     stalls: u32,
-    /// How often in a row records have waited for the resolver.
+    /// How many times in a row records have waited for the resolver.
     awaits: u32,
     /// The time of the oldest record that waits for an answer, nanoseconds of `CLOCK_MONOTONIC`.
     waits_ns: Option<u64>,
@@ -78,7 +79,7 @@ pub(super) struct Reader {
 pub(super) struct HostQueries {
     /// Resolves processes and devices; `None` where there are no records.
     pub(super) resolver: Option<ResolverThread>,
-    /// The scanner; without it, the other threads do not run either.
+    /// The scanner; where there is none, the fields below are `None` as well.
     pub(super) scanner: Option<ScannerThread>,
     pub(super) namespaces: Option<Namespaces>,
     pub(super) dumps: Option<DumpSchedule>,
@@ -111,12 +112,12 @@ impl Reader {
         if this.queries.dumps.is_some() {
             this.entrance.feed(Input::DumpBegins);
         }
-        // The header, before there is anything else.
+        // The header goes first.
         this.offer();
         this
     }
 
-    /// Readable when the kernel side says that the ring fills up.
+    /// A descriptor that is readable when the kernel side reports that the ring fills up.
     pub(super) fn wakeups(&self) -> io::Result<OwnedFd> {
         self.tracer.wakeups()
     }
@@ -126,8 +127,8 @@ impl Reader {
         &mut self.entrance.core
     }
 
-    /// Empties the ring as far as the writer and the recorder keep up. What they cannot take stays in the ring: one
-    /// place to wait, and one place to lose, where the kernel side counts exactly.
+    /// Empties the ring as far as the writer and the recorder keep up. Records that they cannot take stay in the ring.
+    /// So there is one place to wait, and one place to lose records, where the kernel side counts exactly.
     pub(super) fn drain(&mut self) -> Step {
         self.tracer.flush_log();
         if self.entrance.core.is_drained() && self.entrance.log.has_room() {
@@ -138,10 +139,10 @@ impl Reader {
             if self.waits_for_dump() {
                 return Step::Continue;
             }
-            // Of what the recorder left in the ring, some is older than what was taken of other CPUs.
+            // Records that the recorder left in the ring may be older than records of other CPUs that were taken.
             if self.entrance.log.has_room() {
                 let until_ns = now_ns.saturating_sub(if complete { SETTLING_NS } else { PATIENCE_NS });
-                // Records wait for what they are asked about, and all behind them.
+                // Records wait for the answers about them, and all later records wait behind them.
                 let until_ns = waits_ns.map_or(until_ns, |waits_ns| until_ns.min(waits_ns.saturating_sub(1)));
                 let released_ns = self.entrance.core.released_ns();
                 self.entrance.feed(Input::Released(until_ns.max(released_ns)));
@@ -158,7 +159,7 @@ impl Reader {
             let offer = self.offer();
             self.stalls = if offer == Offer::Full { self.stalls.saturating_add(1) } else { 0 };
             match offer {
-                // Many sockets take a while, in which the ring fills.
+                // Comparing many sockets takes a while, in which the ring fills.
                 Offer::Taken if more && comparing => {
                     self.gather();
                 }
@@ -170,7 +171,7 @@ impl Reader {
         Step::More
     }
 
-    /// Falls asleep when there has been nothing to do for a while. `complete`: nothing waits on any CPU.
+    /// Falls asleep when there has been nothing to do for a while. `complete`: no record waits on any CPU.
     fn keep_pace(&mut self, now_ns: u64, complete: bool) {
         let something = !complete || self.entrance.core.waiting() > 0;
         let before = self.poll_interval;
@@ -179,21 +180,21 @@ impl Reader {
             && before != PollInterval::Arming
             && self.tracer.fall_asleep().is_err()
         {
-            // Nobody would wake it.
+            // The kernel side would not wake the reader.
             self.poll_interval = before;
         }
     }
 
-    /// How long until the next scan at the ring; `None` while the kernel side wakes the reader.
+    /// How long until the next poll of the ring; `None` while the kernel side wakes the reader.
     pub(super) fn until_next(&self) -> Option<Duration> {
         match self.stalls {
             0 => self.until_answer(self.poll_interval.until_next(self.entrance.core.taken())),
-            // The writer goes through its queue in some milliseconds, unless it stands still itself.
+            // The writer empties its queue in some milliseconds, unless its output stalls.
             stalls => Some(Duration::from_millis(1 << stalls.min(5))),
         }
     }
 
-    /// How long until the next check. While nothing happens, there is little to be found.
+    /// How long until the next check. Checks are rarer while nothing happens.
     pub(super) fn check_every(&self) -> Duration {
         let asks = self.queries.polls.is_some() || self.queries.scans.is_some();
         let rests = self.poll_interval == PollInterval::Asleep && self.overload.is_over() && !asks;
@@ -220,7 +221,7 @@ impl Reader {
             Progress::Done(dump) => {
                 for piece in dump.pieces() {
                     self.entrance.feed(Input::FirstDump(piece));
-                    // Meanwhile the ring fills.
+                    // The ring fills meanwhile.
                     self.gather();
                 }
             }
@@ -229,7 +230,7 @@ impl Reader {
         false
     }
 
-    /// Compares what is remembered with the kernel's dumps, and orders the next one.
+    /// Compares the remembered sockets with the kernel's dumps, and orders the next dump.
     fn compare(&mut self) {
         let HostQueries { scanner: Some(scanner), dumps: Some(dumps), .. } = &mut self.queries else {
             return;
@@ -264,8 +265,8 @@ impl Reader {
         }
     }
 
-    /// Takes over everything that had been recorded when it was called; `false` if some of that still waits, on its CPU or
-    /// in the ring.
+    /// Takes every record that had been made when it was called. Returns `false` if some of them still wait, on their
+    /// CPU or in the ring.
     fn gather(&mut self) -> bool {
         let flushed = self.tracer.flush();
         let Self { tracer, entrance, .. } = self;
@@ -277,7 +278,7 @@ impl Reader {
         flushed && taken
     }
 
-    /// Looks for losses, and at the host, once what was released has been taken.
+    /// Checks for losses, and takes results from the host, once all released records have been taken.
     pub(super) fn check(&mut self) -> Result<Step, Error> {
         if self.writer.is_gone() || !self.entrance.log.check() {
             return Ok(Step::Stop);
@@ -294,10 +295,11 @@ impl Reader {
 
     fn check_host(&mut self) -> Result<(), Error> {
         let counted = self.counted()?;
-        // First: what begins after the time that is told for it, is subject to it.
+        // The level goes first: it holds for all records after the time that is reported with it.
         let level = self.choose_level(&counted)?;
         if !self.entrance.log.has_room() {
-            // What cannot be recorded is not taken: it waits in the ring, with the scans and dumps, and is told then.
+            // Inputs that cannot be recorded are not taken. They wait in the ring, as scans and dumps wait, and are
+            // reported later.
             return Ok(());
         }
         let checked = Checked { level, ..self.checked(&counted) };
@@ -307,7 +309,7 @@ impl Reader {
             self.rotate()?;
         }
         let now_ns = checked.now_ns;
-        // Before what is told of this moment, and shown with its time.
+        // The clock goes before the other inputs of this moment, whose times are shown by it.
         if let Some(change) = self.clock.check(&sys::clock::read()) {
             self.entrance.feed(Input::Clock(change));
         }
@@ -319,7 +321,7 @@ impl Reader {
         }
         self.entrance.core.ask_exits(now_ns);
         self.compare();
-        // A poll comes after all that a list tells.
+        // A poll comes after all records from a dump.
         if self.entrance.core.is_drained() {
             self.poll();
         }
@@ -332,7 +334,7 @@ impl Reader {
     /// Chooses how much to leave out until the next check.
     fn choose_level(&mut self, counted: &Counted) -> Result<u32, bpf::Error> {
         let before = self.tracer.level()?;
-        // And everything that was released has been taken, or it would not be asked.
+        // The check runs only when everything that was released has been taken as well.
         let calm = self.entrance.log.has_room();
         let found = Found { now_ns: monotonic_ns(), wanted: counted.wanted(), level: before, calm };
         let level = self.overload.check(found);
@@ -342,8 +344,8 @@ impl Reader {
         Ok(level.0)
     }
 
-    /// Goes on in another file, at a moment when this one has every record that was counted. With very many it does not
-    /// come; then there is another try at the next check.
+    /// Goes on in another file, at a moment when this one has every record that was counted. With very many records
+    /// that moment does not come; then the next check tries again.
     fn rotate(&mut self) -> Result<(), Error> {
         for _ in 0..ROTATE_TRIES {
             self.gather();

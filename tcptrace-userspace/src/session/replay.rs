@@ -20,7 +20,7 @@ use super::{
     writer::Ending,
 };
 
-/// Starts it on a thread of its own.
+/// Starts a replay on a thread of its own.
 pub(super) fn start(
     settings: Settings,
     reader: Reader<Box<dyn Read + Send>>,
@@ -33,7 +33,7 @@ pub(super) fn start(
     Ok(Session::new(header, handle, thread))
 }
 
-/// Replays what `reader` reads on this thread: into what `sink` makes for it, if anything; `output` gets the bytes.
+/// Replays a capture on this thread. `sink` makes the format, if there is one; `output` gets the bytes.
 ///
 /// # Errors
 /// The output cannot be written.
@@ -46,7 +46,7 @@ pub(crate) fn replay_here<R: Read>(
     capture::replay(reader, settings.pipeline(), settings.duration, sink, output).map_err(Error::Output)
 }
 
-/// Sends the notices of a replay.
+/// The notices of a replay.
 pub(crate) fn replay_notices(settings: &Settings, replayed: &Replayed) -> Vec<Notice> {
     let lacks_half_open = settings.half_open.is_some() && !replayed.header.polled;
     let damage = replayed.damage.as_ref().map(|damage| Notice::Incomplete(damage.to_string()));

@@ -1,5 +1,5 @@
-//! The thread that answers what the pipeline asks of the host: what processes and network devices are, and which processes have
-//! ended. Records wait for the answers, but not for long.
+//! The thread that answers the pipeline's questions about the host: processes, network devices, and ends of processes.
+//! Records wait for the answers, but not for long.
 
 use std::{
     collections::VecDeque,
@@ -17,20 +17,20 @@ use tcptrace_core::{
 use super::{identities::Identities, watch::Watch};
 use crate::{scan::snapshot, sys::clock::monotonic_ns};
 
-/// Nanoseconds that records wait for an answer, of this thread or of the scanner. Then what was asked for is unknown.
+/// Nanoseconds that records wait for an answer, of this thread or of the scanner. After that the answer is unknown.
 pub(super) const WAIT_NS: u64 = 500_000_000;
 
 /// Questions that are answered at a time: their records wait for each other.
 const BATCH: usize = 64;
 
-/// Batches that wait for the thread. What is asked for in more of them is unknown.
+/// Batches that may wait for the thread. Questions beyond that have no answer.
 const BATCHES: usize = 256;
 
-/// The thread. It ends when this is dropped, with the batch that it is at.
+/// The thread. When this is dropped, the thread ends after its current batch.
 pub(super) struct ResolverThread {
     questions: SyncSender<Batch>,
     answers: Receiver<Answered>,
-    /// Batches without an answer so far, as they were sent.
+    /// Batches without an answer so far, in the order in which they were sent.
     waiting: VecDeque<Waiting>,
     /// How many batches were sent.
     sent: u64,
@@ -49,7 +49,7 @@ struct Answered {
     answers: Vec<Input<'static>>,
 }
 
-/// Records wait for the answers of a batch. Times are nanoseconds of `CLOCK_MONOTONIC`.
+/// A batch whose answers are awaited. Times are nanoseconds of `CLOCK_MONOTONIC`.
 struct Waiting {
     number: u64,
     asked_ns: u64,
@@ -71,7 +71,7 @@ impl ResolverThread {
         Ok(Self { questions, answers, waiting: VecDeque::new(), sent: 0, refused: Vec::new() })
     }
 
-    /// Asks, at this time. The oldest records are answered first.
+    /// Sends questions, at this time. Those of the oldest records go first.
     pub(super) fn ask(&mut self, mut questions: Vec<Question>, now_ns: u64) {
         questions.sort_by_key(|question| ktime_ns(question, now_ns));
         for some in questions.chunks(BATCH) {
@@ -88,16 +88,16 @@ impl ResolverThread {
         }
     }
 
-    /// The answers since the last time. What was asked for too long ago by this time, or found no room, is unknown: an older
-    /// answer may be another process's by now.
+    /// The answers since the last call. Questions that were sent too long ago by this time, or found the queue full,
+    /// have the answer "unknown": a late answer may be about another process.
     pub(super) fn answers(&mut self, now_ns: u64) -> Vec<Input<'static>> {
         let mut all = std::mem::take(&mut self.refused);
         for Answered { number, answers } in self.answers.try_iter() {
-            // They come in the order in which they were asked for; those before it have none.
+            // Answers come in the order of the questions. Batches before this one have no answer.
             while let Some(batch) = self.waiting.pop_front_if(|batch| batch.number < number) {
                 all.extend(unknown(&batch.questions));
             }
-            // One that is too late is not taken: records have gone on without it.
+            // An answer that is too late is dropped: records have gone on without it.
             if self.waiting.pop_front_if(|batch| batch.number == number).is_some() {
                 all.extend(answers);
             }
@@ -119,7 +119,8 @@ impl ResolverThread {
     }
 }
 
-/// From which time on records wait for the answer. An end that is found is none of what was before.
+/// The time from which on records wait for the answer. A process that has ended may have lived until the question, so
+/// older records do not wait for its end.
 fn ktime_ns(question: &Question, now_ns: u64) -> u64 {
     match question {
         Question::Process { ktime_ns, .. } | Question::Device { ktime_ns, .. } => *ktime_ns,
@@ -143,11 +144,11 @@ fn unknown(questions: &[Question]) -> impl Iterator<Item = Input<'static>> + use
 /// Answers until no thread asks any more, or no thread takes the answers.
 fn serve(identities: &mut Identities, queue: &Receiver<Batch>, give: &Sender<Answered>) {
     for Batch { number, asked_ns, questions } in queue {
-        // Nobody waits for them any more, but for those behind them.
+        // Records do not wait for these answers any more, but for those of later batches.
         if monotonic_ns() >= asked_ns + WAIT_NS {
             continue;
         }
-        // Whatever goes wrong with one batch, the others are answered.
+        // A panic in one batch does not stop the others.
         let all = AssertUnwindSafe(|| {
             questions.iter().filter_map(|question| answer(identities, question)).collect()
         });
@@ -158,7 +159,7 @@ fn serve(identities: &mut Identities, queue: &Receiver<Batch>, give: &Sender<Ans
     }
 }
 
-/// The answer. There is none to whether a process has ended that lives.
+/// The answer; `None` to a question about the end of a process that lives.
 fn answer(identities: &mut Identities, question: &Question) -> Option<Input<'static>> {
     match *question {
         Question::Process { pid, comm, ktime_ns } => {
@@ -171,7 +172,7 @@ fn answer(identities: &mut Identities, question: &Question) -> Option<Input<'sta
         }
         Question::Exit(process) => {
             let has_ended = identities.has_ended(process.0, process.1);
-            // When it ended before, nothing tells: it may have lived at any event so far.
+            // Nothing shows when it ended: it may have lived at any event so far.
             has_ended.then(|| Input::Exited(Exit { process, by_ns: monotonic_ns() }))
         }
     }
@@ -187,7 +188,7 @@ mod tests {
         Question::Process { pid, comm: None, ktime_ns }
     }
 
-    /// Without the thread: batches are taken out of the queue by the test.
+    /// A resolver without the thread: the test takes batches out of the queue.
     fn stalled() -> (ResolverThread, Receiver<Batch>, Sender<Answered>) {
         let (questions, queue) = sync_channel(BATCHES);
         let (give, answers) = channel();
@@ -230,7 +231,7 @@ mod tests {
         };
         assert_eq!((one.key, one.from_ns), (pid, now_ns));
         assert_eq!(one.value.as_ref().map(|process| process.pid), Some(pid));
-        // The loopback is the first of every namespace.
+        // The loopback is the first device of every namespace.
         assert_eq!((lo.key, lo.value.as_deref()), ((7, 1), Some("lo")));
         assert_eq!((none.value.as_ref(), nobody.value.as_ref()), (None, None));
     }
@@ -268,7 +269,7 @@ mod tests {
         assert_eq!(resolver.first_waiting(), Some(2_000));
         assert_eq!(unknown_of(&resolver.answers(2_000 + WAIT_NS)), 1);
         assert_eq!(resolver.first_waiting(), None);
-        // An answer that comes after all is another moment's.
+        // An answer that comes after all is dropped.
         let late = Input::Process(Answer { from_ns: 1, key: 7, value: None });
         give.send(Answered { number: batch.number + 1, answers: vec![late] }).expect("who takes it");
         assert_eq!(unknown_of(&resolver.answers(2_000 + WAIT_NS)), 0);

@@ -9,20 +9,20 @@ use super::scanner::{ScannerThread, Want};
 /// Scans at an interval.
 pub(super) struct ScanSchedule {
     period: Duration,
-    /// When the last one was ordered.
+    /// When the last scan was ordered.
     ordered: Instant,
-    /// How long one takes.
+    /// How long the last scan took.
     took: Duration,
 }
 
 impl ScanSchedule {
-    /// Asks for the first one.
+    /// Orders the first scan.
     pub(super) fn start(period: Duration, scanner: &mut ScannerThread) -> Self {
         scanner.want(Want::Scan);
         Self { period, ordered: Instant::now(), took: Duration::ZERO }
     }
 
-    /// A scan that was completed; orders the next one when it is due.
+    /// A completed scan. Orders the next one when it is due.
     pub(super) fn next(&mut self, scanner: &mut ScannerThread) -> Option<HostScan> {
         let scan = scanner.take_scanned();
         if let Some(scan) = &scan {
@@ -36,7 +36,7 @@ impl ScanSchedule {
         scan
     }
 
-    /// Scans once more; all that was not taken yet.
+    /// Scans once more. Returns all scans that were not taken yet.
     pub(super) fn finish(scanner: &mut ScannerThread) -> Vec<HostScan> {
         let mut all = Vec::new();
         if scanner.scanned.is_busy() {

@@ -1,6 +1,6 @@
-//! The thread that scans the host while a trace goes on: dumps, polls, scans for the detectors, and what the network namespaces
-//! say of themselves. One thread, so that two of these never disturb each other, and so that the kernel's part of it is loaded
-//! once.
+//! The thread that scans the host while a trace goes on: dumps, polls, scans for the detectors, and facts of the
+//! network namespaces. It is one thread, so that two scans never disturb each other, and so that the program that finds
+//! holders is loaded once.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -28,13 +28,13 @@ use crate::{
     sys::{clock::monotonic_ns, host},
 };
 
-/// Namespaces to remember at most that were not found again, where some cannot be entered.
+/// Capacity of the set of namespaces whose counters were read. The set grows where some namespaces cannot be entered.
 const COUNTED: usize = 16_384;
 
 /// A request to scan. The first in this order goes first, whenever it comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Want {
-    /// The namespaces: records wait for them.
+    /// A scan of the namespaces, which records wait for.
     Namespaces,
     /// A dump of all sockets.
     Dump(Scope),
@@ -44,10 +44,10 @@ pub(super) enum Want {
     Scan,
 }
 
-/// A poll, and why it lacks something; or why there is none.
+/// A poll and its gaps, or the reason why there is none.
 pub(super) type Polled = Result<(Poll, Option<String>), String>;
 
-/// A dump, or why there is none.
+/// A dump, or the reason why there is none.
 pub(super) type Dumped = Result<SocketDump, SnapshotError>;
 
 enum Found {
@@ -70,12 +70,12 @@ impl<T> Default for Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// Whether it is still to come, or to be taken.
+    /// Whether the outcome is still to come, or to be taken.
     pub(super) fn is_busy(&self) -> bool {
         self.is_wanted
     }
 
-    /// What comes after a panic may come twice: what was not asked for, or has come already, is no answer.
+    /// After a panic an outcome may come twice. An outcome that was not requested, or has come already, is dropped.
     fn put(&mut self, found: T) {
         if self.is_wanted {
             self.found.get_or_insert(found);
@@ -89,7 +89,7 @@ impl<T> Slot<T> {
     }
 }
 
-/// The thread. It ends when this is dropped, with what it is at.
+/// The thread. When this is dropped, the thread ends after its current request.
 pub(super) struct ScannerThread {
     wants: Sender<Vec<Want>>,
     /// Requests that are not sent yet: some of them together take one scan.
@@ -103,7 +103,8 @@ pub(super) struct ScannerThread {
 }
 
 impl ScannerThread {
-    /// Starts the thread, for the sockets that pass the filters, of one namespace or of all. Call it once the kernel side is loaded.
+    /// Starts the thread, for the sockets that pass the filters, of one namespace or of all. Call it once the kernel
+    /// side is loaded.
     ///
     /// # Errors
     /// It cannot be started.
@@ -111,7 +112,7 @@ impl ScannerThread {
         let (wants, queue) = channel();
         let (give, found) = channel();
         let scanner = Scanner::new(netns.clone());
-        // Where process ids are others than events', these are to say whose a socket is.
+        // Where the process ids of `/proc` differ from those of events, only events show the owners of sockets.
         let scanner = if host::has_own_pids() { scanner.without_owners() } else { scanner };
         let work = move || Work { scanner, wanted, netns, counted: HashSet::new(), give }.serve(&queue);
         thread::Builder::new().name("scanner".to_owned()).spawn(work)?;
@@ -127,7 +128,7 @@ impl ScannerThread {
         })
     }
 
-    /// Asks for something with the next [`Self::send`], unless it is still to come; whether it does.
+    /// Adds a request to the next [`Self::send`], unless one like it is pending. Returns whether it does.
     pub(super) fn want(&mut self, want: Want) -> bool {
         let is_wanted = match want {
             Want::Namespaces => &mut self.namespaces.is_wanted,
@@ -170,7 +171,7 @@ impl ScannerThread {
         self.scanned.take()
     }
 
-    /// Whether every request has its outcome.
+    /// Whether the thread has ended: pending requests have no outcome then.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone
     }
@@ -197,7 +198,7 @@ struct Work {
     scanner: Scanner,
     wanted: SocketFilter,
     netns: Option<Netns>,
-    /// Cookies of the namespaces whose counters were read: only the first ones matter until the end.
+    /// Cookies of the namespaces whose counters were read: until the end, only the first counters of each matter.
     counted: HashSet<u64>,
     give: Sender<Found>,
 }
@@ -214,9 +215,9 @@ impl Work {
             }
             wants.extend(queue.try_iter().flatten());
             let Some(want) = wants.pop_first() else { continue };
-            // One scan of the host does for both.
+            // One scan of the host serves both.
             let with_scan = want == Want::Dump(Scope::All) && wants.remove(&Want::Scan);
-            // Whatever goes wrong with one of them, the others go on.
+            // A request that panics does not stop the others.
             let work = AssertUnwindSafe(|| self.work(want, with_scan));
             let is_taken = catch_unwind(work).unwrap_or_else(|_| {
                 let with_scan = with_scan.then_some(Want::Scan);
@@ -283,7 +284,7 @@ impl Work {
         self.give.send(scan).is_ok()
     }
 
-    /// A scan, and what namespaces and processes say of themselves.
+    /// A scan, with facts of namespaces and conditions of processes.
     fn host_scan(&mut self, start_ns: u64, scan: Result<RawScan, SnapshotError>) -> Found {
         let mut namespaces = visit(self.netns.as_ref(), namespace_here).each;
         let mut names = namespace_names();

@@ -20,13 +20,13 @@ pub struct Settings {
     pub snapshot: bool,
     /// The namespace of the filter, with the way into it.
     pub netns: Option<Netns>,
-    /// Follow half-open connections, and by what.
+    /// Follow half-open connections, in this way.
     pub half_open: Option<HalfOpenBy>,
     /// Scan all sockets at this interval.
     pub scans: Option<Duration>,
-    /// Look for faults, and for which. It needs these scans.
+    /// Run detectors, with these options. They need the scans.
     pub detect: Option<detect::Options>,
-    /// Half-open connections become lines, where they are followed.
+    /// Print half-open connections, where they are followed.
     pub shows_half_open: bool,
     /// Record the trace.
     pub record: Option<recording::Target>,
@@ -42,7 +42,7 @@ pub struct Settings {
     pub max_rate: u64,
 }
 
-/// Every transition of the host, until someone ends it.
+/// Every transition of the host, until the session is stopped.
 impl Default for Settings {
     fn default() -> Self {
         Self {
@@ -65,12 +65,12 @@ impl Default for Settings {
     }
 }
 
-/// How often the host is scanned for detectors, where nothing says.
+/// Interval of scans for detectors, where none is set.
 const SCAN_EVERY: Duration = Duration::from_secs(5);
 
 impl Settings {
-    /// Looks for faults for as long as the trace goes on. Detectors rest on scans and on half-open connections, which begin with
-    /// this where nothing else is set, and forget what is old.
+    /// Runs detectors for as long as the trace goes on. They need scans and half-open connections, which this turns on
+    /// where nothing else is set. They forget what is old.
     pub(crate) fn detect_on(&mut self, options: detect::Options) {
         self.detect = Some(detect::Options { forgets: true, ..options });
         self.scans.get_or_insert(SCAN_EVERY);

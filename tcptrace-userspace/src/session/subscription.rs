@@ -27,11 +27,12 @@ pub enum OnFull {
     /// The record is lost for this subscriber, and counted.
     #[default]
     Count,
-    /// The session waits for the subscriber until it is stopped; from then on this is [`Self::Count`]. Meanwhile nothing reads the
-    /// ring buffer of a live session, and no time limit ends it: what finds no room there is lost for everybody, and counted. For
-    /// replays, and for who must not lose what the ring could keep.
+    /// The session waits for the subscriber. Once the session is stopped, this is [`Self::Count`]. During the wait
+    /// nothing reads the ring buffer of a live session, and no time limit ends it. Records that do not fit into the
+    /// ring are lost for all subscribers, and counted. For replays, and for subscribers that must not lose records that
+    /// the ring could keep.
     Wait,
-    /// The subscription ends: the subscriber gets what is in the queue, and nothing more.
+    /// The subscription ends: the subscriber gets the records in the queue, and nothing more.
     End,
 }
 
@@ -43,13 +44,14 @@ pub struct Records {
 }
 
 impl Records {
-    /// The next record; `None` after the last one. When the session ends, [`Record::Summary`] comes last, if the queue has room for
-    /// it. It is the account before the output has been waited for: [`Outcome::summary`](super::Outcome::summary) is the final one.
+    /// The next record; `None` after the last one. When the session ends, [`Record::Summary`] comes last, if it fits
+    /// into the queue. It is the account before the wait for the output: [`Outcome::summary`](super::Outcome::summary)
+    /// is the final one.
     pub async fn recv(&mut self) -> Option<Record> {
         self.queue.recv().await
     }
 
-    /// The same for a thread, which waits for it.
+    /// As [`Self::recv`], for a thread, which waits for the record.
     ///
     /// # Panics
     /// On a thread that runs asynchronous tasks, which must not wait.
@@ -68,7 +70,7 @@ impl Records {
     }
 }
 
-/// For threads: each [`Records::wait`] until the last.
+/// For threads: the records of [`Records::wait`], until the last one.
 impl Iterator for Records {
     type Item = Record;
 
@@ -85,7 +87,7 @@ pub(super) struct Subscription {
     queue: Sender<Record>,
     delivered: u64,
     lost: Arc<AtomicU64>,
-    /// The session is to end.
+    /// Set once the session is stopped.
     is_stopping: Arc<AtomicBool>,
 }
 
@@ -102,7 +104,8 @@ pub(super) fn subscription(
 }
 
 impl Subscription {
-    /// Whether to wait for room: whoever stops a session may be the one who should take its records.
+    /// Whether to wait for capacity in the queue. It does not once the session is stopped: the thread that stops it may
+    /// be the one that takes the records.
     fn waits(&self) -> bool {
         self.on_full == OnFull::Wait && !self.is_stopping.load(Ordering::Acquire)
     }

@@ -1,5 +1,5 @@
-//! A thread that reads processes as they connect or listen for the first time: commands end long before their records'
-//! turn comes.
+//! A thread that reads processes as they connect or listen for the first time. Short commands end long before their
+//! records are released.
 
 use std::{
     io,

@@ -1,5 +1,5 @@
-//! The writing side: a thread of its own, so that a slow reader of our output does not stop the ring from
-//! being drained before the queue between them is full.
+//! The writing side: a thread of its own. A slow reader of the output stops the drain of the ring only once the queue
+//! between both threads is full.
 
 use std::{
     io::{self, Write},
@@ -17,7 +17,7 @@ use tcptrace_core::pipeline::{Chunk, Written};
 use super::notice::Notices;
 use crate::sys::{disk, stall_timeout::StallTimeout};
 
-/// Chunks that may wait. More would only be memory: the ring behind it is a buffer as well.
+/// Chunks that may wait. More would only use memory: the ring before the queue is a buffer as well.
 const QUEUE: usize = 16;
 
 /// More bytes than a chunk has, unless a table has made it large.
@@ -74,7 +74,7 @@ impl Progress {
 
 pub(super) struct Writer {
     queue: Option<SyncSender<Chunk>>,
-    /// The memory of chunks that were written, to be filled again: it is not asked for anew each time.
+    /// The memory of written chunks, to be filled again: it is not allocated anew each time.
     used: Receiver<Vec<u8>>,
     thread: JoinHandle<io::Result<()>>,
     progress: Arc<Progress>,
@@ -126,7 +126,7 @@ impl Writer {
         self.progress.all()
     }
 
-    /// Waits for the queue to be written, as long as `stall_timeout` lasts; returns what was.
+    /// Waits until the queue is written, as long as `stall_timeout` lasts. Returns the records that were written.
     pub(super) fn finish(mut self, stall_timeout: &mut StallTimeout<Written>) -> (Written, Ending) {
         self.queue = None;
         while !self.thread.is_finished() {
@@ -152,13 +152,14 @@ fn write_all(
     notify: &disk::Notify,
 ) -> io::Result<()> {
     for Chunk { bytes, written, failed, .. } in chunks {
-        // At the end, the reader waits no longer than it wants.
+        // Never gives up here: at the end, the reader limits its own wait.
         disk::write_all(output, &bytes, "the output", notify, || false)?;
         if let Some(error) = failed {
             return Err(error);
         }
         progress.add(written);
-        // A chunk that is not needed is freed, and so is one that a table has made large, whose memory would never come back.
+        // Memory that is not needed is freed. So is the memory of a chunk that a table has made large, which would
+        // never be freed later.
         if bytes.capacity() <= LARGE {
             let _ = give_back.try_send(bytes);
         }

@@ -1,12 +1,12 @@
-//! What time it is.
+//! The system's clocks.
 
 use nix::time::{ClockId, clock_gettime};
 use tcptrace_core::model::clock_watch::ClockReading;
 
-/// Readings of which the best one counts.
+/// Number of readings, of which the best one counts.
 const TRIES: usize = 8;
 
-/// Reads the clocks at once, or nearly so: of several tries it is the one that took the least time.
+/// Reads all clocks at nearly the same time. Of several readings it returns the one that took the least time.
 pub(crate) fn read() -> ClockReading {
     let one = || {
         let before_ns = monotonic_ns();

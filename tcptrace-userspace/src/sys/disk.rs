@@ -1,5 +1,5 @@
-//! Writing to a disk that may be full. Room may come, and until then the output is one that takes nothing: what is
-//! written has no hole, and no torn line, where the disk was full.
+//! Writing to a disk that may be full. While the disk is full, a write waits for space. So the output has no hole, and
+//! no torn line, where the disk was full.
 
 use std::{
     fmt,
@@ -13,14 +13,14 @@ use std::{
 pub enum DiskNotice {
     /// Writing waits for space.
     Full {
-        /// What is written, such as a file's name.
+        /// The output, such as a file's name.
         what: String,
-        /// What the system says.
+        /// The system's error text.
         error: String,
     },
     /// There is space again.
     HasSpace {
-        /// What is written.
+        /// The output.
         what: String,
     },
 }
@@ -34,16 +34,17 @@ impl fmt::Display for DiskNotice {
     }
 }
 
-/// Who is told of full disks.
+/// Takes the notices about full disks.
 pub(crate) type Notify = dyn Fn(DiskNotice) + Send + Sync;
 
 /// How often to try again.
 const RETRY_EVERY: Duration = Duration::from_millis(100);
 
-/// Writes all of it, and flushes. While there is no room it waits until `gives_up`, and says so once to `notify`.
+/// Writes all bytes, and flushes. While the disk is full it waits until `gives_up` returns true. It calls `notify` once
+/// when the wait begins, and once when there is space again.
 ///
 /// # Errors
-/// What is not for want of room; and that, once it has given up.
+/// Every error but a full disk; a full disk as well, once `gives_up` returns true.
 pub(crate) fn write_all(
     output: &mut dyn Write,
     mut bytes: &[u8],
@@ -85,7 +86,7 @@ mod tests {
 
     use super::*;
 
-    /// Takes so many bytes at a time, and has no room now and then.
+    /// Takes three bytes at a time. It is full from the sixth byte on, until the try `full_until`.
     struct Disk {
         taken: Vec<u8>,
         tries: u32,

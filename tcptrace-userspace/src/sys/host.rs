@@ -1,4 +1,4 @@
-//! What the host is called, what it runs, and which part of it this process is in.
+//! The host's name, its kernel and its sysctls, and the namespaces that this process is in.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path, str::FromStr};
 
@@ -17,8 +17,8 @@ pub(crate) fn kernel() -> String {
 /// The first pid namespace, `PROC_PID_INIT_INO` in `include/linux/proc_ns.h`.
 const FIRST_PID_NAMESPACE: &str = "pid:[4026531836]";
 
-/// Whether this process is in a pid namespace of its own, as in a container: the kernel tells other process ids there than
-/// `/proc` has, and each may be a process of the other.
+/// Whether this process is in a pid namespace of its own, as in a container. There the process ids of the kernel's
+/// events differ from those of `/proc`: the same id may name two processes.
 pub(crate) fn has_own_pids() -> bool {
     fs::read_link("/proc/self/ns/pid").is_ok_and(|link| link != Path::new(FIRST_PID_NAMESPACE))
 }
@@ -33,7 +33,7 @@ pub(crate) fn sysctl(name: &str) -> Option<String> {
     fs::read_to_string(format!("/proc/sys/net/{name}")).ok()
 }
 
-/// The same of one that is a single number.
+/// As [`sysctl`], for a setting that is a single number.
 pub(crate) fn sysctl_number<T: FromStr>(name: &str) -> Option<T> {
     sysctl(name)?.trim().parse().ok()
 }

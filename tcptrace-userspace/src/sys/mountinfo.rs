@@ -2,7 +2,8 @@
 
 use std::{ffi::OsString, os::unix::ffi::OsStringExt as _, path::PathBuf};
 
-/// The path in a field of it: space, tab, newline and backslash are three octal digits there (`proc_pid_mountinfo(5)`).
+/// The path in a field of mountinfo: space, tab, newline and backslash are three octal digits there
+/// (`proc_pid_mountinfo(5)`).
 pub(crate) fn path(mut field: &[u8]) -> PathBuf {
     let mut plain = Vec::with_capacity(field.len());
     while let [first, rest @ ..] = field {

@@ -1,12 +1,13 @@
-//! Who goes first when the processors are short: what reads the ring, before it is full.
+//! Priority of threads. Where CPUs are short, the thread that reads the ring goes first, before the ring is full.
 
 use rustix::process::{getpriority_process, setpriority_process};
 
-/// Nice value beside that of the process.
+/// Nice value, relative to that of the process.
 const READER: i32 = -10;
 
-/// The calling thread goes first from now on: it has little to do, and that soon. Threads and programs that it starts inherit
-/// that. Who may not raise its priority goes on without. On Linux a thread has a nice value of its own (`sched(7)`).
+/// Raises the priority of the calling thread, which has little to do, but must do it soon. Threads and programs that it
+/// starts inherit the priority. A process that may not raise it goes on without. On Linux a thread has a nice value of
+/// its own (`sched(7)`).
 pub(crate) fn raise() {
     if let Ok(before) = getpriority_process(None) {
         let _ = setpriority_process(None, before + READER);

@@ -9,12 +9,12 @@ use tokio::signal::unix::{Signal, SignalKind, signal as listen};
 pub(crate) struct Ending {
     interrupt: Signal,
     terminate: Signal,
-    /// `None` where whoever started this process wants it to go on then: `nohup`.
+    /// `None` where this process ignores SIGHUP from its start on, as under `nohup`.
     hangup: Option<Signal>,
 }
 
 impl Ending {
-    /// Takes them over; within a tokio runtime.
+    /// Installs the handlers, within a tokio runtime.
     ///
     /// # Errors
     /// The system refuses a handler.
@@ -27,7 +27,7 @@ impl Ending {
         })
     }
 
-    /// Until one of them comes.
+    /// Waits until one of the signals comes.
     pub(crate) async fn any(&mut self) {
         let Self { interrupt, terminate, hangup } = self;
         let hangup = async {
@@ -44,7 +44,7 @@ impl Ending {
     }
 }
 
-/// Whether this process ignores a signal; `sigaction()` tells it to `unsafe` code only.
+/// Whether this process ignores a signal. Only `unsafe` code could ask `sigaction()`.
 fn is_ignored(signal: signal::Signal) -> bool {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     ignored(&status).is_some_and(|mask| mask & 1 << (signal as u32 - 1) != 0)

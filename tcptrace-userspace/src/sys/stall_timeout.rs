@@ -1,8 +1,8 @@
-//! How long to wait for an output that may never take what is left.
+//! The time to wait for an output that may never take the rest.
 
 use std::time::{Duration, Instant};
 
-/// As long as there is progress within the grace; `P` is how far it has come.
+/// A timeout that starts again with each progress; `P` is the measure of progress.
 pub(crate) struct StallTimeout<P> {
     grace: Duration,
     deadline: Instant,

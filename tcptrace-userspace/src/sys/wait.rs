@@ -11,7 +11,7 @@ use nix::sys::{
     eventfd::{EfdFlags, EventFd},
 };
 
-/// Wakes whoever waits, from any thread.
+/// Wakes the thread that waits. Any thread may use it.
 #[derive(Debug)]
 pub(crate) struct Waker(EventFd);
 
@@ -22,9 +22,9 @@ impl Waker {
         Ok(Self(EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?))
     }
 
-    /// Wakes.
+    /// Wakes the thread that waits.
     pub(crate) fn wake(&self) {
-        // It fails only where its count is at the end, and then somebody is woken already.
+        // It fails only where the counter is at its maximum, and then the thread is woken already.
         let _ = self.0.write(1);
     }
 
@@ -33,14 +33,14 @@ impl Waker {
     }
 }
 
-/// What ended the wait.
+/// The reason why a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Woken {
     /// The descriptor became readable.
     Readable,
-    /// Somebody asked to wake up, or a signal came.
+    /// A [`Waker`] was used, or a signal came.
     Asked,
-    /// Nothing: the time is over.
+    /// The time is over.
     TimedOut,
 }
 
@@ -48,7 +48,7 @@ pub(crate) enum Woken {
 pub(crate) struct Wait<'a> {
     epoll: Epoll,
     waker: &'a Waker,
-    /// The epoll knows it as long as it is open.
+    /// The epoll watches this descriptor as long as it is open.
     _readable: OwnedFd,
 }
 
@@ -56,7 +56,7 @@ const READABLE: u64 = 0;
 const WAKER: u64 = 1;
 
 impl<'a> Wait<'a> {
-    /// `readable` is told of once each time that it becomes readable, not for as long as it is.
+    /// Reports `readable` once each time that it becomes readable, not for as long as it is.
     ///
     /// # Errors
     /// The process has no descriptor left, or the kernel no memory.
@@ -82,7 +82,7 @@ impl<'a> Wait<'a> {
         if has(WAKER) {
             self.waker.clear();
         }
-        // What the ring has must not wait behind what somebody asks: it is told of once.
+        // The descriptor goes before the waker, since the epoll reports it only once.
         Ok(if has(READABLE) {
             Woken::Readable
         } else if has(WAKER) {
@@ -93,7 +93,7 @@ impl<'a> Wait<'a> {
     }
 }
 
-/// Whole milliseconds, and never less than was asked for: who wakes up early waits again for nothing.
+/// Whole milliseconds, rounded up: a thread that wakes up early would have to wait again.
 fn timeout(limit: Option<Duration>) -> EpollTimeout {
     limit.map_or(EpollTimeout::NONE, |limit| {
         let milliseconds = limit.as_nanos().div_ceil(1_000_000);

@@ -7,7 +7,7 @@ use super::Malformed;
 const GROWTH: usize = 16;
 const FREE: usize = 64 << 10;
 
-/// What is left of a message.
+/// The rest of a message.
 pub(super) struct Bytes<'a> {
     rest: &'a [u8],
     /// Memory that its values may still take.
@@ -90,7 +90,7 @@ impl<'a> Bytes<'a> {
         Ok(value)
     }
 
-    /// What follows a marker.
+    /// The value behind a marker.
     fn signed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.marker()?;
         self.chunk()

@@ -1,4 +1,4 @@
-//! What a capture begins with.
+//! The header of a capture.
 
 use super::{Bytes, Malformed, Wire, choice, put, record};
 use crate::model::{

@@ -1,4 +1,4 @@
-//! What the frames of a capture hold, in MessagePack: its own numbers for the messages, their fields and the choices in them,
+//! The contents of the frames of a capture, in MessagePack: its own numbers for the messages, their fields and the choices in them,
 //! and the way from the model to these and back.
 //!
 //! Every structure has a table, such as `record!(Timer { 0 kind, 1 expires_ms, 2 retransmits })`, and is an array: a number

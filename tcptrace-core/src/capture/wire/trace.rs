@@ -1,4 +1,4 @@
-//! What a trace has counted and polled.
+//! Counters and polls of a trace.
 
 use tcptrace_common::{Counters, HalfOpenCounters};
 
@@ -54,7 +54,7 @@ record!(Ended {
 
 record!(NamespaceCounters { 0 netns, 1 grown });
 
-/// What the places of the counters mean; more may follow.
+/// The counters by their places; more may follow.
 const NETSTAT: [&str; 7] = [
     "ListenOverflows",
     "ListenDrops",

@@ -36,7 +36,7 @@ struct Failed {
     who: Option<Who>,
 }
 
-/// What is on a port.
+/// The sockets on a port.
 #[derive(Default)]
 struct There {
     /// Sockets that listen.

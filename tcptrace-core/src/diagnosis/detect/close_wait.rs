@@ -22,7 +22,7 @@ pub(super) struct CloseWait {
     first: Option<(u64, HashMap<u32, u64>)>,
     now_ns: u64,
     trends: HashMap<u32, Trend>,
-    /// What each has at the last scan.
+    /// The sockets of each process at the last scan.
     last: HashMap<u32, (Who, Last)>,
     conditions: HashMap<u32, Condition>,
 }
@@ -58,10 +58,10 @@ struct Last {
     /// Nanoseconds of the oldest that is forgotten, and of the oldest of these that are over for sure.
     oldest_ns: u64,
     oldest_sure_ns: u64,
-    /// Of the forgotten ones those that are over for sure: a server's, which owes its client no answer.
+    /// Those of the forgotten ones that are over for sure: a server's, which owes its client no answer.
     sure: u64,
     unread: u64,
-    /// Of the forgotten ones those that other processes have open as well.
+    /// Those of the forgotten ones that other processes have open as well.
     shared: u64,
     holders: Holders,
     culprits: Culprits,

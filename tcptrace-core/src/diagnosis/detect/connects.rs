@@ -39,11 +39,11 @@ pub(super) struct Connects {
     scan: thresholds::OutboundScan,
     destinations: Bounded<ScopedEndpoint, Destination>,
     processes: Processes,
-    /// Of the last scan: attempts whose SYN was sent again.
+    /// Attempts whose SYN was sent again, at the last scan.
     waiting: Vec<Seen>,
-    /// Of the last scan: what the host tells of destinations of which nothing has ended yet.
+    /// Facts of the host about destinations of which nothing has ended yet, at the last scan.
     places: HashMap<ScopedEndpoint, Place>,
-    /// Of this host, as the last scan has them.
+    /// The addresses of this host, at the last scan.
     addresses: Arc<Addresses>,
     /// When that was complete.
     scanned_ns: Option<u64>,
@@ -149,7 +149,7 @@ impl Connects {
         Some(Fallback { count: fallback.count.min(refused), ..fallback })
     }
 
-    /// What others than the scanners tried there; `waiting` are theirs.
+    /// The attempts there of all processes but the scanners; `waiting` are theirs.
     fn attempts<'a>(
         &'a self,
         destination: ScopedEndpoint,

@@ -1,4 +1,4 @@
-//! Who has a part in a fault, counted while sockets go by.
+//! The processes and peers that have a part in a fault, counted while sockets go by.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{Detector, Expected, REGISTRY, Sample, Source, Thresholds, roots};
 use crate::model::{finding::Finding, half_open::Change, links::Links, transition::Transition};
 
-/// What to look for.
+/// Options of the detectors.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// How much is too much.
@@ -84,7 +84,7 @@ impl Detectors {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// What was found by now, the worst first; what one finding explains is inside of it.
+    /// The findings by now, the worst first; a finding contains those that it explains.
     pub fn findings(&self) -> Vec<Finding> {
         let all = self.all.iter().flat_map(|detector| detector.findings());
         let wanted = all.filter(|finding| self.options.wants(finding.id)).collect();

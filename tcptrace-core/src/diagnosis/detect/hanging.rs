@@ -1,4 +1,4 @@
-//! What to do about a process that does not go on.
+//! Next steps for a process that does not go on.
 
 use crate::model::finding::Finding;
 

@@ -1,4 +1,4 @@
-//! Whose a set of sockets is that several processes have open: of what was inherited across `fork()`, the first of them.
+//! The owner of a set of sockets that several processes have open: of sockets inherited across `fork()`, the first process.
 
 use super::Seen;
 use crate::model::{hash::HashMap, who::Who};
@@ -7,7 +7,7 @@ use crate::model::{hash::HashMap, who::Who};
 #[derive(Clone, Default)]
 pub(super) struct Holders(HashMap<u32, (Who, u64)>);
 
-/// Of several holders the one that started first, which the others have inherited it from.
+/// The holder that started first: the others have inherited the socket from it.
 pub(super) fn first(owners: &[Who]) -> Option<&Who> {
     owners.iter().min_by_key(|who| (who.started().unwrap_or(u64::MAX), who.pid))
 }

@@ -1,4 +1,4 @@
-//! What several detectors look up in a scan, made once for all of them.
+//! The index of a scan, built once for all detectors.
 
 use std::{
     hash::BuildHasher as _,

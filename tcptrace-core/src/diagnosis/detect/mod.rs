@@ -58,6 +58,6 @@ pub trait Detector: Send {
         0
     }
 
-    /// What it has found by now, each about another subject.
+    /// Its findings by now, each about another subject.
     fn findings(&self) -> Vec<Finding>;
 }

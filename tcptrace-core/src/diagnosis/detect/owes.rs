@@ -1,4 +1,4 @@
-//! Who may still have to answer whom.
+//! Which end of a connection may still owe the other an answer.
 
 use super::{Sample, Seen};
 use crate::model::socket::Kind;

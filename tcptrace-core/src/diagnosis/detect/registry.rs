@@ -6,7 +6,7 @@ use super::{
     stalled::Stalled, stuck::Stuck, syn_flood::SynFlood,
 };
 
-/// What a detector is shown. Each may be incomplete, and then its findings are.
+/// The sources of detectors. A source may be incomplete, and so are then the findings that rest on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Transitions.
@@ -21,7 +21,7 @@ pub enum Source {
 pub struct Entry {
     /// The kinds of findings that it makes.
     pub ids: &'static [&'static str],
-    /// What these rest on.
+    /// The sources that these rest on.
     pub rests_on: &'static [Source],
     pub(super) make: fn(&Options) -> Box<dyn Detector>,
 }
@@ -34,7 +34,7 @@ const fn entry(
     Entry { ids, rests_on, make }
 }
 
-/// What a kind of finding rests on.
+/// The sources of a kind of finding.
 pub fn rests_on(id: &str) -> &'static [Source] {
     REGISTRY.iter().find(|entry| entry.ids.contains(&id)).map_or(&[], |entry| entry.rests_on)
 }

@@ -37,7 +37,7 @@ pub(super) struct Resets {
     endpoints: Bounded<ScopedEndpoint, Endings>,
     open_ends: OpenEnds,
     growth: Growth,
-    /// Of this host, as the last scan has them.
+    /// The addresses of this host, at the last scan.
     addresses: Arc<Addresses>,
 }
 
@@ -69,7 +69,7 @@ impl Resets {
     }
 }
 
-/// What one end tells of how its connection ended.
+/// How a connection ended, by the evidence of one end.
 fn end_of(transition: &Transition, closing: &Closing, peer_is_here: bool) -> End {
     let outcome = Outcome::of(transition, closing, peer_is_here);
     End {

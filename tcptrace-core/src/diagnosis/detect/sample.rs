@@ -26,11 +26,11 @@ pub struct Sample {
     pub sockets: Vec<Seen>,
     /// The network namespaces that were read, by their inode numbers.
     pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
-    /// What could not be seen, in words.
+    /// The gaps of the scan, in words.
     pub unseen: Option<String>,
     /// Processes with which connections wait, by their ids.
     pub processes: HashMap<u32, Condition>,
-    /// What detectors look up in it.
+    /// The index of the scan.
     pub lookup: Lookup,
 }
 

@@ -7,7 +7,7 @@ use crate::model::{finding::in_namespace, flow::Endpoint};
 /// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ScopedEndpoint {
-    /// Of addresses that mean something in one namespace only.
+    /// The namespace of an address that means something in one namespace only.
     netns: Option<u32>,
     pub(super) end: Endpoint,
 }
@@ -22,7 +22,7 @@ impl ScopedEndpoint {
         self.netns == other.netns
     }
 
-    /// What findings about it have in common: it, and its namespace where that matters.
+    /// The subject of findings about it: the endpoint, and its namespace where that matters.
     pub(super) fn subject(self) -> String {
         in_namespace(self.netns, self.end)
     }

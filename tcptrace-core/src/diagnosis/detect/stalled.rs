@@ -40,7 +40,7 @@ pub(super) struct Stalled {
     conditions: HashMap<u32, Condition>,
 }
 
-/// Who does not read.
+/// The end that does not read.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Culprit {
     Process(u32),
@@ -68,7 +68,7 @@ struct Pile {
     /// Bytes in receive buffers of this host, and those that wait to be sent.
     unread: u64,
     unsent: u64,
-    /// Who waits, of this host.
+    /// The processes of this host that wait.
     waiters: Culprits,
     culprits: Culprits,
     /// Cookies of the sockets that are not read.

@@ -45,7 +45,7 @@ pub(super) struct Stuck {
     orphans: BTreeMap<Option<u32>, Orphans>,
 }
 
-/// Of what a pile is: a namespace, a place in [`KINDS`], and where the other ends are.
+/// The key of a pile: a namespace, a place in [`KINDS`], and where the other ends are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Pile {
     netns: Option<u32>,
@@ -71,13 +71,13 @@ enum Others {
 struct Piled {
     count: u64,
     oldest_ns: u64,
-    /// That wait for nothing any more: their peers owe them no answer.
+    /// Sockets that wait for nothing any more: their peers owe them no answer.
     sure: u64,
-    /// That no process has open.
+    /// Sockets that no process has open.
     orphans: u64,
-    /// Whose segments are not acknowledged.
+    /// Sockets whose segments are not acknowledged.
     unanswered: u64,
-    /// Whose peer's window is closed.
+    /// Sockets whose peer's window is closed.
     closed_window: u64,
     culprits: Culprits,
     /// The processes that have the other ends.

@@ -54,7 +54,7 @@ pub(super) struct SynFlood {
     has_scanned: bool,
 }
 
-/// What is at a local port.
+/// The listeners at a local port.
 #[derive(Clone, Debug, Default)]
 struct There {
     owners: Vec<Who>,

@@ -9,17 +9,17 @@ use crate::{
 /// How much could be seen.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    /// What was hooked.
+    /// The hooks.
     pub hooks: Vec<String>,
     /// Transitions and records of half-open connections that were lost or only counted, or that the kernel did not run the
     /// program for.
     pub lost: u64,
-    /// What could not be seen, in words.
+    /// The gaps, in words.
     pub gaps: Vec<String>,
     /// What nobody knows, in words: whether something is missing that this kernel does not count. It does not change the
     /// verdict, which would be the same on each such host.
     pub unknown: Vec<String>,
-    /// What is missing of each source, losses included.
+    /// The gaps of each source, losses included.
     of_source: Vec<(Source, String)>,
 }
 
@@ -136,7 +136,7 @@ impl Coverage {
         }
     }
 
-    /// What could not be seen of any of these.
+    /// The gaps of any of these sources.
     pub(crate) fn gaps_of(&self, sources: &[Source]) -> Vec<String> {
         let mut missing = Vec::new();
         for (_, what) in self.of_source.iter().filter(|(source, _)| sources.contains(source)) {
@@ -153,7 +153,7 @@ impl Coverage {
     }
 }
 
-/// What was not seen since detectors of these kinds had no room for it, so many times.
+/// The gap of detectors of these kinds whose tables were full, so many times.
 pub fn left_out(ids: &[&str], count: u64) -> String {
     let times = if count == 1 { "time" } else { "times" };
     format!("some of what {} would distinguish (the tables were full {count} {times})", ids.join(", "))

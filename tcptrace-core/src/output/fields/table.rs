@@ -8,7 +8,7 @@ use super::{
 
 /// A table: what a record looks like in JSON, in CSV and in the schema. [`fields!`] makes one from rows.
 pub(in crate::output) trait Fields {
-    /// What the schema calls it; of a record, its `type`.
+    /// Its name in the schema; for a record, its `type`.
     const NAME: &'static str;
     /// Its columns, in the order of its rows.
     const COLUMNS: Columns;
@@ -19,7 +19,7 @@ pub(in crate::output) trait Fields {
     /// Appends its columns of a block. Those of a record that is `NESTED` in another one are in a row.
     fn cells<L: Layout, const BLOCK: u8, const NESTED: bool>(&self, line: &mut Line<'_>);
 
-    /// What the schema says of it.
+    /// Its description in the schema.
     fn describe(members: &mut Members, definitions: &mut Definitions);
 }
 

@@ -1,4 +1,4 @@
-//! What a row may have as its value.
+//! The values of rows.
 
 use super::{
     columns::{Columns, Layout},
@@ -33,7 +33,7 @@ pub(in crate::output) trait Value {
         line.cell(|out| self.text(out));
     }
 
-    /// What the schema says of it.
+    /// Its schema.
     fn schema(definitions: &mut Definitions) -> Schema;
 
     /// Adds its row to the schema.

@@ -47,7 +47,7 @@ pub struct Style {
     pub colour: bool,
 }
 
-/// What is to be shown.
+/// A scan to be shown.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The sockets.

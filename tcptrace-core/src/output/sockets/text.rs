@@ -162,7 +162,7 @@ pub(super) fn name(process: Option<&Process>, pid: u32, out: &mut Vec<u8>) {
     out.push(b']');
 }
 
-/// What `wide` adds: `name=value`, so that it reads without a header. What is not known is `-`.
+/// The details of `wide`, as `name=value`, which reads without a header. An unknown value is `-`.
 fn details(socket: &Socket, process: Option<&Process>, out: &mut Vec<u8>) -> io::Result<()> {
     optional(out, "uid", socket.uid);
     optional(out, "netns", socket.flow.netns);
@@ -208,7 +208,7 @@ fn optional(out: &mut Vec<u8>, name: &str, value: Option<impl itoa::Integer>) {
     }
 }
 
-/// What an eye should catch: what serves, what talks, what waits for a program.
+/// The colour of a state: some states serve, some talk, some wait for a program.
 fn colour(state: State) -> Ansi {
     match state {
         State::LISTEN => AnsiColor::Cyan.on_default(),

@@ -1,4 +1,4 @@
-//! A record of the kernel side, decoded: what the kernel said, nothing inferred.
+//! A record of the kernel side, decoded: only what the kernel reported, nothing inferred.
 
 use std::mem::offset_of;
 
@@ -32,7 +32,7 @@ pub enum EventKind {
     Retransmit,
 }
 
-/// Decodes one record. Bytes behind what is known are ignored.
+/// Decodes one record. Bytes after the known fields are ignored.
 ///
 /// # Errors
 /// [`DecodeError`]; never panics, whatever the bytes.
@@ -68,7 +68,7 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
     })
 }
 
-/// `SO_NETNS_COOKIE` of a record whose namespace has no other name; `None` where the record has its inode, or is too short.
+/// `SO_NETNS_COOKIE` of a record without the inode of its namespace; `None` where the record has the inode, or is too short.
 pub fn netns_cookie(record: &[u8]) -> Option<u64> {
     let inode = record.get(offset_of!(HalfOpenRecord, netns)..)?.try_get_u32_ne().ok()?;
     let cookie = record.get(offset_of!(HalfOpenRecord, netns_cookie)..)?.try_get_u64_ne().ok()?;

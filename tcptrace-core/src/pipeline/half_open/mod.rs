@@ -1,8 +1,9 @@
-//! Half-open connections of a server: SYN received, final ACK not yet. The kernel keeps them as request sockets, about
-//! which its event for transitions is silent; `docs/half-open.md` says what is seen here, and what is not.
+//! Half-open connections of a server: the SYN has come, the final ACK has not. The kernel keeps them as request sockets,
+//! which its event for transitions does not report. `docs/half-open.md` describes what is seen here, and what is not.
 //!
-//! A SYN is an [`Event`], and so is a SYN-ACK that is sent again. The end is no event: the child that a connection
-//! completes with is a transition, and what ends otherwise is gone from a [`Poll`](crate::model::half_open::Poll). [`HalfOpens`] puts them together.
+//! A SYN is an [`Event`], and so is a retransmitted SYN-ACK. The end is no event. A connection that completes has a child,
+//! which has a transition. A connection that ends otherwise is missing from the next
+//! [`Poll`](crate::model::half_open::Poll). [`HalfOpens`] combines these sources.
 
 mod event;
 mod open;

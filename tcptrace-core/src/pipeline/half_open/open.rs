@@ -1,4 +1,4 @@
-//! The half-open connections of the moment: found by cookie or by their ends, counted by local end, bounded.
+//! The current half-open connections: found by cookie or by their ends, counted by local end, bounded.
 
 use hashlink::LinkedHashMap;
 
@@ -8,29 +8,29 @@ use crate::model::{
     hash::HashMap,
 };
 
-/// One of them.
+/// A half-open connection.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     pub(super) connection: Connection,
     /// When its SYN came, where that was seen.
     pub(super) since_ns: Option<u64>,
     pub(super) retransmits: u32,
-    /// When it was first heard of.
+    /// When a record or a poll first showed it.
     pub(super) found_ns: u64,
-    /// When it was last known to be there.
+    /// When it was last known to exist.
     pub(super) seen_ns: u64,
     /// When its timer fires next.
     pub(super) fires_ns: u64,
 }
 
-/// All of them.
+/// All half-open connections.
 pub(super) struct Table {
     open: LinkedHashMap<u64, Open>,
-    /// In whichever namespace, which not every source knows.
+    /// Keys by ends without the namespace, which not every source knows.
     by_flow: HashMap<Flow, u64>,
     by_local: HashMap<LocalEnd, u64>,
     limit: usize,
-    /// For those without a cookie.
+    /// The last key of a connection without a cookie.
     substitutes: u64,
 }
 
@@ -49,7 +49,7 @@ impl Table {
         self.open.len()
     }
 
-    /// The one that `other` is another sight of: the same cookie, or the same ends where one of them has none.
+    /// The key of the connection that `other` is: it has the same cookie, or the same ends where one of both has no cookie.
     pub(super) fn find(&self, other: &Connection) -> Option<u64> {
         if other.cookie != 0 && self.open.contains_key(&other.cookie) {
             return Some(other.cookie);
@@ -62,7 +62,7 @@ impl Table {
         self.open.get(&key)
     }
 
-    /// Changes one; its namespace may become known.
+    /// Changes a connection. Its namespace may become known.
     pub(super) fn update(&mut self, key: u64, change: impl FnOnce(&mut Open)) {
         let Some(open) = self.open.get_mut(&key) else { return };
         let before = open.connection.flow.local_end();
@@ -74,7 +74,7 @@ impl Table {
         }
     }
 
-    /// Adds one that [`Self::find`] does not find; returns its key, and how many were forgotten for it.
+    /// Adds a connection that [`Self::find`] does not find. Returns its key, and the number of connections evicted for it.
     pub(super) fn insert(&mut self, open: Open) -> (u64, u64) {
         let evicted = if self.open.len() < self.limit {
             0
@@ -103,12 +103,12 @@ impl Table {
         Some(open)
     }
 
-    /// How many have this local end.
+    /// The number of connections with this local end.
     pub(super) fn count(&self, connection: &Connection) -> u64 {
         self.by_local.get(&connection.flow.local_end()).copied().unwrap_or(0)
     }
 
-    /// The keys of those that `wanted` says.
+    /// The keys of the connections for which `wanted` is true.
     pub(super) fn keys(&self, wanted: impl Fn(&Open) -> bool) -> Vec<u64> {
         self.open.iter().filter(|(_, open)| wanted(open)).map(|(key, _)| *key).collect()
     }
@@ -122,14 +122,15 @@ impl Table {
         }
     }
 
-    /// A key for one without a cookie.
+    /// Makes a key for a connection without a cookie.
     fn substitute(&mut self) -> u64 {
         self.substitutes = self.substitutes.wrapping_add(1) | SUBSTITUTE;
         self.substitutes
     }
 }
 
-/// Cookies are numbered from 1 on and do not get here.
+/// The bit that marks keys of connections without a cookie. The kernel numbers cookies from 1 on, and they do not get so
+/// large.
 const SUBSTITUTE: u64 = 1 << 63;
 
 fn is_substitute(key: u64) -> bool {

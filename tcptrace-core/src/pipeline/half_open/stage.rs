@@ -1,4 +1,4 @@
-//! Half-open connections beside the transitions: their records, the polls, and their own account.
+//! The half-open pipeline: records and polls of half-open connections, and an account of their own.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use crate::{
     },
 };
 
-/// Follows half-open connections. Pure, as the tracker.
+/// Follows half-open connections. It is pure, like the tracker.
 pub(crate) struct Side {
     half_opens: HalfOpens,
-    /// Only count.
+    /// Whether records are only counted.
     count_only: bool,
     account: Account,
     /// Losses already reported.
@@ -33,14 +33,14 @@ pub(crate) struct Side {
 struct Account {
     read: u64,
     undecodable: u64,
-    /// Handed to the writer.
+    /// Records handed to the writer.
     sent: u64,
-    /// After `--count` was reached.
+    /// Records that came after `--count` was reached.
     surplus: u64,
 }
 
 impl Side {
-    /// Of the wanted ones; remembers at most `limit`.
+    /// Follows the connections that pass the filters in `wanted`; remembers at most `limit`.
     pub(crate) fn new(limit: usize, wanted: SocketFilter, count_only: bool) -> Self {
         Self {
             half_opens: HalfOpens::new(limit, wanted),
@@ -72,36 +72,36 @@ impl Side {
         self.half_opens.event(&event, owner, |change| push(change, account, out));
     }
 
-    /// Takes a transition, which may end one.
+    /// Takes a transition, which may complete a half-open connection.
     pub(crate) fn transition(&mut self, event: &event::Event, tracker: &Tracker, out: &mut Outgoing) {
         let owner = || tracker.listener_owner(event.flow.local_end(), event.ktime_ns);
         let account = &mut self.account;
         self.half_opens.transition(event, owner, |change| push(change, account, out));
     }
 
-    /// A poll is being made.
+    /// Notes that a poll begins.
     pub(crate) fn poll_begins(&mut self) {
         self.half_opens.poll_begins();
     }
 
-    /// Takes a poll; every event up to its end was taken.
+    /// Takes a poll. Every event up to its end must have been taken.
     pub(crate) fn polled(&mut self, poll: &Poll, tracker: &Tracker, out: &mut Outgoing) {
         let account = &mut self.account;
         self.half_opens.polled(poll, owner(tracker), |change| push(change, account, out));
     }
 
-    /// Takes so many records for read that nobody wants.
+    /// Counts `records` as read and as surplus, without reading them.
     pub(crate) fn forgo(&mut self, records: u64) {
         self.account.read += records;
         self.account.surplus += records;
     }
 
-    /// How many are open.
+    /// The number of half-open connections now.
     pub(crate) fn open(&self) -> usize {
         self.half_opens.open()
     }
 
-    /// Tells losses, and what is over by now.
+    /// Emits losses, and the ends of connections that must be over by now.
     pub(crate) fn check(&mut self, checked: &Checked, tracker: &Tracker, out: &mut Outgoing) {
         self.tell(checked.now_ns, checked.half_open, out);
         if self.count_only {
@@ -114,12 +114,12 @@ impl Side {
         self.half_opens.tick(checked.now_ns, owner(tracker), |change| push(change, account, out));
     }
 
-    /// Transitions up to this time were lost.
+    /// Notes that transitions up to this time may be missing.
     pub(crate) fn gap(&mut self, ktime_ns: u64) {
         self.half_opens.gap(ktime_ns);
     }
 
-    /// Ends it: the account, as if the writer had written everything.
+    /// Ends the pipeline. Returns its account, as if the writer had written everything.
     pub(crate) fn finish(&mut self, ended: &Ended, out: &mut Outgoing) -> Summary {
         let (counters, missed_runs) = (ended.counted.half_open, ended.half_open_missed);
         self.tell(ended.end_ns, (counters.lost_ring_full, missed_runs), out);
@@ -136,7 +136,7 @@ impl Side {
         summary
     }
 
-    /// Settles the account when `written` records are known to have been written: whatever is missing was lost at the
+    /// Settles the account when the writer has written `written` records. Every record that is missing was lost at the
     /// output.
     pub(crate) fn settle(&self, summary: &mut Summary, written: u64) {
         let counters = &summary.counters;
@@ -154,7 +154,7 @@ impl Side {
         };
     }
 
-    /// Tells a loss if there was one since the last.
+    /// Emits a loss, if there was one since the last report.
     fn tell(&mut self, now_ns: u64, (ring_full, missed_runs): (u64, u64), out: &mut Outgoing) {
         let lost = Lost { ring_full, output: 0, undecodable: self.account.undecodable, missed_runs };
         if lost == self.told {
@@ -171,7 +171,7 @@ fn owner(tracker: &Tracker) -> impl Fn(&Connection) -> Option<Arc<Owner>> {
     |connection| tracker.listener_owner(connection.flow.local_end(), u64::MAX)
 }
 
-/// Adds a change, unless as many lines are there as are wanted.
+/// Adds a change, unless `--count` was reached.
 fn push(change: Change, account: &mut Account, out: &mut Outgoing) {
     if out.is_satisfied() {
         account.surplus += u64::from(change.recorded);

@@ -1,4 +1,4 @@
-//! The tracker, event by event and poll by poll.
+//! Tests of the tracker, event by event and poll by poll.
 
 mod properties;
 mod records;
@@ -36,7 +36,7 @@ fn connection(number: u8) -> Connection {
     }
 }
 
-/// The same in a namespace that is not known.
+/// The same connection in a namespace that is not known.
 fn unplaced(number: u8) -> Connection {
     let known = connection(number);
     Connection { flow: known.flow.anywhere(), ..known }
@@ -46,7 +46,7 @@ fn event(kind: EventKind, ktime_ns: u64, connection: Connection) -> Event {
     Event { ktime_ns, kind, connection, netns_cookie: None }
 }
 
-/// The first transition of the child that a connection completes with.
+/// The first transition of the child of a connection that completes.
 fn child(ktime_ns: u64, connection: Connection) -> crate::model::event::Event {
     crate::model::event::Event {
         ktime_ns,
@@ -69,7 +69,7 @@ fn child(ktime_ns: u64, connection: Connection) -> crate::model::event::Event {
     }
 }
 
-/// A tracker, and what it told.
+/// A tracker, and the changes that it emitted.
 struct Trial {
     half_opens: HalfOpens,
     told: Vec<Change>,
@@ -94,7 +94,8 @@ impl Trial {
         self.half_opens.transition(&child(at, connection), || None, |change| self.told.push(change));
     }
 
-    /// A poll that began at `at` and took a millisecond. `pending`: which, and in how long their timers fire.
+    /// Takes a poll that began at `at` and took a millisecond. `pending`: the connections, their retransmits, and the time
+    /// until their timers fire.
     fn poll(&mut self, at: u64, pending: &[(Connection, u32, u64)]) {
         let poll = Poll {
             namespaces: vec![(Some(NETNS), at)],
@@ -119,7 +120,7 @@ impl Trial {
         self.told.last().expect("something was told")
     }
 
-    /// Every beginning has its end, or is open.
+    /// Asserts that every connection that began has ended, was evicted, or is open.
     fn assert_balance(&self) -> Counts {
         let counts = self.half_opens.counts();
         let Counts { completed, timed_out, dropped, unknown, evicted, open, .. } = counts;
@@ -185,7 +186,7 @@ fn a_flood_times_out() {
     assert_eq!(trial.assert_balance().timed_out, 1);
 }
 
-/// The timer fired, but the kernel never gives up after a single SYN-ACK unless it was told to.
+/// The timer fired, but the kernel gives up after a single SYN-ACK only where `net.ipv4.tcp_synack_retries` is 0.
 #[test]
 fn what_goes_too_early_was_dropped() {
     for (retries, expected) in [(5, End::Dropped), (1, End::Dropped), (0, End::TimedOut)] {
@@ -221,7 +222,7 @@ fn a_poll_that_races_with_events() {
     let mut trial = Trial::new(10, all());
     trial.syn(SECOND, connection(1));
     trial.half_opens.poll_begins();
-    // Between the question and the answer one completes, and so does one whose SYN was not seen; another one comes.
+    // Between the request and its reply, a connection completes, and so does one whose SYN was not seen. Another one begins.
     trial.child(SECOND + 100_000, connection(1));
     trial.child(SECOND + 100_000, connection(2));
     trial.syn(SECOND + 200_000, connection(3));
@@ -303,7 +304,7 @@ fn filters() {
     assert_eq!(trial.whats(), [BEGIN]);
 }
 
-/// What the state filters hide is followed all the same.
+/// The tracker also follows the connections whose changes the state filters hide.
 #[test]
 fn filters_on_states() {
     let ended = Filter { new_states: 1 << State::CLOSE.0, ..Filter::NONE };

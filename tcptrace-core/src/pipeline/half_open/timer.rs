@@ -1,28 +1,28 @@
-//! What the kernel's timer of a request socket does (`reqsk_timer_handler()`, `net/ipv4/inet_connection_sock.c`): it fires
-//! a second after the SYN-ACK, two seconds after the next, then four and so on. Each time the SYN-ACK goes out again,
-//! until there were `tcp_synack_retries`; then the connection is given up. A queue that is more than half full is given
-//! less: two at least.
+//! The kernel's timer of a request socket (`reqsk_timer_handler()`, `net/ipv4/inet_connection_sock.c`). It fires a second
+//! after the SYN-ACK, two seconds after the next, then four and so on. Each time the kernel sends the SYN-ACK again. After
+//! `tcp_synack_retries` retransmits the kernel gives the connection up. Where the queue is more than half full, the kernel
+//! gives up after fewer retransmits, but not before two.
 
 /// `TCP_TIMEOUT_INIT`, `include/net/tcp.h`.
 const FIRST_NS: u64 = 1_000_000_000;
 /// `TCP_RTO_MAX`.
 const LONGEST_NS: u64 = 120 * FIRST_NS;
-/// What the kernel never goes below, except by the sysctl.
+/// The fewest retransmits before the kernel gives up, unless the sysctl is lower.
 const FEWEST: u32 = 2;
-/// `net.ipv4.tcp_synack_retries` as the kernel has it by itself.
+/// The kernel's default of `net.ipv4.tcp_synack_retries`.
 pub(super) const RETRIES: u32 = 5;
 
-/// How long after a SYN-ACK the timer fires that was the `sent`th again.
+/// The time from the `sent`th retransmit of a SYN-ACK until the timer fires, nanoseconds; 0 is the first SYN-ACK.
 pub(super) fn interval_ns(sent: u32) -> u64 {
     FIRST_NS.checked_shl(sent.min(32)).unwrap_or(LONGEST_NS).min(LONGEST_NS)
 }
 
-/// Whether the kernel can have given up at its own accord after so many.
+/// Whether the kernel may have given up by itself after `sent` retransmits.
 pub(super) fn may_give_up(sent: u32, retries: u32) -> bool {
     sent >= retries.min(FEWEST)
 }
 
-/// How long one can live at most: timers fire up to an eighth late (`kernel/time/timer.c`).
+/// The longest life of a half-open connection, nanoseconds. Timers fire up to an eighth late (`kernel/time/timer.c`).
 pub(super) fn longest_life_ns(retries: u32) -> u64 {
     let all: u64 = (0..=retries.min(255)).map(interval_ns).sum();
     all + all / 8 + FIRST_NS

@@ -1,7 +1,7 @@
-//! From what is seen of half-open connections to their beginnings and ends.
+//! Finds the beginnings and ends of half-open connections from records, transitions and polls.
 //!
-//! Pure, as the tracker of transitions: time is the events' and polls' own. Nothing is assumed to be complete: each
-//! source may be missing, and what one does not tell another one does later.
+//! The tracker is pure, like the tracker of transitions: it uses the times of events and polls only. It does not assume that
+//! a source is complete: each source may be missing, and another one may show later what it does not show.
 
 use std::sync::Arc;
 
@@ -20,22 +20,23 @@ use crate::model::{
     state::State,
 };
 
-/// All half-open connections that are known of.
+/// All known half-open connections.
 pub struct HalfOpens {
     table: Table,
     counts: Counts,
     wanted: SocketFilter,
     /// `net.ipv4.tcp_synack_retries` of the namespaces where it is known.
     retries: HashMap<Option<u32>, u32>,
-    /// Children that came while a poll was under way, which may have them still.
+    /// Children that came during a poll. The poll may still have their connections.
     while_polling: Option<HashSet<Flow>>,
     /// Transitions up to this time may be missing, and with them completions.
     gap_ns: u64,
-    /// Records of the kernel side that the user does not want.
+    /// Records of the kernel side that the user's filters hide.
     filtered: u64,
 }
 
-/// Timers of the kernel fire late, never early; but its clock ticks at most every ten milliseconds.
+/// The tolerance of comparisons with the kernel's timers, nanoseconds. They fire late, never early; but a tick of the
+/// kernel's clock lasts up to ten milliseconds.
 const TICK_NS: u64 = 20_000_000;
 
 impl HalfOpens {
@@ -52,7 +53,7 @@ impl HalfOpens {
         }
     }
 
-    /// Takes a record of the kernel side. `owner`: who opened its listener, if known.
+    /// Takes a record of the kernel side. `owner`: the owner of its listener, if known.
     pub fn event(&mut self, event: &Event, owner: Option<Arc<Owner>>, mut emit: impl FnMut(Change)) {
         if !self.wanted.connection(&event.connection, owner.as_deref()) {
             self.filtered += 1;
@@ -87,7 +88,7 @@ impl HalfOpens {
         }
     }
 
-    /// Takes a transition: one of a child ends what it came from.
+    /// Takes a transition. The transition of a child completes the half-open connection that the child came from.
     pub fn transition(
         &mut self,
         event: &event::Event,
@@ -111,13 +112,13 @@ impl HalfOpens {
         }
     }
 
-    /// A poll is about to begin.
+    /// Notes that a poll begins.
     pub fn poll_begins(&mut self) {
         self.while_polling = Some(HashSet::default());
     }
 
-    /// Takes the poll that was begun, once every event up to its end has been taken: what it has and we do not, is told to begin; what
-    /// it does not have is over. `owner` tells who opened the listener of a connection.
+    /// Takes the poll that was begun, once every event up to its end has been taken: a connection that only the poll has
+    /// begins; a connection that the poll lacks is over. `owner` returns the owner of a connection's listener.
     pub fn polled(
         &mut self,
         poll: &Poll,
@@ -136,7 +137,7 @@ impl HalfOpens {
             self.table.update(key, |open| {
                 open.seen_ns = poll.end_ns;
                 open.connection.flow.netns = open.connection.flow.netns.or(pending.connection.flow.netns);
-                // An event may have told more since the kernel answered.
+                // An event may have shown more retransmits since the kernel answered.
                 if pending.retransmits >= open.retransmits {
                     open.retransmits = pending.retransmits;
                     open.fires_ns = pending.fires_ns.unwrap_or(open.fires_ns);
@@ -146,7 +147,7 @@ impl HalfOpens {
         let begun: HashMap<_, _> = poll.namespaces.iter().copied().collect();
         let gone = self.table.keys(|open| {
             let begun_ns = begun.get(&open.connection.flow.netns);
-            // What came while they were asked may have been too late for the answer.
+            // A connection that began during the poll may have been too late for the answer.
             begun_ns.is_some_and(|begun_ns| open.found_ns.saturating_add(TICK_NS) < *begun_ns)
                 && open.seen_ns < poll.end_ns
         });
@@ -158,7 +159,7 @@ impl HalfOpens {
         }
     }
 
-    /// Ends those whose namespace no poll reaches, and which by now must be over.
+    /// Ends the connections that must be over by now, and whose namespace no poll reaches.
     pub fn tick(
         &mut self,
         now_ns: u64,
@@ -180,12 +181,12 @@ impl HalfOpens {
         self.retries.insert(netns, retries);
     }
 
-    /// Events up to `ktime_ns` were lost.
+    /// Notes that events up to `ktime_ns` may be missing.
     pub fn gap(&mut self, ktime_ns: u64) {
         self.gap_ns = ktime_ns;
     }
 
-    /// How many are open now.
+    /// The number of half-open connections now.
     pub fn open(&self) -> usize {
         self.table.len()
     }
@@ -195,12 +196,12 @@ impl HalfOpens {
         Counts { open: self.table.len() as u64, ..self.counts }
     }
 
-    /// Records of the kernel side that the user does not want.
+    /// Records of the kernel side that the user's filters hide.
     pub fn filtered(&self) -> u64 {
         self.filtered
     }
 
-    /// Begins one that a poll found, if it passes the filters.
+    /// Begins a connection that a poll found, if it passes the filters.
     fn found(
         &mut self,
         ktime_ns: u64,
@@ -245,8 +246,8 @@ impl HalfOpens {
         self.emit(ktime_ns, What::End(end), &open, owner, false, emit);
     }
 
-    /// Of one that a poll no longer has. When it was last seen its timer had still to fire; if it has by now, the
-    /// kernel gave up then, unless it was too early for that.
+    /// The end of a connection that a poll no longer has. When the connection was last seen, its timer had still to fire. If
+    /// the timer has fired by now, the kernel gave up then, unless it was too early for that.
     fn how_it_ended(&self, open: &Open, gone_ns: u64) -> End {
         let retries = self.retries(open.connection.flow.netns);
         if open.seen_ns < self.gap_ns {
@@ -308,7 +309,8 @@ impl HalfOpens {
 }
 
 impl SocketFilter {
-    /// The filters on what a connection is. The kernel side has applied some of them; polls, none.
+    /// Whether a connection passes the filters. The kernel side has applied some of them to its records; polls have applied
+    /// none.
     fn connection(&self, connection: &Connection, owner: Option<&Owner>) -> bool {
         let tgid = self.filter.tgid;
         self.flow_passes(&connection.flow) && (tgid == 0 || owner.is_some_and(|owner| owner.pid == tgid))

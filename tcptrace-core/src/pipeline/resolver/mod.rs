@@ -1,5 +1,5 @@
-//! Processes, network namespaces and devices, resolved. A live trace asks its resolver by [`Question`]s, before the turn of the
-//! records that ask; the answers come as inputs, of the host or of a capture.
+//! The cache of resolved processes, network namespaces and devices. A live trace sends its resolver [`Question`]s before the
+//! turn of the records that need the answers. The answers come as inputs, from the host or from a capture.
 
 mod questions;
 mod recent;
@@ -23,53 +23,53 @@ use recent::RecentAnswers;
 
 /// Keys to remember of a live trace.
 const LIVE: usize = 16_384;
-/// Keys to remember of a capture: many more than its recorder did.
+/// Keys to remember of a capture: many more than the recorded trace remembered.
 const REPLAYED: usize = 262_144;
 
-/// Namespaces that are asked for at a time. Records of more of them go without.
+/// The most namespaces to ask for at a time. Records of further namespaces get no answer.
 const ASKED: usize = 16_384;
 
-/// How long a process is taken for the same one that runs the same program, nanoseconds. For its id to come round to another
-/// one, all other ids must have been used up meanwhile, which takes longer.
+/// How long an answer about a process holds, nanoseconds: for that time, a process id stands for the same process with the
+/// same program. The kernel gives the id to another process only after all other ids, which takes longer.
 const PROCESS_HOLDS_NS: u64 = 50_000_000;
 
 /// How long a name of a device holds, nanoseconds. A device can be renamed, and another device can get its index.
 const DEVICE_HOLDS_NS: u64 = 1_000_000_000;
 
-/// Answers of the resolver, and questions to it.
+/// The answers of the resolver, and the questions to it.
 pub struct ResolverCache {
     processes: RecentAnswers<u32, Arc<Process>>,
     namespaces: RecentAnswers<u64, u32>,
     devices: RecentAnswers<(u32, u32), Arc<str>>,
-    /// `None` where everything comes from a capture.
+    /// `None` where all answers come from a capture.
     questions: Option<Questions>,
 }
 
-/// Which processes are resolved.
+/// The processes that are resolved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Every owner's.
+    /// All owners.
     All,
-    /// Those of which an event has the name of another thread only.
+    /// Owners of which an event has only the name of another thread.
     Names,
-    /// Nobody's.
+    /// No process.
     Nobody,
 }
 
-/// Kinds of questions.
+/// The questions that were asked, by kind.
 struct Questions {
     extent: Extent,
     own_netns: Option<u32>,
     processes: Asked<u32, Option<[u8; 16]>>,
     devices: Asked<(u32, u32), ()>,
     exits: Asked<Key, ()>,
-    /// Namespaces that records wait for.
+    /// Cookies of namespaces to ask for, each with the time of the oldest record.
     namespaces: LinkedHashMap<u64, u64>,
 }
 
 impl ResolverCache {
-    /// The cache of a live trace. `own_netns`: the inode of the network namespace that the resolver is in, where that is known; it names
-    /// the devices of no other one.
+    /// The cache of a live trace. `own_netns`: the inode of the network namespace that the resolver is in, where that is
+    /// known; the resolver names the devices of this namespace only.
     pub fn live(extent: Extent, own_netns: Option<u32>) -> Self {
         let questions = Questions {
             extent,
@@ -93,29 +93,29 @@ impl ResolverCache {
         Self { processes, namespaces, devices, questions: None }
     }
 
-    /// Takes an answer of what a process is.
+    /// Takes an answer about a process.
     pub fn process(&mut self, answer: Answer<u32, Arc<Process>>) {
         self.processes.add(answer);
     }
 
-    /// Takes an answer of which inode number a network namespace has.
+    /// Takes an answer with the inode number of a network namespace.
     pub fn namespace(&mut self, answer: Answer<u64, u32>) {
         self.namespaces.add(answer);
     }
 
-    /// Takes an answer of what a network device is called.
+    /// Takes an answer with the name of a network device.
     pub fn device(&mut self, answer: Answer<(u32, u32), Arc<str>>) {
         self.devices.add(answer);
     }
 
-    /// Notes in an event what its device is called, if it has one whose name is known.
+    /// Sets the name of an event's device, if it has a device whose name is known.
     pub fn name_device(&mut self, event: &mut Event) {
         if let (Some(device), Some(netns)) = (&mut event.device, event.flow.netns) {
             device.name = self.devices.get((netns, device.ifindex), event.ktime_ns);
         }
     }
 
-    /// Notes in an event what its process is, if that owns the socket and is known.
+    /// Sets the process of an event, if the process owns the socket and is known.
     pub fn identify(&mut self, event: &mut Event) {
         let by_name = || self.questions.as_ref().is_some_and(|questions| questions.extent == Extent::Names);
         if event.context_owns && !(event.context.is_main_thread() && by_name()) {
@@ -123,7 +123,7 @@ impl ResolverCache {
         }
     }
 
-    /// Whether anybody can be asked for the ends of processes.
+    /// Whether there is a resolver to ask for the ends of processes.
     pub fn knows_exits(&self) -> bool {
         self.questions.as_ref().is_some_and(|questions| questions.extent != Extent::Nobody)
     }
@@ -172,13 +172,13 @@ impl ResolverCache {
         }
     }
 
-    /// The namespaces that were asked for since the last time, by their cookies, each with the time of the oldest record,
+    /// Takes out the namespaces to ask for since the last call: their cookies, each with the time of the oldest record,
     /// nanoseconds of `CLOCK_MONOTONIC`.
     pub fn asked_namespaces(&mut self) -> LinkedHashMap<u64, u64> {
         self.questions.as_mut().map(|questions| std::mem::take(&mut questions.namespaces)).unwrap_or_default()
     }
 
-    /// The other questions since the last time.
+    /// Takes out the other questions since the last call.
     pub fn questions(&mut self) -> Vec<Question> {
         let Some(Questions { processes, devices, exits, .. }) = &mut self.questions else {
             return Vec::new();
@@ -197,7 +197,7 @@ impl ResolverCache {
         processes.chain(devices).chain(exits).collect()
     }
 
-    /// Whether an answer is another one than the last: another input is not needed.
+    /// Whether an answer differs from the last one. If it does not, no input is needed for it.
     pub fn is_new(&self, input: &Input<'_>) -> bool {
         match input {
             Input::Process(answer) => self.processes.is_new(answer),
@@ -207,8 +207,8 @@ impl ResolverCache {
         }
     }
 
-    /// What another file of a capture begins with: it has to be understood without those before it. A process that was not
-    /// asked for lately is answered again when it is.
+    /// The answers that a further file of a capture begins with, since it must be readable without the files before it. The
+    /// answer about a process that was not asked for lately is recorded when the process is asked for again.
     pub fn record_again(&mut self) -> Vec<Input<'static>> {
         let Some(Questions { processes, .. }) = &self.questions else { return Vec::new() };
         let namespaces = self.namespaces.record_again(|_| true).into_iter().map(Input::Namespace);

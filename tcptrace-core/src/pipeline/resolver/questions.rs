@@ -1,13 +1,14 @@
-//! Questions to the resolver: each once for a while, and only so many at a time.
+//! Questions to the resolver. Each is asked once in a while, and their number is bounded.
 
 use hashlink::LinkedHashMap;
 
 use crate::model::input::Key;
 
-/// Questions of one kind at a time, and keys of which it is remembered that they were asked for. What goes beyond stays unknown.
+/// The most questions of one kind at a time, and the most keys to remember as asked for. Questions beyond that get no
+/// answer.
 const CAPACITY: usize = 16_384;
 
-/// How much older than others a record that comes after them may be, nanoseconds.
+/// The most by which a record may be older than a record that came before it, nanoseconds.
 const LATEST_NS: u64 = 1_000_000_000;
 
 /// A question of the pipeline to the resolver of a live trace. The answer comes back as an input.
@@ -28,27 +29,27 @@ pub enum Question {
         netns: u32,
         /// Its index there.
         ifindex: u32,
-        /// As of a process.
+        /// Time of the oldest record that waits for the answer, nanoseconds of `CLOCK_MONOTONIC`.
         ktime_ns: u64,
     },
-    /// Whether a process has ended: [`Input::Exited`](crate::model::input::Input::Exited), if it has. This matters to records
-    /// that are newer than the question only.
+    /// Whether a process has ended: [`Input::Exited`](crate::model::input::Input::Exited), if it has. Only records that are
+    /// newer than the question need the answer.
     Exit(Key),
 }
 
-/// Answers to the questions of events, by key. An answer holds for a while.
+/// The questions of one kind, by key. A question that was asked covers the events of a span of time.
 pub(super) struct Asked<K, D> {
     holds_ns: u64,
     spans: LinkedHashMap<K, Span<D>>,
-    /// The one of the last event: mostly the next one has the same.
+    /// Key and span of the last event: the next event mostly has the same.
     last: Option<(K, Span<D>)>,
-    /// Not yet sent, with the time of the oldest event.
+    /// Questions that were not sent yet, with the time of the oldest event.
     unsent: LinkedHashMap<(K, D), u64>,
     /// Time of the newest event that a question was asked for.
     newest_ns: u64,
 }
 
-/// Events of this time need no question.
+/// A span of time whose events need no further question.
 #[derive(Clone, Copy)]
 struct Span<D> {
     from_ns: u64,
@@ -68,8 +69,8 @@ impl<K: Copy + Eq + std::hash::Hash, D: Copy + Eq + std::hash::Hash> Asked<K, D>
         Self { holds_ns, spans: LinkedHashMap::new(), last: None, unsent: LinkedHashMap::new(), newest_ns: 0 }
     }
 
-    /// Asks for a key on behalf of an event, unless its answer is there or on its way. `detail`: where that is another than
-    /// before, the answer may be another, too.
+    /// Asks for a key on behalf of an event, unless its answer has come or is on its way. `detail`: where it differs from
+    /// the one before, the answer may differ, too.
     pub(super) fn ask(&mut self, key: K, detail: D, ktime_ns: u64) {
         if self.last.as_ref().is_some_and(|(last, span)| *last == key && span.has(&detail, ktime_ns)) {
             return;
@@ -98,13 +99,13 @@ impl<K: Copy + Eq + std::hash::Hash, D: Copy + Eq + std::hash::Hash> Asked<K, D>
         }
     }
 
-    /// Whether a record that is still to come may have no question of its own: not long before the newest one its key was
-    /// asked for.
+    /// Whether a record that is still to come may need no question of its own, since its key was asked for not long before
+    /// the newest event.
     pub(super) fn is_current(&self, key: &K) -> bool {
         self.spans.get(key).is_some_and(|span| span.until_ns.saturating_add(LATEST_NS) >= self.newest_ns)
     }
 
-    /// The questions since the last time: key, detail, and time of the oldest event.
+    /// Takes out the questions since the last call: key, detail, and time of the oldest event.
     pub(super) fn take(&mut self) -> impl Iterator<Item = (K, D, u64)> + use<K, D> {
         std::mem::take(&mut self.unsent).into_iter().map(|((key, detail), ktime_ns)| (key, detail, ktime_ns))
     }

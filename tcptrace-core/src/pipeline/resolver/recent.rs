@@ -6,19 +6,19 @@ use hashlink::LinkedHashMap;
 
 use crate::model::input::Answer;
 
-/// The last answers of the resolver, by what was asked. A recorded trace remembers what a replay of its capture remembers: an
-/// answer that could be forgotten soon, or is in an earlier file only, counts as new.
+/// The last answers of the resolver, by key. A recorded trace must remember what a replay of its capture remembers. So an
+/// answer that may soon be forgotten, or that only an earlier file has, counts as new.
 pub(super) struct RecentAnswers<K, V> {
     answers: LinkedHashMap<K, Answers<V>>,
     limit: usize,
     /// How many answers were added.
     added: u64,
-    /// Answers of keys that were last added before that are to be added again.
+    /// A key whose [`Answers::added`] is smaller than this needs its answer added again.
     stale_before: u64,
 }
 
 struct Answers<V> {
-    /// From which time on which answer holds; the oldest first.
+    /// The answers, each with the time from which it holds; the oldest first.
     values: Vec<(u64, Option<V>)>,
     /// The value of [`RecentAnswers::added`] when the last one was added.
     added: u64,
@@ -46,7 +46,7 @@ impl<K: Eq + Hash + Copy, V: PartialEq + Clone> RecentAnswers<K, V> {
             let place = answers.values.partition_point(|(other_ns, _)| *other_ns <= from_ns);
             answers.values.insert(place, (from_ns, value));
         }
-        // Behind all others: the first one is the one that was added least recently.
+        // The key goes behind all others, so that the first key is the one that was added least recently.
         self.answers.insert(key, answers);
         if self.answers.len() > self.limit {
             self.answers.pop_front();
@@ -58,7 +58,7 @@ impl<K: Eq + Hash + Copy, V: PartialEq + Clone> RecentAnswers<K, V> {
         self.answers.get(&key)?.at(ktime_ns).cloned()
     }
 
-    /// Whether an answer says anything that is not known, or would not be known for long.
+    /// Whether an answer differs from what is known, or what is known may soon be forgotten.
     pub(super) fn is_new(&self, answer: &Answer<K, V>) -> bool {
         let answers = self.answers.get(&answer.key);
         let known = answers.and_then(|answers| answers.at(answer.from_ns));
@@ -67,7 +67,8 @@ impl<K: Eq + Hash + Copy, V: PartialEq + Clone> RecentAnswers<K, V> {
             || (known.is_some() && answers.is_some_and(|answers| answers.added < fresh_from))
     }
 
-    /// Has everything that is known count as new, but for some keys. Their last answers are returned, to be recorded.
+    /// Makes every known answer count as new, except those of the keys for which `some` is true. Returns the last answers of
+    /// these keys, to be recorded.
     pub(super) fn record_again(&mut self, mut some: impl FnMut(&K) -> bool) -> Vec<Answer<K, V>> {
         self.stale_before = self.added + 1;
         let mut last = Vec::new();
@@ -97,7 +98,7 @@ mod tests {
         Answer { from_ns, key, value }
     }
 
-    /// Adds it if it is new; whether it was.
+    /// Adds an answer if it is new. Returns whether it was.
     fn feed(known: &mut RecentAnswers<u32, char>, answer: Answer<u32, char>) -> bool {
         let is_new = known.is_new(&answer);
         if is_new {
@@ -121,7 +122,7 @@ mod tests {
         );
     }
 
-    /// Entries leave the ring a CPU after the other: a record may be older than the one that asked first.
+    /// Entries leave the ring one CPU after the other, so a record may be older than the one that asked first.
     #[test]
     fn an_answer_may_be_for_an_older_event_than_the_last_one() {
         let mut known = RecentAnswers::new(16);
@@ -140,7 +141,7 @@ mod tests {
         assert_eq!([7, 8, 9].map(|key| known.get(key, 9)), [Some(3), None, Some(4)]);
     }
 
-    /// Otherwise others would replace a process that never changes.
+    /// Otherwise other answers would replace the answer about a process that never changes.
     #[test]
     fn what_is_asked_for_again_and_again_stays_known() {
         let mut known = RecentAnswers::new(8);

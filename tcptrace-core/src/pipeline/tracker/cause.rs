@@ -1,9 +1,9 @@
-//! Why a connection ended, concluded from its last transition.
+//! The cause of a connection's end, concluded from its last transition.
 //!
-//! Pure: what the kernel's event and the socket said in, the cause out. Each cause needs evidence of its own; what is left
-//! when all others are ruled out is no evidence. The order: the kernel's reason for the reset that was sent in that call, the
-//! socket's error, the call that acts, and what that call found (unread data, linger, port). Function names are those of
-//! `net/ipv4/`.
+//! This module is pure: it takes what the kernel's event and the socket show, and returns the cause. Each cause needs
+//! evidence of its own; the exclusion of all other causes is no evidence. The order of the evidence: the socket's error, the
+//! kernel's reason for the reset that was sent in that call, the call that acts, and what that call found (unread data,
+//! linger, port). Function names are those of `net/ipv4/`.
 
 use tcptrace_common::{CloseEvidence, EvidenceFlags, Fact};
 
@@ -14,13 +14,13 @@ use crate::model::{
     state::State,
 };
 
-/// A transition to CLOSE, and what was before and beside it.
+/// A transition to CLOSE, and the evidence before and beside it.
 pub(super) struct Ending<'a> {
     pub(super) event: &'a Event,
     pub(super) role: Option<Role>,
     /// The process that sent the first FIN was ending.
     pub(super) exited: bool,
-    /// It is a listener that had listened before, so that [`Fact::Listened`] says nothing.
+    /// The socket is a listener that had listened before, so that [`Fact::Listened`] is no evidence.
     pub(super) listens_again: bool,
     pub(super) surroundings: Surroundings<'a>,
 }
@@ -29,17 +29,17 @@ pub(super) struct Ending<'a> {
 #[derive(Clone, Copy, Debug, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Surroundings<'a> {
-    /// Whether a reset that there was for the socket at that moment was sent, rather than received.
+    /// Whether the socket's reset of that moment was sent, rather than received; `None` where there was no reset.
     pub(super) reset_sent: Option<bool>,
-    /// The kernel's name of the reason for which it was sent.
+    /// The kernel's name of the reason for the sent reset.
     pub(super) reset_reason: Option<&'a str>,
     /// Resets are reported: without one, none was sent.
     pub(super) resets_are_seen: bool,
     /// The process that acts is known to have the socket open.
     pub(super) by_holder: bool,
-    /// It was destroyed from outside, which the socket itself does not say yet.
+    /// The socket was destroyed from outside, which the socket itself does not show yet.
     pub(super) aborted: bool,
-    /// The listener that it comes from was closed in the same call.
+    /// The socket's listener was closed in the same call.
     pub(super) listener_closed: bool,
 }
 
@@ -62,9 +62,9 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
         Errno::ECONNRESET => reset(ending),
         // tcp_abort()
         Errno::ECONNABORTED => Some(Cause::Killed),
-        // tcp_v4_err() or tcp_v6_err(), or tcp_write_err() with an error that came before. What is "administratively
-        // prohibited" is EHOSTUNREACH by ICMP, and EACCES by ICMPv6 (tab_unreach). What denies connect() on this host does
-        // so before SYN_SENT, and leaves no error at the socket.
+        // tcp_v4_err() or tcp_v6_err(), or tcp_write_err() with an error that came before. "Administratively prohibited" is
+        // EHOSTUNREACH by ICMP, and EACCES by ICMPv6 (tab_unreach). A rule of this host that denies connect() does so before
+        // SYN_SENT, and leaves no error at the socket.
         Errno::EHOSTUNREACH | Errno::EACCES => Some(Cause::HostUnreachable),
         Errno::ENETUNREACH => Some(Cause::NetUnreachable),
         Errno::ETIMEDOUT => timeout(ending),
@@ -72,8 +72,8 @@ pub(super) fn cause(ending: &Ending<'_>) -> Option<Cause> {
     }
 }
 
-/// `tcp_reset()`, for a reset of the peer, but also for its data after this side's `close()`, to which the kernel answers
-/// by one of its own.
+/// The cause after `tcp_reset()`. The kernel calls it for a reset of the peer, but also for data of the peer after this
+/// side's `close()`, which the kernel answers by a reset of its own.
 fn reset(ending: &Ending<'_>) -> Option<Cause> {
     match ending.surroundings.reset_sent {
         Some(true) => Some(Cause::ResetByKernel),
@@ -110,7 +110,7 @@ fn timeout(ending: &Ending<'_>) -> Option<Cause> {
 
 fn without_error(ending: &Ending<'_>) -> Option<Cause> {
     let Ending { event, surroundings, .. } = ending;
-    // A process that ends closes what it has open; what that leads to says less than that it ended.
+    // A process that ends closes its open sockets. The end of the process explains more than the effects of these closes.
     let by_exit = event.context_owns && event.context.exiting;
     if is_second_child(ending) {
         return Some(Cause::SecondChild);
@@ -151,7 +151,8 @@ fn without_error(ending: &Ending<'_>) -> Option<Cause> {
     }
 }
 
-/// `close()`, rather than `shutdown()` or `connect()` to `AF_UNSPEC`; `false` also where that is not known.
+/// Whether the socket was closed by `close()`, rather than by `shutdown()` or `connect()` to `AF_UNSPEC`; `false` also where
+/// that is not known.
 fn is_closed(event: &Event) -> bool {
     event.evidence.is_some_and(|evidence| evidence.shutdown == SHUTDOWN_MASK)
 }
@@ -160,8 +161,8 @@ fn fact(event: &Event, fact: Fact) -> Option<bool> {
     event.evidence?.fact(fact)
 }
 
-/// `inet_ehash_nolisten()` found the other child of the same request in the table. It sets the state past
-/// `tcp_set_state()`, which would have given the port back: a child has not chosen it by `bind()`.
+/// Whether `inet_ehash_nolisten()` found the other child of the same request in the table. That function sets the state
+/// without `tcp_set_state()`, which would have released the port: a child has not chosen its port by `bind()`.
 fn is_second_child(ending: &Ending<'_>) -> bool {
     let event = ending.event;
     event.old_state == State::SYN_RECV
@@ -171,8 +172,8 @@ fn is_second_child(ending: &Ending<'_>) -> bool {
         && fact(event, Fact::Bound) == Some(true)
 }
 
-/// What the kernel itself says of the reset that it sent, where that says enough: for `SO_LINGER` 0, `AF_UNSPEC` and others
-/// it is `tcp_state`.
+/// The cause by the kernel's own reason for the reset that it sent, where the reason is specific. For `SO_LINGER` 0,
+/// `AF_UNSPEC` and others the reason is only `tcp_state`.
 fn by_reason(ending: &Ending<'_>, by_exit: bool) -> Option<Cause> {
     match ending.surroundings.reset_reason? {
         "tcp_abort_on_memory" | "tcp_abort_on_data" => Some(Cause::ResetByKernel),
@@ -183,8 +184,8 @@ fn by_reason(ending: &Ending<'_>, by_exit: bool) -> Option<Cause> {
     }
 }
 
-/// `tcp_disconnect()` under `TCP_REPAIR`, which sends nothing. A `connect()` that fails does not get there, and a listener
-/// closes as any other.
+/// Whether `tcp_disconnect()` ran under `TCP_REPAIR`, where it sends nothing. A `connect()` that fails does not get there,
+/// and a listener closes like any other.
 fn is_repaired(event: &Event) -> bool {
     event.context_owns
         && fact(event, Fact::Repair) == Some(true)
@@ -192,7 +193,8 @@ fn is_repaired(event: &Event) -> bool {
         && (event.old_state != State::SYN_SENT || is_closed(event))
 }
 
-/// `inet_csk_listen_start()` whose `listen()` fails, or whoever has the listener ends it.
+/// The cause of a listener's end: its `listen()` fails in `inet_csk_listen_start()`, or a process that has the listener ends
+/// it.
 fn listener(ending: &Ending<'_>, by_exit: bool) -> Option<Cause> {
     let has_listened = fact(ending.event, Fact::Listened);
     if has_listened == Some(false) {
@@ -206,8 +208,9 @@ fn listener(ending: &Ending<'_>, by_exit: bool) -> Option<Cause> {
     (is_closed(ending.event) || by_shutdown).then_some(Cause::StoppedListening)
 }
 
-/// `connect()` changes the state before it looks for a port and sends the SYN. With `TCP_FASTOPEN_CONNECT` it sends
-/// none either, and leaves that to the first `write()`: such a socket goes on until its process gives it up.
+/// The cause of an end in SYN_SENT. `connect()` changes the state before it chooses a port and sends the SYN. With
+/// `TCP_FASTOPEN_CONNECT` it sends no SYN either, and leaves that to the first `write()`: such a socket goes on until its
+/// process gives it up.
 fn connecting(event: &Event, by_exit: bool) -> Option<Cause> {
     if !event.context_owns {
         return None;
@@ -227,9 +230,9 @@ fn connecting(event: &Event, by_exit: bool) -> Option<Cause> {
     (fact(event, Fact::Bound) == Some(true) && has_number == Some(false)).then_some(Cause::EndsInUse)
 }
 
-/// Whether a connection on which this side has sent its FIN ends with a reset of this side: one was seen, or
-/// `tcp_close()` finds what makes it send one. Where the peer's FIN has come, it has nothing more to find. `None` when it
-/// would have to send one, and none was seen.
+/// Whether a connection on which this side has sent its FIN ends with a reset of this side: a reset was seen, or
+/// `tcp_close()` finds a reason to send one. Where the peer's FIN has come, `tcp_close()` finds no such reason any more.
+/// `None` when `tcp_close()` would have to send a reset, and none was seen.
 fn was_reset(ending: &Ending<'_>) -> Option<bool> {
     let at_close = ending.event.evidence.is_some_and(|evidence| {
         let reason = evidence.unread > 0 || evidence.flags & EvidenceFlags::LINGER_ZERO != 0;
@@ -243,7 +246,8 @@ fn was_reset(ending: &Ending<'_>) -> Option<bool> {
     }
 }
 
-/// `tcp_close()` or `tcp_disconnect()` of a process, with a reset: it finds unread data first.
+/// The cause when a process calls `tcp_close()` or `tcp_disconnect()`, with a reset. `tcp_close()` checks for unread data
+/// first.
 fn aborted(ending: &Ending<'_>, evidence: CloseEvidence) -> Option<Cause> {
     let Surroundings { reset_sent, reset_reason, resets_are_seen, .. } = ending.surroundings;
     if !reset_sent.unwrap_or(!resets_are_seen) {
@@ -252,7 +256,7 @@ fn aborted(ending: &Ending<'_>, evidence: CloseEvidence) -> Option<Cause> {
     if evidence.shutdown != SHUTDOWN_MASK {
         return Some(Cause::ResetDisconnect);
     }
-    // The peer's FIN counts as one that was not read.
+    // The peer's FIN counts as one unread byte.
     let unread = evidence.unread > u32::from(evidence.flags & EvidenceFlags::DONE != 0);
     if unread && reset_reason.is_none() {
         return Some(Cause::ResetUnread);

@@ -1,4 +1,4 @@
-//! The end of a socket's life: what the tracker knows beside the event, put to its cause.
+//! The end of a socket's life: passes what the tracker knows beside the event on to the conclusion of the cause.
 
 use super::{
     History, Tracker,
@@ -7,8 +7,8 @@ use super::{
 use crate::model::{close::Cause, event::Event, owner::Owner, state::State, transition::Transition};
 
 impl Tracker {
-    /// Tells how the connection ended, and returns what follows from that. `by_holder`: the process that acts was known to
-    /// have the socket open.
+    /// Adds to the transition how the connection ended. Returns the inferred transition that follows, if any. `by_holder`:
+    /// the process that acts was known to have the socket open.
     pub(super) fn close(
         &mut self,
         history: &History,
@@ -40,7 +40,7 @@ impl Tracker {
         if cause == Some(Cause::SecondChild) {
             self.second_children += 1;
         } else if let Some(closed) = &mut self.closed {
-            // The other child may have the same cookie, which is that of the request.
+            // A second child is left out: the first child may have the same cookie, which is that of the request.
             closed.insert(event.cookie);
         }
         transition.closing = Some(Box::new(closing));
@@ -54,8 +54,8 @@ impl Tracker {
             || self.signals.peer_has_sent(event)
     }
 
-    /// Whoever ends a listener without closing it, and is not known to have it, may be `ss -K`: that is not who it belongs
-    /// to.
+    /// Clears `context_owns` where a process ends a listener without closing it, and is not known to have it open, or where
+    /// the listener was destroyed from outside. The process may be `ss -K`, which is not the owner.
     pub(super) fn spare_owner(&self, event: &mut Event, by_holder: bool) {
         if (event.old_state, event.new_state) != (State::LISTEN, State::CLOSE) {
             return;

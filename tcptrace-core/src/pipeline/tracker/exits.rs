@@ -1,4 +1,4 @@
-//! Processes that are known to have ended: what they had open is somebody else's, or nobody's.
+//! Processes that are known to have ended. Another process has their sockets now, or none has.
 
 use hashlink::LinkedHashMap;
 
@@ -7,15 +7,15 @@ use crate::model::{
     owner::Owner,
 };
 
-/// How many are remembered; more, and the first one is forgotten.
+/// The most processes to remember. Beyond that, the one that was added first is forgotten.
 const REMEMBERED: usize = 16_384;
 
-/// Which process an owner is.
+/// The key of an owner's process.
 pub(super) fn key(owner: &Owner) -> Key {
     (owner.pid, owner.process.as_ref().map(|process| process.start_ticks))
 }
 
-/// Those that are known, with the earliest time by which each is known to have ended.
+/// Processes that are known to have ended, each with the earliest time by which it is known to have ended.
 #[derive(Default)]
 pub(super) struct Exits(LinkedHashMap<Key, u64>);
 
@@ -28,29 +28,30 @@ impl Exits {
         }
     }
 
-    /// A process acts: it has not ended. Where only its id is known, whichever had ended before was another one.
+    /// Notes that a process acts, so it has not ended. Where only its id is known, the process that had ended was another
+    /// one.
     pub(super) fn acts(&mut self, owner: &Owner, ktime_ns: u64) {
         if self.have(owner, ktime_ns) {
             self.0.remove(&key(owner));
         }
     }
 
-    /// Whether it had certainly ended at this time.
+    /// Whether an owner had certainly ended at this time.
     pub(super) fn have(&self, owner: &Owner, ktime_ns: u64) -> bool {
         !self.0.is_empty() && self.0.get(&key(owner)).is_some_and(|by_ns| *by_ns <= ktime_ns)
     }
 
-    /// When it had ended at the latest.
+    /// The time by which an owner is known to have ended.
     pub(super) fn by_ns(&self, owner: &Owner) -> Option<u64> {
         self.0.get(&key(owner)).copied()
     }
 
-    /// Whether it is known that it has ended, whenever that was.
+    /// Whether a process is known to have ended, whenever that was.
     pub(super) fn know(&self, process: &Key) -> bool {
         self.0.contains_key(process)
     }
 
-    /// Each of these once, of which it is not known that it has ended at all.
+    /// Those of `processes` that are not known to have ended, each once.
     pub(super) fn others(&self, mut processes: Vec<Key>) -> Vec<Key> {
         processes.retain(|process| !self.know(process));
         processes.sort_unstable();

@@ -14,39 +14,39 @@ use super::cause::{Ending, Surroundings, cause};
 #[derive(Clone, Debug, Default)]
 pub(super) struct History {
     role: Option<Role>,
-    /// Of a connection: the process that sent the first FIN was ending. Of a listener: when it began to listen it had done so
-    /// before. One bit for both, since there may be a million.
+    /// For a connection: whether the process that sent the first FIN was ending. For a listener: whether it had already
+    /// listened before it began to listen. One bit serves both, since there may be a million sockets.
     noted: bool,
     /// Segments sent again.
     retransmits: u32,
-    /// When its first transition was.
+    /// The time of its first transition.
     born_ns: Option<NonZeroU64>,
-    /// The first state that it left: of an open connection, of which there may be a million, the only one.
+    /// The first state that the socket left. An open connection, of which there may be a million, has left no other one.
     first: Option<State>,
-    /// Nanoseconds in that.
+    /// Nanoseconds in that first state.
     first_ns: u64,
-    /// In the others, by number.
+    /// Nanoseconds in the other states, by the number of the state.
     others_ns: Option<Box<[u64; STATES]>>,
 }
 
-/// States by number; those that have no full sockets included.
+/// The number of states, including those that have no full sockets.
 const STATES: usize = 13;
 
 impl History {
-    /// That of a socket of which only this is known.
+    /// The history of a socket of which only the role is known.
     pub(super) fn with_role(role: Option<Role>) -> Self {
         Self { role, ..Self::default() }
     }
 
-    /// Of the same socket, that may have begun once more unseen, and now has this event: only its part is still known,
-    /// while it goes on from there.
+    /// The history of the same socket after a gap, in which it may have begun another life. Only its role is still known,
+    /// and only if the role fits the event's old state.
     pub(super) fn of_another_life(self, event: &Event) -> Self {
         Self::with_role(
             self.role.filter(|role| (*role == Role::Client) == (event.old_state != State::LISTEN)),
         )
     }
 
-    /// Takes in a transition; `in_old_state_ns` is how long the state that it leaves lasted, where that is to be told.
+    /// Adds a transition. `in_old_state_ns`: how long the old state lasted, where that is to be reported.
     pub(super) fn add(&mut self, event: &Event, in_old_state_ns: Option<u64>) {
         let begins = match (event.old_state, event.new_state) {
             (State::CLOSE, State::SYN_SENT) => Some(Role::Client),
@@ -82,7 +82,7 @@ impl History {
         }
     }
 
-    /// Nanoseconds in a state that it has left.
+    /// Nanoseconds in a state that the socket has left.
     fn spent_ns(&self, state: State) -> u64 {
         if self.first == Some(state) {
             return self.first_ns;
@@ -90,12 +90,12 @@ impl History {
         self.others_ns.as_ref().and_then(|others| others.get(usize::from(state.0))).copied().unwrap_or(0)
     }
 
-    /// A segment was sent again.
+    /// Counts a retransmitted segment.
     pub(super) fn retransmitted(&mut self) {
         self.retransmits = self.retransmits.saturating_add(1);
     }
 
-    /// How it ended, by its transition to CLOSE, which has been added, and by what was seen beside it.
+    /// How the connection ended, by its transition to CLOSE, which must have been added, and by the evidence beside it.
     pub(super) fn close(&self, event: &Event, surroundings: Surroundings<'_>) -> Closing {
         let Self { role, noted, .. } = *self;
         let listens = event.old_state == State::LISTEN;

@@ -1,4 +1,4 @@
-//! Listeners by their local end, so that a child socket can name its listener's owner.
+//! Listeners by their local end, so that a child socket can inherit its listener's owner.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::model::{
 
 /// A listening socket.
 struct Listener {
-    /// 0 where it is not known: some kernels give a socket one when somebody asks for it.
+    /// 0 where it is not known: some kernels give a socket a cookie only when it is asked for.
     cookie: u64,
-    /// Its address in the kernel; 0 where only a dump shows of it.
+    /// Its address in the kernel; 0 where only a dump has shown it.
     skaddr: u64,
-    /// It takes connections by one network device only.
+    /// Whether it takes connections by one network device only.
     on_device: bool,
     owner: Arc<Owner>,
     /// When it was last known to listen, nanoseconds of `CLOCK_MONOTONIC`.
@@ -30,7 +30,8 @@ struct Listener {
 }
 
 impl Listener {
-    /// Whether it is the socket with this cookie and address; `None` when what is known of both does not tell.
+    /// Whether it is the socket with this cookie and address; `None` when neither the cookies nor the addresses can be
+    /// compared.
     fn is(&self, cookie: u64, skaddr: u64) -> Option<bool> {
         [(self.cookie, cookie), (self.skaddr, skaddr)]
             .into_iter()
@@ -39,18 +40,19 @@ impl Listener {
     }
 }
 
-/// Sockets that share a key are gone through one by one; no server has so many.
+/// The most sockets of one key. They are searched one by one; no server has so many.
 const MOST_SHARING: usize = 4_096;
 
-/// How long connections are taken to be steered after the last one that was, nanoseconds: what steers them may be gone, and
-/// nothing tells of that.
+/// How long connections count as steered after the last one that was, nanoseconds. The program or rule that steers them may
+/// be gone, and nothing reports that.
 const STEERED_NS: u64 = 600_000_000_000;
 
-/// Listening sockets that were seen to start or are listed, bounded like the table of connections.
+/// Listening sockets that an event or a dump has shown, bounded like the table of connections.
 pub(super) struct Listeners {
-    /// With `SO_REUSEPORT` several sockets share a key: each with its owner, as children inherit it.
+    /// With `SO_REUSEPORT` several sockets share a key. Each has its owner, in the form that children inherit.
     by_address: LinkedHashMap<LocalEnd, Vec<Listener>>,
-    /// Namespaces in which the kernel was seen to give connections to listeners of other addresses, and when that was last.
+    /// Namespaces in which the kernel may have given connections to listeners of other addresses, with the last time of
+    /// that.
     steered: HashMap<Option<u32>, u64>,
     limit: usize,
     /// Where the next [`Self::some`] begins.
@@ -90,14 +92,14 @@ impl Listeners {
                 holders_ns,
             );
         } else if let Some(sockets) = self.by_address.get_mut(&key) {
-            // Whose it is, only events have told.
+            // The dump does not show the owner; only events have shown it.
             let may_be_it = |known: &&mut Listener| known.is(cookie, 0) != Some(false);
             sockets.iter_mut().filter(may_be_it).for_each(|known| known.seen_ns = seen_ns);
         }
     }
 
-    /// Forgets those that were not in a dump of all that listen in these namespaces: their end was not seen. Forgets, too,
-    /// where connections have not been steered for long.
+    /// Forgets listeners that were not in a dump of all listeners of these namespaces: the trace has missed their end. Also
+    /// forgets namespaces where no connection has been steered for long.
     pub(super) fn forget_undumped(&mut self, namespaces: &[Span]) {
         self.by_address.retain(|LocalEnd { netns, .. }, sockets| {
             if let Some(span) = namespaces.iter().find(|span| span.netns == *netns) {
@@ -115,7 +117,8 @@ impl Listeners {
         }
         let (pid, is_listed) = (listener.owner.pid, listener.skaddr == 0);
         let Listener { cookie, skaddr, seen_ns, on_device, .. } = listener;
-        // One that only a dump or only events have told of so far. What begins after a dump is none that this had.
+        // Whether it may be a listener that only a dump or only events have shown so far. A listener that begins after a
+        // dump is not one that the dump had.
         let may_be = |known: &Listener| known.owner.pid == pid && (skaddr == 0 || seen_ns <= known.seen_ns);
         let same = |known: &Listener| known.is(cookie, skaddr).unwrap_or_else(|| may_be(known));
         let sockets = self.by_address.entry(key).or_insert_with(Vec::new);
@@ -123,9 +126,9 @@ impl Listeners {
         match sockets.iter_mut().find(|known| same(known)) {
             Some(known) => {
                 let (cookie, skaddr) = (cookie.max(known.cookie), skaddr.max(known.skaddr));
-                // Who listens by a dump is only who has had it open for the longest time.
+                // The owner in a dump is only the process that has had the socket open for the longest time.
                 let owner = if is_listed { known.owner.among(&listener.owner) } else { None };
-                // It has begun to listen since the holders were read.
+                // The socket has begun to listen since the holders were read.
                 let is_since = is_listed && holders_ns.is_some_and(|read_ns| known.seen_ns >= read_ns);
                 let owner = match owner {
                     Some(owner) => Arc::new(owner),
@@ -150,7 +153,8 @@ impl Listeners {
         }
     }
 
-    /// Notes where the kernel may have chosen a listener of another address for a child, by the child's first event.
+    /// Notes the namespace where the kernel may have chosen a listener of another address for a child, by the child's first
+    /// event.
     pub(super) fn note_steering(&mut self, child: &Event) {
         if child.steered && (self.steered.len() < self.limit || self.steered.contains_key(&child.flow.netns))
         {
@@ -161,7 +165,8 @@ impl Listeners {
     /// The owner of the listener that made a child, by the child's first event.
     pub(super) fn owner_of_child(&self, event: &Event) -> Option<Arc<Owner>> {
         let (local, cookie) = (event.flow.local_end(), event.cookie);
-        // Kernels up to 6.12 report it with what is still the listener's own: which one it is, then, is known exactly.
+        // Kernels up to 6.12 report the child while it still has the listener's cookie, which identifies the listener
+        // exactly.
         if lacks_identity(event) && cookie != 0 {
             let sockets = self.by_address.get(&local)?;
             if let Some(listener) = sockets.iter().find(|socket| socket.is(cookie, 0) == Some(true)) {
@@ -174,13 +179,13 @@ impl Listeners {
         if event.steered { None } else { self.at(local) }
     }
 
-    /// The owner of the listener that a connection with this local end comes from, where only these are known; nobody
-    /// where connections have been seen to go elsewhere.
+    /// The owner of the listener that a connection with this local end comes from, where only that end is known; `None` in a
+    /// namespace where connections have been steered.
     pub(super) fn owner(&self, local: LocalEnd) -> Option<Arc<Owner>> {
         if self.steered.contains_key(&local.netns) { None } else { self.at(local) }
     }
 
-    /// Whether a process listens.
+    /// Whether a process owns a listener.
     pub(super) fn has(&self, process: &ProcessKey) -> bool {
         self.by_address.values().flatten().any(|socket| key(&socket.owner) == *process)
     }
@@ -199,8 +204,8 @@ impl Listeners {
         some
     }
 
-    /// The owner of the listener that a connection with this local end comes from: bound to its address, or to
-    /// any. Nobody when several processes listen there, since which of them the kernel chose is not to be seen. A listener
+    /// The owner of the listener that a connection with this local end comes from. The listener is bound to its address, or
+    /// to any. `None` when several processes listen there, since no event shows which of them the kernel chose. A listener
     /// on a network device leaves the connections of other devices to the next address.
     fn at(&self, local: LocalEnd) -> Option<Arc<Owner>> {
         let mut owner: Option<&Arc<Owner>> = None;

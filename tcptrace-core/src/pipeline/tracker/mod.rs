@@ -1,9 +1,9 @@
-//! From events to transitions of a connection: how long it was in the old state, whose it is, how it ended, and what
-//! the kernel does not report.
+//! Turns events into transitions of a connection. The tracker adds the time in the old state, the owner, how the connection
+//! ended, and transitions that the kernel does not report.
 //!
-//! The tracker is pure: events in, transitions out; time is the events' own. It assumes nothing about their
-//! completeness: a socket may be older than the trace, events may be missing or come in another order than
-//! they happened, and the kernel reuses socket addresses. What it cannot know it leaves out.
+//! The tracker is pure: it takes events and emits transitions, and it uses the times of the events only. It does not assume
+//! that the events are complete: a socket may be pre-existing, events may be missing or come in another order than they
+//! happened, and the kernel reuses socket addresses. The tracker leaves out what it cannot know.
 
 mod cause;
 mod closing;
@@ -52,18 +52,19 @@ use socket::Socket;
 use stopping::Stopping;
 use timewait::TimewaitSockets;
 
-/// Live sockets, by address; bounded.
+/// Makes transitions of events. It remembers live sockets by their address in the kernel, a bounded number of them.
 pub struct Tracker {
     sockets: LinkedHashMap<u64, Socket>,
     listeners: Listeners,
     owners: Owners,
     exits: Exits,
-    /// A socket's owner had ended, and who has it now is not known.
+    /// Whether the owner of a socket had ended, and the process that holds the socket now is not known.
     lacks_holders: bool,
     has_all_holders: bool,
-    /// When the holders were read that the next dump has, where that is known.
+    /// When the holders in the next dump were read, where that is known.
     holders_ns: Option<u64>,
-    /// When holders were last read: those of whoever had ended before are known, or cannot be.
+    /// When holders were last read. For a process that had ended before, the holders of its sockets are known, or cannot be
+    /// known.
     sought_ns: u64,
     signals: Signals,
     stopping: Stopping,
@@ -82,7 +83,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// An empty one.
+    /// Makes a tracker without sockets.
     pub fn new(options: Options) -> Self {
         let limit = options.limit.max(1);
         Self {
@@ -109,7 +110,7 @@ impl Tracker {
         }
     }
 
-    /// Takes what the kernel listed of sockets of which the trace has seen no event: full ones, and timewait ones.
+    /// Takes the first dump: sockets of which the trace has seen no event, full and timewait ones.
     pub fn list(
         &mut self,
         preexisting: Vec<Preexisting>,
@@ -118,7 +119,7 @@ impl Tracker {
         for preexisting in &preexisting {
             self.listeners.list(preexisting, self.holders_ns);
         }
-        // Nobody knows the process of a timewait one.
+        // The process of a timewait socket is not known.
         if self.options.infer && self.options.wanted.filter.tgid == 0 {
             timewait.into_iter().for_each(|listed| self.timewait.add(listed));
         }
@@ -126,12 +127,13 @@ impl Tracker {
         self.closed = None;
     }
 
-    /// Takes in how many timewait sockets each namespace may have, all that are known: beyond that, none follows an end.
+    /// Sets how many timewait sockets each namespace may have, for all namespaces where that is known. Beyond that limit, no
+    /// timewait socket follows a CLOSE.
     pub fn limit_timewait(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
         self.timewait.limit(limits);
     }
 
-    /// Takes a signal before the events of its time: it tells why the connection of one of them ends.
+    /// Takes a signal before the events of its time. The signal shows why the connection of one of these events ends.
     pub fn ahead(&mut self, signal: Signal) {
         match signal {
             Signal::Reset(reset) => self.signals.add_reset(reset),
@@ -141,7 +143,7 @@ impl Tracker {
         }
     }
 
-    /// Takes a signal that counts between the events before it and those after it.
+    /// Takes a signal that has its place between the events before it and those after it: a retransmit.
     pub fn in_turn(&mut self, signal: &Signal) {
         if let Signal::Retransmit { skaddr } = signal
             && let Some(socket) = self.sockets.get_mut(skaddr)
@@ -150,14 +152,14 @@ impl Tracker {
         }
     }
 
-    /// Forgets signals: no event up to `ktime_ns` is still to come.
+    /// Forgets the signals that no event needs any more: no event up to `ktime_ns` is still to come.
     pub fn forget_signals(&mut self, ktime_ns: u64) {
         self.signals.forget(ktime_ns);
     }
 
-    /// Completes a transition, of which the event is known, and passes what that tells to `emit`: usually it itself,
-    /// nothing when the filters hide it or it must wait, an earlier one first when that had to wait for this, and what
-    /// follows from it.
+    /// Completes a transition that has only its event. It passes to `emit`: first an earlier transition, if it waited for
+    /// this event; then the transition itself, unless the filters hide it or it must wait; then the inferred transition that
+    /// follows from it, if any.
     pub fn track(&mut self, transition: &mut Transition, mut emit: impl FnMut(&Transition)) {
         let event = &mut transition.event;
         if self.options.infer {
@@ -169,7 +171,7 @@ impl Tracker {
             self.infer(replaced, &mut emit);
         }
         let out_of_order = recalled.as_ref().is_some_and(|socket| socket.is_newer(event.ktime_ns));
-        // What is known now tells nothing about what was before.
+        // The remembered state is newer than the event, and does not show what was before the event.
         let (mut later, mut known) = if out_of_order { (recalled, None) } else { (None, recalled) };
         let (in_old_state_ns, at_least_ns) = self.in_old_state(event, known.as_ref());
         let holder = known.as_ref().and_then(|socket| socket.owner.as_deref());
@@ -192,7 +194,7 @@ impl Tracker {
         socket.cookie = if has_identity { event.cookie } else { 0 };
         (socket.netns, socket.state) = (event.flow.netns.unwrap_or(0), event.new_state);
         socket.since = Some(Since::Exactly(ktime_ns));
-        // Mostly it is the same; then its process is not counted once more.
+        // Mostly the owner is the same; then its reference count does not change.
         if socket.owner != owner {
             socket.owner.clone_from(&owner);
         }
@@ -208,7 +210,7 @@ impl Tracker {
         self.infer(follows, &mut emit);
 
         if out_of_order {
-            // What came later already says more; keep it.
+            // The remembered state is newer than the event; keep it.
             if let Some(later) = later {
                 self.remember(key, later, &mut emit);
             }
@@ -218,14 +220,14 @@ impl Tracker {
         }
     }
 
-    /// Tells what was over at `now_ns` by the kernel's own timers.
+    /// Emits the ends of timewait sockets whose timer in the kernel has fired by `now_ns`.
     pub fn tick(&mut self, now_ns: u64, mut emit: impl FnMut(&Transition)) {
         while let Some(expired) = self.timewait.expired(now_ns) {
             self.infer(Some(expired), &mut emit);
         }
     }
 
-    /// Emits what is inferred, unless the filters on states hide it.
+    /// Emits an inferred transition, unless the filters on states hide it.
     fn infer(&self, transition: Option<Transition>, emit: &mut impl FnMut(&Transition)) {
         if let Some(transition) = transition
             && wanted(&self.options.wanted.filter, &transition)
@@ -234,22 +236,23 @@ impl Tracker {
         }
     }
 
-    /// Events up to `ktime_ns` were lost. A socket may then have left its state and come back unseen: another one at
-    /// the address that was all that told them apart; or the same one that connects, or listens, again.
+    /// Notes that events up to `ktime_ns` may be missing. A socket may have left its state and come back unseen. It may be
+    /// another socket at the same address, where only the address identifies it; or the same socket, which connects or
+    /// listens again.
     pub fn gap(&mut self, ktime_ns: u64) {
         self.gap_ns = ktime_ns;
     }
 
-    /// Forgets everything at the end of a trace. What still waits for its port is counted as filtered, for its peer
-    /// is passed to `emit` as it is.
+    /// Forgets everything at the end of a trace. A transition that still waits for its port is counted as filtered; one that
+    /// still waits for its peer is emitted as it is.
     pub fn finish(&mut self, mut emit: impl FnMut(&Transition)) {
         for (_, socket) in mem::take(&mut self.sockets) {
             self.give_up(socket.waiting, &mut emit);
         }
     }
 
-    /// The owner of the listener that a connection with this local end comes from, marked as inherited; nobody when it
-    /// had ended at that time.
+    /// The owner of the listener that a connection with this local end comes from, marked as inherited; `None` when the
+    /// owner had ended at that time.
     pub fn listener_owner(&self, local: LocalEnd, ktime_ns: u64) -> Option<Arc<Owner>> {
         self.listeners.owner(local).filter(|owner| !self.exits.have(owner, ktime_ns))
     }
@@ -259,12 +262,13 @@ impl Tracker {
         self.evicted + self.timewait.evicted()
     }
 
-    /// Events that the user's filters hid here.
+    /// Events that the user's filters hid in the tracker.
     pub fn filtered(&self) -> u64 {
         self.filtered
     }
 
-    /// Children that the kernel made of a request that had one already, on another CPU, and threw away: no connections.
+    /// Children that the kernel made of a request that had one already, on another CPU, and discarded. They are no
+    /// connections.
     pub fn second_children(&self) -> u64 {
         self.second_children
     }
@@ -274,18 +278,18 @@ impl Tracker {
         self.sockets.len()
     }
 
-    /// Whether none is.
+    /// Whether no socket is remembered now.
     pub fn is_empty(&self) -> bool {
         self.sockets.is_empty()
     }
 
-    /// Takes out what is known of the event's socket, unless another one had its address.
+    /// Takes out what is known of the event's socket, unless that belongs to another socket, which had the same address.
     fn recall(&mut self, event: &Event, emit: &mut impl FnMut(&Transition)) -> Option<Socket> {
         let Some(socket) = self.sockets.remove(&event.skaddr) else {
             return self.preexisting.take(event);
         };
         let another = socket.cookie != 0 && event.cookie != 0 && socket.cookie != event.cookie;
-        // Both begin a life: no socket gets here from where this one was.
+        // Both kinds of event begin a life: the remembered socket cannot get there from its state.
         let begins = starts_as_child(event) || event.old_state == State::CLOSE;
         let maybe_another = !is_identified(&socket, event) && self.may_have_begun(&socket, event);
         if (another || begins || maybe_another) && !socket.is_newer(event.ktime_ns) {
@@ -295,7 +299,7 @@ impl Tracker {
         Some(socket)
     }
 
-    /// Nanoseconds in the old state, or at least.
+    /// Nanoseconds in the old state: exactly, or at least.
     fn in_old_state(&self, event: &Event, socket: Option<&Socket>) -> (Option<u64>, Option<u64>) {
         // Filters hide transitions by state, so only the kernel side knows when a state began.
         if self.options.hidden.by_state
@@ -315,8 +319,8 @@ impl Tracker {
         }
     }
 
-    /// Whether it may have begun a life since it was last seen, in a gap. One that has been a connection hardly does,
-    /// though it can (`connect()` to `AF_UNSPEC`, and once more).
+    /// Whether a socket may have begun another life since it was last seen, in a gap. A socket that has been a connection
+    /// hardly does so, though it can (`connect()` to `AF_UNSPEC`, and then again).
     fn may_have_begun(&self, socket: &Socket, event: &Event) -> bool {
         let can = !is_identified(socket, event) || matches!(socket.state, State::SYN_SENT | State::LISTEN);
         can && socket.since.is_some_and(|since| since.ns() < self.gap_ns)
@@ -332,7 +336,8 @@ impl Tracker {
         self.sockets.insert(key, socket);
     }
 
-    /// Emits a transition that waited, or counts it as filtered, now that its socket's `next` tells what it lacked.
+    /// Emits a transition that waited, or counts it as filtered, now that the `next` event of its socket shows what it
+    /// lacked.
     fn decide(&mut self, mut waiting: Transition, next: &Event, emit: &mut impl FnMut(&Transition)) {
         let first = &mut waiting.event;
         if lacks_identity(first) {
@@ -347,8 +352,7 @@ impl Tracker {
         }
     }
 
-    /// Emits a transition that waited in vain as it is, or counts it as filtered when only that could have said
-    /// whether it is wanted.
+    /// Emits a transition that waited in vain as it is, or counts it as filtered when it waited for what the filters need.
     fn give_up(&mut self, waiting: Option<Box<Transition>>, emit: &mut impl FnMut(&Transition)) {
         match waiting {
             Some(waiting) if waiting.event.verdict == Verdict::Pass => emit(&waiting),
@@ -358,18 +362,19 @@ impl Tracker {
     }
 }
 
-/// Whether what was left of an earlier connection with the event's ends has been looked for, when its socket began.
+/// Whether the tracker has already searched for the timewait socket of an earlier connection with the event's ends, when the
+/// event's socket began.
 fn was_looked_for(socket: Option<&Socket>, event: &Event) -> bool {
     event.old_state == State::SYN_RECV && socket.is_some_and(|socket| socket.cookie != 0)
 }
 
-/// Whether it still shows the listener's addresses and cookie instead of its own: kernels up to 6.12 report a child
-/// before they fill in who it is (`inet_csk_clone_lock`).
+/// Whether an event still shows the listener's addresses and cookie instead of the child's: kernels up to 6.12 report a
+/// child before they fill in its own (`inet_csk_clone_lock`).
 fn lacks_identity(event: &Event) -> bool {
     starts_as_child(event) && event.flow.remote.port == 0
 }
 
-/// Whether it is certainly the event's socket, and no other one at its address.
+/// Whether `socket` is certainly the event's socket, and not another one at its address.
 fn is_identified(socket: &Socket, event: &Event) -> bool {
     socket.cookie != 0 && socket.cookie == event.cookie
 }
@@ -379,7 +384,7 @@ fn starts_as_child(event: &Event) -> bool {
     event.old_state == State::LISTEN && event.new_state == State::SYN_RECV
 }
 
-/// Whether the filters on states want it.
+/// Whether a transition passes the filters on states.
 fn wanted(filter: &Filter, transition: &Transition) -> bool {
     filter.states_pass(transition.event.old_state.0, transition.event.new_state.0)
 }

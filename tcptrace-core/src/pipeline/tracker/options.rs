@@ -8,30 +8,30 @@ use crate::model::{header::Hidden, hooks::ResetReasons, socket_filter::SocketFil
 pub struct Options {
     /// Sockets to remember at most (at least one).
     pub limit: usize,
-    /// What the user wants: of records that the kernel side could not decide, and of what is inferred.
+    /// The user's filters: for records that the kernel side could not decide, and for inferred transitions.
     pub wanted: SocketFilter,
-    /// Which transitions are missing, since the kernel side does not report what nobody wants.
+    /// The transitions that are missing, since the kernel side does not report what the filters hide.
     pub hidden: Hidden,
     /// The kernel's names of the reasons for resets.
     pub reset_reasons: ResetReasons,
-    /// Tell what follows from the events beside the events themselves.
+    /// Emit the transitions that follow from the events, too.
     pub infer: bool,
     /// Events have cookies.
     pub cookies: bool,
-    /// Every segment that is sent again comes as a signal.
+    /// Every retransmitted segment comes as a signal.
     pub retransmits: bool,
     /// Resets come as signals: where none came, none was sent.
     pub resets: bool,
-    /// Whether the end of a connection tells how long each of its states lasted.
+    /// Whether the end of a connection reports how long each of its states lasted.
     pub spent: Spent,
 }
 
-/// Whether it is reported. Keeping it takes memory for each connection.
+/// Whether the time in each state is reported. Keeping it takes memory for each connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Spent {
-    /// It does.
+    /// The time is reported.
     Told,
-    /// Nobody asks.
+    /// The time is not reported.
     Untold,
 }
 

@@ -1,13 +1,14 @@
-//! Owners, each once: a process has many sockets, and each of these many transitions.
+//! Keeps each owner once: a process has many sockets, and each socket has many transitions.
 
 use std::sync::Arc;
 
 use crate::model::owner::Owner;
 
-/// How many are remembered.
+/// The number of owners to remember.
 const PLACES: usize = 256;
 
-/// The owners that acted lately. Each has one place, by its process, which the next one takes over.
+/// The owners that acted lately. The process id determines the place of an owner; the next owner with the same place
+/// replaces it.
 pub(super) struct Owners {
     places: Vec<Option<Arc<Owner>>>,
     /// Where the next [`Self::some`] begins.
@@ -21,7 +22,7 @@ impl Default for Owners {
 }
 
 impl Owners {
-    /// The same owner, as those have it who had it lately.
+    /// Returns the remembered owner if it is the same, so that both share it; else it remembers this one.
     pub(super) fn share(&mut self, owner: Owner) -> Arc<Owner> {
         let place = &mut self.places[owner.pid as usize % PLACES];
         match place {
@@ -30,7 +31,7 @@ impl Owners {
         }
     }
 
-    /// The next `most` of them, in turn.
+    /// The next `most` owners, in turn.
     pub(super) fn some(&mut self, most: usize) -> Vec<Arc<Owner>> {
         let places = (self.next..self.next + PLACES).map(|place| place % PLACES);
         let taken = places.filter_map(|place| Some((place, self.places[place].clone()?)));

@@ -13,7 +13,7 @@ use crate::model::{
     state::State,
 };
 
-/// Listed sockets until their first event.
+/// Sockets of a dump, until their first event.
 #[derive(Default)]
 pub(super) struct PreexistingSockets {
     by_cookie: HashMap<u64, Known>,
@@ -33,7 +33,8 @@ struct Known {
 }
 
 impl PreexistingSockets {
-    /// `cookies`: events have them, so that no socket is searched by its flow. Those who own many share what is kept of them.
+    /// `cookies`: whether events have cookies, so that no socket is searched by its flow. Sockets with the same owner share
+    /// one copy of it.
     pub(super) fn new(listed: Vec<Preexisting>, cookies: bool, owners: &mut Owners) -> Self {
         let by_flow = listed
             .iter()
@@ -57,7 +58,7 @@ impl PreexistingSockets {
         self.by_cookie.contains_key(&cookie)
     }
 
-    /// The event's socket, as if its last event had been seen.
+    /// Takes out the event's socket, in the state in which its last event would have left it.
     pub(super) fn take(&mut self, event: &Event) -> Option<Socket> {
         if self.by_cookie.is_empty() || starts_as_child(event) {
             return None;
@@ -67,7 +68,8 @@ impl PreexistingSockets {
             cookie => cookie,
         };
         let known = self.by_cookie.remove(&cookie)?;
-        // It begins another life, or the dump is newer than the event and does not show the time before it.
+        // Where the dump is newer than the event, the dump does not show the time before the event. An event from CLOSE
+        // begins another life.
         let since = Some(known.since).filter(|_| event.ktime_ns >= known.dumped_ns);
         (event.old_state != State::CLOSE).then(|| Socket {
             cookie,

@@ -1,4 +1,4 @@
-//! Comparing what is remembered with a dump of the kernel's: what the trace has missed comes right again, and is counted.
+//! Compares the remembered sockets with a dump of the kernel's, corrects what the trace has missed, and counts it.
 
 use super::{Tracker, preexisting::PreexistingSockets};
 use crate::model::{
@@ -8,31 +8,31 @@ use crate::model::{
     summary::Reconciled,
 };
 
-/// A namespace that was listed.
+/// A namespace in a dump.
 #[derive(Clone, Copy, Debug)]
 pub struct Span {
     /// Its inode; `None` when not known.
     pub netns: Option<u32>,
     /// When its dump began, nanoseconds of `CLOCK_MONOTONIC`.
     pub begin_ns: u64,
-    /// When it ended: all sockets that lived from its beginning to then are in it.
+    /// When its dump ended. The dump has all sockets that lived from its beginning to its end.
     pub end_ns: u64,
 }
 
 impl Tracker {
-    /// Announces that a dump is being made, to be taken in by [`Self::reconcile`].
+    /// Notes that a dump is being made, for [`Self::reconcile`].
     pub fn expect_dump(&mut self) {
         self.closed = Some(HashSet::default());
     }
 
-    /// Whether the next dump has every holder of its sockets, and when these were read: then who is not among them, and has
-    /// not acted since, has a socket no more.
+    /// Notes whether the next dump has every holder of its sockets, and when the holders were read. If it has every holder,
+    /// a process that is not among the holders of a socket, and has not acted since, no longer has the socket.
     pub fn expect_holders(&mut self, all: bool, read_ns: Option<u64>) {
         (self.has_all_holders, self.holders_ns) = (all, read_ns);
     }
 
     /// Compares with a dump of all full sockets in `namespaces`. Every event up to its end must have been tracked.
-    /// `is_first`: there was none before, so that what it has may be older than the trace.
+    /// `is_first`: there was no dump before, so its sockets may be pre-existing.
     pub fn reconcile(&mut self, listed: Vec<Preexisting>, namespaces: &[Span], is_first: bool) {
         let closed = self.closed.take().unwrap_or_default();
         self.lacks_holders = false;
@@ -55,27 +55,28 @@ impl Tracker {
         }
         self.listeners.forget_undumped(namespaces);
         self.forget_vanished(tracked.into_values(), namespaces);
-        // With filters, the dump may have what events are hidden of; one without a cookie may be any of them.
+        // With filters, the dump may have sockets whose events are hidden. A closed socket without a cookie may be any of
+        // the unknown ones.
         if !is_first && !self.options.hidden.any && !closed.contains(&0) {
             let appeared =
                 unknown.iter().filter(|preexisting| !self.preexisting.contains(preexisting.cookie)).count();
-            // As may each that is open.
+            // Each open socket without a cookie may be one of them, too.
             let nameless = self.sockets.values().filter(|socket| socket.cookie == 0).count();
             self.reconciled.appeared += appeared.saturating_sub(nameless) as u64;
         }
         self.preexisting = PreexistingSockets::new(unknown, self.options.cookies, &mut self.owners);
     }
 
-    /// What dumps have put right.
+    /// The counts of what dumps have corrected.
     pub fn reconciled(&self) -> Reconciled {
         self.reconciled
     }
 
-    /// A socket that is both remembered and listed.
+    /// Compares a remembered socket with the dump.
     fn compare(&mut self, skaddr: u64, preexisting: Preexisting) {
         let Some(socket) = self.sockets.get_mut(&skaddr) else { return };
         let is_newer = socket.since.is_some_and(|since| since.ns() >= preexisting.dumped_ns);
-        // Holders and sockets are read at the same time, and both after this.
+        // Holders and sockets were read at the same time, and both after the socket's last event.
         let is_held_since = self.holders_ns.is_some_and(|read_ns| {
             read_ns <= preexisting.dumped_ns && socket.since.is_some_and(|since| since.ns() < read_ns)
         });
@@ -87,7 +88,7 @@ impl Tracker {
         {
             socket.owner = Some(self.owners.share(owner));
         }
-        // With a filter on states, transitions between those that are hidden are not even sent.
+        // With a filter on states, the kernel side does not even send transitions between hidden states.
         if is_newer || socket.state == preexisting.state || self.options.hidden.by_state {
             return;
         }
@@ -95,7 +96,7 @@ impl Tracker {
         self.reconciled.changed += 1;
     }
 
-    /// Sockets that are remembered and were not listed.
+    /// Forgets remembered sockets that the dump lacks.
     fn forget_vanished(&mut self, tracked: impl Iterator<Item = u64>, namespaces: &[Span]) {
         for skaddr in tracked {
             let vanished = self.sockets.get(&skaddr).is_some_and(|socket| {
@@ -110,7 +111,7 @@ impl Tracker {
     }
 }
 
-/// Whether a dump shows better whose a socket is: not of a process that has acted on it itself.
+/// Whether a dump knows the owner of a socket better. It does not where the owner has acted on the socket itself.
 fn is_in_dump(owner: &Owner) -> bool {
     owner.provenance != Provenance::Exact
 }

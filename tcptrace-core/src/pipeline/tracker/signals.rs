@@ -11,29 +11,29 @@ use crate::model::{
     hooks::ResetReasons,
 };
 
-/// A signal and the transition that belongs to it happen within the same call, which an interrupt or a hypervisor may hold
-/// up.
+/// The most time between a signal and its transition, nanoseconds. Both happen within the same call, which an interrupt or a
+/// hypervisor may hold up.
 pub(super) const HELD_UP_NS: u64 = 100_000_000;
 
-/// As long as that call usually takes: all that tells whose a reset is when neither cookie nor ports do.
+/// The usual length of that call, nanoseconds. It alone relates a reset to its socket where neither cookie nor ports do.
 const SAME_CALL_NS: u64 = 1_000_000;
 
 /// How many resets of one address are considered, before a transition and after it: a busy host gives an address to
 /// thousands of sockets within [`HELD_UP_NS`], and a socket's own reset is among the nearest.
 const NEAREST: usize = 32;
 
-/// Most of each kind: of a second's, no host has so many. A capture that was tampered with may have any number, of any time.
+/// The most signals of each kind: no host has so many in a second. A capture that was tampered with may have any number, of
+/// any time.
 const MOST: usize = 1 << 20;
-/// Most senders of resets: those of a tenth of a second.
+/// The most senders of resets: those of a tenth of a second.
 const MOST_SENT: usize = 1 << 16;
 
-/// Resets by their socket's address and their time: the kernel soon gives the address to another socket, whose reset may
-/// be here as well before the first one's end is reported.
+/// Signals that wait for their transition. Resets are kept by their socket's address and their time: the kernel soon gives
+/// the address to another socket, whose reset may be here as well before the end of the first one is reported.
 #[derive(Default)]
 pub(super) struct Signals {
     resets: BTreeMap<(u64, u64), Reset>,
-    /// When a socket that has ended last sent one, by its ends in whichever namespace; the first one is the
-    /// oldest.
+    /// When a socket that has ended last sent a reset, by its ends without the namespace; the oldest first.
     sent: LinkedHashMap<Flow, u64>,
     aborts: HashMap<u64, Abort>,
     errors: HashMap<Flow, ErrorReport>,
@@ -74,8 +74,8 @@ impl Signals {
         }
     }
 
-    /// Whether the event's peer is a socket of this host, which has sent a reset just then: on its way it passes no wire. In
-    /// which namespace the peer is, the event does not tell: often in another one.
+    /// Whether the event's peer is a socket of this host, which has sent a reset just then. Such a reset passes no wire. The
+    /// event does not show the namespace of the peer, which is often another one.
     pub(super) fn peer_has_sent(&self, event: &Event) -> bool {
         let sent = self.sent.get(&event.flow.anywhere().reversed());
         sent.is_some_and(|ktime_ns| ktime_ns.abs_diff(event.ktime_ns) < SAME_CALL_NS)
@@ -87,7 +87,7 @@ impl Signals {
         }
     }
 
-    /// The error that was reported as a connection went to CLOSE.
+    /// Takes out the error that was reported as a connection went to CLOSE.
     pub(super) fn take_error(&mut self, event: &Event) -> Option<i32> {
         let flow = event.flow.anywhere();
         let of_that_moment =
@@ -97,8 +97,8 @@ impl Signals {
         Some(error)
     }
 
-    /// The reset that belongs to a transition to CLOSE: of those of that moment one that was sent, since `tcp_reset()`
-    /// reports one as received also where data came for a closed socket.
+    /// Takes out the reset that belongs to a transition to CLOSE. A sent reset is preferred to a received one, since
+    /// `tcp_reset()` reports a reset as received also where data came for a closed socket.
     pub(super) fn take_reset(&mut self, event: &Event) -> Option<Reset> {
         let (skaddr, ktime_ns) = (event.skaddr, event.ktime_ns);
         let (first, last) = (ktime_ns.saturating_sub(HELD_UP_NS), ktime_ns.saturating_add(HELD_UP_NS));
@@ -110,7 +110,7 @@ impl Signals {
         self.resets.remove(&key)
     }
 
-    /// Forgets those that belong to nothing after `ktime_ns`.
+    /// Forgets the signals that belong to no transition after `ktime_ns`.
     pub(super) fn forget(&mut self, ktime_ns: u64) {
         let first = ktime_ns.saturating_sub(HELD_UP_NS);
         self.resets.retain(|(_, reset_ns), _| *reset_ns >= first);
@@ -121,7 +121,7 @@ impl Signals {
         self.errors.retain(|_, report| report.ktime_ns >= first);
     }
 
-    /// The kernel's name for why it was sent; a number that has none stays a number.
+    /// The kernel's name of the reason for a sent reset. A number without a name stays a number.
     pub(super) fn reason(&self, reset: &Reset) -> Option<Arc<str>> {
         if !reset.sent || reset.reason == 0 {
             return None;

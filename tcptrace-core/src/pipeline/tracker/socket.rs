@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::history::History;
 use crate::model::{owner::Owner, socket_dump::Since, state::State, transition::Transition};
 
-/// The state of a socket. There may be a million of them: it is kept small.
+/// The state of a socket. There may be a million sockets, so it is kept small.
 pub(super) struct Socket {
     pub(super) cookie: u64,
     /// Inode; 0 when it is not known.
@@ -15,11 +15,11 @@ pub(super) struct Socket {
     pub(super) since: Option<Since>,
     pub(super) owner: Option<Arc<Owner>>,
     pub(super) history: History,
-    /// Its first transition, which waits for the next one to tell the port or the peer.
+    /// Its first transition, which waits until the next one shows the port or the peer.
     pub(super) waiting: Option<Box<Transition>>,
 }
 
-/// One of which nothing is known.
+/// A socket of which nothing is known.
 impl Default for Socket {
     fn default() -> Self {
         Self {
@@ -35,7 +35,7 @@ impl Default for Socket {
 }
 
 impl Socket {
-    /// Whether what is known of it is newer than this time.
+    /// Whether the socket is known to have entered its state after this time.
     pub(super) fn is_newer(&self, ktime_ns: u64) -> bool {
         matches!(self.since, Some(Since::Exactly(ns)) if ns > ktime_ns)
     }
@@ -45,8 +45,8 @@ impl Socket {
 mod tests {
     use super::*;
 
-    /// A million of them are to take less than 150 MB, with 24 bytes for their place in the table, and what the table and the
-    /// allocator add.
+    /// A million sockets must take less than 150 MB, including 24 bytes each for their place in the table, and what the
+    /// table and the allocator add.
     #[test]
     fn it_is_small() {
         assert!(size_of::<Socket>() <= 80, "{} bytes", size_of::<Socket>());

@@ -1,8 +1,8 @@
-//! Timewait sockets: FIN_WAIT2 and TIME_WAIT after CLOSE, of which the kernel reports nothing.
+//! Timewait sockets: FIN_WAIT2 and TIME_WAIT after CLOSE, which the kernel does not report.
 //!
-//! `tcp_time_wait()` puts a timewait socket in the place of the one that it closes, and its substate follows from whether
-//! the peer's FIN had come. In TIME_WAIT it stays for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection of the
-//! same addresses and ports takes its place.
+//! `tcp_time_wait()` replaces the socket that it closes by a timewait socket. The substate is TIME_WAIT if the peer's FIN
+//! had come, else FIN_WAIT2. A socket stays in TIME_WAIT for 60 seconds (`TCP_TIMEWAIT_LEN`), unless a new connection with
+//! the same addresses and ports replaces it.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -24,15 +24,15 @@ use crate::model::{
 /// `TCP_TIMEWAIT_LEN`, `include/net/tcp.h`.
 const TIME_WAIT_NS: u64 = 60_000_000_000;
 
-/// Mostly the ends are enough. Over two devices, or in two VRFs, there may be two with the same ones: the later one has its
-/// cookie here, too, all others 0.
+/// The ends, and 0. Over two devices, or in two VRFs, two sockets may have the same ends. The later one then has its cookie
+/// in place of the 0.
 type Key = (Flow, u64);
 
 /// Timewait sockets, bounded; each table with the oldest one first.
 pub(super) struct TimewaitSockets {
     fin_wait2: LinkedHashMap<Key, Timewait>,
     time_wait: LinkedHashMap<Key, Timewait>,
-    /// The cookies of those that have one in their key, by their ends.
+    /// The cookies of the sockets that have their cookie in the key, by their ends.
     twins: HashMap<Flow, Vec<u64>>,
     quotas: Quotas,
     limit: usize,
@@ -47,11 +47,11 @@ struct Timewait {
     owner: Option<Arc<Owner>>,
     /// When it entered its state.
     since_ns: u64,
-    /// When it was last known to be there.
+    /// When it was last known to exist.
     seen_ns: u64,
 }
 
-/// A timewait socket that a dump lacks though it would be in it.
+/// A timewait socket that is gone: a dump that would have it lacks it.
 pub(super) struct Gone {
     state: State,
     key: Key,
@@ -66,7 +66,7 @@ impl TimewaitSockets {
         Self { fin_wait2, time_wait, twins: HashMap::default(), quotas: Quotas::default(), limit, evicted: 0 }
     }
 
-    /// Takes in how many there may be in each namespace.
+    /// Sets how many timewait sockets each namespace may have.
     pub(super) fn limit(&mut self, limits: impl IntoIterator<Item = (Option<u32>, u64)>) {
         self.quotas.limit(limits);
     }
@@ -76,12 +76,13 @@ impl TimewaitSockets {
         self.evicted
     }
 
-    /// Whether some wait for their peer's FIN, whose arrival only a dump of the kernel's shows.
+    /// Whether a socket waits for its peer's FIN. Only a dump shows that the FIN has come.
     pub(super) fn waits_for_fin(&self) -> bool {
         !self.fin_wait2.is_empty()
     }
 
-    /// Takes in the CLOSE of a full socket for this cause. When it goes on in TIME_WAIT, that is returned.
+    /// Takes the CLOSE of a full socket for this cause. Returns the transition to TIME_WAIT, if the connection goes on
+    /// there.
     pub(super) fn close(&mut self, closed: &Transition, cause: Option<Cause>) -> Option<Transition> {
         let event = &closed.event;
         let goes_on =
@@ -92,7 +93,7 @@ impl TimewaitSockets {
         let (device, owner) = (event.device.clone(), closed.owner.clone());
         let timewait = Timewait { skaddr, cookie, device, owner, since_ns, seen_ns: since_ns };
         if evidence.flags & EvidenceFlags::DONE == 0 {
-            // It stays in FIN_WAIT2, so nothing is to be told now.
+            // The connection stays in FIN_WAIT2, so there is no transition now.
             self.remember(State::FIN_WAIT2, event.flow, timewait);
             return None;
         }
@@ -103,22 +104,22 @@ impl TimewaitSockets {
         })
     }
 
-    /// Takes in one that a dump has and the trace has not seen.
+    /// Adds a socket that a dump has and the trace has not seen.
     pub(super) fn add(&mut self, listed: PreexistingTimewait) {
         let PreexistingTimewait { flow, cookie, state, since_ns, dumped_ns: seen_ns, device } = listed;
         self.remember(state, flow, Timewait { skaddr: 0, cookie, device, owner: None, since_ns, seen_ns });
     }
 
-    /// The end of the timewait socket whose addresses and ports a new connection has taken: told of as it begins, or where a
-    /// kernel does not say then which it is (up to 6.12), by what comes next.
+    /// The end of the timewait socket whose addresses and ports a new connection has taken. The first event of the new
+    /// connection shows it; on kernels up to 6.12, where that event does not identify the connection, the next event does.
     pub(super) fn replaced(&mut self, event: &Event) -> Option<Transition> {
         let is_new = matches!(event.new_state, State::SYN_RECV | State::ESTABLISHED);
         if !(is_new || event.old_state == State::SYN_RECV) {
             return None;
         }
         let flow = event.flow;
-        // Which one's place it has taken is not to be seen, and perhaps none's: it may be on another device. An address of a
-        // link is of each of them.
+        // The event does not show which socket the connection has replaced. It may have replaced none, since it may be on
+        // another device: each device may have the same link-local address.
         let is_of_link = matches!(flow.local.address, IpAddr::V6(laddr) if laddr.is_unicast_link_local());
         if is_of_link {
             return None;
@@ -129,8 +130,9 @@ impl TimewaitSockets {
             if table.is_empty() {
                 return None;
             }
-            // Its own connection had the same ends, and may come after the dump that shows what is left of it. Where events
-            // have no cookies, only time shows which of both it is.
+            // The timewait socket's own connection had the same ends. Its events may come after the dump that shows the
+            // timewait socket. Where events have no cookies, only the time shows to which of both connections the event
+            // belongs.
             let is_other = |timewait: &Timewait| {
                 let is_another = match event.cookie {
                     0 => timewait.since_ns <= event.ktime_ns,
@@ -146,7 +148,7 @@ impl TimewaitSockets {
         })
     }
 
-    /// The next one whose TIME_WAIT was over at `now_ns`.
+    /// The end of the next socket whose TIME_WAIT was over at `now_ns`.
     pub(super) fn expired(&mut self, now_ns: u64) -> Option<Transition> {
         let (_, first) = self.time_wait.front()?;
         let ends_ns = first.since_ns.saturating_add(TIME_WAIT_NS);
@@ -158,7 +160,7 @@ impl TimewaitSockets {
         Some(inferred(key.0, timewait, (State::TIME_WAIT, State::CLOSE), ends_ns))
     }
 
-    /// Takes in that the kernel listed this one. When it went on to TIME_WAIT, that is returned.
+    /// Takes a socket of a dump. Returns its transition from FIN_WAIT2 to TIME_WAIT, if the dump shows it.
     pub(super) fn listed(&mut self, listed: &PreexistingTimewait) -> Option<Transition> {
         let PreexistingTimewait { flow, cookie, state, since_ns, dumped_ns, .. } = *listed;
         if let Some(key) = self.find(state, &flow, cookie)
@@ -167,7 +169,7 @@ impl TimewaitSockets {
             timewait.seen_ns = timewait.seen_ns.max(dumped_ns);
             return None;
         }
-        // Not one that is younger than the dump: that shows its predecessor.
+        // A socket that is younger than the dump is not meant: the dump shows its predecessor.
         let waited = |timewait: &Timewait| state == State::TIME_WAIT && timewait.since_ns < dumped_ns;
         let key = self.find(State::FIN_WAIT2, &flow, cookie)?;
         self.fin_wait2.get(&key).filter(|timewait| waited(timewait))?;
@@ -177,7 +179,7 @@ impl TimewaitSockets {
         Some(inferred(flow, timewait, (State::FIN_WAIT2, State::TIME_WAIT), since_ns))
     }
 
-    /// Those that are older than the dumps of these namespaces, and were not in them.
+    /// The sockets that are older than the dumps of these namespaces, and were not in them.
     pub(super) fn snapshot_gaps(&self, namespaces: &[Span]) -> Vec<Gone> {
         let spans: HashMap<Option<u32>, &Span> = namespaces.iter().map(|span| (span.netns, span)).collect();
         let mut gone = Vec::new();
@@ -191,7 +193,7 @@ impl TimewaitSockets {
         gone
     }
 
-    /// Forgets one that is gone.
+    /// Forgets a socket that is gone. Returns its end.
     pub(super) fn end(&mut self, gone: &Gone) -> Option<Transition> {
         let Gone { state, key, ktime_ns } = *gone;
         let timewait = self.forget(state, &key)?;
@@ -207,7 +209,7 @@ impl TimewaitSockets {
                 && cookie != 0
                 && timewait.skaddr == 0
             {
-                // The same socket: a dump does not know what its events have shown.
+                // It is the same socket. The dump lacks what its events have shown.
                 timewait = Timewait { skaddr: known.skaddr, owner: known.owner, ..timewait };
                 timewait.device = known.device.or(timewait.device);
             }
@@ -229,10 +231,10 @@ impl TimewaitSockets {
         }
     }
 
-    /// The key of the one with these ends, and with this cookie as far as both are known.
+    /// The key of the socket with these ends, and with this cookie where both cookies are known.
     fn find(&self, state: State, flow: &Flow, cookie: u64) -> Option<Key> {
         let table = if state == State::TIME_WAIT { &self.time_wait } else { &self.fin_wait2 };
-        // The one for FIN_WAIT2 mostly is; that is seen without a scan for the key.
+        // The table for FIN_WAIT2 is mostly empty, which is known without a search for the key.
         if table.is_empty() {
             return None;
         }
@@ -249,7 +251,7 @@ impl TimewaitSockets {
         self.fin_wait2.contains_key(key) || self.time_wait.contains_key(key)
     }
 
-    /// The key of the one with these ends, unless there are several.
+    /// The key of the socket with these ends; `None` where several sockets may have them.
     fn only_one(&self, flow: Flow) -> Option<Key> {
         let first = (flow, 0);
         match self.twins.get(&flow).map(Vec::as_slice) {
@@ -259,7 +261,7 @@ impl TimewaitSockets {
         }
     }
 
-    /// Takes note that there is one less.
+    /// Notes that the socket with this key is gone.
     fn left(&mut self, key: &Key) {
         let (flow, cookie) = key;
         self.quotas.leave(flow.netns);
@@ -273,7 +275,7 @@ impl TimewaitSockets {
         }
     }
 
-    /// Whether the kernel has made one with these ends, as far as its limit goes. A dump may have told of it already.
+    /// Whether the kernel's limit allowed a timewait socket with these ends. A dump may have shown it already.
     fn has_room(&self, flow: &Flow, cookie: u64) -> bool {
         !self.quotas.is_full(flow.netns)
             || self.find(State::TIME_WAIT, flow, cookie).is_some()
@@ -296,7 +298,7 @@ fn is_on(event: &Event, device: &Device) -> bool {
     is_same && event.old_state != State::LISTEN
 }
 
-/// The transition of a timewait socket that was in the first of these states, at `ktime_ns`.
+/// The transition of a timewait socket between these states, at `ktime_ns`.
 fn inferred(
     flow: Flow,
     timewait: Timewait,

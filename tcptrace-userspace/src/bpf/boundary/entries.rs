@@ -1,8 +1,8 @@
 //! The ring buffer as user space sees it (`kernel/bpf/ringbuf.c`): a page with the reader's position, a page with the
 //! writers', and the data.
 //!
-//! Libraries map the data twice in a row, so that an entry that begins at the end of it and goes on at its beginning is in
-//! one piece; but every page that is mapped counts as resident. Here the data is mapped once, and such an entry copied.
+//! Libraries map the data twice in a row, so that an entry that wraps around the end is in one piece. But every page
+//! that is mapped counts as resident. Here the data is mapped once, and such an entry is copied.
 
 use std::{
     ffi::c_void,
@@ -16,11 +16,11 @@ use std::{
 use aya::maps::MapData;
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
-/// `BPF_RINGBUF_BUSY_BIT`: it is still being written.
+/// `BPF_RINGBUF_BUSY_BIT`: the entry is still being written.
 const BUSY: u32 = 1 << 31;
-/// `BPF_RINGBUF_DISCARD_BIT`: it is not to be read.
+/// `BPF_RINGBUF_DISCARD_BIT`: the entry must not be read.
 const DISCARD: u32 = 1 << 30;
-/// `BPF_RINGBUF_HDR_SZ`: before each entry, its length in bytes and the two bits, and what is the kernel's.
+/// `BPF_RINGBUF_HDR_SZ`: each entry begins with its length in bytes, the two bits, and a word of the kernel's own.
 const HEADER: usize = 8;
 
 /// The reading side of a ring buffer.
@@ -51,10 +51,10 @@ impl Entries {
         Ok(Self { map, reader, writers, page, size, joined: Vec::new() })
     }
 
-    /// Hands the entries that are there now to `take`, until that returns `false`; those that come meanwhile can wait.
-    /// Returns whether it got all of them: one that is still being written keeps those behind it back.
+    /// Hands the entries that are there now to `take`, until that returns `false`. Entries that come meanwhile can
+    /// wait. Returns whether it got all of them: an entry that is still being written holds back those behind it.
     pub(crate) fn drain(&mut self, mut take: impl FnMut(&[u8]) -> bool) -> bool {
-        // Nobody else moves it.
+        // Only this thread moves the reader's position.
         let mut at = self.reader.position().load(Ordering::Relaxed);
         let end = self.writers.position().load(Ordering::Acquire);
         // Positions only grow, and may wrap.
@@ -66,7 +66,7 @@ impl Entries {
             }
             let more = header & DISCARD != 0 || take(self.entry(at, length));
             at = at.wrapping_add((HEADER + length).next_multiple_of(8));
-            // Now it may be written over.
+            // Now the kernel may overwrite the entry.
             self.reader.position().store(at, Ordering::Release);
             if !more {
                 return at == end;
@@ -78,17 +78,18 @@ impl Entries {
     /// The header of the entry at this position.
     fn header(&self, at: usize) -> &AtomicU32 {
         let offset = at & (self.size - 1);
-        // SAFETY: the offset is within the data, which is mapped for as long as `self` is there; entries begin at multiples
-        // of eight bytes, so all of the header is, aligned; the kernel writes it as one number.
+        // SAFETY: the offset is within the data, which is mapped for as long as `self` is there. Entries begin at
+        // multiples of eight bytes, so the whole header is within the data, and aligned. The kernel writes it as one
+        // number.
         unsafe { self.writers.start.byte_add(self.page + offset).cast().as_ref() }
     }
 
-    /// The entry at this position, which has so many bytes.
+    /// The entry at this position, which has `length` bytes.
     fn entry(&mut self, at: usize, length: usize) -> &[u8] {
         let offset = at.wrapping_add(HEADER) & (self.size - 1);
         let first = length.min(self.size - offset);
-        // SAFETY: both parts are within the data, which is mapped for as long as `self` is there; the kernel does not write to
-        // an entry that is complete until the reader's position is beyond it, which this borrow ends before.
+        // SAFETY: both parts are within the data, which is mapped for as long as `self` is there. The kernel does not
+        // write to an entry that is complete until the reader's position is beyond it. This borrow ends before that.
         let (first, rest) = unsafe {
             let data = self.writers.start.byte_add(self.page).cast::<u8>();
             let part = |offset, length| std::slice::from_raw_parts(data.add(offset).as_ptr(), length);
@@ -130,7 +131,8 @@ impl Pages {
 
     /// The position that is at its beginning, an `unsigned long`.
     fn position(&self) -> &AtomicUsize {
-        // SAFETY: a page is aligned, and mapped for as long as `self` is there; the kernel reads and writes it as one number.
+        // SAFETY: a page is aligned, and mapped for as long as `self` is there. The kernel reads and writes it as one
+        // number.
         unsafe { self.start.cast().as_ref() }
     }
 }

@@ -1,4 +1,4 @@
-//! As much of the kernel's type information as aya needs to attach programs: a few names and their ids.
+//! An excerpt of the kernel's type information, with all that aya needs to attach programs: a few names and their ids.
 
 use super::{Btf, BtfError, KIND_TYPEDEF, MAGIC};
 
@@ -24,10 +24,10 @@ struct Named {
 }
 
 impl Btf<'_> {
-    /// Those of these trace events and iterators that there are.
+    /// The excerpt with those of these trace events and iterators that exist.
     ///
     /// # Errors
-    /// What is damaged.
+    /// The part that is damaged.
     pub fn excerpt(&self, events: &[&str], iterators: &[&str]) -> Result<Excerpt, BtfError> {
         let events = events.iter().map(|name| (KIND_TYPEDEF, format!("btf_trace_{name}")));
         let iterators = iterators.iter().map(|name| (KIND_FUNCTION, format!("bpf_iter_{name}")));
@@ -43,7 +43,7 @@ impl Btf<'_> {
 }
 
 impl Excerpt {
-    /// Type information in which they have the ids that the kernel knows them by; all other types are nameless
+    /// Type information in which the types of the excerpt have the kernel's ids. All other types are nameless
     /// declarations.
     pub fn blob(&self) -> Vec<u8> {
         let (mut types, mut strings) = (Vec::new(), vec![0]);
@@ -69,14 +69,14 @@ impl Excerpt {
     }
 }
 
-/// Appends a type: name, kind, and what it refers to, which is nothing.
+/// Appends a type: name, kind, and the type that it refers to, which is none.
 fn push(types: &mut Vec<u8>, name: u32, kind: u32) {
     for word in [name, kind << 24, 0] {
         types.extend_from_slice(&word.to_ne_bytes());
     }
 }
 
-/// Bytes of a part of what the kernel keeps in less than a gigabyte.
+/// Bytes of a part of the type information, which is smaller than a gigabyte in the kernel.
 fn length(bytes: &[u8]) -> u32 {
     u32::try_from(bytes.len()).unwrap_or(u32::MAX)
 }
@@ -85,7 +85,7 @@ fn length(bytes: &[u8]) -> u32 {
 mod tests {
     use super::*;
 
-    /// What is attached by must have the id that the kernel has for it.
+    /// A type that programs are attached by must keep the kernel's id.
     #[test]
     fn ids_stay() {
         let named = |id, kind, name: &str| Named { id, kind, name: name.to_owned() };

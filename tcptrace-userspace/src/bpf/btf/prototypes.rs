@@ -7,11 +7,11 @@ const KIND_ENUM: u32 = 6;
 const KIND_PROTOTYPE: u32 = 13;
 
 impl Btf<'_> {
-    /// How many arguments the trace event `name` hands to a program: those of the function type
+    /// Number of arguments that the trace event `name` passes to a program: those of the function type
     /// `btf_trace_<name>` without its first one, which is the kernel's own. `None` when there is no such event.
     ///
     /// # Errors
-    /// What is damaged.
+    /// The part that is damaged.
     pub fn trace_arguments(&self, name: &str) -> Result<Option<u32>, BtfError> {
         let Some(id) = self.named(KIND_TYPEDEF, &format!("btf_trace_{name}"))? else { return Ok(None) };
         let pointer = self.resolve(id)?;
@@ -25,7 +25,7 @@ impl Btf<'_> {
     /// Values and names of the enumeration `name`; none when there is no such enumeration.
     ///
     /// # Errors
-    /// What is damaged.
+    /// The part that is damaged.
     pub fn enumerators(&self, name: &str) -> Result<Vec<(u32, String)>, BtfError> {
         let Some(id) = self.named(KIND_ENUM, name)? else { return Ok(Vec::new()) };
         self.enumerators_of(id)
@@ -35,7 +35,7 @@ impl Btf<'_> {
     /// there is none.
     ///
     /// # Errors
-    /// What is damaged.
+    /// The part that is damaged.
     pub fn enumerators_with(&self, name: &str) -> Result<Vec<(u32, String)>, BtfError> {
         for (id, start) in (1..).zip(&self.starts) {
             let ty = self.read(*start as usize)?;

@@ -1,7 +1,7 @@
-//! `tcptrace diagnose`: watches the host for a while, and says what is wrong.
+//! `tcptrace diagnose`: watches the host for a while, and reports faults.
 //!
-//! A trace feeds the detectors with transitions and half-open connections, and a thread beside it with looks at all
-//! sockets, counters and settings. What they find, and how much of the host could be seen, becomes a [`Report`].
+//! A trace feeds the detectors with transitions and half-open connections. A thread beside it feeds them with scans of
+//! all sockets, counters and settings. The findings, and the coverage of the host, become a [`Report`].
 
 mod notify;
 
@@ -19,31 +19,31 @@ use tcptrace_core::{
 use super::stream::{Priority, Signals, notify as notify_person, until_end, with_priority};
 use crate::session::{self, Interest, Notice, OnFull, Session};
 
-/// What to watch, and for what.
+/// Settings of a diagnosis.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The trace; its duration is the watch's.
+    /// The trace; its duration is that of the diagnosis.
     pub trace: session::Settings,
     /// The options that leave out sockets or kinds of findings, such as `--local-port 80`.
     pub filters: Vec<String>,
-    /// Findings from this severity on make the verdict.
+    /// Findings of at least this severity decide the verdict.
     pub fail_on: Severity,
-    /// End with the first of these.
+    /// End with the first such finding.
     pub until_finding: bool,
     /// Read the ring before others get the CPU.
     pub priority: Priority,
 }
 
 impl Settings {
-    /// What the report is to be of.
+    /// The options of the report.
     fn report(&self) -> ReportOptions {
         ReportOptions { filters: self.filters.clone(), fail_on: self.fail_on }
     }
 }
 
-/// Watches until the duration is over, a signal comes, or something is found that is to end it. `begun` is called once
-/// everything is attached; `notified` on a thread of its own, when findings begin, change or end, and every second, with those
-/// that are open.
+/// Watches until the duration is over, a signal comes, or a finding ends it. `begun` is called once everything is
+/// attached. `notified` is called on a thread of its own, with the open findings: when findings begin, change or end,
+/// and every second.
 ///
 /// # Errors
 /// [`session::Error`].
@@ -54,7 +54,7 @@ pub fn run(
 ) -> Result<Report, session::Error> {
     let signals = Signals::install()?;
     let trace = session::Settings { scans: Some(period(settings.trace.duration)), ..settings.trace.clone() };
-    // What cannot be seen is in the report.
+    // The report has the gaps, so their notices are not printed.
     let plan = Session::live(trace).notices(|notice| {
         if let Notice::Disk(_) | Notice::OwnPids = notice {
             notify_person(&notice, None);
@@ -67,15 +67,15 @@ pub fn run(
     let end_on = settings.until_finding.then_some(settings.fail_on);
     begun();
     let notifier = notify::start(records, notified, session.handle().clone(), end_on)?;
-    // What becomes of it is to go to standard output.
+    // The report will go to standard output, so the watch ends when its reader goes away.
     let (_, outcome) = until_end(session, signals, true)?;
-    // The trace is over, and with it the notifier.
+    // The notifier ends with the trace.
     let _ = notifier.join();
     outcome.recording?;
     Ok(watched(outcome.detection).report(&outcome.summary, &header, None, &settings.report()))
 }
 
-/// The same of a capture.
+/// As [`run`], for a capture.
 ///
 /// # Errors
 /// [`session::Error`].
@@ -83,7 +83,7 @@ pub fn replay(path: &Path, settings: &Settings) -> Result<Report, session::Error
     replay_from(Reader::open(path)?, settings)
 }
 
-/// The same of what `reader` reads.
+/// As [`replay`], for a capture from `reader`.
 ///
 /// # Errors
 /// [`session::Error`].
@@ -97,12 +97,12 @@ pub(crate) fn replay_from<R: io::Read>(
     Ok(watched(detection).report(&summary, &header, damage.as_deref(), &settings.report()))
 }
 
-/// What was found; a trace that looked for nothing has found nothing.
+/// The findings; none where no detector ran.
 fn watched(detection: Option<Detection>) -> Detection {
     detection.unwrap_or_else(|| Detection::new(detect::Options::default()))
 }
 
-/// How often to look: growth takes several looks to show, and each costs something.
+/// The interval of scans. Several scans are needed to see growth, and each has a cost.
 fn period(duration: Option<Duration>) -> Duration {
     let duration = duration.unwrap_or(Duration::from_secs(30));
     (duration / 5).clamp(Duration::from_millis(500), Duration::from_secs(10))

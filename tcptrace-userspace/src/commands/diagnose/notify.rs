@@ -1,4 +1,4 @@
-//! Who is notified of findings while a watch goes on.
+//! Notifications of findings while a diagnosis goes on.
 
 use std::{
     thread::{self, JoinHandle},
@@ -13,14 +13,14 @@ use tokio::{runtime::Builder, time::timeout};
 
 use crate::session::{Error, Handle, Records};
 
-/// How often somebody is notified where nothing happens: a progress line goes on.
+/// The interval of notifications while nothing happens, for a progress line.
 const EVERY: Duration = Duration::from_secs(1);
 
-/// Calls `notified` on a thread of its own, with all findings that are open: the ring is read meanwhile, whatever it does. The
-/// first finding of `end_on` or more severity ends the session. The thread ends with the records.
+/// Calls `notified` on a thread of its own, with all open findings: the ring is read meanwhile, whatever `notified`
+/// does. The first finding of at least the severity `end_on` ends the session. The thread ends with the records.
 ///
 /// # Errors
-/// There can be no thread.
+/// The thread cannot be started.
 pub(super) fn start(
     records: Records,
     mut notified: impl FnMut(&[Finding]) + Send + 'static,
@@ -45,7 +45,7 @@ async fn notify_on(
             Ok(None) => return,
             Err(_) => None,
         };
-        // One scan may show several.
+        // One scan may have several findings.
         while let Some(record) = next {
             match record {
                 Record::Finding(found) => {
@@ -55,7 +55,7 @@ async fn notify_on(
                     }
                     note(&mut open, *found);
                 }
-                // The end: what there is now is in the report.
+                // At the end, the report has all open findings.
                 Record::Summary(_) => return,
                 _ => {}
             }

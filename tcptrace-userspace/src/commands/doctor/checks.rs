@@ -1,4 +1,4 @@
-//! The facts of the host as rows: what each means for tracing.
+//! The facts of the host as rows, with the meaning of each for tracing.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use super::{
 };
 use crate::bpf::{self, Capability, version};
 
-/// A fact of the host; the consequence is for those that can be anything but ok.
+/// A fact of the host. Facts that can be anything but ok have a consequence.
 const fn subject(
     name: &'static str,
     consequence: Option<&'static str>,
@@ -18,7 +18,7 @@ const fn subject(
     Subject { group: Group::Host, name, consequence, instead }
 }
 
-/// A row each.
+/// One row for each fact.
 pub(super) fn rows(facts: &Facts, tried: &[Tried]) -> Vec<Row> {
     vec![
         kernel(facts),
@@ -123,7 +123,7 @@ fn ring_buffer(tried: &[Tried]) -> Row {
 fn jit(facts: &Facts, tried: &[Tried]) -> Row {
     let subject =
         subject("jit", Some("each transition costs several times as much"), Some("the kernel's interpreter"));
-    // A program that was loaded knows best.
+    // A loaded program is the best source.
     match (hooks::chosen(tried).and_then(|(_, loaded)| loaded.jited), facts.jit, facts.jit_always_on) {
         (Some(true), ..) => subject.row(Status::Ok, "the program was compiled"),
         (Some(false), ..) => {

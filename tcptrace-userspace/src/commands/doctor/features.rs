@@ -1,4 +1,4 @@
-//! What the chosen program knows of each transition, and what it does not.
+//! Features of the chosen program as rows: those that it has, and those that it lacks.
 
 use tcptrace_core::model::hooks::Hook;
 
@@ -13,7 +13,7 @@ const fn subject(name: &'static str, consequence: &'static str, instead: Option<
     Subject { group: Group::Feature, name, consequence: Some(consequence), instead }
 }
 
-/// The same where it is there in part: other things are not seen then than where it is missing.
+/// The same feature where the kernel has a part of it: the consequence differs from that of a missing feature.
 const fn in_part(whole: Subject, consequence: &'static str, instead: Option<&'static str>) -> Subject {
     subject(whole.name, consequence, instead)
 }
@@ -90,7 +90,7 @@ const MISSED: Subject = subject(
     None,
 );
 
-/// Fields that need nothing but the kernel's type information and leave to read them.
+/// Fields that need only the kernel's type information, and the permission to read them.
 const FIELDS: [(Subject, Feature, &str); 5] = [
     (NETNS, Feature::Netns, "inode number of each socket's namespace"),
     (LOCK, Feature::Lock, "sk_lock.owned"),
@@ -99,7 +99,7 @@ const FIELDS: [(Subject, Feature, &str); 5] = [
     (EVIDENCE, Feature::Evidence, "shutdown, linger, probes, retransmissions, segments sent"),
 ];
 
-/// A row each, for the hook that a trace would use.
+/// One row for each feature, for the hook that a trace would use.
 pub(super) fn rows(tried: &[Tried], facts: &Facts) -> Vec<Row> {
     let Some((hook, loaded)) = hooks::chosen(tried) else {
         let all = [COOKIE, NETNS, LOCK, ERROR, METRICS, EVIDENCE, RESETS, TASK, BATCHES, MISSED];
@@ -179,7 +179,7 @@ fn missed(hook: Hook, loaded: &Loaded, facts: &Facts) -> Row {
     }
 }
 
-/// Why the chosen program lacks a feature that comes from the kernel's structures.
+/// The reason why the chosen program lacks a feature that comes from the kernel's structures.
 fn why_not(feature: Feature, facts: &Facts) -> &'static str {
     match &facts.btf {
         BtfState::Usable { fields, .. } if fields.has(feature) => {

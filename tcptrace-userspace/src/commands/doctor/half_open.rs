@@ -1,4 +1,4 @@
-//! What `--half-open` would see, tried as a trace would.
+//! Half-open connections that `--half-open` would see, tried as a trace does it.
 
 use tcptrace_core::model::hooks::Hook;
 
@@ -15,7 +15,7 @@ const SUBJECT: Subject = Subject {
     instead: Some("a poll of sock_diag, once a second"),
 };
 
-/// The row; `hook`: the one that a trace would use.
+/// The row; `hook` is the hook that a trace would use.
 pub(super) fn row(hook: Option<Hook>) -> Row {
     let Some(hook) = hook else { return SUBJECT.row(Status::Unknown, "no hook works, so it was not tried") };
     let tracer = match bpf::load(&Options { hook: Some(hook), half_open: true, ..Options::default() }) {

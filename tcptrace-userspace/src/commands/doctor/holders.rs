@@ -1,4 +1,4 @@
-//! Whether the kernel itself can be asked who holds a socket: tried, as `tcptrace sockets` would.
+//! Whether the kernel itself can report the holders of sockets: tried as `tcptrace sockets` does it.
 
 use super::{
     chain,
@@ -16,7 +16,7 @@ const SUBJECT: Subject = Subject {
     instead: Some("/proc/PID/fd of each process"),
 };
 
-/// How many descriptors of TCP sockets the program finds.
+/// The number of descriptors of TCP sockets that the program finds.
 pub(super) fn attempt() -> Result<usize, HoldersError> {
     Ok(SocketFiles::load()?.read()?.0.len())
 }

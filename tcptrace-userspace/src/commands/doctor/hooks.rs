@@ -1,4 +1,4 @@
-//! Both hooks, tried: loaded as a trace would load them, attached, and detached at once.
+//! Tries of both hooks: each is loaded as a trace would load it, attached, and detached at once.
 
 use tcptrace_core::model::hooks::Hook;
 
@@ -8,13 +8,13 @@ use super::{
 };
 use crate::bpf::{self, Features, Options};
 
-/// One hook and what became of it.
+/// A hook, and the outcome of its try.
 pub(super) struct Tried {
     pub(super) hook: Hook,
     pub(super) outcome: Result<Loaded, bpf::Error>,
 }
 
-/// What a program told while it was attached.
+/// Facts about a program from the time when it was attached.
 #[derive(Clone, Copy)]
 pub(super) struct Loaded {
     pub(super) features: Features,
@@ -24,13 +24,13 @@ pub(super) struct Loaded {
 }
 
 impl Tried {
-    /// Why it does not work.
+    /// The reason why it does not work.
     pub(super) fn error(&self) -> Option<String> {
         self.outcome.as_ref().err().map(|error| chain(error))
     }
 }
 
-/// In order of preference.
+/// Tries all hooks, in order of preference.
 pub(super) fn try_all() -> Vec<Tried> {
     [Hook::TpBtf, Hook::Tracepoint].map(|hook| Tried { hook, outcome: try_one(hook) }).into()
 }
@@ -62,7 +62,7 @@ const fn subject(hook: Hook) -> Subject {
     Subject { group: Group::Hook, name, consequence: Some(consequence), instead: Some(instead) }
 }
 
-/// A row each.
+/// One row for each hook.
 pub(super) fn rows(tried: &[Tried]) -> Vec<Row> {
     let chosen = chosen(tried).map(|(hook, _)| hook);
     let row = |tried: &Tried| {

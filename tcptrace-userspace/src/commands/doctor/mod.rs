@@ -1,7 +1,7 @@
-//! `tcptrace doctor`: what of tcptrace works on this host, what does not and why, and what it costs here.
+//! `tcptrace doctor`: checks which parts of tcptrace work on this host, why others do not, and what tracing costs here.
 //!
-//! `facts` reads the host, `hooks` tries both ways into the kernel, `holders` a third program, `features` and `checks` make rows of
-//! that, `measure` measures. Nothing it does outlives it.
+//! `facts` reads the host, `hooks` tries both hooks, `holders` tries the program that finds holders, `features` and
+//! `checks` make rows of the results, and `measure` measures the cost. Nothing stays on the host after it ends.
 
 mod checks;
 mod facts;
@@ -28,28 +28,28 @@ pub use text::render;
 /// Version of the JSON form.
 const SCHEMA: u32 = 1;
 
-/// What was found; as JSON by `docs/doctor.schema.json`.
+/// The report; its JSON is described by `docs/doctor.schema.json`.
 #[derive(Debug, Serialize)]
 pub struct Report {
     schema: u32,
     /// Whether `tcptrace trace` would trace.
     pub possible: bool,
-    /// The hook that it would use.
+    /// The hook that `tcptrace trace` would use.
     pub hook: Option<Hook>,
     /// A sentence: the outcome, and what to do when tracing is not possible.
     pub verdict: String,
-    /// One row a hook, a feature and a fact.
+    /// One row for each hook, feature and fact.
     pub rows: Vec<Row>,
-    /// What the program costs on this host, when that was asked for and could be measured.
+    /// The cost of the program on this host, when that was requested and could be measured.
     pub cost: Option<Cost>,
-    /// Why it could not be measured, when that was asked for.
+    /// The reason why it could not be measured, when that was requested.
     pub cost_error: Option<String>,
 }
 
 /// Examines this host. Call it before starting other threads: where tracefs is not mounted, this process gets
 /// a mount of its own.
 pub fn run(measure: bool) -> Report {
-    // First the host as it is: trying the hooks mounts tracefs for this process.
+    // Reads the host first: the tries of the hooks mount tracefs for this process.
     let facts = facts::Facts::gather(Path::new("/"));
     let tried = hooks::try_all();
     let hook = tried.iter().find(|tried| tried.outcome.is_ok()).map(|tried| tried.hook);
@@ -74,7 +74,7 @@ pub fn run(measure: bool) -> Report {
 fn verdict(hook: Option<Hook>, tried: &[hooks::Tried], rows: &[Row]) -> String {
     let Some(hook) = hook else {
         let mut errors: Vec<String> = tried.iter().filter_map(hooks::Tried::error).collect();
-        // What keeps both from working needs to be said once.
+        // A cause that stops both hooks is printed once.
         errors.dedup();
         let causes = Escaped(errors.join("; ").as_bytes()).to_string();
         return format!("Tracing is not possible here: {causes}");

@@ -5,29 +5,29 @@ use std::fmt;
 use serde::Serialize;
 use tcptrace_core::model::text::Escaped;
 
-/// What a row is about.
+/// The subject of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
-    /// A way into the kernel.
+    /// A hook in the kernel.
     Hook,
-    /// Something that a program on the hook knows or does.
+    /// A feature of a program on the hook.
     Feature,
     /// A fact about the host.
     Host,
 }
 
-/// How it stands.
+/// The status of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
     /// As good as it gets, or irrelevant here.
     Ok,
-    /// It works, with less than elsewhere.
+    /// It works in part.
     Limited,
     /// It is not there.
     Missing,
-    /// It could not be found out.
+    /// It could not be checked.
     Unknown,
 }
 
@@ -45,21 +45,21 @@ impl fmt::Display for Status {
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
-    /// What it is about.
+    /// The subject of the row.
     pub group: Group,
     /// A stable name; `docs/doctor.md` has all of them.
     pub name: &'static str,
-    /// How it stands.
+    /// The status.
     pub status: Status,
-    /// What was found, or why not; safe to print.
+    /// The result, or the reason why there is none; safe to print.
     pub found: String,
-    /// What it means for the user when it is not ok: what is not seen, or costs more.
+    /// The consequence for the user when it is not ok: missing data, or a higher cost.
     pub consequence: Option<&'static str>,
-    /// What is used instead.
+    /// The replacement that is used instead.
     pub instead: Option<&'static str>,
 }
 
-/// What does not depend on the host: a row before it is filled in.
+/// The parts of a row that do not depend on the host.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Subject {
     pub(super) group: Group,
@@ -69,7 +69,7 @@ pub(super) struct Subject {
 }
 
 impl Subject {
-    /// The row, with what was found, which may come from anywhere.
+    /// The row with the result, which is escaped since its text may come from anywhere.
     pub(super) fn row(self, status: Status, found: impl fmt::Display) -> Row {
         let Self { group, name, consequence, instead } = self;
         let found = Escaped(found.to_string().as_bytes()).to_string();

@@ -1,4 +1,4 @@
-//! Rows of hosts that are not this one.
+//! Rows of other hosts than this one.
 
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn status(rows: &[Row], name: &str) -> Status {
     rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}")).status
 }
 
-/// Before 5.10 there is no helper for the cookie, no running of a program on a CPU, and no count of what is skipped.
+/// Before 5.10 there is no helper for the cookie, no way to run a program on a CPU, and no count of skipped runs.
 #[test]
 fn an_older_kernel() {
     let tried = [works(Hook::TpBtf, Known::COOKIE_FIELD | Known::NETNS | Known::LOCK, 0, false)];
@@ -80,7 +80,7 @@ fn nothing_that_could_not_be_read_is_called_ok() {
     }
 }
 
-/// Locked memory counts before Linux 5.11, for those who may not lift the limit.
+/// Locked memory counts before Linux 5.11, for processes that may not lift the limit.
 #[test]
 fn locked_memory() {
     for (release, effective, limit, expected) in [
@@ -144,7 +144,7 @@ fn lockdown_closes_tracefs() {
     }
 }
 
-/// The program itself is believed before a sysctl, and a kernel that refused a ring buffer before silence.
+/// A loaded program counts more than a sysctl, and a kernel that refused a ring buffer more than no answer.
 #[test]
 fn what_a_program_told_counts() {
     let facts = Facts { jit: Some(0), ..nothing() };

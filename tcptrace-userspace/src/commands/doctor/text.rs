@@ -10,7 +10,8 @@ use super::{Cost, Group, Report, Row, Status};
 const STATUS: usize = 8;
 const NAME: usize = 17;
 
-/// Writes a report: the outcome in the first line, then a line a row; below those that are not ok, what that means.
+/// Writes a report: the outcome in the first line, then a line for each row. Rows that are not ok have their meaning
+/// below.
 ///
 /// # Errors
 /// Never, for memory.

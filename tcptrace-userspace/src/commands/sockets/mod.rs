@@ -16,53 +16,53 @@ pub(crate) use replay::last_scan;
 
 use crate::scan::snapshot::{Netns, SnapshotError};
 
-/// What to show, and how.
+/// The sockets to show, and the form of the output.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Which sockets.
+    /// The sockets to show.
     pub wanted: SocketFilter,
     /// One network namespace only.
     pub netns: Option<Netns>,
-    /// Counts by this instead of the sockets themselves.
+    /// Show counts by this key instead of the sockets themselves.
     pub by: Option<By>,
     /// Output format.
     pub format: Format,
     /// Colour in text and wide.
     pub colour: bool,
-    /// Look again and again, so often.
+    /// Scan again at this interval.
     pub watch: Option<Duration>,
 }
 
-/// How it ended.
+/// The outcome of the command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// Everything was seen.
     Complete,
-    /// Something could not be seen; standard error says what.
+    /// Something could not be seen; standard error names it.
     Gaps,
     /// The reader of our output went away.
     OutputClosed,
 }
 
-/// Why it failed.
+/// The reason why the command failed.
 #[derive(Debug, Error)]
 pub enum Error {
     /// There is no snapshot.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
-    /// The capture.
+    /// An error of the capture.
     #[error(transparent)]
     Capture(#[from] capture::Error),
-    /// The capture has none of the host's sockets.
+    /// The capture has no scan of the host's sockets.
     #[error("the capture has no scan of the host's sockets; `tcptrace record` makes one with")]
     NoScan,
-    /// The scan that it has failed.
+    /// The scan in the capture had failed.
     #[error("the capture has no sockets: {0}")]
     Failed(String),
-    /// The output.
+    /// The output could not be written.
     #[error("writing the output")]
     Output(#[source] io::Error),
-    /// Signals and timers.
+    /// Signals and timers could not be set up.
     #[error("setting up")]
     Setup(#[source] io::Error),
 }

@@ -32,7 +32,7 @@ impl Recorded {
     }
 }
 
-/// Why there may be a later scan.
+/// Reasons why the capture may have a later scan.
 #[derive(Default)]
 pub(crate) struct Gaps {
     damage: Option<Damage>,
@@ -41,7 +41,7 @@ pub(crate) struct Gaps {
 }
 
 impl Gaps {
-    /// What standard error says of them.
+    /// The notes about the gaps on standard error.
     fn notes(&self) -> Vec<String> {
         let damage = self.damage.as_ref().map(|damage| format!("the capture is not all there: {damage}"));
         let skipped = (self.skipped > 0).then(|| {
@@ -65,7 +65,7 @@ pub(super) fn show(path: &Path, settings: &Settings) -> Result<Outcome, Error> {
     Ok(Outcome::Gaps)
 }
 
-/// What is wanted of the last scan, and why there may be a later one.
+/// The sockets of the last scan that pass the filter, and the reasons why there may be a later one.
 pub(crate) fn last_scan<R: Read>(
     mut reader: Reader<R>,
     settings: &Settings,

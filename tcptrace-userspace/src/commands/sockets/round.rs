@@ -1,4 +1,4 @@
-//! Looking once, or again and again, and writing what was seen.
+//! Scans of the host, once or at an interval, and their output.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -17,18 +17,18 @@ use crate::{
     sys::{self, clock::monotonic_ns, signals::Ending},
 };
 
-/// Output is written when so much of it has been put together.
+/// Bytes of output that are written together.
 const CHUNK: usize = 64 << 10;
 
-/// To the upper left corner, and nothing below.
+/// Moves the cursor to the upper left corner, and clears everything below.
 const CLEAR: &[u8] = b"\x1b[H\x1b[J";
 
-/// Looks once.
+/// Scans once.
 pub(super) fn show(settings: &Settings) -> Result<Outcome, Error> {
     round(settings, &mut scanner(settings), b"")
 }
 
-/// Looks every `period`, until a signal.
+/// Scans every `period`, until a signal comes.
 pub(super) fn watch(settings: &Settings, period: Duration) -> Result<Outcome, Error> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Error::Setup)?;
     runtime.block_on(async {
@@ -59,7 +59,7 @@ fn scanner(settings: &Settings) -> Scanner {
     Scanner::new(settings.netns.clone())
 }
 
-/// Looks, and writes what was seen.
+/// Scans, and writes the result.
 fn round(settings: &Settings, scanner: &mut Scanner, before: &[u8]) -> Result<Outcome, Error> {
     let start_ns = monotonic_ns();
     let scan = scanner.scan(settings.wanted.asked_states(), true)?;
@@ -76,7 +76,7 @@ fn round(settings: &Settings, scanner: &mut Scanner, before: &[u8]) -> Result<Ou
     tell(settings, &seen, before)
 }
 
-/// Writes what was seen: the table behind `before` on standard output, the sum and what lacks on standard error.
+/// Writes a scan: `before` and the table on standard output, the sum and the gaps on standard error.
 pub(super) fn tell(settings: &Settings, seen: &Seen<'_>, before: &[u8]) -> Result<Outcome, Error> {
     match write(settings, seen, before) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(Outcome::OutputClosed),

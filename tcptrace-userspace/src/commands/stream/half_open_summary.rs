@@ -6,7 +6,7 @@ use tcptrace_core::model::half_open::Summary;
 
 use super::terms::{causes, sampled_out};
 
-/// Appends it.
+/// Appends the account to `text`.
 pub(super) fn render(summary: &Summary, text: &mut String) {
     let counters = &summary.counters;
     if let Some(counts) = &summary.followed {

@@ -26,10 +26,10 @@ use until::End;
 
 pub(super) use until::{Signals, until_end};
 
-/// What to trace, and how to show it.
+/// Settings of a trace and of its output.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
-    /// What to trace.
+    /// The trace.
     pub trace: session::Settings,
     /// Output format.
     pub format: Format,
@@ -51,14 +51,14 @@ pub enum Priority {
     High,
 }
 
-/// How a trace ended that was shown.
+/// The outcome of a trace that was shown.
 #[derive(Debug)]
 pub enum Shown {
-    /// By signal, time or count.
+    /// A signal, the time or the count ended it.
     Done(Box<Summary>),
     /// The reader of our output went away (`| head`).
     OutputClosed,
-    /// A capture was not all there; standard error says what.
+    /// A capture was incomplete; standard error says why.
     Damaged,
 }
 
@@ -71,7 +71,7 @@ pub fn run(
     settings: &Settings,
     wrap: impl FnOnce(Box<dyn Sink>) -> Box<dyn Sink> + Send + 'static,
 ) -> Result<Shown, Error> {
-    // Before the session: one that comes while it starts ends it with its account, too.
+    // Installed before the session starts: a signal that comes meanwhile ends it with its account, too.
     let signals = Signals::install()?;
     let counts_only = settings.trace.bpf.count_only;
     let view = settings.trace.view;
@@ -128,7 +128,7 @@ pub fn replay(
     Ok(Shown::Done(Box::new(replayed.summary)))
 }
 
-/// Replays what `reader` reads as [`run`] would have shown the trace; standard error stays empty.
+/// Replays a capture as [`run`] would have shown the trace; standard error stays empty.
 ///
 /// # Errors
 /// [`enum@Error`].
@@ -142,7 +142,7 @@ pub(crate) fn replay_from<R: io::Read>(
     session::replay_here(&settings.trace, reader, sink, output)
 }
 
-/// With the output on standard output.
+/// The plan with its output on standard output.
 fn shown(
     plan: Plan,
     settings: &Settings,
@@ -152,8 +152,8 @@ fn shown(
     plan.output(move |header| wrap(output::sink(&settings.style(header))), Box::new(io::stdout()))
 }
 
-/// With the reader of the ring at this priority. Commands that end at once would have no name if what reads newcomers waited its
-/// turn; who may not run at once goes on without.
+/// The plan with the reader of the ring at this priority. The thread that reads newcomers always runs at once, where it
+/// may: if it waited for its turn, commands that end quickly would have no name.
 pub(super) fn with_priority(plan: Plan, priority: Priority) -> Plan {
     plan.at_start(move |thread| match (thread, priority) {
         (SessionThread::Newcomers, _) => {
@@ -164,15 +164,16 @@ pub(super) fn with_priority(plan: Plan, priority: Priority) -> Plan {
     })
 }
 
-/// People's short format has room for names only; findings and captures have it for all that a process is.
+/// The trace's settings with the extent of identification. Short text shows only names of processes. Findings and
+/// captures need the whole identity.
 fn identifying(settings: &Settings) -> session::Settings {
     let trace = settings.trace.clone();
     let names = settings.format == Format::Text && trace.detect.is_none() && trace.record.is_none();
     session::Settings { identify: if names { Extent::Names } else { Extent::All }, ..trace }
 }
 
-/// Prints on standard error what a person should read; `shown`: what becomes a line, if anything. Scripts wait for the line that
-/// says that tracing has begun.
+/// Prints a notice on standard error; `shown` is the view of the output, if there is one. Scripts wait for the line
+/// that says that tracing has begun.
 pub(super) fn notify(notice: &Notice, shown: Option<View>) {
     let mut stderr = io::stderr();
     let _ = match notice {

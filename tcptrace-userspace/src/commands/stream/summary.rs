@@ -96,7 +96,7 @@ fn matrix(summary: &Summary, text: &mut String) {
     }
 }
 
-/// What helps against each kind of loss.
+/// The advice for each kind of loss.
 fn advice(lost: &Lost, sampled_out: u64) -> impl Iterator<Item = &'static str> {
     [
         (

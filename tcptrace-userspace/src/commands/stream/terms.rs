@@ -1,13 +1,14 @@
-//! Terms that the accounts of transitions and of half-open connections have in common.
+//! Terms that the accounts of transitions and of half-open connections share.
 
 use std::fmt::Write as _;
 
-/// The term of the account for what was only counted, where there is any.
+/// The term of the account for records that were only counted, where there are any.
 pub(super) fn sampled_out(count: u64) -> String {
     if count == 0 { String::new() } else { format!(" + {count} sampled out") }
 }
 
-/// Appends why records were lost: no room in the ring, not written, not understood; and runs that the kernel skipped.
+/// Appends the causes of lost records: the ring was full, not written, not decoded; and the runs that the kernel
+/// skipped.
 pub(super) fn causes(text: &mut String, [ring_full, output, undecodable]: [u64; 3], missed_runs: u64) {
     let causes = [("ring full", ring_full), ("output", output), ("undecodable", undecodable)];
     let causes: Vec<String> =

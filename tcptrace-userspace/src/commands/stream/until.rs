@@ -1,4 +1,4 @@
-//! What ends a session of the command line: itself, a signal, or that nobody reads its output any more.
+//! The end of a session of the command line: by itself, by a signal, or because its output has no reader any more.
 
 use std::{future::pending, io, os::fd::AsFd as _};
 
@@ -10,26 +10,26 @@ use crate::{
     sys::signals::Ending,
 };
 
-/// Why a session ended.
+/// The reason why a session ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::commands) enum End {
-    /// By signal, time or count, or since it could not go on.
+    /// A signal, the time or the count, or the session could not go on.
     Asked,
     /// The reader of our output went away.
     OutputClosed,
 }
 
-/// The signals that ask a command to end, taken over.
+/// Handlers of the signals that ask a command to end.
 pub(in crate::commands) struct Signals {
     runtime: Runtime,
     ending: Ending,
 }
 
 impl Signals {
-    /// Takes them over from now on.
+    /// Installs the handlers.
     ///
     /// # Errors
-    /// The system refuses.
+    /// The system refuses a handler.
     pub(in crate::commands) fn install() -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let runtime = runtime.map_err(Error::Setup)?;
@@ -38,10 +38,11 @@ impl Signals {
     }
 }
 
-/// Waits until the session ends by itself or by a signal; with `reads`, or when the reader of standard output goes away.
+/// Waits until the session ends by itself or by a signal; where `reads` is true, also until the reader of standard
+/// output goes away.
 ///
 /// # Errors
-/// Why the session could not go on.
+/// The error because of which the session could not go on.
 pub(in crate::commands) fn until_end(
     session: Session,
     signals: Signals,
@@ -60,8 +61,8 @@ pub(in crate::commands) fn until_end(
     Ok((end, session.join()?))
 }
 
-/// Resolves when the reader of our output goes away, which without anything to write would not show. Never for files and
-/// terminals, which cannot be waited for or do not go away.
+/// Resolves when the reader of our output goes away, which a session that writes nothing would not notice. Never
+/// resolves for files and terminals, which cannot be waited for or do not go away.
 async fn output_closed() {
     if let Ok(output) = io::stdout().as_fd().try_clone_to_owned()
         && let Ok(output) = bpf::waitable(output, Interest::ERROR)

@@ -1,5 +1,5 @@
-//! Lists of the host's sockets for the tracker: what is older than the trace, and what has become of sockets of which the
-//! kernel reports nothing more.
+//! Dumps of the host's sockets for the tracker: pre-existing sockets, and sockets of which the kernel reports nothing
+//! more.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
@@ -28,7 +28,7 @@ use crate::{
 /// The states of timewait sockets, a bit for each.
 pub const TIMEWAIT_STATES: u32 = 1 << State::FIN_WAIT2.0 | 1 << State::TIME_WAIT.0;
 
-/// Of a scan without holders, timewait sockets only.
+/// Makes the dump of a scan. It has timewait sockets only, where the scan is of some states only.
 pub(super) fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
     let RawScan { snapshot, states, holders, holders_ns, .. } = scan;
     let scope = if *states == 0 { Scope::All } else { Scope::Timewait };
@@ -58,28 +58,29 @@ pub(super) fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
             }
         }
     }
-    // The tracker has those of one state in the order in which they will be over.
+    // The tracker keeps the sockets of one state in the order in which they will end.
     dump.timewait.sort_by_key(|timewait| timewait.since_ns);
     dump.unreadable += owners.unidentified.len();
     dump.took = Duration::from_nanos(monotonic_ns().saturating_sub(*holders_ns));
     dump
 }
 
-/// Whether a list is to have this socket. Listeners tell whose the connections are, whatever these are filtered by.
+/// Whether the dump has this socket. It has all listeners, whatever the filter is: they show the owners of connections.
 fn is_wanted(wanted: &SocketFilter, socket: &Socket) -> bool {
     socket.state == State::LISTEN || wanted.socket_passes(socket)
 }
 
-/// Who has a socket open.
+/// Resolves the owners of sockets.
 struct Owners<'a> {
     holders: Option<&'a Holders>,
     processes: Processes,
-    /// Those that live, and of which too little could be read.
+    /// Processes that live, and of which too little could be read.
     unidentified: HashSet<u32>,
 }
 
 impl Owners<'_> {
-    /// The process that is oldest of those that have it open, which the others have it from; and the others.
+    /// The oldest of the processes that have the socket open, and the others. The others have the socket from the
+    /// oldest.
     fn of(&mut self, socket: &Socket) -> Option<Owner> {
         let mut pids: Vec<u32> = self.holders?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
         pids.dedup();
@@ -97,7 +98,8 @@ impl Owners<'_> {
         })
     }
 
-    /// What a holder is. One that has ended since holds nothing any more; of another one, the list lacks something.
+    /// Identifies a holder. A holder that has ended holds nothing any more. A living one that cannot be identified is a
+    /// gap.
     fn identify(&mut self, pid: u32) -> Option<Arc<Process>> {
         let process = self.processes.get(pid);
         if process.is_none() && self.processes.life(pid) != Life::Ended {
@@ -107,7 +109,7 @@ impl Owners<'_> {
     }
 }
 
-/// Where someone listens.
+/// The local ends of listeners.
 fn listeners(sockets: &[Box<Socket>]) -> HashSet<LocalEnd> {
     let listening = sockets.iter().filter(|socket| socket.state == State::LISTEN);
     listening.map(|socket| socket.flow.local_end()).collect()

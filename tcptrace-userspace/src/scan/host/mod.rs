@@ -1,5 +1,5 @@
-//! The host at one moment: its TCP sockets, and who has them open. Lists for a trace, scans for a diagnosis and the table of
-//! `tcptrace sockets` are all made of this, so that they name the same owners.
+//! The host at one moment: its TCP sockets and their holders. Dumps for a trace, scans for a diagnosis and the table of
+//! `tcptrace sockets` all use this scan, so that they name the same owners.
 
 mod dump;
 mod poll;
@@ -20,7 +20,7 @@ use crate::sys::clock::{boottime_ns, monotonic_ns};
 
 pub use dump::TIMEWAIT_STATES;
 
-/// Scans the host again and again. What the kernel needs for it is loaded at the first scan, and kept.
+/// Scans the host any number of times. It loads the program that finds holders at the first scan, and keeps it.
 pub struct Scanner {
     netns: Option<Netns>,
     finds_owners: bool,
@@ -28,36 +28,36 @@ pub struct Scanner {
     processes: Processes,
 }
 
-/// Sockets and who has them open, as they were read.
+/// Sockets and their holders, as they were read.
 pub struct RawScan {
     snapshot: Snapshot,
     /// Sockets in these states, a bit for each; 0 is all.
     states: u32,
-    /// `None` where nobody asked for them.
+    /// `None` where they were not read.
     holders: Option<Holders>,
-    /// Before holders and sockets were read, nanoseconds of `CLOCK_MONOTONIC`.
+    /// A time before holders and sockets were read, nanoseconds of `CLOCK_MONOTONIC`.
     holders_ns: u64,
-    /// The same of the sockets, nanoseconds of `CLOCK_BOOTTIME`.
+    /// A time before the sockets were read, nanoseconds of `CLOCK_BOOTTIME`.
     sockets_ns: u64,
 }
 
 impl Scanner {
-    /// Of one network namespace, or of all.
+    /// A scanner of one network namespace, or of all.
     pub fn new(netns: Option<Netns>) -> Self {
         Self { netns, finds_owners: true, holders: None, processes: Processes::new() }
     }
 
-    /// The same, without finding out who has sockets open.
+    /// The same scanner, without the holders of sockets.
     #[must_use]
     pub fn without_owners(self) -> Self {
         Self { finds_owners: false, ..self }
     }
 
-    /// Reads the sockets in these states, a bit for each, or all of them where `states` is 0; and with `holders` who has them
-    /// open.
+    /// Reads the sockets in these states, a bit for each, or all of them where `states` is 0. With `holders` it also
+    /// reads the processes that have them open.
     ///
     /// # Errors
-    /// [`SnapshotError`], when there is nothing to be seen at all.
+    /// [`SnapshotError`], when no namespace could be read.
     pub fn scan(&mut self, states: u32, holders: bool) -> Result<RawScan, SnapshotError> {
         let Self { netns, finds_owners, holders: reader, .. } = self;
         let request = Request { netns: netns.clone(), states };
@@ -79,17 +79,17 @@ impl Scanner {
         Ok(RawScan { snapshot: snapshot?, states, holders: Some(holders), holders_ns, sockets_ns })
     }
 
-    /// Those of these sockets that pass a filter, with their owners.
+    /// The sockets of a scan that pass a filter, with their owners.
     pub fn select(&mut self, scan: RawScan, wanted: &SocketFilter) -> SocketScan {
         select::select(scan, wanted, &mut self.processes)
     }
 
-    /// The half-open ones among these, and what could not be seen, for people.
+    /// The half-open connections of a scan, and its gaps, for people.
     pub fn poll(scan: &RawScan) -> (Poll, Option<String>) {
         poll::poll(&scan.snapshot)
     }
 
-    /// Those that a trace needs to know: all that pass a filter, and the listeners; with their owners as these are now.
+    /// The sockets that a trace needs: all that pass a filter, and the listeners. Their owners are those of now.
     pub fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
         dump::dump(scan, wanted)
     }

@@ -13,19 +13,19 @@ pub(super) fn poll(snapshot: &Snapshot) -> (Poll, Option<String>) {
     let namespaces = &snapshot.namespaces;
     let places = by_inode(namespaces);
     let begun = |netns| places.get(&netns).map_or(0, |namespace| namespace.begin_ns);
-    // Fast open has full sockets in this state; their transitions are told.
+    // Fast open has full sockets in this state; the kernel's events report their transitions.
     let requests = snapshot.sockets.iter().filter(|socket| socket.kind == Kind::Request);
     let poll = Poll {
         namespaces: namespaces.iter().map(|namespace| (namespace.inode, namespace.begin_ns)).collect(),
         end_ns: namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0),
         pending: requests.map(|socket| pending(socket, begun(socket.flow.netns))).collect(),
     };
-    // A process whose namespace cannot be seen is in one of those, as a rule.
+    // A process whose namespace cannot be read is in one of these namespaces, as a rule.
     let gaps = Gaps { unreadable_processes: 0, ..snapshot.gaps.clone() };
     (poll, (!gaps.is_empty()).then(|| gaps.to_string()))
 }
 
-/// `begun_ns`: before the kernel told how long its timer still runs.
+/// `begun_ns`: a time before the kernel returned how long the timer still runs.
 fn pending(socket: &Socket, begun_ns: u64) -> Pending {
     Pending {
         connection: Connection { cookie: socket.cookie, flow: socket.flow },

@@ -1,4 +1,4 @@
-//! The sockets that somebody wants to see.
+//! The sockets that pass a filter.
 
 use tcptrace_core::model::{
     dump,
@@ -11,7 +11,7 @@ use crate::scan::{process::Processes, snapshot::Snapshot};
 
 pub(super) fn select(scan: RawScan, wanted: &SocketFilter, processes: &mut Processes) -> SocketScan {
     let Snapshot { mut sockets, namespaces, gaps } = scan.snapshot;
-    // The order of the kernel's tables tells what was read later than what.
+    // The order of the kernel's tables shows which socket was read later than which.
     let mut owners = Owners::new(scan.holders.unwrap_or_default(), &sockets, &namespaces, scan.sockets_ns);
     owners.attach(wanted.filter.tgid, |pid| processes.get(pid));
     sockets.retain(|socket| wanted.asks_for(socket));
@@ -22,7 +22,7 @@ pub(super) fn select(scan: RawScan, wanted: &SocketFilter, processes: &mut Proce
     SocketScan { hidden: asked - sockets.len(), sockets, owners, namespaces, gaps }
 }
 
-/// A process that cannot be looked into matters only where a socket lacks its owner.
+/// A process that cannot be read matters only where a socket lacks its owner.
 fn gaps_of(snapshot: dump::Gaps, unreadable: usize, without_owner: usize) -> Gaps {
     match unreadable.min(without_owner) {
         0 => Gaps { snapshot, ..Gaps::default() },

@@ -1,12 +1,12 @@
 //! A process' systemd unit and container, by the path of its cgroup.
 //!
-//! Paths are what init, runtimes and whoever has a cgroup of his own to fill make of them; what is not known leaves
-//! both unknown. A unit is looked for from the root on, where only the system's manager makes cgroups. A container
-//! is the innermost one: the one that a process in a container within a container is in.
+//! Init, container runtimes and owners of delegated cgroups choose these paths. A path of another form leaves both
+//! unknown. The search for a unit begins at the root, where only the system's manager makes cgroups. The container is
+//! the innermost one: the one that a process in a container within a container is in.
 
 use tcptrace_core::model::process::{Container, Runtime};
 
-/// Unit and container in the text of `/proc/PID/cgroup`: a line a hierarchy, `ID:CONTROLLERS:PATH`.
+/// Unit and container in the text of `/proc/PID/cgroup`, which has a line for each hierarchy, `ID:CONTROLLERS:PATH`.
 pub(super) fn identify(text: &str) -> (Option<String>, Option<Container>) {
     let mut paths: Vec<(u8, &str)> = text.lines().filter_map(hierarchy).collect();
     paths.sort_by_key(|(rank, _)| *rank);
@@ -15,8 +15,8 @@ pub(super) fn identify(text: &str) -> (Option<String>, Option<Container>) {
     (unit, container)
 }
 
-/// Path and rank of a line: version 2, then systemd's own of version 1, then the controllers', where a process may be
-/// in another unit's cgroup.
+/// Rank and path of a line. Version 2 goes first, then systemd's own hierarchy of version 1. The hierarchies of
+/// controllers go last, since a process may be in another unit's cgroup there.
 fn hierarchy(line: &str) -> Option<(u8, &str)> {
     let (id, rest) = line.split_once(':')?;
     let (controllers, path) = rest.split_once(':')?;
@@ -28,8 +28,9 @@ fn hierarchy(line: &str) -> Option<(u8, &str)> {
     Some((rank, path.strip_suffix(" (deleted)").unwrap_or(path)))
 }
 
-/// The first component that is a unit, but for slices, which hold others; and of a user's manager its own unit. What is
-/// inside of a container is the container's affair, and a scope that is named after it says nothing more.
+/// The first component that is a service or a scope; for a user's manager also the unit inside of it. Slices do not
+/// count, since they hold other units. Components from a container on do not count either: they belong to the
+/// container, and a scope with the container's name adds nothing.
 fn unit(path: &str) -> Option<String> {
     let is_unit = |name: &&str| matches!(name.rsplit_once('.'), Some((_, "service" | "scope")));
     let components: Vec<&str> = path.split('/').collect();
@@ -38,7 +39,7 @@ fn unit(path: &str) -> Option<String> {
         named_by(&components[..*index], name).is_some() && !name.ends_with(".service")
     };
     let end = (0..components.len()).find(inside).unwrap_or(components.len());
-    // systemd puts an underscore before what could be taken for a file of the kernel.
+    // systemd puts an underscore before names that could be files of the kernel.
     let mut names = components[..end].iter().map(|name| name.strip_prefix('_').unwrap_or(name));
     let outer = names.find(is_unit)?;
     let inner = names.find(is_unit).filter(|_| outer.starts_with("user@"));
@@ -57,12 +58,12 @@ fn innermost(path: &str) -> Option<Container> {
     Some(Container { runtime, id, pod_uid })
 }
 
-/// The container that a component names, by itself or by those before it.
+/// The container that a component names, by itself or with the components before it.
 fn named_by(before: &[&str], name: &str) -> Option<(Runtime, String)> {
     container(name).or_else(|| bare(before, name))
 }
 
-/// Prefixes of ids, of scopes made through systemd and of cgroups made without it.
+/// Prefixes of ids, in scopes made through systemd and in cgroups made without it.
 const PREFIXES: [(&str, Runtime); 6] = [
     ("docker-", Runtime::Docker),
     ("cri-containerd-", Runtime::Containerd),
@@ -73,7 +74,7 @@ const PREFIXES: [(&str, Runtime); 6] = [
 ];
 
 /// The container that a component names by itself. Helpers such as conmon, whose cgroups are called
-/// `crio-conmon-ID.scope`, are outside of theirs.
+/// `crio-conmon-ID.scope`, are outside of the container.
 fn container(name: &str) -> Option<(Runtime, String)> {
     if let Some(name) = name.strip_prefix("lxc.payload.").filter(|name| !name.is_empty()) {
         return Some((Runtime::Lxc, name.to_owned()));
@@ -84,14 +85,14 @@ fn container(name: &str) -> Option<(Runtime, String)> {
     }
     let name = name.strip_suffix(".scope").unwrap_or(name);
     if let Some(machine) = name.strip_prefix("machine-") {
-        // libvirt's are virtual machines, whose processes run on the host, or containers of LXC.
+        // libvirt makes virtual machines, whose processes run on the host, and containers of LXC.
         return match machine.strip_prefix(r"lxc\x2d") {
             Some(lxc) => named(Runtime::Lxc, lxc),
             None if machine.starts_with(r"qemu\x2d") => None,
             None => named(Runtime::Nspawn, machine),
         };
     }
-    // `kubepods-podUID.slice:cri-containerd:ID`, where the runtime was told of systemd and runc was not.
+    // `kubepods-podUID.slice:cri-containerd:ID`, where the runtime is set up for systemd and runc is not.
     let colon = name.rsplit_once(':').and_then(|(rest, id)| Some((rest.rsplit_once(':')?.1, id)));
     let (runtime, id) = PREFIXES.iter().find_map(|(prefix, runtime)| {
         let id = match colon {
@@ -103,7 +104,7 @@ fn container(name: &str) -> Option<(Runtime, String)> {
     is_id(id).then(|| (runtime, id.to_owned()))
 }
 
-/// The container whose bare id or name this component is, by those before it.
+/// The container whose bare id or name is this component. The component before it shows the runtime.
 fn bare(before: &[&str], name: &str) -> Option<(Runtime, String)> {
     let runtime = match before.last() {
         Some(&"lxc") if !name.is_empty() => return Some((Runtime::Lxc, name.to_owned())),
@@ -125,8 +126,8 @@ fn is_id(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// The pod's uid in `podUID`, or in `kubepods-burstable-podUID.slice`, where systemd wants underscores for dashes. It
-/// has 36 characters, or 32 for pods that the node itself defines.
+/// The pod's uid in `podUID`, or in `kubepods-burstable-podUID.slice`, where systemd requires underscores instead of
+/// dashes. The uid has 36 characters, or 32 for pods that the node itself defines.
 fn pod(name: &str) -> Option<String> {
     let name = name.split(':').next()?;
     let uid = match name.strip_suffix(".slice") {

@@ -1,4 +1,4 @@
-//! What keeps a process from its work, as `/proc` tells.
+//! Conditions that keep a process from its work, from `/proc`.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -19,7 +19,8 @@ fn condition_below(proc: &Path, pid: u32) -> Condition {
     }
 }
 
-/// The size of the directory is their number since Linux 6.2; before, it is 0, and they are counted.
+/// The number of descriptors. Since Linux 6.2 it is the size of the directory. Before, the size is 0, and the entries
+/// are counted.
 fn descriptors(directory: &Path) -> Option<u64> {
     match fs::metadata(directory).ok()?.size() {
         0 => Some(fs::read_dir(directory).ok()?.count() as u64),
@@ -27,13 +28,13 @@ fn descriptors(directory: &Path) -> Option<u64> {
     }
 }
 
-/// In `/proc/PID/limits`; `unlimited` is no limit.
+/// The limit in the text of `/proc/PID/limits`; `unlimited` is no limit.
 fn soft_limit(limits: &str) -> Option<u64> {
     let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
     line.split_whitespace().next()?.parse().ok()
 }
 
-/// In `/proc/PID/status`.
+/// The state in the text of `/proc/PID/status`.
 fn is_stopped(status: &str) -> Option<bool> {
     let state = status.lines().find_map(|line| line.strip_prefix("State:"))?;
     Some(matches!(state.trim_start().chars().next()?, 'T' | 't'))

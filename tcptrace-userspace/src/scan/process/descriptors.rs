@@ -1,7 +1,7 @@
 //! The descriptors of all processes, from `/proc`.
 //!
-//! Plain reads rather than the crate `procfs`, which makes a structure of every descriptor of every kind and knows no
-//! tables of single threads. Most of the time goes into one `readlink` a descriptor in any case.
+//! It reads the files itself. The crate `procfs` makes a structure of every descriptor of every kind, and does not know
+//! the tables of single threads. Most of the time goes into one `readlink` for each descriptor in any case.
 
 use std::{
     fs::{self, File},
@@ -15,21 +15,21 @@ use tcptrace_core::model::holders::Holder;
 
 use crate::bpf::shares_descriptors;
 
-/// What was found.
+/// The descriptors that were found.
 #[derive(Debug, Default)]
 pub(super) struct Found {
-    /// Inodes of sockets of any kind, and who holds them.
+    /// Inodes of sockets of any kind, and their holders.
     pub(super) sockets: Vec<(u64, Holder)>,
-    /// Processes and threads that could not be looked into.
+    /// Processes of which something could not be read.
     pub(super) unreadable: usize,
 }
 
-/// Reads those of all processes in `/proc` below `root`.
+/// Reads the descriptors of all processes in `/proc` below `root`.
 pub(super) fn read(root: &Path) -> Found {
     let mut found = Found::default();
     let proc = root.join("proc");
     let Ok(pids) = numbers(&proc) else { return Found { unreadable: 1, ..found } };
-    // Where /proc is mounted with hidepid, who does not see the first process does not see others either.
+    // Where /proc is mounted with hidepid, a reader that does not see process 1 does not see others either.
     if !pids.contains(&1) {
         found.unreadable += 1;
     }
@@ -42,7 +42,7 @@ pub(super) fn read(root: &Path) -> Found {
     found
 }
 
-/// One process. Its threads share one table, unless one of them has taken leave of it (`unshare(CLONE_FILES)`).
+/// Reads one process. Its threads share one table, unless one of them has left it (`unshare(CLONE_FILES)`).
 fn process(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Result<()> {
     let mut outcome = Ok(());
     for tid in numbers(&directory.join("task"))? {
@@ -56,7 +56,7 @@ fn process(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::
     outcome
 }
 
-/// One table of descriptors.
+/// Reads one table of descriptors.
 fn table(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Result<()> {
     let handle = File::open(directory)?;
     for fd in numbers(directory)? {
@@ -67,7 +67,7 @@ fn table(directory: &Path, pid: u32, sockets: &mut Vec<(u64, Holder)>) -> io::Re
             }
             // Closed meanwhile.
             Err(Errno::ENOENT) => {}
-            // What the kernel says of a task that has ended as well (`proc_pid_readlink()`).
+            // The kernel returns this of a task that has ended as well (`proc_pid_readlink()`).
             Err(Errno::EACCES) if !directory.exists() => return Ok(()),
             Err(errno) => return Err(errno.into()),
         }
@@ -90,7 +90,7 @@ fn numbers(directory: &Path) -> io::Result<Vec<u32>> {
     Ok(numbers)
 }
 
-/// Whether a process or thread ended before or while it was looked into, which is no gap in what is seen.
+/// Whether a process or thread ended before or during its read. That is no gap.
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::ESRCH as i32)
 }

@@ -1,4 +1,4 @@
-//! Which process holds which socket open.
+//! Holders: the processes that have a socket open.
 
 use std::{fs, path::Path};
 
@@ -10,17 +10,18 @@ use tcptrace_core::model::{
 use super::descriptors;
 use crate::bpf::{Held, HoldersError, SocketFiles};
 
-/// Reads the holders, as often as wanted: what the kernel needs for it is loaded once, which takes longer than to read
-/// those of thousands of sockets.
+/// Reads the holders, any number of times. It loads the program for the kernel once, which takes longer than reading
+/// the holders of thousands of sockets.
 pub struct HolderReader(Result<SocketFiles, HoldersError>);
 
 impl HolderReader {
-    /// One that takes the better source that works here.
+    /// A reader of the better source that works here.
     pub fn open() -> Self {
         Self(SocketFiles::load())
     }
 
-    /// Asks the host. What one process does meanwhile may be seen or not, as with every snapshot.
+    /// Reads the holders now. The result may have or miss changes that a process makes meanwhile, as with every
+    /// snapshot.
     pub fn read(&mut self) -> Holders {
         let _named = Named::as_holder_reader();
         let Ok(files) = &mut self.0 else { return read_holders_of_proc() };
@@ -31,7 +32,7 @@ impl HolderReader {
         }
     }
 
-    /// Why the program is not used.
+    /// The reason why the program is not used.
     pub fn refusal(&self) -> Option<&HoldersError> {
         self.0.as_ref().err()
     }
@@ -41,7 +42,7 @@ impl HolderReader {
 struct Named(Option<Vec<u8>>);
 
 impl Named {
-    /// Both sources hold each descriptor for a moment, so that traces have to know the thread.
+    /// Renames the thread. Both sources hold each descriptor for a moment, so traces must recognize the thread.
     fn as_holder_reader() -> Self {
         let before = fs::read(THREAD_NAME).ok();
         let _ = fs::write(THREAD_NAME, HOLDER_READER);
@@ -60,12 +61,13 @@ impl Drop for Named {
 /// Where a thread reads and writes its own name (`proc_pid_comm(5)`).
 const THREAD_NAME: &str = "/proc/thread-self/comm";
 
-/// Asks the host once, by the better source that works here. Who asks again takes a [`HolderReader`].
+/// Reads the holders once, from the better source that works here. A caller that reads them again takes a
+/// [`HolderReader`].
 pub fn read_holders() -> Holders {
     HolderReader::open().read()
 }
 
-/// Asks `/proc`, though there may be a better source.
+/// Reads the holders from `/proc`, though there may be a better source.
 pub fn read_holders_of_proc() -> Holders {
     let found = descriptors::read(Path::new("/"));
     Holders::new(found.sockets, found.unreadable, Source::Proc)

@@ -1,4 +1,4 @@
-//! What one process is.
+//! The identity of one process, from `/proc`.
 
 use std::{fs, io, os::unix::ffi::OsStringExt as _, path::Path};
 
@@ -7,26 +7,26 @@ use tcptrace_core::model::process::Process;
 
 use super::{cgroup, descriptors::inode};
 
-/// What `d_path()` in the kernel puts behind the path of a file that has no name any more.
+/// Suffix that `d_path()` in the kernel adds to the path of a file that has no name any more.
 const DELETED: &[u8] = b" (deleted)";
 
-/// What its program is called now: an ending process loses that first.
+/// The path of the process' program now. A process that ends loses it first.
 pub(super) fn exe(proc: &Path, pid: u32) -> Option<Vec<u8>> {
     link(&proc.join(pid.to_string()), "exe")
 }
 
-/// Reads all of it but what `head` has; `exe` is what [`exe`] said before that. `None` when too little could be read
-/// before the process ended.
+/// Reads everything but the fields of `head`. `exe` is the result of [`exe`] before that. `None` when too little could
+/// be read before the process ended.
 pub(super) fn read(proc: &Path, pid: u32, head: &Head, exe: Option<Vec<u8>>) -> Option<Process> {
     let directory = proc.join(pid.to_string());
     let read = |name: &str| fs::read(directory.join(name)).ok();
-    // First what an ending process loses first. What its main thread has lost, its other threads may still have.
+    // Reads first what a process that ends loses first. Its other threads may still have what its main thread has lost.
     let of_threads = |name: &str| {
         let threads = head.exiting.then(|| fs::read_dir(directory.join("task")).ok()).flatten();
         threads.into_iter().flatten().flatten().find_map(|thread| link(&thread.path(), name))
     };
     let link = |name: &str| link(&directory, name).or_else(|| of_threads(name));
-    // One that has no program any more, had it a moment ago.
+    // A process that has no program any more had `exe` a moment ago.
     let (exe, exe_deleted) = match link("exe").or(exe) {
         Some(mut exe) if exe.ends_with(DELETED) => {
             exe.truncate(exe.len() - DELETED.len());
@@ -48,8 +48,8 @@ pub(super) fn read(proc: &Path, pid: u32, head: &Head, exe: Option<Vec<u8>>) -> 
         container,
         netns: link("ns/net").and_then(|link| inode(&link, "net")),
     };
-    // Otherwise this was read of two processes, or of two programs. One that has ended meanwhile was one of each: no id
-    // comes round so soon.
+    // Otherwise these values are of two processes, or of two programs. The values of a process that has ended meanwhile
+    // are of one: the kernel does not reuse an id so soon.
     Head::read(proc, pid).map_or(true, |now| now.continues(head)).then_some(process)
 }
 
@@ -68,19 +68,20 @@ fn uid(status: &[u8]) -> Option<u32> {
     str::from_utf8(line).ok()?.split_ascii_whitespace().next()?.parse().ok()
 }
 
-/// The part of `/proc/PID/stat` that tells whether a process is still the same one and runs the same program.
+/// The part of `/proc/PID/stat` that shows whether a process is still the same one and runs the same program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Head {
     /// Field 22.
     pub(super) start_ticks: u64,
     /// The name, which `execve()` sets.
     comm: Vec<u8>,
-    /// Fields 26 to 28: where program and stack begin. They change with `execve()`, also to a program of the same
-    /// name; who may not look into the process reads zeros.
+    /// Fields 26 to 28: addresses of the program's code and of the stack. They change with `execve()`, also to a
+    /// program of the same name. A reader without the permission to access the process reads zeros.
     memory: [u64; 3],
-    /// Of field 9: its main thread is ending, or has ended. What it was before holds on, though its memory is gone.
+    /// From field 9: the main thread is ending, or has ended. The values from before still hold, though its memory is
+    /// gone.
     exiting: bool,
-    /// All of its threads have ended, and its parent has not asked for it yet: fields 3 and 20.
+    /// All threads have ended, and the parent has not waited for the process yet: fields 3 and 20.
     pub(super) is_zombie: bool,
 }
 
@@ -88,27 +89,27 @@ pub(super) struct Head {
 const PF_EXITING: u32 = 0x0000_0004;
 
 impl Head {
-    /// Whether it is the same process running the same program as it did `before`, though maybe under another name; or that
-    /// one as it ends.
+    /// Whether it is the same process, running the same program as `before`, though maybe under another name; or the
+    /// same process as it ends.
     fn continues(&self, before: &Self) -> bool {
-        // Where the memory is gone, only the name can still tell of another program.
+        // Where the memory is gone, only the name can still show another program.
         let has_lost_it = || self.exiting && self.memory == [0; 3] && self.comm == before.comm;
         self.start_ticks == before.start_ticks && (self.memory == before.memory || has_lost_it())
     }
 
-    /// Whether what was read of it `before` still holds.
+    /// Whether the values that were read with `before` still hold.
     pub(super) fn changes_nothing(&self, before: &Self) -> bool {
         self.continues(before) && (self.exiting || self.comm == before.comm)
     }
 
     /// # Errors
-    /// When nothing could be read: [`is_absent`] tells whether that is because there is no such process.
+    /// Nothing could be read. [`is_absent`] checks whether the reason is that there is no such process.
     pub(super) fn read(proc: &Path, pid: u32) -> io::Result<Self> {
         let stat = fs::read(proc.join(format!("{pid}/stat")))?;
         Self::parse(&stat).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 
-    /// The name may hold anything, parentheses too; what follows it holds none.
+    /// The name may contain anything, also parentheses. The fields after it contain none.
     fn parse(stat: &[u8]) -> Option<Self> {
         let (start, end) =
             (stat.iter().position(|byte| *byte == b'(')?, stat.iter().rposition(|byte| *byte == b')')?);
@@ -117,7 +118,7 @@ impl Head {
         let fields: Vec<&str> = str::from_utf8(&stat[end + 1..]).ok()?.split_ascii_whitespace().collect();
         let field = |number: usize| fields.get(number - 3)?.parse().ok();
         let flags: u32 = fields.get(9 - 3)?.parse().ok()?;
-        // Threads that live have the process of one that has ended still.
+        // While other threads live, the process of a main thread that has ended lives.
         let is_alone = fields.get(20 - 3)?.parse::<i64>().is_ok_and(|threads| threads <= 1);
         Some(Self {
             start_ticks: field(22)?,

@@ -1,7 +1,8 @@
-//! Who a socket belongs to: the processes that hold it open, and what these are.
+//! The processes that have a socket open (holders), and their identity.
 //!
-//! [`Holders`](tcptrace_core::model::holders::Holders) maps a socket's inode to those who hold it; [`Processes`] tells of a process its name, program, user,
-//! systemd unit and container. All of it is read, nothing is kept beyond what the caller keeps.
+//! [`Holders`](tcptrace_core::model::holders::Holders) maps a socket's inode to its holders. [`Processes`] resolves a
+//! process to its name, program, user, systemd unit and container. Everything is read from the host; only the caller
+//! keeps it.
 
 mod cgroup;
 mod condition;

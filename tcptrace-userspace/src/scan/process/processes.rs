@@ -1,4 +1,4 @@
-//! Processes that were looked at before.
+//! Cache of processes.
 
 use std::{
     path::{Path, PathBuf},
@@ -11,40 +11,40 @@ use tcptrace_core::model::process::Process;
 use super::identity::{self, Head, is_absent};
 use crate::sys::clock::monotonic_ns;
 
-/// How many are remembered; one more, and the one that was asked for least recently is read again when needed.
+/// Capacity of the cache. A further process evicts the least recently used one, which is read again when needed.
 const REMEMBERED: usize = 4096;
 
-/// How long a process is believed to be the same one, nanoseconds. For its id to come round to another, all other ids must
-/// have been used up meanwhile, which takes longer.
+/// How long an id counts as that of the same process after a read, nanoseconds. The kernel gives the id to another
+/// process only after it has used up all other ids, which takes longer.
 const BELIEVED_NS: u64 = 50_000_000;
 
-/// How long after it was last seen alive a process may have acted before it ended, nanoseconds: less than its id takes to come
-/// round to another one.
+/// How long after it was last seen alive a process may have acted before it ended, nanoseconds. The kernel takes longer
+/// to reuse its id.
 const KEPT_NS: u64 = 1_000_000_000;
 
-/// What processes are, read when first asked for. An id that the kernel gives to another process is that other one's,
-/// and a process that runs another program is looked at again. User, unit, container and namespace are those of the
-/// first scan, or of the first after the program was started. One that ends stays what it was.
+/// Cache of processes, each read when first asked for. An id that the kernel gives to another process is read again, as
+/// is a process that runs another program. User, unit, container and namespace are those of the first read, or of the
+/// first read after the program was started. A process that ends keeps them.
 #[derive(Debug)]
 pub struct Processes {
     proc: PathBuf,
     known: LruCache<u32, Known>,
-    /// When it was last read whether a process lives of which nothing else is known, and the answer.
+    /// For processes of which nothing else is known: when their life was last read, and the answer.
     lives: LruCache<u32, (u64, Life)>,
 }
 
 /// Whether a process lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Life {
-    /// One with this id does, which started then, in clock ticks since boot.
+    /// A process with this id lives. It started at this time, in clock ticks since boot.
     Lives(u64),
-    /// None does: there is none, or only what its parent has not asked for yet.
+    /// No process lives: there is none with this id, or it is a zombie.
     Ended,
-    /// That could not be read.
+    /// The life could not be read.
     Unknown,
 }
 
-/// A process that somebody has looked at.
+/// A process that one cache has read for another.
 #[derive(Debug)]
 pub(crate) struct Seen(Known);
 
@@ -56,7 +56,7 @@ struct Known {
     seen_ns: u64,
     /// There is no such process any more.
     is_gone: bool,
-    /// There is nothing but its end of it.
+    /// The process is a zombie.
     is_zombie: bool,
 }
 
@@ -67,12 +67,12 @@ impl Default for Processes {
 }
 
 impl Processes {
-    /// None known yet.
+    /// An empty cache.
     pub fn new() -> Self {
         Self::below(Path::new("/"))
     }
 
-    /// Those in `/proc` below `root`.
+    /// An empty cache for the `proc` below `root`.
     fn below(root: &Path) -> Self {
         let (known, lives) = (LruCache::new(REMEMBERED), LruCache::new(REMEMBERED));
         Self { proc: root.join("proc"), known, lives }
@@ -83,13 +83,13 @@ impl Processes {
         self.at(pid, monotonic_ns())
     }
 
-    /// The process with this id; where there is none any more, the one that had it at `event_ns`, if that was known before it
-    /// ended. `comm`: its name then, where that is known.
+    /// The process with this id. Where there is none any more, the process that had the id at `event_ns`, if it was
+    /// read before it ended. `comm` is its name at that time, where known.
     pub(crate) fn of_event(&mut self, pid: u32, event_ns: u64, comm: Option<&[u8]>) -> Option<Arc<Process>> {
         self.of_event_at(pid, event_ns, comm, monotonic_ns())
     }
 
-    /// Whether a process with this id lives now. What cannot be read, such as for want of descriptors, tells nothing.
+    /// Whether a process with this id lives now. A failed read, such as for lack of descriptors, is [`Life::Unknown`].
     pub(crate) fn life(&mut self, pid: u32) -> Life {
         self.life_at(pid, monotonic_ns())
     }
@@ -115,13 +115,14 @@ impl Processes {
         match Head::read(&self.proc, pid) {
             Ok(head) if head.is_zombie => Life::Ended,
             Ok(head) => Life::Lives(head.start_ticks),
-            // `hidepid` hides others as if there were none: the first one always lives.
+            // `hidepid` hides processes as if there were none. Process 1 always lives, so if it can be read, none is
+            // hidden.
             Err(error) if is_absent(&error) && Head::read(&self.proc, 1).is_ok() => Life::Ended,
             Err(_) => Life::Unknown,
         }
     }
 
-    /// What was seen a moment ago.
+    /// The process with this id, if it was seen a moment ago.
     fn believed(&mut self, pid: u32, now_ns: u64) -> Option<&Known> {
         let known = self.known.get(&pid)?;
         (!known.is_gone && now_ns.saturating_sub(known.seen_ns) < BELIEVED_NS).then_some(known)
@@ -138,19 +139,19 @@ impl Processes {
             return Some(process);
         }
         let Known { process, seen_ns, .. } = self.known.get(&pid)?;
-        // Another name is another program's, which nobody has looked at.
+        // Another name means another program, which was never read.
         let same_name = || comm.is_none_or(|comm| comm == process.comm);
         (event_ns <= *seen_ns || (event_ns - seen_ns < KEPT_NS && same_name())).then(|| Arc::clone(process))
     }
 
-    /// Looks at the process with this id for somebody else, who [learns](Self::learn) of it: now, since it may have run
-    /// another program a moment ago.
+    /// Reads the process with this id for another cache, which [learns](Self::learn) it. It reads now, since the
+    /// process may have run another program a moment ago.
     pub(crate) fn seen(&mut self, pid: u32) -> Option<Seen> {
         self.read(pid, monotonic_ns())?;
         self.known.get(&pid).cloned().map(Seen)
     }
 
-    /// Takes in what somebody else has seen.
+    /// Adds a process that another cache has read.
     pub(crate) fn learn(&mut self, Seen(seen): Seen) {
         let pid = seen.process.pid;
         if self.known.get(&pid).is_none_or(|known| known.seen_ns < seen.seen_ns) {

@@ -1,8 +1,8 @@
 //! An answer of sock_diag: bytes to a [`Socket`], without trusting them.
 //!
-//! The parser of netlink-packet-sock-diag is not used for this: it drops the time that a socket in TIME_WAIT has
-//! left and the cgroup, does not know the name of MPTCP, refuses what is shorter than its own structures, and
-//! allocates for every attribute, of which a busy host has a million.
+//! The parser of netlink-packet-sock-diag is not used for this. It drops the time that a socket in TIME_WAIT has left
+//! and the cgroup. It does not know the name of MPTCP, refuses answers that are shorter than its own structures, and
+//! allocates for every attribute. A busy host has a million attributes.
 
 use bytes::Buf as _;
 use netlink_packet_core::NlasIterator;
@@ -18,7 +18,7 @@ use thiserror::Error;
 
 use super::{age, never::is_never};
 
-/// `linux/inet_diag.h`, newer than what netlink-packet-sock-diag has.
+/// Attributes of `linux/inet_diag.h` that netlink-packet-sock-diag does not have.
 const INET_DIAG_ULP_INFO: u16 = 19;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 const INET_DIAG_SOCKOPT: u16 = 22;
@@ -30,10 +30,10 @@ const INET_ULP_INFO_NAME: u16 = 1;
 const SK_MEMINFO_DROPS: usize = 8;
 /// Value of `idiag_timer`.
 const TIMER_TIMEWAIT: u8 = 3;
-/// How a socket that is bound and nothing else is called since Linux 6.8; its state is CLOSE.
+/// State of a socket that is only bound, in answers since Linux 6.8; its state is CLOSE.
 pub(super) const TCP_BOUND_INACTIVE: u8 = 13;
 
-/// `struct inet_diag_msg` of `linux/inet_diag.h`: what follows the netlink header.
+/// Size of `struct inet_diag_msg` of `linux/inet_diag.h`, which follows the netlink header.
 const HEADER: usize = 72;
 
 /// An answer that is not what `linux/inet_diag.h` describes.
@@ -47,14 +47,14 @@ pub enum AnswerError {
     Attribute,
 }
 
-/// What is known before the answers, and needed to understand them.
+/// Facts of a namespace, which decoding its answers needs.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Facts {
     /// Inode number of the namespace.
     pub netns: Option<u32>,
     /// `net.ipv4.tcp_fin_timeout` of the namespace.
     pub fin_timeout_ms: Option<u32>,
-    /// `CLOCK_MONOTONIC` when they are given; 0 where it is not known.
+    /// `CLOCK_MONOTONIC` when the kernel gives the answers; 0 where that is unknown.
     pub now_ns: u64,
 }
 
@@ -78,13 +78,13 @@ pub fn decode(answer: &[u8], facts: &Facts) -> Result<Socket, AnswerError> {
 
     let kind = match timer {
         TIMER_TIMEWAIT => Kind::TimeWait,
-        // Asked for the memory of a socket, the kernel tells it of all that have some.
+        // The request asks for the memory of sockets. The kernel returns it for every socket that has some.
         _ if attributes.drops.is_none() => Kind::Request,
         _ => Kind::Full,
     };
     let state = State(if state == TCP_BOUND_INACTIVE { State::CLOSE.0 } else { state });
     let timer = timer_kind(timer).map(|kind| Timer { kind, expires_ms, retransmits });
-    // Without a connection there are zeros, which would look like figures.
+    // Without a connection the kernel returns zeros, which would look like measurements.
     let info = attributes.info.filter(|_| state != State::LISTEN && state != State::CLOSE);
     let (local, remote) = ends(family, (laddr, lport), (raddr, rport));
     Ok(Socket {
@@ -92,7 +92,7 @@ pub fn decode(answer: &[u8], facts: &Facts) -> Result<Socket, AnswerError> {
         cookie: u64::from(high) << 32 | u64::from(low),
         kind,
         state,
-        // Of what no process has, the kernel says root.
+        // The kernel returns root for a socket that no process has open.
         uid: (inode != 0).then_some(uid),
         inode: (inode != 0).then_some(inode.into()),
         recv_queue,
@@ -120,7 +120,7 @@ fn timer_kind(number: u8) -> Option<TimerKind> {
     })
 }
 
-/// 16 bytes of which IPv4 uses the first four.
+/// The next address: 16 bytes, of which IPv4 uses the first four.
 fn address(family: u8, bytes: &mut &[u8]) -> Address {
     let mut octets = [0; 16];
     bytes.copy_to_slice(&mut octets);
@@ -128,7 +128,7 @@ fn address(family: u8, bytes: &mut &[u8]) -> Address {
     if u16::from(family) == AF_INET { Address::from_v4([a, b, c, d]) } else { Address::from_v6(octets) }
 }
 
-/// What follows the fixed part, as far as it is of use.
+/// The attributes after the fixed part, as far as they are used.
 #[derive(Default)]
 struct Attributes {
     info: Option<Info>,
@@ -160,7 +160,7 @@ impl Attributes {
     }
 }
 
-/// The name of the protocol above TCP, a string with its NUL.
+/// Whether the protocol above TCP is MPTCP. Its name is a string with its NUL.
 fn ulp_is_mptcp(attributes: &[u8]) -> Result<bool, AnswerError> {
     for attribute in NlasIterator::new(attributes) {
         let attribute = attribute.map_err(|_| AnswerError::Attribute)?;
@@ -171,7 +171,7 @@ fn ulp_is_mptcp(attributes: &[u8]) -> Result<bool, AnswerError> {
     Ok(false)
 }
 
-/// Offsets in `struct tcp_info` (`linux/tcp.h`), of what Linux 5.8 has: it only ever grows.
+/// Offsets in `struct tcp_info` (`linux/tcp.h`), of fields that Linux 5.8 has. The structure only ever grows.
 mod tcp_info {
     pub(super) const UNACKED: usize = 24;
     pub(super) const LAST_DATA_SENT: usize = 44;
@@ -192,7 +192,7 @@ fn info(bytes: &[u8], now_ns: u64) -> Result<Info, AnswerError> {
     let word = |offset| word(bytes, offset);
     let (bytes_acked, bytes_received) =
         (long(bytes, tcp_info::BYTES_ACKED)?, long(bytes, tcp_info::BYTES_RECEIVED)?);
-    // What has been there was at some time, whatever the clock says; one byte received may be the peer's FIN.
+    // An event that has been counted has a time, whatever the clock says. One byte received may be the peer's FIN.
     let since = |offset, has_been: bool| {
         word(offset).map(|ms| Some(ms).filter(|ms| has_been || !is_never(*ms, now_ns)))
     };

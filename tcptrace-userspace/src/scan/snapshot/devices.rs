@@ -5,7 +5,7 @@ use std::sync::Arc;
 use nix::net::if_::if_indextoname;
 use tcptrace_core::model::{hash::HashMap, socket::Socket};
 
-/// Those that were asked for; most sockets have none, the others share a few.
+/// Names of the devices resolved so far. Most sockets have no device; the others share a few.
 #[derive(Default)]
 pub(super) struct Devices(HashMap<u32, Option<Arc<str>>>);
 

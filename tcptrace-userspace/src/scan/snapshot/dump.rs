@@ -1,4 +1,4 @@
-//! Asking for all TCP sockets of the namespace that the calling thread is in.
+//! Dump of all TCP sockets of the network namespace that the calling thread is in.
 
 use std::{
     mem,
@@ -33,11 +33,12 @@ const NEW_SYN_RECV: u8 = 12;
 /// Bytes that are read at once. The kernel fills at most 32 KiB of them.
 pub(super) const BUFFER: usize = 64 << 10;
 
-/// From how many sockets on they are handed over. A datagram has less than a hundred: handing over each would switch threads
-/// more often. Larger parts would be too large for the memory that the allocator keeps, and come from the kernel each time.
+/// A part has at least this many sockets. A datagram has less than a hundred sockets: a part for each datagram would
+/// switch threads more often. Larger parts would not fit the memory that the allocator keeps, and would come from the
+/// kernel each time.
 const PER_PART: usize = 300;
 
-/// How often a walk is begun anew that the kernel calls interrupted.
+/// Walks at most, where the kernel calls them interrupted.
 const TRIES: usize = 4;
 
 /// A part of a dump.
@@ -48,8 +49,9 @@ pub(super) enum Part {
     Anew,
 }
 
-/// Hands over all sockets in the order in which the kernel walks its tables, listeners before connections, and returns what
-/// went wrong. `states`: a bit each, 0 is all. A socket that changes meanwhile may come twice: see [`drop_doubles`].
+/// Hands over all sockets in the order in which the kernel walks its tables, listeners before connections. Returns the
+/// faults. `states` has a bit for each state; 0 is all. A socket that changes meanwhile may come twice: see
+/// [`drop_doubles`].
 pub(super) fn dump(
     facts: Facts,
     states: u32,
@@ -81,18 +83,18 @@ pub(super) fn dump(
     Ok(faults)
 }
 
-/// The request to walk the tables: a netlink header and `struct inet_diag_req` of `linux/inet_diag.h`, the first version of
-/// the request. The second version names a family and walks the tables, which all namespaces and both families share, for
-/// that one alone; the first is answered with both in one walk.
+/// The request to walk the tables: a netlink header and `struct inet_diag_req` of `linux/inet_diag.h`, the first
+/// version of the request. All namespaces and both families share the tables. A request of the second version names one
+/// family, and its walk returns that family alone. The first version returns both families in one walk.
 fn question(states: u32) -> Vec<u8> {
-    /// Bytes of the sockets' ends, of which each will do.
+    /// Bytes of both ends (`struct inet_diag_sockid`); zero is any.
     const ANY_ENDS: usize = 48;
     let extensions = ExtensionFlags::INFO | ExtensionFlags::SKMEMINFO;
-    // Family and lengths of prefixes, which the kernel does not read, and what is asked for.
+    // Family and lengths of prefixes, which the kernel does not read, and the attributes to return.
     let mut request = vec![0, 0, 0, extensions.bits()];
     request.extend([0; ANY_ENDS]);
     request.extend(asked_states(states).to_ne_bytes());
-    // Those in which something has changed since a time: a field that never had a use.
+    // `idiag_dbs`, the tables to dump: the kernel never used this field.
     request.extend(0_u32.to_ne_bytes());
     let mut header = NetlinkHeader::default();
     header.message_type = TCPDIAG_GETSOCK;
@@ -104,8 +106,8 @@ fn question(states: u32) -> Vec<u8> {
     bytes
 }
 
-/// As the kernel wants to be asked. It counts requests as SYN_RECV, and has a number of its own, outside of the states
-/// that a socket has, for those that are bound and in CLOSE.
+/// The states as the kernel expects them in a request. The kernel counts request sockets as SYN_RECV. Bound sockets in
+/// CLOSE have a number of their own in requests, which is no state of a socket.
 fn asked_states(states: u32) -> u32 {
     let implied = [(NEW_SYN_RECV, TCP_SYN_RECV), (TCP_CLOSE, TCP_BOUND_INACTIVE)]
         .iter()
@@ -120,7 +122,7 @@ struct Walk {
     undecodable: usize,
 }
 
-/// Reads answers until the kernel says that these were all; hands over the sockets, some datagrams' at a time.
+/// Reads answers until the kernel's last message. Hands over the sockets of several datagrams at a time.
 fn walk(
     kernel: &OwnedFd,
     facts: Facts,
@@ -129,7 +131,7 @@ fn walk(
 ) -> Result<Walk, Errno> {
     let (mut walk, mut sockets) = (Walk::default(), Vec::new());
     loop {
-        // With this flag the length is that of the datagram, also where the buffer is too small for it.
+        // With this flag the length is that of the whole datagram, also where the buffer is too small for it.
         let length = match recv(kernel.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
             Err(Errno::EINTR) => continue,
             length => length?,
@@ -147,7 +149,7 @@ fn walk(
 }
 
 impl Walk {
-    /// Takes the messages of a datagram; `true` when one of them is the last.
+    /// Decodes the messages of a datagram. Returns `true` when one of them is the last.
     fn messages(
         &mut self,
         mut datagram: &[u8],
@@ -176,7 +178,7 @@ impl Walk {
     }
 }
 
-/// The number that a last message begins with: 0, or an errno, negative.
+/// The number at the beginning of a last message: 0, or a negative errno.
 fn outcome(payload: &[u8]) -> Result<(), Errno> {
     match payload.first_chunk().map(|bytes| i32::from_ne_bytes(*bytes)) {
         Some(errno) if errno < 0 => Err(Errno::from_raw(errno.saturating_neg())),
@@ -185,8 +187,8 @@ fn outcome(payload: &[u8]) -> Result<(), Errno> {
     }
 }
 
-/// Of several answers with one cookie keeps the last: while the tables are walked, a request becomes a connection, or a
-/// connection passes into TIME_WAIT, further on in the same table.
+/// Keeps the last of several answers with the same cookie. While the kernel walks the tables, a request becomes a
+/// connection, or a connection passes into TIME_WAIT, further on in the same table.
 pub(super) fn drop_doubles(sockets: &mut Vec<Box<Socket>>) {
     let mut order: Vec<(u64, usize)> =
         sockets.iter().enumerate().map(|(index, socket)| (socket.cookie, index)).collect();

@@ -1,8 +1,8 @@
-//! What may go wrong with the answers of one namespace.
+//! Faults in the answers of one namespace.
 
 use tcptrace_core::model::dump::Gaps;
 
-/// What went wrong with the answers of one namespace.
+/// Counts of faults in the answers of one namespace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Faults {
     pub(super) interrupted_dumps: usize,
@@ -10,7 +10,7 @@ pub(super) struct Faults {
 }
 
 impl Faults {
-    /// Adds these to what a snapshot lacks.
+    /// Adds the faults to the gaps of a snapshot.
     pub(super) fn add_to(&self, gaps: &mut Gaps) {
         gaps.interrupted_dumps += self.interrupted_dumps;
         gaps.undecodable += self.undecodable;

@@ -1,9 +1,9 @@
-//! All TCP sockets of this moment, of every network namespace that can be reached: what the kernel answers to
-//! `ss`'s question (`sock_diag(7)`).
+//! Snapshots: all TCP sockets of this moment, in every network namespace that can be reached. They come from the
+//! interface that `ss` uses (`sock_diag(7)`).
 //!
-//! The kernel's event that a trace stands on never tells of request sockets and of those in TIME_WAIT, and of older
-//! sockets only when they change; a snapshot has them all. It is no atomic picture: the kernel walks its tables
-//! while sockets come and go. What lived through the whole walk is in it, once.
+//! The kernel's event behind a trace never reports request sockets and sockets in TIME_WAIT. It reports pre-existing
+//! sockets only when they change. A snapshot has them all. It is not atomic: the kernel walks its tables while sockets
+//! come and go. A socket that lived through the whole walk is in the snapshot, once.
 
 mod age;
 mod answer;
@@ -28,21 +28,22 @@ pub(crate) use devices::name_of;
 pub(crate) use namespaces::namespace_names;
 pub(crate) use visit::{Visited, visit};
 
-/// What to ask for.
+/// The sockets to read.
 #[derive(Clone, Debug, Default)]
 pub struct Request {
     /// One network namespace only.
     pub netns: Option<Netns>,
-    /// Bit per state ([`State`](tcptrace_core::model::state::State)): the states that are wanted. 0 is all.
+    /// The states to read, a bit for each ([`State`](tcptrace_core::model::state::State)). 0 is all.
     pub states: u32,
 }
 
-/// A network namespace that is wanted.
+/// A network namespace to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Netns {
     /// Its inode number.
     pub inode: u32,
-    /// A file to enter it by, where the user named one. Without, a process or a mount in it is looked for.
+    /// A file to enter it by, where the user named one. Without it, a process or a mount in the namespace is searched
+    /// for.
     pub path: Option<PathBuf>,
 }
 
@@ -53,11 +54,11 @@ pub struct Snapshot {
     pub sockets: Vec<Box<Socket>>,
     /// The namespaces that were read, our own first.
     pub namespaces: Vec<Namespace>,
-    /// What could not be seen.
+    /// Gaps of the snapshot.
     pub gaps: Gaps,
 }
 
-/// Why there is no snapshot at all. What lacks in one is in its [`Gaps`].
+/// The reason why there is no snapshot at all. An incomplete snapshot has [`Gaps`] instead.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 pub enum SnapshotError {
     /// No namespace could be read.
@@ -66,7 +67,7 @@ pub enum SnapshotError {
     /// A fault of tcptrace.
     #[error("reading the TCP sockets panicked")]
     Panicked,
-    /// Nothing that can be seen is in the namespace that was asked for.
+    /// No process or mount that can be seen is in the requested namespace.
     #[error(
         "no process or mount that can be seen here is in network namespace {0}; a path such as /proc/PID/ns/net \
          names one, too"

@@ -22,19 +22,20 @@ use crate::sys::{host, mountinfo};
 pub(super) struct Candidate {
     /// Its inode number.
     pub(super) inode: Option<u32>,
-    /// What keeps it alive and lets a thread enter it; `None` for our own, where every thread begins.
+    /// The open file, which keeps the namespace alive and lets a thread enter it; `None` for our own, where every
+    /// thread begins.
     pub(super) file: Option<File>,
 }
 
-/// What was found. The namespaces exist as long as their candidates.
+/// The namespaces that were found. They exist as long as their candidates.
 #[derive(Default)]
 pub(super) struct Found {
-    /// Our own, if wanted, is the first.
+    /// Our own namespace, if it is requested, is the first.
     pub(super) candidates: Vec<Candidate>,
     pub(super) gaps: Gaps,
 }
 
-/// Finds all namespaces, or the one that is wanted.
+/// Finds all namespaces, or the requested one.
 pub(super) fn find(wanted: Option<&Netns>) -> Found {
     let own = host::own_netns();
     let mut search = Search { wanted: wanted.map(|netns| netns.inode), ..Search::default() };
@@ -49,7 +50,7 @@ pub(super) fn find(wanted: Option<&Netns>) -> Found {
         search.mounts();
     }
     if wanted.is_some() && !search.found.candidates.is_empty() {
-        // What cannot be looked into is of no matter when it is known where to look.
+        // Unreadable processes are irrelevant once the requested namespace is found.
         search.found.gaps.unreadable_processes = 0;
     }
     search.found
@@ -79,20 +80,20 @@ impl Search {
         }
     }
 
-    /// Those that are kept by a mount, without any process: `ip netns add`, container runtimes.
+    /// Attaches namespaces that a mount keeps alive, without any process: `ip netns add`, container runtimes.
     fn mounts(&mut self) {
         for (inode, path) in mounted_namespaces() {
             self.attach(&path, inode);
         }
     }
 
-    /// Opens a namespace at once, since who keeps it alive may end any time.
+    /// Opens a namespace at once, since the process that keeps it alive may end any time.
     fn attach(&mut self, path: &Path, inode: u32) {
         if self.wanted.is_some_and(|wanted| wanted != inode) || self.seen.contains(&inode) {
             return;
         }
         match File::open(path) {
-            // The path may have come to mean another one; what counts is what is open.
+            // The path may lead to another namespace by now: the open file counts.
             Ok(file) if file.metadata().is_ok_and(|now| now.ino() == u64::from(inode)) => {
                 self.seen.insert(inode);
                 self.found.candidates.push(Candidate { inode: Some(inode), file: Some(file) });
@@ -122,7 +123,7 @@ fn errno(error: &io::Error) -> Errno {
 }
 
 fn mounted_namespaces() -> Vec<(u32, PathBuf)> {
-    // Not all of it needs to be UTF-8.
+    // Paths in it need not be UTF-8.
     let mounts = fs::read("/proc/thread-self/mountinfo").unwrap_or_default();
     mounts.split(|byte| *byte == b'\n').filter_map(mounted_namespace).collect()
 }
@@ -133,7 +134,7 @@ pub(crate) fn namespace_names() -> HashMap<u32, String> {
     mounted.filter_map(|(inode, path)| Some((inode, netns_name(&path)?))).collect()
 }
 
-/// The name of a namespace that `ip netns` has mounted there, if a shell takes it as it is.
+/// The name of a namespace that `ip netns` has mounted there, if a shell takes the name without quotes.
 fn netns_name(path: &Path) -> Option<String> {
     let directory = path.parent()?;
     let name = path.file_name()?.to_str()?;
@@ -141,8 +142,8 @@ fn netns_name(path: &Path) -> Option<String> {
     (is_there && is_netns_name(name)).then(|| name.to_owned())
 }
 
-/// A line of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`) if it is of a network namespace: root `net:[INODE]`, and
-/// where it is mounted.
+/// Inode number and mount point of a network namespace, from a line of `/proc/PID/mountinfo` (`proc_pid_mountinfo(5)`).
+/// The root of its mount is `net:[INODE]`.
 fn mounted_namespace(line: &[u8]) -> Option<(u32, PathBuf)> {
     let mut fields = line.split(|byte| *byte == b' ').skip(3);
     let root = str::from_utf8(fields.next()?).ok()?;

@@ -1,32 +1,33 @@
-//! Telling a time since an event from that of an event that never was.
+//! Distinguishes the time since an event from the answer for an event that never happened.
 //!
-//! `tcp_get_info()` gives "now minus the time of the event" by the kernel's clock of jiffies. Where the event never was, its
-//! time is 0, and the answer is that clock itself. It begins five minutes before 0 (`INITIAL_JIFFIES`) and is cut to 32
-//! bits, first as ticks, then as milliseconds.
+//! `tcp_get_info()` returns "now minus the time of the event" by the kernel's clock of jiffies. For an event that never
+//! happened this time is 0, so the answer is that clock itself. The clock begins five minutes before 0
+//! (`INITIAL_JIFFIES`). It is cut to 32 bits, first as ticks, then as milliseconds.
 
 /// `INITIAL_JIFFIES`, in seconds before 0.
 const HEAD_START_S: u64 = 300;
 
-/// Ticks a second that kernels are built with (`CONFIG_HZ`). User space is not told which; for all that divide 1000 the
-/// clock in milliseconds is the same.
+/// Ticks a second that kernels are built with (`CONFIG_HZ`). User space does not know which. For all rates that divide
+/// 1000, the clock in milliseconds is the same.
 const RATES: [u64; 6] = [1_000, 300, 128, 256, 512, 1_024];
 
-/// How far the clock of jiffies may be from `CLOCK_MONOTONIC`, in milliseconds: ticks are lost while a kernel boots, and
-/// sockets are read some time after the clock. A socket that really has been silent since then is told as unknown.
+/// How far the clock of jiffies may be from `CLOCK_MONOTONIC`, in milliseconds: ticks are lost while a kernel boots,
+/// and sockets are read some time after the clock. A socket that really has been silent since jiffies were 0 counts as
+/// unknown.
 const SLACK_MS: u64 = 5_000;
 
-/// Whether an answer, in milliseconds, is that of an event that never was. `now_ns` is `CLOCK_MONOTONIC` when it was given,
-/// 0 where that is not known.
+/// Whether an answer, in milliseconds, is that of an event that never happened. `now_ns` is `CLOCK_MONOTONIC` when the
+/// kernel gave the answer, 0 where that is unknown.
 pub(super) fn is_never(answer_ms: u32, now_ns: u64) -> bool {
     let now_ms = now_ns / 1_000_000;
     if now_ms == 0 {
         return false;
     }
-    // Nothing was before the kernel itself.
+    // No event is older than the kernel itself.
     if now_ms + 2 * SLACK_MS < u64::from(answer_ms) {
         return true;
     }
-    // A little before and after as well, since the clock may go through 0 in between.
+    // Checks a little before and after as well, since the clock may wrap in between.
     let about = [now_ms.saturating_sub(SLACK_MS), now_ms, now_ms + SLACK_MS];
     RATES.iter().any(|rate| about.iter().any(|ms| distance(answer_ms, jiffies_ms(*ms, *rate)) <= SLACK_MS))
 }
@@ -38,7 +39,7 @@ fn jiffies_ms(uptime_ms: u64, rate: u64) -> u32 {
     (u64::from(ticks as u32) * 1_000 / rate) as u32
 }
 
-/// On a clock that goes round.
+/// The distance on a clock that wraps.
 fn distance(a: u32, b: u32) -> u64 {
     a.wrapping_sub(b).min(b.wrapping_sub(a)).into()
 }
@@ -54,7 +55,7 @@ mod tests {
         is_never(answer_ms as u32, now_ms * 1_000_000)
     }
 
-    /// What the kernel answers, by its own arithmetic: ticks since `INITIAL_JIFFIES`, 32 bits of them, in milliseconds.
+    /// The kernel's answer, by its own arithmetic: ticks since `INITIAL_JIFFIES`, 32 bits of them, in milliseconds.
     fn kernel(now_ms: u64, lag_ms: u64, hz: u64) -> u64 {
         let initial = ((300 * hz) as u32).wrapping_neg();
         let jiffies = initial.wrapping_add(((now_ms - lag_ms) * hz / 1_000) as u32);
@@ -76,7 +77,7 @@ mod tests {
             301_000,
             1_090_466,
             40 * DAY_MS,
-            // The milliseconds go round after 49.7 days, ticks of 300 Hz after 165.7, those of 250 Hz after 198.8.
+            // The milliseconds wrap after 49.7 days, ticks of 300 Hz after 165.7, those of 250 Hz after 198.8.
             (1 << 32) + 299_000,
             (1 << 32) + 310_000,
             165 * DAY_MS,
@@ -101,7 +102,7 @@ mod tests {
                 assert!(!never(real, now_ms), "{real} ms ago, {now_ms} ms up");
             }
         }
-        // Since a minute before the head start is over, and since a minute after.
+        // Events a minute before the end of the head start, and a minute after.
         assert!(!never(1_000_000 - 240_000, 1_000_000) && !never(1_000_000 - 360_000, 1_000_000));
         assert!(!is_never(u32::MAX, 0), "without a clock nothing is told");
     }

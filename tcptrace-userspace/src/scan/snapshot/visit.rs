@@ -1,4 +1,4 @@
-//! Asking something else than for sockets inside of each namespace.
+//! Queries inside of each network namespace, other than dumps of sockets.
 
 use std::thread;
 
@@ -6,16 +6,16 @@ use nix::sched::{CloneFlags, setns};
 
 use super::{Netns, namespaces};
 
-/// What the namespaces say.
+/// Answers of the namespaces.
 pub(crate) struct Visited<T> {
-    /// Each with its inode number.
+    /// Each answer, with the inode number of its namespace.
     pub(crate) each: Vec<(Option<u32>, T)>,
     /// Every namespace that was found could be entered.
     pub(crate) is_complete: bool,
 }
 
-/// Runs `ask` inside of each namespace that can be reached, or the wanted one, on a thread of its own. What cannot be entered is
-/// left out.
+/// Runs `ask` inside of each namespace that can be reached, or of the requested one, on a thread of its own. Leaves out
+/// namespaces that cannot be entered.
 pub(crate) fn visit<T: Send>(wanted: Option<&Netns>, ask: impl Fn() -> T + Sync) -> Visited<T> {
     let found = namespaces::find(wanted);
     // Our own is the first, so the thread is still in it.

@@ -28,27 +28,27 @@ use super::{
 };
 use crate::sys::{clock::monotonic_ns, host::sysctl_number};
 
-/// Threads at most. Namespaces share the kernel's big tables, and each is a walk through them: with hundreds of
-/// containers that takes time.
+/// Threads at most. Namespaces share the kernel's big tables, and the dump of each namespace walks through them. With
+/// hundreds of containers that takes time.
 const MOST: usize = 8;
 
-/// What was read of a namespace.
+/// The dump of a namespace.
 pub(super) struct Read {
     pub(super) namespace: Namespace,
     pub(super) sockets: Vec<Box<Socket>>,
     pub(super) faults: Faults,
 }
 
-/// Parts of dumps that wait to be taken, at most: some hundred bytes for each of some ten thousand sockets.
+/// Parts of dumps that may wait in the queue: some hundred bytes for each of some ten thousand sockets.
 const PARTS: usize = 128;
 
 /// Reads all candidates, and returns an outcome for each of them, in their order.
 ///
-/// Their threads come and go. Each hands over what it reads, part by part, and the calling thread keeps it: were it kept in
-/// the memory of these threads, each would hold on to as much as it has ever read.
+/// The threads end with this dump. Each hands over its sockets part by part, and the calling thread stores them. If
+/// each thread stored its own, the allocator would keep as much memory for it as it has ever read.
 pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read, Obstacle>> {
     let threads = thread::available_parallelism().map_or(1, NonZero::get).min(candidates.len()).min(MOST);
-    // The first number that is given out is that of our own namespace, to a thread that still is in it.
+    // The first index is that of our own namespace. It goes to a thread that is still in it.
     let next = AtomicUsize::new(0);
     let (give, parts) = mpsc::sync_channel(PARTS);
     let worker = |give: SyncSender<(usize, Part)>| {
@@ -57,7 +57,7 @@ pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read
         loop {
             let index = next.fetch_add(1, Ordering::Relaxed);
             let Some(candidate) = candidates.get(index) else { return done };
-            // Whoever takes them does so until every thread is done.
+            // The calling thread receives parts until every thread is done.
             let take = |part| drop(give.send((index, part)));
             done.push((index, read(candidate, states, &mut buffer, take)));
         }
@@ -72,7 +72,7 @@ pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read
             match thread::Builder::new().name("snapshot".to_owned()).spawn_scoped(scope, move || worker(give))
             {
                 Ok(handle) => workers.push(handle),
-                // The others do the work, if there are any.
+                // The other threads do the work, if there are any.
                 Err(error) => failure = Errno::from_raw(error.raw_os_error().unwrap_or(0)),
             }
         }
@@ -96,12 +96,12 @@ pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read
     outcomes.into_iter().map(|outcome| outcome.unwrap_or(Err(Obstacle::Thread(number(failure))))).collect()
 }
 
-/// As captures have it.
+/// The error as a number, as captures have it.
 fn number(error: Errno) -> errno::Errno {
     errno::Errno(error as i32)
 }
 
-/// All but the sockets, which it hands over.
+/// Reads a namespace. The sockets go to `take`, not into the result.
 fn read(
     candidate: &Candidate,
     states: u32,

@@ -1,4 +1,4 @@
-//! The end of a trace: what is left is read, and the account settled.
+//! The end of a trace: it reads the rest of the ring, and settles the account.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Reader {
             _ => Vec::new(),
         };
         let counted = self.read_rest(&mut stall_timeout)?;
-        // Where the output has stalled, records wait that come before these: they are counted as lost.
+        // Where the output has stalled, records before these scans still wait: they are counted as lost.
         if self.entrance.core.is_drained() {
             for scan in last {
                 self.entrance.feed(Input::Scanned(Box::new(scan)));
@@ -63,7 +63,7 @@ impl Reader {
             missed_runs: self.tracer.missed_runs(),
             missed_signals: self.tracer.missed_signals(),
             half_open_missed: self.tracer.half_open_missed_runs(),
-            // At once: the scanner may be at something that takes long.
+            // Read on this thread, since the scanner may be busy for long.
             namespaces: self.queries.namespaces.as_ref().map(Namespaces::grown_by_now).unwrap_or_default(),
             unpolled: self.queries.polls.as_mut().and_then(Polls::failed),
             snapshot_gaps: self
@@ -74,8 +74,8 @@ impl Reader {
         }
     }
 
-    /// Takes the rest, waiting for the writer while `stall_timeout` lasts. A program that was running on
-    /// another CPU while we detached may still add its record, so look until all that was counted is read.
+    /// Takes the rest of the ring, and waits for the writer while `stall_timeout` lasts. A program that was running on
+    /// another CPU at the detach may still add its record, so it goes on until every counted record is read.
     fn read_rest(&mut self, stall_timeout: &mut StallTimeout<Written>) -> Result<Counted, Error> {
         loop {
             let before = self.entrance.core.taken();
@@ -97,7 +97,7 @@ impl Reader {
                 return Ok(counted);
             }
             if self.entrance.core.taken() == before {
-                // For room, or for a program on another CPU.
+                // Waits for the writer or the recorder, or for a program on another CPU.
                 std::thread::sleep(Duration::from_millis(1));
             }
         }

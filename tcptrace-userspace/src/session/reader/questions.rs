@@ -10,18 +10,18 @@ use super::{
 };
 use crate::sys::clock::monotonic_ns;
 
-/// The longest time between two polls of the ring while records wait for the resolver, as a power of two in milliseconds. The
-/// first is 2 ms: mostly the answers are there by then.
+/// The longest time between two polls of the ring while records wait for the resolver, as a power of two in
+/// milliseconds. The first is 2 ms: mostly the answers are there by then.
 const LONGEST: u32 = 4;
 
 impl Reader {
-    /// Asks this thread from now on.
+    /// Sends questions to this thread from now on.
     pub(in crate::session) fn ask_of(&mut self, resolver: ResolverThread) {
         self.queries.resolver = Some(resolver);
     }
 
-    /// Takes the answers that have come, and asks for the namespaces of records whose turn is still to come; the time of the
-    /// first record that waits, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Takes the answers that have come, and asks for the namespaces of records that are not released yet. Returns the
+    /// time of the first record that waits, nanoseconds of `CLOCK_MONOTONIC`.
     pub(super) fn ask(&mut self) -> Option<u64> {
         let now_ns = monotonic_ns();
         let waits_ns = [self.take_answers(now_ns), self.ask_namespaces(now_ns)].into_iter().flatten().min();
@@ -32,7 +32,7 @@ impl Reader {
         waits_ns
     }
 
-    /// Sends the resolver what the core asks: soon, while the processes live.
+    /// Sends the questions of the core to the resolver: soon, while the processes live.
     pub(super) fn send_questions(&mut self) {
         let questions = self.entrance.core.answers().questions();
         if let Some(resolver) = &mut self.queries.resolver
@@ -42,7 +42,7 @@ impl Reader {
         }
     }
 
-    /// Takes what the resolver has answered; the time of the first record that waits for it.
+    /// Takes the answers of the resolver. Returns the time of the first record that waits for one.
     pub(super) fn take_answers(&mut self, now_ns: u64) -> Option<u64> {
         let Self { queries: HostQueries { resolver, .. }, entrance, .. } = self;
         let resolver = resolver.as_mut()?;
@@ -54,14 +54,14 @@ impl Reader {
         resolver.first_waiting()
     }
 
-    /// Whether records wait for an answer: it would be in another file of a capture than the records.
+    /// Whether records wait for an answer. After a rotation, the answer would be in another file than the records.
     pub(super) fn is_waiting(&self) -> bool {
         let HostQueries { resolver, namespaces, .. } = &self.queries;
         resolver.as_ref().is_some_and(ResolverThread::is_waiting)
             || namespaces.as_ref().is_some_and(Namespaces::is_waiting)
     }
 
-    /// How long until the next poll of the ring, where records wait for the resolver: no longer than otherwise.
+    /// How long until the next poll of the ring: `otherwise`, or less while records wait for the resolver.
     pub(super) fn until_answer(&self, otherwise: Option<Duration>) -> Option<Duration> {
         match self.awaits {
             0 => otherwise,
@@ -72,7 +72,7 @@ impl Reader {
         }
     }
 
-    /// As [`Self::ask`], of the network namespaces.
+    /// As [`Self::ask`], for the network namespaces only.
     fn ask_namespaces(&mut self, now_ns: u64) -> Option<u64> {
         let Self { queries, entrance, .. } = self;
         let (scanner, namespaces) = (queries.scanner.as_mut()?, queries.namespaces.as_mut()?);

@@ -82,7 +82,7 @@ impl Listener {
         last > previous
     }
 
-    /// What was dropped at it during the watch; `None` where it is not known.
+    /// Connections that it dropped during the watch; `None` where the number is not known.
     pub(super) fn dropped(&self) -> Option<u64> {
         self.drops.map(|drops| drops.last.saturating_sub(drops.before).into())
     }

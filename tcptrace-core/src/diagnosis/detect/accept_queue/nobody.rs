@@ -16,7 +16,7 @@ use crate::model::{
 
 const ID: &str = "nobody-accepts";
 
-/// Who waits in a listener's queue.
+/// The clients that wait in a listener's queue.
 struct Queued<'a> {
     clients: u64,
     oldest_ns: u64,

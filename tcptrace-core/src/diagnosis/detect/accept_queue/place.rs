@@ -1,4 +1,4 @@
-//! What the findings about a listener have in common.
+//! The parts that findings about a listener share.
 
 use super::{super::hanging, listener::Listener, who_accepts::Blocker};
 use crate::model::{
@@ -17,7 +17,7 @@ pub(super) struct Place<'a> {
     pub(super) address: Endpoint,
     /// Sockets at the same end by now, and all that there were in the watch.
     pub(super) sockets: (usize, usize),
-    /// Who accepts first.
+    /// The processes, the one that accepts first.
     pub(super) owners: Vec<Who>,
     pub(super) blocker: Option<Blocker>,
     pub(super) limits: Option<&'a Limits>,

@@ -17,7 +17,7 @@ use crate::model::{
 /// A process, and a port of a namespace.
 type AtPort = (Option<u32>, u16, u32);
 
-/// What was seen of the processes that accept.
+/// The processes that were seen to accept.
 #[derive(Default)]
 pub(super) struct Acceptors {
     /// Ports on which something listened at the last scan.
@@ -35,7 +35,7 @@ pub(super) struct Acceptors {
     scanned: bool,
 }
 
-/// What keeps a process from accepting.
+/// The reason why a process does not accept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Blocker {
     /// A signal or a debugger has stopped it.

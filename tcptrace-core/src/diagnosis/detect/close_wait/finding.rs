@@ -1,4 +1,4 @@
-//! What is said of a leak.
+//! The finding about a leak.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! What is to be said of attempts at one destination that fail.
+//! Findings about attempts at one destination that fail.
 
 use std::fmt::Write as _;
 
@@ -22,12 +22,12 @@ use crate::{
 pub(super) struct Attempts<'a> {
     pub(super) destination: ScopedEndpoint,
     pub(super) outcomes: Outcomes,
-    /// Who made them, scanners among them.
+    /// The processes that made them, scanners among them.
     pub(super) culprits: Option<&'a Culprits>,
     pub(super) scanners: &'a HashMap<u32, Process>,
     /// Those whose SYN was sent again, at the last scan; these have no outcome yet.
     pub(super) waiting: &'a [&'a Seen],
-    /// What all processes have tried.
+    /// The destinations of all processes.
     pub(super) processes: &'a HashMap<u32, Process>,
     pub(super) place: Place,
     /// Attempts there connect by now.

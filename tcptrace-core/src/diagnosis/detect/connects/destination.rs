@@ -19,7 +19,7 @@ pub(super) struct Then {
     pub(super) not_listening: u64,
 }
 
-/// What is kept of a destination.
+/// The state of a destination.
 #[derive(Default)]
 pub(super) struct Destination {
     pub(super) outcomes: Outcomes,

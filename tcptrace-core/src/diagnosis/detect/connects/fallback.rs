@@ -25,7 +25,7 @@ pub(super) struct Fallback {
 }
 
 impl Fallback {
-    /// Of attempts at `from`, made in the namespace `netns`; scanners are left out. `None` where there are none.
+    /// The fallback of attempts at `from`, made in the namespace `netns`; scanners are left out. `None` where there are none.
     ///
     /// Both addresses are the namespace's own, and both are of the loopback or neither: two backends of a proxy on the same
     /// port are told apart.

@@ -1,4 +1,4 @@
-//! What is to be said of a process that tries very many destinations.
+//! The finding about a process that tries very many destinations.
 
 use std::net::IpAddr;
 

@@ -5,7 +5,7 @@ use crate::model::{close::Cause, errno::Errno, state::State, transition::Transit
 /// A SYN is sent again after a second (`TCP_TIMEOUT_INIT`).
 const SYN_AGAIN_NS: u64 = 1_000_000_000;
 
-/// What else than a connection comes of a SYN. The first is refused; the others get no answer, or an ICMP error.
+/// Outcomes of a SYN other than a connection. The first is refused; the others get no answer, or an ICMP error.
 const FAILURES: [Cause; 5] = [
     Cause::Refused,
     Cause::ConnectTimeout,
@@ -20,7 +20,7 @@ pub(super) struct Outcomes {
     pub(super) connected: u64,
     /// In the order of [`FAILURES`].
     failures: [u64; FAILURES.len()],
-    /// Of these, those that a filter prohibits in its own name (`EACCES`, by ICMPv6).
+    /// Those of them that a filter prohibits in its own name (`EACCES`, by ICMPv6).
     pub(super) prohibited: u64,
 }
 

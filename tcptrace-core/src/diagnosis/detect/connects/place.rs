@@ -1,4 +1,4 @@
-//! What this host itself tells of a destination: whether it is here, who listens there, and what is in the way.
+//! Facts of this host about a destination: whether it is here, which process listens there, and what is in the way.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -32,14 +32,14 @@ pub(super) fn is_bound(socket: &Socket) -> bool {
     socket.ifindex.is_some()
 }
 
-/// Of a destination, at the last scan.
+/// The facts about a destination, at the last scan.
 #[derive(Clone, Default)]
 pub(super) struct Place {
     /// The address is the namespace's own.
     pub(super) is_own: bool,
     /// It is one of this host, perhaps of another namespace that was seen.
     pub(super) is_here: bool,
-    /// Who listens there.
+    /// The listeners there.
     pub(super) listeners: Vec<Listener>,
     /// Where else the same port is listened on, if not there.
     pub(super) elsewhere: Option<(Endpoint, Option<Who>)>,
@@ -55,7 +55,7 @@ fn is_nearly_full((count, max): (u64, u64)) -> bool {
 }
 
 impl Place {
-    /// Of a destination that sockets of the namespace `netns` at `laddr` try.
+    /// The facts about a destination that sockets of the namespace `netns` at `laddr` try.
     pub(super) fn of(sample: &Sample, netns: Option<u32>, laddr: Option<IpAddr>, to: ScopedEndpoint) -> Self {
         let Endpoint { address, port } = to.end;
         let namespace = sample.namespaces.get(&netns);
@@ -94,7 +94,7 @@ impl Place {
         self.listeners.iter().all(|listener| listener.is_bound)
     }
 
-    /// Who listens there.
+    /// The listeners there.
     pub(super) fn listener(&self) -> Option<String> {
         let listener = self.listeners.iter().min_by_key(|listener| listener.is_bound)?;
         Some(listener.owners.first().map_or_else(|| "a program".to_owned(), ToString::to_string))
@@ -105,7 +105,7 @@ impl Place {
         self.listeners.iter().any(|listener| listener.queue.0 > 0)
     }
 
-    /// Who listens on the port somewhere else, in words.
+    /// The process that listens on the port at another address, in words.
     pub(super) fn elsewhere(&self) -> Option<String> {
         let (end, who) = self.elsewhere.as_ref()?;
         let who = who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);

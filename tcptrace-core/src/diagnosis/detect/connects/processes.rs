@@ -1,4 +1,4 @@
-//! What each process tries.
+//! The destinations that each process tries.
 
 use super::outcomes::Outcomes;
 use crate::{

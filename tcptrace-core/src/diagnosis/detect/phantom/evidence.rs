@@ -1,4 +1,4 @@
-//! What one connection says of its client.
+//! The evidence of one connection about its client.
 
 use crate::{
     diagnosis::detect::{Sample, Seen, index::is_of_one_namespace, scoped::ScopedEndpoint},

@@ -1,4 +1,4 @@
-//! What helps against ports that run out, as far as this host does not have it already.
+//! Remedies against ports that run out, as far as this host does not have them already.
 
 use crate::model::{finding::Finding, limits::Limits};
 

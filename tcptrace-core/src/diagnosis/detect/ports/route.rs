@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What a local port is chosen for.
+/// The ends for which a local port is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Route {
     pub(super) netns: Option<u32>,
@@ -43,7 +43,7 @@ impl Route {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     pub(super) all: u64,
-    /// Of these in TIME_WAIT.
+    /// Those of them in TIME_WAIT.
     pub(super) waiting: u64,
     /// All at the last scan.
     pub(super) now: u64,
@@ -72,7 +72,7 @@ impl Used {
     }
 }
 
-/// Who uses them, and in which states.
+/// The processes that use them, and in which states.
 #[derive(Default)]
 pub(super) struct Holders {
     states: Rank<State>,
@@ -191,7 +191,7 @@ impl Ports<'_> {
         }
     }
 
-    /// What both have in common.
+    /// The parts that both findings share.
     fn begin(&self, id: &'static str, route: &Route, held: &str) -> Finding {
         let Used { all, waiting, now, pace } = self.used;
         let ports = self.limits.port_count();

@@ -40,17 +40,17 @@ pub(super) enum Group {
     MayBeRefused,
 }
 
-/// Who has a part in resets, and why they came.
+/// The processes and peers that have a part in resets, and the causes.
 #[derive(Default)]
 pub(super) struct Part {
     pub(super) causes: Rank<String>,
-    /// Who has sent them, and who had closed before.
+    /// The senders, and those that had closed before.
     pub(super) senders: Culprits,
-    /// Whose connections these were.
+    /// The owners of these connections.
     pub(super) hit: Culprits,
 }
 
-/// What there is of resets at one end.
+/// The endings of connections at one end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     /// Connections that have ended.

@@ -11,13 +11,13 @@ use crate::{
 /// Ends that wait for the other one, at most.
 const ROOM: usize = 65_536;
 
-/// What is kept of an end until the other one ends.
+/// One end of a connection, kept until the other one ends.
 #[derive(Clone)]
 pub(super) struct End {
     pub(super) at_server: bool,
     pub(super) outcome: Outcome,
     pub(super) cause: Option<Cause>,
-    /// Of a reset: cause, state and reason, in words.
+    /// Cause, state and reason of a reset, in words.
     pub(super) text: String,
     pub(super) owner: Option<Arc<Owner>>,
 }

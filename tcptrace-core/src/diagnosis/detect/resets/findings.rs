@@ -1,4 +1,4 @@
-//! What is to be said of resets at one end.
+//! Findings about resets at one end.
 
 use super::{
     Resets,
@@ -15,7 +15,7 @@ use crate::{
 
 const ID: &str = "reset-storm";
 
-/// What the kernel counts of resets, by namespace.
+/// The kernel's counters of resets, by namespace.
 pub(super) const COUNTERS: [&str; 9] = [
     "OutRsts",
     "EstabResets",
@@ -31,7 +31,7 @@ pub(super) const COUNTERS: [&str; 9] = [
 /// Resets to clients whose connection was not taken, or had not begun.
 pub(super) const EMBRYONIC: &str = "EmbryonicRsts";
 
-/// What is known of the resets at one end.
+/// The resets at one end.
 pub(super) struct Storm<'a> {
     pub(super) endpoint: ScopedEndpoint,
     pub(super) endings: &'a Endings,
@@ -223,7 +223,7 @@ fn confidence(overflow: Option<&Overflow>) -> Confidence {
 }
 
 impl Overflow {
-    /// Whose queue was full.
+    /// The processes whose queue was full.
     fn of_whom(&self) -> String {
         match self.owners.first() {
             Some(who) => format!(": the accept queue of {who} was full"),

@@ -1,4 +1,4 @@
-//! What one end of a connection says of how it ended: whether a reset lost something, and what was said before.
+//! The evidence of one end of a connection: whether a reset lost something, and how much was exchanged before.
 //!
 //! `bytes_acked` counts the SYN of `connect()` and a FIN that was acknowledged, `bytes_received` a FIN; what is still on its
 //! way is in neither. A reset's own acknowledgement is not taken (`tcp_validate_incoming()`), so that an answer that was
@@ -12,7 +12,7 @@ use crate::model::{
     transition::Transition,
 };
 
-/// What went over a connection, as far as one end tells. What tells more is greater.
+/// The exchange over a connection, as far as one end shows it. The fuller exchange is greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Talk {
     /// Nothing tells.
@@ -26,7 +26,7 @@ pub(super) enum Talk {
     Answered,
 }
 
-/// What a reset took with it, beside an answer. What is worse is greater.
+/// The loss of a reset, beside an answer. The worse loss is greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Loss {
     /// Nothing was outstanding.
@@ -60,7 +60,7 @@ fn bytes(transition: &Transition, closing: &Closing) -> Option<(u64, u64)> {
 /// A SYN and the acknowledgement of its answer.
 const HANDSHAKE: u32 = 2;
 
-/// What was said over the connection.
+/// The exchange over the connection.
 pub(super) fn talk(transition: &Transition, closing: &Closing) -> Talk {
     let Some((sent, received)) = bytes(transition, closing) else { return Talk::Unknown };
     let event = &transition.event;
@@ -92,7 +92,7 @@ pub(super) fn talk(transition: &Transition, closing: &Closing) -> Talk {
     }
 }
 
-/// What a reset took with it; `sent`: by this end.
+/// The loss of a reset; `sent`: by this end.
 pub(super) fn loss(transition: &Transition, closing: &Closing, sent: bool) -> Loss {
     if closing.cause == Some(Cause::ListenerClosed) {
         return Loss::Client;

@@ -89,7 +89,7 @@ pub(super) struct Outcome {
     pub(super) at_server: bool,
 }
 
-/// What is lost with a connection that is reset.
+/// The loss with a connection that is reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     /// A request that had no answer.

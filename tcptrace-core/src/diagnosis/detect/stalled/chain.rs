@@ -1,4 +1,4 @@
-//! Who waits behind whom: a proxy that cannot send on reads nothing more, and is not the root.
+//! Chains of processes that wait for each other: a proxy that cannot send on reads nothing more, and is not the root.
 
 use std::{
     cmp::Reverse,

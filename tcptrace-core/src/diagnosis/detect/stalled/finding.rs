@@ -1,4 +1,4 @@
-//! What is said of data that waits.
+//! The finding about data that waits.
 
 use std::{net::IpAddr, time::Duration};
 

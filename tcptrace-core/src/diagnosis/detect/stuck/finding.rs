@@ -1,4 +1,4 @@
-//! What is said of connections that do not end.
+//! The finding about connections that do not end.
 
 use std::{cmp::Reverse, time::Duration};
 

@@ -1,4 +1,4 @@
-//! What the tables say in JSON Schema, draft 2020-12.
+//! The tables as JSON Schema, draft 2020-12.
 
 mod documents;
 mod node;
@@ -8,7 +8,7 @@ pub(in crate::output) use node::Node;
 
 use super::table::Fields;
 
-/// What a schema says of one value.
+/// The schema of one value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::output) struct Schema(Vec<(String, Node)>);
 
@@ -38,7 +38,7 @@ impl Schema {
         Self::of_type("array").with("items", items)
     }
 
-    /// What JSON text says.
+    /// A value from JSON text.
     pub(in crate::output) fn parse(text: &str) -> Self {
         match Node::parse(text) {
             Node::Map(members) => Self(members),
@@ -148,7 +148,7 @@ impl Members {
     }
 }
 
-/// What several values have in common.
+/// A definition that several values share.
 #[derive(Debug, Default)]
 pub(in crate::output) struct Definitions(Vec<(&'static str, Schema)>);
 

@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// What the schema says of fields of an end, wherever they are.
+/// Descriptions of the fields of an end, wherever these are.
 pub(super) mod says {
     pub(in super::super) const ERROR: &str =
         "sk_err: a positive errno such as 104 (ECONNRESET), 0 for none; null when not known.";

@@ -1,4 +1,4 @@
-//! What is left out of the stream.
+//! Records that are left out of the stream.
 
 use std::{iter::Map, slice::Iter};
 

@@ -1,4 +1,4 @@
-//! Whose transition it is.
+//! The socket of a transition.
 
 use std::net::IpAddr;
 

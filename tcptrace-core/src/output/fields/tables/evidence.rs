@@ -62,7 +62,7 @@ fields! { "evidence", impl[] for Evidence, |evidence|, "",
     }), "Seconds between the first count and the last.";
 } }
 
-/// What was counted or measured.
+/// A count or a measure.
 pub(in crate::output) struct Amount<'a>(&'a EvidenceValue);
 
 impl Value for Amount<'_> {

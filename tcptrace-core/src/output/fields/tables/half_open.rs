@@ -1,4 +1,4 @@
-//! What happened to a half-open connection: a flood has many of these lines.
+//! A change of a half-open connection: a flood has many of these lines.
 
 use std::net::IpAddr;
 
@@ -18,7 +18,7 @@ use crate::{
 pub(in crate::output) struct Line<'a> {
     /// RFC 3339.
     pub(in crate::output) time: &'a str,
-    /// What happened.
+    /// The change.
     pub(in crate::output) change: &'a Change,
 }
 

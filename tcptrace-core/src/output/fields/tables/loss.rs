@@ -1,4 +1,4 @@
-//! What was lost.
+//! Losses.
 
 use crate::{
     model::{

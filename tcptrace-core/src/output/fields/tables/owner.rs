@@ -29,7 +29,7 @@ fields! { "owner", impl[] for Owner, |owner|, "", {
         "Other processes that had the socket open at the last scan of the host.";
 } }
 
-/// What a process is; nothing where it ended before it was read.
+/// A process; empty where it ended before it was read.
 pub(in crate::output) struct Identity<'a>(pub(in crate::output) Option<&'a Process>);
 
 fields! { "process", impl['a] for Identity<'a>, |identity|, "", {

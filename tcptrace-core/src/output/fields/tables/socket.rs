@@ -80,7 +80,7 @@ fields! { "timer", impl[] for Timer, |timer|, "", {
     "retransmits": u8 [csv 0] = timer.retransmits, "How often it ended without an answer.";
 } }
 
-/// What a timer is for.
+/// The purpose of a timer.
 pub(in crate::output) struct Purpose(TimerKind);
 
 impl Value for Purpose {
@@ -99,7 +99,7 @@ impl Value for Purpose {
     }
 }
 
-/// What TCP knows of a connection.
+/// `struct tcp_info` of a connection.
 pub(in crate::output) struct Parts<'a> {
     info: &'a Info,
     payload: Option<Payload>,

@@ -23,7 +23,7 @@ use crate::{
 
 /// A group.
 pub(in crate::output) struct Line<'a> {
-    /// What it has in common.
+    /// The key of the group.
     pub(in crate::output) by: By,
     /// The group.
     pub(in crate::output) group: &'a Group,
@@ -45,7 +45,7 @@ fields! { "sockets_group", impl['a] for Line<'a>, |line|, "With --by: how many s
     "type": Kind<Self> [csv 0] = Kind(PhantomData), "";
 } }
 
-/// What a group has in common. In CSV it is empty when nothing is known.
+/// The key of a group. In CSV it is empty when nothing is known.
 pub(in crate::output) struct Title<'a>(&'a Key);
 
 impl Value for Title<'_> {

@@ -25,7 +25,7 @@ pub(in crate::output) struct Line<'a> {
     pub(in crate::output) start_ns: u64,
     /// When it ended.
     pub(in crate::output) end_ns: u64,
-    /// What it has seen.
+    /// The scan.
     pub(in crate::output) scan: &'a SocketScan,
 }
 

@@ -74,7 +74,7 @@ const fn count<V: Value>(block: u8, birth: u8) -> usize {
     }
 }
 
-/// What texts are written for.
+/// The keys of texts.
 pub(in crate::output) trait Form {
     /// Writes those of a value.
     fn write<V: Value>(value: &V, texts: &mut Texts);

@@ -1,4 +1,4 @@
-//! What every record begins with.
+//! The head of every record.
 
 use std::marker::PhantomData;
 
@@ -30,7 +30,7 @@ impl Value for Version {
     }
 }
 
-/// What a record is: the name of its table.
+/// The type of a record: the name of its table.
 pub(in crate::output) struct Kind<R>(pub(in crate::output) PhantomData<R>);
 
 impl<R: Fields> Value for Kind<R> {
@@ -49,7 +49,7 @@ impl<R: Fields> Value for Kind<R> {
     }
 }
 
-/// What any record begins with.
+/// The head of any record.
 pub(in crate::output) struct Start<R>(pub(in crate::output) PhantomData<R>);
 
 fields! { "start", impl[R: Fields] for Start<R>, |start|, "", {
@@ -58,7 +58,7 @@ fields! { "start", impl[R: Fields] for Start<R>, |start|, "", {
     "type": Kind<R> [csv 0] = Kind(PhantomData), "";
 } }
 
-/// What a record begins with that has a time.
+/// The head of a record that has a time.
 pub(in crate::output) struct Head<'a, R> {
     time: &'a str,
     ktime_ns: u64,

@@ -92,7 +92,7 @@ impl Value for Quoted<'_> {
     }
 }
 
-/// What [`fmt::Display`] shows, which needs no escaping.
+/// A value by its [`fmt::Display`], which needs no escaping.
 pub(in crate::output) struct Shown<T>(pub(in crate::output) T);
 
 impl<T: fmt::Display> Value for Shown<T> {

@@ -1,10 +1,10 @@
-//! Whatever happens, in whatever order.
+//! Tests with any steps in any order.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Something that happens.
+/// A step of a test.
 #[derive(Clone, Debug)]
 enum Step {
     Syn(u8),
@@ -27,8 +27,8 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 proptest! {
-    /// Whatever happens in whatever order, also what cannot: every beginning is accounted for, and the numbers at the
-    /// listener are those of the open ones.
+    /// For any steps in any order, also impossible ones: every connection that began is accounted for, and neither the open
+    /// connections nor those at a listener exceed the limit.
     #[test]
     fn the_account_balances(
         steps in prop::collection::vec((step(), 0_u64..70 * SECOND), 0..60),

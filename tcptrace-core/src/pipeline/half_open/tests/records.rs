@@ -1,4 +1,4 @@
-//! Records of the ring, and bytes that are none.
+//! Tests with records of the ring, and with bytes that are no record.
 
 use proptest::prelude::*;
 use tcptrace_common::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, KIND_HALF_OPEN};
@@ -38,7 +38,7 @@ fn records_decode() {
 }
 
 proptest! {
-    /// Bytes of any kind decode to something or to an error.
+    /// Any bytes decode to an event or to an error.
     #[test]
     fn nothing_panics(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in any::<bool>()) {
         if let (true, Some(start)) = (kind, bytes.get_mut(..2)) {

@@ -1,18 +1,18 @@
-//! Which cgroup hierarchies the host has.
+//! The cgroup hierarchies of the host.
 
-/// By the mounts of the process.
+/// The hierarchies, by the mounts of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::commands::doctor) enum Cgroup {
     /// One hierarchy.
     V2,
-    /// Several, one of them the second version's.
+    /// Several hierarchies, one of them of version 2.
     Hybrid,
-    /// The first version only.
+    /// Version 1 only.
     V1,
 }
 
 impl Cgroup {
-    /// From the text of `/proc/self/mounts`; `None` where there are none.
+    /// The hierarchies in the text of `/proc/self/mounts`; `None` where there are none.
     pub(super) fn of(mounts: &str) -> Option<Self> {
         let has = |kind: &str| mounts.lines().any(|mount| mount.split(' ').nth(2) == Some(kind));
         match (has("cgroup"), has("cgroup2")) {

@@ -1,5 +1,5 @@
-//! What the host says about itself, read in one place. Every function takes the root of the file system, so that
-//! it can be tried on recorded trees.
+//! Facts of the host, read in one place. Every function takes the root of the file system, so that tests can use
+//! recorded trees.
 
 mod cgroup;
 mod others;
@@ -16,7 +16,7 @@ pub(super) use tracefs::Tracefs;
 use crate::bpf::{Btf, Capabilities, Features, sock_layout};
 use others::Others;
 
-/// Everything that is read; `None` is what could not be read.
+/// All facts; `None` is a fact that could not be read.
 pub(super) struct Facts {
     pub(super) release: Option<String>,
     pub(super) btf: BtfState,
@@ -37,11 +37,11 @@ pub(super) struct Facts {
 
 /// The kernel's type information.
 pub(super) enum BtfState {
-    /// It tells where all required fields are.
+    /// It describes all required fields.
     Usable {
         /// Its size.
         bytes: usize,
-        /// What it could give a program.
+        /// The features that a program could have with it.
         fields: Features,
     },
     /// It is there, but not understood.
@@ -53,14 +53,14 @@ pub(super) enum BtfState {
 /// The limit of locked memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Memlock {
-    /// There is none.
+    /// There is no limit.
     Unlimited,
     /// Bytes.
     Limit(u64),
 }
 
 impl Facts {
-    /// Reads all of them below `root`.
+    /// Reads all facts below `root`.
     pub(super) fn gather(root: &Path) -> Self {
         let release = text(root, "proc/sys/kernel/osrelease");
         Self {
@@ -104,7 +104,7 @@ fn btf(root: &Path) -> BtfState {
     }
 }
 
-/// Whether the kernel has no interpreter, by its configuration, where that lies as text.
+/// Whether the kernel has no interpreter, by its configuration, where there is a text of that.
 fn jit_always_on(root: &Path, release: &str) -> Option<bool> {
     let config = [format!("boot/config-{release}"), format!("lib/modules/{release}/config")];
     let config = config.iter().find_map(|path| text(root, path))?;

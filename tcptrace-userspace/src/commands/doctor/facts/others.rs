@@ -1,8 +1,8 @@
-//! Who else is on the same event.
+//! Other programs on the same event.
 //!
-//! The kernel names the event of a program in the `fdinfo` of its link (`tp_name`); that of a classic tracepoint's
-//! only if it is new enough, and not at all where a program hangs from a bare perf event. So there are those that
-//! certainly are on the event, and those that may be. A link that is pinned and held by no process is not found.
+//! The kernel names the event of a program in the `fdinfo` of its link (`tp_name`). For a classic tracepoint's program
+//! it does so only if it is new enough, and never where the program is on a bare perf event. So some programs are
+//! certainly on the event, and others possibly. A link that is pinned and held by no process is not found.
 
 use std::{
     collections::BTreeSet,
@@ -17,12 +17,12 @@ const EVENT: &str = "inet_sock_set_state";
 /// `BPF_PROG_TYPE_TRACEPOINT`, `include/uapi/linux/bpf.h`.
 const PROG_TYPE_TRACEPOINT: &str = "5";
 
-/// What could be found out.
+/// The programs that were found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::commands::doctor) struct Others {
     /// Processes with a program on the event.
     pub(in crate::commands::doctor) certain: Vec<String>,
-    /// Processes with a classic tracepoint program whose event the kernel does not tell.
+    /// Processes with a classic tracepoint program whose event the kernel does not report.
     pub(in crate::commands::doctor) possible: Vec<String>,
     /// Instances of tracefs in which the event is switched on; the top one is `tracefs`.
     pub(in crate::commands::doctor) ftrace: Vec<String>,
@@ -31,7 +31,7 @@ pub(in crate::commands::doctor) struct Others {
 }
 
 impl Others {
-    /// Looks below `root`. Before this process has programs of its own.
+    /// Searches below `root`. Call it before this process has programs of its own.
     pub(in crate::commands::doctor) fn find(root: &Path) -> Self {
         let mut others = Self::default();
         others.processes(&root.join("proc"));
@@ -89,10 +89,10 @@ fn enabled(instance: &Path) -> bool {
     fs::read_to_string(instance.join(enable)).is_ok_and(|text| text.trim() != "0")
 }
 
-/// The programs of one process, as far as they matter.
+/// The relevant programs of one process.
 struct Programs {
     on_event: bool,
-    /// A classic tracepoint program that no link gives the event of.
+    /// It has a classic tracepoint program whose event no link names.
     unnamed: bool,
 }
 

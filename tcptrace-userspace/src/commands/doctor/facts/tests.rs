@@ -1,11 +1,11 @@
-//! Recorded trees of files, and what is read from them.
+//! Facts from recorded trees of files.
 
 use std::fs;
 
 use super::*;
 use crate::bpf::Feature;
 
-/// A tree with these files; it goes with the test.
+/// A tree with these files, which the test removes at its end.
 fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     for (path, content) in files {
@@ -39,7 +39,7 @@ fn an_empty_tree_tells_nothing() {
     assert!(facts.others.incomplete);
 }
 
-/// As a Debian 11 host gives them to a service with the two capabilities.
+/// The files as a service with the two capabilities reads them on a Debian 11 host.
 #[test]
 fn a_recorded_host() {
     let facts = gather(&[
@@ -113,7 +113,7 @@ mod others {
         fs::write(process.join("fdinfo/7"), fdinfo).unwrap();
     }
 
-    /// As Linux 6.18 shows them.
+    /// The texts as Linux 6.18 shows them.
     const TP_BTF: &str = "pos:\t0\nlink_type:\traw_tracepoint\nlink_id:\t851\nprog_tag:\t57e4a42d51b7b940\n\
                           prog_id:\t4297\ntp_name:\tinet_sock_set_state\ncookie:\t0\n";
     const PROGRAM: &str = "pos:\t0\nprog_type:\t5\nprog_jited:\t1\nprog_id:\t4306\nrun_cnt:\t0\n";
@@ -147,7 +147,7 @@ mod others {
         assert!(!others.incomplete);
     }
 
-    /// A classic tracepoint whose link tells its event is not in doubt.
+    /// A classic tracepoint is certain where its link names its event.
     #[test]
     fn a_link_tells_the_event_of_its_program() {
         let tree = tree(&[("proc/version", "Linux")]);

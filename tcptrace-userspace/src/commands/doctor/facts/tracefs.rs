@@ -1,4 +1,4 @@
-//! Whether the event's description in tracefs can be had.
+//! Whether the event's description in tracefs is available.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -12,7 +12,7 @@ const FORMAT: &str = "events/sock/inet_sock_set_state/format";
 pub(in crate::commands::doctor) enum Tracefs {
     /// Mounted below this place, the event in it.
     Mounted(&'static str),
-    /// There is something that this process may not look into.
+    /// Something is there that this process may not read.
     Forbidden(&'static str),
     /// Mounted here, but without the event.
     NoEvent(&'static str),
@@ -25,9 +25,9 @@ pub(in crate::commands::doctor) enum Tracefs {
 }
 
 impl Tracefs {
-    /// Looks for it below `root`.
+    /// Searches for tracefs below `root`.
     pub(in crate::commands::doctor) fn find(root: &Path) -> Self {
-        // Below the root.
+        // Paths relative to the root.
         let places = TRACEFS_PLACES.map(|place| place.trim_start_matches('/'));
         let mut forbidden = None;
         for place in places {

@@ -1,7 +1,7 @@
-//! What tracing costs on this host: the kernel's own statistics of our program and of an empty one, under a small
-//! load on loopback in a network namespace of its own.
+//! The cost of tracing on this host: the kernel's own statistics of our program and of an empty one, under a small load
+//! on loopback in a network namespace of its own.
 //!
-//! The statistics are on for as long as a descriptor is open, so also a kill switches them off.
+//! The statistics are on as long as a descriptor is open, so a kill switches them off, too.
 
 mod churn;
 mod namespace;
@@ -15,43 +15,43 @@ use thiserror::Error;
 
 use crate::bpf::{self, Options, RunStats};
 
-/// Slices of which the median counts: an interrupt, or the machine below a virtual one, is counted as the time of the program
-/// that it interrupts, and spoils one slice.
+/// Slices of which the median counts. The kernel adds the time of an interrupt, or of the hypervisor, to the program
+/// that it interrupts. That spoils one slice only.
 const SLICES: usize = 5;
 /// Connections of a slice, about ten transitions each.
 const CONNECTIONS: u32 = 400;
 
-/// What a transition costs.
+/// The cost of a transition.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Cost {
     /// The hook.
     pub hook: Hook,
     /// Kernel time of a run of the program in nanoseconds, the statistics' own clock reads included.
     pub ns_per_transition: u64,
-    /// The same of an empty program on the same event; `None` where it could not be loaded.
+    /// The same for an empty program on the same event; `None` where it could not be loaded.
     pub empty_ns: Option<u64>,
-    /// The difference: what the program itself costs.
+    /// The difference: the cost of the program itself.
     pub above_empty_ns: Option<u64>,
     /// Transitions that the program was measured with.
     pub transitions: u64,
 }
 
-/// Why the cost could not be measured.
+/// The reason why the cost could not be measured.
 #[derive(Debug, Error)]
 pub enum MeasureError {
-    /// No statistics.
+    /// The statistics cannot be switched on.
     #[error("the kernel's statistics of programs cannot be switched on (that takes CAP_SYS_ADMIN)")]
     Statistics(#[source] aya::sys::SyscallError),
-    /// No namespace.
+    /// The namespace cannot be created.
     #[error("no network namespace of its own (that takes CAP_SYS_ADMIN)")]
     Namespace(#[source] io::Error),
-    /// No load.
+    /// The load failed.
     #[error("the load on loopback failed")]
     Load(#[source] io::Error),
-    /// No program.
+    /// The program cannot be loaded.
     #[error(transparent)]
     Bpf(#[from] bpf::Error),
-    /// No figures.
+    /// The kernel reports no run times.
     #[error("the kernel reports no run times of the program")]
     NoFigures,
 }
@@ -69,7 +69,7 @@ pub(super) fn run(hook: Hook) -> Result<Cost, MeasureError> {
 fn measure(hook: Hook) -> Result<Cost, MeasureError> {
     namespace::enter().map_err(MeasureError::Namespace)?;
     let _statistics = enable_stats(Stats::RunTime).map_err(MeasureError::Statistics)?;
-    // Caches settle; it does not count.
+    // A warm-up for the caches, which does not count.
     churn::run(CONNECTIONS).map_err(MeasureError::Load)?;
     let empty_ns = match bpf::load_floor() {
         Ok(floor) => Some(median(|| floor.run_stats(), || {})?.0),
@@ -87,7 +87,7 @@ fn measure(hook: Hook) -> Result<Cost, MeasureError> {
     Ok(Cost { hook, ns_per_transition, empty_ns, above_empty_ns, transitions })
 }
 
-/// Nanoseconds per run in the median slice, and runs in all of them; `after` comes behind each.
+/// Nanoseconds per run in the median slice, and runs in all slices. Calls `after` after each slice.
 fn median(stats: impl Fn() -> Option<RunStats>, after: impl Fn()) -> Result<(u64, u64), MeasureError> {
     let read = || stats().ok_or(MeasureError::NoFigures);
     let (mut slices, mut all) = (Vec::new(), 0);

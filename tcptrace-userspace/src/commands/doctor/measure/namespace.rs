@@ -1,4 +1,4 @@
-//! A network namespace with nothing but its loopback.
+//! A network namespace that has only its loopback.
 
 use std::{io, os::fd::AsRawFd as _};
 
@@ -40,7 +40,7 @@ fn loopback_up() -> Vec<u8> {
     message.extend(LENGTH.to_ne_bytes());
     message.extend(RTM_NEWLINK.to_ne_bytes());
     message.extend((NLM_F_REQUEST | NLM_F_ACK).to_ne_bytes());
-    // Sequence number, and the sender's address, which the kernel knows. Then family, padding and type of device.
+    // Sequence number and sender's address, which the kernel sets. Then family, padding and type of device.
     message.extend([0; 12]);
     message.extend(LOOPBACK.to_ne_bytes());
     // The flags, and which of them change.

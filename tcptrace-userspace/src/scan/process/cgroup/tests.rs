@@ -8,7 +8,7 @@ const ID: &str = "8d1b3c5e7f90214365870a9bcbdcedfe0123456789abcdef0123456789abcd
 const OTHER: &str = "ffffffffffffffffffffffffffffffff00000000000000000000000000000000";
 const UID: &str = "5e8a2c1f-0b7d-4f6e-9a3c-2d1b0e9f8a7c";
 const UNDERSCORES: &str = "5e8a2c1f_0b7d_4f6e_9a3c_2d1b0e9f8a7c";
-/// Of a pod that the kubelet reads from a file.
+/// The uid of a pod that the kubelet reads from a file.
 const STATIC: &str = "0b7d4f6e9a3c2d1b0e9f8a7c5e8a2c1f";
 
 /// A text of `/proc/PID/cgroup` with `{}` where it has [`ID`], its unit, and runtime and pod of its container.
@@ -41,7 +41,7 @@ fn units() {
         ("0::/system.slice/_cpu.service", Some("cpu.service"), None),
         ("0::/", None, None),
         ("0::/system.slice", None, None),
-        // A user's manager, and what it started.
+        // A user's manager, and a unit that it started.
         (
             "0::/user.slice/user-1000.slice/user@1000.service/init.scope",
             Some("user@1000.service/init.scope"),
@@ -52,7 +52,7 @@ fn units() {
             Some("user@1000.service/app-gnome-firefox-4711.scope"),
             None,
         ),
-        // What a service makes below itself is its own affair.
+        // Cgroups that a service makes below its own are not units of the system.
         ("0::/system.slice/own.service/sshd.service", Some("own.service"), None),
         // Helpers of containers are not in them.
         ("0::/machine.slice/libpod-conmon-{}.scope", Some(&format!("libpod-conmon-{ID}.scope")), None),
@@ -119,7 +119,7 @@ fn pods() {
             Some("containerd.service"),
             pod(Runtime::Containerd),
         ),
-        // A node that is a container itself: the pod is the inner one's.
+        // A node that is a container itself: the pod is that of the inner container.
         (
             &format!(
                 "0::/system.slice/docker-{OTHER}.scope/kubelet.slice/kubelet-kubepods.slice/\
@@ -154,7 +154,7 @@ fn containers_with_names() {
     assert_eq!(identify(outside), (Some("systemd-nspawn@tree.service".to_owned()), None));
 }
 
-/// Several hierarchies: systemd's decides on the unit, any may tell of the container.
+/// Several hierarchies: systemd's shows the unit, any of them may show the container.
 #[test]
 fn version_1_and_hybrid() {
     assert_all(&[
@@ -196,7 +196,7 @@ fn what_only_looks_like_one() {
 }
 
 proptest! {
-    /// Nothing in a path does any harm, and whatever is taken for an id is one.
+    /// No path does any harm, and every id that is found is valid.
     #[test]
     fn hostile_paths(text in "(([0-9]{0,2}):(|name=systemd|pids)?:)?(/?(docker|kubepods|pod|lxc|\\.\\.|machine-|libpod-|crio-|:|user@|[a-f0-9]{64}|\\PC{0,9})(\\.scope|\\.slice|\\.service|/)?){0,9}\n?") {
         if let (_, Some(container)) = identify(&text) {

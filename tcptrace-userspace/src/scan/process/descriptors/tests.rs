@@ -4,7 +4,7 @@ use std::os::unix::fs::symlink;
 
 use super::*;
 
-/// Beyond any id that the kernel gives, so that nothing of the running host answers for them.
+/// Beyond any id that the kernel gives, so that no process of the running host has it.
 const PID: u32 = 5_000_000;
 
 /// A thread of a process with these descriptors.
@@ -38,7 +38,7 @@ fn sockets_of_all_processes_and_nothing_else() {
     assert_eq!(sockets(tree.path()), expected);
 }
 
-/// Whether they share a table cannot be found out of a recorded thread; then it is read.
+/// Whether a recorded thread shares its process' table is unknown, so its table is read.
 #[test]
 fn a_threads_own_table_is_its_process() {
     let tree = tempfile::tempdir().unwrap();
@@ -56,7 +56,7 @@ fn what_cannot_be_read_is_counted() {
     let hidden = read(tree.path());
     assert_eq!((hidden.unreadable, hidden.sockets.len()), (1, 1), "process 1 is hidden, so others are, too");
     thread(tree.path(), 1, 1, &[]);
-    // A link that is none, and a table that is none.
+    // A directory in place of a link, and a file in place of a table.
     fs::create_dir_all(tree.path().join(format!("proc/{PID}/task/{PID}/fd/9"))).unwrap();
     fs::create_dir_all(tree.path().join(format!("proc/{}/task", PID + 1))).unwrap();
     fs::create_dir_all(tree.path().join(format!("proc/{0}/task/{0}", PID + 1))).unwrap();
@@ -69,7 +69,7 @@ fn what_cannot_be_read_is_counted() {
     );
 }
 
-/// One that ends between the listing and the scan.
+/// A process that ends while `/proc` is read.
 #[test]
 fn what_is_gone_is_no_gap() {
     let tree = tempfile::tempdir().unwrap();

@@ -41,7 +41,7 @@ impl Recorded<'_> {
     }
 }
 
-/// The process has ended, and so far has `threads` others: with its program goes its memory.
+/// Ends the main thread, which loses its program and memory. The process has `threads` other threads.
 fn end(root: &Path, pid: u32, threads: u32) {
     let directory = root.join(format!("proc/{pid}"));
     let tail = format!("Z 1 2 3 0 -1 4194564 1 2 3 4 5 6 7 8 20 0 {} 0", threads + 1);
@@ -109,7 +109,7 @@ fn what_may_not_be_read_is_not_known() {
     assert_eq!((&process.exe, process.netns, &process.unit), (&None, None, &None));
 }
 
-/// The id comes round: the same id, another start.
+/// The kernel reuses the id: the same id, another start.
 #[test]
 fn an_id_that_is_used_again_inherits_nothing() {
     let (tree, mut processes) = tree(&NGINX);
@@ -122,7 +122,7 @@ fn an_id_that_is_used_again_inherits_nothing() {
         (second.start_ticks, second.comm.as_slice(), &second.unit),
         (4712, b"other".as_slice(), &None)
     );
-    // Even of the same name.
+    // Even with the same name.
     Recorded { start: 4713, ..NGINX }.write(tree.path(), PID);
     assert_eq!(processes.at(PID, now + 2 * BELIEVED_NS).unwrap().start_ticks, 4713);
 }
@@ -192,7 +192,7 @@ fn what_could_not_be_read_once_is_not_gone() {
     assert!(Arc::ptr_eq(&first, &processes.at(PID, now + 2 * BELIEVED_NS).unwrap()));
 }
 
-/// Who is woken for a newcomer is woken for a program that it has just begun to run.
+/// A newcomer may have begun to run another program just before its read.
 #[test]
 fn a_newcomer_is_not_what_it_was_a_moment_ago() {
     let (tree, mut processes) = tree(&NGINX);
@@ -202,7 +202,7 @@ fn a_newcomer_is_not_what_it_was_a_moment_ago() {
     assert_eq!(name(processes.seen(PID)), b"curl");
 }
 
-/// It ran another program of which nobody knew, and its memory is gone with it.
+/// It ran another program, which was never read, and its memory is gone.
 #[test]
 fn one_that_ends_under_another_name_is_not_the_program_before() {
     let (tree, mut processes) = tree(&Recorded { comm: "sh", exe: "/bin/sh", ..NGINX });
@@ -213,7 +213,7 @@ fn one_that_ends_under_another_name_is_not_the_program_before() {
     assert_eq!((last.comm.as_slice(), &last.exe), (b"nginx".as_slice(), &None));
 }
 
-/// What has an id now is asked for, whoever had it before.
+/// The process that has the id now counts, whichever process had it before.
 #[test]
 fn the_next_process_with_an_id_is_not_the_one_that_ended() {
     let (tree, mut processes) = tree(&NGINX);
@@ -228,7 +228,7 @@ fn the_next_process_with_an_id_is_not_the_one_that_ended() {
     assert_eq!((next.start_ticks, next.exe.as_deref()), (5000, Some(b"/bin/sh".as_slice())));
 }
 
-/// Its main thread has ended, others go on: they still have its program.
+/// Its main thread has ended. Other threads go on, and still have its program.
 #[test]
 fn threads_that_live_have_the_program() {
     let (tree, mut processes) = tree(&NGINX);

@@ -83,7 +83,7 @@ fn words<const N: usize>(words: [u32; N]) -> Vec<u8> {
     words.into_iter().flat_map(u32::to_ne_bytes).collect()
 }
 
-/// A `struct tcp_info` whose 32-bit words are what `word` says of their offsets.
+/// A `struct tcp_info`. `word` returns its 32-bit word at each offset.
 fn tcp_info(word: impl Fn(usize) -> u32) -> Vec<u8> {
     (0..58).flat_map(|index| word(4 * index).to_ne_bytes()).collect()
 }
@@ -162,7 +162,8 @@ fn ages_that_an_acknowledgement_bounds() {
     assert_eq!(with(State::LISTEN), None);
 }
 
-/// After a simultaneous open, no data has come: the kernel gives its clock of jiffies, which began five minutes before 0.
+/// After a simultaneous open, no data has come. The kernel returns its clock of jiffies, which begins five minutes
+/// before 0.
 #[test]
 fn what_never_was_has_no_age() {
     let now_ms = 1_090_466;
@@ -187,7 +188,7 @@ fn what_never_was_has_no_age() {
     let clock_ms = now_ms - 300_000 - 254;
     assert_eq!(with(0, 0, 0, clock_ms), ((Some(1_000), None, None), Some(1_000)));
     assert_eq!(with(1, 0, 0, clock_ms), ((Some(1_000), None, None), Some(1_000)), "a FIN is no data");
-    // What has come came at some time, and if it was then.
+    // Data that has come has a time, even if that equals the clock.
     let all = (Some(1_000), Some(clock_ms), Some(clock_ms));
     assert_eq!(with(2, 1, 1, clock_ms), (all, Some(clock_ms.into())));
     // A connection that has been silent for another time.
@@ -258,7 +259,7 @@ fn damaged_answers_are_refused() {
 }
 
 proptest! {
-    /// Random bytes rarely get past the first length, so whole answers are damaged, too.
+    /// Random bytes rarely get past the first length, so the test damages whole answers, too.
     #[test]
     fn decoding_never_panics(
         noise in prop::collection::vec(any::<u8>(), 0..400),

@@ -51,7 +51,7 @@ fn a_datagram_of_several_messages() {
     assert_eq!(sockets.len(), 2);
     assert!(walk.interrupted);
     assert_eq!(walk.undecodable, 2, "an answer that is too short, and what is no answer");
-    // The rest of a message that does not end is not guessed at.
+    // A truncated message is not decoded.
     let (mut walk, mut sockets) = (Walk::default(), Vec::new());
     assert_eq!(walk.messages(&datagram[..100], FACTS, &mut sockets), Ok(false));
     assert_eq!((sockets.len(), walk.undecodable), (1, 1));

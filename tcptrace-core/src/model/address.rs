@@ -1,4 +1,4 @@
-//! Addresses of sockets, from the one form of both families to that which is shown.
+//! Conversion of socket addresses from the common form of both families to the form that outputs show.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
@@ -6,8 +6,8 @@ use tcptrace_common::Address;
 
 use super::flow::Endpoint;
 
-/// The local and the remote end, their addresses in one family: IPv4 when the socket is, or when either is v4-mapped (an
-/// IPv6 socket that talks IPv4; the other one may still be `::`).
+/// The local and the remote end, with both addresses in one family. The family is IPv4 when the socket is IPv4, or when
+/// either address is v4-mapped: an IPv6 socket that talks IPv4 may still have `::` as its other address.
 pub fn ends(
     family: u8,
     (laddr, lport): (Address, u16),

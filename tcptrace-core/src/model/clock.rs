@@ -1,4 +1,4 @@
-//! From the kernel's monotonic clock to the time of day.
+//! Conversion from the kernel's monotonic clock to the time of day.
 
 use std::fmt::Write as _;
 
@@ -12,24 +12,24 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A relation that is given: for replays and tests.
+    /// A given relation, for replays and tests.
     pub const fn with_offset(offset_ns: i128) -> Self {
         Self { offset_ns }
     }
 
-    /// The time of day of a monotonic time; the nearest that can be told when it is absurd.
+    /// The time of day of a monotonic time. Times out of range become the nearest one that [`Timestamp`] can represent.
     pub fn time(&self, ktime_ns: u64) -> Timestamp {
         let bounded =
             self.nanoseconds(ktime_ns).clamp(Timestamp::MIN.as_nanosecond(), Timestamp::MAX.as_nanosecond());
         Timestamp::from_nanosecond(bounded).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 
-    /// How far its time of day is ahead of another one's, nanoseconds.
+    /// How far its time of day is ahead of that of `other`, in nanoseconds.
     pub(super) const fn ahead_of(self, other: Self) -> i128 {
         self.offset_ns.saturating_sub(other.offset_ns)
     }
 
-    /// Nanoseconds since 1970, however absurd.
+    /// Nanoseconds since 1970, also for times out of range.
     fn nanoseconds(&self, ktime_ns: u64) -> i128 {
         i128::from(ktime_ns).saturating_add(self.offset_ns)
     }
@@ -37,18 +37,18 @@ impl Clock {
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Writes times of day. Thousands share a second, so the part up to there is made once and kept.
+/// Formats times of day. Thousands of times share a second, so the text up to the second is made once and kept.
 #[derive(Clone, Debug)]
 pub struct TimeFormat {
     clock: Clock,
     /// Local time of day in this zone; without one, RFC 3339 in UTC.
     zone: Option<TimeZone>,
-    /// When the second that `text` starts with began, as a monotonic time; `None` when that has none.
+    /// The monotonic time at which the second in `text` began; `None` when that second has no monotonic time.
     begun_ns: Option<u64>,
     text: String,
     /// Bytes of `text` up to the second.
     whole: usize,
-    /// The part of `text` behind that; `None` when it is not known.
+    /// The fraction in `text` behind the second; `None` when it is not known.
     digits: Option<u64>,
 }
 
@@ -63,20 +63,20 @@ impl TimeFormat {
         Self { zone: Some(zone), ..Self::rfc3339(clock) }
     }
 
-    /// From now on, times go by this relation.
+    /// Sets the relation that times use from now on.
     pub fn set_clock(&mut self, clock: Clock) {
         self.clock = clock;
         self.begun_ns = None;
     }
 
-    /// The time of a monotonic time.
+    /// The text of a monotonic time.
     pub fn format(&mut self, ktime_ns: u64) -> &str {
         let within = self.begun_ns.and_then(|begun_ns| ktime_ns.checked_sub(begun_ns));
         let fraction = match within.filter(|ns| *ns < SECOND_NS) {
             Some(fraction) => fraction,
             None => self.begin(ktime_ns),
         };
-        // With a one before them the digits keep their zeros.
+        // The leading one keeps the zeros of the digits.
         let digits = match self.zone {
             None => SECOND_NS + fraction,
             Some(_) => 1_000 + fraction / 1_000_000,
@@ -93,12 +93,12 @@ impl TimeFormat {
         &self.text
     }
 
-    /// Begins the second of this time; nanoseconds in that.
+    /// Begins the second of this time. Returns the nanoseconds within that second.
     fn begin(&mut self, ktime_ns: u64) -> u64 {
         let time = self.clock.time(ktime_ns);
         let fraction = time.as_nanosecond().rem_euclid(i128::from(SECOND_NS));
         let fraction = u64::try_from(fraction).unwrap_or(0);
-        // Absurd times all become the nearest one that can be told.
+        // Times out of range all become the nearest representable one.
         let is_exact = time.as_nanosecond() == self.clock.nanoseconds(ktime_ns);
         self.begun_ns = ktime_ns.checked_sub(fraction).filter(|_| is_exact);
         let zone = self.zone.clone().unwrap_or(TimeZone::UTC);

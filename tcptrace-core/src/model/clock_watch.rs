@@ -1,15 +1,16 @@
-//! When the wall clock moves against the kernel's: somebody sets it, or the host sleeps.
+//! Detects that the wall clock moves against the kernel's clock: the wall clock was set, or the host slept.
 
 use super::clock::Clock;
 
-/// Nanoseconds that the clocks may drift apart before the relation is corrected: less is not to be seen in milliseconds.
+/// How far the clocks may drift apart before the relation is corrected, nanoseconds. Outputs in milliseconds do not show
+/// less.
 const DRIFT_NS: i128 = 1_000_000;
 
-/// Nanoseconds from which a change between two readings is a step. What disciplines a clock moves it by half a millisecond a
-/// second (`adjtimex(2)`), and readings are at most a second apart.
+/// The change between two readings from which it is a step, nanoseconds. Clock discipline, such as NTP, moves a clock by
+/// half a millisecond a second (`adjtimex(2)`), and readings are at most a second apart.
 const STEP_NS: i128 = 10_000_000;
 
-/// Readings that are less exact say nothing, nanoseconds: whoever read was interrupted.
+/// The inexactness above which a reading is ignored, nanoseconds: the reading thread was interrupted.
 const EXACT_NS: u64 = 500_000;
 
 /// The clocks at one moment.
@@ -21,55 +22,55 @@ pub struct ClockReading {
     pub realtime_ns: i128,
     /// `CLOCK_BOOTTIME`, nanoseconds: `CLOCK_MONOTONIC` with the time that the host slept.
     pub boottime_ns: u64,
-    /// How far apart these were read at most, nanoseconds.
+    /// Upper limit of the time between the reads of these clocks, nanoseconds.
     pub within_ns: u64,
 }
 
-/// The wall clock has moved against the clock of the events.
+/// A change of the wall clock against the clock of the events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ClockChange {
     /// When it was noticed, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
     /// The relation from now on.
     pub clock: Clock,
-    /// How far it has moved forward, nanoseconds; negative is back.
+    /// How far the wall clock has moved forward, nanoseconds; negative when it moved back.
     pub by_ns: i64,
-    /// For how much of that the host slept, nanoseconds.
+    /// The part of that for which the host slept, nanoseconds.
     pub suspended_ns: u64,
-    /// It moved at once: it was set, or the host slept. Otherwise it drifted, as clocks do that are disciplined.
+    /// The wall clock moved at once: it was set, or the host slept. Otherwise it drifted, as disciplined clocks do.
     pub is_step: bool,
 }
 
 /// Follows the relation of the clocks.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockWatch {
-    /// As it was said last.
+    /// The relation as last reported.
     said: Clock,
-    /// As it was at the last reading.
+    /// The relation at the last reading.
     last: Clock,
-    /// How long the host has slept by the last reading, nanoseconds.
+    /// How long the host had slept when a sleep was last noticed, nanoseconds.
     slept_ns: u64,
 }
 
 impl ClockWatch {
-    /// From this reading on.
+    /// Starts from this reading.
     pub fn new(reading: &ClockReading) -> Self {
         let clock = relation(reading);
         Self { said: clock, last: clock, slept_ns: slept(reading) }
     }
 
-    /// The relation as it was said last.
+    /// The relation as last reported.
     pub fn clock(&self) -> Clock {
         self.said
     }
 
-    /// Takes a reading; what has changed, if that is to be told.
+    /// Takes a reading. Returns the change, if it is to be reported.
     pub fn check(&mut self, reading: &ClockReading) -> Option<ClockChange> {
         if reading.within_ns > EXACT_NS {
             return None;
         }
         let (clock, slept_ns) = (relation(reading), slept(reading));
-        // Both clocks are read within this: less than that is no sleep.
+        // The reads of both clocks may be this far apart: less than that is no sleep.
         let suspended_ns = slept_ns.saturating_sub(self.slept_ns);
         let suspended_ns = if suspended_ns > EXACT_NS { suspended_ns } else { 0 };
         let is_step = clock.ahead_of(self.last).abs() >= STEP_NS;
@@ -121,7 +122,7 @@ mod tests {
             (Self(now), ClockWatch::new(&now))
         }
 
-        /// Time passes, of which the host sleeps some; then the wall clock is set by so much.
+        /// Lets time pass, a part of which the host sleeps, and then sets the wall clock by `set_by_ns`.
         fn pass(&mut self, awake_ns: u64, asleep_ns: u64, set_by_ns: i64) -> &ClockReading {
             self.0.monotonic_ns += awake_ns;
             self.0.boottime_ns += awake_ns + asleep_ns;
@@ -162,7 +163,7 @@ mod tests {
         let (mut clocks, mut watch) = Clocks::begin();
         let change = watch.check(clocks.pass(SECOND, 7 * SECOND, 0)).expect("a step");
         assert_eq!((change.by_ns, change.suspended_ns, change.is_step), (7_000_000_000, 7 * SECOND, true));
-        // Set by an hour at once, as a guest is that wakes up.
+        // The wall clock was set by an hour at the same time, as in a guest that wakes up.
         let change = watch.check(clocks.pass(SECOND, 2 * SECOND, 3_600_000_000_000)).expect("a step");
         assert_eq!((change.by_ns, change.suspended_ns), (3_602_000_000_000, 2 * SECOND));
     }
@@ -177,7 +178,7 @@ mod tests {
         assert!(changes.iter().all(|change| !change.is_step && change.by_ns == 1_000_000), "{changes:?}");
     }
 
-    /// Whoever is interrupted between two clocks would take that for a step.
+    /// An interruption between the reads of two clocks would look like a step.
     #[test]
     fn an_inexact_reading_says_nothing() {
         let (mut clocks, mut watch) = Clocks::begin();

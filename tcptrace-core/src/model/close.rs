@@ -11,23 +11,24 @@ pub struct Closing {
     pub cause: Option<Cause>,
     /// The kernel's reason for the reset that this side sent, `sk_rst_reason` in lower case (Linux 6.10).
     pub reset_reason: Option<Arc<str>>,
-    /// Whether a reset of that moment was sent by this side, rather than received; `None` when there was none, or resets are
-    /// not seen.
+    /// Whether this side sent the reset of that moment, rather than received it; `None` when there was no reset, or when
+    /// resets are not seen.
     pub reset_sent: Option<bool>,
-    /// Of a reset that was received: the peer that sent it is known to be a socket of this host, so that its end tells the
-    /// same story.
+    /// For a received reset: the peer that sent it is known to be a socket of this host. The end of that socket reports the
+    /// same.
     pub peer_is_here: bool,
-    /// Which part the socket had; `None` when its beginning was not seen.
+    /// The role of the socket; `None` when its beginning was not seen.
     pub role: Option<Role>,
-    /// Segments that were sent again, as counted one by one; `None` when they were not, or not from the beginning.
+    /// Segments that were sent again, counted one by one; `None` when they were not counted, or not from the beginning.
     pub retransmits: Option<u32>,
     /// Nanoseconds from its first transition; `None` when that was not seen.
     pub life_ns: Option<u64>,
-    /// Nanoseconds in each state that it left, each once and in their order; without those whose beginning was not seen.
+    /// Nanoseconds in each state that the socket left: each state once, in order, without states whose beginning was not
+    /// seen.
     pub states: Vec<(State, u64)>,
 }
 
-/// Which part a socket had.
+/// The role of a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It called `connect()`.
@@ -68,7 +69,7 @@ pub enum Cause {
     ResetUnread,
     /// Reset by the program, by `connect()` to `AF_UNSPEC`.
     ResetDisconnect,
-    /// Reset by the kernel: data for a closed socket, or want of memory.
+    /// Reset by the kernel: data for a closed socket, or lack of memory.
     ResetByKernel,
     /// Closed under `TCP_REPAIR`, as a checkpoint does: nothing is sent, and the peer learns nothing.
     RepairClose,
@@ -83,11 +84,11 @@ pub enum Cause {
     HostUnreachable,
     /// No route to the network (`ENETUNREACH`).
     NetUnreachable,
-    /// The program gave up before the connection was there.
+    /// The program gave up before the connection was established.
     ConnectCancelled,
     /// `connect()` found no free local port (`EADDRNOTAVAIL`).
     NoLocalPort,
-    /// `connect()` of a socket that was bound to its port found that another one has these four ends (`EADDRNOTAVAIL`).
+    /// `connect()` of a socket that was bound to its port found another socket with the same four ends (`EADDRNOTAVAIL`).
     EndsInUse,
     /// The peer answered no keepalive probe.
     KeepaliveTimeout,
@@ -95,9 +96,9 @@ pub enum Cause {
     UserTimeout,
     /// Retransmissions, or probes of a closed window, were not acknowledged.
     RetransmissionTimeout,
-    /// The listener was closed before anyone accepted the connection.
+    /// The listener was closed before a program accepted the connection.
     ListenerClosed,
-    /// No connection: a child of a request that had one already, made by another CPU at the same moment and thrown away.
+    /// No connection: a second child of one request, made by another CPU at the same moment and thrown away.
     SecondChild,
     /// A listener, closed by its program.
     StoppedListening,
@@ -106,7 +107,7 @@ pub enum Cause {
 }
 
 impl Cause {
-    /// All of them.
+    /// All causes.
     pub const ALL: [Self; 25] = [
         Self::ActiveClose,
         Self::PassiveClose,
@@ -135,7 +136,7 @@ impl Cause {
         Self::AddressInUse,
     ];
 
-    /// As JSON and CSV have it.
+    /// Its name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Self::ActiveClose => "active_close",
@@ -166,7 +167,7 @@ impl Cause {
         }
     }
 
-    /// As people read it.
+    /// Its text for people.
     pub const fn text(self) -> &'static str {
         match self {
             Self::ActiveClose => "closed here first",
@@ -197,7 +198,7 @@ impl Cause {
         }
     }
 
-    /// Whether somebody may have to look into it: everything but an end in good order.
+    /// Whether the end may need attention: every end but one in good order.
     pub const fn is_fault(self) -> bool {
         !matches!(
             self,
@@ -211,7 +212,7 @@ impl Cause {
         )
     }
 
-    /// Whether the name of the socket's error says as much.
+    /// Whether the name of the socket's error states the same.
     pub fn is_said_by(self, error: i32) -> bool {
         let errno = match self {
             Self::ResetByPeer => Errno::ECONNRESET,

@@ -1,4 +1,4 @@
-//! Dumps of the kernel's sockets: which namespaces they have, and what they could not see.
+//! Dumps of the kernel's sockets: the namespaces that were read, and the gaps.
 
 use std::fmt;
 
@@ -6,29 +6,29 @@ use thiserror::Error;
 
 use super::errno::Errno;
 
-/// When a namespace was read.
+/// A network namespace that was read, and the time of the read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespace {
-    /// Inode number; `None` when `/proc` does not tell that of our own.
+    /// Inode number; `None` when `/proc` does not show that of tcptrace's own namespace.
     pub inode: Option<u32>,
-    /// Before the first question, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time before the first request, nanoseconds of `CLOCK_MONOTONIC`.
     pub begin_ns: u64,
-    /// After the last answer.
+    /// Time after the last response.
     pub end_ns: u64,
-    /// How many timewait sockets it may have (`net.ipv4.tcp_max_tw_buckets`); `None` where it does not tell.
+    /// Limit of its timewait sockets (`net.ipv4.tcp_max_tw_buckets`); `None` where it could not be read.
     pub most_timewait: Option<u64>,
 }
 
 /// Gaps of a snapshot. Every gap is counted: an empty value means that everything is there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Gaps {
-    /// Namespaces that are known and could not be read.
+    /// Known namespaces that could not be read.
     pub namespaces: Vec<Unseen>,
-    /// Processes whose namespace cannot be seen; it can be one that is read anyway.
+    /// Processes whose namespace cannot be determined; it may be one that is read anyway.
     pub unreadable_processes: usize,
-    /// Walks that the kernel called interrupted as often as they were repeated.
+    /// Dumps that the kernel marked as interrupted each time they were repeated.
     pub interrupted_dumps: usize,
-    /// Answers that this version does not understand.
+    /// Responses that this version does not understand.
     pub undecodable: usize,
 }
 
@@ -37,7 +37,7 @@ pub struct Gaps {
 pub struct Unseen {
     /// Its inode number, as far as it is known.
     pub netns: Option<u32>,
-    /// Why.
+    /// The reason.
     pub obstacle: Obstacle,
 }
 
@@ -47,13 +47,13 @@ pub enum Obstacle {
     /// Its file cannot be opened.
     #[error("opening it: {}", .0.description())]
     Open(Errno),
-    /// The kernel does not let us in.
+    /// The kernel does not let tcptrace enter it.
     #[error("entering it (setns): {}", .0.description())]
     Enter(Errno),
-    /// The question cannot be asked, or its answer is an error.
+    /// The request cannot be sent, or its response is an error.
     #[error("asking the kernel (sock_diag): {}", .0.description())]
     Dump(Errno),
-    /// A thread to enter it by cannot be started.
+    /// The thread that would enter it cannot be started.
     #[error("starting a thread: {}", .0.description())]
     Thread(Errno),
 }
@@ -68,13 +68,13 @@ impl fmt::Display for Unseen {
 }
 
 impl Gaps {
-    /// Whether everything was seen.
+    /// Whether there is no gap.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// One line: what, how many, why.
+/// One line with the kind, the count and the cause of each gap.
 impl fmt::Display for Gaps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut parts = Vec::new();

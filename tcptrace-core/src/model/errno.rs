@@ -1,5 +1,5 @@
-//! Error numbers of Linux, by their names (`asm-generic/errno.h`). A capture has those of the host where it was recorded, and
-//! other systems number theirs otherwise.
+//! Error numbers of Linux, by their names (`asm-generic/errno.h`). A capture has the numbers of the host where it was
+//! recorded, and other systems use other numbers.
 
 use std::fmt;
 
@@ -12,9 +12,9 @@ impl Errno {
     pub const EACCES: Self = Self(13);
     /// Writing after the peer has reset the connection.
     pub const EPIPE: Self = Self(32);
-    /// `ss -K` or the like.
+    /// The socket was destroyed, by `ss -K` or the like.
     pub const ECONNABORTED: Self = Self(103);
-    /// Nobody listens there.
+    /// No process listens there.
     pub const ECONNREFUSED: Self = Self(111);
     /// The peer has reset the connection.
     pub const ECONNRESET: Self = Self(104);
@@ -22,7 +22,7 @@ impl Errno {
     pub const EHOSTUNREACH: Self = Self(113);
     /// No network there.
     pub const ENETUNREACH: Self = Self(101);
-    /// Nothing comes back.
+    /// No response arrives.
     pub const ETIMEDOUT: Self = Self(110);
 
     /// Its text, such as `Connection reset by peer`.
@@ -37,7 +37,7 @@ impl Errno {
     }
 }
 
-/// Its name, `ECONNRESET`; a number that has none stays a number, `errno 9999`.
+/// The name, such as `ECONNRESET`; a number without a name stays a number, `errno 9999`.
 impl fmt::Display for Errno {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.entry() {
@@ -47,7 +47,7 @@ impl fmt::Display for Errno {
     }
 }
 
-/// By number: names, and what glibc says of them.
+/// Error numbers in ascending order, with their names and glibc's descriptions.
 const NAMES: [(i32, &str, &str); 130] = [
     (1, "EPERM", "Operation not permitted"),
     (2, "ENOENT", "No such file or directory"),

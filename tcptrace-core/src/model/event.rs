@@ -1,4 +1,4 @@
-//! The kernel side's records, decoded: what the kernel said, nothing inferred.
+//! The kernel side's records, decoded. They hold what the kernel reported, and nothing inferred.
 
 use std::sync::Arc;
 
@@ -6,16 +6,16 @@ use tcptrace_common::{CloseEvidence, CloseMetrics};
 
 use crate::model::{flow::Flow, process::Process, state::State, text::until_nul};
 
-/// One record.
+/// A decoded record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Observed {
     /// A socket changed its state.
     Transition(Event),
-    /// Something else happened to its connection.
+    /// Another event of its connection.
     Signal(Signal),
 }
 
-/// Something that happens to a connection beside its transitions.
+/// An event of a connection other than a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// A reset was sent or received.
@@ -31,7 +31,7 @@ pub enum Signal {
     Abort(Abort),
 }
 
-/// The end of a listener by somebody who does not have it (`ss -K`): its transition to CLOSE says nothing of it.
+/// The end of a listener by a process that does not have it open (`ss -K`). The transition to CLOSE does not show this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Abort {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
@@ -59,12 +59,12 @@ pub struct Reset {
     pub reason: u32,
 }
 
-/// An error, from where the kernel does not say whose socket it is.
+/// An error from a hook where the kernel does not report whose socket it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ErrorReport {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// Whose; its namespace is not known.
+    /// The ends of the connection; their namespace is not known.
     pub flow: Flow,
     /// errno.
     pub error: i32,
@@ -81,7 +81,7 @@ pub struct Event {
     pub skaddr: u64,
     /// Socket cookie; 0 where the kernel has none.
     pub cookie: u64,
-    /// Between which ends.
+    /// The ends of the connection.
     pub flow: Flow,
     /// The network device that the socket is bound to: by its program, by a link-local address, or by its VRF. `None`
     /// without one, and where it is unknown.
@@ -94,23 +94,23 @@ pub struct Event {
     pub context: Context,
     /// The context acts on this socket: it owns it.
     pub context_owns: bool,
-    /// The process of the context, where it owns the socket and was resolved; in a transition, the owner has it.
+    /// The process of the context, where the process owns the socket and was resolved. In a transition, the owner has it.
     pub process: Option<Arc<Process>>,
     /// `sk_err` (errno, 0 for none); `None` when not known.
     pub error: Option<i32>,
     /// Final figures, at CLOSE, where known.
     pub metrics: Option<CloseMetrics>,
-    /// Evidence of the socket why it closes, at CLOSE, where known.
+    /// Evidence from the socket for the cause of its end, at CLOSE, where known.
     pub evidence: Option<CloseEvidence>,
     /// At CLOSE -> LISTEN: the socket has listened before. `false` also where that is not known.
     pub has_listened: bool,
-    /// At LISTEN -> SYN_RECV: the listener may be another than the one at this address. `false` also where that is not known.
+    /// At LISTEN -> SYN_RECV: the listener may not be the one at this address. `false` also where that is not known.
     pub steered: bool,
     /// The verdict of the kernel side's filters.
     pub verdict: Verdict,
 }
 
-/// A network device. Two connections with the same ends on two of them are two.
+/// A network device. Connections with the same ends on two devices are two connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Its index in its namespace.
@@ -119,8 +119,8 @@ pub struct Device {
     pub name: Option<Arc<str>>,
 }
 
-/// The name of the thread of a tcptrace that looks at who has which socket open. It holds each for a moment; what a process
-/// closes just then is over when that thread lets it go (`fput()`).
+/// The name of the thread of a tcptrace that reads which process has which socket open. The thread holds each socket for a
+/// moment. A socket that a process closes at that moment ends when the thread releases it (`fput()`).
 pub const HOLDER_READER: &str = "tcptrace-holder";
 
 /// Beginnings of the names of threads that act for others: kernel workers, and the reader of holders.
@@ -146,11 +146,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// Nothing ran: of what is inferred.
+    /// No context: for inferred transitions.
     pub const NONE: Self =
         Self { pid: 0, tid: 0, uid: 0, comm: [0; 16], cgroup_id: 0, in_process: None, exiting: false };
 
-    /// Whether it is the thread that began the process: only its name is the process's.
+    /// Whether this is the main thread of the process: only the main thread's name is the name of the process.
     pub fn is_main_thread(&self) -> bool {
         self.tid == self.pid
     }
@@ -160,14 +160,14 @@ impl Context {
         until_nul(&self.comm)
     }
 
-    /// Whether the thread has the name of one that acts for others. Kernels and hooks that cannot tell kernel threads by
-    /// their flags still tell them by these names. A program that takes such a name only hides itself.
+    /// Whether the thread's name is that of a thread that acts for others. Some kernels and hooks do not show the flags of
+    /// kernel threads; there, these names identify them. A program that takes such a name only hides itself.
     pub fn is_bystander(&self) -> bool {
         is_bystander(&self.comm)
     }
 }
 
-/// As [`Context::is_bystander`], of a thread's name.
+/// The same as [`Context::is_bystander`], for the name of a thread.
 pub(crate) fn is_bystander(comm: &[u8; 16]) -> bool {
     BYSTANDERS.into_iter().any(|name| comm.starts_with(name))
 }
@@ -179,6 +179,6 @@ pub enum Verdict {
     Pass,
     /// It passes if the local port, not chosen yet, turns out to match.
     Undecided,
-    /// Not wanted: sent since others cannot be understood without it.
+    /// It does not pass; it was sent since other records cannot be understood without it.
     Hidden,
 }

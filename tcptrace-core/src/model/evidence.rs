@@ -42,7 +42,7 @@ pub enum EvidenceValue {
     },
     /// Yes or no.
     Flag(bool),
-    /// An address, a program, a cause: what is no number.
+    /// Text, such as an address, a program or a cause.
     Text(String),
     /// It could not be read.
     Unknown,

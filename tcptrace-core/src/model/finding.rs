@@ -1,4 +1,4 @@
-//! A fault, as every output tells it.
+//! A fault, as every output reports it.
 
 use std::{fmt, net::IpAddr};
 
@@ -8,19 +8,19 @@ use super::{
     who::Who,
 };
 
-/// How bad it is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// A pattern that is worth knowing; nobody is harmed.
+    /// A pattern that is worth knowing, without harm.
     Info,
-    /// Data or connections were lost, somebody waits with work pending, or a limit will be reached.
+    /// Data or connections were lost, a peer or a process waits with work pending, or a limit will be reached.
     Warning,
-    /// Somebody is turned away, or fails, now.
+    /// Connections are turned away, or operations fail, now.
     Critical,
 }
 
 impl Severity {
-    /// As all outputs have it.
+    /// Its name in all outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Info => "info",
@@ -30,7 +30,7 @@ impl Severity {
     }
 }
 
-/// How sure it is.
+/// The level of confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// The likeliest explanation.
@@ -39,12 +39,12 @@ pub enum Level {
     High,
 }
 
-/// How sure it is, and what would make it surer.
+/// The confidence in a finding, and what would raise it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Confidence {
-    /// How sure.
+    /// The level.
     pub level: Level,
-    /// How it could be raised; `None` where it need not be.
+    /// How it could be raised; `None` where that is not necessary.
     pub raised_by: Option<String>,
 }
 
@@ -58,25 +58,25 @@ impl Confidence {
     }
 }
 
-/// A remote end, and how many sockets it has a part in.
+/// A remote end, and the number of sockets in which it has a part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
     /// Its address.
     pub address: IpAddr,
-    /// Its port; `None` where it is another one each time.
+    /// Its port; `None` where it differs from socket to socket.
     pub port: Option<u16>,
-    /// How many.
+    /// The number of sockets.
     pub count: u64,
 }
 
-/// The harm of a fault: how, how many, and to whom.
+/// The harm of a fault: its kind, its count, and who is harmed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Harm {
     /// The harm, with the unit that is counted, in the plural: `connections turned away`.
     pub what: String,
-    /// How many of these.
+    /// The count in that unit.
     pub count: u64,
-    /// To whom: `clients of 192.0.2.1:80`.
+    /// The parties that are harmed: `clients of 192.0.2.1:80`.
     pub whom: String,
 }
 
@@ -87,7 +87,8 @@ impl Harm {
     }
 }
 
-/// `3 connections turned away (clients of 192.0.2.1:80)`; of a single one, which is no plural, `connections turned away: 1 (...)`.
+/// `3 connections turned away (clients of 192.0.2.1:80)`; for a count of one, without the plural, `connections turned away:
+/// 1 (...)`.
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
@@ -97,10 +98,10 @@ impl fmt::Display for Harm {
     }
 }
 
-/// A fault that another one explains, and that is no root of its own.
+/// A fault that another fault explains, so that it is no root of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consequence {
-    /// Which kind.
+    /// The kind of the finding.
     pub id: &'static str,
     /// Its subject.
     pub subject: String,
@@ -113,27 +114,27 @@ pub struct Consequence {
 /// A next step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// In words.
+    /// The step in words.
     pub what: String,
-    /// As a command, where there is one.
+    /// The step as a command, where there is one.
     pub command: Option<String>,
 }
 
 /// A fault.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// Which kind; its page is `docs/findings/ID.md`.
+    /// The kind; its page is `docs/findings/ID.md`.
     pub id: &'static str,
-    /// What it is about, such as a listener or a process: the same as long as the fault is, while its numbers grow, and
-    /// another one for each fault of a kind.
+    /// The subject, such as a listener or a process. It stays the same as long as the fault lasts, while the numbers grow.
+    /// Each fault of a kind has another subject.
     pub subject: String,
-    /// The network namespace in which it is, by its inode; `None` when it is not known, or in several.
+    /// The network namespace of the fault, by its inode; `None` when it is not known, or when there are several.
     pub netns: Option<u32>,
-    /// How bad it is: from a warning on, there is a harm.
+    /// The severity. From a warning on, there is a harm.
     pub severity: Severity,
     /// The harm; `None` where nobody is harmed.
     pub harm: Option<Harm>,
-    /// How sure it is.
+    /// The confidence.
     pub confidence: Confidence,
     /// One sentence with the numbers.
     pub summary: String,
@@ -143,22 +144,22 @@ pub struct Finding {
     pub samples: Vec<String>,
     /// The processes of this host that are responsible.
     pub owners: Vec<Who>,
-    /// The remote ends that are.
+    /// The remote ends that are responsible.
     pub peers: Vec<Peer>,
-    /// Next steps, in this order.
+    /// Next steps, in order.
     pub next_steps: Vec<Step>,
     /// Look-alikes that were ruled out.
     pub look_alikes: Vec<String>,
-    /// Faults that it explains.
+    /// Faults that this one explains.
     pub consequences: Vec<Consequence>,
-    /// Gaps in its sources, so that there may be more.
+    /// Gaps in its sources: there may be more than it shows.
     pub not_seen: Vec<String>,
-    /// By what it is told whether another finding explains it.
+    /// The links by which another finding may explain it.
     pub links: Links,
 }
 
 impl Finding {
-    /// One that harms nobody, and has nothing else yet.
+    /// A finding without harm, and with nothing else set.
     pub fn new(id: &'static str, confidence: Confidence, summary: String) -> Self {
         Self {
             id,
@@ -180,7 +181,7 @@ impl Finding {
         }
     }
 
-    /// Says how bad it is, and whom it harms.
+    /// Sets the severity and the harm.
     #[must_use]
     pub fn harms(self, severity: Severity, harm: Harm) -> Self {
         Self { severity, harm: Some(harm), ..self }
@@ -191,34 +192,34 @@ impl Finding {
         format!("{} {}", self.id, self.subject)
     }
 
-    /// Says what it is about.
+    /// Sets the subject.
     #[must_use]
     pub fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = subject.into();
         self
     }
 
-    /// Says in which network namespace it is.
+    /// Sets the network namespace.
     #[must_use]
     pub fn within(mut self, netns: Option<u32>) -> Self {
         self.netns = netns;
         self
     }
 
-    /// Says what it is about, where the same may be in several network namespaces.
+    /// Sets the subject and the network namespace, where the same subject may be in several namespaces.
     #[must_use]
     pub fn about_in(self, netns: Option<u32>, what: impl fmt::Display) -> Self {
         self.about(in_namespace(netns, what)).within(netns)
     }
 
-    /// Where it is in another network namespace than `own`, says first how to get there: commands tell of the one that they
-    /// run in. `name`: of that namespace, for `ip netns`.
+    /// Where the finding is in another network namespace than `own`, adds a first step that enters it: commands show the
+    /// namespace in which they run. `name`: the name of that namespace, for `ip netns`.
     #[must_use]
     pub fn seen_from(mut self, own: Option<u32>, name: Option<&str>) -> Self {
         let Some(netns) = self.netns.filter(|netns| own.is_some_and(|own| own != *netns)) else {
             return self;
         };
-        // Of a process that nobody looked at, nobody knows where it is.
+        // The namespace of a process that was not resolved is not known.
         let is_there = |who: &&Who| who.process.as_ref().is_some_and(|process| process.netns == Some(netns));
         let (what, command) = match (name, self.owners.iter().find(is_there)) {
             (Some(name), _) => ("enter it", format!("ip netns exec {name} sh")),
@@ -232,8 +233,8 @@ impl Finding {
         self
     }
 
-    /// Where some of what it is a share of had no room, or was forgotten, it is less sure: what goes well is forgotten first,
-    /// and without that a share is too great.
+    /// Lowers the confidence where a part of the total had no capacity in a table, or was forgotten. Successes are forgotten
+    /// first, and without them a share is too great.
     #[must_use]
     pub fn left_out(self, times: u64) -> Self {
         if times == 0 {
@@ -253,14 +254,14 @@ impl Finding {
         self
     }
 
-    /// Adds something to do.
+    /// Adds a next step.
     #[must_use]
     pub fn then(mut self, what: &str, command: Option<String>) -> Self {
         self.next_steps.push(Step { what: what.to_owned(), command });
         self
     }
 
-    /// Adds what it was told from.
+    /// Adds a look-alike that was ruled out.
     #[must_use]
     pub fn not(mut self, what: &str) -> Self {
         self.look_alikes.push(what.to_owned());

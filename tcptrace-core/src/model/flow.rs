@@ -6,13 +6,13 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-/// An address and a port. As [`SocketAddr`], without the parts of an IPv6 address that TCP does not match by, and two thirds
-/// of its size.
+/// An address and a port. It has two thirds of the size of a [`SocketAddr`], since it lacks the parts of an IPv6 address
+/// that TCP does not match by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Endpoint {
-    /// IPv4 also for an IPv6 socket that talks IPv4.
+    /// The address; IPv4 also for an IPv6 socket that talks IPv4.
     pub address: IpAddr,
-    /// 0 where there is none.
+    /// The port; 0 where there is none.
     pub port: u16,
 }
 
@@ -54,7 +54,7 @@ pub struct Flow {
 }
 
 impl Flow {
-    /// 4 or 6: what the connection talks.
+    /// 4 or 6: the IP version of the connection.
     pub const fn family(&self) -> u8 {
         if self.local.address.is_ipv4() { 4 } else { 6 }
     }
@@ -71,7 +71,7 @@ impl Flow {
         self.in_netns(None)
     }
 
-    /// As the other end has it, in the same namespace.
+    /// The ends as the peer has them, in the same namespace.
     #[must_use]
     pub const fn reversed(self) -> Self {
         Self { netns: self.netns, local: self.remote, remote: self.local }
@@ -83,7 +83,7 @@ impl Flow {
     }
 }
 
-/// An end in its network namespace: what stands for the listener of a connection, whose own address may be any.
+/// An end in its network namespace. It stands for the listener of a connection, whose own address may be any.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LocalEnd {
     /// Inode of the network namespace; `None` when not known.
@@ -92,7 +92,7 @@ pub struct LocalEnd {
     pub end: Endpoint,
 }
 
-/// In a few words instead of field by field, since many events look for their flow.
+/// Hashes a few words instead of field by field, since many events look up their flow.
 impl Hash for Flow {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ports = (u64::from(self.local.port) << 16) | u64::from(self.remote.port);

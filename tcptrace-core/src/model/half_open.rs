@@ -1,5 +1,5 @@
-//! Half-open connections: SYN received, final ACK not yet. What happened to them, what a poll of the kernel has of them, and
-//! the account of a trace.
+//! Half-open connections: SYN received, final ACK not yet. This module has their changes, the polls of the kernel, and the
+//! account of a trace.
 
 use std::sync::Arc;
 
@@ -10,18 +10,18 @@ use super::{flow::Flow, netstat::NamespaceCounters, owner::Owner, state::State};
 /// Lost records of the kernel side, by cause. Zero everywhere means that nothing was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// No room in the ring buffer.
+    /// Records for which the ring buffer had no capacity.
     pub ring_full: u64,
-    /// Read, but not written when the trace had to end.
+    /// Records that were read, but not written when the trace had to end.
     pub output: u64,
-    /// Not a record that this version understands.
+    /// Records that this version does not understand.
     pub undecodable: u64,
-    /// SYN-ACKs sent again that the kernel skipped the program for; not in `seen`.
+    /// SYN-ACKs sent again for which the kernel skipped the program; they are not in `seen`.
     pub missed_runs: u64,
 }
 
 impl Lost {
-    /// All of it.
+    /// The sum of all causes.
     pub const fn total(&self) -> u64 {
         self.ring_full
             .saturating_add(self.output)
@@ -41,46 +41,46 @@ impl Lost {
     }
 }
 
-/// The account of a whole trace. `begun = completed + timed_out + dropped + unknown + evicted + open`; of the kernel
-/// side's records `seen = delivered + filtered + sampled out + lost`.
+/// The account of a whole trace: `begun = completed + timed_out + dropped + unknown + evicted + open`. For the kernel side's
+/// records, `seen = delivered + filtered + sampled out + lost`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// Their outcomes; `None` when they were only counted.
+    /// The outcomes; `None` when half-open connections were only counted.
     pub followed: Option<Counts>,
     /// The kernel side's counters.
     pub counters: HalfOpenCounters,
-    /// Records of these that were written, or only counted.
+    /// Records of half-open connections that were written, or only counted.
     pub delivered: u64,
-    /// Hidden by filters, in the kernel and in user space.
+    /// Records that filters hid, in the kernel and in user space.
     pub filtered: u64,
-    /// Lost by cause.
+    /// Lost records, by cause.
     pub lost: Lost,
-    /// The namespaces' own counters, of what no event reports.
+    /// The namespaces' own counters, for what no event reports.
     pub namespaces: Vec<NamespaceCounters>,
     /// Why namespaces could not be polled, if any could not.
     pub unpolled: Option<String>,
 }
 
-/// Which connection.
+/// A half-open connection: its cookie and its ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Connection {
     /// Socket cookie, which the child inherits; 0 when unknown.
     pub cookie: u64,
-    /// Between which ends. The local address is that of the SYN, also where the listener is bound to any. Whoever sent the SYN
-    /// may have made up the remote one.
+    /// The ends. The local address is that of the SYN, also where the listener is bound to any address. The sender of the
+    /// SYN may have forged the remote address.
     pub flow: Flow,
 }
 
-/// Something happened to a half-open connection.
+/// A change of a half-open connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
-    /// When, nanoseconds of `CLOCK_MONOTONIC`; of what a poll told, when that was.
+    /// The time of the change, nanoseconds of `CLOCK_MONOTONIC`; for a change that a poll found, the time of the poll.
     pub ktime_ns: u64,
-    /// What.
+    /// The kind of change.
     pub what: What,
-    /// To which.
+    /// The connection.
     pub connection: Connection,
-    /// Nanoseconds since the SYN; `None` when that was not seen.
+    /// Nanoseconds since the SYN; `None` when the SYN was not seen.
     pub age_ns: Option<u64>,
     /// How often its SYN-ACK has been sent again, as far as seen.
     pub retransmits: u32,
@@ -88,16 +88,16 @@ pub struct Change {
     pub open: u64,
     /// The process that opened the listener, if certain.
     pub owner: Option<Arc<Owner>>,
-    /// It is a record of the kernel side, one for one; what was inferred is not.
+    /// The change is a record of the kernel side, one for one. An inferred change is not.
     pub recorded: bool,
 }
 
-/// A change of a half-open connection.
+/// The kind of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
     /// It began.
     Begin(Source),
-    /// No ACK came in time, or the SYN came once more: the SYN-ACK went out again.
+    /// No ACK came in time, or the SYN came again: the SYN-ACK was sent again.
     Retransmit,
     /// It ended.
     End(End),
@@ -114,7 +114,7 @@ pub enum Source {
     Poll,
 }
 
-/// How one ended.
+/// How a half-open connection ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// The ACK came: it is a connection now.
@@ -123,12 +123,12 @@ pub enum End {
     TimedOut,
     /// Reset by the peer, or given up by the kernel before its time: the listener was closed, or the queue was full.
     Dropped,
-    /// Over, but how was not seen.
+    /// It ended, but how was not seen.
     Unknown,
 }
 
 impl What {
-    /// As JSON and CSV have it.
+    /// Its name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Begin(_) => "begin",
@@ -137,7 +137,7 @@ impl What {
         }
     }
 
-    /// How it was noticed, or how it ended, as JSON and CSV have it.
+    /// The name of the beginning or of the end, in JSON and CSV.
     pub const fn cause(self) -> Option<&'static str> {
         Some(match self {
             Self::Begin(Source::Syn) => "syn",
@@ -153,7 +153,7 @@ impl What {
 }
 
 impl What {
-    /// As if it was a transition: the state before, and the state after.
+    /// The change in the form of a transition: the state before, and the state after.
     pub const fn states(self) -> (State, State) {
         match self {
             Self::Begin(_) => (State(TCP_LISTEN), State::NEW_SYN_RECV),
@@ -167,7 +167,7 @@ impl What {
 /// Outcomes of all half-open connections that were seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Begun, those that were there before the trace included.
+    /// Begun half-open connections, pre-existing ones included.
     pub begun: u64,
     /// SYN-ACKs sent again.
     pub retransmits: u64,
@@ -185,24 +185,24 @@ pub struct Counts {
     pub open: u64,
 }
 
-/// The half-open connections of some namespaces, as `sock_diag(7)` told them.
+/// The half-open connections of some namespaces, as `sock_diag(7)` reported them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Poll {
-    /// The namespaces that were asked: inode, and when it was begun, nanoseconds of `CLOCK_MONOTONIC`.
+    /// The namespaces that were polled: the inode, and the begin of the poll in nanoseconds of `CLOCK_MONOTONIC`.
     pub namespaces: Vec<(Option<u32>, u64)>,
-    /// When the last answer was there.
+    /// When the last response arrived.
     pub end_ns: u64,
-    /// The half-open connections that they have.
+    /// The half-open connections in these namespaces.
     pub pending: Vec<Pending>,
 }
 
 /// One half-open connection in a [`Poll`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pending {
-    /// Which.
+    /// The connection.
     pub connection: Connection,
     /// How often its SYN-ACK has been sent again.
     pub retransmits: u32,
-    /// When its timer fires at the earliest, where that was told.
+    /// The earliest time at which its timer fires, where the kernel reported it.
     pub fires_ns: Option<u64>,
 }

@@ -1,6 +1,6 @@
-//! Tables that every event, or every socket of a scan, goes through. Their hash is the one of the tables that are bounded,
-//! several times as fast as the standard library's, and seeded anew in each process: who chooses addresses cannot know which
-//! of them collide.
+//! Hash tables for every event, or every socket of a scan. Their hash function is that of the bounded tables, several times
+//! as fast as that of the standard library. It is seeded anew in each process, so a peer that chooses addresses cannot know
+//! which of them collide.
 
 use hashlink::DefaultHashBuilder;
 

@@ -1,4 +1,4 @@
-//! Which process holds which socket open.
+//! The processes that hold sockets open.
 
 use std::fmt;
 
@@ -7,17 +7,17 @@ use std::fmt;
 pub struct Holder {
     /// Process id (thread group).
     pub pid: u32,
-    /// Number of the descriptor; of a thread's own table where the thread has one.
+    /// Number of the descriptor, in the thread's own table where the thread has one.
     pub fd: u32,
 }
 
-/// How holders were found out.
+/// The source of the holders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Source {
-    /// By a program that the kernel runs on every descriptor. It sees all processes, and sockets of TCP only.
+    /// A program that the kernel runs on every descriptor. It sees all processes, but only TCP sockets.
     TaskFile,
-    /// By the names of all descriptors, `/proc/PID/fd`. It sees the processes that this one may look into, and sockets
-    /// of every kind.
+    /// The names of all descriptors, `/proc/PID/fd`. They show the processes that tcptrace may read, and sockets of every
+    /// kind.
     #[default]
     Proc,
 }
@@ -40,7 +40,7 @@ impl fmt::Display for Source {
 /// and so its holders.
 #[derive(Clone, Debug, Default)]
 pub struct Holders {
-    /// Sorted; at the same place in `by_inode` is who holds it.
+    /// Sorted inodes. The holder of each is at the same place in `by_inode`.
     pub(crate) inodes: Vec<u64>,
     pub(crate) by_inode: Vec<Holder>,
     pub(crate) unreadable: usize,
@@ -51,31 +51,31 @@ impl Holders {
     /// The holders of sockets, given as pairs of the socket's inode and one of its holders.
     pub fn new(mut found: Vec<(u64, Holder)>, unreadable: usize, source: Source) -> Self {
         found.sort_unstable();
-        // Threads that share a table of their own show it once each.
+        // Threads that share a table of their own report it once each.
         found.dedup();
         let (inodes, by_inode) = found.into_iter().unzip();
         Self { inodes, by_inode, unreadable, source }
     }
 
-    /// Those who hold the socket with this inode, by process and descriptor. The kernel says 0 of a socket that has
-    /// none, which therefore is nobody's.
+    /// The holders of the socket with this inode, by process and descriptor. The kernel reports inode 0 for a socket without
+    /// an inode; such a socket has no holder.
     pub fn of(&self, inode: u64) -> &[Holder] {
         if inode == 0 {
             return &[];
         }
         let start = self.inodes.partition_point(|other| *other < inode);
         let count = self.inodes[start..].iter().take_while(|other| **other == inode).count();
-        // A capture that was tampered with may have fewer of these.
+        // A capture that was tampered with may have fewer holders than inodes.
         self.by_inode.get(start..start + count).unwrap_or_default()
     }
 
-    /// How much could not be read, at least: processes that may not be looked into, or records of the program that
-    /// make no sense. Sockets without a holder may be theirs.
+    /// Lower limit of what could not be read: processes that tcptrace may not read, or records of the program that make no
+    /// sense. Sockets without a holder may belong to them.
     pub fn unreadable(&self) -> usize {
         self.unreadable
     }
 
-    /// Where this comes from.
+    /// The source of the holders.
     pub fn source(&self) -> Source {
         self.source
     }

@@ -21,21 +21,21 @@ impl fmt::Display for Hook {
     }
 }
 
-/// Which programs that see half-open connections are attached.
+/// The attached programs that see half-open connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HalfOpenHooks {
-    /// Each SYN that is queued, by sock_ops; why not otherwise.
+    /// Each SYN that is queued, by sock_ops; otherwise the reason why not.
     pub syns: Result<Syns, String>,
-    /// Each SYN-ACK that is sent again, by `tcp:tcp_retransmit_synack`; why not otherwise.
+    /// Each SYN-ACK that is sent again, by `tcp:tcp_retransmit_synack`; otherwise the reason why not.
     pub retransmits: Result<(), String>,
 }
 
-/// How much the program on sock_ops sees.
+/// The coverage of the program on sock_ops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syns {
-    /// It is attached to the root of all cgroups, not only of those that this process can see.
+    /// The program is attached to the root of all cgroups, not only of those that this process can see.
     pub whole_host: bool,
-    /// It tells the network namespace.
+    /// The program reports the network namespace.
     pub netns: bool,
 }
 

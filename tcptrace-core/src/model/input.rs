@@ -1,4 +1,4 @@
-//! Inputs of the pure half of a trace: everything that its output depends on, in this order. A capture is a file of inputs.
+//! Inputs of the pure half of a trace: everything that its output depends on, in order. A capture is a file of inputs.
 
 use std::sync::Arc;
 
@@ -14,18 +14,18 @@ use crate::model::{
     text::{distrusted, is_netns_name},
 };
 
-/// One of them. Lists and polls enter once every event up to their end has been taken.
+/// An input. Dumps and polls enter once every event up to their end has been taken.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// An entry of the ring: records, raw.
+    /// An entry of the ring: raw records.
     Entry(&'a [u8]),
     /// Every record up to this time has been taken, nanoseconds of `CLOCK_MONOTONIC`.
     Released(u64),
-    /// A process, resolved. It comes before the release of the record that asked for it.
+    /// A resolved process. The input comes before the release of the record that raised the question.
     Process(Answer<u32, Arc<Process>>),
-    /// The inode number of the network namespace with a cookie; likewise.
+    /// The inode number of the network namespace with a cookie. The input comes before the release of its record, too.
     Namespace(Answer<u64, u32>),
-    /// The dump of what is older than the trace.
+    /// The dump of pre-existing sockets.
     FirstDump(SocketDump),
     /// A dump of all sockets begins.
     DumpBegins,
@@ -33,34 +33,35 @@ pub enum Input<'a> {
     Dumped {
         /// The dump.
         dump: SocketDump,
-        /// The trace had no earlier one.
+        /// The trace had no earlier dump.
         is_first: bool,
     },
-    /// A poll of half-open connections is being made.
+    /// A poll of half-open connections begins.
     PollBegins,
-    /// The poll.
+    /// The result of the poll.
     Polled(Poll),
     /// A scan of the host.
     Scanned(Box<HostScan>),
     /// The wall clock has moved against that of the events.
     Clock(ClockChange),
-    /// Losses so far, and the time.
+    /// The losses so far, and the time.
     Checked(Checked),
     /// The counters so far.
     Counted(Box<Counted>),
     /// The end.
     Ended(Box<Ended>),
-    /// A process has ended that owned sockets. It comes before the release of the first record for which that matters.
+    /// A process that owned sockets has ended. The input comes before the release of the first record to which that matters.
     Exited(Exit),
-    /// The name of a network device, by the inode number of its namespace and its index there; as `Process`.
+    /// The name of a network device, by the inode number of its namespace and its index there. The input comes before the
+    /// release of its record, too.
     Device(Answer<(u32, u32), Arc<str>>),
     /// An input of a later version of tcptrace, which this one does not know.
     Unknown,
 }
 
 impl Input<'_> {
-    /// Of a capture, whoever wrote it may have put anything into the texts that are to be printed. Names of processes
-    /// and of interfaces are escaped wherever they are.
+    /// Escapes the texts of a capture that are to be printed: the writer of the capture may have put anything into them.
+    /// Names of processes and of interfaces are escaped wherever they are.
     #[must_use]
     pub fn distrusted(mut self) -> Self {
         match &mut self {
@@ -74,7 +75,7 @@ impl Input<'_> {
                     *why = distrusted(std::mem::take(why));
                 }
                 for (_, namespace) in &mut scan.namespaces {
-                    // It becomes part of a command.
+                    // The name becomes part of a command.
                     namespace.name = namespace.name.take().filter(|name| is_netns_name(name));
                 }
             }
@@ -90,16 +91,16 @@ pub type Key = (u32, Option<u64>);
 /// The end of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exit {
-    /// Which process.
+    /// The process.
     pub process: Key,
-    /// It had ended by then, nanoseconds of `CLOCK_MONOTONIC`.
+    /// The time by which it had ended, nanoseconds of `CLOCK_MONOTONIC`.
     pub by_ns: u64,
 }
 
-/// The answer to a question, valid from an event's time on; no value where the resolver did not know.
+/// The answer to a question, valid from an event's time on. It has no value where the resolver did not know it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer<K, V> {
-    /// Time of the event that it was asked for, nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time of the event that raised the question, nanoseconds of `CLOCK_MONOTONIC`.
     pub from_ns: u64,
     /// The question.
     pub key: K,
@@ -107,18 +108,18 @@ pub struct Answer<K, V> {
     pub value: Option<V>,
 }
 
-/// The state of affairs beside the records, several times a second.
+/// The state of the trace apart from its records, several times a second.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Checked {
     /// When, nanoseconds of `CLOCK_MONOTONIC`.
     pub now_ns: u64,
-    /// Losses of the kernel side, in all.
+    /// Losses of the kernel side, in total.
     pub lost: Lost,
-    /// Records of half-open connections: no room in the ring, and not seen.
+    /// Lost records of half-open connections: those for which the ring had no capacity, and those not seen.
     pub half_open: (u64, u64),
     /// `net.ipv4.tcp_synack_retries` by network namespace.
     pub retries: Vec<(Option<u32>, u32)>,
-    /// How much is left out from now on, as `tcptrace_common::Level` has it.
+    /// How much is left out from now on, as the number of a `tcptrace_common::Level`.
     pub level: u32,
 }
 
@@ -171,7 +172,7 @@ impl Counted {
 }
 
 impl Counted {
-    /// Records that were wanted: sent, sampled out or lost.
+    /// Records that passed the filters: sent, sampled out or lost.
     pub fn wanted(&self) -> u64 {
         let (counters, half_open) = (&self.counters, &self.half_open);
         [
@@ -197,11 +198,11 @@ pub struct Ended {
     pub counted: Counted,
     /// Records that were put on the ring; `None` when it is not known how many there were at the end.
     pub submitted: Option<u64>,
-    /// Runs of the program that the kernel skipped; `None` where it does not tell.
+    /// Runs of the program that the kernel skipped; `None` where the kernel does not report them.
     pub missed_runs: Option<u64>,
-    /// The same of signals.
+    /// Runs for signals that the kernel skipped.
     pub missed_signals: u64,
-    /// The same of half-open connections.
+    /// Runs for half-open connections that the kernel skipped.
     pub half_open_missed: u64,
     /// How the counters of the network namespaces grew.
     pub namespaces: Vec<NamespaceCounters>,

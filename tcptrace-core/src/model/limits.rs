@@ -1,4 +1,4 @@
-//! Settings of a network namespace that say how much is too much.
+//! Settings of a network namespace that are limits.
 
 /// Sysctls below `net.ipv4` unless said otherwise; where one could not be read, the kernel's default, or `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,13 +15,13 @@ pub struct Limits {
     pub syncookies: u64,
     /// `tcp_tw_reuse`: 0 never, 1 always, 2 on loopback.
     pub tw_reuse: Option<u64>,
-    /// `tcp_timestamps`: 0 none; without, nothing in TIME_WAIT is reused.
+    /// `tcp_timestamps`: 0 for none. Without timestamps, nothing in TIME_WAIT is reused.
     pub timestamps: Option<u64>,
     /// `tcp_abort_on_overflow`: a client whose ACK finds the accept queue full is reset.
     pub abort_on_overflow: Option<bool>,
     /// `tcp_max_orphans`.
     pub max_orphans: Option<u64>,
-    /// `net.core.somaxconn`: the most that `listen()` is given for its backlog.
+    /// `net.core.somaxconn`: the upper limit of the backlog of `listen()`.
     pub somaxconn: Option<u64>,
     /// `ip_local_reserved_ports`: how many of the ports for connections are left out.
     pub reserved_ports: u64,
@@ -46,8 +46,8 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// How many half-open connections a listener with this backlog has room for. Without cookies the kernel keeps a quarter
-    /// of `tcp_max_syn_backlog` for clients that it knows (`tcp_conn_request`).
+    /// Capacity of a listener with this backlog for half-open connections. Without cookies the kernel keeps a quarter of
+    /// `tcp_max_syn_backlog` for clients that it knows (`tcp_conn_request`).
     pub fn half_open_capacity(&self, backlog: u64) -> u64 {
         match self.syncookies {
             0 => backlog.min(self.max_syn_backlog - (self.max_syn_backlog >> 2)),
@@ -55,13 +55,13 @@ impl Limits {
         }
     }
 
-    /// How many connections there can be to one remote end from one address.
+    /// Number of connections that one address can have to one remote end.
     pub fn port_count(&self) -> u64 {
         let (first, last) = self.ports;
         (u64::from(last.saturating_sub(first)) + 1).saturating_sub(self.reserved_ports)
     }
 
-    /// Whether the kernel takes ports over that wait in TIME_WAIT for more than a second, towards such an address; `None`
+    /// Whether the kernel reuses ports that have waited in TIME_WAIT for more than a second, towards such an address; `None`
     /// where it is not known (`tcp_twsk_unique()`).
     pub fn reuses_time_wait(&self, is_loopback: bool) -> Option<bool> {
         let reuse = self.tw_reuse?;

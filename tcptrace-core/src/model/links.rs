@@ -1,18 +1,18 @@
-//! Links between findings: sockets and processes by which one explains another.
+//! Links between findings: the sockets and processes by which one finding explains another.
 
 use super::hash::HashSet;
 
-/// Keys of one finding at most.
+/// Maximum number of keys of one finding.
 const KEYS: usize = 65_536;
 
-/// By what findings are told to have one root.
+/// The keys that show whether findings have one root.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Links {
-    /// Cookies of the sockets that it explains.
+    /// Cookies of the sockets that the finding explains.
     pub explains: HashSet<u64>,
-    /// Cookies of the sockets that would explain it.
+    /// Cookies of the sockets that would explain the finding.
     rests_on: HashSet<u64>,
-    /// Of these one alone would: the listeners at the address that it is about.
+    /// Cookies of the sockets each of which would explain it alone: the listeners at the address that the finding is about.
     rests_on_any: HashSet<u64>,
     /// The process that does not do its work, by its id.
     hangs: Option<u32>,
@@ -45,12 +45,12 @@ impl Links {
         self.hangs = pid;
     }
 
-    /// Whether it is the same process that hangs.
+    /// Whether the same process hangs in both findings.
     pub fn is_of_process_of(&self, other: &Self) -> bool {
         self.hangs.is_some() && self.hangs == other.hangs
     }
 
-    /// Whether another one explains it: most of what it rests on, or one that would alone.
+    /// Whether `other` explains it: at least half of the sockets that it rests on, or one socket that would alone.
     pub fn is_explained_by(&self, other: &Self) -> bool {
         let explained = self.rests_on.iter().filter(|cookie| other.explains.contains(cookie)).count();
         (explained > 0 && explained * 2 >= self.rests_on.len())

@@ -5,29 +5,30 @@ use tcptrace_common::{Counters, HalfOpenCounters};
 /// Lost transitions by cause. Zero everywhere means that nothing was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// No room in the ring buffer: the reader, or the output behind it, was too slow.
+    /// Transitions for which the ring buffer had no capacity: the reader, or the output behind it, was too slow.
     pub ring_full: u64,
-    /// Read, but not written when the trace had to end.
+    /// Transitions that were read, but not written when the trace had to end.
     pub output: u64,
-    /// Not a record that this version understands.
+    /// Records that this version does not understand.
     pub undecodable: u64,
-    /// Runs of the program that the kernel skipped; each a transition that nothing else counts.
+    /// Runs of the program that the kernel skipped. Each is a transition that nothing else counts.
     pub missed_runs: u64,
-    /// Signals (resets, retransmits, errors) for which the ring had no room, or that the kernel did not run the program for.
+    /// Signals (resets, retransmits, errors) for which the ring had no capacity, or for which the kernel skipped the
+    /// program.
     pub others: u64,
-    /// Inputs of a capture that this version does not know, since a later one has recorded them. Each may have been anything.
+    /// Inputs of a capture that a later version recorded and that this version does not know. Each may have been anything.
     pub skipped_inputs: u64,
 }
 
 impl Lost {
-    /// All of it. A capture may say anything, so sums stop at the end of their range.
+    /// The sum of all. A capture may contain any number, so sums stop at the end of their range.
     pub fn total(&self) -> u64 {
         [self.missed_runs, self.others, self.skipped_inputs]
             .into_iter()
             .fold(self.transitions(), u64::saturating_add)
     }
 
-    /// Transitions that the kernel side saw.
+    /// Lost transitions that the kernel side saw.
     pub fn transitions(&self) -> u64 {
         self.ring_full.saturating_add(self.output).saturating_add(self.undecodable)
     }
@@ -58,7 +59,7 @@ pub struct SampledOut {
 }
 
 impl SampledOut {
-    /// As the kernel side has counted it.
+    /// The counts of the kernel side.
     pub fn of(counters: &Counters, half_open: Option<&HalfOpenCounters>) -> Self {
         Self {
             transitions: counters.sampled_out,
@@ -67,7 +68,7 @@ impl SampledOut {
         }
     }
 
-    /// All of it.
+    /// The sum of all.
     pub fn total(&self) -> u64 {
         self.transitions.saturating_add(self.signals).saturating_add(self.half_open)
     }

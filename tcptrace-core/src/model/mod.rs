@@ -1,5 +1,5 @@
-//! The nouns: what a socket, a transition, a process and an end of a connection are. Data and what follows from it alone:
-//! nothing here reads a file, asks the kernel or knows the time.
+//! The nouns: socket, transition, process, end of a connection. This module holds data and what follows from it alone.
+//! Nothing here reads a file, asks the kernel or reads the clock.
 
 pub mod address;
 pub mod clock;

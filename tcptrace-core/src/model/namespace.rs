@@ -7,15 +7,15 @@ use super::limits::Limits;
 /// A network namespace at one moment: addresses, limits, counters.
 #[derive(Clone, Debug, Default)]
 pub struct NamespaceSample {
-    /// Its counters, by the names of `nstat`; what the kernel does not have is missing.
+    /// Its counters, by the names of `nstat`, without those that the kernel does not have.
     pub counters: BTreeMap<String, u64>,
     /// Its settings.
     pub limits: Limits,
-    /// Its name, by which `ip netns exec` enters it.
+    /// Its name for `ip netns exec`.
     pub name: Option<String>,
     /// The addresses of its interfaces.
     pub addresses: Vec<LocalAddress>,
-    /// Connections that its connection tracking knows, and may know; `None` where there is none.
+    /// The number of connections in its connection tracking, and the maximum; `None` without connection tracking.
     pub conntrack: Option<(u64, u64)>,
     /// Sockets that no process has open, of the whole host (`orphan` in `/proc/net/sockstat`).
     pub orphans: Option<u64>,

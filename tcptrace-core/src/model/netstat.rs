@@ -1,5 +1,5 @@
-//! Counters of a network namespace in `/proc/net/netstat` and `/proc/net/snmp`: what no event reports, such as SYNs that were
-//! dropped or answered by a cookie.
+//! Counters of a network namespace in `/proc/net/netstat` and `/proc/net/snmp`. They count what no event reports, such as
+//! SYNs that were dropped or answered by a cookie.
 
 /// Counters of a network namespace, by the names that `nstat` has for them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,12 +12,12 @@ pub struct Netstat {
 pub struct NamespaceCounters {
     /// Inode number; `None` when not known.
     pub netns: Option<u32>,
-    /// Since the start, or since the namespace was first seen.
+    /// The growth since the start, or since the namespace was first seen.
     pub grown: Netstat,
 }
 
 impl Netstat {
-    /// In the order of [`Self::values`].
+    /// The names, in the order of [`Self::values`].
     pub const NAMES: [&str; 7] = [
         "ListenOverflows",
         "ListenDrops",
@@ -28,18 +28,18 @@ impl Netstat {
         "SyncookiesFailed",
     ];
 
-    /// From the text of `/proc/net/netstat`. What it lacks is `None`.
+    /// Reads the text of `/proc/net/netstat`. Counters that the text lacks are `None`.
     pub fn of(text: &str) -> Self {
         Self::with(|wanted| counters(text).find(|(name, _)| *name == wanted).map(|(_, count)| count))
     }
 
-    /// With the value of each name.
+    /// Takes the value of each name from `value`.
     pub(crate) fn with(value: impl FnMut(&'static str) -> Option<u64>) -> Self {
         Self { values: Self::NAMES.map(value) }
     }
 
-    /// How much larger they are than `earlier`; `None` where one of them is not known. One that is smaller is of another
-    /// namespace, to which the kernel gave the inode of one that is gone: it began at zero.
+    /// The growth since `earlier`; `None` where either value is not known. A value that is smaller than the earlier one is
+    /// of another namespace, to which the kernel gave the inode of one that is gone: it began at zero.
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let mut grown = *self;
@@ -49,12 +49,12 @@ impl Netstat {
         grown
     }
 
-    /// Names and numbers.
+    /// Pairs of a name and its number.
     pub fn values(&self) -> impl Iterator<Item = (&'static str, Option<u64>)> {
         Self::NAMES.into_iter().zip(self.values)
     }
 
-    /// Whether any of them is known and not 0.
+    /// Whether any counter is known and not 0.
     pub fn is_any(&self) -> bool {
         self.values.iter().any(|value| value.is_some_and(|value| value > 0))
     }
@@ -65,12 +65,12 @@ pub fn counters(text: &str) -> impl Iterator<Item = (&str, u64)> {
     pairs(text, "TcpExt:")
 }
 
-/// The same of `snmp` (`Tcp`).
+/// The TCP counters in the text of `snmp`, by their names without the prefix (`Tcp`).
 pub fn tcp_counters(text: &str) -> impl Iterator<Item = (&str, u64)> {
     pairs(text, "Tcp:")
 }
 
-/// Lines in pairs, names and then numbers. What is not a number is left out.
+/// Pairs from two lines: names, and then numbers. A value that is not a number is left out.
 fn pairs<'a>(text: &'a str, prefix: &'static str) -> impl Iterator<Item = (&'a str, u64)> {
     let mut lines = text.lines().filter_map(move |line| line.strip_prefix(prefix));
     let (names, numbers) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());

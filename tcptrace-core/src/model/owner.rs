@@ -15,14 +15,14 @@ pub struct Owner {
     pub comm: [u8; 16],
     /// How it is known.
     pub provenance: Provenance,
-    /// Other processes that hold the socket open: those of a pre-fork server, or who was passed a descriptor.
+    /// Other processes that hold the socket open: those of a pre-fork server, or processes that were passed a descriptor.
     pub others: Option<Arc<[u32]>>,
     /// The process, if it was resolved while it lived.
     pub process: Option<Arc<Process>>,
 }
 
 impl Owner {
-    /// [`Self::comm`] where it is not known.
+    /// [`Self::comm`] where the name is not known.
     pub const NAMELESS: [u8; 16] = [0; 16];
 
     /// Its name; `None` where it is not known.
@@ -30,7 +30,7 @@ impl Owner {
         (self.comm[0] != 0).then_some(&self.comm[..])
     }
 
-    /// Whether it is one of `holders`, the first one of which a list names.
+    /// Whether this process is one of `holders`. A dump names only the first of them with its process.
     pub fn is_among(&self, holders: &Self) -> bool {
         let same_start = match (&self.process, &holders.process) {
             (Some(this), Some(first)) => this.start_ticks == first.start_ticks,
@@ -40,7 +40,7 @@ impl Owner {
             || holders.others.iter().any(|others| others.contains(&self.pid))
     }
 
-    /// The same, with all other `holders` as the others; `None` when it is none of them.
+    /// This owner with all other `holders` as its others; `None` when it is not one of them.
     pub fn among(&self, holders: &Self) -> Option<Self> {
         let all = std::iter::once(holders.pid)
             .chain(holders.others.iter().flat_map(|others| others.iter().copied()));
@@ -50,7 +50,7 @@ impl Owner {
     }
 }
 
-/// A name as the kernel keeps it.
+/// A name in the form in which the kernel keeps it.
 pub fn padded(name: &[u8]) -> [u8; 16] {
     let mut comm = Owner::NAMELESS;
     let known = name.len().min(comm.len() - 1);
@@ -63,14 +63,14 @@ pub fn padded(name: &[u8]) -> [u8; 16] {
 pub enum Provenance {
     /// The process acted on this socket itself.
     Exact,
-    /// The process opened the listener that this socket came from; who accepted it is not known yet.
+    /// The process opened the listener that this socket came from. The process that accepted it is not known yet.
     Inherited,
-    /// The process had the socket open when the host was last looked at.
+    /// The process had the socket open when the host was last scanned.
     Snapshot,
 }
 
 impl Provenance {
-    /// As JSON and CSV have it.
+    /// Its name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Exact => "exact",

@@ -25,11 +25,12 @@ pub struct Count {
 }
 
 impl Count {
-    /// Of a counter that has a byte for each of `flags` that was in it; `None`: it may be.
+    /// The data in a counter. The counter has another byte for each of `flags` that is true; `None` is a flag that may be
+    /// counted.
     fn without(counter: u64, flags: &[Option<bool>]) -> Self {
         let certain = flags.iter().filter(|flag| **flag == Some(true)).count();
         let bytes = counter.saturating_sub(u64::try_from(certain).unwrap_or(u64::MAX));
-        // Nothing is less than nothing.
+        // With no byte left, no other flag can be among them.
         Self { bytes, exact: bytes == 0 || flags.iter().all(Option::is_some) }
     }
 
@@ -49,7 +50,7 @@ pub struct Payload {
 }
 
 impl Payload {
-    /// Of a connection that ends with this transition; `None` where there are no counters.
+    /// The payload of a connection that ends with this transition; `None` where there are no counters.
     pub fn of_end(end: &Transition) -> Option<Self> {
         let metrics = end.event.metrics?;
         let role = end.closing.as_ref().and_then(|closing| closing.role);
@@ -60,10 +61,10 @@ impl Payload {
         })
     }
 
-    /// Of a connection that goes on; `None` where there are no counters.
+    /// The payload of a connection that goes on; `None` where there are no counters.
     pub fn of_socket(socket: &Socket) -> Option<Self> {
         let info = socket.info.as_ref()?;
-        // Acknowledged, it would be in another state.
+        // Once the FIN is acknowledged, the socket leaves every other state in which it waits for that.
         let fin_sent = socket.state == State::FIN_WAIT2;
         let fin_received = matches!(socket.state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING);
         Some(Self {
@@ -73,15 +74,16 @@ impl Payload {
     }
 }
 
-/// Whether an open connection was made by `connect()` here, by its counters: then its SYN is among the acknowledged bytes,
-/// and not among those of data.
+/// The role of an open connection, by its counters. After `connect()` here, the SYN is among the acknowledged bytes, and not
+/// among those of data.
 pub fn role(socket: &Socket) -> Option<Role> {
     let settled = !matches!(socket.state, State::SYN_SENT | State::SYN_RECV | State::LISTEN | State::CLOSE);
     let counted = syn_is_counted(socket.state, socket.info.as_ref().filter(|_| settled)?)?;
     Some(if counted { Role::Client } else { Role::Server })
 }
 
-/// Only where nothing is on its way, since what is can be data or a FIN.
+/// Whether the SYN is counted. This is known only when no segment is unacknowledged, since such a segment can be data or a
+/// FIN.
 fn syn_is_counted(state: State, info: &Info) -> Option<bool> {
     if info.unacked > 0 {
         return None;
@@ -91,13 +93,14 @@ fn syn_is_counted(state: State, info: &Info) -> Option<bool> {
     match info.bytes_acked.checked_sub(data.checked_add(fin)?)? {
         0 => Some(false),
         1 => Some(true),
-        // What this host itself dropped is sent again, and counted as if it had not been.
+        // A segment that this host itself dropped is sent again, and the kernel counts it as if it was sent for the first
+        // time.
         _ => None,
     }
 }
 
-/// `tcp_rcv_state_process()`: FIN_WAIT2 is entered by it, and LAST_ACK and CLOSING are left by it, unless something else
-/// ends them.
+/// Whether the peer acknowledged our FIN, by `tcp_rcv_state_process()`: the acknowledgement enters FIN_WAIT2. It leaves
+/// LAST_ACK and CLOSING, unless something else ends them.
 fn fin_is_acknowledged(end: &Transition) -> Option<bool> {
     let event = &end.event;
     match event.old_state {
@@ -109,14 +112,14 @@ fn fin_is_acknowledged(end: &Transition) -> Option<bool> {
         }
         State::LAST_ACK | State::CLOSING => match Errno(event.error?) {
             Errno::ECONNRESET | Errno::EPIPE | Errno::ETIMEDOUT | Errno::ECONNABORTED => Some(false),
-            // It may have been there for long.
+            // The error may have been there for long.
             _ => None,
         },
         _ => Some(false),
     }
 }
 
-/// `tcp_fin()` notes it at the socket.
+/// Whether the peer's FIN has arrived. `tcp_fin()` notes it at the socket.
 fn fin_has_come(end: &Transition) -> Option<bool> {
     match (end.event.evidence, end.event.old_state) {
         (Some(evidence), _) => Some(evidence.flags & EvidenceFlags::DONE != 0),

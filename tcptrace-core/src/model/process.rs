@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A process, as it was when it was looked at.
+/// A process, as it was when it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
     /// Process id (thread group).
@@ -13,12 +13,12 @@ pub struct Process {
     pub comm: Vec<u8>,
     /// Path of its program: any bytes but NUL. `None` for a kernel thread, and where it may not be read.
     pub exe: Option<Vec<u8>>,
-    /// The program's file is gone: replaced by an update, or deleted by whoever would hide it.
+    /// The program's file is gone: replaced by an update, or deleted to hide it.
     pub exe_deleted: bool,
     /// Real user id.
     pub uid: u32,
-    /// systemd's unit, `nginx.service`; of a user's own manager `user@1000.service/app.service`. `None` too for the
-    /// scope that a container has to itself, since [`Container::id`] says as much.
+    /// The systemd unit, `nginx.service`; for a unit of a user's own manager, `user@1000.service/app.service`. `None` too
+    /// for the scope that a container has to itself, since [`Container::id`] says as much.
     pub unit: Option<String>,
     /// The container that it runs in.
     pub container: Option<Container>,
@@ -26,7 +26,7 @@ pub struct Process {
     pub netns: Option<u32>,
 }
 
-/// Ticks of `/proc` a second, whatever those of the kernel: `USER_HZ`, `include/uapi/asm-generic/param.h`.
+/// Ticks of `/proc` a second, whatever the kernel's own rate: `USER_HZ`, `include/uapi/asm-generic/param.h`.
 const USER_HZ: u64 = 100;
 
 impl Process {
@@ -36,8 +36,8 @@ impl Process {
     }
 }
 
-/// By this key of a holder of a socket, the first of several is its owner: the oldest process, from which the others have it.
-/// `process`: what it is, where that is known.
+/// The key that sorts the holders of a socket. The first of several is the owner: the oldest process, from which the others
+/// have the socket. `process`: the process with this id, where it is known.
 pub fn eldest_first(pid: u32, process: Option<&Process>) -> (u64, u32) {
     (process.map_or(u64::MAX, |process| process.start_ticks), pid)
 }
@@ -47,8 +47,8 @@ pub fn eldest_first(pid: u32, process: Option<&Process>) -> (u64, u32) {
 pub struct Container {
     /// The runtime of the container.
     pub runtime: Runtime,
-    /// The runtime's own name for it: 64 hexadecimal digits, or a name for LXC and nspawn. Whoever may make cgroups
-    /// may choose it.
+    /// The runtime's own name for the container: 64 hexadecimal digits, or a name for LXC and nspawn. A user who may make
+    /// cgroups may choose it.
     pub id: String,
     /// The Kubernetes pod that it is part of.
     pub pod_uid: Option<String>,
@@ -69,7 +69,7 @@ pub enum Runtime {
     Lxc,
     /// systemd-nspawn.
     Nspawn,
-    /// The cgroup has a container's id and does not tell whose.
+    /// The cgroup has a container's id, but does not show the runtime.
     Unknown,
 }
 
@@ -87,12 +87,12 @@ impl fmt::Display for Runtime {
     }
 }
 
-/// How a process is, for whom connections wait. What is not known is `None`.
+/// The condition of a process for which connections wait. Values that are not known are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Condition {
     /// Descriptors that it has open.
     pub descriptors: Option<u64>,
-    /// How many it may have (`RLIMIT_NOFILE`, the soft limit).
+    /// The maximum number of descriptors (`RLIMIT_NOFILE`, the soft limit).
     pub descriptor_limit: Option<u64>,
     /// A signal or a debugger has stopped it (state `T` or `t`).
     pub stopped: Option<bool>,

@@ -15,10 +15,11 @@ use crate::model::{
     transition::Transition,
 };
 
-/// All that a trace tells.
+/// Everything that a trace reports.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// A socket changed its state. Sinks get millions of these, so there they come by themselves; this is for who keeps them.
+    /// A socket changed its state. Sinks get millions of transitions, outside of this type. The variant is for subscribers,
+    /// which keep records.
     Transition(Transition),
     /// Something happened to a half-open connection.
     HalfOpen(half_open::Change),
@@ -26,13 +27,13 @@ pub enum Record {
     HalfOpenLoss(HalfOpenLoss),
     /// Transitions were lost since the last record of this kind.
     Loss(Loss),
-    /// There is more than can be taken, and a part of it is only counted; or no longer.
+    /// There are more records than can be taken, so that a part of them is only counted; or this has ended.
     Degraded(Box<Degraded>),
-    /// Something was found to be wrong, has got worse, or is over.
+    /// A finding has begun, has got worse, or is over.
     Finding(Box<Found>),
-    /// The wall clock was set, or the host slept; or it only drifted, of which outputs say nothing.
+    /// The wall clock was set, or the host slept; or the clock only drifted, which outputs do not show.
     Clock(ClockChange),
-    /// The counters, for who watches the trace itself. No output shows them.
+    /// The counters, for programs that monitor the trace itself. No output shows them.
     Stats(Box<Stats>),
     /// The end of the trace.
     Summary(Box<Summary>),
@@ -41,11 +42,11 @@ pub enum Record {
 /// A moment in the life of a finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// When the scan was complete that shows it, nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the scan that shows the finding was complete, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// Which moment.
+    /// The moment.
     pub phase: Phase,
-    /// The finding; of one that has ended, as it last began or changed.
+    /// The finding. A finding that has ended is as it last began or changed.
     pub finding: Finding,
 }
 
@@ -60,38 +61,38 @@ pub enum Phase {
     Ended,
 }
 
-/// A loss, told where it happened in the stream.
+/// A loss, reported where it happened in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Loss {
     /// When it was noticed, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// Since the last such record.
+    /// Losses since the last such record.
     pub lost: Lost,
-    /// Since the start.
+    /// All losses since the start.
     pub total: NonZeroU64,
 }
 
-/// A loss of records of half-open connections, told where it happened in the stream.
+/// A loss of records of half-open connections, reported where it happened in the stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HalfOpenLoss {
     /// When it was noticed, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// Since the last such record.
+    /// Losses since the last such record.
     pub lost: half_open::Lost,
-    /// Since the start.
+    /// All losses since the start.
     pub total: u64,
 }
 
-/// How much of the stream is left out, told where that begins, changes and ends, and now and then while it lasts.
+/// How much of the stream is left out. This is reported where it begins, changes and ends, and at intervals while it lasts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Degraded {
     /// Nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
-    /// From now on.
+    /// The level from now on.
     pub level: Level,
-    /// Only counted, since the last such record.
+    /// Records that were only counted since the last such record.
     pub sampled_out: SampledOut,
-    /// Since the start.
+    /// All records that were only counted since the start.
     pub total: u64,
     /// All transitions that were seen since the last such record, or since it began, by old and new state.
     pub seen: Vec<(State, State, u64)>,

@@ -9,42 +9,43 @@ use crate::model::{flow::Flow, state::State};
 /// One TCP socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
-    /// Between which ends. A listener has no remote one.
+    /// The ends. A listener has no remote end.
     pub flow: Flow,
-    /// The kernel's own number for it, the same as in a trace; a request socket, the socket that comes from it, and
-    /// what stays of that in TIME_WAIT share one.
+    /// The kernel's own number for the socket, the same as in a trace. A request socket, the socket that comes from it, and
+    /// the timewait socket that remains of that share one cookie.
     pub cookie: u64,
-    /// How much of a socket it is.
+    /// How much of the socket the kernel keeps.
     pub kind: Kind,
-    /// Its state. A request socket is in SYN_RECV; what waits in FIN_WAIT2 or TIME_WAIT for nobody is in that.
+    /// The state. A request socket is in SYN_RECV; a timewait socket is in FIN_WAIT2 or TIME_WAIT.
     pub state: State,
-    /// User id of its owner; `None` where nobody owns it.
+    /// User id of the owner; `None` for a socket without an owner.
     pub uid: Option<u32>,
     /// Inode number, by which `/proc/PID/fd` names it; `None` where no process can have it open.
     pub inode: Option<u64>,
-    /// Bytes that wait to be read; of a listener, connections that wait to be accepted.
+    /// Bytes that wait to be read; for a listener, connections that wait to be accepted.
     pub recv_queue: u32,
-    /// Bytes that are not acknowledged yet; of a listener, how many connections may wait.
+    /// Bytes that are not acknowledged yet; for a listener, the maximum number of connections that may wait.
     pub send_queue: u32,
     /// The timer that runs.
     pub timer: Option<Timer>,
     /// Cgroup (version 2) that it was made in.
     pub cgroup_id: Option<u64>,
-    /// It is a subflow of an MPTCP connection. Old kernels tell only who has CAP_NET_ADMIN.
+    /// The socket is a subflow of an MPTCP connection. Old kernels report this only to processes with CAP_NET_ADMIN.
     pub mptcp: bool,
-    /// Segments that were dropped on their way into it; of a listener, SYNs and connections.
+    /// Segments that were dropped on their way into the socket; for a listener, SYNs and connections.
     pub drops: Option<u32>,
     /// `struct tcp_info` of the connection; `None` where there is none.
     pub info: Option<Info>,
-    /// Nanoseconds that it has been in its state at least; `None` where nothing tells. The kernel keeps no time of the
-    /// last change of state; `scan/snapshot/age.rs` says what this is made of.
+    /// Lower limit of the nanoseconds that the socket has been in its state; `None` where nothing shows it. The kernel keeps
+    /// no time of the last change of state. `scan/snapshot/age.rs` describes the sources of this value.
     pub age_at_least_ns: Option<u64>,
     /// Index of the network device that it is bound to, by a program or by a link-local address; `None` without one. Two
     /// sockets with the same ends on two devices are two connections.
     pub ifindex: Option<u32>,
     /// The name of that device in its namespace; `None` where the device is gone.
     pub device: Option<Arc<str>>,
-    /// `IP_TRANSPARENT`, which a child has from its listener; `None` where the kernel does not tell (before Linux 5.10).
+    /// `IP_TRANSPARENT`, which a child has from its listener; `None` where the kernel does not report it (before Linux
+    /// 5.10).
     pub transparent: Option<bool>,
 }
 
@@ -72,14 +73,14 @@ impl Socket {
         }
     }
 
-    /// One between two ends in namespace 1, for a test to add what it is about.
+    /// A socket between two ends in namespace 1. A test adds the fields that it is about.
     #[cfg(test)]
     pub fn between(state: State, local: SocketAddr, remote: SocketAddr) -> Self {
         let flow = Flow { netns: Some(1), local: local.into(), remote: remote.into() };
         Self { cookie: 1, ..Self::new(state, flow) }
     }
 
-    /// The same in another namespace.
+    /// The same socket in another namespace.
     #[cfg(test)]
     #[must_use]
     pub fn in_netns(self, netns: Option<u32>) -> Self {
@@ -99,7 +100,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// As JSON and CSV have it.
+    /// Its name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Full => "full",
@@ -116,7 +117,7 @@ pub struct Timer {
     pub kind: TimerKind,
     /// Milliseconds until it ends.
     pub expires_ms: u32,
-    /// How often it ended without an answer.
+    /// How often the timer ended without an answer.
     pub retransmits: u8,
 }
 
@@ -127,15 +128,15 @@ pub enum TimerKind {
     On,
     /// Keepalive, or the end of an orphan in FIN_WAIT2.
     Keepalive,
-    /// The end of what is left of a socket.
+    /// The end of a timewait socket.
     TimeWait,
-    /// The probe of a window that is closed.
+    /// The probe of a closed window.
     Persist,
-    /// One that this version does not know.
+    /// A timer that this version does not know.
     Other(u8),
 }
 
-/// By the names of `ss`.
+/// The names of `ss`.
 impl fmt::Display for TimerKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -148,7 +149,7 @@ impl fmt::Display for TimerKind {
     }
 }
 
-/// Parts of `struct tcp_info` (`linux/tcp.h`). Times are those since the event, not of it.
+/// Parts of `struct tcp_info` (`linux/tcp.h`). Times are those that have passed since an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Info {
     /// Smoothed round-trip time; `None` until one was measured.
@@ -157,11 +158,12 @@ pub struct Info {
     pub unacked: u32,
     /// Segments sent again, in all.
     pub total_retrans: u32,
-    /// Since data was last sent, or the connection was made; `None` when neither ever was.
+    /// Time since data was last sent, or since the connection was made; `None` when neither ever was.
     pub last_data_sent_ms: Option<u32>,
-    /// Since data was last received, or the connection was made; `None` when that never was, as after a simultaneous open.
+    /// Time since data was last received, or since the connection was made; `None` when neither ever was, as after a
+    /// simultaneous open.
     pub last_data_recv_ms: Option<u32>,
-    /// Since an acknowledgement was last received; `None` when none ever was.
+    /// Time since an acknowledgement was last received; `None` when none ever was.
     pub last_ack_recv_ms: Option<u32>,
     /// Bytes acknowledged by the peer, in sequence space ([`crate::model::payload`]).
     pub bytes_acked: u64,

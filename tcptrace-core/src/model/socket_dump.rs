@@ -1,5 +1,5 @@
-//! Lists of the host's sockets for a trace: what is older than it, and what has become of sockets of which the kernel reports
-//! nothing more.
+//! Dumps of the host's sockets for a trace. They show pre-existing sockets, and the outcome of sockets for which the kernel
+//! reports nothing more.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use super::{
     state::State,
 };
 
-/// Timewait sockets that are taken in at once.
+/// Timewait sockets that are processed at once.
 const PIECE: usize = 8_192;
 
-/// Which sockets a list is to have.
+/// The sockets that a dump covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// All, with their owners.
+    /// All sockets, with their owners.
     All,
-    /// Those of which only a timewait socket is left.
+    /// Sockets of which only a timewait socket is left.
     Timewait,
 }
 
-/// A list.
+/// A dump of sockets.
 #[derive(Clone, Debug)]
 pub struct SocketDump {
-    /// Which sockets.
+    /// The sockets that the dump covers.
     pub scope: Scope,
     /// Full sockets.
     pub preexisting: Vec<Preexisting>,
@@ -37,17 +37,17 @@ pub struct SocketDump {
     pub namespaces: Vec<Namespace>,
     /// The gaps of the dump.
     pub gaps: Gaps,
-    /// Processes whose sockets could not be seen.
+    /// Processes whose sockets could not be read.
     pub unreadable: usize,
-    /// How long it took to make.
+    /// How long the dump took.
     pub took: Duration,
-    /// Before the holders were read, and the sockets, nanoseconds of `CLOCK_MONOTONIC`. `None` where nobody has, or
-    /// where it is not known.
+    /// Time before the holders and the sockets were read, nanoseconds of `CLOCK_MONOTONIC`. `None` where no holders were
+    /// read, or where the time is not known.
     pub holders_ns: Option<u64>,
 }
 
 impl SocketDump {
-    /// The same in pieces, each of which is soon taken in; full sockets are in the last one.
+    /// The dump in pieces, each of which is processed quickly. Full sockets are in the last piece.
     pub fn pieces(mut self) -> impl Iterator<Item = Self> {
         let (preexisting, timewait) =
             (std::mem::take(&mut self.preexisting), std::mem::take(&mut self.timewait));
@@ -59,7 +59,7 @@ impl SocketDump {
         pieces.into_iter()
     }
 
-    /// Whether everything was read of the namespaces that were.
+    /// Whether the namespaces that were read were read completely.
     pub fn is_complete(&self) -> bool {
         self.gaps.interrupted_dumps == 0 && self.gaps.undecodable == 0
     }
@@ -75,7 +75,7 @@ impl SocketDump {
         (!parts.is_empty()).then(|| parts.join(", "))
     }
 
-    /// When the last namespace had been read, nanoseconds of `CLOCK_MONOTONIC`.
+    /// The time at which the last namespace had been read, nanoseconds of `CLOCK_MONOTONIC`.
     pub fn end_ns(&self) -> u64 {
         self.namespaces.iter().map(|namespace| namespace.end_ns).max().unwrap_or(0)
     }
@@ -84,7 +84,7 @@ impl SocketDump {
 /// A full socket of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Preexisting {
-    /// The same number as in events that have one.
+    /// The socket cookie, the same as in events that have one.
     pub cookie: u64,
     /// Its addresses and ports.
     pub flow: Flow,
@@ -92,7 +92,7 @@ pub struct Preexisting {
     pub state: State,
     /// When it entered that state.
     pub since: Since,
-    /// Begin of the dump, nanoseconds of `CLOCK_MONOTONIC`: an event before that may be in it already.
+    /// Begin of the dump, nanoseconds of `CLOCK_MONOTONIC`: the dump may already include an event before that.
     pub dumped_ns: u64,
     /// Its role, where that is known.
     pub role: Option<Role>,
@@ -102,10 +102,10 @@ pub struct Preexisting {
     pub on_device: bool,
 }
 
-/// A timewait socket that the kernel listed.
+/// A timewait socket of a dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreexistingTimewait {
-    /// The cookie of the socket that it is left of.
+    /// The cookie of the socket of which it is left.
     pub cookie: u64,
     /// Its addresses and ports.
     pub flow: Flow,
@@ -113,7 +113,7 @@ pub struct PreexistingTimewait {
     pub state: State,
     /// When it entered that state, nanoseconds of `CLOCK_MONOTONIC`.
     pub since_ns: u64,
-    /// When the list was begun.
+    /// Begin of the dump.
     pub dumped_ns: u64,
     /// The network device that it is bound to.
     pub device: Option<Device>,
@@ -122,14 +122,14 @@ pub struct PreexistingTimewait {
 /// When a socket entered its state, nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Since {
-    /// Then.
+    /// At this time.
     Exactly(u64),
-    /// Then or earlier.
+    /// At this time or earlier.
     AtLatest(u64),
 }
 
 impl Since {
-    /// That time.
+    /// The time.
     pub fn ns(self) -> u64 {
         match self {
             Self::Exactly(ns) | Self::AtLatest(ns) => ns,

@@ -1,4 +1,4 @@
-//! The user's filters on what a socket is, evaluated in user space: for what no program of the kernel side filters.
+//! The user's filters on sockets, evaluated in user space, where no program of the kernel side filters.
 
 use std::net::IpAddr;
 
@@ -12,10 +12,10 @@ use crate::model::{
     transition::{Origin, Transition},
 };
 
-/// Which sockets the user wants.
+/// The user's filters on sockets.
 #[derive(Clone, Debug)]
 pub struct SocketFilter {
-    /// All but the ports.
+    /// All filters but those on ports.
     pub filter: Filter,
     /// Local ports; `None` is any.
     pub lports: Option<PortSet>,
@@ -23,7 +23,7 @@ pub struct SocketFilter {
     pub rports: Option<PortSet>,
 }
 
-/// Everything.
+/// Filters that everything passes.
 impl Default for SocketFilter {
     fn default() -> Self {
         Self { filter: Filter::NONE, lports: None, rports: None }
@@ -31,8 +31,8 @@ impl Default for SocketFilter {
 }
 
 impl SocketFilter {
-    /// The verdict that the kernel side would have had of an event, but for the process: `filter.rs` there explains why some
-    /// cannot be decided. The kernel side's own verdict stays where it was stricter.
+    /// The verdict that the kernel side would have had on an event, without the filter on the process. `filter.rs` there
+    /// explains why some events cannot be decided. The kernel side's own verdict stays where it was stricter.
     pub fn verdict(&self, event: &Event) -> Verdict {
         let Event { flow, old_state, new_state, .. } = *event;
         let is_child = old_state == State::LISTEN && new_state == State::SYN_RECV;
@@ -51,7 +51,8 @@ impl SocketFilter {
         }
     }
 
-    /// Whether a transition is, of which [`Self::verdict`] has seen the event: one that is inferred comes from none.
+    /// Whether a transition passes. [`Self::verdict`] has already seen the event of an observed transition; an inferred one
+    /// has no event.
     pub fn passes_transition(&self, transition: &Transition) -> bool {
         let of_process = match self.filter.tgid {
             0 => true,
@@ -61,12 +62,12 @@ impl SocketFilter {
         of_process && (is_observed || self.flow_passes(&transition.event.flow))
     }
 
-    /// Whether a connection between these ends is.
+    /// Whether a connection between these ends passes.
     pub fn flow_passes(&self, flow: &Flow) -> bool {
         self.peer_passes(flow) && port_passes(self.lports.as_ref(), flow.local.port)
     }
 
-    /// Whether all but the local port is.
+    /// Whether everything but the local port passes.
     fn peer_passes(&self, flow: &Flow) -> bool {
         let subject = Subject {
             laddr: address(flow.local.address),

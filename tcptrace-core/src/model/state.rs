@@ -22,7 +22,7 @@ impl State {
     pub const FIN_WAIT1: Self = Self(4);
     /// This side closed first; the peer has not closed.
     pub const FIN_WAIT2: Self = Self(5);
-    /// The ports rest after this side closed first.
+    /// The ports are kept for a time, after this side closed first.
     pub const TIME_WAIT: Self = Self(6);
     /// The peer closed, the program here has not.
     pub const CLOSE_WAIT: Self = Self(8);
@@ -35,8 +35,8 @@ impl State {
     /// A server socket.
     pub const LISTEN: Self = Self(tcptrace_common::TCP_LISTEN);
 
-    /// States in the order in which a socket goes through them, with those before it is a connection first: it is closed, then
-    /// it listens. TIME_WAIT, in which no full socket is, and NEW_SYN_RECV are not among them.
+    /// The states in the order in which a socket goes through them. The states before a connection come first: the socket is
+    /// closed, then it listens. TIME_WAIT, in which no full socket is, and NEW_SYN_RECV are not among them.
     pub const LIFE: [Self; 10] = [
         Self::CLOSE,
         Self::LISTEN,

@@ -30,11 +30,11 @@ pub struct Stats {
 /// The account of one subscriber.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubscriberAccount {
-    /// Its name, as it was subscribed with.
+    /// The name that it subscribed with.
     pub name: Arc<str>,
-    /// Records that it was given.
+    /// Records that it received.
     pub delivered: u64,
-    /// Records that its queue had no room for.
+    /// Records for which its queue had no capacity.
     pub lost: u64,
     /// It gets no more records: it went away, or its queue was full and it had asked to end then.
     pub has_ended: bool,

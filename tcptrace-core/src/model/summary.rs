@@ -12,26 +12,26 @@ use super::{
 /// kernel side never saw, and `others`, which are no transitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
-    /// When it ended, nanoseconds of `CLOCK_MONOTONIC`.
+    /// When the trace ended, nanoseconds of `CLOCK_MONOTONIC`.
     pub ktime_ns: u64,
     /// Nanoseconds from attaching to detaching.
     pub elapsed_ns: u64,
     /// The kernel side's counters, the matrix among them.
     pub counters: Counters,
-    /// Written, or with `--quiet` counted.
+    /// Transitions that were written, or with `--quiet` counted.
     pub delivered: u64,
-    /// Hidden by filters, in the kernel and in user space.
+    /// Transitions that filters hid, in the kernel and in user space.
     pub filtered: u64,
-    /// Lost by cause.
+    /// Losses by cause.
     pub lost: Lost,
-    /// The kernel tells missed runs; without, `lost.missed_runs` means nothing.
+    /// The kernel reports missed runs. Otherwise `lost.missed_runs` means nothing.
     pub missed_runs_known: bool,
-    /// Sockets forgotten since the table was full.
+    /// Sockets that were forgotten since the table was full.
     pub evicted: u64,
-    /// Children that the kernel made of a request that had one already, and threw away: two CPUs had a packet of it each.
-    /// Their transitions are in the account; they are no connections.
+    /// Second children of one request that the kernel made and threw away: two CPUs had a packet of the request each. Their
+    /// transitions are in the account; they are no connections.
     pub second_children: u64,
-    /// Connections that were printed, when these become lines and not the transitions.
+    /// Connections that were printed, when connections become lines instead of transitions.
     pub connections: Option<u64>,
     /// Inferred transitions, which are not among those delivered.
     pub inferred: u64,
@@ -41,7 +41,7 @@ pub struct Summary {
     pub snapshot_gaps: Option<String>,
     /// Limits of detectors whose tables were full, in words.
     pub uncounted: Vec<String>,
-    /// The account of half-open connections, which do not mix with the transitions; `None` when nobody asked for it.
+    /// The account of half-open connections, which do not mix with the transitions; `None` when it was not requested.
     pub half_open: Option<half_open::Summary>,
 }
 
@@ -81,12 +81,12 @@ pub struct Reconciled {
     pub appeared: u64,
     /// Sockets whose end was not seen.
     pub vanished: u64,
-    /// Sockets that were in another state than the one that was seen last.
+    /// Sockets in another state than the one that was seen last.
     pub changed: u64,
 }
 
 impl Reconciled {
-    /// All of it.
+    /// The sum of all.
     pub fn total(&self) -> u64 {
         self.appeared + self.vanished + self.changed
     }

@@ -1,13 +1,13 @@
-//! Text from outside, made safe to print; and numbers, made easy to read.
+//! Makes text from outside safe to print, and numbers easy to read.
 
 use std::fmt::{self, Write as _};
 
-/// A name from the kernel (NUL-padded) with everything escaped that a terminal could obey or a reader be
-/// misled by: control characters, what is not UTF-8, the invisible and the direction-changing, and the
-/// backslash, so that no escape can be forged.
+/// A name from the kernel (NUL-padded), escaped. Everything is escaped that a terminal could obey or that could mislead a
+/// reader: control characters, bytes that are not UTF-8, invisible characters, and characters that change the direction of
+/// text. The backslash is escaped too, so that no escape can be forged.
 pub struct Escaped<'a>(pub &'a [u8]);
 
-/// The name as it is, if nothing in it needs escaping: always so, but for the hostile and the exotic.
+/// The name as it is, if nothing in it needs escaping. Almost all names are like that.
 pub fn plain(name: &[u8]) -> Option<&str> {
     let bytes = until_nul(name);
     let harmless = bytes.iter().all(|byte| matches!(byte, b' '..=b'~') && *byte != b'\\');
@@ -40,13 +40,13 @@ impl fmt::Display for Escaped<'_> {
     }
 }
 
-/// Whether a shell, and the command that it is given to, take a name for what it is.
+/// Whether a shell, and the command that gets the name, take it as a plain word.
 pub fn is_shell_word(name: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.:@".contains(letter);
     !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)
 }
 
-/// Text that should be harmless already, since it was made by tcptrace: escaped if it is not.
+/// Text that tcptrace made, and that should be harmless already; escaped if it is not.
 pub fn distrusted(text: String) -> String {
     let bare: String = text.chars().filter(|c| *c != '\\').collect();
     let escaped = Escaped(bare.as_bytes()).to_string();
@@ -79,11 +79,11 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// A span of time in at most seven characters: `412us`, `3.21ms`, `15.0s`, `4m12s`, `2h03m`, `3d04h`.
+/// A span of time in at most seven characters: `412us`, `3.21ms`, `15.00s`, `4m12s`, `2h03m`, `3d04h`.
 pub struct Span(pub u64);
 
 impl Span {
-    /// A number; where there are any, what stands between it and two more digits, and these; and a unit.
+    /// The parts of the text: a number; where there are any, a separator and two more digits; and a unit.
     pub fn parts(&self) -> (u64, Option<(&'static str, u64)>, &'static str) {
         let ns = self.0;
         let seconds = ns / 1_000_000_000;
@@ -132,7 +132,7 @@ impl fmt::Display for Bytes {
     }
 }
 
-/// Whether a shell and `ip netns exec` take this for a name, and for nothing else.
+/// Whether a shell and `ip netns exec` take the text as a plain name.
 pub fn is_netns_name(name: &str) -> bool {
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     !name.is_empty() && !name.starts_with('-') && name.chars().all(is_plain)

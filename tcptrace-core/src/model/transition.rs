@@ -1,4 +1,4 @@
-//! A change of a socket's state, as all that come after the tracker know it.
+//! A change of a socket's state, as every stage after the tracker knows it.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::model::{
     state::State,
 };
 
-/// A transition with what only the socket's history tells.
+/// A transition with what only the history of the socket shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
     /// The event of the kernel.
     pub event: Event,
     /// Nanoseconds in the old state; `None` when its beginning was not seen.
     pub in_old_state_ns: Option<u64>,
-    /// Nanoseconds in the old state at least, where its beginning was not seen: it was in it when the trace first
-    /// looked, or what the kernel keeps of it tells more.
+    /// Lower limit of the nanoseconds in the old state, where its beginning was not seen. The socket was in that state at
+    /// the first dump of the trace, or what the kernel keeps of the socket shows a longer time.
     pub at_least_ns: Option<u64>,
     /// The process that owns the socket, if certain.
     pub owner: Option<Arc<Owner>>,
@@ -40,8 +40,8 @@ impl Transition {
         }
     }
 
-    /// Whether a connection ends with it. What goes on afterwards as a timewait socket, in TIME_WAIT for instance, is
-    /// no part of the connection's life; a listener is no connection.
+    /// Whether a connection ends with this transition. The time as a timewait socket afterwards, in TIME_WAIT for instance,
+    /// is no part of the connection's life. A listener is no connection.
     pub fn ends_connection(&self) -> bool {
         self.event.new_state == State::CLOSE
             && self.event.old_state != State::LISTEN
@@ -49,7 +49,7 @@ impl Transition {
             && self.closing.as_ref().and_then(|closing| closing.cause) != Some(Cause::SecondChild)
     }
 
-    /// Segments sent again over the connection's life, by the socket or as counted one by one; `None` when neither tells.
+    /// Segments sent again over the connection's life, by the socket or as counted one by one; `None` when neither is known.
     pub fn retransmits(&self) -> Option<u32> {
         let counted = self.closing.as_ref().and_then(|closing| closing.retransmits);
         self.event.metrics.map(|metrics| metrics.retransmits).or(counted)
@@ -61,12 +61,12 @@ impl Transition {
 pub enum Origin {
     /// The kernel's event.
     Observed,
-    /// It follows from what was observed: of timewait sockets, such as those in TIME_WAIT, the kernel reports nothing.
+    /// A conclusion from what was observed: the kernel reports nothing of timewait sockets, such as those in TIME_WAIT.
     Inferred,
 }
 
 impl Origin {
-    /// As JSON and CSV have it.
+    /// Its name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Observed => "observed",

@@ -13,7 +13,7 @@ pub enum View {
 }
 
 impl View {
-    /// Whether it has a line for this transition.
+    /// Whether this transition becomes a line.
     pub fn shows(self, transition: &Transition) -> bool {
         match self {
             Self::Transitions => true,

@@ -9,20 +9,20 @@ use crate::model::{owner::Owner, process::Process, text::Escaped};
 pub struct Who {
     /// Process id.
     pub pid: u32,
-    /// Its name, NUL-terminated or not, any bytes; empty when it ended before it was asked.
+    /// Its name, NUL-terminated or not, any bytes; empty when the process ended before it was read.
     pub comm: Vec<u8>,
     /// The process, where it was resolved while it lived.
     pub process: Option<Arc<Process>>,
 }
 
 impl Who {
-    /// By the descriptors of the host: a process that may have ended since.
+    /// A process that holds a descriptor of the host. It may have ended since.
     pub fn of_holder(pid: u32, process: Option<&Arc<Process>>) -> Self {
         let comm = process.map(|process| process.comm.clone()).unwrap_or_default();
         Self { pid, comm, process: process.cloned() }
     }
 
-    /// By a record of a trace.
+    /// A process that owns the socket of a record.
     pub fn of_owner(owner: &Owner) -> Self {
         Self {
             pid: owner.pid,
@@ -37,7 +37,7 @@ impl Who {
     }
 }
 
-/// `nginx[812]`, and behind it the container or else the unit.
+/// `nginx[812]`, followed by the container or else the unit.
 impl fmt::Display for Who {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.comm.is_empty() {

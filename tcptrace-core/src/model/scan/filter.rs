@@ -8,7 +8,7 @@ use crate::model::{
 };
 
 impl SocketFilter {
-    /// Whether a socket is.
+    /// Whether a socket passes the filters.
     pub fn passes(&self, socket: &Socket, owners: &Owners) -> bool {
         let tgid = self.filter.tgid;
         self.state_passes(socket)
@@ -16,7 +16,7 @@ impl SocketFilter {
             && (tgid == 0 || owners.is_owned_by(socket, tgid))
     }
 
-    /// Whether its namespace, addresses and ports are.
+    /// Whether the namespace, the addresses and the ports of a socket pass the filters.
     pub fn socket_passes(&self, socket: &Socket) -> bool {
         self.flow_passes(&socket.flow)
     }
@@ -25,13 +25,13 @@ impl SocketFilter {
         is_in(socket, self.filter.states)
     }
 
-    /// Whether the kernel would be asked for this one.
+    /// Whether the kernel would be asked for this socket.
     pub fn asks_for(&self, socket: &Socket) -> bool {
         let netns = self.filter.netns;
         (netns == 0 || socket.flow.netns == Some(netns)) && is_in(socket, self.asked_states())
     }
 
-    /// The states to ask the kernel for: those, and that of listeners, which tell where connections come from.
+    /// The states to ask the kernel for: those of the filter, and LISTEN, since listeners show where connections come from.
     pub fn asked_states(&self) -> u32 {
         match self.filter.states {
             0 => 0,
@@ -40,7 +40,7 @@ impl SocketFilter {
     }
 }
 
-/// Whether a socket is in one of these states, a bit for each; 0 is all. A request is in two of them.
+/// Whether a socket is in one of these states, a bit for each; 0 is all. A request socket is in two of them.
 fn is_in(socket: &Socket, states: u32) -> bool {
     let bit = |state: State| 1_u32.checked_shl(state.0.into()).unwrap_or(0);
     let request = if socket.kind == Kind::Request { bit(State::NEW_SYN_RECV) } else { 0 };
@@ -72,7 +72,7 @@ mod tests {
         assert!(in_states(0, Kind::Full, 200) && !in_states(u32::MAX, Kind::Full, 200));
     }
 
-    /// A scan that was made for more has the same sockets as one that was made for this filter.
+    /// A scan for a wider filter has the same sockets, once narrowed, as a scan for this filter.
     #[test]
     fn what_the_kernel_would_be_asked_for() {
         let asks = |states: u32, kind, state| {

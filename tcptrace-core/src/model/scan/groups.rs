@@ -1,4 +1,4 @@
-//! Counting sockets by what they have in common.
+//! Counts of sockets by a key that they share.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -20,10 +20,10 @@ use crate::model::{
 pub enum By {
     /// Their state.
     State,
-    /// The process that has them open; of several, each. Of those that nobody has open, the one process that has their
-    /// listener open.
+    /// The process that has them open. A socket that several processes have open counts for each of them. A socket that no
+    /// process has open counts for the one process that has its listener open.
     Process,
-    /// The local address and port that they were made to, if something listens there.
+    /// The local address and port that the connections were made to, if something listens there.
     Listener,
     /// The remote address.
     Peer,
@@ -32,7 +32,7 @@ pub enum By {
 }
 
 impl By {
-    /// As JSON and CSV have it.
+    /// Its name in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Self::State => "state",
@@ -49,9 +49,9 @@ impl By {
 pub enum Key {
     /// A state.
     State(State),
-    /// A process: its id, and its name if it still was there to be asked.
+    /// A process: its id, and its name if the process was still there when it was read.
     Process(u32, Option<Vec<u8>>),
-    /// Where something listens.
+    /// The place of a listener.
     Listener(Listening),
     /// An address.
     Peer(IpAddr),
@@ -63,10 +63,10 @@ pub enum Key {
     None,
 }
 
-/// Where something listens.
+/// The place of a listener.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listening {
-    /// Its own end.
+    /// The listener's own end.
     pub local: LocalEnd,
     /// Index of the network device that it is bound to.
     pub ifindex: Option<u32>,
@@ -74,24 +74,24 @@ pub struct Listening {
     pub device: Option<Arc<str>>,
 }
 
-/// How many sockets have a key, by state.
+/// The number of sockets with a key, by state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// The key.
     pub key: Key,
-    /// All of them.
+    /// The number of all sockets.
     pub total: u64,
-    /// By state, in the order of the table.
+    /// The number by state, in the order of the table.
     pub states: Vec<(State, u64)>,
 }
 
 impl Group {
-    /// How many are in a state.
+    /// The number of sockets in a state.
     pub(crate) fn count(&self, state: State) -> u64 {
         self.states.iter().find(|(one, _)| *one == state).map_or(0, |(_, count)| *count)
     }
 
-    /// The listener that they have in common, if that is it.
+    /// The listener that the sockets share, if that is the key.
     pub(crate) const fn listening(&self) -> Option<&Listening> {
         match &self.key {
             Key::Listener(listening) => Some(listening),
@@ -101,7 +101,7 @@ impl Group {
 }
 
 impl SocketScan {
-    /// The groups, the greatest first.
+    /// The groups, the largest first.
     pub fn groups(&self, by: By) -> Vec<Group> {
         let mut counts: HashMap<Key, BTreeMap<(usize, State), u64>> = HashMap::new();
         for socket in &self.sockets {
@@ -125,7 +125,7 @@ impl SocketScan {
         groups
     }
 
-    /// Hands out the keys that a socket counts for: of most kinds one, of processes each.
+    /// Passes on the keys that a socket counts for: one for most kinds, each process for processes.
     fn keys(&self, by: By, socket: &Socket, mut count: impl FnMut(Key)) {
         let mut owners = self.owners.of(socket);
         match by {
@@ -135,14 +135,14 @@ impl SocketScan {
             By::Listener => {
                 count(self.owners.listener(socket).map_or(Key::None, |place| {
                     let ifindex = place.ifindex;
-                    // It is on the same one.
+                    // The connection is on the same device.
                     let device = ifindex.and(socket.device.clone());
                     Key::Listener(Listening { local: place.end, ifindex, device })
                 }));
             }
             By::Container => count(owners.find_map(|owner| home(owner.process?)).unwrap_or(Key::None)),
             By::Process => match (owners.next(), owners.next()) {
-                // Nobody has it, and which of several would is not known.
+                // No process has it open, and which of several processes would accept it is not known.
                 (None, _) | (Some(Owner { provenance: Provenance::Inherited, .. }), Some(_)) => {
                     count(Key::None);
                 }
@@ -156,7 +156,7 @@ impl SocketScan {
         }
     }
 
-    /// How many sockets several processes have open, each of which they count for.
+    /// The number of sockets that several processes have open. Such a socket counts for each of the processes.
     pub fn shared(&self) -> usize {
         let is_shared = |socket: &Socket| {
             let mut owners = self.owners.of(socket).filter(|owner| owner.provenance != Provenance::Inherited);
@@ -165,7 +165,7 @@ impl SocketScan {
         self.sockets.iter().filter(|socket| is_shared(socket)).count()
     }
 
-    /// How many sockets are in each state, in the order of the table.
+    /// The number of sockets in each state, in the order of the table.
     pub fn states(&self) -> Vec<(State, u64)> {
         let mut counts: BTreeMap<(usize, State), u64> = BTreeMap::new();
         for socket in &self.sockets {

@@ -1,8 +1,8 @@
-//! Which listener made a connection that nobody has open.
+//! The listener that made a connection which no process has open.
 //!
-//! The kernel does not say. The address does, unless something gives the connections that are for one listener to another:
-//! a `sk_lookup` program, TPROXY, or the choice among several at one end. Then it is not known, and no owner is better than
-//! a wrong one.
+//! The kernel does not report it. The address shows it, unless something gives the connections for one listener to another:
+//! a `sk_lookup` program, TPROXY, or the choice among several listeners at one end. Then the listener is not known, and no
+//! owner is better than a wrong one.
 
 use crate::model::{
     dump::Namespace,
@@ -20,28 +20,28 @@ pub(crate) struct OnDevice {
     pub(crate) ifindex: u32,
 }
 
-/// Ages are in the kernel's ticks, of which a second has a hundred or more.
+/// The longest tick of the kernel, nanoseconds. Ages are in ticks, of which a second has a hundred or more.
 const TICK_NS: u64 = 10_000_000;
 
 /// The listener at an end, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
-    /// It made the connections there; its inode.
+    /// The inode of the listener that made the connections there.
     One(u64),
-    /// There are several, or connections there that it cannot have made.
+    /// There are several listeners, or connections there that the listener cannot have made.
     Unknown,
 }
 
 /// All listeners.
 #[derive(Debug, Default)]
 pub(super) struct Listeners {
-    /// Those that are bound to no device.
+    /// Listeners that are bound to no device.
     pub(super) anywhere: HashMap<LocalEnd, Listener>,
-    /// Those that are bound to one.
+    /// Listeners that are bound to a device.
     pub(super) on_devices: HashMap<OnDevice, Listener>,
 }
 
-/// Where a listener is.
+/// The place of a listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Place {
     pub(super) end: LocalEnd,
@@ -51,8 +51,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// That of the listener which a connection comes from by its address: of each address the one on its device first,
-    /// as `inet_lhash2_lookup()` scores them.
+    /// The place of the listener that a connection comes from by its address. For each address, the listener on the
+    /// connection's device comes first, as `inet_lhash2_lookup()` scores them.
     pub(super) fn of(
         socket: &Socket,
         anywhere: &HashMap<LocalEnd, Listener>,
@@ -71,17 +71,17 @@ impl Place {
 
 /// The queue of a listener, to compare with the connections at its end.
 struct Queue<'a> {
-    /// Its place among the sockets.
+    /// Its index among the sockets.
     index: usize,
     listener: &'a Socket,
-    /// Connections that were certainly waiting for somebody to accept them when it was read.
+    /// Connections that were certainly waiting to be accepted when the queue was read.
     waiting: u32,
-    /// One there is not its own.
+    /// A connection at its end is not its own.
     foreign: bool,
 }
 
 impl Listeners {
-    /// Those among all sockets, which are in the order in which the kernel walked its tables.
+    /// The listeners among all sockets. The sockets are in the order in which the kernel walked its tables.
     pub(super) fn new(sockets: &[Box<Socket>], namespaces: &[Namespace]) -> Self {
         let mut this = Self::default();
         let mut queues: HashMap<(LocalEnd, Option<u32>), Queue<'_>> = HashMap::default();
@@ -130,16 +130,16 @@ impl Listeners {
 }
 
 impl Queue<'_> {
-    /// Takes a connection at its end that nobody has open; `walk_ns` is how long the namespace was read.
+    /// Takes a connection at its end that no process has open. `walk_ns` is how long the read of the namespace took.
     fn take(&mut self, index: usize, child: &Socket, walk_ns: Option<u64>) {
         // A child has the options of the socket that made it.
         let transparent = child.transparent.zip(self.listener.transparent);
         self.foreign |= transparent.is_some_and(|(child, listener)| child != listener);
-        // Read later, and there since before the first was read: it was waiting in between.
+        // The connection was read later, and was there since before the first socket was read: it was waiting in between.
         let was_there = walk_ns
             .zip(child.age_at_least_ns)
             .is_some_and(|(walk_ns, age_ns)| age_ns >= walk_ns.saturating_add(TICK_NS));
-        // Whoever closes a connection takes it out of these states. Subflows that join wait in no queue.
+        // A program that closes a connection takes it out of these states. Subflows that join wait in no queue.
         let waits = matches!(child.state, State::ESTABLISHED | State::CLOSE_WAIT) && !child.mptcp;
         self.waiting += u32::from(was_there && waits && index > self.index);
     }

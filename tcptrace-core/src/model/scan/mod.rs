@@ -1,4 +1,4 @@
-//! One scan of the host: its TCP sockets of one moment, those that are wanted, with their owners.
+//! One scan of the host: its TCP sockets at one moment that pass the filters, with their owners.
 
 mod filter;
 mod groups;
@@ -19,29 +19,29 @@ use super::{
 };
 use crate::model::{namespace::NamespaceSample, process::Condition};
 
-/// A scan at the host.
+/// A scan of the host.
 #[derive(Clone, Debug)]
 pub struct HostScan {
     /// When it began, nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// When it was complete.
     pub end_ns: u64,
-    /// All sockets that are wanted; or why there is nothing to be seen.
+    /// All sockets that pass the filters; or why no sockets could be read.
     pub sockets: Result<SocketScan, String>,
     /// The network namespaces that were read.
     pub namespaces: Vec<(Option<u32>, NamespaceSample)>,
-    /// Processes with which connections wait.
+    /// Processes for which connections wait, with their condition.
     pub processes: Vec<(u32, Condition)>,
 }
 
 /// The sockets of a scan.
 #[derive(Clone, Debug)]
 pub struct SocketScan {
-    /// The wanted sockets, in order.
+    /// The sockets that pass the filters, in order.
     pub sockets: Vec<Box<Socket>>,
-    /// Whose they are.
+    /// The owners of the sockets.
     pub owners: Owners,
-    /// How many more there were among those that were asked for.
+    /// The number of other sockets that the kernel was asked for, which do not pass the filters.
     pub hidden: usize,
     /// The namespaces that were read.
     pub namespaces: Vec<Namespace>,
@@ -54,14 +54,14 @@ pub struct SocketScan {
 pub struct Gaps {
     /// Gaps of the snapshot of the kernel's sockets.
     pub snapshot: dump::Gaps,
-    /// Sockets that a process has open, which could not be found.
+    /// Sockets that a process has open, where that process could not be found.
     pub without_owner: usize,
-    /// Processes that could not be looked into, where there are such sockets.
+    /// Processes that could not be read, where there are such sockets.
     pub unreadable_processes: usize,
 }
 
 impl Gaps {
-    /// Whether everything was seen.
+    /// Whether there is no gap.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
     }
@@ -84,7 +84,7 @@ impl fmt::Display for Gaps {
 }
 
 impl SocketScan {
-    /// What is wanted of it; it may have been made for more.
+    /// Keeps only what passes these filters. The scan may have been made for wider ones.
     pub fn narrow(&mut self, wanted: &SocketFilter) {
         let Self { sockets, owners, hidden, namespaces, .. } = self;
         sockets.retain(|socket| wanted.asks_for(socket));

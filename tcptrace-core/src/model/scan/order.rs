@@ -4,8 +4,8 @@ use std::net::IpAddr;
 
 use crate::model::{socket::Socket, state::State};
 
-/// The course of a life: what serves, what begins, what talks, what the program here has yet to close, what is being
-/// closed, what is over. Within a state by local port: first the services.
+/// The states along the life of a socket: listening, beginning, connected, to be closed by the program here, closing, over.
+/// Within a state, sockets are sorted by local port, so that the services come first.
 const COURSE: [State; 11] = [
     State::LISTEN,
     State::SYN_SENT,
@@ -20,15 +20,15 @@ const COURSE: [State; 11] = [
     State::CLOSE,
 ];
 
-/// Where a state stands in the course; those without a name follow, by their number.
+/// The place of a state in the course. States without a name follow, by their number.
 pub fn rank(state: State) -> usize {
     let place = COURSE.iter().position(|other| *other == state);
     place.unwrap_or(COURSE.len() + usize::from(state.0))
 }
 
-/// Sorts.
+/// Sorts sockets in the order of the table.
 pub fn sort(sockets: &mut [Box<Socket>]) {
-    // The key is made once of each.
+    // The key of each socket is made once.
     sockets.sort_by_cached_key(|socket| {
         let remote = (bits(socket.flow.remote.address), socket.flow.remote.port);
         (

@@ -18,7 +18,8 @@ use crate::model::{
 pub struct Owner<'a> {
     /// Process and descriptor.
     pub holder: Holder,
-    /// How it is known: it holds the socket open itself, or, where nobody does, the listener that the socket came from.
+    /// How the owner is known: it holds the socket open itself; or, where no process does, it holds the listener that the
+    /// socket came from.
     pub provenance: Provenance,
     /// The process; `None` when it ended just now.
     pub process: Option<&'a Process>,
@@ -29,32 +30,32 @@ pub struct Owner<'a> {
 pub struct Owners {
     pub(crate) holders: Holders,
     pub(crate) listeners: HashMap<LocalEnd, Listener>,
-    /// `None` of one that ended before it was asked for.
+    /// The processes, by their ids; `None` for a process that ended before it was read.
     pub(crate) processes: HashMap<u32, Option<Arc<Process>>>,
-    /// When the sockets' ages were as they are told, or a little earlier, nanoseconds of `CLOCK_BOOTTIME`; 0 where it is
-    /// not known.
+    /// The time at which the sockets had the ages that the kernel reported, or a little earlier, nanoseconds of
+    /// `CLOCK_BOOTTIME`; 0 where it is not known.
     pub(crate) seen_ns: u64,
     /// The listeners that are bound to a device, which are not among the others.
     pub(crate) on_devices: HashMap<OnDevice, Listener>,
 }
 
 impl Owners {
-    /// By what the host says of descriptors, and the listeners among all its sockets, which are in the order of the
-    /// kernel's tables and were asked for at `seen_ns`.
+    /// Makes the owners of sockets from the holders of descriptors and from the listeners among all sockets of the host. The
+    /// sockets are in the order of the kernel's tables, and were asked for at `seen_ns`.
     pub fn new(holders: Holders, sockets: &[Box<Socket>], namespaces: &[Namespace], seen_ns: u64) -> Self {
         let Listeners { anywhere, on_devices } = Listeners::new(sockets, namespaces);
         Self { holders, listeners: anywhere, processes: HashMap::default(), seen_ns, on_devices }
     }
 
-    /// Looks at a process of which it is to be said what it owns; 0 is none.
+    /// Resolves a process whose sockets will be asked for; 0 is none.
     pub fn attach(&mut self, pid: u32, mut process: impl FnMut(u32) -> Option<Arc<Process>>) {
         if pid != 0 {
             self.processes.insert(pid, process(pid));
         }
     }
 
-    /// Resolves the processes that own these sockets. Returns how many of the sockets lack an owner: a process must have each
-    /// open, and none is known.
+    /// Resolves the processes that own these sockets. Returns the number of sockets without a known owner that a process
+    /// must have open.
     pub fn identify(
         &mut self,
         sockets: &[Box<Socket>],
@@ -72,7 +73,7 @@ impl Owners {
         missing
     }
 
-    /// Puts others in the place of addresses and processes.
+    /// Replaces addresses and processes.
     pub fn rename(
         &mut self,
         address: impl Fn(IpAddr) -> IpAddr,
@@ -107,8 +108,8 @@ impl Owners {
         eldest.into_iter().chain(others)
     }
 
-    /// Whether a process, as far as it is known, is old enough: what listens where a connection rests may have begun after
-    /// that.
+    /// Whether a process, as far as it is known, is old enough. The process that listens now where a connection is in
+    /// TIME_WAIT may have started after the connection got there.
     fn may_own(&self, process: Option<&Process>, socket: &Socket) -> bool {
         let age_ns = socket.age_at_least_ns.filter(|_| socket.kind == Kind::TimeWait && self.seen_ns > 0);
         let begun_ns = age_ns.map(|age_ns| self.seen_ns.saturating_sub(age_ns));
@@ -120,17 +121,17 @@ impl Owners {
         self.processes.get(&pid)?.as_ref()
     }
 
-    /// Whether one of them is `pid`.
+    /// Whether `pid` is one of the owners.
     pub fn is_owned_by(&self, socket: &Socket, pid: u32) -> bool {
         self.of(socket).any(|owner| owner.holder.pid == pid)
     }
 
-    /// How many processes could not be looked into.
+    /// The number of processes that could not be read.
     pub fn unreadable(&self) -> usize {
         self.holders.unreadable()
     }
 
-    /// The end that a connection was made to, if something listens there.
+    /// The place of the listener that a connection was made to, if something listens there.
     pub(super) fn listener(&self, socket: &Socket) -> Option<Place> {
         Place::of(socket, &self.listeners, &self.on_devices)
     }

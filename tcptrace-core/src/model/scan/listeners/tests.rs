@@ -24,7 +24,7 @@ fn child() -> Socket {
     socket(State::ESTABLISHED, None)
 }
 
-/// Which listener a connection comes from, among sockets that were read within 5 ms.
+/// The listener that a connection comes from, among sockets that were read within 5 ms.
 fn of(child: &Socket, sockets: &[Socket]) -> Option<Listener> {
     let read = Namespace { inode: Some(1), begin_ns: 1_000 * MS, end_ns: 1_005 * MS, most_timewait: None };
     let sockets: Vec<_> = sockets.iter().cloned().map(Box::new).collect();
@@ -37,13 +37,13 @@ fn what_waits_is_in_the_queue() {
     let own = Some(Listener::One(70));
     assert_eq!(of(&child(), &[listener(1), child()]), own);
     assert_eq!(of(&child(), &[listener(3), child(), child()]), own, "one has been reset meanwhile");
-    // More than that nobody made who listens there, and which of them is not known.
+    // The listener cannot have made more connections than wait in its queue, and which of them it made is not known.
     assert_eq!(of(&child(), &[listener(1), child(), child()]), Some(Listener::Unknown));
     let waits = Socket { state: State::CLOSE_WAIT, ..child() };
     assert_eq!(of(&child(), &[listener(0), waits]), Some(Listener::Unknown));
 }
 
-/// An ordinary server while connections come and go: only what was there when its queue was read counts.
+/// An ordinary server while connections come and go: only connections that were there when its queue was read count.
 #[test]
 fn what_may_have_come_later_is_no_surplus() {
     let own = Some(Listener::One(70));

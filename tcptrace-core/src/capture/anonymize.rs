@@ -1,8 +1,8 @@
-//! Others in the place of addresses and names, the same ones each time, so that a capture can be shown to strangers.
+//! Replaces addresses and names by others, the same ones each time, so that a capture can be shown to strangers.
 //!
-//! Nothing is remembered: what stands for a name or an address follows from it and from a key of 128 random bits, by
-//! SipHash-2-4. Who does not have the key cannot try all addresses until one fits; it is made for one recording, and written
-//! nowhere. Ports, process and user ids, inode numbers and times stay.
+//! Nothing is remembered. The replacement of a name or an address follows from it and from a key of 128 random bits, by
+//! SipHash-2-4. Without the key, a stranger cannot try all addresses until one fits. The key is made for one recording, and
+//! written nowhere. Ports, process and user ids, inode numbers and times stay.
 
 use std::{
     hash::{Hash, Hasher as _},
@@ -32,13 +32,13 @@ use crate::{
     pipeline::decode::records,
 };
 
-/// Puts others in the place of addresses and names.
+/// Replaces addresses and names by others.
 pub struct Anonymizer {
     key: [u8; 16],
 }
 
 impl Anonymizer {
-    /// `key`: random bits, which nobody else has and nobody keeps.
+    /// `key`: random bits that no one else has, and that are kept nowhere.
     pub fn new(key: [u8; 16]) -> Self {
         Self { key }
     }
@@ -49,16 +49,16 @@ impl Anonymizer {
         hasher.finish()
     }
 
-    /// A header as a stranger may see it.
+    /// A header that a stranger may see.
     pub fn header(&self, header: &Header) -> Header {
-        // Behind the numbers stands who built it.
+        // The part after the numbers shows who built the kernel.
         let end = header.kernel.find(|letter: char| letter != '.' && !letter.is_ascii_digit());
         let kernel = header.kernel[..end.unwrap_or(header.kernel.len())].to_owned();
         let filters = header.filters.iter().map(|filter| unnamed(filter)).collect();
         Header { host: self.word("host", header.host.as_bytes()), kernel, filters, ..header.clone() }
     }
 
-    /// Hands over an input as a stranger may see it.
+    /// Passes on an input that a stranger may see.
     pub fn input<T>(&self, input: &Input<'_>, take: impl FnOnce(&Input<'_>) -> T) -> T {
         match input {
             Input::Entry(entry) => take(&Input::Entry(&self.entry(entry))),
@@ -181,7 +181,7 @@ impl Anonymizer {
         }
     }
 
-    /// A network device's name; every host has the loopback one.
+    /// The name of a network device. The name of the loopback device stays, since every host has it.
     fn device(&self, name: &str) -> String {
         if name == "lo" { name.to_owned() } else { self.word("if", name.as_bytes()) }
     }
@@ -205,7 +205,7 @@ impl Anonymizer {
         })
     }
 
-    /// NUL-padded, as the kernel has it; what is not used of it tells nothing either.
+    /// A name in the kernel's form, NUL-padded. The bytes after the name are zero, so that they reveal nothing either.
     fn comm(&self, comm: &[u8]) -> [u8; 16] {
         let mut out = [0; 16];
         let name = until_nul(comm);
@@ -230,7 +230,7 @@ impl Anonymizer {
         }
     }
 
-    /// Those that are nobody's own stay, and private ones stay private: `10.0.0.0/8` becomes itself.
+    /// Addresses that belong to nobody stay, and private addresses stay private: `10.0.0.0/8` becomes itself.
     fn v4(&self, address: Ipv4Addr) -> Ipv4Addr {
         let bits = |address: Ipv4Addr, kept| {
             let scrambled = self.scramble(address.to_bits(), kept, u32::BITS);
@@ -238,7 +238,7 @@ impl Anonymizer {
         };
         match kept_bits(address) {
             None => address,
-            // Another one of those would mislead; each has one way back, so this comes to an end.
+            // An address of another kind would mislead. Each address is the image of exactly one, so this walk ends.
             Some(0) => std::iter::successors(Some(address), |address| Some(bits(*address, 0)))
                 .skip(1)
                 .find(|address| kept_bits(*address) == Some(0))
@@ -247,20 +247,20 @@ impl Anonymizer {
         }
     }
 
-    /// Global ones become others in `2000::/3`, unique local ones others in `fd00::/8`.
+    /// Global addresses become others in `2000::/3`. Unique local addresses become others in the same half of `fc00::/7`.
     fn v6(&self, address: Ipv6Addr) -> Ipv6Addr {
         let kept = match address.segments() {
             [0x2000..=0x3fff, ..] => 3,
             [0xfc00..=0xfdff, ..] => 8,
-            // `::`, `::1`, link-local, multicast, and those that nobody has.
+            // `::`, `::1`, link-local, multicast, and those that are assigned to nobody.
             [0 | 0xfe80..=0xffff, ..] => return address,
             _ => 0,
         };
         Ipv6Addr::from_bits(self.scramble(address.to_bits(), kept, u128::BITS))
     }
 
-    /// Of `width` bits, the first `kept` stay, and of the others each is turned or not as the ones before it say: so
-    /// that two addresses agree in as many bits afterwards as before, and subnets stay subnets.
+    /// Keeps the first `kept` of `width` bits. The bits before each other bit decide whether that bit is flipped: so two
+    /// addresses agree in as many bits afterwards as before, and subnets stay subnets.
     fn scramble(&self, bits: impl Into<u128>, kept: u32, width: u32) -> u128 {
         let bits = bits.into();
         (kept..width).fold(bits, |out, place| {
@@ -272,7 +272,7 @@ impl Anonymizer {
     }
 }
 
-/// How many bits say what kind of address it is: 0 of a public one; `None` where all of them do.
+/// The number of bits that show the kind of an address: 0 for a public one; `None` where all bits do.
 fn kept_bits(address: Ipv4Addr) -> Option<u32> {
     match address.octets() {
         [0 | 127 | 224..=255, ..] | [169, 254, ..] => None,
@@ -307,7 +307,7 @@ mod tests {
     proptest! {
         #[test]
         fn subnets_stay_subnets(net in 1_u32..3, a: u16, b: u16) {
-            // Of one kind, and not walked on.
+            // Addresses of one kind, which need no walk.
             let anonymizer = Anonymizer::new([7; 16]);
             let address = |host: u16| Ipv4Addr::from_bits(10 << 24 | net << 16 | u32::from(host));
             let [x, y] = [a, b].map(|host| anonymizer.v4(address(host)).to_bits());
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(shown[3..], ["--local-port 80", "--ipv4"]);
     }
 
-    /// By the key alone: two recordings with the same one have the same names, and no other key gives them.
+    /// The key alone decides: two recordings with the same key have the same names, and no other key gives these names.
     #[test]
     fn what_stands_for_an_address_follows_from_the_key() {
         let address: IpAddr = "192.0.2.7".parse().expect("an address");

@@ -6,16 +6,16 @@ use bytes::Buf as _;
 
 use super::Damage;
 
-/// Compressed length, raw length, checksum, each four bytes, least significant first.
+/// Size of the head of a frame: compressed length, raw length and checksum, each four bytes, least significant first.
 const HEAD: u32 = 12;
 
-/// The largest frame that anyone writes: one scan at a host with a million sockets.
+/// The largest frame that tcptrace writes: one scan of a host with a million sockets.
 const LARGEST: u32 = 256 << 20;
 
 /// Makes a frame of these bytes.
 ///
 /// # Errors
-/// They are more than a frame can have.
+/// The bytes are more than a frame can have.
 pub fn encode(raw: &[u8]) -> io::Result<Vec<u8>> {
     let raw_len = u32::try_from(raw.len()).ok().filter(|len| *len <= LARGEST);
     let raw_len = raw_len.ok_or_else(|| io::Error::other(format!("{} bytes are too many", raw.len())))?;
@@ -29,7 +29,7 @@ pub fn encode(raw: &[u8]) -> io::Result<Vec<u8>> {
     Ok(frame)
 }
 
-/// The raw length is part of it, so that damage there is noticed, too.
+/// The checksum of a frame. The raw length is part of it, so that damage there is noticed, too.
 fn checksum(raw_len: u32, body: &[u8]) -> u32 {
     let mut hasher = crc32fast::Hasher::new();
     hasher.update(&raw_len.to_le_bytes());
@@ -37,11 +37,11 @@ fn checksum(raw_len: u32, body: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// Reads the next frame, in the place of what is in `raw`; `false` at the end. `at` is where the frame begins, and
-/// afterwards where the next one does. The memory of `body` is used again, as that of `raw` is.
+/// Reads the next frame into `raw`, in place of its contents; `false` at the end. `at` is where the frame begins, and
+/// afterwards where the next one begins. The memory of `body` and of `raw` is used again.
 ///
 /// # Errors
-/// [`Damage`]. No byte is believed before its checksum is right, and no length beyond what there is.
+/// [`Damage`]. No byte is trusted before its checksum is right, and no length beyond the bytes that are there.
 pub(super) fn decode(
     input: &mut impl Read,
     at: &mut u64,
@@ -79,8 +79,8 @@ pub(super) fn decode(
     Ok(true)
 }
 
-/// At most so many bytes, fewer where there are no more: what is allocated grows with what is there, not with what a
-/// length says.
+/// Reads at most `len` bytes, fewer where there are no more. The allocation grows with the bytes that are there, not with
+/// the length that the file states.
 fn read(input: &mut impl Read, len: u32, at: u64, bytes: &mut Vec<u8>) -> Result<(), Damage> {
     bytes.clear();
     match input.by_ref().take(len.into()).read_to_end(bytes) {
@@ -124,7 +124,7 @@ mod tests {
             prop_assert_eq!(damage.is_none(), whole);
         }
 
-        /// A bit that flips is noticed, and what is before it is read.
+        /// A flipped bit is noticed, and everything before it is read.
         #[test]
         fn damage_is_noticed(frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..99), 1..6), at in any::<prop::sample::Index>(), bit in 0_u8..8) {
             let mut bytes = file(&frames);

@@ -18,7 +18,7 @@ pub struct Reader<R> {
     header: Header,
     /// Where the next frame begins.
     at: u64,
-    /// Where this one does.
+    /// Where this frame begins.
     frame_at: u64,
     /// The frame as it was read.
     body: Vec<u8>,
@@ -41,7 +41,7 @@ impl Reader<BufReader<File>> {
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads what comes before the inputs. `path` is for errors.
+    /// Reads everything before the inputs. `path` is for errors.
     ///
     /// # Errors
     /// [`enum@Error`].
@@ -75,7 +75,7 @@ impl<R: Read> Reader<R> {
         Ok(Self { input, header, at, frame_at: at, body, raw, taken: 0, has_ended: false })
     }
 
-    /// The same, whatever it reads from.
+    /// The same reader, for a source of any type.
     pub fn boxed(self) -> Reader<Box<dyn Read + Send>>
     where
         R: Send + 'static,
@@ -113,20 +113,20 @@ impl<R: Read> Reader<R> {
             Err(malformed) => return Err(self.senseless(malformed.text())),
         };
         self.taken = self.raw.len() - after;
-        // What it is that is not known may come behind the end.
+        // An unknown input may follow the end.
         if !matches!(input, Input::Unknown) {
             self.has_ended = matches!(input, Input::Ended(_));
         }
         Ok(Some(input))
     }
 
-    /// The frame that was read last has something that cannot be.
+    /// The damage of the last frame that was read: it holds something that cannot be.
     pub fn senseless(&self, why: &str) -> Damage {
         Damage::Content { at: self.frame_at, why: why.to_owned() }
     }
 }
 
-/// The first message of several, each behind its length; and how many bytes follow it.
+/// The first of several messages, each after its length; and the number of bytes that follow it.
 fn split(bytes: &[u8]) -> Option<(&[u8], usize)> {
     let (len, rest) = bytes.split_first_chunk::<4>()?;
     let message = rest.get(..usize::try_from(u32::from_le_bytes(*len)).ok()?)?;

@@ -1,4 +1,4 @@
-//! A trace once more, from a capture.
+//! Replays a trace from a capture.
 
 use std::{
     io::{self, Read},
@@ -19,8 +19,8 @@ use crate::{
     pipeline::{Chunk, Core, Options, Outgoing, ResolverCache, Sink, Tail},
 };
 
-/// Bytes of records that wait for their turn, and of what tells their places, at most: who recorded them had a ring full,
-/// and no record of a kernel is smaller than its place. Tests have less memory.
+/// Maximum memory of the records that wait for their turn, and of the data that orders them, in bytes. At most one full ring
+/// waited in the recorder, and no record of a kernel is smaller than its place there. Tests have less memory.
 pub const MOST_WAITING: u64 = if cfg!(test) { 1 << 20 } else { 2 << 30 };
 
 /// How a replay ended.
@@ -29,21 +29,21 @@ pub struct Replayed {
     pub summary: Summary,
     /// The findings.
     pub detection: Option<Detection>,
-    /// Why there is no more of it; `None` when it is all there.
+    /// Why the capture ends early; `None` when all of it is there.
     pub damage: Option<Damage>,
     /// The header of the capture.
     pub header: Header,
-    /// There was no one left to write to.
+    /// The reader of the output has gone.
     pub closed: bool,
     /// The account of each subscriber.
     pub subscribers: Vec<SubscriberAccount>,
 }
 
-/// Replays a capture, or so much of it, into what `sink` makes for it, if anything; `output` gets the bytes.
+/// Replays a capture, or the first `duration` of it, into the sink that `sink` makes, if any. `output` gets the bytes.
 ///
 /// # Errors
-/// The output cannot be written. Where only its reader has gone, [`Replayed::closed`] says so; damage of the capture is in
-/// [`Replayed::damage`].
+/// The output cannot be written. Where only the reader of the output has gone, [`Replayed::closed`] is true. Damage of the
+/// capture is in [`Replayed::damage`].
 pub fn replay<R: Read>(
     reader: Reader<R>,
     options: Options,
@@ -59,12 +59,12 @@ pub struct Replay<R> {
     reader: Reader<R>,
     core: Core,
     header: Header,
-    /// No input after this time is wanted, nanoseconds of `CLOCK_MONOTONIC`.
+    /// The time after which no input is taken, nanoseconds of `CLOCK_MONOTONIC`.
     end_ns: Option<u64>,
 }
 
 impl<R: Read> Replay<R> {
-    /// Of so much of a capture as `duration` says, into what `sink` makes for it, if anything.
+    /// Makes a replay of a capture, or of the first `duration` of it, into the sink that `sink` makes, if any.
     pub fn new(
         reader: Reader<R>,
         options: Options,
@@ -90,7 +90,7 @@ impl<R: Read> Replay<R> {
         &mut self.core
     }
 
-    /// Replays it. `between` is called before each input, and may end the replay there.
+    /// Replays the capture. `between` is called before each input, and may end the replay there.
     ///
     /// # Errors
     /// As [`replay`].
@@ -123,7 +123,8 @@ impl<R: Read> Replay<R> {
         Ok(Replayed { summary, detection: core.into_detection(), damage, header, closed, subscribers })
     }
 
-    /// Takes all inputs, or as many as are wanted; why there are no more of them, when they are not all there.
+    /// Takes all inputs, or those up to the end of the replay. Returns the damage that prevents reading all of them, if
+    /// there is any.
     fn take_all(
         &mut self,
         tail: &mut Tail,
@@ -157,7 +158,7 @@ impl<R: Read> Replay<R> {
     }
 }
 
-/// What was not wanted when it was recorded, is not now.
+/// Applies the filters of the recording, too: records that did not pass then do not pass now.
 fn narrowed(mut options: Options, header: &Header) -> Options {
     let filter = &mut options.wanted.filter;
     for (asked, recorded) in [(&mut filter.netns, header.netns), (&mut filter.tgid, header.tgid)] {
@@ -168,7 +169,7 @@ fn narrowed(mut options: Options, header: &Header) -> Options {
     options
 }
 
-/// What a file counts on from was counted in those before it.
+/// Subtracts the counts of the earlier files, which a file continues.
 fn since<'a>(input: Input<'a>, before: &Before) -> Input<'a> {
     match input {
         Input::Counted(counted) => Input::Counted(Box::new(before.counted.until(&counted))),
@@ -201,7 +202,7 @@ fn after(start_ns: u64, duration: Duration) -> u64 {
     start_ns.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX))
 }
 
-/// Takes all that was released out of the core, and writes what there is much of.
+/// Takes everything that was released out of the core, and writes the output whenever there is much of it.
 fn drain(core: &mut Core, output: &mut dyn io::Write) -> io::Result<()> {
     loop {
         let comparing = core.is_comparing();
@@ -216,7 +217,7 @@ fn drain(core: &mut Core, output: &mut dyn io::Write) -> io::Result<()> {
     }
 }
 
-/// Writes what there is.
+/// Writes the output so far.
 fn write(out: &mut Outgoing, output: &mut dyn io::Write) -> io::Result<()> {
     let Chunk { bytes, failed, .. } = std::mem::take(&mut out.chunk);
     output.write_all(&bytes)?;

@@ -40,7 +40,7 @@ pub enum Role {
 }
 
 impl Role {
-    /// As all outputs have it.
+    /// Its name in all outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Client => "client",
@@ -198,7 +198,7 @@ impl Cause {
         }
     }
 
-    /// Whether the end may need attention: every end but one in good order.
+    /// Whether the end may need attention, since it was not in good order.
     pub const fn is_fault(self) -> bool {
         !matches!(
             self,

@@ -87,8 +87,8 @@ impl Harm {
     }
 }
 
-/// `3 connections turned away (clients of 192.0.2.1:80)`; for a count of one, without the plural, `connections turned away:
-/// 1 (...)`.
+/// `3 connections turned away (clients of 192.0.2.1:80)`. A count of 1, which takes no plural, is
+/// `connections turned away: 1 (...)`.
 impl fmt::Display for Harm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {

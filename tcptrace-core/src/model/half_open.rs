@@ -137,7 +137,7 @@ impl What {
         }
     }
 
-    /// The name of the beginning or of the end, in JSON and CSV.
+    /// How it was noticed, or how it ended: the name in JSON and CSV.
     pub const fn cause(self) -> Option<&'static str> {
         Some(match self {
             Self::Begin(Source::Syn) => "syn",

@@ -1,4 +1,4 @@
-//! Settings of a network namespace that are limits.
+//! Limits among the settings of a network namespace.
 
 /// Sysctls below `net.ipv4` unless said otherwise; where one could not be read, the kernel's default, or `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

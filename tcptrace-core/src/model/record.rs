@@ -18,8 +18,8 @@ use crate::model::{
 /// Everything that a trace reports.
 #[derive(Clone, Debug)]
 pub enum Record {
-    /// A socket changed its state. Sinks get millions of transitions, outside of this type. The variant is for subscribers,
-    /// which keep records.
+    /// A socket changed its state. Sinks get millions of transitions, by a call of their own. This variant is for
+    /// subscribers, which keep records.
     Transition(Transition),
     /// Something happened to a half-open connection.
     HalfOpen(half_open::Change),

@@ -160,7 +160,7 @@ pub struct Info {
     pub total_retrans: u32,
     /// Time since data was last sent, or since the connection was made; `None` when neither ever was.
     pub last_data_sent_ms: Option<u32>,
-    /// Time since data was last received, or since the connection was made; `None` when neither ever was, as after a
+    /// Time since data was last received, or since the connection was made; `None` when the kernel noted neither, as after a
     /// simultaneous open.
     pub last_data_recv_ms: Option<u32>,
     /// Time since an acknowledgement was last received; `None` when none ever was.

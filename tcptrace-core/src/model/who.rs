@@ -16,7 +16,7 @@ pub struct Who {
 }
 
 impl Who {
-    /// A process that holds a descriptor of the host. It may have ended since.
+    /// A process that has a descriptor open on the host. It may have ended since.
     pub fn of_holder(pid: u32, process: Option<&Arc<Process>>) -> Self {
         let comm = process.map(|process| process.comm.clone()).unwrap_or_default();
         Self { pid, comm, process: process.cloned() }

@@ -1,4 +1,4 @@
-//! Parts of lines that come again and again: of many events, most are of few processes.
+//! Texts of parts of lines that repeat: most events are of few processes.
 
 use super::fields::values::Texts;
 use crate::model::{
@@ -7,10 +7,11 @@ use crate::model::{
     owner::Owner,
 };
 
-/// How many are remembered.
+/// The number of texts that are remembered.
 const PLACES: usize = 64;
 
-/// The texts of values that were shown lately. Each value has one place, by a number of it, which the next one takes over.
+/// The texts of values that were shown lately. The number of a value gives its place. The next value with the same place
+/// takes it over.
 pub(super) struct Cache<T, X = Texts> {
     places: Vec<(Option<T>, X)>,
 }
@@ -34,7 +35,7 @@ impl<T: PartialEq + Clone, X> Cache<T, X> {
     }
 }
 
-/// The connection of a transition: most connections had another transition a moment ago.
+/// The connection of a transition. Most transitions are of a connection that had another one a moment ago.
 #[derive(Clone, PartialEq)]
 pub(super) struct Whose {
     cookie: u64,
@@ -47,14 +48,14 @@ impl Whose {
         Self { cookie: event.cookie, flow: event.flow, device: event.device.clone() }
     }
 
-    /// The number by which it has its place: on loopback, the two ends of a connection take turns.
+    /// The number that gives its place: on loopback, the two ends of a connection take turns.
     pub(super) fn number(&self) -> u32 {
         u32::from(self.flow.local.port) * 3 + u32::from(self.flow.remote.port)
     }
 }
 
 impl Owner {
-    /// The number by which it has its place: a process may be known in several ways.
+    /// The number that gives its place: a process may be known in several ways.
     pub(super) fn number(&self) -> u32 {
         self.pid.wrapping_mul(4) + self.provenance as u32
     }

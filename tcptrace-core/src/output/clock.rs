@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::columns::Time;
 use crate::model::{clock_watch::ClockChange, text::Span};
 
-/// Has times go by the new relation from now on, and appends a line where the clock was stepped.
+/// Sets the new relation for later times, and appends a line where the clock was stepped.
 pub(super) fn line(
     time: &mut Time,
     change: &ClockChange,

@@ -22,7 +22,7 @@ pub(super) const STATE: usize = 11;
 /// Width of a span of time.
 pub(super) const SPAN: usize = 8;
 
-/// The first column.
+/// The first column, which has the time.
 pub(super) struct Time {
     shown: TimeColumn,
     start_ns: u64,
@@ -35,7 +35,7 @@ impl Time {
         Self { shown: style.time, start_ns: style.start_ns, format }
     }
 
-    /// From now on, times go by this relation.
+    /// Sets the relation that times use from now on.
     pub(super) fn set_clock(&mut self, clock: Clock) {
         self.format.set_clock(clock);
     }
@@ -67,7 +67,7 @@ impl Time {
     }
 }
 
-/// A state's name, or its number, to the right of its column or to the left.
+/// Appends a state's name, or its number, at the right or at the left of its column.
 pub(super) fn state(out: &mut Vec<u8>, state: State, side: Side) {
     let known = state.name().and_then(|_| STATES.get(usize::from(state.0)));
     match (side, known) {
@@ -84,14 +84,15 @@ pub(super) fn state(out: &mut Vec<u8>, state: State, side: Side) {
     }
 }
 
-/// Where in its column a word stands.
+/// The side of its column at which a word stands.
 #[derive(Clone, Copy)]
 pub(super) enum Side {
     Left,
     Right,
 }
 
-/// The names of full sockets' states, to the right and to the left: a copy of known length, of which each line has two.
+/// The names of full sockets' states, at the right and at the left of their column. Each line has two of them, and a copy of
+/// known length is fast.
 const STATES: [([u8; STATE], [u8; STATE]); 12] = {
     let mut columns = [([b' '; STATE], [b' '; STATE]); 12];
     let mut number = 1;
@@ -105,14 +106,14 @@ const STATES: [([u8; STATE], [u8; STATE]); 12] = {
     columns
 };
 
-/// Ends a column that began at `start`: its width, and one space.
+/// Ends a column that began at `start`: fills up its width, and adds one space.
 pub(super) fn end(out: &mut Vec<u8>, start: usize, width: usize) {
     put::pad(out, start, width);
     out.push(b' ');
 }
 
-/// `nginx[812]`; `?[812]` when its name is not known; `~nginx[812]` when inherited from the listener; `nginx[812] +3` when others hold it as well; `-` when
-/// not known.
+/// Appends `nginx[812]`; `?[812]` when its name is not known; `~nginx[812]` when inherited from the listener;
+/// `nginx[812] +3` when other processes hold the socket as well; `-` when not known.
 pub(super) fn owner(out: &mut Vec<u8>, owner: Option<&Owner>) {
     let start = out.len();
     match owner {
@@ -152,7 +153,7 @@ pub(super) fn endpoint(out: &mut Vec<u8>, endpoint: Endpoint) {
     end(out, start, ADDRESS);
 }
 
-/// A span of time, to the right; `>=` when it may be longer, `-` when nothing is known.
+/// Appends a span of time, at the right; `>=` when it may be longer, `-` when nothing is known.
 pub(super) fn span(out: &mut Vec<u8>, ns: Option<u64>, at_least_ns: Option<u64>) {
     let start = out.len();
     match (ns, at_least_ns) {

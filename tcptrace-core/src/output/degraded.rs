@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style as Ansi};
 use super::columns::Time;
 use crate::model::{loss::SampledOut, record::Degraded, state::State};
 
-/// The most frequent transitions that are named.
+/// The number of transitions that are named, the most frequent ones.
 const NAMED: usize = 3;
 
 /// Appends the line.
@@ -45,7 +45,7 @@ fn counted(degraded: &Degraded, out: &mut Vec<u8>) -> io::Result<()> {
     Ok(())
 }
 
-/// Appends which transitions there were most of, shown or not.
+/// Appends the most frequent transitions, shown or not.
 fn most(seen: &[(State, State, u64)], out: &mut Vec<u8>) -> io::Result<()> {
     let mut seen = seen.to_vec();
     seen.sort_by_key(|(old, new, count)| (std::cmp::Reverse(*count), *old, *new));

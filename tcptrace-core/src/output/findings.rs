@@ -21,7 +21,7 @@ pub enum Format {
     Text,
     /// One JSON object; see docs/diagnose.schema.json.
     Json,
-    /// To paste into an incident's ticket.
+    /// For the ticket of an incident.
     Markdown,
 }
 

@@ -15,8 +15,7 @@ use crate::model::{
     text::Span,
 };
 
-/// Appends a line for a change. Its state has a longer name than all others, for which the columns beside it give up a
-/// blank.
+/// Appends a line for a change. The name of its state is longer than all others, so the columns around it give up a space.
 pub(super) fn change(
     time: &mut Time,
     change: &Change,

@@ -1,4 +1,4 @@
-//! One JSON object a line, by the schema in `docs/output.schema.json`.
+//! One JSON object per line, by the schema in `docs/output.schema.json`.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! Outputs: each one a file that turns records into bytes.
+//! Outputs: each file turns records into bytes of one format.
 
 mod cached;
 mod clock;
@@ -37,7 +37,7 @@ pub enum Format {
     Csv,
 }
 
-/// How people's formats show time.
+/// The time column of formats for people.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TimeColumn {
     /// Local time with milliseconds.
@@ -52,7 +52,7 @@ pub enum TimeColumn {
 /// Options of the formats.
 #[derive(Clone, Debug)]
 pub struct Style {
-    /// Which format.
+    /// The format.
     pub format: Format,
     /// Which records become lines.
     pub view: View,
@@ -60,7 +60,7 @@ pub struct Style {
     pub time: TimeColumn,
     /// Colour in text and wide.
     pub colour: bool,
-    /// From monotonic time to the time of day.
+    /// The relation from monotonic time to the time of day.
     pub clock: Clock,
     /// Time zone of text and wide.
     pub zone: jiff::tz::TimeZone,

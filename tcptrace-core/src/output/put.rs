@@ -1,5 +1,5 @@
-//! Appending what every line consists of. A storm prints millions of lines, so numbers, addresses and names go
-//! straight into the bytes, past the formatting machinery.
+//! Appends the parts of lines. A storm prints millions of lines, so numbers, addresses and names go straight into the bytes,
+//! past the formatting machinery.
 
 use std::{
     io::Write as _,
@@ -14,12 +14,12 @@ use crate::model::{
     text::{Escaped, Span, plain},
 };
 
-/// A number, in decimal.
+/// Appends a number, in decimal.
 pub(super) fn number(out: &mut Vec<u8>, value: impl itoa::Integer) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
-/// An address as its standard text.
+/// Appends an address as its standard text.
 pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     match address {
         IpAddr::V4(v4) => dotted(out, v4),
@@ -28,7 +28,7 @@ pub(super) fn address(out: &mut Vec<u8>, address: IpAddr) {
     }
 }
 
-/// `192.0.2.1:80`, `[2001:db8::1]:80`; no port, as of one that is not chosen yet, is `*`, as in `ss`.
+/// Appends `192.0.2.1:80`, `[2001:db8::1]:80`. A missing port, such as one that is not chosen yet, is `*`, as in `ss`.
 pub(super) fn endpoint(out: &mut Vec<u8>, Endpoint { address, port }: Endpoint) {
     if address.is_ipv6() {
         out.push(b'[');
@@ -44,8 +44,8 @@ pub(super) fn endpoint(out: &mut Vec<u8>, Endpoint { address, port }: Endpoint) 
     }
 }
 
-/// The same with the network device that a socket is bound to, as `ss` has it: `[fe80::1]%eth0:80`; by its number where it
-/// has no name any more.
+/// Appends an end with the network device that a socket is bound to, as `ss` does: `[fe80::1]%eth0:80`. A device that no
+/// longer has a name is shown by its number.
 pub(super) fn endpoint_on(out: &mut Vec<u8>, end: Endpoint, device: Option<(u32, Option<&str>)>) {
     let Some((ifindex, name)) = device else { return endpoint(out, end) };
     let start = out.len();
@@ -64,7 +64,7 @@ fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
     let (mut text, mut len) = ([0; 16], 0);
     for octet in address.octets() {
         let (digits, digits_len) = OCTETS[usize::from(octet)];
-        // All four, since a copy of known length is faster; the next octet covers what is too much.
+        // Copies all four bytes, since a copy of known length is faster. The next octet overwrites the excess.
         text[len..len + 4].copy_from_slice(&digits);
         len += digits_len;
     }
@@ -73,7 +73,7 @@ fn dotted(out: &mut Vec<u8>, address: Ipv4Addr) {
     out.truncate(end);
 }
 
-/// Octets in decimal, with a dot, and the length of that.
+/// The octets in decimal, each with a dot, and the length of that text.
 const OCTETS: [([u8; 4], usize); 256] = {
     let mut octets = [(*b"0.\0\0", 2); 256];
     let mut octet: u8 = 1;
@@ -91,7 +91,7 @@ const OCTETS: [([u8; 4], usize); 256] = {
     }
 };
 
-/// A span of time, as [`Span`] shows it.
+/// Appends a span of time, as [`Span`] shows it.
 pub(super) fn span(out: &mut Vec<u8>, ns: u64) {
     let (whole, rest, unit) = Span(ns).parts();
     number(out, whole);
@@ -120,7 +120,7 @@ pub(super) fn end_colour(out: &mut Vec<u8>, colour: Ansi) {
     }
 }
 
-/// A state's name, or its number.
+/// Appends a state's name, or its number.
 pub(super) fn state(out: &mut Vec<u8>, state: State) {
     match state.name() {
         Some(name) => out.extend_from_slice(name.as_bytes()),
@@ -128,7 +128,7 @@ pub(super) fn state(out: &mut Vec<u8>, state: State) {
     }
 }
 
-/// A name from the kernel, escaped.
+/// Appends a name from the kernel, escaped.
 pub(super) fn name(out: &mut Vec<u8>, name: &[u8]) {
     match plain(name) {
         Some(plain) => out.extend_from_slice(plain.as_bytes()),
@@ -144,7 +144,7 @@ pub(super) fn pad(out: &mut Vec<u8>, start: usize, width: usize) {
     }
 }
 
-/// Moves what began at `start` to the right end of a column.
+/// Moves the text that began at `start` to the right end of a column.
 pub(super) fn align_right(out: &mut Vec<u8>, start: usize, width: usize) {
     let len = out.len() - start;
     if len < width {

@@ -1,4 +1,4 @@
-//! Columns for people, a line a transition: `text`, and `wide` with more of them.
+//! Columns for people, one line per transition: `text`, and `wide` with more of them.
 
 use std::{
     io::{self, Write as _},
@@ -145,7 +145,7 @@ pub(super) fn lost(time: &mut Time, loss: &Loss, coloured: bool, out: &mut Vec<u
     )
 }
 
-/// Appends how it ended: the error, and the cause unless that says no more.
+/// Appends how a connection ended: the error, and the cause unless the error states the same.
 pub(super) fn end(out: &mut Vec<u8>, colour: Ansi, error: Option<i32>, cause: Option<Cause>) {
     let error = error.filter(|error| *error != 0);
     let mut put = |words: &str| {
@@ -162,7 +162,7 @@ pub(super) fn end(out: &mut Vec<u8>, colour: Ansi, error: Option<i32>, cause: Op
     }
 }
 
-/// Red for what failed.
+/// Red for a failure.
 pub(super) fn colour_of_end(error: Option<i32>, cause: Option<Cause>) -> Ansi {
     let failed = error.is_some_and(|error| error != 0) || cause.is_some_and(Cause::is_fault);
     if failed { AnsiColor::Red.on_default() } else { Ansi::new() }

@@ -82,8 +82,8 @@ fn shown(header: &Header, messages: &[Message]) -> String {
     String::from_utf8(out).expect("JSON")
 }
 
-/// The records of a release as other entries: each CPU's in its own order, but the CPUs and the ends of their batches
-/// otherwise.
+/// The records of a release in other entries. The records of each CPU keep their order; the order of the CPUs and the ends
+/// of their batches change.
 fn mixed(messages: &[Message], mut choose: impl FnMut(usize) -> usize) -> Vec<Message> {
     let mut out = Vec::new();
     let mut entries: Vec<Vec<Vec<u8>>> = Vec::new();
@@ -170,7 +170,7 @@ fn assert_balanced(summary: &Summary) {
     }
 }
 
-/// The account is that of the part that is shown, wherever that ends: by itself, by a cut, or since no more is wanted.
+/// The account is that of the part that is shown, wherever that ends: by itself, by a cut, or by a limit.
 #[test]
 fn every_part_is_accounted_for() {
     let replayed = |bytes: &[u8], count, duration| {
@@ -197,8 +197,8 @@ fn every_part_is_accounted_for() {
     }
 }
 
-/// Lists, polls and scans say what the host was like after all records up to them: an input that comes too early is a fault
-/// of whoever feeds the core.
+/// Dumps, polls and scans show the host after all records up to them: an input that comes too early is a fault of the caller
+/// of the core.
 #[test]
 #[cfg(debug_assertions)]
 fn an_input_may_not_come_before_what_was_released() {
@@ -217,7 +217,7 @@ fn an_input_may_not_come_before_what_was_released() {
     core.apply(Input::DumpBegins);
 }
 
-/// Whoever makes a capture can make its checksums, too: whatever is in it, nothing panics.
+/// A person who forges a capture can forge its checksums, too: whatever is in it, nothing panics.
 #[test]
 fn forged_ones_do_no_harm() {
     let scenarios: Vec<_> = scenarios().iter().map(|path| load(path)).collect();
@@ -243,7 +243,7 @@ fn forged_ones_do_no_harm() {
     }
 }
 
-/// One that never says that its records' time has come does not fill the memory.
+/// A capture that never releases its records does not fill the memory.
 #[test]
 fn not_more_waits_than_can() {
     let (header, _) = load(&scenarios()[0]);
@@ -254,7 +254,7 @@ fn not_more_waits_than_can() {
         replay(reader, unfollowed(), None, json, &mut io::sink()).expect("memory")
     };
     assert_eq!(replayed(64 << 10, 15).damage, Some(Damage::NoEnd));
-    // Of small ones, what tells their places is more than they are.
+    // The data that orders small records takes more memory than the records.
     for (length, count) in [(64 << 10, 16), (1, 50_000)] {
         let too_many = replayed(length, count);
         assert!(matches!(too_many.damage, Some(Damage::Content { .. })), "{:?}", too_many.damage);
@@ -314,7 +314,7 @@ fn json(header: &Header) -> Option<Box<dyn Sink>> {
     }))
 }
 
-/// Without half-open connections.
+/// Options without half-open connections.
 fn unfollowed() -> Options {
     Options { half_open: false, ..Options::default() }
 }

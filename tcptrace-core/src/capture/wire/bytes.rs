@@ -1,9 +1,9 @@
-//! The part of MessagePack that captures use, read. Whoever wrote it may have put anything into it.
+//! Reads the part of MessagePack that captures use. The writer of a message may have put anything into it.
 
 use super::Malformed;
 
-/// Memory that values may take for each byte of a message, and how much they may take in any case. A message of tcptrace's
-/// own takes less than half of that.
+/// Maximum memory of the values, for each byte of a message, and in any case. A message of tcptrace's own takes less than
+/// half of that.
 const GROWTH: usize = 16;
 const FREE: usize = 64 << 10;
 
@@ -19,10 +19,10 @@ impl<'a> Bytes<'a> {
         Self { rest: message, budget: message.len().saturating_mul(GROWTH).saturating_add(FREE) }
     }
 
-    /// Takes memory into account before it is allocated: for so many values of a type.
+    /// Charges memory before it is allocated: for `count` values of a type.
     ///
     /// # Errors
-    /// It is more than a message of this size has.
+    /// The values take more memory than a message of this size has.
     pub(super) fn charge<T>(&mut self, count: usize) -> Result<(), Malformed> {
         let left = count.checked_mul(size_of::<T>()).and_then(|size| self.budget.checked_sub(size));
         self.budget = left.ok_or(Malformed::Because("it has more elements than it can have"))?;
@@ -55,7 +55,7 @@ impl<'a> Bytes<'a> {
         self.chunk().map(|[marker]| marker)
     }
 
-    /// A length of so many bytes.
+    /// Reads a length of `width` bytes.
     fn len(&mut self, width: u8) -> Result<usize, Malformed> {
         let len = match width {
             1 => u8::from_be_bytes(self.chunk()?).into(),
@@ -65,7 +65,7 @@ impl<'a> Bytes<'a> {
         usize::try_from(len).map_err(|_| Malformed::CUT)
     }
 
-    /// A number.
+    /// Reads a number.
     pub(super) fn uint(&mut self) -> Result<u64, Malformed> {
         Ok(match self.marker()? {
             value @ ..0x80 => value.into(),
@@ -77,7 +77,7 @@ impl<'a> Bytes<'a> {
         })
     }
 
-    /// A number that may be below 0.
+    /// Reads a number that may be below 0.
     pub(super) fn int(&mut self) -> Result<i64, Malformed> {
         let value = match self.peek().ok_or(Malformed::CUT)? {
             0xe0.. => i8::from_be_bytes(self.chunk()?).into(),
@@ -90,13 +90,13 @@ impl<'a> Bytes<'a> {
         Ok(value)
     }
 
-    /// The value behind a marker.
+    /// Reads the value behind a marker.
     fn signed<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         self.marker()?;
         self.chunk()
     }
 
-    /// Yes or no.
+    /// Reads a truth value.
     pub(super) fn bool(&mut self) -> Result<bool, Malformed> {
         match self.marker()? {
             0xc2 => Ok(false),
@@ -105,7 +105,7 @@ impl<'a> Bytes<'a> {
         }
     }
 
-    /// Whether nothing comes, which is taken.
+    /// Whether nil comes next. Takes it.
     pub(super) fn is_nil(&mut self) -> bool {
         let is_nil = self.peek() == Some(0xc0);
         if is_nil {
@@ -114,22 +114,22 @@ impl<'a> Bytes<'a> {
         is_nil
     }
 
-    /// Whether a number comes.
+    /// Whether a number comes next.
     pub(super) fn is_uint(&self) -> bool {
         self.peek().is_some_and(|marker| matches!(marker, ..0x80 | 0xcc..=0xcf))
     }
 
-    /// Whether elements come.
+    /// Whether an array comes next.
     pub(super) fn is_array(&self) -> bool {
         self.peek().is_some_and(|marker| matches!(marker, 0x90..0xa0 | 0xdc | 0xdd))
     }
 
-    /// Whether pairs come.
+    /// Whether a map comes next.
     pub(super) fn is_map(&self) -> bool {
         self.peek().is_some_and(|marker| matches!(marker, 0x80..0x90 | 0xde | 0xdf))
     }
 
-    /// Bytes, or those of a text.
+    /// Reads bytes, or those of a text.
     pub(super) fn bytes(&mut self) -> Result<&'a [u8], Malformed> {
         let len = match self.marker()? {
             marker @ 0xa0..0xc0 => usize::from(marker & 0x1f),
@@ -141,7 +141,7 @@ impl<'a> Bytes<'a> {
         self.take(len)
     }
 
-    /// The head of elements: how many there are.
+    /// Reads the head of an array: the number of its elements.
     pub(super) fn array(&mut self) -> Result<usize, Malformed> {
         let len = match self.marker()? {
             marker @ 0x90..0xa0 => usize::from(marker & 0xf),
@@ -149,11 +149,11 @@ impl<'a> Bytes<'a> {
             0xdd => self.len(4)?,
             _ => return Err(Malformed::Because("elements are something else")),
         };
-        // Each has a byte.
+        // Each element has at least a byte.
         if len > self.rest.len() { Err(Malformed::CUT) } else { Ok(len) }
     }
 
-    /// The head of pairs: how many there are.
+    /// Reads the head of a map: the number of its pairs.
     pub(super) fn map(&mut self) -> Result<usize, Malformed> {
         let len = match self.marker()? {
             marker @ 0x80..0x90 => usize::from(marker & 0xf),
@@ -164,7 +164,7 @@ impl<'a> Bytes<'a> {
         if len > self.rest.len() / 2 { Err(Malformed::CUT) } else { Ok(len) }
     }
 
-    /// Leaves a value out, whatever it is.
+    /// Skips a value of any type.
     pub(super) fn skip(&mut self) -> Result<(), Malformed> {
         let mut left = 1_usize;
         while left > 0 {
@@ -178,7 +178,7 @@ impl<'a> Bytes<'a> {
                 0xc4 | 0xd9 => (0, self.len(1)?),
                 0xc5 | 0xda => (0, self.len(2)?),
                 0xc6 | 0xdb => (0, self.len(4)?),
-                // Types of others, which have a byte of their own.
+                // Extension types, which have another byte for their type.
                 0xc7 => (0, self.len(1)?.saturating_add(1)),
                 0xc8 => (0, self.len(2)?.saturating_add(1)),
                 0xc9 => (0, self.len(4)?.saturating_add(1)),
@@ -198,8 +198,8 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    /// Hands over the fields of a structure by their places, without those that are absent. `take` takes the value or leaves
-    /// it out.
+    /// Passes on the fields of a structure by their places, without those that are absent. `take` takes the value or skips
+    /// it.
     pub(super) fn fields(
         &mut self,
         mut take: impl FnMut(usize, &mut Self) -> Result<(), Malformed>,
@@ -212,8 +212,7 @@ impl<'a> Bytes<'a> {
         Ok(())
     }
 
-    /// Which one of several, by its number, or by its name in `names`, as versions before 5 have it; and whether a value
-    /// follows.
+    /// Reads a choice by its number, or by its name in `names`, as versions before 5 have it; and whether a value follows.
     pub(super) fn choice(&mut self, names: &[(&[u8], u64)]) -> Result<(u64, bool), Malformed> {
         let has_value = self.is_map();
         if has_value && self.map()? != 1 {

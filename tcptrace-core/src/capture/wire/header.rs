@@ -26,7 +26,7 @@ record!(Header {
     15 before,
     16 own_netns,
     17 own_pids,
-    // What an older version recorded has them wherever the kernel does.
+    // An older version recorded resets wherever the kernel reports them.
     18 resets = true,
     19 filters,
 });

@@ -1,4 +1,4 @@
-//! Scans of the host: who owns sockets, what processes are, and what network namespaces say of themselves.
+//! Scans of the host: owners of sockets, processes, and network namespaces.
 
 use super::{Bytes, Malformed, Wire, choice, put, record};
 use crate::model::{
@@ -19,10 +19,10 @@ record!(Owners { 0 holders, 1 listeners, 2 processes, 3 seen_ns, 4 on_devices })
 
 choice!(Listener { 0 b"One" One(inode), 1 b"Several" Unknown });
 
-// Versions before 5 have a list at 2 that nobody asks for.
+// Versions before 5 have a list at 2 that nothing reads.
 record!(Holders { 0 inodes, 1 by_inode, 3 unreadable, 4 source });
 
-/// Process and descriptor, of which there are many.
+/// A process and a descriptor. Messages have many of these.
 impl Wire for Holder {
     fn absent() -> Self {
         Self { pid: 0, fd: 0 }

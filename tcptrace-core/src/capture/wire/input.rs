@@ -65,7 +65,7 @@ pub(super) fn write(input: &Input<'_>, out: &mut Vec<u8>) {
         Input::Exited(exit) => message(EXITED, exit, out),
         Input::Device(answer) => message(DEVICE, answer, out),
         Input::Clock(change) => message(CLOCK, change, out),
-        // What it was is not known any more.
+        // The kind of the input is no longer known.
         Input::Unknown => put::uint(out, u64::MAX),
     }
 }
@@ -82,7 +82,7 @@ fn head(kind: u64, out: &mut Vec<u8>) {
 
 pub(super) fn read<'a>(input: &mut Bytes<'a>) -> Result<Input<'a>, Malformed> {
     let (kind, has_value) = input.choice(&NAMES)?;
-    // Most are entries: the others are not in their way.
+    // Most messages are entries. The code for the others is elsewhere, so that it does not slow down this path.
     if (kind, has_value) == (ENTRY, true) {
         return input.bytes().map(Input::Entry);
     }

@@ -1,16 +1,16 @@
-//! The contents of the frames of a capture, in MessagePack: its own numbers for the messages, their fields and the choices in them,
-//! and the way from the model to these and back.
+//! The contents of the frames of a capture, in MessagePack: the numbers that the format has for messages, their fields and
+//! their choices, and the conversion from and to the model.
 //!
 //! Every structure has a table, such as `record!(Timer { 0 kind, 1 expires_ms, 2 retransmits })`, and is an array: a number
-//! is the place of a field. It means the same field in all versions and is never used again; names, types and the order of
-//! fields in the model are free to change. A field whose value is absent (0, no, empty, nothing, unless its row says otherwise)
-//! is nil, or is not there if no others follow. More elements than a reader knows are left out.
+//! is the place of a field. A number means the same field in all versions and is never used again; names, types and the
+//! order of fields in the model may change. A field whose value is absent (0, no, empty, nothing, unless its row says
+//! otherwise) is nil, or is missing if no others follow. A reader skips elements that it does not know.
 //!
-//! One set of tables reads all versions. Versions 1 to 4 have the same arrays with other values in them: choices by names
-//! instead of numbers, which the tables have as bytes, and addresses and names of processes as elements instead of bytes.
+//! One set of tables reads all versions. Versions 1 to 4 have the same arrays with other values in them. Choices have names
+//! instead of numbers; the tables have these names as bytes. Addresses and names of processes are elements instead of bytes.
 //!
-//! A structure is read into its type of the model and written from it, without anything between, since a scan can have a
-//! million sockets.
+//! A structure is read directly into its type of the model, and written directly from it, since a scan can have a million
+//! sockets.
 
 mod bytes;
 mod header;
@@ -35,7 +35,7 @@ trait Wire: Sized {
     /// The value of a field that is not there.
     fn absent() -> Self;
 
-    /// Whether it is that value, so that the field need not be written.
+    /// Whether this value is the absent one, so that the field need not be written.
     fn is_absent(&self) -> bool {
         false
     }
@@ -48,7 +48,7 @@ trait Wire: Sized {
     #[cfg(test)]
     fn some(chance: &mut tests::Chance) -> Self;
 
-    /// Several of them.
+    /// Writes several values.
     fn write_all(all: &[Self], out: &mut Vec<u8>) {
         put::array(out, all.len());
         for value in all {
@@ -68,9 +68,9 @@ trait Wire: Sized {
 /// Why a message is not understood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Malformed {
-    /// It has a number for its kind, or for a choice in it, that a later version has added.
+    /// A later version has added the number of its kind, or of a choice in it.
     Unknown,
-    /// Nobody writes such.
+    /// No version writes such a message.
     Because(&'static str),
 }
 
@@ -78,7 +78,7 @@ impl Malformed {
     const CUT: Self = Self::Because("it ends in the middle of a value");
     const RANGE: Self = Self::Because("a value is out of its range");
 
-    /// For people.
+    /// The text for people.
     pub(super) const fn text(self) -> &'static str {
         match self {
             Self::Unknown => "a later version of tcptrace has added what it has",

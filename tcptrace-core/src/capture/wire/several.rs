@@ -1,4 +1,4 @@
-//! Values in messages that have others in them.
+//! Values in messages that contain other values.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -93,7 +93,7 @@ macro_rules! pointer {
 
 pointer!(Arc, Box);
 
-/// All elements.
+/// Reads all elements.
 pub(super) fn elements<T: Wire>(input: &mut Bytes<'_>) -> Result<Vec<T>, Malformed> {
     let len = input.array()?;
     input.charge::<T>(len)?;
@@ -104,7 +104,7 @@ pub(super) fn elements<T: Wire>(input: &mut Bytes<'_>) -> Result<Vec<T>, Malform
     Ok(all)
 }
 
-/// As many elements as there are places; more are left out, and what is missing is absent.
+/// Reads as many elements as there are places. More elements are skipped, and missing ones are absent.
 pub(super) fn array<T: Wire, const N: usize>(input: &mut Bytes<'_>) -> Result<[T; N], Malformed> {
     let mut all = std::array::from_fn(|_| T::absent());
     for at in 0..input.array()? {

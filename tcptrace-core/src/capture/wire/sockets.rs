@@ -1,4 +1,4 @@
-//! Sockets as the kernel lists them.
+//! Sockets as the kernel reports them.
 
 use std::net::IpAddr;
 

@@ -1,8 +1,8 @@
 //! The forms of the tables: structures and choices.
 
-/// A structure: the places of its fields, in their order; `= VALUE` is what a field has that is absent. Behind a semicolon are
-/// fields that no message has. A field may be one of a field (`flow.netns`); then `..VALUE` is the structure all of whose
-/// fields are absent.
+/// A structure: the places of its fields, in order. `= VALUE` is the value of an absent field. The fields after a semicolon
+/// are in no message. A field may be a part of a field (`flow.netns`); then `..VALUE` is the structure all of whose fields
+/// are absent.
 macro_rules! record {
     ($type:ident $(<$($parameter:ident),*>)? {
         $($number:literal $field:ident $(.$part:ident)* $(= $absent:expr)?,)*
@@ -42,7 +42,7 @@ macro_rules! record {
                     if $number >= len {
                         return;
                     }
-                    // Places of fields that are no more.
+                    // Places of removed fields.
                     for _ in at..$number {
                         put::nil(out);
                     }
@@ -82,8 +82,8 @@ macro_rules! record {
     (@is_absent $value:expr, $absent:expr) => { $value == $absent };
 }
 
-/// One of several: the number of each, the name of it in versions before 5, and whether it has a value. The first one is
-/// what an absent field has.
+/// A choice: for each variant its number, its name in versions before 5, and whether it has a value. An absent field has the
+/// first variant.
 macro_rules! choice {
     ($type:ty { $first_number:literal $first_name:literal $first:ident $(($first_value:ident))?
         $(, $number:literal $name:literal $variant:ident $(($value:ident))?)* $(,)? }) => {

@@ -1,4 +1,4 @@
-//! Messages, there and back; and whatever somebody else may have written.
+//! Messages, there and back; and messages that a stranger may have written.
 
 use proptest::prelude::*;
 use serde::{Deserialize as _, de::IgnoredAny};
@@ -9,7 +9,7 @@ use crate::model::{
     socket::{Socket, Timer, TimerKind},
 };
 
-/// Where test values come from: bytes, and zeros behind them, so that few bytes make simple values.
+/// The source of test values: bytes, and zeros behind them, so that few bytes make simple values.
 #[derive(Debug)]
 pub(super) struct Chance(std::vec::IntoIter<u8>);
 
@@ -18,7 +18,7 @@ impl Chance {
         self.0.next().unwrap_or(0)
     }
 
-    /// Of every length that a number can have.
+    /// A number of any length that numbers can have.
     pub(super) fn number(&mut self) -> u64 {
         let len = self.byte() % 9;
         (0..len).fold(0, |number, _| number << 8 | u64::from(self.byte()))
@@ -37,7 +37,7 @@ impl Chance {
 /// Kinds that a message can have.
 const KINDS: u8 = 16;
 
-/// An input of each kind, and what it is written as.
+/// An input of a kind as text, and its message.
 fn message(kind: u8, entry: &[u8], chance: &mut Chance) -> (String, Vec<u8>) {
     let input = match kind {
         0 => Input::Entry(entry),
@@ -69,7 +69,7 @@ fn len_of_value(message: &[u8]) -> Option<usize> {
     Some(message.len() - rest.len())
 }
 
-/// The same as our reader sees it.
+/// The same for our own reader.
 fn skipped(message: &[u8]) -> Option<usize> {
     let mut input = Bytes::new(message);
     input.skip().ok()?;
@@ -99,7 +99,7 @@ proptest! {
         prop_assert_eq!(read_header(&message), Ok(header));
     }
 
-    /// Bytes that nobody wrote, and messages with changes.
+    /// Random bytes, and messages with changes.
     #[test]
     fn nothing_panics(
         bytes in prop::collection::vec(any::<u8>(), 0..600),
@@ -108,7 +108,7 @@ proptest! {
     ) {
         let _ = read_input(&bytes);
         let _ = read_header(&bytes);
-        // The other reader does not read types of others.
+        // The other reader does not read extension types.
         let len = len_of_value(&bytes);
         prop_assert!(len.is_none() || skipped(&bytes) == len);
         let (_, mut message) = message(kind, &bytes, &mut Chance(bytes.clone().into_iter()));
@@ -174,7 +174,7 @@ fn kinds_and_choices_of_later_versions_are_unknown() {
     let mut message = Vec::new();
     write_input(&Input::Unknown, &mut message);
     assert_eq!(read_input(&message).err(), Some(Malformed::Unknown));
-    // A later dump, its first field the dump, whose first field is a scope that is new.
+    // A later dump. Its first field is the dump, whose first field is a scope that is new.
     assert_eq!(read_input(&[0x81, 6, 0x91, 0x91, 9]).err(), Some(Malformed::Unknown));
     // Versions before 5 have names, all of which are known.
     assert!(matches!(read_input(b"\x81\xa3New\xc0"), Err(Malformed::Because(_))));
@@ -182,7 +182,7 @@ fn kinds_and_choices_of_later_versions_are_unknown() {
 
 #[test]
 fn fields_of_later_versions_are_left_out_and_missing_ones_are_absent() {
-    // Behind the fields that are known, a map of an array, and a text; and something behind it all.
+    // Behind the known fields, a map of an array, and a text; and a byte behind the structure.
     let message = [0x95, 3, 0xc0, 5, 0x81, 1, 0x92, 1, 2, 0xa1, b'x', 7];
     let mut input = Bytes::new(&message);
     let read = Timer::read(&mut input).expect("a timer");
@@ -210,7 +210,7 @@ fn older_messages_are_read() {
         read(b"\x81\xa6Exited\x92\x92\x07\xc0\x09"),
         shown(Input::Exited(Exit { process: (7, None), by_ns: 9 }))
     );
-    // Without a level, which is later.
+    // Without a level, which only later versions have.
     assert_eq!(
         read(b"\x81\xa7Checked\x94\x05\x95\x00\x00\x00\x00\x06\x92\x01\x02\x91\x92\xc0\x03"),
         shown(Input::Checked(Checked {
@@ -226,13 +226,13 @@ fn older_messages_are_read() {
 /// A small message does not become much memory.
 #[test]
 fn memory_is_bounded_by_the_message() {
-    // A poll with so many connections, each absent.
+    // A poll with this number of connections, each of them absent.
     let pending = 1_000_000_u32;
     let mut message = vec![0x81, 8, 0x93, 0xc0, 0xc0, 0xdd];
     message.extend(pending.to_be_bytes());
     message.extend(std::iter::repeat_n(0x90, pending as usize));
     assert!(matches!(read_input(&message), Err(Malformed::Because(why)) if why.contains("more elements")));
-    // A length that is made up.
+    // A forged length.
     assert!(read_input(&[0x81, 8, 0x93, 0xc0, 0xc0, 0xdd, 0xff, 0xff, 0xff, 0xff]).is_err());
     assert!(read_input(&[0x81, 0, 0xc6, 0xff, 0xff, 0xff, 0xff]).is_err());
 }

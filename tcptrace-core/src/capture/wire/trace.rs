@@ -20,7 +20,7 @@ record!(ClockChange { 0 ktime_ns, 1 clock, 2 by_ns, 3 suspended_ns, 4 is_step })
 
 record!(Checked { 0 now_ns, 1 lost, 2 half_open, 3 retries, 4 level });
 
-// What a replay leaves out is its own affair.
+// The number of inputs that a replay skips is in no message.
 record!(Lost { 0 ring_full, 1 output, 2 undecodable, 3 missed_runs, 4 others; skipped_inputs: 0 });
 
 record!(Counted { 0 counters, 1 half_open });

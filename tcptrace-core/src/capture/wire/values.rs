@@ -146,7 +146,7 @@ impl Wire for () {
     fn some(_: &mut super::tests::Chance) -> Self {}
 }
 
-/// Sixteen bytes, the greatest first.
+/// Sixteen bytes, the most significant first.
 impl Wire for i128 {
     fn absent() -> Self {
         0
@@ -197,7 +197,7 @@ macro_rules! text {
 
 text!(String, Arc<str>);
 
-/// Four bytes, or sixteen. Versions before 5 have a name before them.
+/// Four bytes, or sixteen. Versions before 5 have a name in front of them.
 impl Wire for IpAddr {
     fn absent() -> Self {
         Self::V4(Ipv4Addr::UNSPECIFIED)

@@ -1,13 +1,15 @@
 //! `accept-queue-overflow` and `nobody-accepts`: connections are complete, and the program does not accept them in time.
 //!
-//! A listener's queue holds what `accept()` has not taken yet (`sk_ack_backlog`); once it is longer than `listen()` allowed
-//! (`sk_max_ack_backlog`; `sk_acceptq_is_full()`), which is one more than that, the kernel turns away each SYN
-//! (`tcp_conn_request()`) and each ACK that would complete a connection (`tcp_v4_syn_recv_sock()`), and counts them as
-//! `ListenOverflows`. These are no clients: one that sends its SYN again counts several times. That counter is the
-//! namespace's; each of them is also one of its `ListenDrops`, and one of the listener's own `sk_drops`
-//! (`tcp_listendrop()`). Who waits in a queue that is not full waits all the same.
+//! A listener's queue holds the connections that `accept()` has not taken yet (`sk_ack_backlog`). The queue is full once it
+//! is longer than `listen()` allowed (`sk_max_ack_backlog`; `sk_acceptq_is_full()`), so it takes one connection more than
+//! that. Then the kernel turns away each SYN (`tcp_conn_request()`) and each ACK that would complete a connection
+//! (`tcp_v4_syn_recv_sock()`), and counts them as `ListenOverflows`. This is not a count of clients: a client that sends its
+//! SYN again counts several times. The counter is the namespace's. Each overflow is also one of the namespace's
+//! `ListenDrops`, and one of the listener's own `sk_drops` (`tcp_listendrop()`). A client may also wait too long in a queue
+//! that is not full.
 //!
-//! Listeners are told apart by their cookies: of several at one address (`SO_REUSEPORT`) each has its own queue and drops.
+//! Listeners are distinguished by their cookies: each of several listeners at one address (`SO_REUSEPORT`) has its own queue
+//! and drops.
 
 mod children;
 mod listener;
@@ -35,15 +37,15 @@ const EMBRYONIC: &str = "EmbryonicRsts";
 pub(super) struct AcceptQueue {
     overflow: thresholds::AcceptQueue,
     nobody: thresholds::NobodyAccepts,
-    /// By cookie.
+    /// Listeners by cookie.
     listeners: Bounded<u64, Listener>,
     children: Children,
     acceptors: Acceptors,
     growth: Growth,
-    /// `ListenOverflows` of a namespace, and the last scan that found more than before.
+    /// `ListenOverflows` of each namespace, and the last scan that found more of them than the scan before.
     overflowed: HashMap<Option<u32>, (u64, Option<u64>)>,
     limits: BTreeMap<Option<u32>, Limits>,
-    /// The first scan and the last, nanoseconds.
+    /// The first and the last scan, nanoseconds.
     scans: Option<(u64, u64)>,
 }
 
@@ -66,7 +68,7 @@ impl AcceptQueue {
         self.scans.map_or(0, |(_, last_ns)| last_ns)
     }
 
-    /// The sockets at one end that were there at the last scan.
+    /// The listeners at one end that the last scan found.
     fn at(&self, end: LocalEnd) -> impl Iterator<Item = &Listener> {
         let now_ns = self.now_ns();
         let listeners = self.listeners.iter().map(|(_, listener)| listener);
@@ -79,7 +81,8 @@ impl AcceptQueue {
         let sockets = counts.get(&end).copied().unwrap_or_default();
         let pids = |listener: &Listener| listener.owners.iter().map(|who| who.pid).collect::<Vec<_>>();
         let own = pids(listener);
-        // Another socket there is open in the same processes, such as all those of nginx in all of its workers.
+        // Another socket at this end is open in the same processes: nginx, for example, has all its sockets open in all its
+        // workers.
         let is_shared = sockets.0 > 1
             && self.at(end).filter(|other| pids(other).iter().any(|pid| own.contains(pid))).count() > 1;
         let owners = self.acceptors.in_order(netns, address.port, &listener.owners, is_shared);
@@ -88,7 +91,7 @@ impl AcceptQueue {
         Some(Place { listener, cookie, netns, address, sockets, owners, blocker, limits })
     }
 
-    /// How many sockets there are at each end by now, and have been.
+    /// The number of sockets at each end: now, and during the whole watch.
     fn counts(&self) -> Counts {
         let mut counts = Counts::new();
         for (_, listener) in self.listeners.iter() {

@@ -1,7 +1,8 @@
-//! `address-in-use`: a program cannot listen, since something else has the port.
+//! `address-in-use`: a program cannot listen, because another socket has the port.
 //!
-//! Where `bind()` succeeds and `listen()` does not (both with `SO_REUSEADDR`), the socket enters LISTEN and leaves it within
-//! the same system call (`inet_csk_listen_start()`). A `bind()` that fails makes no transition, and is not seen.
+//! Where `bind()` succeeds and `listen()` fails (both sockets with `SO_REUSEADDR`), the socket enters LISTEN and leaves it
+//! within the same system call (`inet_csk_listen_start()`). A `bind()` that fails makes no transition, so it is not
+//! detected.
 
 use std::{collections::HashMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -26,7 +27,7 @@ const ID: &str = "address-in-use";
 #[derive(Default)]
 pub(super) struct AddressInUse {
     failed: Bounded<LocalEnd, Failed>,
-    /// By namespace and port, at the last scan.
+    /// The sockets by namespace and port, at the last scan.
     there: HashMap<(Option<u32>, u16), There>,
 }
 
@@ -41,7 +42,7 @@ struct Failed {
 struct There {
     /// Sockets that listen.
     listening: Vec<Listens>,
-    /// Connections in TIME_WAIT: addresses, and milliseconds that each has still to wait.
+    /// Connections in TIME_WAIT: their addresses, and the milliseconds that each still waits.
     waiting: Vec<(IpAddr, u32)>,
 }
 
@@ -52,7 +53,8 @@ struct Listens {
 }
 
 impl Listens {
-    /// Whether it is what the program that failed has got at last: of this process, or of the one that came after it.
+    /// Whether the program that failed has got this socket in the end: the same process, or a later process of the same
+    /// program.
     fn is_of(&self, failed: &Failed) -> bool {
         let Some(own) = &failed.who else { return false };
         let is_later = |who: &Who| match (&who.process, &own.process) {
@@ -63,15 +65,15 @@ impl Listens {
     }
 }
 
-/// Whether two processes are of one program, by all that is known of them: many are called `java` or `python3`. Where the
-/// file is not known, nothing tells.
+/// Whether two processes run the same program, by all that is known of them: many processes are called `java` or `python3`.
+/// Where the executable is unknown, the answer is no.
 fn is_same_program(one: &Process, other: &Process) -> bool {
     let of = |process: &Process| (process.comm.clone(), process.unit.clone(), process.container.clone());
     one.exe.is_some() && one.exe == other.exe && of(one) == of(other)
 }
 
-/// Whether a socket of one address keeps another from listening on the other (`inet_rcv_saddr_equal()`). That of IPv6
-/// for any takes IPv4 as well, unless it has `IPV6_V6ONLY`, which is not known.
+/// Whether a socket of one address keeps another from listening on the other address (`inet_rcv_saddr_equal()`). An IPv6
+/// socket of the unspecified address takes IPv4 as well, unless it has `IPV6_V6ONLY`. That option is unknown here.
 fn overlap(one: IpAddr, other: IpAddr) -> bool {
     let covers = |one, other| listening::addresses(other).any(|address| address == one);
     covers(one, other) || covers(other, one)
@@ -99,9 +101,9 @@ impl AddressInUse {
         let program = failed.who.as_ref().map_or_else(|| "a program".to_owned(), ToString::to_string);
         let holder = match (holders.first(), waiting.len() as u64) {
             (Some(who), _) => format!("{who} listens there"),
-            // It had it already, or has tried until it got it.
+            // The program had the port already, or it tried until it got the port.
             _ if own => "by now it listens there itself".to_owned(),
-            // These would rather make bind() fail.
+            // Connections in TIME_WAIT would rather make `bind()` fail.
             (None, count @ 1..) => {
                 format!(
                     "nobody listens there by now, {} in TIME_WAIT for up to {} s more",
@@ -131,7 +133,7 @@ impl AddressInUse {
             .then("Stop the other one, or let this one use another port", None)
             .not("a program that tries again until it listens, as after a restart")
             .not("a listener that is closed at once: the kernel had taken that");
-        // First who fails, then who merely holds it.
+        // First the process that fails, then those that only hold the port.
         let owners = failed.who.clone().into_iter().chain(holders).collect();
         Finding { owners, ..finding }
     }

@@ -1,5 +1,5 @@
-//! Facts about a socket that take several scans: how long it is in its state, whether data moves on it, and whether its program
-//! reads.
+//! Facts about a socket that need several scans: how long it has been in its state, whether data moves on it, and whether
+//! its program reads.
 
 use std::collections::hash_map::Entry;
 
@@ -17,23 +17,23 @@ pub struct Ages(HashMap<u64, Past>);
 /// A socket at the last scan. Times are nanoseconds of `CLOCK_MONOTONIC`.
 #[derive(Clone, Copy)]
 struct Past {
-    /// When that scan was complete.
+    /// The end of that scan.
     seen_ns: u64,
     state: State,
-    /// It has been in its state since then at the latest.
+    /// The time since which it has been in its state, at the latest.
     since_ns: u64,
-    /// Bytes that the peer acknowledged, and that came.
+    /// Bytes that the peer acknowledged, and bytes that were received.
     moved: (u64, u64),
-    /// No data has moved since then at the latest; `None` where nothing tells.
+    /// The time since which no data has moved, at the latest; `None` where it is unknown.
     still_since_ns: Option<u64>,
-    /// Bytes that wait to be read: the program has read the others that came.
+    /// Received bytes that the program has not read.
     unread: u32,
-    /// Data waits, and none was read, since then at the latest.
+    /// The time since which data has waited and none was read, at the latest.
     unread_since_ns: Option<u64>,
 }
 
 impl Ages {
-    /// Raises the ages in a sample to what earlier ones tell.
+    /// Raises the ages in a sample to those that earlier samples prove.
     pub fn apply(&mut self, sample: &mut Sample) {
         let now_ns = sample.ktime_ns;
         for seen in &mut sample.sockets {
@@ -60,26 +60,26 @@ impl Past {
         };
         let info = socket.info.as_ref().filter(|_| socket.state != State::LISTEN);
         let moved = info.map_or((0, 0), |info| (info.bytes_acked, info.bytes_received));
-        // The kernel's own times hold whatever was seen before.
+        // The kernel's own times are valid also for the time before the first scan.
         let told = info.and_then(still_ns).map(|ns| now_ns.saturating_sub(ns));
         let same = before.filter(|before| info.is_some() && before.moved == moved);
         let still_since_ns = match (same, info) {
             (_, None) => None,
             // An earlier scan may have seen an acknowledgement, which the kernel's times do not show.
             (Some(before), _) => before.still_since_ns.or(told),
-            // It moved after the scan before: an acknowledgement comes later than what was sent.
+            // Data moved after the scan before. An acknowledgement comes later than the data that was sent.
             (None, _) => Some(told.unwrap_or(now_ns).max(before.map_or(0, |before| before.seen_ns))),
         };
         let unread = info.filter(|_| is_unread(socket));
         let read = moved.1.saturating_sub(socket.recv_queue.into());
         let same = before.filter(|before| before.read() == read);
         let unread_since_ns = unread.map(|info| {
-            // The last that came is the last to be read, so that it waits for as long.
+            // The program reads the last data last, so other data has waited for at least as long.
             let told_ns = info.last_data_recv_ms.map_or(0, |ms| u64::from(ms) * 1_000_000);
             let told = now_ns.saturating_sub(told_ns);
             match (before, same) {
                 (Some(_), None) => now_ns,
-                // The program may have read since the last data came: then the scan that saw it knows better.
+                // The program may have read since the last data came. Then the scan that noticed this has the better time.
                 (_, same) => same.and_then(|before| before.unread_since_ns).unwrap_or(told),
             }
         });
@@ -108,17 +108,17 @@ impl Past {
     }
 }
 
-/// Whether data waits for the program: the peer's FIN counts as a byte (`rcv_nxt - copied_seq`).
+/// Whether data waits for the program. The peer's FIN counts as a byte (`rcv_nxt - copied_seq`).
 fn is_unread(socket: &Socket) -> bool {
     let fin = matches!(socket.state, State::CLOSE_WAIT | State::LAST_ACK | State::CLOSING | State::TIME_WAIT);
     socket.recv_queue > u32::from(fin)
 }
 
-/// Nanoseconds for which no data has moved, as one scan tells: none came, and none was sent.
+/// Nanoseconds for which no data has moved, by one scan alone: none was received, and none was sent.
 fn still_ns(info: &Info) -> Option<u64> {
     let ms = match (info.last_data_recv_ms, info.last_data_sent_ms) {
         (Some(received_ms), Some(sent_ms)) => received_ms.min(sent_ms),
-        // One of them never was.
+        // One direction never had data.
         (one, other) => one.or(other)?,
     };
     Some(u64::from(ms) * 1_000_000)

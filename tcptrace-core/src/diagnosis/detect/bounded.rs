@@ -1,13 +1,13 @@
-//! A table that does not grow without end: who sends SYNs from everywhere must not make the watch run out of memory.
+//! A table of limited size: SYNs from very many sources must not make the watch run out of memory.
 
 use std::hash::Hash;
 
 use crate::model::hash::HashMap;
 
-/// Entries of one table, unless it says otherwise.
+/// The default capacity of a table.
 pub(super) const TOLD_APART: usize = 65_536;
 
-/// Entries by their keys, at most so many; what finds no room is counted.
+/// Entries by their keys, at most `ROOM`; each key that does not fit is counted.
 pub(super) struct Bounded<K, V, const ROOM: usize = TOLD_APART> {
     entries: HashMap<K, V>,
     left_out: u64,
@@ -20,7 +20,7 @@ impl<K, V, const ROOM: usize> Default for Bounded<K, V, ROOM> {
 }
 
 impl<K: Eq + Hash, V: Default, const ROOM: usize> Bounded<K, V, ROOM> {
-    /// The entry of this key; `None`, and one more that was left out, where it has none and there is no room.
+    /// The entry of this key. Where the key has none and the table is full, counts it as left out and returns `None`.
     pub(super) fn entry(&mut self, key: K) -> Option<&mut V> {
         if self.is_full() && !self.entries.contains_key(&key) {
             self.left_out += 1;
@@ -41,32 +41,32 @@ impl<K: Eq + Hash, V: Default, const ROOM: usize> Bounded<K, V, ROOM> {
         self.entries.iter_mut()
     }
 
-    /// Whether another key finds no room.
+    /// Whether the table has no capacity for another key.
     pub(super) fn is_full(&self) -> bool {
         self.entries.len() >= ROOM
     }
 
-    /// Forgets the others, which would never be told of.
+    /// Keeps the entries for which `is_left` is true. The others would never be reported, so they do not count as left out.
     pub(super) fn retain(&mut self, is_left: impl FnMut(&K, &mut V) -> bool) {
         self.entries.retain(is_left);
     }
 
-    /// Where it is full, forgets the entries that are not worth keeping. It goes through all of them: once a scan, not for
-    /// each event. What is forgotten counts as left out.
+    /// Where the table is full, removes the entries that are not worth keeping. It goes through all entries: call it once
+    /// per scan, not per event. Removed entries count as left out.
     pub(super) fn make_room(&mut self, is_worth_keeping: impl FnMut(&K, &V) -> bool) {
         let before = self.entries.len();
         self.drop_idle(is_worth_keeping);
         self.left_out += (before - self.entries.len()) as u64;
     }
 
-    /// The same with what would never be told of.
+    /// The same for entries that would never be reported: they do not count as left out.
     pub(super) fn drop_idle(&mut self, mut is_worth_keeping: impl FnMut(&K, &V) -> bool) {
         if self.is_full() {
             self.entries.retain(|key, value| is_worth_keeping(key, value));
         }
     }
 
-    /// How often there was no room.
+    /// How often the table had no capacity.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }

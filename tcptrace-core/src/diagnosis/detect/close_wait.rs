@@ -1,7 +1,8 @@
 //! `close-wait-leak`: the peer has closed, and the program of this host never does.
 //!
-//! Nothing in the kernel ends CLOSE_WAIT (RFC 9293, 3.6): only `close()` does. A busy program has some for moments, and one
-//! that still answers may take its time; one that forgets them has them for ever, and more of them all the time.
+//! Nothing in the kernel ends CLOSE_WAIT (RFC 9293, 3.6): only `close()` does. A busy program has such sockets for moments,
+//! and a program that still answers may take its time. A program that forgets its sockets keeps them for ever, and has more
+//! of them all the time.
 
 mod finding;
 
@@ -18,7 +19,7 @@ use crate::model::{finding::Finding, process::Condition, state::State, who::Who}
 
 pub(super) struct CloseWait {
     thresholds: CloseWaitLeak,
-    /// When the first scan was, and by process how many it had then; `None` before that.
+    /// The time of the first scan, and the number of sockets of each process at that time; `None` before that scan.
     first: Option<(u64, HashMap<u32, u64>)>,
     now_ns: u64,
     trends: HashMap<u32, Trend>,
@@ -27,7 +28,7 @@ pub(super) struct CloseWait {
     conditions: HashMap<u32, Condition>,
 }
 
-/// How the number of a process changes from scan to scan.
+/// The change of a process's number of sockets from scan to scan.
 #[derive(Clone, Copy, Default)]
 struct Trend {
     last: u64,
@@ -35,7 +36,7 @@ struct Trend {
     has_fallen: bool,
 }
 
-/// Scans that find more than the one before, without one that finds less, from which a number keeps growing.
+/// Scans with more sockets than the scan before, and none with fewer, from which a number keeps growing.
 const KEEPS_GROWING: u32 = 3;
 
 impl Trend {
@@ -50,18 +51,18 @@ impl Trend {
     }
 }
 
-/// The sockets of a process, and of those that have inherited them.
+/// The sockets of a process; processes that inherited them count here as well.
 #[derive(Default)]
 struct Last {
     all: u64,
     forgotten: u64,
-    /// Nanoseconds of the oldest that is forgotten, and of the oldest of these that are over for sure.
+    /// The age of the oldest forgotten socket, and of the oldest one that is surely over, nanoseconds.
     oldest_ns: u64,
     oldest_sure_ns: u64,
-    /// Those of the forgotten ones that are over for sure: a server's, which owes its client no answer.
+    /// Forgotten sockets that are surely over: a server's socket that owes its client no answer.
     sure: u64,
     unread: u64,
-    /// Those of the forgotten ones that other processes have open as well.
+    /// Forgotten sockets that other processes have open as well.
     shared: u64,
     holders: Holders,
     culprits: Culprits,
@@ -101,18 +102,18 @@ impl CloseWait {
 impl Detector for CloseWait {
     fn sample(&mut self, sample: &Sample) {
         let mut now: HashMap<u32, (Who, Last)> = HashMap::new();
-        // What was never accepted has no inode, and nobody could close it: that nobody accepts is another finding.
+        // A connection that was never accepted has no inode, and no program could close it: `nobody-accepts` reports that.
         let accepted = sample.sockets.iter().filter(|seen| seen.socket.inode.is_some());
         for seen in accepted.filter(|seen| seen.socket.state == State::CLOSE_WAIT) {
             let Some(who) = holding::first(&seen.owners) else { continue };
             let (_, last) = now.entry(who.pid).or_insert_with(|| (who.clone(), Last::default()));
             last.all += 1;
-            // What still sends is no leak, however long the peer has closed its half.
+            // A connection on which data still moves is no leak, however long ago the peer closed its half.
             let age_ns = seen.socket.age_at_least_ns.unwrap_or(0).min(seen.still_ns.unwrap_or(u64::MAX));
             let is_server = is_server(sample, seen);
             let owes = owes_an_answer(sample, seen);
             let limit_s = if owes { self.thresholds.answer_s } else { self.thresholds.age_s };
-            // What is sent already waits for the peer, not for this program.
+            // Data that the program has sent waits for the peer, not for the program.
             if age_ns >= nanoseconds(limit_s) && seen.socket.send_queue == 0 {
                 last.forget(seen, age_ns, is_server && !owes);
             }

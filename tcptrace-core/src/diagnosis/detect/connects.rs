@@ -1,9 +1,9 @@
 //! `unreachable-destination`, `connection-refused`, `outbound-scan`: attempts to connect that fail.
 //!
-//! A SYN that nobody answers is sent again for two minutes (`net.ipv4.tcp_syn_retries`), so that attempts which have not
-//! failed yet are evidence as well, once their SYN was sent again. Where nobody listens, a reset comes at once (RFC 9293,
-//! 3.5.2). Few destinations again and again are a service that is gone; many destinations of one process are a scan, whose
-//! attempts say nothing of the services that it happens to knock at.
+//! A SYN without an answer is sent again for two minutes (`net.ipv4.tcp_syn_retries`). Attempts that have not failed yet are
+//! therefore evidence as well, once their SYN was sent again. Where no process listens, a reset comes at once (RFC 9293,
+//! 3.5.2). Repeated attempts at few destinations mean that a service is gone. Many destinations of one process are a scan,
+//! whose attempts say nothing about the services that it happens to try.
 
 mod attempts;
 mod destination;
@@ -41,15 +41,15 @@ pub(super) struct Connects {
     processes: Processes,
     /// Attempts whose SYN was sent again, at the last scan.
     waiting: Vec<Seen>,
-    /// Facts of the host about destinations of which nothing has ended yet, at the last scan.
+    /// Facts of the host about destinations at which no attempt has ended yet, at the last scan.
     places: HashMap<ScopedEndpoint, Place>,
     /// The addresses of this host, at the last scan.
     addresses: Arc<Addresses>,
-    /// When that was complete.
+    /// The end of the last scan.
     scanned_ns: Option<u64>,
 }
 
-/// Where a socket wants to connect to.
+/// The destination of a socket.
 fn destination(seen: &Seen) -> ScopedEndpoint {
     ScopedEndpoint::new(seen.socket.flow.netns, seen.socket.flow.remote)
 }
@@ -68,7 +68,7 @@ impl Connects {
         }
     }
 
-    /// Processes that knock everywhere: by the attempts that ended, and by those that wait for an answer.
+    /// Processes that scan: by the attempts that ended, and by those that wait for an answer.
     fn scanners(&self) -> HashMap<u32, Process> {
         let mut waiting: HashMap<u32, Vec<&Seen>> = HashMap::default();
         for seen in &self.waiting {
@@ -81,7 +81,7 @@ impl Connects {
             let ended = self.processes.all().get(&pid);
             let waits = waiting.get(&pid).map(Vec::as_slice).unwrap_or_default();
             let most = ended.map_or(0, |process| process.destinations.len()) + waits.len();
-            // Most processes are none, and need not be looked at closer.
+            // Most processes do not scan; this cheap check excludes them.
             if (most as u64) < self.scan.destinations {
                 return None;
             }
@@ -96,14 +96,15 @@ impl Connects {
         pids.into_iter().filter_map(scanner).collect()
     }
 
-    /// By destinations: one that is gone is tried again and again, and is one all the same.
+    /// Whether a process scans. Destinations count, not attempts: a service that is gone is one destination, however often
+    /// it is tried.
     fn is_scan(&self, process: &Process) -> bool {
         let never_connected = process.never_connected();
         never_connected >= self.scan.destinations
             && share(never_connected, process.destinations.len() as u64) >= self.scan.failed
     }
 
-    /// Destinations where others than the scanners fail too often.
+    /// Findings about destinations where processes other than the scanners fail too often.
     fn failures(&self, scanners: &HashMap<u32, Process>) -> Vec<Finding> {
         let is_scanned =
             |seen: &&Seen| seen.owners.first().is_some_and(|who| scanners.contains_key(&who.pid));
@@ -125,9 +126,9 @@ impl Connects {
             }
             let refused = attempts.outcomes.refused();
             if is_many(refused, all) {
-                // It goes through all processes: only of what is to be told.
+                // The search goes through all processes, so it runs only for what is reported.
                 attempts.fallback = self.fallback(destination, refused, scanners);
-                // Who connects by the other family hides nobody who does not.
+                // Programs that connect by the other family must not hide those that do not.
                 let for_good = attempts.refused_for_good();
                 let is_harm = is_many(for_good, all - (refused - for_good));
                 attempts.name_those_refused_for_good();
@@ -137,7 +138,8 @@ impl Connects {
         findings
     }
 
-    /// Of so many that were refused there: a process may have been noted where the destination found no room.
+    /// The fallback of `refused` attempts at a destination. It is limited to their number: a process may have been recorded
+    /// when the table of destinations had no capacity.
     fn fallback(
         &self,
         from: ScopedEndpoint,
@@ -149,7 +151,7 @@ impl Connects {
         Some(Fallback { count: fallback.count.min(refused), ..fallback })
     }
 
-    /// The attempts there of all processes but the scanners; `waiting` are theirs.
+    /// The attempts at a destination of all processes but the scanners; `waiting` are attempts of these processes.
     fn attempts<'a>(
         &'a self,
         destination: ScopedEndpoint,
@@ -225,7 +227,7 @@ impl Detector for Connects {
 
     fn findings(&self) -> Vec<Finding> {
         let scanners = self.scanners();
-        // A process that is forgotten is not subtracted from its destinations either.
+        // A forgotten process is not subtracted from its destinations either.
         let all = scanners.values().map(scan).chain(self.failures(&scanners));
         all.map(|finding| finding.left_out(self.left_out())).collect()
     }

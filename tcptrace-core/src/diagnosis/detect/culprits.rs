@@ -1,4 +1,4 @@
-//! The processes and peers that have a part in a fault, counted while sockets go by.
+//! The processes and peers that have a part in a fault, counted while sockets pass.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use crate::model::{
     who::Who,
 };
 
-/// Named in a finding at most.
+/// The limit of names in a finding.
 const NAMED: usize = 5;
 
 /// Owners, peers, and connections as examples.
@@ -30,7 +30,7 @@ enum Place {
     #[default]
     Nowhere,
     In(u32),
-    /// Several, or some that are not known.
+    /// Several namespaces, or unknown ones.
     Many,
 }
 
@@ -44,7 +44,7 @@ impl Place {
 }
 
 impl Culprits {
-    /// It is in this network namespace, too.
+    /// Adds a network namespace of the fault.
     pub(super) fn within(&mut self, netns: Option<u32>) {
         self.place = match (self.place, netns) {
             (Place::Nowhere, Some(netns)) => Place::In(netns),
@@ -53,7 +53,7 @@ impl Culprits {
         };
     }
 
-    /// It is in the network namespaces of these, too.
+    /// Adds the network namespaces of the other culprits.
     pub(super) fn within_those_of(&mut self, others: &Self) {
         match others.place {
             Place::Nowhere => {}
@@ -62,7 +62,8 @@ impl Culprits {
         }
     }
 
-    /// A socket has a part in it. The remote port is told where this side chose the local one.
+    /// Adds a socket with a part in the fault. `with_port`: the remote port counts as well, where this side chose the local
+    /// port.
     pub(super) fn add(&mut self, seen: &Seen, with_port: bool) {
         let socket = &seen.socket;
         self.within(socket.flow.netns);
@@ -80,7 +81,7 @@ impl Culprits {
             return;
         }
         let known = self.known.entry(owner.pid).or_insert_with(|| owner.clone());
-        // The kernel gives the id of a process that has ended to another one.
+        // The kernel reuses the ids of processes that have ended.
         if owner.started().is_some() && owner.started() != known.started() {
             known.clone_from(owner);
         }
@@ -94,12 +95,12 @@ impl Culprits {
         self.peers.distinct()
     }
 
-    /// Whether there may be more of them than are told apart.
+    /// Whether there may be more peers than are counted.
     pub(super) fn has_more_peers(&self) -> bool {
         self.peers.is_full()
     }
 
-    /// Whether this process has a part in it.
+    /// Whether this process has a part in the fault.
     pub(super) fn has_owner(&self, pid: u32) -> bool {
         self.known.contains_key(&pid)
     }
@@ -114,7 +115,7 @@ impl Culprits {
         Some(self.peers.top(1).first()?.0.0)
     }
 
-    /// The same, without these processes.
+    /// A copy without these processes.
     pub(super) fn without(&self, is_out: impl Fn(u32) -> bool) -> Self {
         let mut left = self.clone();
         left.owners.retain(|pid| !is_out(*pid));
@@ -127,7 +128,7 @@ impl Culprits {
         &self.samples
     }
 
-    /// Names them.
+    /// Names the culprits in a finding.
     pub(super) fn name(&self, finding: Finding) -> Finding {
         let owners = self.owners.top(NAMED).into_iter().filter_map(|(pid, _)| self.known.get(&pid).cloned());
         let peers = self.peers.top(NAMED).into_iter();
@@ -141,7 +142,7 @@ impl Culprits {
     }
 }
 
-/// Adds those that are not there yet, by their ids: several sockets may listen at one end.
+/// Adds the owners that are missing, by their ids: several sockets may listen at one end.
 pub(super) fn add_owners(all: &mut Vec<Who>, more: &[Who]) {
     for who in more {
         if let Err(place) = all.binary_search_by_key(&who.pid, |known| known.pid) {
@@ -150,7 +151,7 @@ pub(super) fn add_owners(all: &mut Vec<Who>, more: &[Who]) {
     }
 }
 
-/// `192.0.2.1:80 -> 198.51.100.7:40000`, with its age where that is known.
+/// `192.0.2.1:80 -> 198.51.100.7:40000`, with its state and age where the age is known.
 pub(super) fn connection(socket: &Socket) -> String {
     let local = SocketAddr::from(socket.flow.local);
     let remote = SocketAddr::from(socket.flow.remote);
@@ -162,18 +163,18 @@ pub(super) fn connection(socket: &Socket) -> String {
     }
 }
 
-/// An address as a filter of `ss` takes it, which would read the end of a bare IPv6 address as a port.
+/// An address in the form that a filter of `ss` takes: `ss` would read the end of a bare IPv6 address as a port.
 pub(super) fn ss_host(address: IpAddr) -> String {
     if address.is_ipv6() { format!("[{address}]") } else { address.to_string() }
 }
 
-/// Which part of `all` a number is, from 0 to 1; none of nothing.
+/// The share of a number in `all`, from 0 to 1; 0 where `all` is 0.
 #[expect(clippy::cast_precision_loss, reason = "what is compared with a threshold need not be exact")]
 pub(super) fn share(part: u64, all: u64) -> f64 {
     if all == 0 { 0.0 } else { part as f64 / all as f64 }
 }
 
-/// Seconds in nanoseconds; more than there can be are the most that there can.
+/// Seconds in nanoseconds, saturating.
 pub(super) fn nanoseconds(seconds: u64) -> u64 {
     seconds.saturating_mul(1_000_000_000)
 }
@@ -183,7 +184,7 @@ pub(super) fn seconds(ns: u64) -> String {
     format!("{} s", ns / 1_000_000_000)
 }
 
-/// How long the oldest of so many is there, at least: `the oldest for 42 s`.
+/// The age of the oldest of `count` things, at least: `the oldest for 42 s`.
 pub(super) fn the_oldest(count: u64, ns: u64) -> String {
     format!("{}for {}", if count == 1 { "" } else { "the oldest " }, seconds(ns))
 }

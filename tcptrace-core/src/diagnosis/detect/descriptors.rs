@@ -3,13 +3,13 @@
 use super::culprits::share;
 use crate::model::process::Condition;
 
-/// Share of its descriptors from which a process is about to run out of them.
+/// Share of its descriptors in use from which a process is about to run out of them.
 const NEARLY_ALL: f64 = 0.9;
 
-/// Share of the descriptors from which what holds them is why they run out.
+/// Share of the open descriptors from which their holders are the reason that descriptors run out.
 const A_LARGE_PART: f64 = 0.25;
 
-/// Those that are open, and how many may be.
+/// The number of open descriptors, and its limit.
 #[derive(Clone, Copy)]
 pub(super) struct Descriptors {
     pub(super) used: u64,
@@ -17,17 +17,17 @@ pub(super) struct Descriptors {
 }
 
 impl Descriptors {
-    /// Those of a process, where both are known.
+    /// The descriptors of a process, where both numbers are known.
     pub(super) fn of(condition: &Condition) -> Option<Self> {
         Some(Self { used: condition.descriptors?, limit: condition.descriptor_limit? })
     }
 
-    /// Whether hardly any is left.
+    /// Whether hardly any descriptor is left.
     pub(super) fn run_out(self) -> bool {
         share(self.used, self.limit) >= NEARLY_ALL
     }
 
-    /// Whether hardly any is left since so many are held: a busy process has others open.
+    /// Whether hardly any descriptor is left because `held` of them are held: a busy process has others open.
     pub(super) fn run_out_by(self, held: u64) -> bool {
         self.run_out() && share(held, self.used) >= A_LARGE_PART
     }

@@ -1,4 +1,4 @@
-//! The detectors together.
+//! The set of detectors of a trace.
 
 use std::collections::HashMap;
 
@@ -8,45 +8,45 @@ use crate::model::{finding::Finding, half_open::Change, links::Links, transition
 /// Options of the detectors.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// How much is too much.
+    /// The thresholds.
     pub thresholds: Thresholds,
-    /// The only listeners that there should be; `None` when nobody said.
+    /// The only listeners that are expected; `None` when the user named none.
     pub expected: Option<Vec<Expected>>,
-    /// Only findings of these ids; all when empty.
+    /// The only ids of findings to report; all when empty.
     pub only: Vec<String>,
-    /// No findings of these.
+    /// Ids of findings not to report.
     pub skip: Vec<String>,
-    /// The network namespace of who reads the findings, by its inode; `None` when it is not known.
+    /// The network namespace of the reader of the findings, by its inode; `None` when it is unknown.
     pub own_netns: Option<u32>,
-    /// Only sockets of one process were seen: what is not there may be another's.
+    /// Whether only the sockets of one process are scanned: a missing socket may belong to another process.
     pub of_one_process: bool,
-    /// Count the last minutes only, and forget what was before: of a trace without an end.
+    /// Whether to count the last minutes only, and forget what was before: for a trace without an end.
     pub forgets: bool,
 }
 
 impl Options {
-    /// Whether findings of this id are wanted.
+    /// Whether findings of this id pass the filters.
     pub fn wants(&self, id: &str) -> bool {
         (self.only.is_empty() || self.only.iter().any(|only| only == id))
             && !self.skip.iter().any(|skip| skip == id)
     }
 }
 
-/// All that are wanted.
+/// The detectors whose findings pass the filters.
 pub struct Detectors {
     options: Options,
     all: Vec<Box<dyn Detector>>,
-    /// The kinds of findings of each.
+    /// The kinds of findings of each detector.
     ids: Vec<&'static [&'static str]>,
-    /// Which of them take transitions, of which there are many; and half-open connections.
+    /// The detectors that take transitions, of which there are many; and those that take half-open connections.
     of_transitions: Vec<usize>,
     of_half_open: Vec<usize>,
-    /// Names of namespaces, as the last scan has them.
+    /// Names of namespaces, from the last scan.
     names: HashMap<u32, String>,
 }
 
 impl Detectors {
-    /// Those that can make findings that are wanted.
+    /// The detectors that can make findings that pass the filters.
     pub fn new(options: Options) -> Self {
         let wanted = REGISTRY.iter().filter(|entry| entry.ids.iter().any(|id| options.wants(id)));
         let wanted: Vec<_> = wanted.collect();
@@ -70,7 +70,7 @@ impl Detectors {
         self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
     }
 
-    /// Takes how the host was; [`Ages`](super::Ages) have been applied to it.
+    /// Takes a scan of the host; [`Ages`](super::Ages) have been applied to it.
     pub fn sample(&mut self, sample: &Sample) {
         let named = sample.namespaces.iter();
         self.names =
@@ -78,19 +78,19 @@ impl Detectors {
         self.all.iter_mut().for_each(|detector| detector.sample(sample));
     }
 
-    /// Detectors that had no room, by the kinds of their findings, and how often.
+    /// Detectors whose tables were full, by the kinds of their findings, and how often.
     pub fn left_out(&self) -> Vec<(&'static [&'static str], u64)> {
         let counts = self.ids.iter().zip(&self.all).map(|(ids, detector)| (*ids, detector.left_out()));
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// The findings by now, the worst first; a finding contains those that it explains.
+    /// The present findings, the worst first. A finding contains those that it explains.
     pub fn findings(&self) -> Vec<Finding> {
         let all = self.all.iter().flat_map(|detector| detector.findings());
         let wanted = all.filter(|finding| self.options.wants(finding.id)).collect();
         let own = self.options.own_netns;
         let seen_from = |finding: Finding| {
-            // Only findings of one time are merged: who keeps one need not keep the cookies of its sockets.
+            // Only findings of the same time are merged: a finding that is kept does not need the cookies of its sockets.
             let finding = Finding { links: Links::default(), ..finding };
             let name = finding.netns.and_then(|netns| self.names.get(&netns)).map(String::as_str);
             finding.seen_from(own, name)

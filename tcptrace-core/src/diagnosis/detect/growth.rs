@@ -1,17 +1,17 @@
-//! By how much a namespace's counters grow while one watches.
+//! The growth of a namespace's counters during a watch.
 
 use std::collections::HashMap;
 
 use super::Sample;
 use crate::model::evidence::EvidenceValue;
 
-/// Counters of network namespaces, by the names of `nstat`: at the first scan and at the last. The kernel gives the inode of
-/// a namespace that is gone to another one, whose counters begin at zero.
+/// Counters of network namespaces, by their names in `nstat`: at the first and at the last scan. The kernel reuses the inode
+/// of a namespace that is gone; the counters of the new namespace begin at zero.
 #[derive(Default)]
 pub(super) struct Growth(HashMap<(Option<u32>, &'static str), (u64, u64)>);
 
 impl Growth {
-    /// Notes where a counter stands, in every namespace that has it.
+    /// Records a counter in every namespace that has it.
     pub(super) fn note(&mut self, sample: &Sample, name: &'static str) {
         for (netns, namespace) in &sample.namespaces {
             if let Some(count) = namespace.counters.get(name) {
@@ -24,14 +24,14 @@ impl Growth {
         }
     }
 
-    /// How it has grown; not at all where it is not known.
+    /// The growth of a counter; zero where it is unknown.
     pub(super) fn of(&self, netns: Option<u32>, name: &'static str) -> Grown {
         let (before, after) = self.0.get(&(netns, name)).copied().unwrap_or_default();
         Grown { before, after }
     }
 }
 
-/// A counter at the first scan and at the last.
+/// A counter at the first and at the last scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Grown {
     before: u64,
@@ -39,7 +39,7 @@ pub(super) struct Grown {
 }
 
 impl Grown {
-    /// By how much.
+    /// The amount of growth.
     pub(super) fn by(self) -> u64 {
         self.after.saturating_sub(self.before)
     }
@@ -56,7 +56,7 @@ mod tests {
     use super::*;
     use crate::model::namespace::NamespaceSample;
 
-    /// A scan at the namespace 7.
+    /// A scan of namespace 7.
     fn sample(count: Option<u64>) -> Sample {
         let counters = count.map(|count| ("ListenDrops".to_owned(), count)).into_iter().collect();
         let namespaces = [(Some(7), NamespaceSample { counters, ..NamespaceSample::default() })].into();

@@ -17,7 +17,7 @@ use crate::model::{
     state::State,
 };
 
-/// The index of a sample, made by the first who asks. A copy of the sample makes its own, since it may be changed.
+/// The index of a sample, built at its first use. A copy of the sample builds its own index, since the copy may be changed.
 #[derive(Debug, Default)]
 pub struct Lookup(OnceLock<Index>);
 
@@ -27,7 +27,7 @@ impl Clone for Lookup {
     }
 }
 
-/// Places in [`Sample::sockets`].
+/// Positions in [`Sample::sockets`].
 #[derive(Debug, Default)]
 struct Index {
     hasher: DefaultHashBuilder,
@@ -40,10 +40,10 @@ struct Index {
 /// A network namespace, by its inode number where that is known.
 type Owner = Option<u32>;
 
-/// The addresses of all namespaces that a scan has seen, and of each.
+/// The addresses of all scanned namespaces, together and by namespace.
 #[derive(Debug, Default)]
 pub(super) struct Addresses {
-    /// The namespace that has it; `None` where several have it, so that it is nobody's in particular.
+    /// The namespace that has the address; `None` where several have it, so that it identifies none.
     owner: HashMap<IpAddr, Option<Owner>>,
     by_namespace: HashSet<(Option<u32>, IpAddr)>,
 }
@@ -61,22 +61,23 @@ impl Addresses {
         addresses
     }
 
-    /// Whether no address is known, as of a capture that has none.
+    /// Whether no address is known, as in a capture without addresses.
     pub(super) fn is_empty(&self) -> bool {
         self.owner.is_empty()
     }
 
-    /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
+    /// Whether an address is the namespace's own, so that packets to it never leave the host.
     pub(super) fn is_of_namespace(&self, netns: Option<u32>, address: IpAddr) -> bool {
         address.is_loopback() || self.by_namespace.contains(&(netns, address))
     }
 
-    /// Whether any namespace that was seen has an address.
+    /// Whether any scanned namespace has an address.
     pub(super) fn may_be_here(&self, address: IpAddr) -> bool {
         !is_of_one_namespace(address) && self.owner.contains_key(&address)
     }
 
-    /// The namespace to which an address leads from `netns`: that one, or the only other one that has it.
+    /// The namespace to which an address leads from `netns`: `netns` itself, or the only other namespace that has the
+    /// address.
     fn leads_to(&self, netns: Option<u32>, address: IpAddr) -> Option<Owner> {
         if self.is_of_namespace(netns, address) {
             return Some(netns);
@@ -84,8 +85,8 @@ impl Addresses {
         self.owner.get(&address).copied().flatten().filter(|_| !is_of_one_namespace(address))
     }
 
-    /// Whether an address belongs to this host: in this namespace, or in exactly one other that was seen. Where several have
-    /// it, as isolated networks may, it may as well be of another host.
+    /// Whether an address belongs to this host: to this namespace, or to exactly one other scanned namespace. Where several
+    /// have it, as isolated networks may, it may also belong to another host.
     pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
         self.leads_to(netns, address).is_some()
     }
@@ -112,7 +113,7 @@ impl Index {
     }
 }
 
-/// Whether an address means something in one namespace only.
+/// Whether an address is valid in one namespace only.
 pub(super) fn is_of_one_namespace(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.is_loopback() || v4.is_link_local(),
@@ -129,8 +130,8 @@ impl Sample {
         &self.sockets[place as usize]
     }
 
-    /// The other end of a connection within this host, where it was seen: in the same namespace, or, of addresses that are
-    /// not of one namespace only, in another one.
+    /// The other end of a connection within this host, if the scan found it: in the same namespace, or, for addresses that
+    /// are valid across namespaces, in another one.
     pub(super) fn other_end(&self, socket: &Socket) -> Option<&Seen> {
         let there = socket.flow.reversed();
         let index = self.index();
@@ -148,20 +149,21 @@ impl Sample {
         })
     }
 
-    /// The listeners that a connection to this end can come from: those with the most exact address.
+    /// The listeners from which a connection at this end can come: those with the most specific address.
     pub(super) fn listeners(&self, local: LocalEnd) -> impl Iterator<Item = &Seen> {
         let listeners = &self.index().listeners;
         let places = listening::ends(local).find_map(|end| listeners.get(&end));
         places.into_iter().flatten().map(|place| self.at(*place))
     }
 
-    /// The same of the namespace that has this end's address as its own: `netns`, or else the only one that was seen to have it.
+    /// The same for the namespace that has this end's address as its own: `netns`, or else the only scanned namespace that
+    /// has it.
     pub(super) fn listeners_of_destination(&self, netns: Option<u32>, end: Endpoint) -> Vec<&Seen> {
         let there = self.index().addresses.leads_to(netns, end.address);
         there.into_iter().flat_map(|netns| self.listeners(LocalEnd { netns, end })).collect()
     }
 
-    /// Whether an address is the namespace's own, so that what is sent there never leaves the host.
+    /// Whether an address is the namespace's own, so that packets to it never leave the host.
     pub(super) fn is_of_namespace(&self, netns: Option<u32>, address: IpAddr) -> bool {
         self.index().addresses.is_of_namespace(netns, address)
     }
@@ -171,7 +173,7 @@ impl Sample {
         self.index().addresses.is_here(netns, address)
     }
 
-    /// The addresses of this host, to be kept until the next scan.
+    /// The addresses of this host, shared until the next scan.
     pub(super) fn addresses(&self) -> Arc<Addresses> {
         Arc::clone(&self.index().addresses)
     }
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!(towards(2, "127.0.0.1"), NOBODY, "nobody listens there");
     }
 
-    /// Isolated networks may have the same addresses: from elsewhere, it is nobody's in particular.
+    /// Isolated networks may have the same addresses: from elsewhere, such an address identifies none of them.
     #[test]
     fn an_address_of_several_namespaces_is_nobodys() {
         let mut sample = sample(vec![
@@ -281,7 +283,7 @@ mod tests {
         };
         for netns in [1, 2] {
             let namespace = sample.namespaces.get_mut(&Some(netns)).expect("a namespace");
-            // On two interfaces of one namespace it is still its own.
+            // An address on two interfaces of one namespace is still that namespace's own.
             namespace.addresses.extend([shared("172.17.0.1"), shared("172.17.0.1")]);
         }
         sample.namespaces.insert(Some(3), NamespaceSample::default());

@@ -1,4 +1,4 @@
-//! `unexpected-listener`: something listens that nobody expects.
+//! `unexpected-listener`: a socket listens that is not expected.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,13 +17,13 @@ use crate::model::{
 
 const ID: &str = "unexpected-listener";
 
-/// Bytes that the kernel keeps of a program's name (`TASK_COMM_LEN`, with a NUL behind them).
+/// Bytes that the kernel keeps of a program's name (`TASK_COMM_LEN`, with a NUL after them).
 const COMM_LEN: usize = 15;
 
-/// Listeners that are expected: on these ports, of any program or of one only.
+/// Listeners that are expected: on these ports, of any program or of one program only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Expected {
-    /// The name of the program, of which the first 15 bytes count; any when `None`.
+    /// The name of the program; only its first 15 bytes count; `None` for any program.
     pub comm: Option<String>,
     /// The ports, without 0.
     pub ports: RangeInclusive<u16>,
@@ -31,11 +31,11 @@ pub struct Expected {
 
 pub(super) struct Listeners {
     expected: Option<Vec<Expected>>,
-    /// There at the first scan.
+    /// The listeners of the first scan.
     first: Option<HashSet<LocalEnd>>,
-    /// At the last scan and the one before: what comes and goes in between is no listener to speak of.
+    /// The listeners of the scan before the last. A listener that comes and goes between two scans is not reported.
     before: HashSet<LocalEnd>,
-    /// Of each socket there, the processes that have it open.
+    /// The listeners of the last scan: for each socket there, the processes that have it open.
     last: BTreeMap<LocalEnd, Vec<Arc<[Who]>>>,
 }
 
@@ -49,7 +49,7 @@ impl Listeners {
         }
     }
 
-    /// Whether a socket of these processes is.
+    /// Whether a listener of these processes is expected there.
     fn is_expected(&self, end: &LocalEnd, owners: &[Who]) -> bool {
         let fits = |expected: &Expected| {
             let by = |comm: &String| {
@@ -61,8 +61,8 @@ impl Listeners {
         self.expected.as_ref().is_some_and(|all| all.iter().any(fits))
     }
 
-    /// Whose sockets nobody expects there; `None` when all are expected. Beside one that is, a socket whose process is
-    /// not known does not count: it may have begun while the host was looked at.
+    /// The owners of sockets that are not expected there; `None` when all are expected. Beside an expected socket, one
+    /// without a known process does not count: it may have begun during the scan.
     fn unexpected(&self, end: &LocalEnd, sockets: &[Arc<[Who]>]) -> Option<Vec<Who>> {
         let mut owners = Vec::new();
         let mut count = 0;
@@ -102,7 +102,7 @@ impl Listeners {
             .because("there when the watch began", !appeared);
         if snapshot_gaps {
             finding = finding.because("expected by --expect-listen", false);
-            // Who has said what should listen takes anything else for a harm.
+            // A user who names the expected listeners takes any other for a harm.
             finding =
                 finding.harms(Severity::Warning, Harm::new(1, "ports open that should not be", "this host"));
         }

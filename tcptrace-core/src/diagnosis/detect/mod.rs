@@ -1,8 +1,8 @@
-//! From what was seen to the fault: what is wrong, how sure that is, who causes it, and what to do.
+//! From the inputs of a trace to faults: what is wrong, how sure that is, who causes it, and what to do.
 //!
-//! A detector is a file here and an entry in the [`REGISTRY`]. It is pure: what happened and how the host was go in, in
-//! the order of time, and findings come out. Time is that of its input, never the clock's. Whether its input was complete
-//! is not for a detector to judge.
+//! A detector is a file here and an entry in the [`REGISTRY`]. It is pure: events and scans of the host go in, in the order
+//! of time, and findings come out. Time is that of the input, never the clock's. A detector does not judge whether its input
+//! was complete.
 
 mod accept_queue;
 mod address_in_use;
@@ -42,22 +42,22 @@ pub use thresholds::Thresholds;
 
 use crate::model::{finding::Finding, half_open::Change, transition::Transition};
 
-/// Looks for one kind of fault. What it does not rest on, it need not take.
+/// Detects one kind of fault. A detector implements only the inputs that it needs.
 pub trait Detector: Send {
     /// Takes a transition.
     fn transition(&mut self, _transition: &Transition) {}
 
-    /// Takes what happened to a half-open connection.
+    /// Takes a change of a half-open connection.
     fn half_open(&mut self, _change: &Change) {}
 
-    /// Takes how the host was at one moment.
+    /// Takes a scan of the host.
     fn sample(&mut self, _sample: &Sample) {}
 
-    /// How often there was no room to tell things apart, so that what it says may be too little.
+    /// How often its tables were full, so that its findings may be too few.
     fn left_out(&self) -> u64 {
         0
     }
 
-    /// Its findings by now, each about another subject.
+    /// Its present findings, each about another subject.
     fn findings(&self) -> Vec<Finding>;
 }

@@ -1,9 +1,10 @@
 //! `phantom-established`: connections that a server holds for clients that are gone.
 //!
-//! A client that loses its power, its address or its NAT's memory sends no FIN, and without data to send the server never
-//! finds out (RFC 9293, 3.8.4: keep-alive connections are off unless the program asks). Silence alone proves nothing: pools, proxies,
-//! NATs and keep-alive have idle connections. A phantom needs evidence: data of the server that nobody acknowledges, another
-//! end that this host would have and does not have, or a client that comes back again and again, one connection at a time.
+//! A client that loses its power, its address or its NAT's memory sends no FIN. A server that has no data to send never
+//! notices (RFC 9293, 3.8.4: keep-alive is off unless the program asks for it). Silence alone proves nothing: pools,
+//! proxies, NATs and keep-alive have idle connections. A phantom needs evidence: data of the server that is not
+//! acknowledged; another end that should be on this host and is not; or a client that comes back again and again, one
+//! connection at a time.
 
 mod clients;
 mod evidence;
@@ -25,10 +26,11 @@ type Listener = (Option<u32>, u16);
 
 pub(super) struct Phantom {
     thresholds: thresholds::Phantom,
-    /// Only sockets of one process are seen, so that the other end of a connection may be there all the same.
+    /// Whether only the sockets of one process are scanned: then the other end of a connection may exist although it is not
+    /// found.
     is_of_one_process: bool,
     clients: Clients,
-    /// Cookies of connections whose other end was not there at the last scan.
+    /// Cookies of connections whose other end the last scan did not find.
     without_end: HashSet<u64>,
     last: BTreeMap<Listener, Pile>,
 }
@@ -37,9 +39,9 @@ pub(super) struct Phantom {
 #[derive(Default)]
 struct OfClient<'a> {
     all: Vec<(&'a Seen, Info)>,
-    /// One is in use.
+    /// Whether one of them is in use.
     used: bool,
-    /// The other end of one is there.
+    /// Whether the other end of one of them was found.
     has_end: bool,
 }
 
@@ -54,7 +56,7 @@ impl Phantom {
         }
     }
 
-    /// Adds what is known of a client's connections to its listener's pile. Returns those without another end.
+    /// Adds the evidence of a client's connections to its listener's pile. Returns the cookies of those without another end.
     fn judge(
         &self,
         key: (Listener, IpAddr),
@@ -82,7 +84,7 @@ impl Phantom {
             }
             if !self.is_of_one_process && client.has_end && ends.would_be_seen(socket) {
                 without_end.push(socket.cookie);
-                // Between the two ends of a connection a scan takes its time.
+                // A scan takes time between reading the two ends of a connection.
                 if self.without_end.contains(&socket.cookie) {
                     pile.without_end(seen, silent);
                     continue;
@@ -107,7 +109,7 @@ impl Detector for Phantom {
             .map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.port))
             .collect();
         let ends = Ends::of(sample);
-        // In an order, so that the same scan names the same examples again.
+        // Sorted, so that the same scan always names the same examples.
         let mut clients: BTreeMap<(Listener, IpAddr), OfClient<'_>> = BTreeMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
             let socket = &seen.socket;

@@ -1,9 +1,9 @@
-//! `port-exhaustion`, `time-wait-exhaustion`: there is no port left for new connections, or soon will be none.
+//! `port-exhaustion`, `time-wait-exhaustion`: no port is left for new connections, or soon none will be.
 //!
-//! Towards one remote end an address has only the ports of `net.ipv4.ip_local_port_range`; when all are taken, `connect()`
-//! fails with `EADDRNOTAVAIL`. Open connections take them, and so do those that wait: the side that closes first keeps both
-//! ends for 60 seconds (RFC 9293, 3.6.1; `TCP_TIMEWAIT_LEN`). Beyond `net.ipv4.tcp_max_tw_buckets` the kernel ends these
-//! early.
+//! Towards one remote end, a local address has only the ports of `net.ipv4.ip_local_port_range`. When all are taken,
+//! `connect()` fails with `EADDRNOTAVAIL`. Open connections take ports, and so do connections in TIME_WAIT: the side that
+//! closes first keeps both ends for 60 seconds (RFC 9293, 3.6.1; `TCP_TIMEWAIT_LEN`). Beyond `net.ipv4.tcp_max_tw_buckets`
+//! the kernel ends these early.
 
 mod advice;
 mod buckets;
@@ -27,11 +27,11 @@ use route::{Failed, Holders, Ports, Route, Used};
 
 pub(super) struct LocalPorts {
     thresholds: thresholds::TimeWait,
-    /// At the scan with most of them.
+    /// The ports of each route, at the scan that found most of them.
     used: Bounded<Route, Used>,
-    /// Of those that matter, who has the ports.
+    /// The holders of the ports, for routes that are reported.
     holders: Bounded<Route, Holders>,
-    /// `connect()` that found no port.
+    /// Calls of `connect()` that found no port.
     failed: Bounded<Route, Failed>,
     limits: HashMap<Option<u32>, Limits>,
     buckets: Buckets,
@@ -57,7 +57,7 @@ impl LocalPorts {
         self.limits(route.netns).reuses_time_wait(route.is_loopback()) == Some(true)
     }
 
-    /// Whether so many ports are worth a word.
+    /// Whether a route uses enough ports to be reported.
     fn are_many(&self, route: &Route, used: &Used) -> bool {
         share(used.all, self.limits(route.netns).port_count()) >= self.thresholds.ports
     }
@@ -74,7 +74,7 @@ impl LocalPorts {
         })
     }
 
-    /// Counts what is used towards each remote end, and keeps the most of it.
+    /// Counts the ports in use towards each remote end, and keeps the maximum.
     fn count(&mut self, sample: &Sample) {
         let listens = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
         let listening: HashSet<(Option<u32>, u16)> =
@@ -83,7 +83,7 @@ impl LocalPorts {
         for seen in &sample.sockets {
             let socket = &seen.socket;
             let (first, last) = self.limits(socket.flow.netns).ports;
-            // Of a connection from elsewhere, the port is that of a listener.
+            // The local port of an incoming connection is that of a listener.
             let is_ours = !listening.contains(&(socket.flow.netns, socket.flow.local.port));
             if is_ours && (first..=last).contains(&socket.flow.local.port) {
                 let used = now.entry(Route::of(&socket.flow)).or_default();
@@ -103,7 +103,7 @@ impl LocalPorts {
         for (route, used) in now {
             let matters = self.are_many(&route, &used) || self.failed.get(&route).is_some();
             if used.all == 1 && !matters && self.used.is_full() {
-                // Who talks to very many takes one port to each: that nothing is known of these hides nothing.
+                // A program with very many destinations takes one port for each. Leaving these out hides nothing.
                 continue;
             }
             let is_known = self.holders.get(&route).is_some();
@@ -125,7 +125,7 @@ impl LocalPorts {
         self.name(sample, named);
     }
 
-    /// Notes how many are taken now, of routes that were seen before and have none any more as well.
+    /// Records how many ports are taken now, also for known routes that have none any more.
     fn pace(&mut self, ktime_ns: u64, now: &HashMap<Route, Used>) {
         let limits = &self.limits;
         for (route, used) in self.used.iter_mut() {
@@ -136,7 +136,7 @@ impl LocalPorts {
         }
     }
 
-    /// Names who has the ports of these routes.
+    /// Records the holders of the ports of these routes.
     fn name(&mut self, sample: &Sample, mut named: HashMap<Route, Holders>) {
         if named.is_empty() {
             return;
@@ -158,7 +158,7 @@ impl Detector for LocalPorts {
     fn transition(&mut self, transition: &Transition) {
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
         let flow = &transition.event.flow;
-        // Who has a port did not look for one.
+        // A socket that has a port did not search for one.
         if cause != Some(Cause::NoLocalPort) || flow.local.port != 0 {
             return;
         }

@@ -1,16 +1,16 @@
-//! Counting by key, and the greatest first.
+//! Counts by key, the greatest first.
 
 use std::hash::Hash;
 
 use crate::model::hash::HashMap;
 
-/// How often each key came, bounded.
+/// The number of occurrences of each key, bounded.
 #[derive(Clone, Debug)]
 pub(super) struct Rank<K> {
     counts: HashMap<K, u64>,
 }
 
-/// Keys that are told apart; what comes beyond is not counted.
+/// The number of distinct keys; further keys are not counted.
 const LIMIT: usize = 65_536;
 
 impl<K> Default for Rank<K> {
@@ -20,7 +20,7 @@ impl<K> Default for Rank<K> {
 }
 
 impl<K: Clone + Eq + Hash + Ord> Rank<K> {
-    /// Whether there was room to count it.
+    /// Counts a key, and returns whether there was capacity for it.
     pub(super) fn add(&mut self, key: K) -> bool {
         let is_counted = self.counts.len() < LIMIT || self.counts.contains_key(&key);
         if is_counted {
@@ -29,22 +29,22 @@ impl<K: Clone + Eq + Hash + Ord> Rank<K> {
         is_counted
     }
 
-    /// Forgets the others.
+    /// Keeps the keys for which `is_left` is true.
     pub(super) fn retain(&mut self, is_left: impl Fn(&K) -> bool) {
         self.counts.retain(|key, _| is_left(key));
     }
 
-    /// Keys that were told apart.
+    /// The number of distinct keys.
     pub(super) fn distinct(&self) -> u64 {
         self.counts.len() as u64
     }
 
-    /// Whether there may be more than these.
+    /// Whether there may be further keys that were not counted.
     pub(super) fn is_full(&self) -> bool {
         self.counts.len() >= LIMIT
     }
 
-    /// The `count` greatest; of equal ones the lesser key first, so that the order in which they came does not matter.
+    /// The `count` greatest; among equal counts, the lesser key first, so that the order of arrival does not matter.
     pub(super) fn top(&self, count: usize) -> Vec<(K, u64)> {
         let mut all: Vec<_> = self.counts.iter().map(|(key, count)| (key.clone(), *count)).collect();
         all.sort_by(|(a, of_a), (b, of_b)| of_b.cmp(of_a).then_with(|| a.cmp(b)));

@@ -6,7 +6,7 @@ use super::{
     stalled::Stalled, stuck::Stuck, syn_flood::SynFlood,
 };
 
-/// The sources of detectors. A source may be incomplete, and so are then the findings that rest on it.
+/// The sources of detectors. The findings that rest on an incomplete source are incomplete as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Transitions.
@@ -19,9 +19,9 @@ pub enum Source {
 
 /// A detector.
 pub struct Entry {
-    /// The kinds of findings that it makes.
+    /// The kinds of findings that the detector makes.
     pub ids: &'static [&'static str],
-    /// The sources that these rest on.
+    /// The sources that these findings rest on.
     pub rests_on: &'static [Source],
     pub(super) make: fn(&Options) -> Box<dyn Detector>,
 }

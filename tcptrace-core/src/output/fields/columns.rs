@@ -2,9 +2,9 @@
 
 use super::value::Value;
 
-/// The most columns that a form of CSV can have.
+/// Maximum number of columns of a form of CSV.
 const MOST: usize = 64;
-/// The block of what has no column.
+/// The block of values without a column.
 const NOWHERE: u8 = u8::MAX;
 
 /// The blocks of a line of CSV. A line has the columns of block 0 first, in the order of their rows, then those of block 1,
@@ -56,7 +56,7 @@ impl Columns {
     pub(in crate::output) const NONE: Self =
         Self { all: [Column { prefix: "", name: "", block: NOWHERE }; MOST], len: 0 };
 
-    /// Those of a row: one, or those of a group, whose names begin with that of the row.
+    /// The columns of a row: one, or those of a group, whose names begin with that of the row.
     pub(in crate::output) const fn of<V: Value>(name: &'static str, block: u8) -> Self {
         assert!((block as usize) < BLOCKS, "a line has no such block");
         let Some(group) = V::COLUMNS else { return Self::NONE.with(Column { prefix: "", name, block }) };
@@ -90,7 +90,7 @@ impl Columns {
         self
     }
 
-    /// These, and those of `more` that are not among them.
+    /// These columns, and those of `more` that are not among them.
     pub(in crate::output) const fn and(mut self, more: &Self) -> Self {
         let mut index = 0;
         while index < more.len {
@@ -102,7 +102,7 @@ impl Columns {
         self
     }
 
-    /// Those of the first block only.
+    /// The columns of the first block only.
     pub(in crate::output) const fn first_block(&self) -> Self {
         let (mut columns, mut index) = (Self::NONE, 0);
         while index < self.len {
@@ -114,7 +114,7 @@ impl Columns {
         columns
     }
 
-    /// In the order of their blocks. All that are older than `birth`, when this form of CSV began, are one block.
+    /// The columns in the order of their blocks. All blocks up to `birth`, when this form of CSV began, are one block.
     pub(in crate::output) const fn ordered(&self, birth: u8) -> Self {
         let (mut columns, mut block) = (Self::NONE, 0);
         while block < NOWHERE {
@@ -130,7 +130,7 @@ impl Columns {
         columns
     }
 
-    /// How many are in a block.
+    /// The number of columns in a block.
     pub(in crate::output) const fn count(&self, block: u8, birth: u8) -> usize {
         let (mut count, mut index) = (0, 0);
         while index < self.len {
@@ -142,7 +142,7 @@ impl Columns {
         count
     }
 
-    /// Where the first column of these in a block stands in a line.
+    /// The place in a line of the first of these columns that is in a block.
     pub(in crate::output) const fn place_in(&self, line: &Self, block: u8, birth: u8) -> usize {
         let mut index = 0;
         while later(self.all[index].block, birth) != block {
@@ -162,12 +162,12 @@ impl Columns {
         None
     }
 
-    /// How many there are.
+    /// The number of columns.
     pub(in crate::output) const fn len(&self) -> usize {
         self.len
     }
 
-    /// Their names.
+    /// The names of the columns.
     pub(in crate::output) fn names(&self) -> impl Iterator<Item = String> {
         self.all[..self.len].iter().map(|column| [column.prefix, column.name].concat())
     }
@@ -177,9 +177,9 @@ const fn later(block: u8, birth: u8) -> u8 {
     if block > birth { block } else { birth }
 }
 
-/// A form of CSV: what a line of it has.
+/// A form of CSV: the columns of its lines.
 pub(in crate::output) trait Layout {
-    /// The newest block when this form began: what was in a later one for others, is in its first.
+    /// The newest block when this form began. The first block of this form has all columns of blocks up to this one.
     const BIRTH: u8;
     /// Its columns, ordered.
     const COLUMNS: Columns;

@@ -3,18 +3,18 @@
 use super::columns::{BLOCKS, Layout};
 use super::table::Fields;
 
-/// Commas for as many empty fields as a line may have in a row.
+/// Commas for as many empty fields as a line may have one after the other.
 const COMMAS: [u8; 64] = [b','; 64];
 
-/// A line. All that it knows is known when tcptrace is compiled: what remains is to copy bytes.
+/// A line. Everything about its columns is known when tcptrace is compiled, so that only bytes are copied at run time.
 pub(in crate::output) struct Line<'a> {
     out: &'a mut Vec<u8>,
-    /// How many fields it has.
+    /// The number of fields so far.
     at: usize,
 }
 
 impl<'a> Line<'a> {
-    /// The part of a line that follows other fields.
+    /// The part of a line after other fields.
     pub(in crate::output) fn part(out: &'a mut Vec<u8>) -> Self {
         Self { out, at: 1 }
     }
@@ -39,7 +39,7 @@ impl<'a> Line<'a> {
     /// Appends empty fields.
     #[inline(always)]
     pub(in crate::output) fn blank(&mut self, count: usize) {
-        // The first field of a line follows nothing.
+        // The first field of a line has no comma before it.
         let commas = if self.at == 0 { count.saturating_sub(1) } else { count };
         self.at += count;
         self.out.extend_from_slice(&COMMAS[..commas]);

@@ -6,7 +6,7 @@ use super::{
     schema::{Definitions, Members},
 };
 
-/// A table: what a record looks like in JSON, in CSV and in the schema. [`fields!`] makes one from rows.
+/// A table: the form of a record in JSON, in CSV and in the schema. [`fields!`] makes one from rows.
 pub(in crate::output) trait Fields {
     /// Its name in the schema; for a record, its `type`.
     const NAME: &'static str;
@@ -16,7 +16,7 @@ pub(in crate::output) trait Fields {
     /// Appends its members, each after a comma.
     fn members(&self, out: &mut Vec<u8>);
 
-    /// Appends its columns of a block. Those of a record that is `NESTED` in another one are in a row.
+    /// Appends its columns of a block. The columns of a record that is `NESTED` in another one are in a row.
     fn cells<L: Layout, const BLOCK: u8, const NESTED: bool>(&self, line: &mut Line<'_>);
 
     /// Its description in the schema.
@@ -42,7 +42,7 @@ impl<T: Fields> Fields for &T {
     }
 }
 
-/// Appends an object. Its members begin with a comma, the first of which becomes the brace.
+/// Appends an object. Its members begin with a comma, and the first comma becomes the brace.
 #[inline(always)]
 pub(in crate::output) fn object<T: Fields>(record: &T, out: &mut Vec<u8>) {
     let start = out.len();
@@ -62,9 +62,9 @@ pub(in crate::output) fn object<T: Fields>(record: &T, out: &mut Vec<u8>) {
 /// } }
 /// ```
 ///
-/// `[csv N]` gives a row a column in block N, and `[csv N "name"]` one by another name; of a group, that is what the names of
-/// its columns begin with. `[column N]` is a column that JSON does not have. Without, a row has no column. The description of
-/// a row may be empty where its type has one.
+/// `[csv N]` gives a row a column in block N. `[csv N "name"]` gives the column another name; for a group, the names of its
+/// columns begin with this name. `[column N]` is a column that JSON does not have. Without these, a row has no column. The
+/// description of a row may be empty where its type has one.
 macro_rules! fields {
     (
         $name:literal, impl[$($generics:tt)*] for $record:ty, |$row:ident|, $description:expr,

@@ -17,7 +17,7 @@ fields! { "inner", impl[] for Inner, |inner|, "", {
     "late": u32 [csv 2] = 9, "";
 } }
 
-/// A record, without and with a row more.
+/// A record, without and with another row.
 struct Before;
 struct After;
 
@@ -36,7 +36,7 @@ fields! { "after", impl[] for After, |after|, "", {
     "last": u32 [csv 0] = 1, "";
 } }
 
-/// A record that has some of those columns only.
+/// A record that has only some of those columns.
 struct Sparse;
 
 fields! { "sparse", impl[] for Sparse, |sparse|, "", {
@@ -64,7 +64,7 @@ impl Layout for OfAfter {
     const COLUMNS: Columns = After::COLUMNS.and(&Sparse::COLUMNS).ordered(Self::BIRTH);
 }
 
-/// One that began when the second block was there.
+/// A form that began when the second block was there.
 struct Younger;
 
 impl Layout for Younger {

@@ -7,24 +7,24 @@ use super::{
 };
 use crate::output::put;
 
-/// How JSON and CSV write a value, and what the schema says of it.
+/// The form of a value in JSON, in CSV and in the schema.
 pub(in crate::output) trait Value {
-    /// The columns of what has several; `None`: it has one, by the name of its row.
+    /// The columns of a value that has several; `None` for a value that has one, by the name of its row.
     const COLUMNS: Option<Columns> = None;
-    /// It has no key of its own: its members are those of the object that it is in.
+    /// The value has no key of its own: its members are those of the object around it.
     const SPLICED: bool = false;
 
     /// Appends it as JSON.
     fn json(&self, out: &mut Vec<u8>);
 
-    /// Appends it after its key, which has its comma and its colon.
+    /// Appends it after its key. The key includes the comma and the colon.
     #[inline(always)]
     fn member(&self, key: &'static str, out: &mut Vec<u8>) {
         out.extend_from_slice(key.as_bytes());
         self.json(out);
     }
 
-    /// Appends it as a field of CSV; of what has several, see [`Self::cells`].
+    /// Appends it as a field of CSV; for a value with several columns, see [`Self::cells`].
     fn text(&self, out: &mut Vec<u8>);
 
     /// Appends its columns of a block.
@@ -42,7 +42,7 @@ pub(in crate::output) trait Value {
     }
 }
 
-/// Appends the text of a value as JSON that is a string: it needs no escaping.
+/// Appends the text of a value as a JSON string. The text needs no escaping.
 #[inline(always)]
 pub(in crate::output) fn in_quotes(value: &impl Value, out: &mut Vec<u8>) {
     out.push(b'"');
@@ -50,7 +50,7 @@ pub(in crate::output) fn in_quotes(value: &impl Value, out: &mut Vec<u8>) {
     out.push(b'"');
 }
 
-/// A value that may be none: `null`, and empty in CSV.
+/// An optional value: `null`, and empty in CSV.
 impl<V: Value> Value for Option<V> {
     const COLUMNS: Option<Columns> = V::COLUMNS;
 

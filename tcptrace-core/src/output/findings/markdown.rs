@@ -1,4 +1,4 @@
-//! For a ticket.
+//! A diagnosis as Markdown, for a ticket.
 
 use std::fmt::Write as _;
 
@@ -55,7 +55,7 @@ fn one(finding: &Finding, text: &mut String) {
     let _ = writeln!(text, "\nMore: `{}`", more(finding.id));
 }
 
-/// Names are chosen by others: nothing of them is a mark.
+/// Escapes a text. Strangers choose the names in it, so nothing in it may be markup.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,4 +1,4 @@
-//! For people.
+//! A diagnosis as text, for people.
 
 use std::fmt::Write as _;
 
@@ -23,7 +23,7 @@ pub(super) fn render(report: &Report, colour: bool) -> String {
     text
 }
 
-/// Severity, kind and sentence.
+/// Severity, kind and sentence of a finding.
 pub(super) fn headline(finding: &Finding, colour: bool) -> String {
     let style = match finding.severity {
         _ if !colour => Style::new(),
@@ -74,7 +74,7 @@ fn one(finding: &Finding, colour: bool, text: &mut String) {
     line("more", &more(finding.id), text);
 }
 
-/// The name in a column, but once for lines of the same.
+/// Appends a line with the name in a column, and the value.
 fn line(name: &str, value: &str, text: &mut String) {
     let _ = writeln!(text, "  {name:<11}{value}");
 }

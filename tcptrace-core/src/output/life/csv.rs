@@ -1,4 +1,4 @@
-//! Connections as comma-separated values, a column a figure and a state.
+//! Connections as comma-separated values, one column per figure and per state.
 
 use std::io;
 
@@ -60,7 +60,8 @@ impl Sink for Csv {
             Record::Degraded(degraded) => {
                 row(&Life, &degraded::Line { time: self.time.format(degraded.ktime_ns), degraded }, out);
             }
-            // The account does not fit into these columns; it goes to standard error. Half-open connections are none yet.
+            // The account does not fit into these columns; it goes to standard error. Half-open connections are not
+            // connections yet.
             Record::Summary(_)
             | Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)

@@ -1,4 +1,4 @@
-//! Connections as JSON, one object a line.
+//! Connections as JSON, one object per line.
 
 use std::io;
 
@@ -17,7 +17,7 @@ use crate::{
 
 pub(in crate::output) struct Json {
     time: TimeFormat,
-    /// Losses and the account are told as in a trace.
+    /// The sink for losses and for the account, which look the same as in a trace.
     others: json::Json,
 }
 
@@ -44,7 +44,7 @@ impl Sink for Json {
     fn write(&mut self, record: &Record, out: &mut Vec<u8>) -> io::Result<()> {
         match record {
             Record::Transition(transition) => self.transition(transition, out),
-            // A half-open connection is none yet.
+            // A half-open connection is not a connection yet.
             Record::HalfOpen(_) | Record::HalfOpenLoss(_) | Record::Finding(_) | Record::Stats(_) => Ok(()),
             Record::Clock(change) => {
                 self.time.set_clock(change.clock);

@@ -1,4 +1,4 @@
-//! `tcptrace life`: a line a connection, when it has ended.
+//! `tcptrace life`: one line per connection, when it has ended.
 
 mod csv;
 mod json;

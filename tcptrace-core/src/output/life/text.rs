@@ -1,4 +1,4 @@
-//! Connections in columns for people; `wide` adds the time in each state, and what few look for.
+//! Connections in columns for people; `wide` adds the time in each state, and details that few readers need.
 
 use std::{
     fmt::{self, Display},
@@ -75,7 +75,7 @@ impl Text {
             return;
         }
         let colour = if self.colour { text::colour_of_end(error, cause) } else { Ansi::new() };
-        // It begins with the space that this column has already.
+        // The text of the end begins with the space that this column has already.
         out.pop();
         text::end(out, colour, error, cause);
     }
@@ -114,7 +114,7 @@ impl Sink for Text {
             Record::Loss(loss) => text::lost(&mut self.time, loss, self.colour, out),
             Record::Clock(change) => clock::line(&mut self.time, change, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
-            // People read the account on standard error. Half-open connections are none yet.
+            // People read the account on standard error. Half-open connections are not connections yet.
             Record::Summary(_)
             | Record::HalfOpen(_)
             | Record::HalfOpenLoss(_)
@@ -124,7 +124,7 @@ impl Sink for Text {
     }
 }
 
-/// A number of bytes; `~` before one that may have a SYN or a FIN in it.
+/// A number of bytes; `~` before a number that may include a SYN or a FIN.
 struct Shown(Count);
 
 impl Display for Shown {
@@ -136,7 +136,7 @@ impl Display for Shown {
     }
 }
 
-/// A column that is read by its end; `-` when not known.
+/// Appends a column that is aligned at the right; `-` when the value is not known.
 fn right(out: &mut Vec<u8>, width: usize, value: Option<impl Display>) -> io::Result<()> {
     let start = out.len();
     match value {

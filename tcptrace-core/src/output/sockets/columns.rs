@@ -17,7 +17,7 @@ impl fmt::Display for Rough {
     }
 }
 
-/// `>=3m00s`; `-` when nothing tells.
+/// `>=3m00s`; `-` when nothing is known.
 pub(super) struct AtLeast(pub(super) Option<u64>);
 
 impl fmt::Display for AtLeast {
@@ -29,7 +29,7 @@ impl fmt::Display for AtLeast {
     }
 }
 
-/// As `ss -o` has it: what for, how long still, how often it ended without an answer.
+/// A timer in the form of `ss -o`: its purpose, the time left, and how often it ended without an answer.
 pub(super) struct Running(pub(super) Option<Timer>);
 
 impl fmt::Display for Running {

@@ -15,7 +15,8 @@ use crate::{
 /// Widths: `TOTAL`, and at least that of a column's title.
 const COUNT: usize = 8;
 
-/// A line a group, a column a state that any of them has; what is counted by comes last, since it is of any length.
+/// Appends one line per group, with one column per state that any group has. The key comes last, since it may have any
+/// length.
 pub(super) fn text(
     seen: &Seen<'_>,
     groups: &[Group],
@@ -23,7 +24,7 @@ pub(super) fn text(
     wide: bool,
     out: &mut Vec<u8>,
 ) -> io::Result<()> {
-    // By state, the columns would say the same once more.
+    // For groups by state, the columns would repeat the key.
     let columns: Vec<State> = if by == By::State {
         Vec::new()
     } else {
@@ -57,7 +58,7 @@ pub(super) fn text(
     Ok(())
 }
 
-/// A key as people read it, with nothing in it that a terminal could obey.
+/// A key for people, with nothing in it that a terminal could obey.
 pub(in crate::output) fn title(key: &Key) -> Vec<u8> {
     let mut out = Vec::new();
     match key {

@@ -22,7 +22,7 @@ use crate::model::{
 pub(super) use groups::title;
 pub use summary::sentence;
 
-/// The columns of sockets. Of several owners of one, they have the first.
+/// The columns of sockets. They have the first owner of a socket that has several.
 struct Sockets;
 
 impl Layout for Sockets {
@@ -38,31 +38,31 @@ impl Layout for Groups {
     const COLUMNS: Columns = sockets_group::Line::COLUMNS.ordered(Self::BIRTH);
 }
 
-/// How to show it.
+/// How to show the table.
 #[derive(Clone, Copy, Debug)]
 pub struct Style {
-    /// Which format.
+    /// The format.
     pub format: Format,
     /// Colour in text and wide.
     pub colour: bool,
 }
 
-/// A scan to be shown.
+/// A scan to show.
 #[derive(Clone, Copy, Debug)]
 pub struct Seen<'a> {
     /// The sockets.
     pub scan: &'a SocketScan,
-    /// Counts by this instead.
+    /// The key of the counts that are shown instead of the sockets, if any.
     pub by: Option<By>,
     /// When the scan began, nanoseconds of `CLOCK_MONOTONIC`.
     pub start_ns: u64,
     /// When it ended.
     pub end_ns: u64,
-    /// From monotonic time to the time of day.
+    /// The relation from monotonic time to the time of day.
     pub clock: Clock,
 }
 
-/// Appends everything to `out`; calls `flush` after each line, which may take what is there.
+/// Appends everything to `out`. Calls `flush` after each line; `flush` may take the bytes so far.
 ///
 /// # Errors
 /// Those of `flush`.
@@ -123,7 +123,7 @@ pub fn render(
     flush(out)
 }
 
-/// Whether a format is a table for people, of which several need something between them.
+/// Whether a format is a table for people. Several tables need a separator between them.
 pub fn is_for_people(format: Format) -> bool {
     matches!(format, Format::Text | Format::Wide)
 }

@@ -1,4 +1,4 @@
-//! The end of a table: how many, and what could not be seen.
+//! The end of a table: the number of sockets, and the gaps.
 
 use std::fmt::Write as _;
 
@@ -11,8 +11,8 @@ use crate::{
     output::fields::{object, tables::sockets_summary},
 };
 
-/// `8 sockets in 2 network namespaces: 3 LISTEN, 5 ESTABLISHED; 12 hidden by filters`. By process, where some are counted
-/// more than once, how many.
+/// `8 sockets in 2 network namespaces: 3 LISTEN, 5 ESTABLISHED; 12 hidden by filters`. By process, the sentence also has the
+/// number of sockets that are counted more than once.
 pub fn sentence(scan: &SocketScan, by: Option<By>) -> String {
     let plural = |count: usize| if count == 1 { "" } else { "s" };
     let (sockets, namespaces) = (scan.sockets.len(), scan.namespaces.len());
@@ -35,7 +35,7 @@ pub fn sentence(scan: &SocketScan, by: Option<By>) -> String {
     text
 }
 
-/// Appends the last line.
+/// Appends the summary as the last line.
 pub(super) fn json(seen: &Seen<'_>, out: &mut Vec<u8>) {
     let mut time = TimeFormat::rfc3339(seen.clock);
     let Seen { scan, start_ns, end_ns, .. } = *seen;

@@ -27,7 +27,7 @@ const QUEUE: usize = 7;
 const TIMER: usize = 17;
 const OWNER: usize = 20;
 
-/// A table whose columns are as wide as this look needs them.
+/// A table whose columns are as wide as this scan needs them.
 pub(super) struct Table<'a> {
     owners: &'a Owners,
     colour: bool,
@@ -132,12 +132,13 @@ impl<'a> Table<'a> {
     }
 }
 
-/// The device that it is bound to, which is shown with the local address.
+/// The device that a socket is bound to, which is shown with the local address.
 fn device(socket: &Socket) -> Option<(u32, Option<&str>)> {
     Some((socket.ifindex?, socket.device.as_deref()))
 }
 
-/// `nginx[812]`, `nginx[812] +3` of several, `~nginx[812]` of the listener that it came from, `-` of nobody.
+/// Appends `nginx[812]`; `nginx[812] +3` for several owners; `~nginx[812]` for the owner of the listener that the socket
+/// came from; `-` without an owner.
 pub(super) fn owner<'a>(mut owners: impl Iterator<Item = Owner<'a>>, out: &mut Vec<u8>) {
     let Some(first) = owners.next() else { return out.push(b'-') };
     if first.provenance == Provenance::Inherited {
@@ -151,7 +152,7 @@ pub(super) fn owner<'a>(mut owners: impl Iterator<Item = Owner<'a>>, out: &mut V
     }
 }
 
-/// `nginx[812]`; `?[812]` when it ended before it was asked for its name.
+/// Appends `nginx[812]`; `?[812]` when the process ended before its name was read.
 pub(super) fn name(process: Option<&Process>, pid: u32, out: &mut Vec<u8>) {
     match process {
         Some(process) => put::name(out, &process.comm),
@@ -180,7 +181,7 @@ fn details(socket: &Socket, process: Option<&Process>, out: &mut Vec<u8>) -> io:
         out.extend_from_slice(b" mptcp=yes");
     }
     if let Some((info, payload)) = socket.info.as_ref().zip(Payload::of_socket(socket)) {
-        // What may have a SYN in it is marked.
+        // A count that may include a SYN is marked.
         let mark = |count: Count| if count.exact { "" } else { "~" };
         let Payload { sent, received } = payload;
         write!(out, " tx={}{} rx={}{}", mark(sent), sent.bytes, mark(received), received.bytes)?;

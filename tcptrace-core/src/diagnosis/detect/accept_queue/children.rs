@@ -1,4 +1,4 @@
-//! Connections that are complete and that nobody has accepted: no process has them, so that they have no inode.
+//! Connections that are complete and not accepted yet: no process has them open, so they have no inode.
 
 use super::super::{Sample, Seen, culprits::connection};
 use crate::model::{
@@ -11,33 +11,33 @@ use crate::model::{
 /// A connection that waits, nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Child {
-    /// It waits since then at the latest.
+    /// The time since which it waits, at the latest.
     pub(super) since_ns: u64,
     /// The scan that found it first.
     pub(super) found_ns: u64,
 }
 
-/// Those at one end.
+/// The connections that wait at one end.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Waiting {
-    /// The oldest first, with their cookies.
+    /// The connections with their cookies, the oldest first.
     pub(super) children: Vec<(Child, u64)>,
-    /// Bytes that they have sent, and nobody has read.
+    /// Bytes that their clients have sent and that no program has read.
     pub(super) bytes: u64,
-    /// Of these clients so many have given up: they have closed.
+    /// The number of clients that have given up: they have closed.
     pub(super) gone: u64,
-    /// The oldest, as examples.
+    /// The oldest connections, as examples.
     pub(super) samples: Vec<String>,
 }
 
-/// All of them.
+/// All connections that wait to be accepted.
 #[derive(Default)]
 pub(super) struct Children {
     known: HashMap<u64, Child>,
     pub(super) at: HashMap<LocalEnd, Waiting>,
 }
 
-/// Examples in a finding.
+/// The number of examples in a finding.
 const SAMPLES: usize = 5;
 
 fn waits(seen: &Seen) -> bool {

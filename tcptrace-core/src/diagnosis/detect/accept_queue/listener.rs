@@ -1,4 +1,4 @@
-//! A listener over the scans: its queue, and what it dropped.
+//! A listener from scan to scan: its queue, and its drops.
 
 use super::who_accepts::Acceptors;
 use crate::model::{
@@ -6,17 +6,17 @@ use crate::model::{
     who::Who,
 };
 
-/// How recent is now: scans of a short watch are less than a second apart.
+/// The age up to which a scan counts as recent: scans of a short watch are less than a second apart.
 const NOW_NS: u64 = 2_000_000_000;
 
-/// A listener at one scan. Of what has one cookie, all owners and the longest queue.
+/// A listener at one scan. Entries with the same cookie are merged: all owners, and the longest queue.
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     pub(super) end: LocalEnd,
     pub(super) owners: Vec<Who>,
-    /// How many wait, and how many may.
+    /// Connections that wait, and the backlog of `listen()`.
     pub(super) waiting: (u32, u32),
-    /// `sk_drops`; `None` where it is not known.
+    /// `sk_drops`; `None` where it is unknown.
     pub(super) drops: Option<u32>,
 }
 
@@ -26,20 +26,20 @@ pub(super) struct Listener {
     pub(super) end: Option<LocalEnd>,
     pub(super) owners: Vec<Who>,
     pub(super) backlog: u32,
-    /// How many wait at the last scan.
+    /// Connections that wait at the last scan.
     pub(super) length: u32,
-    /// The longest queue that was seen, and how many scans found it full.
+    /// The longest queue of all scans, and the number of scans that found the queue full.
     pub(super) longest: u32,
     pub(super) full: u64,
     pub(super) scans: u64,
-    /// The last scan that found it, nanoseconds.
+    /// The last scan that found the listener, nanoseconds.
     pub(super) seen_ns: u64,
     /// The last scan that found more drops than before.
     dropped_ns: Option<u64>,
     drops: Option<Drops>,
-    /// Somebody has waited in it since this scan.
+    /// Every scan since this one found a connection in the queue.
     pub(super) nonempty_since_ns: Option<u64>,
-    /// The same, and its queue has not become shorter, nor was anything seen to be accepted.
+    /// The same; and since this scan the queue has not become shorter, and no accept was noticed.
     pub(super) steady_since_ns: Option<u64>,
 }
 
@@ -52,7 +52,7 @@ struct Drops {
 }
 
 impl Listener {
-    /// Notes how it is. `is_new`: it has begun during the watch.
+    /// Records the state of the listener at a scan. `is_new`: the listener began during the watch.
     pub(super) fn note(&mut self, now_ns: u64, queue: Queue, is_new: bool, acceptors: &Acceptors) {
         let LocalEnd { netns, end: Endpoint { port, .. } } = queue.end;
         let (length, backlog) = queue.waiting;
@@ -71,7 +71,7 @@ impl Listener {
         self.seen_ns = now_ns;
     }
 
-    /// Notes where `sk_drops` stands, and says whether it has grown. Of a socket that is new it begins at zero.
+    /// Records `sk_drops`, and returns whether it has grown. The `sk_drops` of a new socket begins at zero.
     fn note_drops(&mut self, drops: Option<u32>, is_new: bool) -> bool {
         let Some(last) = drops else { return false };
         let first = if is_new { 0 } else { last };
@@ -82,38 +82,38 @@ impl Listener {
         last > previous
     }
 
-    /// Connections that it dropped during the watch; `None` where the number is not known.
+    /// Connections that the listener dropped during the watch; `None` where the number is unknown.
     pub(super) fn dropped(&self) -> Option<u64> {
         self.drops.map(|drops| drops.last.saturating_sub(drops.before).into())
     }
 
-    /// The same until the scan before the last: less than what its namespace had counted by the last one.
+    /// The same until the scan before the last: less than the namespace had counted by the last scan.
     pub(super) fn dropped_before(&self) -> u64 {
         self.drops.map_or(0, |drops| drops.previous.saturating_sub(drops.before).into())
     }
 
-    /// Whether the last scan found it full.
+    /// Whether the last scan found the queue full.
     pub(super) fn is_full(&self, now_ns: u64) -> bool {
         self.seen_ns == now_ns && u64::from(self.length) >= queue_capacity(self.backlog)
     }
 
-    /// Whether the last scans found that it drops.
+    /// Whether recent scans found more drops than before.
     pub(super) fn drops_now(&self, now_ns: u64) -> bool {
         is_recent(self.dropped_ns, now_ns)
     }
 
-    /// Whether there may be something to tell of it once it is gone.
+    /// Whether there may be a finding about the listener after it is gone.
     pub(super) fn is_worth_keeping(&self) -> bool {
         self.full > 0 || self.dropped().is_some_and(|dropped| dropped > 0)
     }
 }
 
-/// Whether a scan is one of the last.
+/// Whether a scan is recent.
 pub(super) fn is_recent(scan_ns: Option<u64>, now_ns: u64) -> bool {
     scan_ns.is_some_and(|scan_ns| now_ns.saturating_sub(scan_ns) <= NOW_NS)
 }
 
-/// How many connections a queue takes: a backlog of none still takes one.
+/// The number of connections that a queue takes: with a backlog of zero it still takes one.
 pub(super) fn queue_capacity(backlog: u32) -> u64 {
     u64::from(backlog) + 1
 }

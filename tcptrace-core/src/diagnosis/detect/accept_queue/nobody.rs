@@ -21,7 +21,7 @@ struct Queued<'a> {
     clients: u64,
     oldest_ns: u64,
     waiting: Option<&'a Waiting>,
-    /// Others at the same end may have them.
+    /// Whether the clients surely wait in this queue: other listeners at the same end may have them.
     is_sure: bool,
 }
 
@@ -34,7 +34,7 @@ impl AcceptQueue {
             Some(Blocker::Descriptors(used, limit)) => {
                 format!("{program} cannot accept on {address}, {used} of {limit} descriptors are open")
             }
-            // Something was accepted while others waited.
+            // The program accepted some connections while others waited.
             None if listener.steady_since_ns > listener.nonempty_since_ns => {
                 format!("{program} accepts too slowly on {address}")
             }
@@ -55,7 +55,7 @@ impl AcceptQueue {
         );
         let gone = queued.waiting.map_or(0, |waiting| waiting.gone);
         let gave_up = if gone > 0 { format!("; {gone} of them have given up") } else { String::new() };
-        // Who has closed already has failed; one that only ends its request so is no majority.
+        // A client that has closed has failed. Clients that close their half only to end a request are no majority.
         let severity = if gone * 2 > queued.clients { Severity::Critical } else { Severity::Warning };
         let mut finding = Finding::new(ID, confidence, format!("{why}: {clients} {verb}, {since}{gave_up}"))
             .harms(severity, harm)
@@ -98,7 +98,7 @@ impl AcceptQueue {
         let is_steady = listener.steady_since_ns.filter(|since_ns| is_old(*since_ns) && *since_ns < now_ns);
         let length = u64::from(listener.length);
         let Some((oldest, _)) = oldest else {
-            // Who gave up by a reset is still in the queue, and not to be seen.
+            // A client that gave up by a reset is still in the queue, but no scan shows it.
             let oldest_ns = now_ns.saturating_sub(is_steady?);
             return Some(Queued { clients: length, oldest_ns, waiting: None, is_sure: true });
         };
@@ -107,7 +107,7 @@ impl AcceptQueue {
             let clients = waiting.map_or(length, |waiting| waiting.children.len() as u64);
             return Some(Queued { clients, oldest_ns, waiting, is_sure: true });
         }
-        // It waits in one of those that have not been empty since it came.
+        // It waits in one of the queues that have not been empty since it came.
         let may_have = |listener: &Listener| {
             listener.nonempty_since_ns.is_some_and(|since_ns| since_ns <= oldest.found_ns)
         };

@@ -13,17 +13,18 @@ use crate::model::{
 
 const ID: &str = "accept-queue-overflow";
 
-/// SYNs and ACKs that a listener turned away for its full queue.
+/// SYNs and ACKs that a listener turned away because its queue was full.
 struct TurnedAway {
     count: u64,
-    /// These are its own, whatever others dropped meanwhile.
+    /// Whether all of the count is this listener's, whatever other listeners dropped meanwhile.
     is_sure: bool,
 }
 
 impl AcceptQueue {
-    /// A listener drops for other reasons, too, such as a client's reset before the handshake ends (`EmbryonicRsts`), and other
-    /// listeners of its namespace overflow. Sure is what it dropped beyond all that the namespace dropped for other reasons,
-    /// and no more than the others leave of the namespace's overflows. Otherwise a scan has to have found it full.
+    /// Counts the SYNs and ACKs that the listener turned away. A listener also drops for other reasons, such as a client's
+    /// reset before the handshake ends (`EmbryonicRsts`), and other listeners of its namespace overflow. The sure part is
+    /// the listener's drops beyond all drops of the namespace for other reasons, limited to the overflows of the namespace
+    /// that other listeners' drops leave. A greater count needs a scan that found the queue full.
     fn turned_away(&self, place: &Place) -> TurnedAway {
         let overflows = self.growth.of(place.netns, OVERFLOWS).by();
         let drops = self.growth.of(place.netns, DROPS).by();
@@ -32,13 +33,13 @@ impl AcceptQueue {
             return TurnedAway { count: if listener.full > 0 { overflows } else { 0 }, is_sure: false };
         };
         let reset = match place.limits.and_then(|limits| limits.abort_on_overflow) {
-            // Then the overflows themselves are counted so.
+            // Then the kernel counts the overflows themselves as `EmbryonicRsts`.
             Some(true) => 0,
             _ => self.growth.of(place.netns, EMBRYONIC).by(),
         };
         let sure = match drops.checked_sub(overflows).map(|others| others + reset) {
             Some(0) => dropped,
-            // Counters are read before sockets.
+            // A scan reads the counters before the sockets.
             Some(others) => listener.dropped_before().saturating_sub(others),
             None => 0,
         };
@@ -52,7 +53,7 @@ impl AcceptQueue {
         }
     }
 
-    /// What the other listeners of the namespace dropped, for whatever reason.
+    /// The drops of the other listeners of the namespace, for any reason.
     fn dropped_by_others(&self, place: &Place) -> u64 {
         let is_other = |(cookie, listener): &(&u64, &Listener)| {
             **cookie != place.cookie && listener.end.is_some_and(|end| end.netns == place.netns)
@@ -110,7 +111,7 @@ impl AcceptQueue {
         Some(Finding { owners: place.owners.clone(), ..finding })
     }
 
-    /// Critical while clients are turned away.
+    /// Critical while the listener turns clients away.
     fn severity(&self, place: &Place) -> Severity {
         let now_ns = self.now_ns();
         let overflowed_ns = self.overflowed.get(&place.netns).and_then(|(_, scan_ns)| *scan_ns);
@@ -150,7 +151,7 @@ fn about_settings(place: &Place, finding: Finding) -> Finding {
     }
 }
 
-/// A longer backlog helps neither who is stopped nor who has no descriptor.
+/// Adds the step of a longer backlog. It does not help a process that is stopped, or that has no descriptor left.
 fn longer_backlog(place: &Place, finding: Finding) -> Finding {
     if place.blocker.is_some() {
         return finding;

@@ -9,25 +9,25 @@ use crate::model::{
     who::Who,
 };
 
-/// A listener, and who accepts on it.
+/// A listener, and the processes that accept on it.
 pub(super) struct Place<'a> {
     pub(super) listener: &'a Listener,
     pub(super) cookie: u64,
     pub(super) netns: Option<u32>,
     pub(super) address: Endpoint,
-    /// Sockets at the same end by now, and all that there were in the watch.
+    /// Sockets at the same end: now, and during the whole watch.
     pub(super) sockets: (usize, usize),
-    /// The processes, the one that accepts first.
+    /// The processes that have the listener open, first the one that should accept.
     pub(super) owners: Vec<Who>,
     pub(super) blocker: Option<Blocker>,
     pub(super) limits: Option<&'a Limits>,
 }
 
 impl Place<'_> {
-    /// The same as long as the fault is.
+    /// The subject of findings. It stays the same as long as the fault lasts.
     pub(super) fn subject(&self) -> String {
         let subject = in_namespace(self.netns, self.address);
-        // As `ss -e` has it.
+        // The format of `ss -e`.
         if self.sockets.1 > 1 { format!("{subject}, socket sk:{:x}", self.cookie) } else { subject }
     }
 
@@ -43,7 +43,7 @@ impl Place<'_> {
         self.owners.first().map_or_else(|| "its program".to_owned(), ToString::to_string)
     }
 
-    /// Facts about who accepts, and what to do about that first.
+    /// Adds facts about the processes that accept, and the first steps for them.
     pub(super) fn about_who(&self, finding: Finding) -> Finding {
         let Some(first) = self.owners.first() else { return finding };
         let finding = match &self.owners[1..] {

@@ -1,5 +1,5 @@
-//! Which of the processes that have a listener open accepts from it: not who merely holds it, such as the parent of its
-//! workers or the manager that opened it.
+//! Finds the process that accepts from a listener, among all that have it open. Some only hold it, such as the parent of the
+//! workers, or the manager that opened it.
 
 use std::cmp::Reverse;
 
@@ -14,24 +14,24 @@ use crate::model::{
     who::Who,
 };
 
-/// A process, and a port of a namespace.
+/// A namespace, a port in it, and a process.
 type AtPort = (Option<u32>, u16, u32);
 
-/// The processes that were seen to accept.
+/// The processes that are known to accept.
 #[derive(Default)]
 pub(super) struct Acceptors {
     /// Ports on which something listened at the last scan.
     ports: HashSet<(Option<u32>, u16)>,
-    /// How often a process acted first on a connection to a port: who does that has accepted it.
+    /// How often a process was the first to act on a connection to a port: that process has accepted the connection.
     acts: Bounded<AtPort, u64>,
     /// Connections to a port that a process had open at the last scan.
     held: HashMap<AtPort, u64>,
-    /// Acts and connections of a process of which more are there than at the scan before: it has accepted meanwhile.
+    /// Processes whose acts or open connections at a port are more than at the scan before: they have accepted meanwhile.
     grown: HashSet<AtPort>,
-    /// The acts as the last scan found them.
+    /// The acts at the last scan.
     acts_before: HashMap<AtPort, u64>,
     conditions: HashMap<u32, Condition>,
-    /// There was a scan, with which another one can be compared.
+    /// Whether there was a scan to compare with.
     scanned: bool,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Acceptors {
 pub(super) enum Blocker {
     /// A signal or a debugger has stopped it.
     Stopped,
-    /// All of its descriptors are open, so that `accept()` fails.
+    /// All of its descriptors are open, so `accept()` fails: open descriptors, and their limit.
     Descriptors(u64, u64),
 }
 
@@ -84,13 +84,14 @@ impl Acceptors {
         self.acts.make_room(|(netns, port, _), _| self.ports.contains(&(*netns, *port)));
     }
 
-    /// Whether one of these has accepted a connection to this port between the last two scans.
+    /// Whether one of these processes has accepted a connection to this port between the last two scans.
     pub(super) fn have_accepted(&self, netns: Option<u32>, port: u16, owners: &[Who]) -> bool {
         owners.iter().any(|who| self.grown.contains(&(netns, port, who.pid)))
     }
 
-    /// The processes that have a listener open, who should accept first. `shared`: they have others at the same end open
-    /// as well, so that what they accept need not be of this one; then it is rather who does not accept.
+    /// The processes that have a listener open, first the one that should accept. `is_shared`: they also have other
+    /// listeners at the same end open, so a connection that they accept need not be this listener's. Then a process that is
+    /// not known to accept comes first.
     pub(super) fn in_order(
         &self,
         netns: Option<u32>,

@@ -83,8 +83,8 @@ impl CloseWait {
         Finding { owners: last.holders.in_order(), ..last.culprits.name(finding) }
     }
 
-    /// Nobody is harmed by some that stay as they are, such as in a client's pool whose servers have closed. Those of a
-    /// server that owes nothing are over for good.
+    /// Sockets whose number stays the same do no harm, for example in a client's pool whose servers have closed. The sockets
+    /// of a server that owes no answer are over for good.
     fn severity(&self, who: &Who, last: &Last, first: u64, descriptors: Option<Descriptors>) -> Severity {
         let is_sure = last.sure >= self.thresholds.count;
         let grows = if is_sure { last.all > first } else { self.keeps_growing(who.pid) };
@@ -108,7 +108,7 @@ impl CloseWait {
         Descriptors::of(self.conditions.get(&pid)?)
     }
 
-    /// How long until the limit is reached, at the rate at which they became more in the watch.
+    /// The time until the limit is reached, at the rate at which the sockets grew during the watch.
     fn time_left(&self, last: &Last, first: u64, descriptors: Descriptors) -> Option<Duration> {
         let (first_ns, _) = self.first.as_ref()?;
         let more = u128::from(last.all.checked_sub(first).filter(|more| *more > 0)?);
@@ -118,7 +118,7 @@ impl CloseWait {
     }
 }
 
-/// Descriptors that several processes have of the same sockets: one `close()` does not end the connection.
+/// Reports sockets that several processes have open: one `close()` does not end such a connection.
 fn inherited(last: &Last, finding: Finding) -> Finding {
     if last.shared == 0 {
         return finding;

@@ -22,32 +22,32 @@ use crate::{
 pub(super) struct Attempts<'a> {
     pub(super) destination: ScopedEndpoint,
     pub(super) outcomes: Outcomes,
-    /// The processes that made them, scanners among them.
+    /// The processes that made the attempts, scanners among them.
     pub(super) culprits: Option<&'a Culprits>,
     pub(super) scanners: &'a HashMap<u32, Process>,
-    /// Those whose SYN was sent again, at the last scan; these have no outcome yet.
+    /// Attempts whose SYN was sent again, at the last scan; these have no outcome yet.
     pub(super) waiting: &'a [&'a Seen],
     /// The destinations of all processes.
     pub(super) processes: &'a HashMap<u32, Process>,
     pub(super) place: Place,
-    /// Attempts there connect by now.
+    /// Whether attempts at the destination connect by now.
     pub(super) is_settled: bool,
-    /// Whether somebody listened there when attempts were refused.
+    /// Whether a socket listened there when attempts were refused.
     pub(super) then: Then,
-    /// Attempts that were refused there, and whose programs connected to the same port by the other family.
+    /// Refused attempts whose programs connected to the same port by the other family.
     pub(super) fallback: Option<Fallback>,
-    /// Programs that are not named, since they are served.
+    /// Programs that are not named, because they get their connections.
     pub(super) served: HashSet<u32>,
 }
 
 /// A listener at a destination, when attempts there were refused.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Now {
-    /// It was there.
+    /// It was there at that time.
     AsThen,
-    /// It has begun since.
+    /// It began after that time.
     NotThen,
-    /// Nothing tells.
+    /// Not known.
     Unknown,
 }
 
@@ -123,13 +123,13 @@ impl Attempts<'_> {
         self.outcomes.refused().saturating_sub(self.fallback.as_ref().map_or(0, |fallback| fallback.count))
     }
 
-    /// Names nobody who connects by the other family, as long as others do not.
+    /// Leaves programs that connect by the other family unnamed, as long as other programs do not connect.
     pub(super) fn name_those_refused_for_good(&mut self) {
         let fallback = self.fallback.as_ref().filter(|_| self.refused_for_good() > 0);
         self.served = fallback.map(|fallback| fallback.served.clone()).unwrap_or_default();
     }
 
-    /// `is_harm`: those that were refused for good are too many as well.
+    /// `is_harm`: the attempts that were refused for good are too many as well.
     pub(super) fn refused(&self, is_harm: bool) -> Finding {
         let Endpoint { address, port } = self.destination.end;
         let (count, all) = (self.outcomes.refused(), self.all());
@@ -138,7 +138,7 @@ impl Attempts<'_> {
         let listener = self.place.listener();
         let now = self.listens_now();
         let mut summary = match (now, self.outcomes.connected) {
-            // A host with a listener does not refuse: something in between does in its name.
+            // A host with a listener does not refuse: a filter on the way rejects in its name.
             (Some(Now::AsThen), _) => format!("{count} of {attempts} at {destination} are rejected"),
             (_, 0) => format!("{destination} refuses: {count} of {attempts}"),
             (_, _) => format!("{count} of {attempts} at {destination} are refused"),
@@ -233,7 +233,7 @@ impl Attempts<'_> {
         self.named(finding.not("an unreachable host, from which nothing comes back"), count)
     }
 
-    /// Whether the listener that is there now was there when attempts were refused; `None` where there is none.
+    /// Whether the present listener was there when attempts were refused; `None` where there is no listener.
     fn listens_now(&self) -> Option<Now> {
         if self.place.listeners.is_empty() {
             return None;
@@ -246,8 +246,8 @@ impl Attempts<'_> {
         })
     }
 
-    /// How bad it is: a program that gets no connection at all fails; one that connects elsewhere has lost a part of its
-    /// attempts; where attempts connect by now, it is over.
+    /// Begins a finding with its severity. A program that gets no connection at all fails. A program that connects elsewhere
+    /// has lost a part of its attempts. Where attempts connect by now, the fault is over.
     fn begin(&self, id: &'static str, summary: String, what: &str, failed: u64) -> Finding {
         let finding = |summary| Finding::new(id, Confidence::HIGH, summary);
         if self.is_settled && self.waiting.is_empty() {
@@ -258,7 +258,7 @@ impl Attempts<'_> {
         finding(summary).harms(severity, Harm::new(failed, what, self.whom()))
     }
 
-    /// Those who try, without scanners: of attempts that ended, or else of those that wait.
+    /// The processes that try, without scanners: those of attempts that ended, and those of attempts that wait.
     fn culprits(&self) -> (Culprits, Culprits) {
         let mut waiters = Culprits::default();
         self.waiting.iter().for_each(|seen| waiters.add(seen, true));
@@ -266,7 +266,7 @@ impl Attempts<'_> {
             culprits.without(|pid| self.scanners.contains_key(&pid) || self.served.contains(&pid))
         });
         let mut ended = ended.unwrap_or_default();
-        // Whoever of them is named, it is where all of them are.
+        // Either of the two may be named, so each gets the namespaces of both.
         ended.within_those_of(&waiters);
         waiters.within_those_of(&ended);
         (ended, waiters)
@@ -296,7 +296,7 @@ impl Attempts<'_> {
         }
     }
 
-    /// Names the destination, the processes that try, and those that wait as examples.
+    /// Names the destination and the processes that try, with waiting attempts as examples.
     fn named(&self, finding: Finding, count: u64) -> Finding {
         let (ended, waiters) = self.culprits();
         let culprits = if ended.first_owner().is_some() { &ended } else { &waiters };

@@ -1,4 +1,4 @@
-//! A destination, and how attempts there have ended.
+//! A destination, and the outcomes of attempts at it.
 
 use std::net::IpAddr;
 
@@ -10,12 +10,13 @@ use crate::{
 
 use super::place::{Place, is_bound};
 
-/// Refused attempts by whether somebody listened there before them, as the scans tell; of others nothing tells.
+/// Refused attempts by whether a socket listened there before, as far as the scans show. Other refused attempts are not
+/// counted here.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Then {
-    /// A listener was there, which is there still.
+    /// There was a listener before, and it is still there.
     pub(super) listening: u64,
-    /// A scan before them had no listener that is there now.
+    /// No present listener was there before, although there was a scan before the attempts.
     pub(super) not_listening: u64,
 }
 
@@ -24,15 +25,15 @@ pub(super) struct Then {
 pub(super) struct Destination {
     pub(super) outcomes: Outcomes,
     pub(super) culprits: Culprits,
-    /// Since the last scan.
+    /// The outcomes since the last scan.
     recent: Outcomes,
-    /// Between the last scans in which anything was tried, it connected, and nothing failed.
+    /// In the last interval between scans that had attempts, an attempt connected and none failed.
     settled: bool,
-    /// When the first attempt since the last scan was refused.
+    /// The time of the first refused attempt since the last scan.
     recent_refusal_ns: Option<u64>,
-    /// Whether somebody listened there when attempts were refused.
+    /// Whether a socket listened there when attempts were refused.
     then: Then,
-    /// Where the attempts come from: namespace, and local address where one was chosen.
+    /// The source of the attempts: namespace, and local address where one was chosen.
     netns: Option<u32>,
     laddr: Option<IpAddr>,
     place: Option<Place>,
@@ -55,14 +56,14 @@ impl Destination {
         }
     }
 
-    /// The greatest, so that the order in which they came does not matter.
+    /// Records the source of an attempt. The greatest one is kept, so that the order of attempts does not matter.
     fn is_tried_from(&mut self, netns: Option<u32>, laddr: IpAddr) {
         self.netns = self.netns.max(netns);
         self.laddr = self.laddr.max((!laddr.is_unspecified()).then_some(laddr));
     }
 
-    /// At a scan: notes whether it connects by now, and what the host tells of it. `before_ns`: when the scan before was
-    /// complete.
+    /// Takes a scan: whether attempts connect by now, and the facts of the host about the destination. `before_ns`: the end
+    /// of the scan before.
     pub(super) fn note(
         &mut self,
         sample: &Sample,
@@ -87,7 +88,8 @@ impl Destination {
         }
     }
 
-    /// Whether somebody listened when those since the last scan were refused, of which the first was at `first_ns`.
+    /// Records whether a socket listened when the attempts since the last scan were refused. The first of them was at
+    /// `first_ns`.
     fn note_refusals(&mut self, sample: &Sample, before_ns: Option<u64>, to: ScopedEndpoint, first_ns: u64) {
         let ago_ns = sample.ktime_ns.saturating_sub(first_ns);
         let listeners = sample.listeners_of_destination(self.netns, to.end);
@@ -101,7 +103,7 @@ impl Destination {
         }
     }
 
-    /// Whether somebody listened there when attempts were refused.
+    /// Whether a socket listened there when attempts were refused.
     pub(super) fn then(&self) -> Then {
         self.then
     }
@@ -111,7 +113,7 @@ impl Destination {
         self.settled && self.recent.failed() == 0
     }
 
-    /// Where failed attempts come from.
+    /// The namespace from which failed attempts come.
     pub(super) fn netns(&self) -> Option<u32> {
         self.netns
     }

@@ -1,5 +1,6 @@
-//! Clients of a service by a name that has an address of each family, such as `localhost`: where it listens on one of them
-//! only, they are refused at the other, and connect at the next attempt (RFC 8305). Nobody is harmed.
+//! Clients that connect to a service by a name with an address of each family, such as `localhost`. Where the service
+//! listens on one of the addresses only, the clients are refused at the other one, and connect at the next attempt (RFC
+//! 8305). That does no harm.
 
 use super::{
     outcomes::Outcomes,
@@ -14,21 +15,21 @@ use crate::{
     },
 };
 
-/// Attempts that were refused, and whose programs connected to the same port by the other family.
+/// Refused attempts whose programs connected to the same port by the other family.
 pub(super) struct Fallback {
-    /// Where they connected, most of them.
+    /// The endpoint to which most of them connected.
     pub(super) to: Endpoint,
-    /// How many.
+    /// The number of these attempts.
     pub(super) count: u64,
     /// The programs that connected as often as they were refused.
     pub(super) served: HashSet<u32>,
 }
 
 impl Fallback {
-    /// The fallback of attempts at `from`, made in the namespace `netns`; scanners are left out. `None` where there are none.
+    /// The fallback of attempts at `from`, made in the namespace `netns`; scanners are left out. `None` where there is none.
     ///
-    /// Both addresses are the namespace's own, and both are of the loopback or neither: two backends of a proxy on the same
-    /// port are told apart.
+    /// Both addresses must be the namespace's own, and both must be loopback addresses or neither. So two backends of a
+    /// proxy on the same port are not taken for one service.
     pub(super) fn of(
         from: ScopedEndpoint,
         netns: Option<u32>,
@@ -66,7 +67,7 @@ impl Fallback {
         (count > 0).then(|| Self { to: most.0.end, count, served })
     }
 
-    /// Of so many that were refused.
+    /// The fallback in words, of `refused` attempts in total.
     pub(super) fn in_words(&self, refused: u64) -> String {
         let Self { to, count, .. } = self;
         if *count == refused {

@@ -33,7 +33,7 @@ pub(super) fn scan(scanner: &Process) -> Finding {
     let finding = if is_retried(scanner, of_ports) {
         finding
     } else {
-        // It is the others who are knocked at; this host is harmed if it is not its own doing.
+        // The harm is to the hosts that are tried. This host is harmed only if the scan is not intended.
         let whom = if of_ports { "the hosts with these ports" } else { "the hosts that it tries" };
         finding.harms(Severity::Warning, Harm::new(scanner.never_connected(), "destinations probed", whom))
     };
@@ -56,11 +56,11 @@ pub(super) fn scan(scanner: &Process) -> Finding {
     Finding { owners: vec![who.clone()], peers: peers.collect(), ..finding }
 }
 
-/// Attempts at each destination from which it is no probe.
+/// Attempts per destination from which they are retries and not probes.
 const AGAIN: u64 = 3;
 
-/// Whether it comes back to the same hosts again and again, as a client does whose list of servers is out of date; a scan
-/// has its answer once.
+/// Whether the process tries the same hosts again and again, as a client with an outdated list of servers does. A scan has
+/// its answer after one attempt.
 fn is_retried(scanner: &Process, of_ports: bool) -> bool {
     let total = scanner.total();
     !of_ports && total.failed() >= AGAIN.saturating_mul(scanner.never_connected())

@@ -1,4 +1,4 @@
-//! How attempts to connect ended, counted.
+//! The outcomes of attempts to connect, counted.
 
 use crate::model::{close::Cause, errno::Errno, state::State, transition::Transition};
 
@@ -14,18 +14,18 @@ const FAILURES: [Cause; 5] = [
     Cause::ConnectCancelled,
 ];
 
-/// Attempts by how they ended.
+/// Attempts by their outcome.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Outcomes {
     pub(super) connected: u64,
-    /// In the order of [`FAILURES`].
+    /// The failed attempts, in the order of [`FAILURES`].
     failures: [u64; FAILURES.len()],
-    /// Those of them that a filter prohibits in its own name (`EACCES`, by ICMPv6).
+    /// Failed attempts that a filter prohibits in its own name (`EACCES`, by ICMPv6).
     pub(super) prohibited: u64,
 }
 
 impl Outcomes {
-    /// The end of one attempt; `None` when it is none, or nothing follows from it.
+    /// The outcome of one attempt; `None` for a transition that ends no attempt, or from which nothing follows.
     pub(super) fn of(transition: &Transition) -> Option<Self> {
         let event = &transition.event;
         let cause = transition.closing.as_ref().and_then(|closing| closing.cause);
@@ -34,7 +34,7 @@ impl Outcomes {
             (State::SYN_SENT, State::ESTABLISHED, _) => outcomes.connected = 1,
             (State::SYN_SENT, State::CLOSE, Some(cause)) => {
                 let failure = FAILURES.iter().position(|failure| *failure == cause)?;
-                // A program that races several addresses gives up on the slower ones at once.
+                // A program that tries several addresses at once gives up the slower ones at once.
                 let waited = transition.in_old_state_ns.is_some_and(|ns| ns >= SYN_AGAIN_NS);
                 if cause == Cause::ConnectCancelled && !waited {
                     return None;
@@ -51,7 +51,7 @@ impl Outcomes {
         self.failures[0]
     }
 
-    /// Without an answer, or with an ICMP error.
+    /// Attempts without an answer, or with an ICMP error.
     pub(super) fn unreachable(&self) -> u64 {
         self.failures[1..].iter().sum()
     }
@@ -60,7 +60,7 @@ impl Outcomes {
         self.failures.iter().sum()
     }
 
-    /// Why they failed, and how often.
+    /// The causes of failures, and how often each occurred.
     pub(super) fn causes(&self) -> impl Iterator<Item = (Cause, u64)> {
         FAILURES.into_iter().zip(self.failures).filter(|(_, count)| *count > 0)
     }
@@ -71,7 +71,7 @@ impl Outcomes {
         self.failures.iter_mut().zip(more.failures).for_each(|(count, more)| *count += more);
     }
 
-    /// Leaves out those that are counted elsewhere.
+    /// Subtracts outcomes that are counted elsewhere.
     pub(super) fn without(mut self, others: &Self) -> Self {
         self.connected = self.connected.saturating_sub(others.connected);
         self.prohibited = self.prohibited.saturating_sub(others.prohibited);

@@ -1,4 +1,4 @@
-//! Facts of this host about a destination: whether it is here, which process listens there, and what is in the way.
+//! Facts of this host about a destination: whether it is on this host, which process listens there, and what is in the way.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -21,9 +21,9 @@ use crate::{
 pub(super) struct Listener {
     pub(super) cookie: u64,
     pub(super) owners: Arc<[Who]>,
-    /// Connections that wait for `accept()`, and how many may.
+    /// Connections that wait for `accept()`, and the backlog.
     pub(super) queue: (u32, u32),
-    /// It takes connections by one network device only: nobody knows whether those that were tried are among them.
+    /// It takes connections by one network device only. Whether the attempts used that device is unknown.
     pub(super) is_bound: bool,
 }
 
@@ -37,19 +37,19 @@ pub(super) fn is_bound(socket: &Socket) -> bool {
 pub(super) struct Place {
     /// The address is the namespace's own.
     pub(super) is_own: bool,
-    /// It is one of this host, perhaps of another namespace that was seen.
+    /// The address is of this host, perhaps of another scanned namespace.
     pub(super) is_here: bool,
     /// The listeners there.
     pub(super) listeners: Vec<Listener>,
-    /// Where else the same port is listened on, if not there.
+    /// A listener on the same port at another address, where none listens at the destination.
     pub(super) elsewhere: Option<(Endpoint, Option<Who>)>,
-    /// The interface of the local address, which has no carrier or is not up.
+    /// The interface of the local address, where it has no carrier or is not up.
     pub(super) down: Option<String>,
-    /// Connections that the namespace's connection tracking knows, and may know, where there is hardly room.
+    /// Entries of the namespace's connection tracking, and their maximum, where the table is nearly full.
     pub(super) conntrack: Option<(u64, u64)>,
 }
 
-/// Whether connection tracking has hardly room: it drops what is new once it has none (`nf_conntrack_alloc()`).
+/// Whether the table of connection tracking is nearly full. A full table drops new connections (`nf_conntrack_alloc()`).
 fn is_nearly_full((count, max): (u64, u64)) -> bool {
     max > 0 && count >= max - max / 10
 }
@@ -84,23 +84,23 @@ impl Place {
         }
     }
 
-    /// Before any scan: what the address itself tells.
+    /// The facts that follow from the address alone, before any scan.
     pub(super) fn of_address(address: IpAddr) -> Self {
         Self { is_own: address.is_loopback(), is_here: address.is_loopback(), ..Self::default() }
     }
 
-    /// Whether all that listen there are bound to a network device.
+    /// Whether all listeners there are bound to a network device.
     pub(super) fn is_by_device(&self) -> bool {
         self.listeners.iter().all(|listener| listener.is_bound)
     }
 
-    /// The listeners there.
+    /// The program of a listener there, first of one that is not bound to a network device; `None` where there is no listener.
     pub(super) fn listener(&self) -> Option<String> {
         let listener = self.listeners.iter().min_by_key(|listener| listener.is_bound)?;
         Some(listener.owners.first().map_or_else(|| "a program".to_owned(), ToString::to_string))
     }
 
-    /// Whether one of the listeners there has connections that nobody has accepted.
+    /// Whether one of the listeners there has connections that are not accepted yet.
     pub(super) fn has_waiting(&self) -> bool {
         self.listeners.iter().any(|listener| listener.queue.0 > 0)
     }
@@ -112,7 +112,7 @@ impl Place {
         Some(format!("{who} listens on {end}"))
     }
 
-    /// Says first what is in the way.
+    /// Adds what is in the way, before other steps.
     pub(super) fn in_the_way(&self, finding: Finding) -> Finding {
         let finding = match &self.down {
             Some(interface) => {
@@ -143,7 +143,7 @@ fn down(namespace: &NamespaceSample, laddr: IpAddr) -> Option<String> {
     (!first.running && all.all(|other| !other.running)).then(|| first.interface.clone())
 }
 
-/// A listener of the namespace on this port, whatever its address.
+/// A listener of the namespace on this port, at any address.
 fn elsewhere(sample: &Sample, netns: Option<u32>, port: u16) -> Option<(Endpoint, Option<Who>)> {
     let listening = sample.sockets.iter().filter(|seen| {
         let socket = &seen.socket;

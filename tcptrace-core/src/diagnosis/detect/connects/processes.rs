@@ -6,10 +6,10 @@ use crate::{
     model::{hash::HashMap, who::Who},
 };
 
-/// Pairs of a process and a destination that are told apart.
+/// The capacity for pairs of a process and a destination.
 const PAIRS: usize = 262_144;
 
-/// A process, and how its attempts ended, by destination.
+/// A process, and the outcomes of its attempts by destination.
 #[derive(Clone)]
 pub(super) struct Process {
     pub(super) who: Who,
@@ -23,20 +23,20 @@ impl Process {
         Self { who, destinations: HashMap::default(), waiting: 0 }
     }
 
-    /// At all destinations.
+    /// The outcomes at all destinations.
     pub(super) fn total(&self) -> Outcomes {
         let mut total = Outcomes::default();
         self.destinations.values().for_each(|outcomes| total.add(outcomes));
         total
     }
 
-    /// Destinations that it got no connection to.
+    /// Destinations to which the process got no connection.
     pub(super) fn never_connected(&self) -> u64 {
         self.destinations.values().filter(|outcomes| outcomes.connected == 0).count() as u64
     }
 }
 
-/// By their ids. There is room for so many pairs; when it is needed, those with few destinations are forgotten.
+/// Processes by their ids. The number of pairs is limited. At the limit, processes with few destinations are forgotten.
 pub(super) struct Processes {
     by_pid: HashMap<u32, Process>,
     pairs: usize,
@@ -51,7 +51,7 @@ impl Default for Processes {
 }
 
 impl Processes {
-    /// Notes what a process has tried.
+    /// Records the outcome of an attempt of a process.
     pub(super) fn note(&mut self, who: Who, destination: ScopedEndpoint, outcomes: &Outcomes) {
         let known =
             self.by_pid.get(&who.pid).is_some_and(|known| known.destinations.contains_key(&destination));
@@ -64,7 +64,8 @@ impl Processes {
         process.destinations.entry(destination).or_default().add(outcomes);
     }
 
-    /// Where it is full, forgets processes with fewer destinations than `many`. It goes through all of them: once a scan.
+    /// Where the table is full, forgets processes with fewer destinations than `many`. It goes through all processes: call
+    /// it once per scan.
     pub(super) fn make_room(&mut self, many: usize) {
         if self.pairs < self.room {
             return;
@@ -79,7 +80,7 @@ impl Processes {
         &self.by_pid
     }
 
-    /// Pairs that were forgotten or not noted.
+    /// Pairs that were forgotten or not recorded.
     pub(super) fn left_out(&self) -> u64 {
         self.left_out
     }
@@ -90,7 +91,7 @@ mod tests {
     use super::*;
     use crate::model::flow::Endpoint;
 
-    /// A process that tries many is remembered, whatever number of others tries one each.
+    /// A process that tries many destinations is kept, however many other processes try one each.
     #[test]
     fn who_tries_few_makes_room() {
         let mut processes = Processes { room: 8, ..Processes::default() };

@@ -1,7 +1,7 @@
 //! Whether a client comes back again and again, one connection at a time.
 //!
-//! Who is cut off and comes back begins a connection after the last one has fallen silent, and never speaks on an older one
-//! again. A pool, a proxy or a NAT has several in use, or has had several from the start.
+//! A client that is cut off and comes back begins a connection after its last one has fallen silent, and never sends on an
+//! older one again. A pool, a proxy or a NAT has several connections in use, or has had several from the start.
 
 use std::{collections::BTreeMap, net::IpAddr};
 
@@ -11,8 +11,8 @@ use crate::{
     model::hash::{HashMap, HashSet},
 };
 
-/// Times of the kernel are no more exact than its clock's tick; beyond that, a scan takes a while, and nobody knows when in
-/// it a socket was read.
+/// The precision of the kernel's times, which is a tick of its clock. Beyond that, a scan takes a while, and the moment at
+/// which it read a socket is unknown.
 const TICK_NS: u64 = 100_000_000;
 
 /// A client of a listener.
@@ -21,27 +21,27 @@ type Key = (Listener, IpAddr);
 #[derive(Default)]
 pub(super) struct Clients {
     known: Bounded<Key, Client>,
-    /// How long the last scan took.
+    /// The duration of the last scan.
     took_ns: Option<u64>,
-    /// Listeners whose idle connections end by themselves, as they do where the program has a timeout.
+    /// Listeners whose idle connections end by themselves, as with a program that has a timeout.
     ending: HashSet<Listener>,
 }
 
 #[derive(Default)]
 struct Client {
-    /// Of each connection, when something was last heard on it.
+    /// The time of the last input on each connection, by cookie.
     heard_ns: HashMap<u64, u64>,
-    /// The one that began last.
+    /// The connection that began last.
     latest: u64,
-    /// How often it began another one after the last had fallen silent.
+    /// How often the client began another connection after the last one had fallen silent.
     returns: u64,
-    /// It had several in use.
+    /// Whether the client had several connections in use.
     is_parallel: bool,
 }
 
 impl Clients {
-    /// Takes the connections of all clients: cookies, and when something was last heard on each. The scan was complete at
-    /// `ktime_ns`, and took `took_ns`.
+    /// Takes the connections of all clients: cookies, and the time of the last input on each. The scan ended at `ktime_ns`,
+    /// and took `took_ns`.
     pub(super) fn scan(
         &mut self,
         (ktime_ns, took_ns): (u64, u64),
@@ -70,13 +70,14 @@ impl Clients {
         self.took_ns = Some(took_ns);
     }
 
-    /// Whether this client has come back so often, and never had several in use, while its idle ones stay.
+    /// Whether this client has come back at least `returns` times, and never had several connections in use, while the idle
+    /// connections at the listener stay.
     pub(super) fn comes_back(&self, key: &Key, returns: u64) -> bool {
         let client = self.known.get(key).filter(|_| !self.ending.contains(&key.0));
         client.is_some_and(|client| !client.is_parallel && client.returns >= returns)
     }
 
-    /// Whether this is the connection that it came back on.
+    /// Whether this is the connection on which the client came back.
     pub(super) fn is_latest(&self, key: &Key, cookie: u64) -> bool {
         self.known.get(key).is_some_and(|client| client.latest == cookie)
     }
@@ -97,7 +98,7 @@ impl Client {
         let begun = (new.next().copied(), new.count());
         self.is_parallel |= preexisting || begun.1 > 0;
         if let (Some(cookie), 0) = begun {
-            // Where the last one was in use meanwhile, nobody knows which of them came first.
+            // Where the last connection was in use meanwhile, the order of the two is unknown.
             self.returns += u64::from(!is_first && !latest && self.heard_ns.contains_key(&self.latest));
             self.latest = cookie;
         }

@@ -1,4 +1,4 @@
-//! The silent connections of one listener, and what is to be said of them.
+//! The silent connections of one listener, and the findings about them.
 
 use std::{
     cmp::Reverse,
@@ -31,16 +31,16 @@ pub(super) struct Pile {
     without_end: u64,
     left: u64,
     gone: Group,
-    /// Those of which only the silence is known.
+    /// Connections of which only the silence is known.
     idle: Group,
 }
 
-/// Connections that are alike.
+/// Connections of the same kind.
 #[derive(Default)]
 struct Group {
     count: u64,
     address: Option<IpAddr>,
-    /// Nanoseconds of silence on the quietest, and its remote end; of equal ones the least end.
+    /// The longest silence of a connection, nanoseconds, and the remote end of that connection; among equals, the least end.
     quietest: Option<(u64, Reverse<SocketAddr>)>,
     peers: HashSet<IpAddr>,
     culprits: Culprits,
@@ -61,26 +61,26 @@ impl Group {
 }
 
 impl Pile {
-    /// Nobody acknowledges what is sent on it.
+    /// Adds a connection whose data is not acknowledged.
     pub(super) fn unanswered(&mut self, seen: &Seen, silent_ns: u64) {
         self.unanswered += 1;
         self.unanswered_bytes += u64::from(seen.socket.send_queue);
         self.gone.add(seen, silent_ns);
     }
 
-    /// Its other end would be on this host, and is not there.
+    /// Adds a connection whose other end should be on this host, and is not.
     pub(super) fn without_end(&mut self, seen: &Seen, silent_ns: u64) {
         self.without_end += 1;
         self.gone.add(seen, silent_ns);
     }
 
-    /// Its client has come back on another one, as it does each time.
+    /// Adds a connection whose client has come back on another one, as it does each time.
     pub(super) fn left(&mut self, seen: &Seen, silent_ns: u64) {
         self.left += 1;
         self.gone.add(seen, silent_ns);
     }
 
-    /// It is silent, and its client has others in use.
+    /// Adds a connection that is silent, and whose client has others in use.
     pub(super) fn idle(&mut self, seen: &Seen, silent_ns: u64) {
         self.idle.add(seen, silent_ns);
     }
@@ -127,7 +127,7 @@ impl Pile {
     }
 
     fn of_idle(&self, listener: Listener) -> Finding {
-        // What is proven and too little for a warning is idle as well.
+        // Proven connections that are too few for a warning are idle as well.
         let group = if self.idle.count == 0 { &self.gone } else { &self.idle };
         let address = end(group.address, listener);
         let (them, quietest) = if group.count == 1 { ("it", "") } else { ("them", ", on the quietest") };
@@ -145,7 +145,7 @@ impl Pile {
 
     fn advise(&self, finding: Finding, (netns, lport): Listener, group: &Group) -> Finding {
         let quietest_ns = group.quietest.map_or(0, |(silent_ns, _)| silent_ns);
-        // By less than both ends it would end those in use, too.
+        // A filter by less than both ends would also end connections in use.
         let end_it = group.quietest.map(|(_, Reverse(peer))| {
             format!("ss -tK dst {} dport = :{} sport = :{lport}", ss_host(peer.ip()), peer.port())
         });

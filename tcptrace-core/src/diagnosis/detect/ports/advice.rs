@@ -1,8 +1,8 @@
-//! Remedies against ports that run out, as far as this host does not have them already.
+//! Remedies for ports that run out, as far as this host does not have them already.
 
 use crate::model::{finding::Finding, limits::Limits};
 
-/// How the kernel takes ports over from TIME_WAIT, where it does not.
+/// Adds the steps to let the kernel reuse ports in TIME_WAIT, where it does not.
 pub(super) fn reuse(finding: Finding, limits: Limits, is_loopback: bool) -> Finding {
     let finding = match limits.tw_reuse {
         Some(1) => finding,
@@ -25,11 +25,11 @@ pub(super) fn reuse(finding: Finding, limits: Limits, is_loopback: bool) -> Find
     }
 }
 
-/// All ports that need no privilege.
+/// The range of all ports that need no privilege.
 const WIDEST: (u16, u16) = (1_024, 65_535);
 
-/// The way to more ports, where there are more. A service that begins to listen on one of them finds it taken, unless it is
-/// reserved.
+/// Adds the steps to a wider range of ports, where there is one. A service that begins to listen on one of the added ports
+/// may find it taken, unless the port is reserved.
 pub(super) fn more_ports(finding: Finding, limits: Limits) -> Finding {
     let (first, last) = limits.ports;
     if first <= WIDEST.0 && last == WIDEST.1 {

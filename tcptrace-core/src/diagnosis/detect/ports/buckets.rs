@@ -1,4 +1,4 @@
-//! How many sockets a namespace lets wait.
+//! The number of sockets in TIME_WAIT, and its limit in a namespace.
 
 use crate::{
     diagnosis::detect::{
@@ -20,7 +20,7 @@ const OVERFLOWS: &str = "TCPTimeWaitOverflow";
 
 #[derive(Default)]
 pub(super) struct Buckets {
-    /// In TIME_WAIT at the scan with most of them, by namespace.
+    /// Sockets in TIME_WAIT at the scan that found most of them, by namespace.
     most: HashMap<Option<u32>, u64>,
     growth: Growth,
 }
@@ -39,7 +39,8 @@ impl Buckets {
         }
     }
 
-    /// The namespaces in which at least this share of what there may be waits.
+    /// Findings about namespaces where at least the share `least` of the limit is in TIME_WAIT, or where the limit was
+    /// exceeded.
     pub(super) fn findings(&self, least: f64, limits: &HashMap<Option<u32>, Limits>) -> Vec<Finding> {
         let of = |(netns, most): (&Option<u32>, &u64)| self.finding(*netns, *most, least, limits);
         self.most.iter().filter_map(of).collect()
@@ -60,14 +61,15 @@ impl Buckets {
         let summary = if ended_early.by() == 0 {
             format!("up to {} were in TIME_WAIT, of {limit} that are allowed", many(most, "socket"))
         } else {
-            // Between two scans there were more.
+            // There were more between two scans.
             format!(
                 "the kernel ended {} without TIME_WAIT, in which {limit} are allowed; up to {most} were seen there",
                 many(ended_early.by(), "connection")
             )
         };
-        // Without TIME_WAIT, a FIN that is sent again is answered by a reset, after all data was acknowledged: nobody loses
-        // any. That old segments get into a new connection of the same ends is what it is for, and is not to be seen.
+        // Without TIME_WAIT, the kernel answers a FIN that is sent again by a reset. All data was acknowledged before, so
+        // none is lost. TIME_WAIT keeps old segments out of a new connection with the same ends; whether one got in cannot
+        // be detected.
         let finding = Finding::new(ID, Confidence::HIGH, summary)
             .about_in(netns, "tcp_max_tw_buckets")
             .because("in TIME_WAIT at most", most)

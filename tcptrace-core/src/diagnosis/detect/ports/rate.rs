@@ -1,10 +1,10 @@
-//! How fast ports are used up.
+//! The rate at which ports are used up.
 
 use std::time::Duration;
 
 use crate::model::evidence::EvidenceValue;
 
-/// How many were taken at the first scan that had some, and at the last.
+/// The number of ports taken, with its time: at the first scan that had some, and at the last scan.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Rate {
     first: Option<(u64, u64)>,
@@ -17,17 +17,17 @@ impl Rate {
         self.last = Some((ktime_ns, taken));
     }
 
-    /// How many were taken at the last scan.
+    /// The number of ports taken at the last scan.
     pub(super) fn now(&self) -> u64 {
         self.last.map_or(0, |(_, taken)| taken)
     }
 
-    /// Whether something was noted.
+    /// Whether a scan was recorded.
     pub(super) fn has_begun(&self) -> bool {
         self.first.is_some()
     }
 
-    /// Nanoseconds until all of `ports` are taken, where it goes on as it did; `None` where it does not grow.
+    /// Nanoseconds until all of `ports` are taken, at the same rate; `None` where the number does not grow.
     pub(super) fn ends_in_ns(&self, ports: u64) -> Option<u64> {
         let ((first_ns, first), (last_ns, last)) = (self.first?, self.last?);
         let grown = last.checked_sub(first).filter(|grown| *grown > 0)?;
@@ -36,7 +36,7 @@ impl Rate {
         (elapsed > 0).then(|| u64::try_from(left * elapsed / u128::from(grown)).unwrap_or(u64::MAX))
     }
 
-    /// How many more are taken at the last scan than at the first, and in which time; `None` before any scan.
+    /// The growth from the first scan to the last, and its duration; `None` before any scan.
     pub(super) fn growth(&self) -> Option<EvidenceValue> {
         let ((first_ns, from), (last_ns, to)) = (self.first?, self.last?);
         let within = Some(Duration::from_nanos(last_ns.saturating_sub(first_ns)));

@@ -1,4 +1,4 @@
-//! The ports from one local address to one remote end: how many are used, by whom, and what is to be said of it.
+//! The ports from one local address to one remote end: their number, their holders, and the findings about them.
 
 use std::net::IpAddr;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// The ends for which a local port is chosen.
+/// The route for which the kernel chooses a local port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Route {
     pub(super) netns: Option<u32>,
@@ -29,7 +29,7 @@ pub(super) struct Route {
 }
 
 impl Route {
-    /// As the kernel sees it for `tcp_tw_reuse` (`tcp_twsk_unique()`).
+    /// Whether the route is of the loopback, by the kernel's rule for `tcp_tw_reuse` (`tcp_twsk_unique()`).
     pub(super) fn is_loopback(&self) -> bool {
         self.laddr.is_loopback() || self.remote.address.is_loopback()
     }
@@ -43,25 +43,25 @@ impl Route {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Used {
     pub(super) all: u64,
-    /// Those of them in TIME_WAIT.
+    /// Sockets in TIME_WAIT, of `all`.
     pub(super) waiting: u64,
-    /// All at the last scan.
+    /// All sockets at the last scan.
     pub(super) now: u64,
     pub(super) pace: Rate,
 }
 
 impl Used {
-    /// Those that a new connection cannot have.
+    /// Ports that a new connection cannot have.
     pub(super) fn taken(&self, is_reused: bool) -> u64 {
         if is_reused { self.all - self.waiting } else { self.all }
     }
 
-    /// A peak may be over.
+    /// The verb of the summary: a peak may be over.
     fn are_in_use(&self) -> &'static str {
         if self.now < self.all { "were in use at most" } else { "are in use" }
     }
 
-    /// How many are left of a peak.
+    /// The part of a peak that is left, in words.
     fn left(&self) -> String {
         match self.now {
             now if now >= self.all => String::new(),
@@ -72,7 +72,7 @@ impl Used {
     }
 }
 
-/// The processes that use them, and in which states.
+/// The processes that use the ports, and the states of the sockets.
 #[derive(Default)]
 pub(super) struct Holders {
     states: Rank<State>,
@@ -86,34 +86,34 @@ impl Holders {
     }
 }
 
-/// `connect()` without a port: how many, and whose.
+/// Calls of `connect()` that found no port: their number and their callers.
 #[derive(Default)]
 pub(super) struct Failed {
     pub(super) count: u64,
     pub(super) culprits: Culprits,
 }
 
-/// All that is known of a route.
+/// All facts about a route.
 pub(super) struct Ports<'a> {
     pub(super) limits: Limits,
     pub(super) used: Used,
-    /// These are so many that they are worth a word.
+    /// Whether enough ports are in use to report them.
     pub(super) are_many: bool,
-    /// Share of the ports from which it is a warning although they do not grow.
+    /// Share of the ports from which there is a warning although they do not grow.
     pub(super) full: f64,
-    /// Share from which it is worth a word.
+    /// Share of the ports from which they are reported.
     pub(super) least: f64,
     pub(super) failed: Option<&'a Failed>,
     pub(super) holders: Option<&'a Holders>,
 }
 
-/// A limit that is reached later than that may never be.
+/// The longest time until exhaustion that counts, nanoseconds: a limit that is reached later may never be.
 const SOON_NS: u64 = 3_600_000_000_000;
 
 impl Ports<'_> {
     pub(super) fn finding(&self, route: &Route) -> Finding {
         let Used { all, waiting, .. } = self.used;
-        // Few of them in TIME_WAIT say nothing of what has all the others.
+        // A few sockets in TIME_WAIT do not explain what has all the other ports.
         let wait = self.are_many && waiting * 2 >= all;
         let finding = if wait { self.waiting(route) } else { self.open(route) };
         let what = format_args!("ports from {} to {}", route.laddr, route.remote);
@@ -121,7 +121,7 @@ impl Ports<'_> {
         Finding { peers, ..finding.about_in(route.netns, what) }
     }
 
-    /// Closed connections have the ports, and nobody has these open.
+    /// The finding where closed connections have the ports, and no process has these open.
     fn waiting(&self, route: &Route) -> Finding {
         let (host, rport) = (ss_host(route.remote.address), route.remote.port);
         let held = format!("{}, {} of them in TIME_WAIT", self.used.are_in_use(), self.used.waiting);
@@ -141,7 +141,8 @@ impl Ports<'_> {
         }
     }
 
-    /// Open connections have them, or what is not seen: what is bound to a port, what a filter hides, what has ended.
+    /// The finding where open connections have the ports, or sockets outside of the scan: bound to a port, hidden by a
+    /// filter, or ended.
     fn open(&self, route: &Route) -> Finding {
         let (host, rport, (first, last)) =
             (ss_host(route.remote.address), route.remote.port, self.limits.ports);
@@ -169,7 +170,7 @@ impl Ports<'_> {
             more_ports(finding, self.limits)
                 .then("More addresses, here or there: each pair of them has ports of its own", None)
         } else {
-            // A wider range helps nobody who has one of his own.
+            // A wider range does not help a program that has its own range.
             finding.then(
                 "See whether the program has a range of its own, which may be short: IP_LOCAL_PORT_RANGE of setsockopt()",
                 None,
@@ -182,7 +183,7 @@ impl Ports<'_> {
         let mut culprits =
             [self.holders.map(|holders| &holders.culprits), self.failed.map(|failed| &failed.culprits)];
         if !self.are_many {
-            // Who has few of them is not to blame; who found none at least asked for it.
+            // A process with few of the ports is not to blame. A process that found none at least asked for one.
             culprits.reverse();
         }
         match culprits.into_iter().flatten().find(|culprits| culprits.first_owner().is_some()) {
@@ -198,7 +199,7 @@ impl Ports<'_> {
         let failed = self.failed.map_or(0, |failed| failed.count);
         let is_reused = self.limits.reuses_time_wait(route.is_loopback());
         let taken = self.used.taken(is_reused == Some(true));
-        // What soon ends must be near it by now.
+        // Ports that soon run out must be nearly all taken now.
         let taken_now = pace.now();
         let are_many_now = self.are_many && share(taken_now, ports) >= self.least;
         let ends_in_ns = pace.ends_in_ns(ports).filter(|ns| are_many_now && *ns <= SOON_NS);

@@ -13,7 +13,7 @@ use super::table::Fields;
 pub(in crate::output) struct Schema(Vec<(String, Node)>);
 
 impl Schema {
-    /// Of a type.
+    /// The schema of a type.
     pub(in crate::output) fn of_type(name: &str) -> Self {
         Self(Vec::new()).with("type", name)
     }
@@ -23,22 +23,22 @@ impl Schema {
         Self::of_type("integer").with("minimum", minimum).with("maximum", maximum)
     }
 
-    /// One of these only.
+    /// One of these values only.
     pub(in crate::output) fn one_of(values: impl IntoIterator<Item = impl Into<Node>>) -> Self {
         Self(Vec::new()).with("enum", values.into_iter().map(Into::into).collect::<Vec<_>>())
     }
 
-    /// This only.
+    /// This value only.
     pub(in crate::output) fn constant(value: impl Into<Node>) -> Self {
         Self(Vec::new()).with("const", value)
     }
 
-    /// Any number of these.
+    /// A list of any number of these.
     pub(in crate::output) fn list_of(items: Self) -> Self {
         Self::of_type("array").with("items", items)
     }
 
-    /// A value from JSON text.
+    /// A schema from JSON text.
     pub(in crate::output) fn parse(text: &str) -> Self {
         match Node::parse(text) {
             Node::Map(members) => Self(members),
@@ -46,14 +46,14 @@ impl Schema {
         }
     }
 
-    /// With another keyword.
+    /// Adds a keyword.
     #[must_use]
     pub(in crate::output) fn with(mut self, keyword: &str, value: impl Into<Node>) -> Self {
         self.0.push((keyword.to_owned(), value.into()));
         self
     }
 
-    /// With this description, unless it is empty.
+    /// Sets the description, unless it is empty.
     #[must_use]
     pub(in crate::output) fn about(mut self, description: &str) -> Self {
         if !description.is_empty() {
@@ -63,7 +63,7 @@ impl Schema {
         self
     }
 
-    /// This, or null.
+    /// This value, or null.
     #[must_use]
     pub(in crate::output) fn or_null(mut self) -> Self {
         for (keyword, value) in &mut self.0 {
@@ -98,34 +98,34 @@ pub(in crate::output) struct Members {
 }
 
 impl Members {
-    /// Those of a table.
+    /// The rows of a table.
     pub(in crate::output) fn of<T: Fields>(definitions: &mut Definitions) -> Self {
         let mut members = Self::default();
         T::describe(&mut members, definitions);
         members
     }
 
-    /// Says what it is.
+    /// Sets the description.
     pub(in crate::output) fn about(&mut self, description: &str) {
         description.clone_into(&mut self.description);
     }
 
-    /// Adds what its members have to do with each other, as JSON.
+    /// Adds the rules between the members, as JSON.
     pub(in crate::output) fn rules(&mut self, rules: &str) {
         self.rules = Some(Schema::parse(rules));
     }
 
-    /// Adds one that is always there.
+    /// Adds a member that is always there.
     pub(in crate::output) fn required(&mut self, name: &'static str, schema: Schema) {
         self.rows.push((name, schema, true));
     }
 
-    /// Adds one that may be absent.
+    /// Adds a member that may be absent.
     pub(in crate::output) fn optional(&mut self, name: &'static str, schema: Schema) {
         self.rows.push((name, schema, false));
     }
 
-    /// Adds those of another table.
+    /// Adds the members of another table.
     pub(in crate::output) fn splice(&mut self, other: Self) {
         self.rows.extend(other.rows);
     }
@@ -148,18 +148,18 @@ impl Members {
     }
 }
 
-/// A definition that several values share.
+/// Definitions that several values share.
 #[derive(Debug, Default)]
 pub(in crate::output) struct Definitions(Vec<(&'static str, Schema)>);
 
 impl Definitions {
-    /// Refers to a table.
+    /// Adds the definition of a table. Returns a reference to it.
     pub(in crate::output) fn table<T: Fields>(&mut self) -> Schema {
         let schema = Members::of::<T>(self).schema();
         self.refer(T::NAME, schema)
     }
 
-    /// Refers to a schema.
+    /// Adds the definition of a schema. Returns a reference to it.
     pub(in crate::output) fn refer(&mut self, name: &'static str, schema: Schema) -> Schema {
         let definition = (name, schema);
         if !self.0.contains(&definition) {

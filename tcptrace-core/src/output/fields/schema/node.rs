@@ -1,9 +1,9 @@
-//! JSON whose members stay in their order, printed for people.
+//! JSON whose members keep their order, printed for people.
 
 /// Lines of a printed document are at most this long, where they can be broken.
 const WIDTH: usize = 120;
 
-/// A value.
+/// A JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::output) enum Node {
     Null,
@@ -15,7 +15,7 @@ pub(in crate::output) enum Node {
 }
 
 impl Node {
-    /// From the text of a JSON value without fractions and negative numbers; those of an object lose their order.
+    /// Parses the text of a JSON value without fractions and negative numbers. The members of an object lose their order.
     pub(super) fn parse(text: &str) -> Self {
         serde_json::from_str(text).map_or(Self::Null, |value| Self::of(&value))
     }
@@ -33,7 +33,8 @@ impl Node {
         }
     }
 
-    /// Appends it. A list or an object that fits into the rest of the line, `used` of which is taken, stays in it.
+    /// Appends the value. A list or an object that fits into the rest of the line, `used` of which is taken, stays in the
+    /// line.
     pub(super) fn print(&self, indent: usize, used: usize, out: &mut String) {
         let mut flat = String::new();
         self.flat(&mut flat);
@@ -88,7 +89,7 @@ impl Node {
     }
 }
 
-/// An item a line.
+/// Appends one item per line.
 fn broken<'a>(
     open: char,
     items: impl Iterator<Item = (String, &'a Node)>,
@@ -108,7 +109,7 @@ fn broken<'a>(
     out.push(close);
 }
 
-/// Words, as many as fit into each line.
+/// Appends words, as many per line as fit.
 fn fill(items: &[Node], indent: usize, out: &mut String) {
     out.push('[');
     let mut line = WIDTH;

@@ -8,11 +8,11 @@ use crate::{
     },
 };
 
-/// The wall clock was stepped.
+/// A step of the wall clock.
 pub(in crate::output) struct Line<'a> {
-    /// RFC 3339, by the clock as it is from now on.
+    /// RFC 3339, by the new clock.
     pub(in crate::output) time: &'a str,
-    /// How.
+    /// The change.
     pub(in crate::output) change: &'a ClockChange,
 }
 

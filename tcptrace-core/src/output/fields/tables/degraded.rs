@@ -13,11 +13,11 @@ use crate::{
     },
 };
 
-/// How much is left out.
+/// How much of the stream is left out.
 pub(in crate::output) struct Line<'a> {
     /// RFC 3339.
     pub(in crate::output) time: &'a str,
-    /// What is.
+    /// The record.
     pub(in crate::output) degraded: &'a Degraded,
 }
 
@@ -46,16 +46,16 @@ fields! { "sampled_out", impl[] for SampledOut, |sampled_out|, "", {
     "half_open": u64 = sampled_out.half_open, "Records of half-open connections.";
 } }
 
-/// How often each transition was seen.
+/// The counts of all transitions.
 pub(super) type Matrix<'a> =
     Array<Map<Iter<'a, (State, State, u64)>, fn(&'a (State, State, u64)) -> Object<Cell>>>;
 
-/// These transitions.
+/// The counts of these transitions.
 pub(super) fn matrix(seen: &[(State, State, u64)]) -> Matrix<'_> {
     Array(seen.iter().map(|(old, new, count)| Object(Cell { old: *old, new: *new, count: *count })))
 }
 
-/// How often a transition was seen.
+/// The count of a transition.
 pub(in crate::output) struct Cell {
     old: State,
     new: State,

@@ -93,12 +93,12 @@ fn seconds(time: Duration) -> f64 {
     time.as_nanos() as f64 / 1e9
 }
 
-/// By how much a count grew: negative where it shrank. JSON has no more than 64 bits for it.
+/// The growth of a count: negative where it shrank. JSON has no more than 64 bits for it.
 fn difference(from: u64, to: u64) -> i128 {
     (i128::from(to) - i128::from(from)).max(i64::MIN.into())
 }
 
-/// What is said where it is so, and absent otherwise.
+/// A flag that is written where it is true, and absent otherwise.
 pub(in crate::output) struct True;
 
 impl Value for True {

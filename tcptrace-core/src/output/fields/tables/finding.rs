@@ -24,7 +24,7 @@ use crate::{
 pub(in crate::output) struct Line<'a> {
     /// RFC 3339.
     pub(in crate::output) time: &'a str,
-    /// Which, and what became of it.
+    /// The finding, and the moment in its life.
     pub(in crate::output) found: &'a Found,
 }
 

@@ -42,7 +42,7 @@ fields! { "half_open_lost", impl[] for half_open::Lost, |lost|,
 pub(in crate::output) struct Line<'a> {
     /// RFC 3339.
     pub(in crate::output) time: &'a str,
-    /// How many.
+    /// The loss.
     pub(in crate::output) loss: &'a Loss,
 }
 
@@ -59,7 +59,7 @@ fields! { "loss", impl['a] for Line<'a>, |line|,
 pub(in crate::output) struct HalfOpenLine<'a> {
     /// RFC 3339.
     pub(in crate::output) time: &'a str,
-    /// How many.
+    /// The loss.
     pub(in crate::output) loss: &'a HalfOpenLoss,
 }
 

@@ -1,4 +1,4 @@
-//! Processes: the owner of a socket, what a process is, and what ran.
+//! Processes: the owner of a socket, the identity of a process, and the context of a transition.
 
 use crate::{
     model::{

@@ -141,7 +141,7 @@ fields! { "info", impl['a] for Parts<'a>, |parts|, "", {
         "Bytes of data sent again; null in captures of older versions.";
 } }
 
-/// The processes that a socket belongs to; in CSV, how many.
+/// The processes that a socket belongs to; in CSV, their number.
 pub(in crate::output) struct All<'a>(&'a Owners, &'a Socket);
 
 impl Value for All<'_> {
@@ -178,7 +178,7 @@ fields! { "owner", impl['a] for Owner<'a>, |owner|, "", {
     "process": Flat<Identity<'a>> [csv 0 ""] = Flat(Identity(owner.process)), "";
 } }
 
-/// How it is known that a process has a socket.
+/// How the owner of a socket is known.
 pub(in crate::output) struct Held(Provenance);
 
 impl Value for Held {

@@ -1,4 +1,4 @@
-//! How many sockets have something in common.
+//! Counts of sockets that share a key.
 
 use std::{marker::PhantomData, net::IpAddr};
 
@@ -68,7 +68,7 @@ impl Value for Title<'_> {
 pub(in crate::output) struct Counts<'a>(&'a Group);
 
 impl Counts<'_> {
-    /// The states that have a column: all that have a name, but for that of half-open connections.
+    /// The states that have a column: all states with a name, except that of half-open connections.
     fn named() -> impl Iterator<Item = State> {
         (1..=11).map(State)
     }
@@ -112,7 +112,7 @@ impl Value for Counts<'_> {
 pub(in crate::output) struct ByName(Vec<(State, u64)>);
 
 impl ByName {
-    /// These counts.
+    /// Sorts these counts.
     pub(super) fn of(states: &[(State, u64)]) -> Self {
         let mut states = states.to_vec();
         states.sort_by_cached_key(|(state, _)| state.to_string());
@@ -132,7 +132,7 @@ impl Value for ByName {
     }
 }
 
-/// A part of the key of some groups.
+/// The container in a key, if it has one.
 fn container(key: &Key) -> Option<&Container> {
     match key {
         Key::Container(container) => Some(container),

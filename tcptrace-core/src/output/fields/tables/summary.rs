@@ -124,7 +124,7 @@ fields! { "namespace_counters", impl[] for NamespaceCounters, |namespace|, "",
     "grown": Grown<'_> = Grown(&namespace.grown), "";
 } }
 
-/// Counters by the names that `nstat` has for them, which are members of the object that they are in.
+/// Counters by the names that `nstat` has for them, as members of the object around them.
 pub(in crate::output) struct Grown<'a>(&'a Netstat);
 
 impl Value for Grown<'_> {

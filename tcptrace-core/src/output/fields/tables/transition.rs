@@ -1,4 +1,4 @@
-//! A transition: the line that a storm has millions of.
+//! A transition: a storm has millions of these lines.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// Parts of transitions that come again and again, as text.
+/// Parts of transitions that repeat, as text.
 #[derive(Default)]
 pub(in crate::output) struct Parts {
     whose: Cache<Whose>,
@@ -28,7 +28,7 @@ pub(in crate::output) struct Parts {
     contexts: Cache<Context>,
 }
 
-/// A transition, with the text of what many of them have.
+/// A transition, with the texts of the parts that repeat.
 pub(in crate::output) struct Line<'a> {
     time: &'a str,
     transition: &'a Transition,
@@ -56,7 +56,7 @@ impl<'a> Line<'a> {
                 let (context, number) = (&event.context, event.context.tid);
                 Some(parts.contexts.text(context, number, |texts| F::write(&Object(context), texts)))
             }
-            // Nothing ran.
+            // No task ran.
             Origin::Inferred => None,
         };
         Self {

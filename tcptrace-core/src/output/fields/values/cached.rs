@@ -1,4 +1,4 @@
-//! Values whose text is known already.
+//! Values whose text was made before.
 
 use std::marker::PhantomData;
 
@@ -9,7 +9,7 @@ use crate::output::fields::{
     value::Value,
 };
 
-/// The text of a value: as JSON the first, as CSV one a block.
+/// The texts of a value: in JSON the first one only, in CSV one per block.
 pub(in crate::output) type Texts = [Vec<u8>; BLOCKS];
 
 /// A value by its text.
@@ -28,7 +28,7 @@ impl<V> Clone for Cached<'_, V> {
 impl<V> Copy for Cached<'_, V> {}
 
 impl<'a, V> Cached<'a, V> {
-    /// With these texts, which a [`Form`] has written.
+    /// A value with these texts, which a [`Form`] has written.
     pub(in crate::output) fn new(texts: &'a Texts) -> Self {
         Self { texts, value: PhantomData }
     }
@@ -74,9 +74,9 @@ const fn count<V: Value>(block: u8, birth: u8) -> usize {
     }
 }
 
-/// The keys of texts.
+/// A format in which texts are written.
 pub(in crate::output) trait Form {
-    /// Writes those of a value.
+    /// Writes the texts of a value.
     fn write<V: Value>(value: &V, texts: &mut Texts);
 }
 

@@ -31,7 +31,7 @@ impl<T: Fields> Value for Object<T> {
     }
 }
 
-/// A table whose members are those of the object that its row is in. The name of the row is for the reader.
+/// A table whose members are those of the object around its row. The name of the row is for readers of the code.
 pub(in crate::output) struct Flat<T>(pub(in crate::output) T);
 
 impl<T: Fields> Value for Flat<T> {

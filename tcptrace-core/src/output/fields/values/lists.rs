@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// An array; in CSV, how many there are.
+/// An array; in CSV, the number of its elements.
 pub(in crate::output) struct Array<I>(pub(in crate::output) I);
 
 impl<V: Value, I: Iterator<Item = V> + Clone> Value for Array<I> {
@@ -61,7 +61,7 @@ impl Value for StateCounts<'_> {
     }
 }
 
-/// Texts of tcptrace.
+/// Texts that tcptrace made.
 pub(in crate::output) struct Strings<'a>(pub(in crate::output) &'a [String]);
 
 impl Value for Strings<'_> {

@@ -18,7 +18,7 @@ use crate::{
     },
 };
 
-/// A name from outside: escaped as everywhere, and then as JSON wants it; in CSV quoted where RFC 4180, 2 asks for it.
+/// A name from outside: escaped as everywhere, and then as JSON needs it; in CSV quoted where RFC 4180, 2 requires it.
 pub(in crate::output) struct Name<'a>(pub(in crate::output) &'a [u8]);
 
 impl Value for Name<'_> {
@@ -74,7 +74,7 @@ impl Value for Comm<'_> {
     }
 }
 
-/// Text of tcptrace.
+/// Text that tcptrace made.
 pub(in crate::output) struct Quoted<'a>(pub(in crate::output) &'a str);
 
 impl Value for Quoted<'_> {

@@ -22,10 +22,10 @@ use crate::{
 
 /// One of a few words, which need no escaping.
 pub(in crate::output) trait Word {
-    /// All of them.
+    /// All words.
     const WORDS: &'static [&'static str];
 
-    /// The word for it.
+    /// The word for the value.
     fn word(&self) -> &'static str;
 }
 
@@ -45,7 +45,7 @@ impl<W: Word> Value for W {
     }
 }
 
-/// Lists all variants, with the word for each where the model has none.
+/// Lists all variants, with a word for each variant that has none in the model.
 macro_rules! words {
     ($($name:ty: $($variant:ident $(=> $word:literal)?),*;)*) => { $(
         impl Word for $name {
@@ -103,7 +103,7 @@ impl Word for What {
 pub(in crate::output) struct WhatCause(&'static str);
 
 impl WhatCause {
-    /// Of a change.
+    /// The cause of a change.
     pub(in crate::output) fn of(what: What) -> Option<Self> {
         what.cause().map(Self)
     }
@@ -159,11 +159,11 @@ impl Word for EndRole {
     }
 }
 
-/// Which way a reset went.
+/// The direction of a reset.
 pub(in crate::output) enum Direction {
     /// This side sent it.
     Sent,
-    /// The peer did.
+    /// The peer sent it.
     Received,
 }
 

@@ -13,7 +13,8 @@ use std::{
 
 use siphasher::sip::SipHasher24;
 use tcptrace_common::{
-    Address, ErrorRecord, HalfOpenRecord, KIND_ERROR, KIND_HALF_OPEN, KIND_TRANSITION, TransitionRecord,
+    Address, ErrorRecord, HalfOpenRecord, KIND_ABORT, KIND_ERROR, KIND_HALF_OPEN, KIND_RESET,
+    KIND_RETRANSMIT, KIND_TRANSITION, TransitionRecord,
 };
 
 use crate::{
@@ -106,7 +107,7 @@ impl Anonymizer {
         }
     }
 
-    /// Records as the kernel side makes them. What is not known may hold anything and is left out.
+    /// Records as the kernel side makes them. An unknown one may hold anything: only its kind stays, for the account.
     fn entry(&self, entry: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(entry.len());
         for record in records(entry) {
@@ -125,7 +126,11 @@ impl Anonymizer {
                 }
                 KIND_ERROR => [offset_of!(ErrorRecord, laddr), offset_of!(ErrorRecord, raddr)],
                 KIND_HALF_OPEN => [offset_of!(HalfOpenRecord, laddr), offset_of!(HalfOpenRecord, raddr)],
-                _ => continue,
+                KIND_RESET | KIND_RETRANSMIT | KIND_ABORT => continue,
+                _ => {
+                    out.truncate(start + size_of::<u16>());
+                    continue;
+                }
             };
             for place in places {
                 if let Some(octets) = record
@@ -299,6 +304,13 @@ mod tests {
 
     use super::*;
     use crate::model::namespace::LocalAddress;
+
+    #[test]
+    fn of_an_unknown_record_only_the_kind_stays() {
+        let anonymizer = Anonymizer::new([7; 16]);
+        let unknown = [&999_u16.to_ne_bytes()[..], b"192.0.2.1 of a later version"].concat();
+        assert_eq!(anonymizer.entry(&unknown), 999_u16.to_ne_bytes());
+    }
 
     fn common(a: u32, b: u32) -> u32 {
         (a ^ b).leading_zeros()

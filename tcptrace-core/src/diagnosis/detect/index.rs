@@ -168,7 +168,7 @@ impl Sample {
         self.index().addresses.is_of_namespace(netns, address)
     }
 
-    /// Whether an address belongs to this host: in this namespace, or in exactly one other that was seen.
+    /// Whether an address belongs to this host: to this namespace, or to exactly one other scanned namespace.
     pub(super) fn is_here(&self, netns: Option<u32>, address: IpAddr) -> bool {
         self.index().addresses.is_here(netns, address)
     }

@@ -15,13 +15,13 @@ pub(super) fn is_server(sample: &Sample, seen: &Seen) -> bool {
     sample.listeners(socket.flow.local_end()).next().is_some()
 }
 
-/// Whether this is a server's end whose peer may wait for an answer: the program has read what came last, and has sent
+/// Whether this is a server's end whose peer may wait for an answer: the program has read the last data, and has sent
 /// nothing since. A peer that has closed for good waits for nothing.
 pub(super) fn owes_an_answer(sample: &Sample, seen: &Seen) -> bool {
     let Some(info) = seen.socket.info.filter(|_| !has_unread(seen)) else { return false };
-    // The peer's FIN counts as a byte.
     // A program that sent within the same tick of the kernel's clock has answered.
     let has_answered = info.last_data_sent_ms.is_some() && info.last_data_sent_ms == info.last_data_recv_ms;
+    // The peer's FIN counts as a byte.
     let has_asked = info.bytes_received > 1 && seen.was_sent_to_last() && !has_answered;
     let is_gone = |other: &Seen| other.socket.kind != Kind::Full || other.socket.inode.is_none();
     has_asked && is_server(sample, seen) && !sample.other_end(&seen.socket).is_some_and(is_gone)

@@ -1,8 +1,8 @@
 //! `reset-storm`: many connections end by a reset.
 //!
-//! A reset is not a loss: health checks, proxies and load generators reset what they have done with. What counts is what a
-//! reset takes with it: data, a request that waits for its answer, a client whom nobody has accepted (RFC 9293, 3.5.2).
-//! Where both ends are of this host, it is one connection, and one of them, or the kernel, has reset it.
+//! A reset is not a loss: health checks, proxies and load generators reset connections that they no longer need. The loss
+//! counts: data, a request that waits for its answer, or a client that is not accepted yet (RFC 9293, 3.5.2). Where both
+//! ends are on this host, they are one connection, and one of the ends, or the kernel, has reset it.
 
 mod endings;
 mod ends;
@@ -33,7 +33,7 @@ use outcome::{Outcome, Story};
 
 pub(super) struct Resets {
     thresholds: thresholds::ResetStorm,
-    /// By the end that a server listens on, here or there.
+    /// Endings by the end on which a server listens, on this host or elsewhere.
     endpoints: Bounded<ScopedEndpoint, Endings>,
     open_ends: OpenEnds,
     growth: Growth,
@@ -61,7 +61,7 @@ impl Resets {
             endings.overflow.as_ref().map_or(0, |overflow| self.growth.of(overflow.netns, EMBRYONIC).by());
         let counts = endings.counts(refusals);
         let storm = Storm { endpoint, endings, counts };
-        // Of those on which anything was said: checks that a port is open hide nothing.
+        // The share is that of connections with an exchange: checks that a port is open hide no loss.
         if self.is_many(counts.lost(), counts.all - counts.mute) {
             return Some(storm.with_losses(self));
         }
@@ -69,14 +69,14 @@ impl Resets {
     }
 }
 
-/// How a connection ended, by the evidence of one end.
+/// The end of a connection, by the evidence of one side.
 fn end_of(transition: &Transition, closing: &Closing, peer_is_here: bool) -> End {
     let outcome = Outcome::of(transition, closing, peer_is_here);
     End {
         at_server: closing.role == Some(Role::Server),
         outcome,
         cause: closing.cause,
-        // Most connections end without one, and need no words.
+        // Most connections end without a reset, and need no text.
         text: outcome.story.map(|_| why(closing, transition.event.old_state)).unwrap_or_default(),
         owner: transition.owner.clone(),
     }
@@ -98,17 +98,17 @@ impl Detector for Resets {
         }
         let Some(closing) = &transition.closing else { return };
         let Event { flow: Flow { netns, local, remote }, old_state, .. } = transition.event;
-        // The tracker has seen the peer's socket; an address only tells where it may be.
+        // The tracker has seen the peer's socket. An address only shows where the peer may be.
         let peer_is_here = closing.peer_is_here || self.addresses.is_here(netns, remote.address);
         let end = end_of(transition, closing, peer_is_here);
-        // What was refused has never begun.
+        // A connection that was refused never began.
         if old_state == State::SYN_SENT && end.outcome.story.is_none() {
             return;
         }
         let (server, client) = if end.at_server { (local, remote) } else { (remote, local) };
         let endpoint = ScopedEndpoint::new(netns, server);
         let Some(endings) = self.endpoints.entry(endpoint) else { return };
-        // The ends tell whether they are of one connection.
+        // The ends themselves decide whether they are of one connection.
         let may_be_pair =
             peer_is_here || self.addresses.may_be_here(remote.address) || self.addresses.is_empty();
         let other = if may_be_pair { self.open_ends.other((endpoint, client), &end) } else { None };
@@ -137,12 +137,12 @@ impl Detector for Resets {
                 if group != Group::Any && had != Some(group) {
                     part.add(other, netns, peers[1]);
                 }
-                // What resets and is no reset of a program, such as a time limit of the kernel.
+                // The cause of the end without a reset of its own, such as a time limit of the kernel.
                 if outcome.story == Some(Story::Unexplained) {
                     let silent = if end.outcome.story.is_none() { &end } else { other };
                     part.causes.add(silent.cause.map_or("unknown", Cause::name).to_owned());
                 }
-                // Who had closed before, or ended, has not sent it itself.
+                // A process that had closed before, or ended, did not send the reset itself.
                 if matches!(outcome.story, Some(Story::ClosedFirst | Story::Exited)) {
                     let closed = if end.outcome.story.is_none() { &end } else { other };
                     if let Some(owner) = closed.owner.as_ref().filter(|_| closed.outcome.story.is_none()) {

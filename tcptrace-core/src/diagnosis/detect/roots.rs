@@ -1,13 +1,13 @@
-//! One trouble, one finding: what another finding explains becomes its consequence.
+//! Merges findings of one fault: a finding that another one explains becomes its consequence.
 //!
-//! A finding says by keys what it explains, such as the sockets that a program does not read, and on which others it rests,
-//! such as the other ends of the sockets that wait. Where most of what one rests on is explained by another of an earlier
-//! rank, the earlier one is the root. A process that hangs is one trouble as well, on however many listeners it accepts nobody.
+//! A finding has keys of what it explains, such as the sockets that a program does not read, and keys of what it rests on,
+//! such as the other ends of the sockets that wait. Where an earlier-ranked finding explains most of what another one rests
+//! on, the earlier one is the root. A process that hangs is also one fault, on however many listeners it does not accept.
 
 use crate::model::finding::{Consequence, Finding};
 use std::cmp::Reverse;
 
-/// Kinds of findings, the roots before what follows from them. What is not here explains nothing.
+/// Kinds of findings, roots before consequences. A kind that is missing here explains nothing.
 const RANKS: [&str; 9] = [
     "syn-flood",
     "accept-queue-overflow",
@@ -24,9 +24,9 @@ fn rank(id: &str) -> usize {
     RANKS.iter().position(|ranked| *ranked == id).unwrap_or(RANKS.len())
 }
 
-/// Puts the consequences inside of their roots.
+/// Moves consequences into their roots.
 pub(super) fn merge(mut findings: Vec<Finding>) -> Vec<Finding> {
-    // Of several that one process makes, the worst is the root.
+    // Among several findings of one process, the worst is the root.
     let harm = |finding: &Finding| finding.harm.as_ref().map_or(0, |harm| harm.count);
     findings.sort_by_cached_key(|finding| (rank(finding.id), Reverse(harm(finding)), finding.key()));
     let mut roots: Vec<Finding> = Vec::new();
@@ -43,14 +43,14 @@ pub(super) fn merge(mut findings: Vec<Finding>) -> Vec<Finding> {
     roots
 }
 
-/// A root is as bad as the worst that follows from it.
+/// Adds a consequence. A root is as severe as its worst consequence.
 fn adopt(root: &mut Finding, finding: Finding) {
     let Finding { id, subject, summary, harm, severity, links, .. } = finding;
     if severity > root.severity {
         root.severity = severity;
         root.harm = root.harm.take().or_else(|| harm.clone());
     }
-    // What it explains, the root explains as well.
+    // The root also explains what its consequence explains.
     links.explains.iter().for_each(|cookie| root.links.explains(*cookie));
     root.consequences.push(Consequence { id, subject, summary, harm });
 }
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!(merge(later.to_vec()).len(), 2, "what comes later explains nothing");
     }
 
-    /// Of several workers at one address (`SO_REUSEPORT`) one is enough to turn a client away.
+    /// One of several workers at one address (`SO_REUSEPORT`) is enough to turn a client away.
     #[test]
     fn one_listener_of_several_explains_what_fails_there() {
         let mut unreachable = finding("unreachable-destination", &[], &[]);

@@ -1,13 +1,13 @@
-//! Where connections lead to.
+//! Endpoints of connections, with a namespace where the address needs one.
 
 use super::index::is_of_one_namespace;
 use crate::model::{finding::in_namespace, flow::Endpoint};
 
-/// An endpoint that many connections have in common. Loopback and link-local addresses mean another one in each network
-/// namespace; every other address is taken for the same wherever it is used, as it is of the containers of one host.
+/// An endpoint that many connections share. Loopback and link-local addresses are another endpoint in each network
+/// namespace. Every other address is taken as the same endpoint everywhere, as it is for the containers of one host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct ScopedEndpoint {
-    /// The namespace of an address that means something in one namespace only.
+    /// The namespace of an address that is valid in one namespace only.
     netns: Option<u32>,
     pub(super) end: Endpoint,
 }
@@ -17,7 +17,7 @@ impl ScopedEndpoint {
         Self { netns: netns.filter(|_| is_of_one_namespace(end.address)), end }
     }
 
-    /// Whether both mean something in the same namespace only, or in all.
+    /// Whether both are valid in the same namespace only, or both in all.
     pub(super) fn is_alike(self, other: Self) -> bool {
         self.netns == other.netns
     }

@@ -1,8 +1,8 @@
-//! `stalled`: data waits, and who should read it does not.
+//! `stalled`: data waits, and the program that should read it does not.
 //!
-//! A program that does not read fills its receive buffer; then its window is closed (RFC 9293, 3.8.6.1), and the sender's
-//! kernel probes it for as long as both live. Nothing ends such a connection but one of the two programs. A server that does
-//! not even read a short request closes no window, and lets its client wait all the same.
+//! A program that does not read fills its receive buffer. Then its window is closed (RFC 9293, 3.8.6.1), and the sender's
+//! kernel probes it for as long as both live. Only one of the two programs can end such a connection. A server that does not
+//! even read a short request closes no window, but its client waits as well.
 
 mod chain;
 mod finding;
@@ -30,12 +30,12 @@ use crate::model::{
     who::Who,
 };
 
-/// Bytes unread from which a receive buffer may be full: the kernel's first window (half of `tcp_rmem`).
+/// Unread bytes from which a receive buffer may be full: the kernel's first window (half of `tcp_rmem`).
 const FULL_BUFFER: u32 = 65_536;
 
 pub(super) struct Stalled {
     thresholds: thresholds::Stalled,
-    /// At the last scan.
+    /// The connections at the last scan, by the end that does not read.
     last: BTreeMap<Culprit, Pile>,
     conditions: HashMap<u32, Condition>,
 }
@@ -44,28 +44,28 @@ pub(super) struct Stalled {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Culprit {
     Process(u32),
-    /// A program of this host that is not known, which has an end in this namespace or sends to one here.
+    /// An unknown program of this host, which has its end in this namespace, or whose peer is in this namespace.
     Unknown(Option<u32>),
-    /// At an address, with the namespace where it means something in one only.
+    /// A peer at an address, with the namespace where the address is valid in one only.
     Peer(Option<u32>, IpAddr),
 }
 
-/// Connections on which somebody does not read.
+/// Connections that one end does not read.
 #[derive(Default)]
 struct Pile {
     who: Option<Who>,
-    /// On which somebody waits.
+    /// Connections on which the other end waits.
     count: u64,
-    /// Of these those whose reader is not known to be the client.
+    /// Connections of `count` whose reader is not known to be the client.
     of_servers: u64,
-    /// Of these those on which a request waits that was sent as a whole.
+    /// Connections of `count` with a complete request that waits.
     unanswered: u64,
-    /// Of these those on which a window is closed.
+    /// Connections of `count` with a closed window.
     closed: u64,
-    /// With as much unread as a buffer holds, of which nobody knows whether somebody waits.
+    /// Connections with a full receive buffer, where it is unknown whether the other end waits.
     unknown: u64,
     oldest_ns: u64,
-    /// Bytes in receive buffers of this host, and those that wait to be sent.
+    /// Bytes in receive buffers of this host, and bytes that wait to be sent.
     unread: u64,
     unsent: u64,
     /// The processes of this host that wait.
@@ -73,11 +73,12 @@ struct Pile {
     culprits: Culprits,
     /// Cookies of the sockets that are not read.
     cookies: Vec<u64>,
-    /// Those of the listeners that they came from, which the process has open: who does not even accept reads nothing.
+    /// Cookies of the listeners of these sockets that the process has open: a process that does not even accept reads
+    /// nothing.
     listeners: BTreeSet<u64>,
 }
 
-/// A connection on which nothing moves.
+/// A connection on which no data moves.
 struct Stall<'a> {
     reader: Option<&'a Seen>,
     sender: Option<&'a Seen>,
@@ -91,7 +92,7 @@ enum Why {
     /// The sender's data is not acknowledged, though the window is not closed.
     Unsent,
     Unanswered,
-    /// Whether anybody waits is not known.
+    /// It is unknown whether the other end waits.
     Unread,
 }
 
@@ -108,7 +109,8 @@ impl Stalled {
     fn of_sender<'a>(&self, sample: &'a Sample, sender: &'a Seen) -> Option<Stall<'a>> {
         let ns = self.is_old(sender.still_ns.filter(|_| has_closed_window(sender)))?;
         let reader = sample.other_end(&sender.socket);
-        // A program that reads a little now and then opens its window late. What was never accepted nobody can read.
+        // A program that reads a little now and then opens its window late. A connection that was never accepted cannot be
+        // read.
         let ns = match reader {
             Some(reader) => ns.min(self.is_old(reader.unread_ns.filter(|_| reader.socket.inode.is_some()))?),
             None => ns,
@@ -123,7 +125,7 @@ impl Stalled {
         let ns = self.is_old(reader.unread_ns.filter(|_| receives && socket.inode.is_some()))?;
         let sender = sample.other_end(socket);
         let why = match sender {
-            // It is told of with its sender.
+            // The connection is reported with its sender.
             Some(sender) if self.of_sender(sample, sender).is_some() => return None,
             Some(sender) if sender.socket.send_queue > 0 && sender.socket.kind == Kind::Full => Why::Unsent,
             _ if self.waits_for_an_answer(sample, reader, sender) => Why::Unanswered,
@@ -133,8 +135,8 @@ impl Stalled {
         Some(Stall { reader: Some(reader), sender, why, ns })
     }
 
-    /// Whether a client waits for an answer to what a server has not read: nothing was sent since it came. A client that
-    /// leaves something unread, such as a notice on a connection of its pool, lets nobody wait.
+    /// Whether a client waits for an answer to a request that the server has not read: the server has sent nothing since. A
+    /// client that leaves data unread, such as a notice on a connection of its pool, makes no program wait.
     fn waits_for_an_answer(&self, sample: &Sample, reader: &Seen, client: Option<&Seen>) -> bool {
         let socket = &reader.socket;
         let is_there =
@@ -154,7 +156,7 @@ impl Stalled {
             (None, Some(sender), None) => peer(sample, &sender.socket),
             (None, None, None) => return,
         };
-        // The reader of what a server sends is its client.
+        // The reader of a server's data is its client.
         let is_client = stall.sender.is_some_and(|sender| is_server(sample, sender));
         let pile = self.last.entry(culprit).or_default();
         pile.who = pile.who.take().or_else(|| who.cloned());
@@ -183,7 +185,7 @@ impl Stalled {
     }
 }
 
-/// Who is at the other end, which was not seen: of an address of this host it is no peer elsewhere.
+/// The culprit at the other end, which was not seen. At an address of this host, it is no remote peer.
 fn peer(sample: &Sample, sender: &Socket) -> Culprit {
     let (netns, address) = (sender.flow.netns, sender.flow.remote.address);
     if sample.is_here(netns, address) {
@@ -206,7 +208,7 @@ impl Detector for Stalled {
         self.last.clear();
         self.conditions.clone_from(&sample.processes);
         for seen in sample.sockets.iter().filter(|seen| seen.socket.kind == Kind::Full) {
-            // Of what has begun to close another finding tells, where it is not known who does not read.
+            // Where the connection has begun to close and the reader is unknown, another finding reports it.
             let has_begun_to_close = [State::FIN_WAIT1, State::LAST_ACK].contains(&seen.socket.state);
             let of_sender = self.of_sender(sample, seen);
             let of_sender = of_sender.filter(|stall| stall.reader.is_some() || !has_begun_to_close);

@@ -1,9 +1,9 @@
 //! `fin-wait1-stuck`, `fin-wait2-stuck`, `last-ack-stuck`, `closing-pileup`: connections that have begun to close and do
 //! not end.
 //!
-//! FIN_WAIT1, CLOSING and LAST_ACK wait for an acknowledgement, which takes a round trip (RFC 9293, 3.6) once all data has
-//! left: they begin at `close()`, however much of it is still to be sent. FIN_WAIT2 waits for the peer's FIN; the kernel ends
-//! it after `tcp_fin_timeout`, but only once no process has the socket open.
+//! FIN_WAIT1, CLOSING and LAST_ACK wait for an acknowledgement. That takes a round trip (RFC 9293, 3.6) once all data has
+//! left: these states begin at `close()`, however much data is still to be sent. FIN_WAIT2 waits for the peer's FIN. The
+//! kernel ends it after `tcp_fin_timeout`, but only once no process has the socket open.
 
 mod finding;
 
@@ -31,21 +31,22 @@ const KINDS: [(State, &str); 4] = [
     (State::CLOSING, "closing-pileup"),
 ];
 
-/// The kernel gave up a connection that nobody acknowledged; and one for want of memory, such as one orphan too many.
+/// Connections that the kernel gave up: without an acknowledgement, and because of lack of memory, for example at one orphan
+/// too many.
 const ABORTS: [&str; 2] = ["TCPAbortOnTimeout", "TCPAbortOnMemory"];
 
-/// Seconds after which a remote server has hardly an answer to give any more.
+/// Seconds after which a remote server is unlikely to answer any more.
 const ANSWER_S: u64 = 600;
 
 pub(super) struct Stuck {
     thresholds: thresholds::Stuck,
     growth: Growth,
-    /// At the last scan.
+    /// The piles at the last scan.
     last: BTreeMap<Pile, Piled>,
     orphans: BTreeMap<Option<u32>, Orphans>,
 }
 
-/// The key of a pile: a namespace, a place in [`KINDS`], and where the other ends are.
+/// The key of a pile: a namespace, a position in [`KINDS`], and the place of the other ends.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Pile {
     netns: Option<u32>,
@@ -53,17 +54,17 @@ struct Pile {
     others: Others,
 }
 
-/// Where the other ends of connections are.
+/// The place of the other ends of connections.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Others {
-    /// Not on this host, as far as can be seen.
+    /// Not on this host, as far as the scan shows.
     Elsewhere,
-    /// At an address of this host, and not seen.
+    /// At an address of this host, but not seen.
     Unseen,
     /// On this host.
     Here,
-    /// Nowhere, though their listener is on this host: what it had no room for when the handshake ended, the client takes
-    /// for a connection all the same.
+    /// Nowhere, although their listener is on this host. The listener had no capacity when the handshake ended, and the
+    /// client still takes the connection for established.
     Nowhere,
 }
 
@@ -80,13 +81,13 @@ struct Piled {
     /// Sockets whose peer's window is closed.
     closed_window: u64,
     culprits: Culprits,
-    /// The processes that have the other ends.
+    /// The processes that have the other ends open.
     others: Culprits,
     /// Cookies of the other ends, or of the listeners that do not have them.
     rests_on: Vec<u64>,
 }
 
-/// Sockets that no process has open, and how many there may be.
+/// Sockets that no process has open, and their limit.
 #[derive(Clone, Copy)]
 struct Orphans {
     count: u64,
@@ -108,11 +109,12 @@ impl Stuck {
         if socket.state != State::FIN_WAIT2 {
             return age_ns >= nanoseconds(self.thresholds.age_s);
         }
-        // One that nobody has open ends by itself.
+        // A socket that no process has open ends by itself.
         socket.inode.is_some() && age_ns >= self.fin_wait2_ns(namespace)
     }
 
-    /// A short `tcp_fin_timeout` is about sockets that nobody has open; a program that has one may wait for longer.
+    /// The time in FIN_WAIT2 from which a socket counts as stuck, nanoseconds. `tcp_fin_timeout` is about sockets that no
+    /// process has open. A program that has its socket open may wait longer, so a short timeout is raised to a minimum.
     #[expect(clippy::cast_precision_loss, reason = "no threshold need be exact")]
     #[expect(
         clippy::cast_possible_truncation,
@@ -125,21 +127,21 @@ impl Stuck {
         (ns as u64).max(nanoseconds(self.thresholds.fin_wait2_s))
     }
 
-    /// Of all that are stuck alike in a namespace, here and elsewhere.
+    /// The sum over all piles of the same kind in a namespace, whatever the place of the other ends.
     fn count(&self, pile: Pile, of: impl Fn(&Piled) -> u64) -> u64 {
         let alike =
             self.last.iter().filter(|(other, _)| (other.netns, other.kind) == (pile.netns, pile.kind));
         alike.map(|(_, piled)| of(piled)).sum()
     }
 
-    /// Those of which something is said.
+    /// The piles that are reported.
     fn piles(&self) -> impl Iterator<Item = (Pile, &Piled)> {
         let piles = self.last.iter().map(|(pile, piled)| (*pile, piled));
         piles.filter(|(pile, _)| self.count(*pile, |piled| piled.count) >= self.thresholds.count)
     }
 
-    /// Whether a socket in FIN_WAIT2 waits for an answer that may still come. What comes from elsewhere cannot be asked: it is
-    /// given so long, unless what waits takes the last descriptors.
+    /// Whether a socket in FIN_WAIT2 waits for an answer that may still come. A remote end cannot be checked: it gets
+    /// [`ANSWER_S`], unless the waiting process has nearly no descriptors left.
     fn waits_for_an_answer(sample: &Sample, seen: &Seen, other: Option<&Seen>) -> bool {
         if seen.socket.state != State::FIN_WAIT2 {
             return false;
@@ -153,19 +155,19 @@ impl Stuck {
     }
 }
 
-/// Nanoseconds since the connection last got on; the most that there are where nothing tells.
+/// Nanoseconds since the connection last made progress; the maximum where that is unknown.
 fn standstill_ns(seen: &Seen) -> u64 {
     let Some(info) = seen.socket.info else { return u64::MAX };
     let timer = seen.socket.timer.map(|timer| (timer.kind, timer.retransmits));
     let since = match (seen.socket.state, timer) {
         (State::FIN_WAIT2, _) => info.last_data_recv_ms,
-        // Probes of the window are acknowledged, too, and carry no data.
+        // Window probes are acknowledged as well, and carry no data.
         (_, Some((TimerKind::Persist, _))) => info.last_data_sent_ms,
-        // The peer's own FIN, sent again, is an acknowledgement that gets on with nothing.
+        // The peer's own FIN, when sent again, is an acknowledgement without progress.
         (_, Some((TimerKind::On, 3..))) => return u64::MAX,
         _ => info.last_ack_recv_ms,
     };
-    // Scans tell of data that moves; of what is sent again only that it is sent.
+    // Scans show whether data moves. For data that is sent again, the kernel's times show only that it is sent.
     since.map_or(u64::MAX, |ms| u64::from(ms) * 1_000_000).max(seen.still_ns.unwrap_or(0))
 }
 

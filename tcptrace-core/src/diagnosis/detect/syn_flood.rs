@@ -1,9 +1,10 @@
-//! `syn-flood`: half-open connections pile up, and nobody completes them.
+//! `syn-flood`: half-open connections accumulate, and their clients do not complete them.
 //!
 //! A SYN makes a request socket, which waits for the final ACK while its SYN-ACK is sent again
-//! (`net.ipv4.tcp_synack_retries`; RFC 4987). Honest clients answer within a round trip, also many of them at once. Who has
-//! answered gets no second SYN-ACK, although a listener with `TCP_DEFER_ACCEPT` keeps the request until data comes
-//! (`syn_ack_recalc()`): only what was sent again, and not completed after it, is unanswered.
+//! (`net.ipv4.tcp_synack_retries`; RFC 4987). Honest clients answer within a round trip, even many of them at once. A client
+//! that has answered gets no second SYN-ACK, although a listener with `TCP_DEFER_ACCEPT` keeps the request until data comes
+//! (`syn_ack_recalc()`). So only a request whose SYN-ACK was sent again, and which was not completed after that, is
+//! unanswered.
 
 mod pile;
 
@@ -29,7 +30,7 @@ use pile::{Pile, Waiting};
 
 const ID: &str = "syn-flood";
 
-/// Local ends that are told apart: each may have very many sources.
+/// The capacity for local ends: each may have very many sources.
 const ENDS: usize = 4_096;
 
 const COOKIES_SENT: &str = "SyncookiesSent";
@@ -38,17 +39,18 @@ const FULL_DROPS: &str = "TCPReqQFullDrop";
 const DROPS: &str = "ListenDrops";
 const OVERFLOWS: &str = "ListenOverflows";
 
-/// Of a namespace, what grows when its listeners cannot keep up. One SYN may raise several: a SYN that is dropped for a full
-/// queue is in `TCPReqQFullDrop` and in `ListenDrops`, which has those of full accept queues (`ListenOverflows`) as well.
+/// Counters of a namespace that grow when its listeners cannot keep up. One SYN may raise several: a SYN that is dropped
+/// because of a full queue is in `TCPReqQFullDrop` and in `ListenDrops`. `ListenDrops` also has those of full accept queues
+/// (`ListenOverflows`).
 const COUNTERS: [&str; 5] = [COOKIES_SENT, COOKIES_RETURNED, FULL_DROPS, DROPS, OVERFLOWS];
 
 pub(super) struct SynFlood {
     thresholds: thresholds::SynFlood,
     ends: Bounded<LocalEnd, Pile, ENDS>,
     growth: Growth,
-    /// Listeners at the last scan.
+    /// The listeners at the last scan, by namespace and port.
     listeners: HashMap<(Option<u32>, u16), There>,
-    /// What these had dropped when they were first seen, or nothing where they began later.
+    /// The drops of these listeners when they were first seen; 0 where they began later.
     drops_before: HashMap<(Option<u32>, u16), u64>,
     limits: HashMap<Option<u32>, Limits>,
     has_scanned: bool,
@@ -59,7 +61,7 @@ pub(super) struct SynFlood {
 struct There {
     owners: Vec<Who>,
     backlog: u32,
-    /// SYNs and connections that its listeners dropped, where they say so.
+    /// SYNs and connections that the listeners dropped, where the kernel reports this.
     drops: Option<u64>,
 }
 
@@ -76,16 +78,16 @@ impl SynFlood {
         }
     }
 
-    /// SYNs that found a full queue: dropped, or answered by a cookie that nobody returned.
+    /// SYNs that found a full queue: dropped, or answered by a cookie that did not return.
     fn turned_away(&self, netns: Option<u32>, lport: u16) -> u64 {
         let grown = |name| self.growth.of(netns, name).by();
         // Without cookies, the quarter of `tcp_max_syn_backlog` that is kept for known clients makes drops of its own.
         let dropped = grown(FULL_DROPS).max(grown(DROPS).saturating_sub(grown(OVERFLOWS)));
         let there = self.listeners.get(&(netns, lport)).and_then(|there| there.drops);
         let before = self.drops_before.get(&(netns, lport)).copied().unwrap_or(0);
-        // Counters are a namespace's; those of the listener say whether it was this one.
+        // The counters are the namespace's; the listener's own drops show whether it was this listener.
         let dropped = there.map_or(dropped, |drops| dropped.min(drops.saturating_sub(before)));
-        // Honest clients return theirs within a round trip, also those of a short queue.
+        // Honest clients return their cookies within a round trip, also those of a short queue.
         let (sent, returned) = (grown(COOKIES_SENT), grown(COOKIES_RETURNED));
         let unreturned = if returned.saturating_mul(2) < sent { sent - returned } else { 0 };
         dropped.saturating_add(unreturned)

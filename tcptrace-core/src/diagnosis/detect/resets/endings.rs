@@ -1,4 +1,4 @@
-//! How the connections of one end have ended, counted.
+//! The endings of connections at one end, counted.
 
 use super::{
     ends::End,
@@ -10,18 +10,19 @@ use crate::{
     model::{flow::Endpoint, hash::HashMap, who::Who},
 };
 
-/// Connections of one end that have ended.
+/// The connections of one end that have ended.
 #[derive(Default)]
 pub(super) struct Endings {
     outcomes: HashMap<Outcome, u64>,
     groups: HashMap<Group, Box<Part>>,
-    /// Of the last client that the kernel may have refused.
+    /// The network namespace of the last client that the kernel may have refused.
     pub(super) client_netns: Option<u32>,
-    /// The listener there that may have refused it.
+    /// The listeners there that may have refused it.
     pub(super) overflow: Option<Overflow>,
 }
 
-/// A listener in a namespace whose kernel resets whom a full queue has no room for (`tcp_abort_on_overflow`).
+/// The listeners at an end, in a namespace whose kernel resets clients for which a full queue has no capacity
+/// (`tcp_abort_on_overflow`).
 #[derive(Clone, Default)]
 pub(super) struct Overflow {
     pub(super) netns: Option<u32>,
@@ -29,14 +30,14 @@ pub(super) struct Overflow {
     pub(super) owners: Vec<Who>,
 }
 
-/// Which resets a part is of.
+/// The resets that a part covers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Group {
-    /// All of them.
+    /// All resets.
     Any,
-    /// Those that lost something.
+    /// Resets with a loss of this kind.
     Lost(Kind),
-    /// Those of clients whom the kernel may have refused.
+    /// Resets of clients that the kernel may have refused.
     MayBeRefused,
 }
 
@@ -44,9 +45,9 @@ pub(super) enum Group {
 #[derive(Default)]
 pub(super) struct Part {
     pub(super) causes: Rank<String>,
-    /// The senders, and those that had closed before.
+    /// The processes that sent resets, and those that had closed before.
     pub(super) senders: Culprits,
-    /// The owners of these connections.
+    /// The processes whose connections were reset.
     pub(super) hit: Culprits,
 }
 
@@ -55,15 +56,15 @@ pub(super) struct Part {
 pub(super) struct Counts {
     /// Connections that have ended.
     pub(super) all: u64,
-    /// Of these, those on which nothing was said, and nothing lost.
+    /// Connections of `all` without any exchange or loss.
     pub(super) mute: u64,
     pub(super) reset: u64,
     pub(super) here: u64,
-    /// Of these that lost something.
+    /// Resets that lost something, by the kind of the loss: data first.
     pub(super) data: u64,
     pub(super) unanswered: u64,
     pub(super) refused: u64,
-    /// Of those that lost something, sent by this host.
+    /// Resets with a loss that this host sent.
     pub(super) lost_here: u64,
     pub(super) unknown: u64,
 }
@@ -73,7 +74,7 @@ impl Counts {
         self.data + self.unanswered + self.refused
     }
 
-    /// The kind of the most; `None` where nothing was lost.
+    /// The most frequent kind of loss; `None` where nothing was lost.
     pub(super) fn most(&self) -> Option<Kind> {
         let kinds =
             [(self.unanswered, Kind::Unanswered), (self.data, Kind::Data), (self.refused, Kind::Refused)];
@@ -86,14 +87,14 @@ impl Endings {
         *self.outcomes.entry(outcome).or_default() += 1;
     }
 
-    /// Takes back what one end alone has told.
+    /// Takes back the outcome that one end alone showed.
     pub(super) fn take_back(&mut self, outcome: Outcome) {
         if let Some(count) = self.outcomes.get_mut(&outcome) {
             *count = count.saturating_sub(1);
         }
     }
 
-    /// Notes who has a part in a reset.
+    /// Records who has a part in a reset.
     pub(super) fn note(&mut self, group: Group, by: impl FnOnce(&mut Part)) {
         by(self.groups.entry(group).or_default());
     }
@@ -102,7 +103,8 @@ impl Endings {
         self.groups.get(&group).map(Box::as_ref)
     }
 
-    /// Of the clients whom the kernel may have refused, so many were: as many as it has sent such resets.
+    /// Connections whose client the kernel may have refused. [`Self::counts`] counts as many of them as refused as the
+    /// kernel has sent such resets.
     pub(super) fn may_be_refused(&self) -> u64 {
         self.sum(|outcome| outcome.may_be_refused)
     }
@@ -115,18 +117,19 @@ impl Endings {
         self.outcomes.iter().filter(|(outcome, _)| is_one(outcome)).map(|(_, count)| count).sum()
     }
 
-    /// Whether connections end in good order there without an answer, and none has one: logs and metrics are sent so.
+    /// Whether the connections there are one-way: some end in good order without an answer, and none has an answer. Logs and
+    /// metrics are sent so.
     fn is_one_way(&self) -> bool {
         self.sum(|outcome| outcome.talk == Talk::Answered) == 0
             && self.sum(|outcome| outcome.talk == Talk::Unanswered && outcome.story.is_none()) > 0
     }
 
-    /// `refusals`: resets that the kernel has sent for a full queue.
+    /// The counts of endings. `refusals`: resets that the kernel has sent because of a full queue.
     pub(super) fn counts(&self, refusals: u64) -> Counts {
         let one_way = self.is_one_way();
         let mut counts = Counts::default();
         let mut refusals = refusals;
-        // Those that have asked for something first.
+        // Clients that have sent a request come first.
         let mut outcomes: Vec<_> = self.outcomes.iter().collect();
         outcomes.sort_by_key(|(outcome, _)| std::cmp::Reverse((outcome.talk, outcome.loss)));
         for (outcome, &count) in outcomes {
@@ -157,7 +160,7 @@ impl Endings {
         counts
     }
 
-    /// The story of the most of those that lost something, or, where `kind` is none, of all.
+    /// The most frequent story of resets with a loss of this kind; where `kind` is `None`, of all resets.
     pub(super) fn story(&self, kind: Option<Kind>) -> Option<Story> {
         let mut stories: HashMap<Story, u64> = HashMap::default();
         for (outcome, count) in &self.outcomes {
@@ -177,7 +180,7 @@ impl Endings {
 }
 
 impl Part {
-    /// Notes what one end tells of a reset: cause, whose it was, and whether it has sent it.
+    /// Records what one end shows of a reset: its cause, its owner, and whether this end sent it.
     pub(super) fn add(&mut self, end: &End, netns: Option<u32>, peer: Endpoint) {
         let Some(story) = end.outcome.story else { return };
         self.causes.add(end.text.clone());

@@ -1,4 +1,4 @@
-//! Both ends of a connection within this host, which is one connection.
+//! Both ends of a connection within this host, which are counted as one connection.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::{
     model::{close::Cause, flow::Endpoint, hash::HashMap, owner::Owner},
 };
 
-/// Ends that wait for the other one, at most.
+/// The capacity for ends that wait for the other end, per interval between scans.
 const ROOM: usize = 65_536;
 
 /// One end of a connection, kept until the other one ends.
@@ -22,10 +22,10 @@ pub(super) struct End {
     pub(super) owner: Option<Arc<Owner>>,
 }
 
-/// The end that a server has, and that of its client.
+/// The server's end, and the client's end.
 type Pair = (ScopedEndpoint, Endpoint);
 
-/// Ends whose other end has not ended yet, of two intervals between scans.
+/// Ends whose other end has not ended yet, from the last two intervals between scans.
 #[derive(Default)]
 pub(super) struct OpenEnds {
     now: HashMap<Pair, End>,
@@ -33,7 +33,7 @@ pub(super) struct OpenEnds {
 }
 
 impl OpenEnds {
-    /// The other end, where it has ended before; this one is kept otherwise, as far as there is room.
+    /// The other end, where it has ended before. Otherwise this end is kept, as far as there is capacity.
     pub(super) fn other(&mut self, pair: Pair, end: &End) -> Option<End> {
         let is_other = |known: &End| known.at_server != end.at_server;
         for table in [&mut self.now, &mut self.before] {
@@ -47,8 +47,8 @@ impl OpenEnds {
         None
     }
 
-    /// At a scan: forgets what has waited since before the last one, so that a port that is used again does not find the end
-    /// of another connection.
+    /// At a scan: forgets ends that have waited since before the last scan, so that a reused port does not match the end of
+    /// another connection.
     pub(super) fn forget_old(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }

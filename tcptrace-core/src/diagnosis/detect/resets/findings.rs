@@ -39,7 +39,7 @@ pub(super) struct Storm<'a> {
 }
 
 impl Storm<'_> {
-    /// Where something was lost.
+    /// The finding where something was lost.
     pub(super) fn with_losses(&self, resets: &Resets) -> Finding {
         let Counts { all, data, unanswered, refused, lost_here, .. } = self.counts;
         let (lost, end) = (self.counts.lost(), self.endpoint.end);
@@ -76,7 +76,7 @@ impl Storm<'_> {
         self.complete(finding, kind, resets)
     }
 
-    /// Where nobody is known to have lost anything.
+    /// The finding where no loss is known.
     pub(super) fn without_losses(&self, resets: &Resets) -> Finding {
         let Counts { all, reset, here, unknown, .. } = self.counts;
         let lost = match unknown {
@@ -98,13 +98,13 @@ impl Storm<'_> {
         groups.into_iter().flatten().find_map(|group| self.endings.part(group))
     }
 
-    /// The listener whose queue was full, where most were refused by it.
+    /// The listeners whose queue was full, where most resets with a loss were refusals by them.
     fn overflow(&self, kind: Option<Kind>) -> Option<&Overflow> {
         let refused = kind == Some(Kind::Refused) && self.endings.part(Group::Lost(Kind::Refused)).is_none();
         self.endings.overflow.as_ref().filter(|_| refused)
     }
 
-    /// The program behind the most of them, where it is one of this host.
+    /// The program behind most of the resets, where it is one of this host.
     fn sender<'a>(&self, kind: Option<Kind>, part: Option<&'a Part>) -> Option<(&'a Who, Story)> {
         let story = self.endings.story(kind).filter(|story| story.has_culprit())?;
         Some((part?.senders.first_owner()?, story))
@@ -118,7 +118,7 @@ impl Storm<'_> {
         }
     }
 
-    /// Evidence, steps, and who has a part.
+    /// Adds evidence, steps, and those who have a part.
     fn complete(&self, finding: Finding, kind: Option<Kind>, resets: &Resets) -> Finding {
         let counts = &self.counts;
         let mut finding = finding
@@ -140,7 +140,7 @@ impl Storm<'_> {
         let overflow = self.overflow(kind);
         finding = self.steps(finding, kind, part, overflow);
         if let Some(part) = part {
-            // Who was hit is where it is, too.
+            // The fault is also in the namespaces of those that were reset.
             let (mut senders, mut hit) = (part.senders.clone(), part.hit.clone());
             senders.within_those_of(&hit);
             hit.within_those_of(&senders);
@@ -214,7 +214,7 @@ impl Storm<'_> {
     }
 }
 
-/// Only the sum of refused clients is known, not which of those that were reset they are.
+/// The confidence. Only the number of refused clients is known, not which of the resets refused them.
 fn confidence(overflow: Option<&Overflow>) -> Confidence {
     match overflow {
         Some(_) => Confidence::medium("which clients the kernel has refused (EmbryonicRsts counts them)"),
@@ -223,7 +223,7 @@ fn confidence(overflow: Option<&Overflow>) -> Confidence {
 }
 
 impl Overflow {
-    /// The processes whose queue was full.
+    /// The process whose queue was full, in words.
     fn of_whom(&self) -> String {
         match self.owners.first() {
             Some(who) => format!(": the accept queue of {who} was full"),
@@ -232,7 +232,7 @@ impl Overflow {
     }
 }
 
-/// Who has sent `here` of so many.
+/// The senders of resets: this host sent `here` of `reset`.
 fn by_whom(here: u64, reset: u64) -> &'static str {
     match here {
         0 => "by the peer",

@@ -1,8 +1,8 @@
 //! The evidence of one end of a connection: whether a reset lost something, and how much was exchanged before.
 //!
-//! `bytes_acked` counts the SYN of `connect()` and a FIN that was acknowledged, `bytes_received` a FIN; what is still on its
-//! way is in neither. A reset's own acknowledgement is not taken (`tcp_validate_incoming()`), so that an answer that was
-//! read may look as if it had never arrived; the client's end knows better.
+//! `bytes_acked` counts the SYN of `connect()`, and a FIN that was acknowledged; `bytes_received` counts a FIN. Data on the
+//! way is in neither. The kernel does not process the acknowledgement in a reset (`tcp_validate_incoming()`), so an answer
+//! that was read may appear as never received. The client's end has the correct evidence.
 
 use tcptrace_common::{CloseEvidence, EvidenceFlags};
 
@@ -15,28 +15,28 @@ use crate::model::{
 /// The exchange over a connection, as far as one end shows it. The fuller exchange is greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Talk {
-    /// Nothing tells.
+    /// Not known.
     #[default]
     Unknown,
-    /// Nothing was asked, as in a check that a port is open.
+    /// The client sent no request, as in a check that a port is open.
     Mute,
-    /// The client has asked, and nothing came back.
+    /// The client sent a request, and received nothing.
     Unanswered,
-    /// Something came back.
+    /// The client received an answer.
     Answered,
 }
 
-/// The loss of a reset, beside an answer. The worse loss is greater.
+/// The loss by a reset, apart from a missing answer. The worse loss is greater.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Loss {
     /// Nothing was outstanding.
     #[default]
     Nothing,
-    /// The kernel does not tell.
+    /// The kernel does not report it.
     Unknown,
     /// Data that was never sent, acknowledged, or read.
     Data,
-    /// The connection itself: nobody had accepted it.
+    /// The connection itself: no process had accepted it.
     Client,
 }
 
@@ -69,7 +69,7 @@ pub(super) fn talk(transition: &Transition, closing: &Closing) -> Talk {
         Some(Role::Client) if received > 0 => Talk::Answered,
         Some(Role::Client) if sent > 0 => Talk::Unanswered,
         Some(Role::Client) => {
-            // What the peer resets before it has acknowledged any of it.
+            // The peer may reset before it has acknowledged any of the request.
             let again = event.metrics.map_or(0, |metrics| metrics.retransmits);
             let asked = segments.is_some_and(|segments| segments.saturating_sub(again) > HANDSHAKE);
             let is_open = event.old_state == State::ESTABLISHED;
@@ -81,7 +81,7 @@ pub(super) fn talk(transition: &Transition, closing: &Closing) -> Talk {
         }
         Some(Role::Server) if sent > 0 => Talk::Answered,
         Some(Role::Server) if received == 0 => Talk::Mute,
-        // A FIN acknowledges what came before it; one segment is the acknowledgement of the request.
+        // A FIN acknowledges the data before it; a single segment is the acknowledgement of the request.
         Some(Role::Server)
             if matches!(event.old_state, State::CLOSE_WAIT | State::LAST_ACK)
                 || segments.is_some_and(|segments| segments <= 1) =>
@@ -92,7 +92,7 @@ pub(super) fn talk(transition: &Transition, closing: &Closing) -> Talk {
     }
 }
 
-/// The loss of a reset; `sent`: by this end.
+/// The loss by a reset; `sent`: whether this end sent it.
 pub(super) fn loss(transition: &Transition, closing: &Closing, sent: bool) -> Loss {
     if closing.cause == Some(Cause::ListenerClosed) {
         return Loss::Client;
@@ -101,7 +101,7 @@ pub(super) fn loss(transition: &Transition, closing: &Closing, sent: bool) -> Lo
     let Some(evidence) = event.evidence else { return Loss::Unknown };
     let has_fin = evidence.flags & EvidenceFlags::DONE != 0;
     let unread = evidence.unread.saturating_sub(u32::from(has_fin));
-    // What the other end has reset can still be read (tcp_recvmsg()).
+    // After a reset by the other end, received data can still be read (tcp_recvmsg()).
     let thrown_away = sent && unread > 0 && !is_left_by_choice(transition, closing, evidence, unread);
     let is_sending = matches!(event.old_state, State::ESTABLISHED | State::CLOSE_WAIT);
     let unsent = evidence.unsent > 0 || (is_sending && evidence.retransmits > 0);
@@ -109,8 +109,8 @@ pub(super) fn loss(transition: &Transition, closing: &Closing, sent: bool) -> Lo
     if thrown_away || unsent || no_memory { Loss::Data } else { Loss::Nothing }
 }
 
-/// Whether a client leaves what it has not read on purpose: it resets by `SO_LINGER`, as a check over TLS that does not
-/// care for session tickets does; or it has asked for nothing, and does not read the greeting.
+/// Whether a client leaves data unread on purpose. It resets by `SO_LINGER`, as a check over TLS that ignores session
+/// tickets does; or it has sent no request, and does not read the greeting.
 fn is_left_by_choice(
     transition: &Transition,
     closing: &Closing,

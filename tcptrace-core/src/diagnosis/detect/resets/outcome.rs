@@ -1,4 +1,4 @@
-//! How a connection ended, with what both of its ends tell, where both are of this host.
+//! The outcome of a connection, from the evidence of both of its ends where both are on this host.
 
 use super::loss::{Loss, Talk, loss, talk};
 use crate::model::{
@@ -6,35 +6,35 @@ use crate::model::{
     transition::Transition,
 };
 
-/// Who reset a connection. Where both ends tell of one, the greater is what happened.
+/// The origin of a reset. Where both ends show one, the greater is the true one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Story {
-    /// The other end, which is not of this host.
+    /// The other end, which is not on this host.
     Peer,
     /// This host, which has the other end's address; that end was not seen.
     ThisHost,
-    /// This host, where the other end was seen and does not tell of a reset, nor that it had closed.
+    /// This host; the other end was seen, and shows neither a reset nor that it had closed.
     Unexplained,
-    /// The kernel, for want of memory, or for what it does not tell.
+    /// The kernel, because of lack of memory, or for a reason that it does not report.
     Kernel,
-    /// A program of this host had closed, and the kernel resets what comes after.
+    /// A program of this host had closed, and the kernel resets what arrives after that.
     ClosedFirst,
-    /// `ss -K`, or what else destroys sockets.
+    /// `ss -K`, or another program that destroys sockets.
     Killed,
     /// A program, by `connect()` to `AF_UNSPEC`.
     Disconnect,
-    /// A program that ended with the connection open, as one that crashes does.
+    /// A program that ended with the connection open, as in a crash.
     Exited,
     /// A program that has closed with unread data.
     Unread,
     /// A program, by `SO_LINGER`.
     Linger,
-    /// A listener was closed before anybody accepted.
+    /// A listener that closed before a process accepted the connection.
     ListenerClosed,
 }
 
 impl Story {
-    /// Who reset the connection that ended so at one end; `None` where nobody did.
+    /// The origin of the reset, from one end's cause; `None` where there was no reset.
     fn of(cause: Cause, closing: &Closing, peer_is_here: bool) -> Option<Self> {
         let reason = closing.reset_reason.as_deref().unwrap_or_default();
         Some(match cause {
@@ -51,7 +51,7 @@ impl Story {
         })
     }
 
-    /// Who reset the connection whose one end was reset by the other, which has no reset to tell of; `causes` of both.
+    /// The origin of the reset where one end was reset by the other, and the other end shows no reset; `causes` of both.
     fn of_other(causes: [Option<Cause>; 2]) -> Self {
         let has = |all: &[Cause]| causes.iter().flatten().any(|cause| all.contains(cause));
         if has(&[Cause::Killed]) {
@@ -65,12 +65,12 @@ impl Story {
         }
     }
 
-    /// Whether the end that says so has sent it.
+    /// Whether the end that shows this story sent the reset.
     pub(super) fn is_sent(self) -> bool {
         !matches!(self, Self::Peer | Self::ThisHost)
     }
 
-    /// Whether a program of this host is behind it.
+    /// Whether a program of this host caused the reset.
     pub(super) fn has_culprit(self) -> bool {
         self > Self::Kernel
     }
@@ -83,25 +83,25 @@ pub(super) struct Outcome {
     pub(super) story: Option<Story>,
     pub(super) loss: Loss,
     pub(super) talk: Talk,
-    /// Only the client knows the connection, at the address of this host: the kernel may not have taken it.
+    /// Only the client's end shows the connection, to an address of this host: the kernel may not have taken it.
     pub(super) may_be_refused: bool,
-    /// The server's end tells of it.
+    /// Whether the evidence includes the server's end.
     pub(super) at_server: bool,
 }
 
-/// The loss with a connection that is reset.
+/// The kind of loss by a reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Kind {
     /// A request that had no answer.
     Unanswered,
     /// Data.
     Data,
-    /// A client, whom nobody accepted.
+    /// A client that was not accepted.
     Refused,
 }
 
 impl Outcome {
-    /// As one end tells it.
+    /// The outcome from one end.
     pub(super) fn of(transition: &Transition, closing: &Closing, peer_is_here: bool) -> Self {
         let story = closing.cause.and_then(|cause| Story::of(cause, closing, peer_is_here));
         let talk = talk(transition, closing);
@@ -115,7 +115,7 @@ impl Outcome {
         }
     }
 
-    /// As both ends tell it; `causes` are why each ended.
+    /// The outcome from both ends; `causes` are the causes of both.
     pub(super) fn with(self, other: Self, causes: [Option<Cause>; 2]) -> Self {
         let story = match (self.story, other.story) {
             (None, None) => None,
@@ -123,7 +123,7 @@ impl Outcome {
             (Some(one), None) | (None, Some(one)) if one.is_sent() => Some(one),
             _ => Some(Story::of_other(causes)),
         };
-        // Both ends are of this host.
+        // Both ends are on this host, so the peer is this host.
         let story = story.map(|story| if story == Story::Peer { Story::ThisHost } else { story });
         Self {
             story,
@@ -134,7 +134,7 @@ impl Outcome {
         }
     }
 
-    /// What was lost. `one_way`: nobody awaits an answer there.
+    /// The loss. `one_way`: clients there expect no answer.
     pub(super) fn lost(self, one_way: bool) -> Option<Kind> {
         self.story?;
         match (self.loss, self.talk) {
@@ -145,12 +145,12 @@ impl Outcome {
         }
     }
 
-    /// Whether nothing was said, and nothing lost.
+    /// Whether there was no exchange and no loss.
     pub(super) fn is_mute(self) -> bool {
         self.talk == Talk::Mute && self.loss <= Loss::Unknown
     }
 
-    /// Whether nothing tells of what was lost.
+    /// Whether the loss is unknown.
     pub(super) fn is_unknown(self) -> bool {
         self.story.is_some()
             && self.loss <= Loss::Unknown

@@ -1,4 +1,4 @@
-//! Chains of processes that wait for each other: a proxy that cannot send on reads nothing more, and is not the root.
+//! Chains of processes that wait for each other. A proxy that cannot send on stops reading, and is not the root.
 
 use std::{
     cmp::Reverse,
@@ -7,10 +7,10 @@ use std::{
 
 use super::{Culprit, Pile, Stalled};
 
-/// For each who waits for another one, all that it waits for, however far behind.
+/// For each culprit that waits for another one: all culprits for which it waits, directly or indirectly.
 pub(super) struct Chain {
     waits: BTreeMap<Culprit, BTreeSet<Culprit>>,
-    /// By the one that is told of, how many wait for each other.
+    /// The number of processes that wait for each other, by the one that is reported.
     rings: BTreeMap<Culprit, usize>,
 }
 
@@ -19,7 +19,7 @@ impl Chain {
         let mut next: BTreeMap<Culprit, Vec<Culprit>> = BTreeMap::new();
         for culprit in stalled.last.keys() {
             let Culprit::Process(pid) = *culprit else { continue };
-            // Who is stopped waits for nobody.
+            // A stopped process waits for no other one.
             if stalled.is_stopped(*culprit) {
                 continue;
             }
@@ -37,7 +37,8 @@ impl Chain {
         behind
     }
 
-    /// Of those that wait for each other and for nobody else, the one with most connections is told of: it waits for none.
+    /// Breaks rings of processes that wait for each other and for no others: the one with the most connections is reported,
+    /// as if it waited for none.
     fn break_rings(&mut self, stalled: &Stalled) {
         let count = |culprit: &Culprit| stalled.last.get(culprit).map_or(0, |pile| pile.count);
         let first = |culprit: &Culprit, others: &BTreeSet<Culprit>| {
@@ -49,28 +50,28 @@ impl Chain {
         self.waits.retain(|culprit, _| !self.rings.contains_key(culprit));
     }
 
-    /// Whether one waits for the other.
+    /// Whether one culprit waits for the other.
     fn waits(&self, culprit: Culprit, other: Culprit) -> bool {
         self.waits.get(&culprit).is_some_and(|others| others.contains(&other))
     }
 
-    /// Whether it waits for nobody else.
+    /// Whether a culprit waits for no other one.
     pub(super) fn is_root(&self, culprit: Culprit) -> bool {
         !self.waits.contains_key(&culprit)
     }
 
-    /// Of how many it is one that wait for each other.
+    /// The size of its ring: the number of processes that wait for each other; `None` where it is reported for no ring.
     pub(super) fn ring(&self, culprit: Culprit) -> Option<usize> {
         self.rings.get(&culprit).copied()
     }
 
-    /// Those that wait for it.
+    /// The culprits that wait for it.
     pub(super) fn those_behind(&self, culprit: Culprit) -> impl Iterator<Item = Culprit> {
         self.waits.iter().filter(move |(_, others)| others.contains(&culprit)).map(|(other, _)| *other)
     }
 }
 
-/// All that one comes to by these steps; itself as well where they lead back.
+/// All culprits that are reachable by these steps, the start included where a step leads back to it.
 fn all_behind(from: Culprit, next: &BTreeMap<Culprit, Vec<Culprit>>) -> BTreeSet<Culprit> {
     let mut all = BTreeSet::new();
     let mut ahead = vec![from];

@@ -17,7 +17,7 @@ use crate::model::{
 
 const ID: &str = "stalled";
 
-/// What is known of who is on this host, and whose the end is was not seen.
+/// The name of a culprit on this host whose socket, or whose owner, was not seen.
 const NOT_KNOWN: &str = "a program of this host that is not known";
 
 impl Stalled {
@@ -46,7 +46,7 @@ impl Stalled {
         let those_behind: Vec<(Culprit, &Pile)> = self.those_behind(culprit, behind).collect();
         let waiting_behind = those_behind.iter().map(|(_, pile)| pile.count).sum::<u64>();
         let ring = behind.ring(culprit);
-        // Of those behind it no other finding tells.
+        // No other finding reports the connections behind it.
         let harms_behind = those_behind.iter().any(|(other, pile)| self.is_harm(*other, pile));
         if pile.count > 0 && (self.is_harm(culprit, pile) || harms_behind || ring.is_some()) {
             let waiter = pile.waiters.first_owner().map(ToString::to_string);
@@ -78,10 +78,10 @@ impl Stalled {
             .not("a program that reads slowly, but reads")
             .not("a client that leaves something unread for which nobody waits");
         let Culprit::Process(_) = culprit else {
-            // Who waits has no part in it.
+            // The processes that wait are not the cause.
             return Finding { owners: Vec::new(), ..pile.waiters.name(finding) };
         };
-        // Who does not read, and then who waits.
+        // First the processes that do not read, then those that wait.
         let mut finding = pile.culprits.name(finding);
         let waiting = pile.waiters.name(Finding::new(ID, Confidence::HIGH, String::new())).owners;
         let more = waiting.into_iter().filter(|who| finding.owners.iter().all(|known| known.pid != who.pid));
@@ -95,13 +95,13 @@ impl Stalled {
         self.conditions.get(&pid).is_some_and(|condition| condition.stopped == Some(true))
     }
 
-    /// Whether these connections alone are worth a warning.
+    /// Whether these connections alone justify a warning.
     fn is_harm(&self, culprit: Culprit, pile: &Pile) -> bool {
         let is_bad = pile.of_servers > 0 || self.is_stopped(culprit) || pile.count >= self.thresholds.count;
         pile.count > 0 && is_bad
     }
 
-    /// Connections that others do not read, which wait for this one.
+    /// Connections that other culprits do not read, and that wait for this one.
     fn those_behind(&self, culprit: Culprit, behind: &Chain) -> impl Iterator<Item = (Culprit, &Pile)> {
         behind.those_behind(culprit).filter_map(|other| Some((other, self.last.get(&other)?)))
     }

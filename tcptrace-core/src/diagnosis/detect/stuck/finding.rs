@@ -12,7 +12,7 @@ use crate::model::{
     state::State,
 };
 
-/// Share of `tcp_max_orphans` from which the kernel is about to end orphans.
+/// Share of `tcp_max_orphans` in use from which the kernel is about to end orphans.
 const NEARLY_ALL: f64 = 0.8;
 
 impl Stuck {
@@ -64,7 +64,7 @@ impl Stuck {
             )),
         };
         let mut finding = piled.culprits.name(finding);
-        // Who has the other ends comes first: it is who does not close or read.
+        // The processes that have the other ends come first: they do not close or read.
         if pile.others == Others::Here && state == State::FIN_WAIT2 {
             let others = piled.others.name(Finding::new(id, Confidence::HIGH, String::new())).owners;
             let here = std::mem::take(&mut finding.owners);
@@ -74,7 +74,7 @@ impl Stuck {
         finding
     }
 
-    /// How bad it is: who waits for an answer that may still come is not harmed.
+    /// Sets the severity: a program that waits for an answer that may still come is not harmed.
     fn harmed(&self, pile: Pile, piled: &Piled, finding: Finding) -> Finding {
         let finding = match piled.count - piled.sure {
             0 => finding,
@@ -88,8 +88,8 @@ impl Stuck {
         }
     }
 
-    /// What the kernel's counters say, which are of the namespace: too many orphans are ended without a word. What a process
-    /// has open is no orphan, and what is counted once is told once, where most of them are.
+    /// Adds the kernel's counters, which are of the namespace: the kernel ends excess orphans without a message. A socket
+    /// that a process has open is no orphan. A counter is reported once, with the pile that has the most orphans.
     fn aborted(&self, pile: Pile, finding: Finding) -> Finding {
         let [timed_out, no_memory] = ABORTS.map(|name| self.growth.of(pile.netns, name));
         let finding = match timed_out.by() {
@@ -126,7 +126,7 @@ impl Stuck {
     }
 }
 
-/// As `ss` names it.
+/// The name of a state in a filter of `ss`.
 fn filter(name: &str) -> String {
     name.to_lowercase().replace('_', "-").replace("wait1", "wait-1").replace("wait2", "wait-2")
 }

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// Clients of this host that are told apart.
+/// The capacity for clients on this host.
 const HERE: usize = 65_536;
 
 #[derive(Default)]
@@ -18,21 +18,22 @@ pub(super) struct Pile {
     pub(super) completed: u64,
     pub(super) given_up: u64,
     pub(super) retransmits: u64,
-    /// Most that were open at once.
+    /// The maximum that was open at once.
     pub(super) most: u64,
-    /// Those that ended without an answer, although their SYN-ACK was sent again.
+    /// Half-open connections that ended without an answer, although their SYN-ACK was sent again.
     ended: u64,
-    /// Without an answer at the last scan.
+    /// Half-open connections without an answer, at the last scan.
     unanswered_at_scan: u64,
-    /// Cookies of those whose client is on this host and takes them for established: it has answered.
+    /// Cookies of half-open connections whose client is on this host and has the connection as established: the client has
+    /// answered.
     here: HashSet<u64>,
-    /// The listener's accept queue was full: what answered had no room, and is asked again.
+    /// Whether the listener's accept queue was full: clients that answered did not fit, and get the SYN-ACK again.
     was_full: bool,
-    /// Sources of those whose SYN-ACK was sent again.
+    /// Sources of half-open connections whose SYN-ACK was sent again.
     pub(super) culprits: Culprits,
 }
 
-/// The half-open connections of one local end, as a scan has them.
+/// The half-open connections of one local end, at a scan.
 #[derive(Default)]
 pub(super) struct Waiting {
     all: u64,
@@ -78,7 +79,7 @@ impl Pile {
                 *(if is_completed { &mut self.completed } else { &mut self.given_up }) += 1;
                 if was_sent_again {
                     self.ended += u64::from(!is_completed);
-                    // It is no longer what the last scan saw.
+                    // The connection no longer counts in the last scan.
                     self.unanswered_at_scan = self.unanswered_at_scan.saturating_sub(1);
                 }
             }
@@ -89,7 +90,7 @@ impl Pile {
         self.culprits.peer(change.connection.flow.remote.address, None);
     }
 
-    /// Its listener's accept queue is full.
+    /// Records that the listener's accept queue is full.
     pub(super) fn is_full(&mut self) {
         self.was_full = true;
     }
@@ -101,8 +102,8 @@ impl Pile {
         self.unanswered_at_scan = waiting.unanswered;
     }
 
-    /// How many SYN-ACKs got no answer: what scans and ends say, since a completion that is lost must not count.
-    /// `overflows`: ACKs that found an accept queue full.
+    /// The number of SYN-ACKs without an answer, from scans and ends only: a lost record of a completion must not count.
+    /// `overflows`: ACKs that found a full accept queue.
     pub(super) fn unanswered(&self, overflows: u64) -> u64 {
         let ended = self.ended.saturating_sub(self.here.len() as u64);
         let all = self.unanswered_at_scan.saturating_add(ended);

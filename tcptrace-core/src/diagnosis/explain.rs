@@ -1,4 +1,4 @@
-//! `tcptrace explain`: what a state, a finding or a cause means, from the same pages that the project's documents are.
+//! `tcptrace explain`: the meaning of a state, a finding or a cause, from the same pages as the project's documents.
 
 mod causes;
 
@@ -72,18 +72,18 @@ const DIAGRAM: &str = "
                      60 seconds
 ";
 
-/// The page of a state, a finding or a cause, as Markdown without links; `None` when it is none of these.
+/// The page of a state, a finding or a cause, as Markdown without links; `None` for any other word.
 pub fn explain(word: &str) -> Option<String> {
     let word = word.trim().to_lowercase();
     if let Ok(state) = State::from_str(&word) {
         return STATES.iter().find(|(known, _)| *known == state).map(|(_, page)| (*page).to_owned());
     }
-    // As written, address_in_use is a cause, and address-in-use a finding.
+    // The spelling decides: address_in_use is a cause, and address-in-use a finding.
     let page = || PAGES.iter().find(|(id, _)| *id == word).map(|(_, page)| (*page).to_owned());
     cause(&word).or_else(page)
 }
 
-/// The states and how one leads to another, and what else can be asked for.
+/// The states and the transitions between them, and all other words that have a page.
 pub fn overview() -> String {
     let mut text = DIAGRAM.trim_start_matches('\n').to_owned();
     let states: Vec<&str> = STATES.iter().filter_map(|(state, _)| state.name()).collect();
@@ -135,7 +135,7 @@ mod tests {
         }
     }
 
-    /// A row stands for itself here, without the one above it.
+    /// Each row is shown alone here, without the one above it.
     #[test]
     fn no_row_leans_on_another() {
         for cause in Cause::ALL {

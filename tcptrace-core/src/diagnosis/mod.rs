@@ -1,4 +1,4 @@
-//! What is wrong, and how much of the host could be seen.
+//! Faults of the host, and the coverage of the host.
 
 pub mod detect;
 pub mod explain;

@@ -1,5 +1,5 @@
-//! The detectors as a stage of a trace: it feeds them as the trace goes on, asks them after each scan of the host, and gives
-//! each finding a life: begun, changed, ended.
+//! The detectors as a stage of a trace. The stage feeds them during the trace, collects their findings after each scan of
+//! the host, and reports when each finding begins, changes and ends.
 
 use std::collections::HashMap;
 
@@ -14,14 +14,16 @@ use crate::model::{
     transition::Transition,
 };
 
-/// For so long one generation of detectors counts, nanoseconds. Of a day's connections that went well, those that fail now
-/// would be too small a share.
+/// The time for which one generation of detectors counts, nanoseconds. Among a whole day's successful connections, those
+/// that fail now would be too small a share.
 const GENERATION_NS: u64 = 300_000_000_000;
 
-/// So long before its end the next generation begins to count beside it: thresholds that need a minute have it then.
+/// The time before the end of a generation at which the next one begins to count as well, nanoseconds: thresholds that need
+/// a minute then have it.
 const OVERLAP_NS: u64 = 60_000_000_000;
 
-/// A finding that so many scans in a row no longer show has ended. One scan may catch a fault between two of its moments.
+/// The number of scans in a row without a finding after which the finding has ended. A single scan may miss a fault between
+/// two of its moments.
 const ABSENT: u32 = 3;
 
 /// The detectors of a trace, and what they have found so far.
@@ -32,22 +34,22 @@ pub struct Detection {
     next: Option<Generation>,
     scans: Scans,
     open: HashMap<String, Open>,
-    /// Of generations that are over: the kinds of detectors that had no room, and how often.
+    /// From past generations: the kinds of findings of detectors whose tables were full, and how often.
     left_out: Vec<(&'static [&'static str], u64)>,
 }
 
-/// Detectors that count since one moment.
+/// Detectors that count from one moment on.
 struct Generation {
     detectors: Detectors,
-    /// The first scan that they were shown, nanoseconds of `CLOCK_MONOTONIC`; `None` before it.
+    /// The time of their first scan, nanoseconds of `CLOCK_MONOTONIC`; `None` before it.
     since_ns: Option<u64>,
 }
 
 /// A finding that has begun and not ended.
 struct Open {
     finding: Finding,
-    /// How long its generation had counted when it was first found, nanoseconds, at most as long as each does. A younger one may
-    /// not see it yet.
+    /// The time for which its generation had counted when the finding began, nanoseconds, at most the lifetime of a
+    /// generation. A younger generation may not find it yet.
     needed_ns: u64,
     /// Scans in a row that did not show it.
     absent: u32,
@@ -58,7 +60,7 @@ impl Generation {
         Self { detectors: Detectors::new(options.clone()), since_ns: None }
     }
 
-    /// Takes a scan; how long this generation has counted by then, nanoseconds.
+    /// Takes a scan, and returns for how long this generation has counted, nanoseconds.
     fn sample(&mut self, sample: &Sample) -> u64 {
         let since_ns = *self.since_ns.get_or_insert(sample.ktime_ns);
         self.detectors.sample(sample);
@@ -67,7 +69,7 @@ impl Generation {
 }
 
 impl Detection {
-    /// Nothing found yet.
+    /// Begins without findings.
     pub fn new(options: Options) -> Self {
         Self {
             ages: Ages::default(),
@@ -80,8 +82,8 @@ impl Detection {
         }
     }
 
-    /// From now on, findings go by other thresholds. The detectors count anew; what is open ends once they have counted for as
-    /// long as it needed and no longer find it.
+    /// Sets other thresholds for findings from now on. The detectors count anew. An open finding ends once they have counted
+    /// for as long as it needed and no longer find it.
     pub fn set_thresholds(&mut self, thresholds: Thresholds) {
         self.options.thresholds = thresholds;
         add(&mut self.left_out, self.current.detectors.left_out());
@@ -97,7 +99,7 @@ impl Detection {
         }
     }
 
-    /// Takes what happened to a half-open connection.
+    /// Takes a change of a half-open connection.
     pub fn half_open(&mut self, change: &Change) {
         self.current.detectors.half_open(change);
         if let Some(next) = &mut self.next {
@@ -105,7 +107,8 @@ impl Detection {
         }
     }
 
-    /// Takes a scan of the host, or why there is none; what begins, changes and ends by it, the worst first.
+    /// Takes a scan of the host, or the reason why there is none. Returns the findings that begin or change, the worst
+    /// first, and then those that end.
     pub fn scanned(&mut self, scan: Result<Sample, String>) -> Vec<Found> {
         let mut sample = match scan {
             Ok(sample) => sample,
@@ -122,24 +125,24 @@ impl Detection {
         found
     }
 
-    /// What there is now, the worst first.
+    /// The present findings, the worst first.
     pub fn findings(&self) -> Vec<Finding> {
         self.current.detectors.findings()
     }
 
-    /// Detectors that had no room, by the kinds of their findings, and how often.
+    /// Detectors whose tables were full, by the kinds of their findings, and how often.
     pub fn left_out(&self) -> Vec<(&'static [&'static str], u64)> {
         let mut all = self.left_out.clone();
         add(&mut all, self.current.detectors.left_out());
         all
     }
 
-    /// How well the host could be scanned.
+    /// The scans of the host, with their gaps and failures.
     pub fn scans(&self) -> &Scans {
         &self.scans
     }
 
-    /// Compares what is found now with what was open.
+    /// Compares the present findings with the open ones.
     fn compare(&mut self, ktime_ns: u64, age_ns: u64) -> Vec<Found> {
         let mut all = Vec::new();
         let found = |phase, finding: &Finding| Found { ktime_ns, phase, finding: finding.clone() };
@@ -167,7 +170,7 @@ impl Detection {
         all
     }
 
-    /// Begins the next generation, or lets it take over, where it is time.
+    /// Begins the next generation, or lets it take over, when it is time.
     fn turn(&mut self, sample: &Sample, age_ns: u64) {
         if !self.options.forgets {
             return;
@@ -189,7 +192,7 @@ impl Detection {
     }
 }
 
-/// Whether a finding says more than it did: it is worse, or somebody is known whose fault it is.
+/// Whether a finding has become worse, or has got its first known owner.
 fn is_worse(now: &Finding, before: &Finding) -> bool {
     now.severity > before.severity || (before.owners.is_empty() && !now.owners.is_empty())
 }

@@ -65,7 +65,7 @@ impl Detectors {
         self.of_transitions.iter().for_each(|index| self.all[*index].transition(transition));
     }
 
-    /// Takes what happened to a half-open connection.
+    /// Takes a change of a half-open connection.
     pub fn half_open(&mut self, change: &Change) {
         self.of_half_open.iter().for_each(|index| self.all[*index].half_open(change));
     }

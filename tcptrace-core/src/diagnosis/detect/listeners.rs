@@ -1,4 +1,4 @@
-//! `unexpected-listener`: a socket listens that is not expected.
+//! `unexpected-listener`: a program listens on a port where no listener is expected.
 
 use std::{
     collections::{BTreeMap, HashSet},

@@ -28,7 +28,7 @@ pub struct Sample {
     pub namespaces: BTreeMap<Option<u32>, NamespaceSample>,
     /// The gaps of the scan, in words.
     pub unseen: Option<String>,
-    /// Processes that have waiting connections, by their ids.
+    /// Processes for which connections wait, by their ids.
     pub processes: HashMap<u32, Condition>,
     /// The index of the scan.
     pub lookup: Lookup,

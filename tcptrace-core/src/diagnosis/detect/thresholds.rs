@@ -1,34 +1,34 @@
-//! How much is too much. Each can be set in a TOML file, in a table by the detector's id.
+//! Thresholds of the detectors. Each can be set in a TOML file, in a table by the detector's id.
 
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
 
-/// All of them.
+/// All thresholds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Thresholds {
-    /// Of `close-wait-leak`.
+    /// Thresholds of `close-wait-leak`.
     pub close_wait_leak: CloseWaitLeak,
-    /// Of `fin-wait1-stuck`, `fin-wait2-stuck`, `last-ack-stuck` and `closing-pileup`.
+    /// Thresholds of `fin-wait1-stuck`, `fin-wait2-stuck`, `last-ack-stuck` and `closing-pileup`.
     pub stuck: Stuck,
-    /// Of `syn-flood`.
+    /// Thresholds of `syn-flood`.
     pub syn_flood: SynFlood,
-    /// Of `accept-queue-overflow`.
+    /// Thresholds of `accept-queue-overflow`.
     pub accept_queue_overflow: AcceptQueue,
-    /// Of `nobody-accepts`.
+    /// Thresholds of `nobody-accepts`.
     pub nobody_accepts: NobodyAccepts,
-    /// Of `stalled`.
+    /// Thresholds of `stalled`.
     pub stalled: Stalled,
-    /// Of `unreachable-destination` and `connection-refused`.
+    /// Thresholds of `unreachable-destination` and `connection-refused`.
     pub failed_connects: FailedConnects,
-    /// Of `outbound-scan`.
+    /// Thresholds of `outbound-scan`.
     pub outbound_scan: OutboundScan,
-    /// Of `phantom-established`.
+    /// Thresholds of `phantom-established`.
     pub phantom_established: Phantom,
-    /// Of `time-wait-exhaustion`.
+    /// Thresholds of `time-wait-exhaustion` and `port-exhaustion`.
     pub time_wait_exhaustion: TimeWait,
-    /// Of `reset-storm`.
+    /// Thresholds of `reset-storm`.
     pub reset_storm: ResetStorm,
 }
 
@@ -38,13 +38,13 @@ pub struct Thresholds {
 pub struct CloseWaitLeak {
     /// Seconds in CLOSE_WAIT from which a socket counts as forgotten.
     pub age_s: u64,
-    /// Forgotten sockets of a process from which it is a warning.
+    /// Forgotten sockets of a process from which there is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
-    /// Of these from which it is critical, where it is not known how many descriptors the process may have.
+    /// Forgotten sockets of a process from which the finding is critical, where the limit of its descriptors is unknown.
     #[serde(deserialize_with = "at_least_one")]
     pub critical_count: u64,
-    /// Seconds in CLOSE_WAIT from which a socket counts as forgotten that may still owe its peer an answer.
+    /// The same for a socket that may still owe its peer an answer.
     pub answer_s: u64,
 }
 
@@ -60,13 +60,13 @@ impl Default for CloseWaitLeak {
 pub struct Stuck {
     /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING, with nothing acknowledged, from which a socket counts as stuck.
     pub age_s: u64,
-    /// Times `tcp_fin_timeout` in FIN_WAIT2, with the socket still open and nothing received, from which it counts as
-    /// stuck.
+    /// Multiple of `tcp_fin_timeout` in FIN_WAIT2, with the socket still open and nothing received, from which a socket
+    /// counts as stuck.
     #[serde(deserialize_with = "amount")]
     pub fin_timeouts: f64,
-    /// Seconds in FIN_WAIT2 from which one counts as stuck, where `tcp_fin_timeout` is shorter.
+    /// Seconds in FIN_WAIT2 from which a socket counts as stuck, where `tcp_fin_timeout` is shorter.
     pub fin_wait2_s: u64,
-    /// Stuck sockets in a state and a network namespace from which it is a warning.
+    /// Stuck sockets in a state and a network namespace from which there is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
 }
@@ -77,20 +77,20 @@ impl Default for Stuck {
     }
 }
 
-/// Half-open connections that nobody completes.
+/// Half-open connections that their clients do not complete.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SynFlood {
-    /// Half-open connections without an answer at one local end at once from which it may be a flood.
+    /// Half-open connections without an answer, at one local end at once, from which there may be a flood.
     #[serde(deserialize_with = "at_least_one")]
     pub half_open: u64,
-    /// Share of those that did not answer in all that did or did not from which it is a flood.
+    /// Share of unanswered connections, in all that were answered or not, from which there is a flood.
     #[serde(deserialize_with = "amount")]
     pub never_completed: f64,
-    /// Different sources from which it is a flood and not one client behind a bad path.
+    /// Different sources from which there is a flood, and not one client behind a bad path.
     #[serde(deserialize_with = "at_least_one")]
     pub sources: u64,
-    /// Share of a listener's capacity for half-open connections in use from which it is a warning.
+    /// Share of a listener's capacity for half-open connections in use from which there is a warning.
     #[serde(deserialize_with = "more_than_none")]
     pub fill: f64,
 }
@@ -105,11 +105,11 @@ impl Default for SynFlood {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AcceptQueue {
-    /// SYNs and ACKs that a listener turned away for its full queue, or, where it is not known whose they are, the namespace,
-    /// from which it is a warning.
+    /// SYNs and ACKs turned away because of a full queue from which there is a warning: by the listener, or by its namespace
+    /// where the listener's part is unknown.
     #[serde(deserialize_with = "at_least_one")]
     pub overflows: u64,
-    /// Share of a listener's queue in use from which it is worth knowing.
+    /// Share of a listener's queue in use from which there is a finding.
     #[serde(deserialize_with = "more_than_none")]
     pub fill: f64,
 }
@@ -124,7 +124,7 @@ impl Default for AcceptQueue {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct NobodyAccepts {
-    /// Seconds for which a client has waited to be accepted from which it is a warning.
+    /// Seconds for which a client has waited to be accepted from which there is a warning.
     pub age_s: u64,
 }
 
@@ -140,7 +140,7 @@ impl Default for NobodyAccepts {
 pub struct Stalled {
     /// Seconds for which nothing was read, and no data has moved, from which a connection is stalled.
     pub age_s: u64,
-    /// Connections of one client that does not read from which it is a warning; of a server one is enough.
+    /// Connections that one client does not read from which there is a warning; for a server, one is enough.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
 }
@@ -155,10 +155,10 @@ impl Default for Stalled {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct FailedConnects {
-    /// Failures at one destination from which they are told of.
+    /// Failures at one destination from which there is a finding.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
-    /// Share of the attempts there that fail from which it is one.
+    /// Share of failures, in all attempts there, from which there is a finding.
     #[serde(deserialize_with = "amount")]
     pub share: f64,
 }
@@ -169,14 +169,14 @@ impl Default for FailedConnects {
     }
 }
 
-/// One process that knocks everywhere.
+/// A process that tries very many destinations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutboundScan {
-    /// Destinations (address and port) that a process got no connection to from which it may be a scan.
+    /// Destinations (address and port) to which a process got no connection, from which there may be a scan.
     #[serde(deserialize_with = "at_least_one")]
     pub destinations: u64,
-    /// Their share of all its destinations from which it is one.
+    /// Share of these, in all destinations of the process, from which there is a scan.
     #[serde(deserialize_with = "amount")]
     pub failed: f64,
 }
@@ -191,19 +191,21 @@ impl Default for OutboundScan {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Phantom {
-    /// Seconds without anything received from which a connection may be one.
+    /// Seconds without input from which a connection may be a phantom.
     #[serde(deserialize_with = "at_least_one")]
     pub idle_s: u64,
-    /// Seconds for which data of this host was sent again and again without an answer from which it is one.
+    /// Seconds for which data of this host was sent again and again without an answer, from which a connection is a phantom.
     #[serde(deserialize_with = "at_least_one")]
     pub unanswered_s: u64,
-    /// Times that a client came back on another connection, after the last had fallen silent, from which those before are.
+    /// Times that a client came back on another connection, after the last one had fallen silent, from which its earlier
+    /// connections are phantoms.
     #[serde(deserialize_with = "at_least_one")]
     pub returns: u64,
-    /// Such connections at one listener from which it is a warning.
+    /// Phantoms at one listener from which there is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
-    /// Share of the listener's connections with unanswered data from which it is a warning: some clients vanish every day.
+    /// Share of connections with unanswered data, in all of the listener's, from which there is a warning: some clients
+    /// vanish every day.
     #[serde(deserialize_with = "amount")]
     pub share: f64,
 }
@@ -214,17 +216,17 @@ impl Default for Phantom {
     }
 }
 
-/// Ports that wait.
+/// Ports that run out, and sockets in TIME_WAIT.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TimeWait {
-    /// Share of the ports to one destination in use from which it is worth knowing, and a warning where they grow.
+    /// Share of the ports to one destination in use from which there is a finding, and a warning where they grow.
     #[serde(deserialize_with = "more_than_none")]
     pub ports: f64,
-    /// The same from which it is a warning although they do not grow.
+    /// The same share from which there is a warning although they do not grow.
     #[serde(deserialize_with = "more_than_none")]
     pub full: f64,
-    /// Share of `tcp_max_tw_buckets` from which it is worth knowing.
+    /// Share of `tcp_max_tw_buckets` in use from which there is a finding.
     #[serde(deserialize_with = "more_than_none")]
     pub buckets: f64,
 }
@@ -239,10 +241,10 @@ impl Default for TimeWait {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetStorm {
-    /// Resets at one end that lost something from which it is a warning.
+    /// Resets at one end with a loss from which there is a warning.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
-    /// Share of the connections there that end so from which it is one.
+    /// Share of these resets, in all connections that ended there, from which there is a warning.
     #[serde(deserialize_with = "amount")]
     pub share: f64,
 }
@@ -253,7 +255,7 @@ impl Default for ResetStorm {
     }
 }
 
-/// Of none there is always enough: that would make everything a finding.
+/// A number from 1 on. A threshold of 0 is always reached, and would make everything a finding.
 fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
     match u64::deserialize(deserializer)? {
         0 => {
@@ -263,7 +265,7 @@ fn at_least_one<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Er
     }
 }
 
-/// The same of a share.
+/// A share above 0, for the same reason.
 fn more_than_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let share = amount(deserializer)?;
     if share > 0.0 {
@@ -274,7 +276,8 @@ fn more_than_none<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
     )))
 }
 
-/// TOML has `nan` and `inf`, which nothing ever reaches: that would switch a detector off without a word.
+/// A finite number from 0 on. TOML has `nan` and `inf`, which no count ever reaches: such a threshold would silently switch
+/// a detector off.
 fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(deserializer)?;
     if number.is_finite() && number >= 0.0 {
@@ -287,15 +290,15 @@ fn amount<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
 const EXPLAINED: &str = include_str!("thresholds.toml");
 
 impl Thresholds {
-    /// From a file's text; what it does not have is as by default.
+    /// Reads thresholds from a file's text; missing ones have their defaults.
     ///
     /// # Errors
-    /// What is wrong in it, and where.
+    /// The text is no valid file of thresholds; the error names the place.
     pub fn parse(text: &str) -> Result<Self, toml::de::Error> {
         toml::from_str(text)
     }
 
-    /// As a file, with the meaning of each.
+    /// The thresholds as a file, with the meaning of each.
     pub fn explained(&self) -> String {
         let values = toml::Table::try_from(self).unwrap_or_default();
         let mut table = "";
@@ -349,7 +352,7 @@ mod tests {
         }
     }
 
-    /// Of none there is always enough. Ages may be 0, and shares of what is counted otherwise.
+    /// A threshold of 0 is always reached. Ages may be 0, and so may shares beside which a count is checked.
     #[test]
     fn what_is_always_reached_is_refused() {
         let may_be_none =

@@ -1,14 +1,14 @@
-//! What each cause means, and what it is concluded from. `docs/output.md` has the same as a table; a test compares.
+//! The meaning of each cause, and the evidence for it. `docs/output.md` has the same as a table; a test compares.
 
 use crate::model::close::Cause;
 
 /// A cause in the words of its page.
 pub(super) struct Page {
-    /// Which.
+    /// The cause.
     pub(super) cause: Cause,
-    /// What it means.
+    /// Its meaning.
     pub(super) meaning: &'static str,
-    /// What it is concluded from.
+    /// The evidence for it.
     pub(super) evidence: &'static str,
 }
 
@@ -16,7 +16,7 @@ const fn page(cause: Cause, meaning: &'static str, evidence: &'static str) -> Pa
     Page { cause, meaning, evidence }
 }
 
-/// All of them.
+/// The pages of all causes.
 pub(super) const PAGES: [Page; 25] = [
     page(Cause::ActiveClose, "This side closed first, with a FIN", "FIN_WAIT2 -> CLOSE, no error"),
     page(Cause::PassiveClose, "The peer closed first, with a FIN", "LAST_ACK -> CLOSE, no error"),

@@ -1,4 +1,4 @@
-//! How much of the host could be seen.
+//! The coverage of the host.
 
 use super::Scans;
 use crate::{
@@ -6,18 +6,18 @@ use crate::{
     model::{header::Header, hooks::HalfOpenHooks, summary::Summary},
 };
 
-/// How much could be seen.
+/// The coverage of a trace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     /// The hooks.
     pub hooks: Vec<String>,
-    /// Transitions and records of half-open connections that were lost or only counted, or that the kernel did not run the
-    /// program for.
+    /// Transitions, signals and records of half-open connections that were lost or only counted, or for which the kernel did
+    /// not run the program.
     pub lost: u64,
     /// The gaps, in words.
     pub gaps: Vec<String>,
-    /// What nobody knows, in words: whether something is missing that this kernel does not count. It does not change the
-    /// verdict, which would be the same on each such host.
+    /// Possible gaps that this kernel does not count, in words. They do not change the verdict, which would be the same on
+    /// each such host.
     pub unknown: Vec<String>,
     /// The gaps of each source, losses included.
     of_source: Vec<(Source, String)>,
@@ -66,7 +66,7 @@ impl Coverage {
         }
         let unseen_of_scans = scans.unseen.of(scans.count);
         if let Some(snapshot_gaps) = &summary.snapshot_gaps {
-            // Mostly what all scans lacked, too.
+            // Mostly the same gaps as those of all scans.
             let is_same = unseen_of_scans.as_ref() == Some(snapshot_gaps);
             let what = format!("of the sockets that are older than the watch: {snapshot_gaps}");
             coverage.lacks(&[Source::Transitions], if is_same { snapshot_gaps.clone() } else { what });
@@ -99,7 +99,7 @@ impl Coverage {
         coverage
     }
 
-    /// Detectors had no room to tell so many things apart.
+    /// Adds the gap of detectors whose tables were full, and returns it in words.
     pub(crate) fn full_tables(&mut self, ids: &[&str], count: u64) -> String {
         let what = left_out(ids, count);
         self.gaps.push(what.clone());
@@ -147,13 +147,13 @@ impl Coverage {
         missing
     }
 
-    /// Whether everything was seen.
+    /// Whether there are no losses and no gaps.
     pub fn is_complete(&self) -> bool {
         self.lost == 0 && self.gaps.is_empty()
     }
 }
 
-/// The gap of detectors of these kinds whose tables were full, so many times.
+/// The gap of detectors of these kinds whose tables were full `count` times, in words.
 pub fn left_out(ids: &[&str], count: u64) -> String {
     let times = if count == 1 { "time" } else { "times" };
     format!("some of what {} would distinguish (the tables were full {count} {times})", ids.join(", "))

@@ -1,4 +1,4 @@
-//! What a diagnosis says as a whole: what was found, and how much could be seen.
+//! The report of a diagnosis: findings and coverage.
 
 mod coverage;
 mod scans;
@@ -20,30 +20,30 @@ use crate::{
     },
 };
 
-/// What was found, on which host, and how much could be seen.
+/// The findings of a diagnosis, its host, and its coverage.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The host's name.
     pub host: String,
     /// Its kernel's release.
     pub kernel: String,
-    /// When the watch began.
+    /// The time at which the watch began.
     pub started: Timestamp,
-    /// How long it was, in nanoseconds.
+    /// The duration of the watch, nanoseconds.
     pub elapsed_ns: u64,
     /// The options that left out sockets or kinds of findings. The verdict does not cover these.
     pub filters: Vec<String>,
     /// The outcome.
     pub verdict: Verdict,
-    /// The worst first.
+    /// The findings, the worst first.
     pub findings: Vec<Finding>,
-    /// How much could be seen.
+    /// The coverage.
     pub coverage: Coverage,
-    /// What was seen.
+    /// The totals of the watch.
     pub totals: Totals,
 }
 
-/// What was seen in all.
+/// The totals of a watch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
     /// Transitions of the whole host.
@@ -61,17 +61,17 @@ impl Totals {
     }
 }
 
-/// What a verdict covers.
+/// Options of a report.
 #[derive(Clone, Debug)]
 pub struct ReportOptions {
     /// The options that leave out sockets or kinds of findings, such as `--local-port 80`.
     pub filters: Vec<String>,
-    /// Findings from this severity on make the verdict.
+    /// The severity from which findings make the verdict.
     pub fail_on: Severity,
 }
 
 impl Detection {
-    /// What a trace comes to that has ended. `damage`: why the rest of its capture is missing.
+    /// The report of a trace that has ended. `damage`: why the rest of its capture is missing.
     pub fn report(
         &self,
         summary: &Summary,
@@ -105,7 +105,7 @@ impl Detection {
     }
 }
 
-/// The filters of this diagnosis, and those that its capture was recorded with.
+/// The filters of this diagnosis, and those with which its capture was recorded.
 fn filters(options: &ReportOptions, header: &Header) -> Vec<String> {
     let mut filters = header.filters.clone();
     filters.extend(options.filters.iter().filter(|filter| !header.filters.contains(filter)).cloned());

@@ -1,18 +1,18 @@
-//! How well the host could be scanned.
+//! The success of scans of the host.
 
 /// The scans of a trace.
 #[derive(Clone, Debug, Default)]
 pub struct Scans {
-    /// How many there were.
+    /// The number of scans.
     pub count: u64,
-    /// What some could not see.
+    /// The gaps of some scans.
     pub unseen: Trouble,
-    /// Why some failed altogether.
+    /// The reasons why some scans failed altogether.
     pub failed: Trouble,
 }
 
 impl Scans {
-    /// Another scan, and what it could not see.
+    /// Records a scan with its gaps.
     pub fn seen(&mut self, unseen: Option<&str>) {
         self.count += 1;
         if let Some(what) = unseen {
@@ -20,18 +20,18 @@ impl Scans {
         }
     }
 
-    /// Another scan, which saw nothing, and why.
+    /// Records a scan that failed, and the reason.
     pub fn failed(&mut self, why: &str) {
         self.count += 1;
         self.failed.note(why);
     }
 }
 
-/// What went wrong with some of the scans.
+/// A problem of some of the scans.
 #[derive(Clone, Debug, Default)]
 pub struct Trouble {
     count: u64,
-    /// As the last of them says.
+    /// The text from the last of them.
     why: String,
 }
 
@@ -41,7 +41,7 @@ impl Trouble {
         why.clone_into(&mut self.why);
     }
 
-    /// It, and at how many of `all` scans; `None` where it never was.
+    /// The problem, and the number of scans with it, of `all`; `None` where no scan had it.
     pub fn of(&self, all: u64) -> Option<String> {
         match self.count {
             0 => None,

@@ -1,21 +1,21 @@
-//! What a diagnosis comes to.
+//! The verdict of a diagnosis.
 
 use super::Coverage;
 use crate::model::finding::{Finding, Severity};
 
-/// The outcome. What is below `--fail-on` does not count as found.
+/// The outcome. Findings below `--fail-on` do not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing was found, and everything was seen.
+    /// No findings, and complete coverage.
     Healthy,
-    /// Something was found.
+    /// At least one finding.
     Findings,
-    /// Nothing was found, but not everything was seen: it need not be healthy.
+    /// No findings, but incomplete coverage: the host may not be healthy.
     Insufficient,
 }
 
 impl Verdict {
-    /// Of these findings; those from `fail_on` on count.
+    /// The verdict on these findings; findings from `fail_on` on count.
     pub fn of(findings: &[Finding], fail_on: Severity, coverage: &Coverage) -> Self {
         if findings.iter().any(|finding| finding.severity >= fail_on) {
             Self::Findings
@@ -26,7 +26,7 @@ impl Verdict {
         }
     }
 
-    /// As all outputs have it.
+    /// Its name in all outputs.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",

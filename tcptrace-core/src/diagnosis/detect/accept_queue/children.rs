@@ -8,7 +8,7 @@ use crate::model::{
     state::State,
 };
 
-/// A connection that waits, nanoseconds.
+/// A connection that waits. Times are nanoseconds.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Child {
     /// The time since which it waits, at the latest.

@@ -21,7 +21,7 @@ struct Queued<'a> {
     clients: u64,
     oldest_ns: u64,
     waiting: Option<&'a Waiting>,
-    /// Whether the clients surely wait in this queue: other listeners at the same end may have them.
+    /// Whether it is certain that the clients wait in this queue: other listeners at the same end may have them.
     is_sure: bool,
 }
 

@@ -27,7 +27,7 @@ impl Place<'_> {
     /// The subject of findings. It stays the same as long as the fault lasts.
     pub(super) fn subject(&self) -> String {
         let subject = in_namespace(self.netns, self.address);
-        // The format of `ss -e`.
+        // In the format of `ss -e`.
         if self.sockets.1 > 1 { format!("{subject}, socket sk:{:x}", self.cookie) } else { subject }
     }
 

@@ -94,7 +94,7 @@ impl Place {
         self.listeners.iter().all(|listener| listener.is_bound)
     }
 
-    /// The program of a listener there, first of one that is not bound to a network device; `None` where there is no listener.
+    /// The program of a listener there, preferably of one without a network device; `None` where there is no listener.
     pub(super) fn listener(&self) -> Option<String> {
         let listener = self.listeners.iter().min_by_key(|listener| listener.is_bound)?;
         Some(listener.owners.first().map_or_else(|| "a program".to_owned(), ToString::to_string))

@@ -60,7 +60,7 @@ pub(super) struct Counts {
     pub(super) mute: u64,
     pub(super) reset: u64,
     pub(super) here: u64,
-    /// Resets that lost something, by the kind of the loss: data first.
+    /// Resets that lost data; the next two fields count the other kinds of loss.
     pub(super) data: u64,
     pub(super) unanswered: u64,
     pub(super) refused: u64,

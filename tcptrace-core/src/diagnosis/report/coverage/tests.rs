@@ -1,4 +1,4 @@
-//! Whether a report says what it could not see.
+//! Tests that a report names its gaps.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ use crate::model::{
     summary::Reconciled,
 };
 
-/// Of a trace that has seen everything.
+/// The summary and header of a trace without gaps.
 fn complete() -> (Summary, Header) {
     let summary = Summary {
         ktime_ns: 1,
@@ -61,7 +61,7 @@ fn complete() -> (Summary, Header) {
     (summary, header)
 }
 
-/// What scans saw, each with what it could not, or why it failed.
+/// Scans, each with its gaps, or with the reason why it failed.
 fn scans(all: &[Result<Option<&str>, &str>]) -> Scans {
     let mut scans = Scans::default();
     for scan in all {
@@ -73,7 +73,7 @@ fn scans(all: &[Result<Option<&str>, &str>]) -> Scans {
     scans
 }
 
-/// Also what only the first of several scans lacked: growth is counted from there.
+/// A gap of only the first of several scans counts as well: growth is counted from that scan.
 #[test]
 fn every_scan_counts() {
     let (summary, header) = complete();
@@ -102,7 +102,7 @@ fn what_the_trace_lacked_is_missing_here() {
     );
 }
 
-/// Nobody knows whether anything is missing, which is said and changes nothing.
+/// It is unknown whether anything is missing. The report says so, and the verdict stays the same.
 #[test]
 fn what_the_kernel_does_not_count_is_not_known() {
     let (mut summary, header) = complete();
@@ -128,7 +128,7 @@ fn not_healthy_where_something_was_not_seen() {
     assert_eq!(verdict(&finding(Severity::Critical), &lost), Verdict::Findings);
 }
 
-/// A finding says what it lacks, and not what others do.
+/// A finding names the gaps of its own sources, and not those of others.
 #[test]
 fn each_source_has_its_own() {
     let mut coverage = Coverage::default();
@@ -140,7 +140,7 @@ fn each_source_has_its_own() {
     assert_eq!(coverage.gaps_of(&[Source::HalfOpen, Source::Scans]), ["the rest of the capture"]);
 }
 
-/// As it stands behind "Not seen:".
+/// The text after "Not seen:".
 #[test]
 fn what_had_no_room_is_said_in_words() {
     let mut coverage = Coverage::default();

@@ -1,4 +1,5 @@
-//! What a replay does with each event, on one core: decoding, tracking, and all detectors, each with what is before it.
+//! The cost of each event in a replay, on one core: decoding, tracking, and all detectors. Each stage includes the ones
+//! before it.
 //! `cargo bench --package tcptrace-bench`; no root.
 
 #![expect(missing_docs, reason = "criterion's macros make public functions")]
@@ -68,7 +69,7 @@ fn event(record: &[u8]) -> Option<Event> {
     }
 }
 
-/// As `tcptrace diagnose` has it.
+/// A tracker with the settings of `tcptrace diagnose`.
 fn tracker() -> Tracker {
     Tracker::new(Options { limit: 262_144, infer: true, ..Options::default() })
 }

@@ -1,5 +1,5 @@
-//! Captures of events that no kernel made, in the form of `docs/captures.md`. Their header and their end are those of a
-//! recording that tcptrace made itself.
+//! Captures of synthetic events, in the format of `docs/captures.md`. Their header and their end come from a recording
+//! that tcptrace made itself.
 
 use std::{
     fs::{self, File},
@@ -18,7 +18,7 @@ use tcptrace_core::{
 /// The last version whose messages have names instead of numbers.
 const LAST_BY_NAMES: u16 = 4;
 
-/// A message of a capture, written in the form of the version that the recording has.
+/// A message of a capture, written in the format version of the recording.
 #[derive(Serialize)]
 pub(crate) enum Message<'a> {
     /// An entry of the ring.
@@ -36,23 +36,23 @@ impl<'a> From<&Message<'a>> for Input<'a> {
     }
 }
 
-/// What a recording begins and ends with.
+/// The header and the end of a recording.
 pub(crate) struct Frame {
     version: u16,
     beginning: Vec<u8>,
     end: Vec<u8>,
 }
 
-/// Bytes of the head of a frame: compressed length, raw length, checksum.
+/// Bytes of a frame's head: compressed length, raw length, checksum.
 const HEAD: usize = 12;
-/// A frame is written when it has so many raw bytes.
+/// Raw bytes at which a frame is written.
 const FULL: usize = 64 << 10;
 
 impl Frame {
-    /// That of this recording.
+    /// Reads the frame of this recording.
     ///
     /// # Errors
-    /// When it is not as expected.
+    /// When the recording has another form.
     pub(crate) fn of(recording: &Path) -> Result<Self> {
         let bytes = fs::read(recording).context("the recording")?;
         ensure!(bytes.starts_with(&MAGIC), "not a capture");
@@ -127,7 +127,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    /// Writes the end.
+    /// Writes the end of the capture.
     ///
     /// # Errors
     /// When the file cannot be written.

@@ -17,13 +17,13 @@ use nix::{
 use socket2::{Domain, SockRef, Socket, Type};
 use tcptrace_tests::{netns::sysctl, process::tool};
 
-/// Connections to one address before the next one: fewer than a range of ephemeral ports has, since each
-/// leaves its port in TIME_WAIT.
+/// Connections to one address before the next one. They are fewer than the ephemeral ports of the range, since each
+/// connection leaves its port in TIME_WAIT.
 const PER_ADDRESS: u32 = 20_000;
 
-/// Moves this process, and so every tool that it starts, into a network namespace of its own: the load takes no
-/// ports from the host and meets none of its firewall rules. And into a mount namespace with tracefs, which the
-/// peers need and which may not be mounted. Must run before there are threads.
+/// Moves this process, and so every tool that it starts, into a new network namespace: the load takes no ports from the
+/// host, and no firewall rules of the host apply. The mount namespace is new, too, and has tracefs, which the peers
+/// need and which the host may not have mounted. Must run before there are threads.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -36,7 +36,7 @@ pub(crate) fn isolate() -> Result<()> {
             .context("mounting tracefs")?;
     }
     tool("ip", ["link", "set", "lo", "up"]);
-    // SYN-ACKs to senders that there are not come back to the host, where nobody listens.
+    // SYN-ACKs to senders that do not exist come back to the host, where no socket listens.
     tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
     for (name, value) in [
         ("net/ipv4/tcp_syncookies", "0"),
@@ -48,28 +48,28 @@ pub(crate) fn isolate() -> Result<()> {
     Ok(())
 }
 
-/// A load of connections that has not ended after this time hangs.
+/// The time after which a load of connections has hung.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// Who makes the connections.
+/// The processes or threads that make the connections.
 #[derive(Clone, Copy)]
 pub(crate) enum Load {
-    /// A client and a server: one connects, asks a byte, the other answers with one and closes.
+    /// A client and a server. The client connects and sends a byte; the server answers with a byte and closes.
     Exchange(Cores),
-    /// Threads that are both ends of their connections, which carry nothing: as many as can be made.
+    /// Threads that are both ends of their connections, which carry no data: as many connections as possible.
     Churn { threads: u8 },
 }
 
-/// Where the client and the server may run.
+/// The cores that the client and the server may use.
 #[derive(Clone, Copy)]
 pub(crate) enum Cores {
-    /// Wherever there is room: of two cores they leave none to a tracer.
+    /// All cores. On two cores, none is left to a tracer.
     All,
-    /// Both on the first one, so that what reads the trace has another one.
+    /// The first core for both, so that the reader of the trace has another core.
     First,
 }
 
-/// Makes `connections`, of churn on each thread, and returns how long that took.
+/// Makes `connections`, in a churn on each thread, and returns the time that it took.
 ///
 /// # Errors
 /// When a socket cannot be made, or a churn takes longer than two minutes.
@@ -108,15 +108,15 @@ pub(crate) fn run(connections: u32, load: Load) -> Result<Duration> {
     Ok(start.elapsed())
 }
 
-/// As many threads as make the most connections.
+/// The number of threads that makes the most connections.
 pub(crate) fn threads() -> Result<u8> {
     Ok(u8::try_from(thread::available_parallelism()?.get().min(64))?)
 }
 
-/// Connections before those whose rate counts.
+/// Connections of a warm-up.
 pub(crate) const WARM_UP: u32 = 1_500;
 
-/// A load whose rate does not count, before one whose does: a core that has rested is slower at first, by as much as tracing costs.
+/// A load before the one whose rate counts: an idle core is slower at first, by as much as tracing costs.
 ///
 /// # Errors
 /// When a socket cannot be made.
@@ -124,7 +124,7 @@ pub(crate) fn warm_up(cores: Cores) -> Result<()> {
     run(WARM_UP, Load::Exchange(cores)).map(drop)
 }
 
-/// Has `threads` make connections for this long, each both ends of its own; returns how many they made.
+/// Makes connections on `threads` for this long, each with both ends on one thread; returns the number of connections.
 ///
 /// # Errors
 /// When a socket cannot be made.
@@ -137,7 +137,7 @@ pub(crate) fn run_for(length: Duration, threads: u8) -> Result<u64> {
     })
 }
 
-/// Makes so many connections, each of which the client ends by a reset.
+/// Makes this many connections. The client ends each by a reset.
 ///
 /// # Errors
 /// When a socket cannot be made.
@@ -152,10 +152,10 @@ pub(crate) fn reset(connections: u32) -> Result<()> {
     Ok(())
 }
 
-/// A listener with room for thousands of half-open connections.
+/// A listener with capacity for thousands of half-open connections.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When the listener cannot be made.
 pub(crate) fn listener() -> Result<TcpListener> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).context("a socket")?;
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).context("an address")?;
@@ -191,7 +191,7 @@ fn ask(address: SocketAddr) -> Result<()> {
     Ok(())
 }
 
-/// Makes connections as long as it `goes_on`, which is told how many there are, and returns that.
+/// Makes connections as long as `goes_on` of their number is true, and returns that number.
 fn churn(thread: u8, goes_on: impl Fn(u64) -> bool) -> Result<u64> {
     let mut made = 0;
     for net in 1..=u8::MAX {
@@ -209,7 +209,7 @@ fn churn(thread: u8, goes_on: impl Fn(u64) -> bool) -> Result<u64> {
     Ok(made)
 }
 
-/// One life: the client closes first.
+/// Makes one connection; the client closes first.
 fn connect(address: SocketAddr, listener: &TcpListener) -> Result<()> {
     let client = TcpStream::connect(address).context("connecting")?;
     let (server, _) = listener.accept().context("accepting")?;

@@ -1,11 +1,11 @@
-//! What criterion has measured: `benches/replay.rs`.
+//! Criterion's measurements of `benches/replay.rs`.
 
 use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// `benchmark.json`: what a benchmark is.
+/// `benchmark.json`: the description of a benchmark.
 #[derive(Deserialize)]
 struct Benchmark {
     throughput: Throughput,
@@ -16,17 +16,17 @@ enum Throughput {
     Elements(u64),
 }
 
-/// `sample.json`: of each sample how many iterations it had, and how many nanoseconds it took.
+/// `sample.json`: the number of iterations and the nanoseconds of each sample.
 #[derive(Deserialize)]
 struct Samples {
     iters: Vec<f64>,
     times: Vec<f64>,
 }
 
-/// Events per second of a stage of `replay`, of each sample, below criterion's folder.
+/// Events per second of a stage of `replay`, for each sample, from criterion's folder.
 ///
 /// # Errors
-/// When it was not measured.
+/// When the stage was not measured.
 pub(crate) fn events_per_second(folder: &Path, stage: &str) -> Result<Vec<f64>> {
     let newest = folder.join("replay").join(stage).join("new");
     let read = |name: &str| {

@@ -1,4 +1,4 @@
-//! A limit on how long another process may take.
+//! A time limit for another process.
 
 use std::{
     sync::mpsc::{self, RecvTimeoutError},
@@ -11,8 +11,8 @@ use nix::{
     unistd::Pid,
 };
 
-/// Calls `wait`, which waits for a process, and kills that process when it takes longer than `limit`. Nothing polls, so
-/// that the limit does not change what `wait` measures.
+/// Calls `wait`, which waits for a process, and kills that process if it takes longer than `limit`. There is no
+/// polling, so the limit does not change the measurement of `wait`.
 pub(crate) fn within<T>(limit: Duration, pid: u32, wait: impl FnOnce() -> T) -> T {
     let (done, is_done) = mpsc::channel::<()>();
     thread::scope(|scope| {
@@ -20,7 +20,7 @@ pub(crate) fn within<T>(limit: Duration, pid: u32, wait: impl FnOnce() -> T) -> 
             let timed_out = is_done.recv_timeout(limit) == Err(RecvTimeoutError::Timeout);
             if let (true, Ok(pid)) = (timed_out, i32::try_from(pid)) {
                 eprintln!("process {pid} has not ended after {limit:?} and is killed");
-                // It may have ended just now.
+                // The process may have ended just now.
                 let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
             }
         });

@@ -1,4 +1,4 @@
-//! As many connections as can be made, for a minute: is anything lost?
+//! As many connections as possible for a minute, to check that nothing is lost.
 
 use std::{
     fs::OpenOptions,
@@ -12,25 +12,25 @@ use anyhow::{Context as _, Result};
 
 use crate::{churn, proc, summary::Summary, tool::Tool};
 
-/// The output is emptied when it has so many bytes: neither the room on a disk nor its speed is what is measured. To empty a
-/// large file takes longer than the tracer can wait.
+/// The size at which the output is emptied: neither the space on a disk nor its speed is measured. Emptying a large
+/// file takes longer than the tracer can wait.
 const MOST_BYTES: u64 = 64 << 20;
-/// How often its size is looked at.
+/// The interval between checks of the output's size.
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// What was measured.
+/// The results of the measurement.
 pub(crate) struct Endurance {
-    /// How long the load was.
+    /// The duration of the load.
     pub(crate) length: Duration,
     /// Connections that were made.
     pub(crate) connections: u64,
     /// The account of the trace.
     pub(crate) summary: Summary,
-    /// Resident at the end, KiB.
+    /// Resident memory at the end, KiB.
     pub(crate) resident_kib: u64,
 }
 
-/// Has `threads` make connections for this long, under the tracer with its default settings and JSON into a file.
+/// Makes connections on `threads` for this long, under the tracer with its default settings and JSON into a file.
 ///
 /// # Errors
 /// When a connection cannot be made, or the tracer fails.
@@ -53,7 +53,7 @@ pub(crate) fn measure(tracer: &Path, length: Duration, threads: u8, folder: &Pat
     Ok(Endurance { length, connections, summary, resident_kib })
 }
 
-/// Keeps the file small until the load is done. What is written goes to its end, wherever that is.
+/// Keeps the file small until the load is done. The tracer appends to the end of the file, wherever that is.
 fn empty(output: &Path, done: &AtomicBool) -> Result<()> {
     let file = OpenOptions::new().write(true).open(output)?;
     while !done.load(Ordering::Relaxed) {

@@ -1,10 +1,10 @@
-//! The figures that tcptrace is held to, each with what it should be.
+//! The figures that tcptrace must meet, each with its target.
 
 use std::fmt::Write as _;
 
 use crate::statistics::{median, with_minimum};
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Target {
     AtMost(f64),
@@ -20,22 +20,22 @@ impl Target {
     }
 }
 
-/// One of them.
+/// A figure.
 pub(crate) struct Figure {
-    /// What it is of.
+    /// The name of the measurement.
     pub(crate) name: String,
     pub(crate) target: Target,
-    /// Behind the numbers, such as ` ns`.
+    /// The unit, shown after the numbers, such as ` ns`.
     pub(crate) unit: &'static str,
-    /// Behind the decimal point.
+    /// Digits after the decimal point.
     pub(crate) digits: usize,
-    /// All that was measured: the median is judged. Empty when it could not be measured.
+    /// All measurements. The median is judged. Empty if the figure could not be measured.
     pub(crate) values: Vec<f64>,
-    /// What else there is to say of it.
+    /// Further remarks.
     pub(crate) note: String,
 }
 
-/// The table of them, as Markdown.
+/// The table of figures in Markdown.
 pub(crate) fn table(figures: &[Figure]) -> String {
     let mut text = "| Figure | Target | Median (minimum) | | Notes |\n|---|---:|---:|---|---|\n".to_owned();
     for Figure { name, target, unit, digits, values, note } in figures {

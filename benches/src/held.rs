@@ -1,4 +1,4 @@
-//! Connections that are held open: what a snapshot of a busy host has to read.
+//! Connections that are held open, for a snapshot of a busy host.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -15,7 +15,7 @@ const PER_ADDRESS: u32 = 20_000;
 /// Processes that hold connections, until dropped.
 pub(crate) struct Held(Vec<Child>);
 
-/// Makes `connections`, both ends here, in as few processes as the limit of open files allows.
+/// Makes `connections` with both ends on this host, in as few processes as the limit of open files allows.
 ///
 /// # Errors
 /// When a process or a connection cannot be made.
@@ -45,7 +45,7 @@ pub(crate) fn start(connections: u32) -> Result<Held> {
 }
 
 impl Held {
-    /// How many processes.
+    /// The number of processes.
     pub(crate) fn processes(&self) -> usize {
         self.0.len()
     }
@@ -60,7 +60,7 @@ impl Drop for Held {
     }
 }
 
-/// What such a process does: connects, says so, and waits for the end of its input.
+/// The work of such a process: connects, prints that it has, and waits for the end of its input.
 ///
 /// # Errors
 /// When a connection cannot be made.
@@ -69,7 +69,7 @@ pub(crate) fn hold(connections: u32) -> Result<()> {
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
     let mut sockets = Vec::new();
     let mut left = connections;
-    // A process' own addresses, so that two of them do not look for the same ports.
+    // An address range for each process, so that two processes do not compete for the same ports.
     let [.., high, low] = std::process::id().to_be_bytes();
     for net in 1..=u8::MAX {
         let listener = TcpListener::bind((Ipv4Addr::new(127, net, high, low), 0)).context("listening")?;

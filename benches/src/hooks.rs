@@ -1,4 +1,4 @@
-//! What the optional programs cost for each run of theirs, under loads that make the kernel run them.
+//! The cost of each run of the optional programs, under loads that make the kernel run them.
 
 use std::{net::SocketAddr, path::Path, thread, time::Duration};
 
@@ -12,18 +12,18 @@ use crate::{
     tool::Tool,
 };
 
-/// A program, and what makes the kernel run it.
+/// A program, and the load that makes the kernel run it.
 struct Hook {
-    /// What the table calls it.
+    /// The name in the table.
     name: &'static str,
-    /// In the kernel object.
+    /// The program's name in the kernel object.
     program: &'static str,
-    /// Of the tracer, so that it attaches the program.
+    /// The tracer's arguments that attach the program.
     arguments: &'static [&'static str],
     trigger: Trigger,
 }
 
-/// Loads.
+/// The loads.
 #[derive(Clone, Copy)]
 enum Trigger {
     /// Connections that come and go.
@@ -32,7 +32,7 @@ enum Trigger {
     Reset,
     /// SYNs whose senders do not answer, until the SYN-ACKs have been sent again.
     Unanswered,
-    /// Nothing: the trace itself, when it begins.
+    /// No load: the kernel runs the program when the trace begins.
     Start,
 }
 
@@ -93,18 +93,18 @@ const HOOKS: [Hook; 9] = [
     },
 ];
 
-/// What was measured of one.
+/// The measurements of a program.
 pub(crate) struct HookCost {
     pub(crate) name: &'static str,
-    /// Of the tracer.
+    /// Arguments of the tracer.
     pub(crate) arguments: &'static [&'static str],
-    /// Runs that were measured, of all slices.
+    /// The number of measured runs, over all slices.
     pub(crate) runs: u64,
-    /// Nanoseconds of a run, of each slice in which the program ran.
+    /// Nanoseconds of a run, for each slice in which the program ran.
     pub(crate) ns: Vec<f64>,
 }
 
-/// Measures them all, in as many slices of as many connections as the comparison has.
+/// Measures all programs, in as many slices and connections as the comparison uses.
 ///
 /// # Errors
 /// When the tracer or a load cannot be run.
@@ -143,9 +143,9 @@ impl Hook {
     }
 }
 
-/// Most SYNs at once: a listener's queue takes them all.
+/// The most SYNs at once: a listener's queue has the capacity for them.
 const SYNS: u32 = 2_000;
-/// From a SYN to the first SYN-ACK that is sent again, and somewhat longer.
+/// The time from a SYN to the second SYN-ACK, and somewhat longer.
 const SYNACK_AGAIN: Duration = Duration::from_millis(1_300);
 
 impl Trigger {

@@ -1,4 +1,4 @@
-//! What tcptrace takes while nothing happens.
+//! The cost of tcptrace on an idle host.
 
 use std::{path::Path, thread, time::Duration};
 
@@ -6,25 +6,25 @@ use anyhow::{Context as _, Result};
 
 use crate::{proc, summary::Summary, tool::Tool};
 
-/// What was measured.
+/// The results of the measurement.
 pub(crate) struct Idle {
     pub(crate) length: Duration,
     /// Percent of one CPU, user and system.
     pub(crate) cpu_percent: f64,
-    /// Resident at the end, KiB.
+    /// Resident memory at the end, KiB.
     pub(crate) resident_kib: u64,
-    /// Transitions of the whole host meanwhile: it may not have been quite idle.
+    /// Transitions of the whole host during the measurement: the host may not have been quite idle.
     pub(crate) seen: u64,
 }
 
-/// Watches the tracer, with default settings and JSON into a file, for this long.
+/// Measures the tracer, with default settings and JSON into a file, for this long.
 ///
 /// # Errors
-/// When it does not start or end.
+/// When the tracer does not start or end.
 pub(crate) fn measure(tracer: &Path, length: Duration, folder: &Path) -> Result<Idle> {
     let output = folder.join("idle");
     let running = Tool::ours(tracer, &["-o", "json"]).start(&output)?;
-    // Reading the kernel's type information and the list of sockets is a part of the start.
+    // The start includes reading the kernel's type information and dumping the sockets.
     thread::sleep(Duration::from_secs(2));
     let before = proc::cpu_time(running.pid())?;
     thread::sleep(length);

@@ -1,9 +1,9 @@
-//! What tracing costs: our tool and its peers under the same load, in the same run, as ratios; and every figure that
-//! tcptrace is held to.
+//! The cost of tracing: this tool and its peers under the same load, in the same run, as ratios; and every figure that
+//! tcptrace must meet.
 //!
-//! Every figure comes from outside the tools: the kernel's statistics of their programs, `/proc`, and the rate
-//! at which a load on loopback gets its connections. Rounds alternate between the tools, so that a machine that
-//! becomes slower does so for all; of each figure the median counts.
+//! Every figure comes from outside the tools: the kernel's statistics of their programs, `/proc`, and the rate of
+//! connections that a load on loopback reaches. Rounds alternate between the tools, so that a slowdown of the machine
+//! affects all of them. The median of each figure counts.
 
 mod against;
 mod capture;

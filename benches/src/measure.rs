@@ -11,31 +11,31 @@ use crate::{
     tool::{Running, Tool},
 };
 
-/// The figures of one tool, one entry a slice.
+/// The figures of one tool, one entry for each slice.
 #[derive(Default)]
 pub(crate) struct Costs {
-    /// Nanoseconds in its programs for each transition.
+    /// Nanoseconds in the tool's programs for each transition.
     pub(crate) kernel_ns: Vec<f64>,
-    /// For each of [`Slice`]'s rates, the rate with the tool by the mean of the slices before and after it, since
-    /// the speed of a machine wanders by more than a tool costs.
+    /// For each rate of [`Slice`], the rate with the tool divided by the mean of the slices before and after: the speed
+    /// of a machine varies by more than a tool costs.
     pub(crate) ratios: [Vec<f64>; LOADS],
-    /// Microseconds of CPU in user space for a transition.
+    /// Microseconds of CPU time for each transition.
     pub(crate) cpu_us: Vec<f64>,
     /// Resident memory after the load, KiB.
     pub(crate) resident_kib: Vec<f64>,
-    /// Runs that ended with an exit code that is not 0.
+    /// Runs with an exit code other than 0.
     pub(crate) failures: u32,
 }
 
-/// What the rounds found.
+/// The results of the rounds.
 pub(crate) struct Comparison {
-    /// In the order of the tools.
+    /// The costs in the order of the tools.
     pub(crate) costs: Vec<Costs>,
     /// The slices without a tool.
     pub(crate) bare: Vec<Slice>,
 }
 
-/// How many loads a slice has.
+/// The number of loads in a slice.
 pub(crate) const LOADS: usize = 3;
 
 /// Connections per second in a slice of time: client and server, one thread as both, all cores as both.
@@ -68,7 +68,7 @@ pub(crate) fn run(tools: &[Tool], plan: Plan, folder: &Path) -> Result<Compariso
     Ok(Comparison { costs, bare })
 }
 
-/// Every load once, after a warm-up.
+/// Runs every load once, after a warm-up.
 fn slice(plan: Plan) -> Result<Slice> {
     churn::warm_up(Cores::All)?;
     let rate = |load, connections: u32| -> Result<f64> {
@@ -82,7 +82,7 @@ fn slice(plan: Plan) -> Result<Slice> {
     ])
 }
 
-/// Connection rates, user space and memory: without the kernel's statistics, which cost as well.
+/// Measures connection rates, user space and memory, without the kernel's statistics, which have a cost too.
 fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Result<Slice> {
     let running = tool.start(output)?;
     if !running.is_process() {
@@ -97,7 +97,7 @@ fn user_space(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Resu
     Ok(slice)
 }
 
-/// Microseconds of CPU time, user and system, of a tool for each of so many transitions of a load; and what the load returns.
+/// Microseconds of CPU time, user and system, of a tool for each transition of a load; and the result of the load.
 ///
 /// # Errors
 /// When the load fails, or the tool has ended.
@@ -108,7 +108,7 @@ pub(crate) fn cpu_us<T>(
 ) -> Result<(f64, T)> {
     let before = proc::cpu_time(running.pid())?;
     let outcome = load()?;
-    // What is still in its buffers belongs to the load.
+    // The work for records that are still buffered belongs to the load.
     thread::sleep(Duration::from_millis(200));
     let used = proc::cpu_time(running.pid())?.saturating_sub(before);
     Ok((used.as_secs_f64() * 1e6 / f64::from(transitions), outcome))
@@ -126,8 +126,8 @@ fn kernel_time(tool: &Tool, costs: &mut Costs, plan: Plan, output: &Path) -> Res
     Ok(())
 }
 
-/// Nanoseconds in all programs of a tool for each transition of so many connections. Whatever interrupts a program, an
-/// interrupt or the machine below a virtual one, is counted as its time.
+/// Nanoseconds in all programs of a tool for each transition of this many connections. The time includes everything
+/// that interrupts a program: an interrupt, or the host of a virtual machine.
 ///
 /// # Errors
 /// When the load or the kernel's statistics fail.
@@ -140,10 +140,10 @@ pub(crate) fn kernel_ns(running: &Running, connections: u32) -> Result<f64> {
     Ok(per_transition(&before, &after))
 }
 
-/// Our programs on the hook. Other tools have but one program.
+/// This tool's programs on the hook. Each other tool has only one program.
 const ON_HOOK: [&str; 2] = ["set_state_btf", "set_state_tp"];
 
-/// Nanoseconds for each transition of the host: of those, others than the load's run the programs, too.
+/// Nanoseconds for each transition of the host. Transitions outside the load run the programs, too.
 fn per_transition(before: &Programs, after: &Programs) -> f64 {
     let names = proc::program_names();
     let is_on_hook = |id: &u32| names.get(id).is_some_and(|name| ON_HOOK.contains(&name.as_str()));

@@ -1,4 +1,4 @@
-//! Everything that is measured, in its order.
+//! All measurements, in their order.
 
 use std::{path::Path, time::Instant};
 
@@ -18,9 +18,9 @@ use crate::{
     tool::Tool,
 };
 
-/// What a whole run finds.
+/// The results of a whole run.
 pub(crate) struct Measured {
-    /// The tools beside each other.
+    /// The results of the comparison with the peers.
     pub(crate) comparison: Comparison,
     /// Ratios of rates.
     pub(crate) pairs: Ratios,
@@ -28,20 +28,20 @@ pub(crate) struct Measured {
     /// Milliseconds from each start to the first event.
     pub(crate) start_ms: Vec<f64>,
     pub(crate) replay: Replay,
-    /// Events per second of each of [`STAGES`], of each sample of criterion's; empty where it has not measured.
+    /// Events per second of each of [`STAGES`], for each of criterion's samples; empty if criterion has not measured.
     pub(crate) stages: [Vec<f64>; STAGES.len()],
     pub(crate) memory: Memory,
     pub(crate) endurance: Endurance,
     pub(crate) idle: Idle,
-    /// How long all of it took, seconds.
+    /// The duration of the whole run in seconds.
     pub(crate) took_s: u64,
 }
 
-/// Of the benchmark `replay`, each with those before it.
+/// The stages of the benchmark `replay`. Each includes the ones before it.
 pub(crate) const STAGES: [&str; 3] = ["decode", "track", "detect"];
 
 impl Measured {
-    /// Measures.
+    /// Takes all measurements.
     ///
     /// # Errors
     /// When a tool or a load cannot be run.
@@ -56,7 +56,7 @@ impl Measured {
         let folder = directory.path();
         let threads = churn::threads()?;
         let stages = criterion.map(stages).transpose()?.unwrap_or_default();
-        // First: later, sockets of the load are in TIME_WAIT, and looked at.
+        // The idle trace comes first: later, sockets of the load are in TIME_WAIT, and the tracer reads them.
         step("an idle trace");
         let idle = idle::measure(tracer, plan.idle, folder)?;
         step("from the start to the first event");
@@ -69,7 +69,7 @@ impl Measured {
         let hooks = hooks::measure(tracer, plan, folder)?;
         let pairs = pairs::measure(tracer, plan, folder)?;
         step("full load");
-        // Without the sockets in TIME_WAIT that all the others have left behind.
+        // A new namespace has no sockets in TIME_WAIT of the measurements before.
         churn::isolate()?;
         let endurance = endurance::measure(tracer, plan.endurance, threads, folder)?;
         let took_s = start.elapsed().as_secs();

@@ -1,4 +1,4 @@
-//! What a tracked connection takes: a capture of a million that stay open, beside one of hardly any.
+//! The memory of a tracked connection: a capture of a million that stay open, compared with a capture of a few.
 
 use std::{
     ffi::OsString,
@@ -15,22 +15,22 @@ use crate::{
     recording, usage,
 };
 
-/// Connections of an entry of the ring.
+/// Connections in an entry of the ring.
 const PER_ENTRY: u32 = 8;
-/// Entries between two releases: those of a busy moment.
+/// Entries between two releases, as in a busy moment.
 const PER_RELEASE: u32 = 64;
-/// Connections of the capture that has hardly any.
+/// Connections of the small capture.
 const FEW: u32 = 16;
 
-/// What was measured.
+/// The results of the measurement.
 pub(crate) struct Memory {
     pub(crate) connections: u32,
-    /// Resident at the peak with all of them, and with hardly any, KiB.
+    /// Peaks of resident memory with all connections, and with a few, KiB.
     pub(crate) peak_kib: [i64; 2],
 }
 
 impl Memory {
-    /// Bytes that one more connection takes.
+    /// Bytes for each further connection.
     pub(crate) fn per_connection(&self) -> f64 {
         let [many, few] = self.peak_kib;
         #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
@@ -39,13 +39,13 @@ impl Memory {
     }
 }
 
-/// Captures of many open connections and of hardly any.
+/// Captures of many open connections and of a few.
 pub(crate) struct Captures {
     connections: u32,
     files: [PathBuf; 2],
 }
 
-/// Makes the captures, with the header and the end of a recording that this tracer makes.
+/// Makes the captures, with the header and the end of a recording by this tracer.
 ///
 /// # Errors
 /// When the tracer does not record, or a capture cannot be written.
@@ -59,7 +59,7 @@ pub(crate) fn captures(tracer: &Path, connections: u32, folder: &Path) -> Result
 }
 
 impl Captures {
-    /// Peaks of resident memory of the tracer that replays both, KiB.
+    /// The tracer's peaks of resident memory in the replays of both captures, KiB.
     ///
     /// # Errors
     /// When a capture cannot be replayed.
@@ -70,7 +70,7 @@ impl Captures {
                 ["-o", "csv", "--max-connections"].map(OsString::from).to_vec();
             arguments.extend([(2 * self.connections).to_string().into(), "--from".into(), file.into()]);
             let used = usage::of(tracer, &arguments, output)?;
-            // 4: on a busy host, the recording that lent its end had more transitions, which now seem lost.
+            // 4: on a busy host, the recording that the end comes from had more transitions, which now count as lost.
             ensure!(matches!(used.code, Some(0 | 4)), "the replay ended with {:?}", used.code);
             let lines = BufReader::new(File::open(output)?).split(b'\n').count();
             ensure!(
@@ -83,7 +83,7 @@ impl Captures {
     }
 }
 
-/// Measures the tracer, replaying into a file.
+/// Measures the tracer while it replays into a file.
 ///
 /// # Errors
 /// When a capture cannot be made or replayed.
@@ -92,7 +92,7 @@ pub(crate) fn measure(tracer: &Path, connections: u32, folder: &Path) -> Result<
     Ok(Memory { connections, peak_kib })
 }
 
-/// A capture of so many connections that are opened and stay open.
+/// Writes a capture of this many connections that are opened and stay open.
 fn write(frame: &Frame, connections: u32, file: &Path) -> Result<()> {
     let mut capture = frame.begin(file)?;
     let (mut entry, mut now_ns) = (Vec::new(), 0);
@@ -119,7 +119,7 @@ mod tests {
 
     use super::*;
 
-    /// A recording that is checked in: any will do for a header and an end.
+    /// A recording that is checked in: any recording has a suitable header and end.
     const RECORDING: &str = concat!(
         env!("CARGO_MANIFEST_DIR"),
         "/../tcptrace-userspace/tests/scenarios/an_idle_namespace_is_healthy.capture"
@@ -135,7 +135,7 @@ mod tests {
         let capture = fs::read(&file).expect("what was written");
         let replayed = fuzzing::trace(&capture, &stream::Settings::default(), &mut out).expect("a replay");
         assert_eq!(replayed.damage, None);
-        // The recording's own account is in its end, and its filters still apply.
+        // The end of the capture has the recording's own account, and its filters still apply.
         let summary = replayed.summary;
         assert_eq!(summary.delivered + summary.filtered - summary.counters.filtered, 2_002);
     }

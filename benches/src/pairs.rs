@@ -1,4 +1,4 @@
-//! The rate of connections with tracing and without, by turns: what a host notices of it.
+//! The rate of connections with and without tracing, by turns: the effect of tracing on a host.
 
 use std::path::Path;
 
@@ -10,22 +10,23 @@ use crate::{
     tool::Tool,
 };
 
-/// What the rates are compared with, options of the tracer: its defaults, everything that it can hook, and the defaults where
-/// client and server leave it a core.
+/// Options of the tracer for each ratio: its defaults, all hooks, and the defaults with a core that client and server
+/// do not use.
 const SETTINGS: [(&[&str], Cores); 3] =
     [(&[], Cores::All), (&["--half-open"], Cores::All), (&[], Cores::First)];
 
-/// Rates with tracing, divided by the mean of those without anything just before and just after.
+/// Rates with tracing, divided by the mean of the rates without it just before and after.
 pub(crate) struct Ratios {
-    /// With the defaults.
+    /// Ratios with the defaults.
     pub(crate) defaults: Vec<f64>,
-    /// With everything that can be hooked.
+    /// Ratios with all hooks.
     pub(crate) everything: Vec<f64>,
-    /// With the defaults, where one core is left to the tracer.
+    /// Ratios with the defaults and a core for the tracer.
     pub(crate) with_a_core: Vec<f64>,
 }
 
-/// Measures as many ratios of each kind as the plan has pairs, by turns, of connections between a client and a server.
+/// Measures as many ratios of each kind as the plan has pairs, by turns, with connections between a client and a
+/// server.
 ///
 /// # Errors
 /// When a tool or the load cannot be run.

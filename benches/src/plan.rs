@@ -1,4 +1,4 @@
-//! How much is measured.
+//! The amount of measurements.
 
 use std::time::Duration;
 
@@ -7,32 +7,32 @@ use std::time::Duration;
 pub(crate) struct Plan {
     /// Rounds of the comparison with the peers.
     pub(crate) rounds: u32,
-    /// Slices of a round: how often a tool is started, and how often the kernel's statistics are read.
+    /// Slices in a round: starts of each tool, and readings of the kernel's statistics.
     pub(crate) slices: u32,
-    /// Connections of a load and thread in a slice, where rates are measured.
+    /// Connections for each load and thread in a slice that measures rates.
     pub(crate) connections: u32,
-    /// Connections of a slice where the kernel's statistics are read.
+    /// Connections in a slice that reads the kernel's statistics.
     pub(crate) kernel_connections: u32,
-    /// Ratios of rates, of each setting.
+    /// Ratios of rates for each setting.
     pub(crate) pairs: u32,
     /// Connections for each rate of a pair.
     pub(crate) pair_connections: u32,
-    /// Starts, each until the first event.
+    /// Starts that are timed until the first event.
     pub(crate) starts: u32,
-    /// How long nothing may be lost.
+    /// The duration of the load under which nothing may be lost.
     pub(crate) endurance: Duration,
-    /// How long nothing happens.
+    /// The duration of the idle trace.
     pub(crate) idle: Duration,
-    /// Connections of the recording that is replayed.
+    /// Connections in the recording that is replayed.
     pub(crate) recorded: u32,
-    /// How often it is.
+    /// Replays of the recording.
     pub(crate) replays: u32,
     /// Connections that stay open.
     pub(crate) open: u32,
 }
 
 impl Plan {
-    /// What the figures of the document rest on: a quarter of an hour, and a million transitions for the kernel's time.
+    /// The plan for the figures of the document: a quarter of an hour, and a million transitions for the kernel's time.
     pub(crate) const FULL: Self = Self {
         rounds: 3,
         slices: 4,
@@ -48,7 +48,7 @@ impl Plan {
         open: 1_000_000,
     };
 
-    /// A minute: whether it works, and in which region the figures are.
+    /// A minute, to check that everything works, and to see the magnitude of the figures.
     pub(crate) const QUICK: Self = Self {
         rounds: 1,
         slices: 2,

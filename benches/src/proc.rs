@@ -1,4 +1,4 @@
-//! What `/proc` tells of a process and of its eBPF programs.
+//! Figures of a process and of its eBPF programs from `/proc`.
 
 use std::{collections::BTreeMap, fs, path::Path, time::Duration};
 
@@ -9,14 +9,14 @@ use nix::{
     unistd::Pid,
 };
 
-/// What a program has done so far, with `kernel.bpf_stats_enabled`.
+/// The runs and the time of a program so far, with `kernel.bpf_stats_enabled`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Spent {
     pub(crate) runs: u64,
     pub(crate) ns: u64,
 }
 
-/// The same of several, by their ids.
+/// The runs and the time of several programs, by their ids.
 pub(crate) type Programs = BTreeMap<u32, Spent>;
 
 /// All programs that a process holds.
@@ -35,7 +35,7 @@ pub(crate) fn programs(pid: u32) -> Result<Programs> {
     Ok(programs)
 }
 
-/// What those of them for which `counts` is true did between two readings.
+/// The runs and the time of programs between two readings, for the ids that `counts` selects.
 pub(crate) fn spent(before: &Programs, after: &Programs, counts: impl Fn(&u32) -> bool) -> Spent {
     let mut sum = Spent::default();
     for (id, after) in after.iter().filter(|(id, _)| counts(id)) {
@@ -47,14 +47,14 @@ pub(crate) fn spent(before: &Programs, after: &Programs, counts: impl Fn(&u32) -
 }
 
 impl Spent {
-    /// Nanoseconds for each of so many.
+    /// Nanoseconds for each of `count`.
     #[expect(clippy::cast_precision_loss, reason = "seconds in nanoseconds, and three digits are shown")]
     pub(crate) fn ns_per(self, count: u64) -> f64 {
         self.ns as f64 / count.max(1) as f64
     }
 }
 
-/// Names of all loaded programs by their ids, as far as the kernel keeps them.
+/// Names of all loaded programs by their ids, as the kernel keeps them.
 pub(crate) fn program_names() -> BTreeMap<u32, String> {
     loaded_programs()
         .filter_map(Result::ok)
@@ -62,13 +62,13 @@ pub(crate) fn program_names() -> BTreeMap<u32, String> {
         .collect()
 }
 
-/// Whether a program with this name in its object has that one in the kernel, which keeps fifteen bytes.
+/// Whether `kept` is the kernel's name for the program `name` of the object: the kernel keeps fifteen bytes.
 pub(crate) fn is_named(kept: &str, name: &str) -> bool {
     kept == name.get(..15).unwrap_or(name)
 }
 
-/// CPU time of a process so far, user and system, threads that have ended included: by its own clock, as what `stat` has
-/// comes in hundredths of a second.
+/// CPU time of a process so far, user and system, ended threads included. It comes from the clock of the process, since
+/// `stat` counts in hundredths of a second.
 pub(crate) fn cpu_time(pid: u32) -> Result<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(i32::try_from(pid)?)).context("the clock of a process")?;
     Ok(clock_gettime(clock).context("the CPU time of a process")?.into())
@@ -81,7 +81,7 @@ pub(crate) fn resident_kib(pid: u32) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// `kernel.bpf_stats_enabled`, switched on for a while; dropped, it is as it was.
+/// `kernel.bpf_stats_enabled`, switched on for a while. The drop restores its value.
 pub(crate) struct Statistics {
     before: String,
 }

@@ -1,4 +1,4 @@
-//! Recordings that the tracer makes itself.
+//! Recordings by the tracer itself.
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use crate::{
     tool::Tool,
 };
 
-/// A short one, while nothing is done.
+/// Makes a short recording without a load.
 ///
 /// # Errors
 /// When the tracer does not record.
@@ -29,10 +29,10 @@ pub(crate) fn of_nothing(tracer: &Path, folder: &Path) -> Result<PathBuf> {
     Ok(file)
 }
 
-/// One of so many connections on each of `threads`, which come and go as fast as they can.
+/// Makes a recording of this many connections on each of `threads`, as fast as they can be made.
 ///
 /// # Errors
-/// When the tracer does not record, or loses some.
+/// When the tracer does not record, or loses records.
 pub(crate) fn of_churn(tracer: &Path, connections: u32, threads: u8, folder: &Path) -> Result<PathBuf> {
     let file = folder.join("churn.capture");
     let file_name = file.to_str().context("the folder's name is no text")?;

@@ -1,4 +1,4 @@
-//! What the whole process makes of a capture: `tcptrace diagnose` of a load that was recorded, with all detectors.
+//! The cost of a replay for the whole process: `tcptrace diagnose` of a recorded load, with all detectors.
 
 use std::{ffi::OsString, fs, path::Path};
 
@@ -7,17 +7,17 @@ use serde::Deserialize;
 
 use crate::{recording, usage};
 
-/// What was measured.
+/// The results of the measurement.
 pub(crate) struct Replay {
     /// Transitions of the capture.
     pub(crate) events: u64,
-    /// Per second of CPU time, of each run.
+    /// Events per second of CPU time, for each run.
     pub(crate) per_cpu_second: Vec<f64>,
-    /// Per second of the clock.
+    /// Events per second of wall-clock time.
     pub(crate) per_second: Vec<f64>,
 }
 
-/// Of a diagnosis.
+/// The fields of a diagnosis that are relevant here.
 #[derive(Deserialize)]
 struct Report {
     totals: Totals,
@@ -28,10 +28,10 @@ struct Totals {
     transitions: u64,
 }
 
-/// Records a load of so many connections, made by `threads`, and diagnoses it `runs` times.
+/// Records a load of this many connections on `threads`, and diagnoses the recording `runs` times.
 ///
 /// # Errors
-/// When it cannot be recorded or replayed.
+/// When the load cannot be recorded or replayed.
 pub(crate) fn measure(
     tracer: &Path,
     connections: u32,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{held, statistics::median};
 
-/// Connections that are held; each is two sockets.
+/// Connections that are held open. Each has two sockets.
 const CONNECTIONS: u32 = 50_000;
 
 /// The commands, in the order in which they take turns.
@@ -23,7 +23,7 @@ const OURS: [&[&str]; 4] = [
 ];
 const PEERS: [&[&str]; 2] = [&["-tanp"], &["-tan"]];
 
-/// Measures in `rounds` rounds, in which all take turns, and returns the table.
+/// Measures in `rounds` rounds, in which all commands take turns, and returns the table.
 ///
 /// # Errors
 /// When the connections cannot be made, or a command cannot be run.
@@ -38,7 +38,7 @@ pub(crate) fn measure(tracer: &Path, rounds: u32) -> Result<String> {
     for round in 0..=rounds {
         for ((program, arguments), times) in commands.iter().zip(&mut times) {
             let time = run(program, arguments)?;
-            // Of the first round, in which caches fill, nothing counts.
+            // The first round, in which caches fill, does not count.
             if round > 0 {
                 times.push(time);
             }
@@ -70,7 +70,7 @@ fn run(program: &Path, arguments: &[&str]) -> Result<f64> {
         .status()
         .with_context(|| format!("starting {}", program.display()))?;
     let elapsed = start.elapsed().as_secs_f64() * 1e3;
-    // 4: something could not be seen, such as a process that this one may not look into.
+    // 4: a part of the host could not be read, such as a process that this one may not inspect.
     anyhow::ensure!(matches!(status.code(), Some(0 | 4)), "{} {arguments:?}: {status}", program.display());
     Ok(elapsed)
 }

@@ -1,4 +1,4 @@
-//! From the start of the process to the first transition on its output.
+//! The time from the start of the process to the first transition on its output.
 
 use std::{
     io::Read as _,
@@ -14,10 +14,10 @@ use anyhow::{Context as _, Result};
 
 use crate::deadline;
 
-/// A tool without an event after this time hangs, and is killed.
+/// The time after which a tool without an event has hung and is killed.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Milliseconds of each of so many starts.
+/// Milliseconds to the first event, for each of this many starts.
 ///
 /// # Errors
 /// When the tracer does not start.
@@ -25,11 +25,11 @@ pub(crate) fn measure(tracer: &Path, starts: u32) -> Result<Vec<f64>> {
     with_events(|| (0..starts).map(|_| first_event(tracer)).collect())
 }
 
-/// Calls `measure` while there are transitions to see.
+/// Calls `measure` while there are transitions.
 pub(crate) fn with_events<T>(measure: impl FnOnce() -> T) -> T {
     let stop = AtomicBool::new(false);
     thread::scope(|scope| {
-        // A listener that comes and goes: two transitions every millisecond to be seen.
+        // A listener that comes and goes: two transitions every millisecond.
         scope.spawn(|| {
             while !stop.load(Ordering::Relaxed) {
                 drop(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)));

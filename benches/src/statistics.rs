@@ -1,6 +1,6 @@
-//! Medians, which are judged, minima beside them, and how far values agree.
+//! Medians, which are judged, minima, and the spread of values.
 
-/// The value a quarter or three quarters up the sorted ones; `None` of nothing.
+/// The value at `quarter` quarters of the sorted values; `None` without values.
 fn quartile(values: &[f64], quarter: usize) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -12,7 +12,7 @@ fn least(values: &[f64]) -> Option<f64> {
     quartile(values, 0)
 }
 
-/// The value in the middle; of an even number of values the mean of the two there.
+/// The value in the middle; for an even number of values, the mean of the two in the middle.
 pub(crate) fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -27,7 +27,7 @@ pub(crate) fn middle_half(values: &[f64], digits: usize) -> String {
     format!("{low} - {high}")
 }
 
-/// The median and, in brackets, the minimum, such as `185 (180)`; a dash of nothing.
+/// The median and, in brackets, the minimum, such as `185 (180)`; a dash without values.
 pub(crate) fn with_minimum(values: &[f64], digits: usize) -> String {
     match (median(values), least(values)) {
         (Some(median), Some(least)) => format!("{median:.digits$} ({least:.digits$})"),

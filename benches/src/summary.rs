@@ -9,40 +9,40 @@ use std::{
 use anyhow::{Context as _, Result};
 use serde::Deserialize;
 
-/// The account of a trace: what it has of it.
+/// The account of a trace: the fields that are relevant here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Summary {
     /// Transitions that the kernel side saw.
     pub(crate) seen: u64,
-    /// Of these, printed.
+    /// Transitions that were printed.
     pub(crate) delivered: u64,
-    /// Of these, hidden by filters.
+    /// Transitions that filters hid.
     pub(crate) filtered: u64,
-    /// Of these, only counted, since there were too many.
+    /// Transitions that were only counted, since there were too many.
     pub(crate) sampled_out: u64,
-    /// The same of records of other kinds, which are not in `seen`.
+    /// Records of other kinds that were only counted. They are not in `seen`.
     signals_sampled_out: u64,
-    /// What was lost.
+    /// Losses.
     pub(crate) lost: Lost,
 }
 
-/// By the place where it was lost.
+/// Losses by the place where they occurred.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Lost {
     ring_full: u64,
     output: u64,
     undecodable: u64,
-    /// What the kernel did not run the program for; not in `seen`.
+    /// Runs that the kernel skipped; not in `seen`.
     pub(crate) missed_runs: u64,
     /// Records of other kinds than transitions.
     others: u64,
 }
 
-/// More than the line has.
+/// More bytes than the line has.
 const ENOUGH: u64 = 64 << 10;
 
 impl Summary {
-    /// That of the trace whose output is in this file.
+    /// Reads the account of the trace whose output is in this file.
     ///
     /// # Errors
     /// When the trace did not end regularly.
@@ -57,7 +57,7 @@ impl Summary {
         serde_json::from_str(last).context("the last line is no summary")
     }
 
-    /// Everything that did not reach the output, of whatever kind and for whatever reason.
+    /// All records that did not reach the output, of any kind and for any reason.
     pub(crate) fn all_missing(&self) -> u64 {
         let Lost { ring_full, output, undecodable, missed_runs, others } = self.lost;
         let explained = self.delivered + self.filtered + self.sampled_out + ring_full + output + undecodable;

@@ -1,4 +1,4 @@
-//! The tools that are measured, and how each is started.
+//! The tools that are measured, and their start.
 
 use std::{
     fs::{File, OpenOptions},
@@ -18,21 +18,21 @@ use crate::proc;
 
 /// One column of the comparison.
 pub(crate) struct Tool {
-    /// What the table calls it.
+    /// The name in the table.
     pub(crate) name: String,
-    /// `None`: nothing runs.
+    /// The command that is run; `None`: no tool runs.
     command: Option<(PathBuf, Vec<String>)>,
-    /// The empty program runs inside this process.
+    /// Whether the empty program runs inside this process.
     pub(crate) floor: bool,
-    /// One of ours, as opposed to a peer.
+    /// Whether it is this project's tool, as opposed to a peer.
     pub(crate) ours: bool,
 }
 
-/// The same fields as `tcpstates`, printed.
+/// A bpftrace program that prints the same fields as `tcpstates`.
 const BPFTRACE: &str = "tracepoint:sock:inet_sock_set_state { printf(\"%d %s %s:%d %s:%d %d %d\\n\", pid, comm, \
      ntop(args->saddr), args->sport, ntop(args->daddr), args->dport, args->oldstate, args->newstate); }";
 
-/// Nothing, the floor, our tool in its ways, and the peers that are installed.
+/// No tool, the floor, the tracer with each set of options, and the peers that are installed.
 pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
     let ours = |arguments: &[&str]| Tool::ours(tracer, arguments);
     let mut tools = vec![
@@ -70,13 +70,13 @@ pub(crate) fn all(tracer: &Path, alone: bool) -> Vec<Tool> {
     tools
 }
 
-/// An empty file whose writer goes on at its end, should it be emptied meanwhile.
+/// An empty file, open for appending: if it is emptied meanwhile, its writer goes on at the new end.
 fn appended(path: &Path) -> Result<File> {
     File::create(path)?;
     Ok(OpenOptions::new().append(true).open(path)?)
 }
 
-/// Between two looks at what a tool does at its start.
+/// The interval between two checks for the end of a tool's start.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// A tool that runs and is attached.
@@ -96,7 +96,7 @@ impl Tool {
         }
     }
 
-    /// Starts it with its output in `output`, which it writes at the end of whatever is there, and waits until its program is loaded.
+    /// Starts the tool, and waits until its program is loaded. The tool appends to the file `output`.
     pub(crate) fn start(&self, output: &Path) -> Result<Running> {
         let floor = if self.floor { Some(tcptrace::bpf::load_floor()?) } else { None };
         let Some((program, arguments)) = &self.command else { return Ok(Running { child: None, floor }) };
@@ -121,12 +121,12 @@ impl Tool {
 }
 
 impl Running {
-    /// The process that holds the program; this one, when it is the floor or nothing.
+    /// The process that holds the program. For the floor and for no tool, it is this process.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().map_or_else(std::process::id, Child::id)
     }
 
-    /// Waits until it has attached and read what it reads at its start: until it hardly does anything.
+    /// Waits until the tool has attached and read its inputs at the start: until it hardly uses CPU time.
     fn settle(&self, deadline: Instant) -> Result<()> {
         thread::sleep(LOOK);
         let mut before = proc::cpu_time(self.pid())?;
@@ -140,12 +140,12 @@ impl Running {
         Ok(())
     }
 
-    /// Whether a process of its own runs.
+    /// Whether a separate process runs.
     pub(crate) fn is_process(&self) -> bool {
         self.child.is_some()
     }
 
-    /// Ends it as Ctrl-C would, and kills it when it does not end; returns its exit code.
+    /// Ends the tool as Ctrl-C does, and kills it if it does not end; returns its exit code.
     pub(crate) fn stop(mut self) -> Result<Option<i32>> {
         self.floor = None;
         let Some(child) = &mut self.child else { return Ok(None) };
@@ -164,7 +164,7 @@ impl Running {
 }
 
 impl Drop for Running {
-    /// After an error, nothing may be left behind.
+    /// After an error, no process may stay behind.
     fn drop(&mut self) {
         if let Some(child) = &mut self.child {
             let _ = child.kill();

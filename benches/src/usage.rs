@@ -1,7 +1,7 @@
-//! What a process has used from its beginning to its end.
+//! The resources that a process has used from its start to its end.
 //!
-//! The kernel keeps the most memory of all children that were waited for, not of one: so each is started by a process of
-//! its own, this program once more, which has no other.
+//! The kernel keeps the peak of memory over all children that were waited for, not for each of them. So a separate
+//! process starts each program: another instance of this program, which has no other children.
 
 use std::{
     ffi::OsString,
@@ -20,13 +20,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::deadline;
 
-/// A program that runs longer than this hangs, and is killed.
+/// The time after which a program has hung and is killed.
 const LIMIT: Duration = Duration::from_mins(2);
 
-/// What was used.
+/// The resources that were used.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(crate) struct Usage {
-    /// From the start to the end, seconds.
+    /// Seconds from the start to the end.
     pub(crate) wall_s: f64,
     /// CPU time of all threads, user and system, seconds.
     pub(crate) cpu_s: f64,
@@ -39,7 +39,7 @@ pub(crate) struct Usage {
 /// Runs a program to its end, with its output in a file.
 ///
 /// # Errors
-/// When it cannot be run.
+/// When the program cannot be run.
 pub(crate) fn of(program: &Path, arguments: &[OsString], output: &Path) -> Result<Usage> {
     let told = Command::new(std::env::current_exe()?)
         .arg("--usage")
@@ -53,10 +53,10 @@ pub(crate) fn of(program: &Path, arguments: &[OsString], output: &Path) -> Resul
     serde_json::from_slice(&told.stdout).context("what was used")
 }
 
-/// What such a process does with its arguments: an output, a program, and those of the program.
+/// The work of that separate process, from its arguments: an output, a program, and the arguments of the program.
 ///
 /// # Errors
-/// When it cannot be run.
+/// When the program cannot be run.
 pub(crate) fn tell(arguments: &[OsString]) -> Result<()> {
     let [output, program, arguments @ ..] = arguments else { anyhow::bail!("an output and a program") };
     let output = File::create(output).context("the output")?;

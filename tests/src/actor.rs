@@ -1,4 +1,4 @@
-//! A process of its own that has a socket: `actor`.
+//! A separate process that has a socket: `actor`.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -12,12 +12,13 @@ use crate::{machine::helper, process::Running};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// Starts `program` (`env!("CARGO_BIN_EXE_actor")`) and waits until it has its socket; returns its local end, too.
+/// Starts `program` (`env!("CARGO_BIN_EXE_actor")`) and waits until it has its socket. Returns the process and the
+/// local end of the socket.
 pub fn start(program: &'static str, what: &str, address: SocketAddr) -> (Running, SocketAddr) {
     start_program(&helper(program), what, address)
 }
 
-/// The same with the program at this path.
+/// As [`start`], with the program at this path.
 pub fn start_program(program: &Path, what: &str, address: SocketAddr) -> (Running, SocketAddr) {
     let mut command = Command::new(program);
     command.args([what, &address.to_string()]).stdin(Stdio::piped()).stdout(Stdio::piped());
@@ -27,12 +28,12 @@ pub fn start_program(program: &Path, what: &str, address: SocketAddr) -> (Runnin
     (actor, local)
 }
 
-/// Has it act; a program that was started with pipes for its standard input and output.
+/// Makes the actor act. It must have been started with pipes for its standard input and output.
 pub fn begin(actor: &mut Running) {
     actor.child().stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the actor reads");
 }
 
-/// The same, and returns the line that it prints then.
+/// As [`begin`], and returns the line that the actor then prints.
 pub fn act(actor: &mut Running) -> String {
     begin(actor);
     let mut line = String::new();
@@ -41,7 +42,7 @@ pub fn act(actor: &mut Running) -> String {
     line.trim().to_owned()
 }
 
-/// Lets it end, with its socket open.
+/// Lets the actor end with its socket open.
 pub fn exit(mut actor: Running) {
     drop(actor.child().stdin.take());
     assert!(actor.wait(LIMIT).success(), "the actor ends well");

@@ -1,4 +1,4 @@
-//! The transitions of one socket, put together from a log that does not name sockets.
+//! The transitions of one socket, assembled from a log that does not identify sockets.
 
 use crate::transition::{Transition, Tuple};
 
@@ -7,13 +7,13 @@ use crate::transition::{Transition, Tuple};
 pub struct Chain(pub Vec<Transition>);
 
 impl Chain {
-    /// The states that it went through, the first one included.
+    /// The states of the socket, the first one included.
     pub fn states(&self) -> Vec<&str> {
         let first = self.0.first().map(|first| first.old.as_str());
         first.into_iter().chain(self.0.iter().map(|transition| transition.new.as_str())).collect()
     }
 
-    /// Its ends as last seen, when both ports were known.
+    /// The last ends of the socket, when both ports were known.
     pub fn tuple(&self) -> Tuple {
         self.last().tuple
     }
@@ -22,12 +22,13 @@ impl Chain {
         self.0.last().expect("a chain has a transition")
     }
 
-    /// Whether `next` can be the same socket's next transition.
+    /// Whether `next` can be the next transition of the same socket.
     fn continues_with(&self, next: &Transition) -> bool {
         let (last, new) = (self.last().tuple, next.tuple);
         let same_local = last.laddr == new.laddr && last.lport == new.lport;
         let same_remote = last.raddr == new.raddr && last.rport == new.rport;
-        // connect() enters SYN_SENT before it chooses the port: it shows 0, or that of a connection before.
+        // connect() enters SYN_SENT before it chooses the port: the transition shows port 0, or the port of an earlier
+        // connection.
         let unbound = last.lport == 0 || (self.0.len() == 1 && self.last().old == "CLOSE");
         let now_bound = unbound && last.laddr == new.laddr && same_remote;
         self.last().new == next.old
@@ -37,7 +38,7 @@ impl Chain {
     }
 }
 
-/// Puts transitions, in order of time, together to sockets.
+/// Assembles transitions, in order of time, into sockets.
 pub fn chains(transitions: &[Transition]) -> Vec<Chain> {
     let mut chains: Vec<Chain> = Vec::new();
     for transition in transitions {

@@ -1,4 +1,4 @@
-//! Two readings of the clock for one event: that of tcptrace and that of tracefs, whose program runs just before or after.
+//! Two readings of the clock for one event: tcptrace's and tracefs', whose program runs just before or after.
 
 use std::fmt::Display;
 
@@ -6,15 +6,17 @@ use serde_json::Value;
 
 use crate::{machine::tolerance_us, replay::Obstacle};
 
-/// How long an interrupt or a hypervisor may stop a processor within one event, nanoseconds. What differs by more is wrong.
+/// The longest time, in nanoseconds, for which an interrupt or a hypervisor may stop a processor within one event. A
+/// larger difference is an error.
 pub(crate) const HELD_UP_NS: u64 = 100_000_000;
 
-/// How far two readings may be apart. Many scenarios run at once, and one is held up between its two readings.
+/// The largest normal difference between two readings. Many scenarios run at once, and any can be delayed between its
+/// readings.
 fn slack_us() -> u64 {
     5 * tolerance_us()
 }
 
-/// The readings of a play that are so far apart that something has stopped the processor between them.
+/// The readings of a run that differ so much that something stopped the processor between them.
 #[derive(Debug, Default)]
 pub(crate) struct Clocks(Vec<String>);
 
@@ -33,7 +35,7 @@ impl Clocks {
         self.0.push(how);
     }
 
-    /// Compares a time in microseconds of a line of JSON with that between two moments.
+    /// Compares a time in microseconds from a line of JSON with the time between two moments.
     pub(crate) fn assert_span(&mut self, reported_us: &Value, from_ns: u64, to_ns: u64, line: &Value) {
         let witnessed_us = to_ns.saturating_sub(from_ns) / 1_000;
         let reported_us =

@@ -1,4 +1,4 @@
-//! How the sockets of a scenario ended: what `trace` and `life` say of it, compared with what the scenario did, with
+//! The ends of a scenario's sockets: the output of `trace` and `life`, compared with the steps of the scenario, with
 //! each other, and with tracefs.
 
 use std::fmt;
@@ -18,34 +18,36 @@ use crate::{
     transition::Transition,
 };
 
-/// Causes that rest on a signal which the kernel sends after the transition to CLOSE, in the same call. A slow machine can take
-/// so long in between that the trace reports the end before: the cause is unknown then.
+/// Causes that rest on a signal which the kernel sends after the transition to CLOSE, in the same call. A slow machine
+/// can take so long in between that the trace reports the end first: then the cause is unknown.
 const BY_SIGNAL: [&str; 4] = ["reset_unread", "reset_linger", "reset_disconnect", "killed"];
 
-/// How one socket ended.
+/// The end of a socket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct End {
     role: String,
-    /// The state that it left; of an expected one, several where the kernel is free to choose: `FIN_WAIT2|CLOSING`.
+    /// The state that the socket left. An expected end has several where the kernel is free to choose:
+    /// `FIN_WAIT2|CLOSING`.
     state: String,
     cause: String,
-    /// Instead, where the tracer does not know that a process ends.
+    /// The end that is expected instead if the tracer does not know that a process ends.
     unless_exits_are_known: Option<Box<Self>>,
 }
 
-/// An end as in `client ESTABLISHED reset_by_peer`; `-` is what is not known.
+/// Parses an end such as `client ESTABLISHED reset_by_peer`; `-` is an unknown value.
 pub fn end(text: &str) -> End {
     let mut words = text.split(' ').map(str::to_owned);
     let mut next = || words.next().expect("role, state and cause");
     End { role: next(), state: next(), cause: next(), unless_exits_are_known: None }
 }
 
-/// An end by the end of a process, where the tracer knows that, and the end that it reports otherwise.
+/// An end that the end of a process causes, and the end that the tracer reports if it does not know that the process
+/// ends.
 pub fn end_by_exit(exiting: &str, otherwise: &str) -> End {
     End { unless_exits_are_known: Some(Box::new(end(otherwise))), ..end(exiting) }
 }
 
-/// Whether the tracer knows that a process ends: by `tp_btf`, where a program may look at the current task (Linux 5.11).
+/// Whether the tracer knows that a process ends: by `tp_btf`, if a program may read the current task (Linux 5.11).
 fn knows_exits(hook: Hook) -> bool {
     hook == Hook::TpBtf && machine::release() >= (5, 11)
 }
@@ -63,7 +65,7 @@ impl End {
         Self { role, state: state.to_owned(), cause, unless_exits_are_known: None }
     }
 
-    /// What is expected of this hook.
+    /// The end that is expected from this hook.
     fn by(&self, hook: Hook) -> &Self {
         self.unless_exits_are_known.as_deref().filter(|_| !knows_exits(hook)).unwrap_or(self)
     }
@@ -76,24 +78,25 @@ impl End {
     }
 }
 
-/// What came out of a scenario.
+/// The results of a scenario.
 #[derive(Debug)]
 pub struct Told {
-    /// The transitions to CLOSE.
+    /// Transitions to CLOSE.
     pub ends: Vec<Transition>,
-    /// The lines of `life`.
+    /// Lines of `life`.
     pub connections: Vec<Value>,
-    /// Every socket by tracefs.
+    /// Every socket according to tracefs.
     pub witnessed: Vec<Chain>,
 }
 
-/// Runs a scenario once in a namespace of its own, seen by `trace` and `life` by both hooks beside each other, and compares all
-/// that each says of how its sockets ended with what it returns, in any order. `name` is the test's.
+/// Runs a scenario once in a new namespace, traced by `trace` and `life`, each by both hooks at once. Compares all ends
+/// that each reports with the ends that the scenario returns, in any order. `name` is the test's.
 pub fn ends(name: &str, body: impl FnOnce(Ports) -> Vec<End> + Clone + Send + 'static) {
     told(name, |ports| (body(ports), ()));
 }
 
-/// The same, and returns what was said by each hook beside what else the scenario knows; `None` where it cannot run.
+/// As [`ends`], and returns the results by each hook and the additional result of the scenario; `None` where the
+/// scenario cannot run.
 pub fn told<R: Send + 'static>(
     name: &str,
     body: impl FnOnce(Ports) -> (Vec<End>, R) + Clone + Send + 'static,
@@ -125,7 +128,7 @@ fn play<R: Send + 'static>(
         told.assert_consistent(resets.as_deref(), &mut clocks);
         told
     });
-    // Last: a play is repeated only when nothing else is wrong with it.
+    // The clocks come last: a run is repeated only if all other checks pass.
     clocks.check()?;
     Ok((by_hook, known))
 }
@@ -168,7 +171,8 @@ impl Told {
         }
     }
 
-    /// `trace`, `life` and tracefs agree, and no end contradicts itself. `resets`: where the kernel gives their reasons.
+    /// Checks that `trace`, `life` and tracefs agree, and that no end contradicts itself. `resets`: the resets, where
+    /// the kernel gives their reasons.
     fn assert_consistent(&self, resets: Option<&[SentReset]>, clocks: &mut Clocks) {
         for end in &self.ends {
             assert_eq!(contradiction(&end.json), None, "{}", end.json);
@@ -183,7 +187,7 @@ impl Told {
         }
     }
 
-    /// The transitions by tracefs of the socket with this end.
+    /// The socket with this end, from tracefs' transitions.
     fn witness(&self, end: &Transition, clocks: &mut Clocks) -> &Chain {
         let Transition { ktime_ns, tuple, old, .. } = end;
         let is_same =
@@ -199,7 +203,7 @@ impl Told {
         chain
     }
 
-    /// The time from the first transition to the last is tracefs'.
+    /// Checks the time from the first transition to the last against tracefs.
     fn assert_lives(&self, clocks: &mut Clocks) {
         for end in &self.ends {
             let chain = self.witness(end, clocks);
@@ -207,7 +211,8 @@ impl Told {
         }
     }
 
-    /// `life` has a line for each that is no listener, and says the same as `trace`; time in each state is tracefs'.
+    /// Checks that `life` has a line for each socket that is no listener, with the values of `trace`, and that the time
+    /// in each state is tracefs'.
     fn assert_connections(&self, clocks: &mut Clocks) {
         let ends: Vec<_> = self
             .ends
@@ -222,7 +227,7 @@ impl Told {
                 ["error", "bytes_acked", "bytes_received", "retransmits", "cause", "reset_reason", "role"];
             let same = |end: &&&Value| {
                 common.iter().all(|field| end[field] == line[field])
-                    // What else is told of the owner depends on who looked before it ended.
+                    // Other fields of the owner depend on whether tcptrace read the process before it ended.
                     && end["owner"]["pid"] == line["owner"]["pid"]
                     && at_close.iter().all(|field| end["close"][field] == line[field])
             };
@@ -239,8 +244,8 @@ impl Told {
         }
     }
 
-    /// The kernel's reason for a reset is that of tracefs' own event, and there is one for each reset that was sent
-    /// as the socket ended.
+    /// Checks that the kernel's reason for a reset is that of tracefs' own event, and that there is one for each reset
+    /// that was sent as the socket ended.
     fn assert_reset_reasons(&self, sent: &[SentReset]) {
         for end in &self.ends {
             let told = end.json["close"]["reset_reason"].as_str();
@@ -263,7 +268,7 @@ impl Told {
     }
 }
 
-/// A line of `life` as a transition to CLOSE, which it is.
+/// Converts a line of `life` to the transition to CLOSE that it describes.
 fn as_transition(line: &Value) -> Value {
     let mut line = line.clone();
     line["new_state"] = Value::from("CLOSE");

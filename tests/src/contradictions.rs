@@ -1,9 +1,10 @@
-//! What cannot be, whatever happened: a cause beside a reason, an error, a port, or evidence of the same record that says
-//! otherwise. The rules are not those by which causes are concluded; each follows from what the kernel does.
+//! Contradictions, which no events can produce: a cause and a reason, an error, a port, or evidence of the same record
+//! that exclude each other. These rules are not the rules that conclude causes; each follows from the kernel's
+//! behaviour.
 
 use serde_json::Value;
 
-/// A transition to CLOSE, as JSON has it.
+/// A transition to CLOSE in JSON.
 struct Ended<'a>(&'a Value);
 
 impl Ended<'_> {
@@ -23,18 +24,18 @@ impl Ended<'_> {
         states.iter().any(|state| self.0["old_state"] == *state)
     }
 
-    /// A number of the evidence is known, and is so.
+    /// Whether a number of the evidence is known and meets the condition.
     fn number(&self, field: &str, is: impl Fn(u64) -> bool) -> bool {
         self.0["close"]["evidence"][field].as_u64().is_some_and(is)
     }
 
-    /// A fact of the evidence is known, and is so.
+    /// Whether a fact of the evidence is known and has this value.
     fn fact(&self, field: &str, so: bool) -> bool {
         self.0["close"]["evidence"][field] == so
     }
 }
 
-/// What cannot be, of these causes.
+/// A contradiction: the causes, the condition that excludes them, and the reason in words.
 type Rule = (&'static [&'static str], fn(&Ended<'_>) -> bool, &'static str);
 
 const RULES: [Rule; 28] = [
@@ -107,7 +108,7 @@ const RULES: [Rule; 28] = [
     (&["second_child"], |end| end.fact("bound", false), "its port was given back"),
 ];
 
-/// What a reason of the kernel's for a reset leaves.
+/// The causes that each of the kernel's reasons for a reset leaves possible.
 const REASONS: [(&str, &[&str]); 4] = [
     ("tcp_abort_on_close", &["reset_unread", "process_exited"]),
     ("tcp_abort_on_linger", &["reset_linger", "process_exited"]),
@@ -115,7 +116,7 @@ const REASONS: [(&str, &[&str]); 4] = [
     ("tcp_keepalive_timeout", &["keepalive_timeout", "user_timeout"]),
 ];
 
-/// Why the cause of this transition to CLOSE cannot be; `None` when nothing speaks against it.
+/// The reason why the cause of this transition to CLOSE is impossible; `None` if there is no contradiction.
 pub fn contradiction(transition: &Value) -> Option<String> {
     let end = Ended(transition);
     let cause = end.word("cause");

@@ -1,21 +1,21 @@
-//! Hosts that lack something, and processes that may do little: the tracer in namespaces where it is hidden.
+//! Degraded hosts, and processes with few privileges: the tracer in namespaces that hide a part of the host.
 
 use std::process::Command;
 
 use crate::machine::tcptrace;
 
-/// Hides the kernel's type information; the namespace is the command's own.
+/// Hides the kernel's type information. It needs a mount namespace of its own.
 pub const NO_BTF: &str = "mount -t tmpfs none /sys/kernel/btf";
-/// Cuts the kernel's type information short.
+/// Truncates the kernel's type information.
 pub const CUT_BTF: &str = "exec 9< /sys/kernel/btf/vmlinux; mount -t tmpfs none /sys/kernel/btf && \
                            head -c 100000 <&9 > /sys/kernel/btf/vmlinux; exec 9<&-";
 /// Hides tracefs.
 pub const NO_TRACEFS: &str = "umount -l /sys/kernel/tracing /sys/kernel/debug 2>/dev/null; \
                           mount -t tmpfs none /sys/kernel/tracing";
-/// Mounts tracefs where it is not: hosts may have it or not.
+/// Mounts tracefs if the host has not mounted it.
 pub const TRACEFS: &str =
     "test -e /sys/kernel/tracing/events || mount -t tracefs tracefs /sys/kernel/tracing";
-/// Gives up all privileges but the two that tracing needs.
+/// Drops all privileges except the two that tracing needs.
 pub const CAPABILITIES: &str = "setpriv --inh-caps=-all --bounding-set=-all,+bpf,+perfmon";
 
 /// The event as RHEL 8 describes it.
@@ -23,7 +23,8 @@ pub const RHEL_8: &str = include_str!("../../tcptrace-userspace/tests/formats/rh
 /// The event as RHEL 9 describes it.
 pub const RHEL_9: &str = include_str!("../../tcptrace-userspace/tests/formats/rhel-9.format");
 
-/// Has tracefs describe the event so. The event stays this kernel's, so what a tracer then prints means nothing.
+/// Makes tracefs describe the event by this text. The event itself stays this kernel's, so the output of a tracer is
+/// meaningless.
 pub fn described(text: &str) -> String {
     let event = "/sys/kernel/tracing/events/sock/inet_sock_set_state";
     format!(
@@ -40,7 +41,7 @@ pub fn under(preparation: &str, wrapper: &str) -> Command {
     command
 }
 
-/// The same, of a program that is to be added with its arguments.
+/// As [`under`], for a program that the caller adds with its arguments.
 pub fn prepared(preparation: &str, wrapper: &str) -> Command {
     let mut command = Command::new("unshare");
     let script = format!("{{ {preparation}\n}} || exit 99; exec {wrapper} \"$0\" \"$@\"");

@@ -1,12 +1,11 @@
-//! What a scenario must show, written as the path of each socket.
+//! The expected result of a scenario, written as the path of each socket.
 //!
-//! A path is the states that a socket goes through, such as `CLOSE SYN_SENT! ESTABLISHED CLOSE/104`. `!`
-//! marks a transition that a process certainly makes itself, by a system call; `/104` is the error that it
-//! closes with.
+//! A path is the states that a socket goes through, such as `CLOSE SYN_SENT! ESTABLISHED CLOSE/104`. `!` marks a
+//! transition that a process certainly makes itself, by a system call; `/104` is the socket's error at its end.
 
 use crate::{chain::Chain, machine::Hook};
 
-/// What is expected of one socket.
+/// The expectation for one socket.
 #[derive(Clone, Debug)]
 pub struct Expected {
     texts: Vec<String>,
@@ -21,13 +20,13 @@ struct Step {
     error: Option<i64>,
 }
 
-/// A socket of the test itself that takes this path.
+/// A socket of the test's own process that takes this path.
 pub fn path(text: &str) -> Expected {
     Expected { texts: vec![text.to_owned()], paths: vec![parse(text)], owner: std::process::id() }
 }
 
 impl Expected {
-    /// Or that one, where the kernel is free to choose.
+    /// An alternative path, where the kernel is free to choose.
     #[must_use]
     pub fn or(mut self, text: &str) -> Self {
         self.texts.push(text.to_owned());
@@ -42,7 +41,7 @@ impl Expected {
         self
     }
 
-    /// The fewest transitions that it can take.
+    /// The smallest number of transitions on its paths.
     pub fn transitions(&self) -> u64 {
         self.paths.iter().map(|path| path.len() as u64 - 1).min().unwrap_or(0)
     }
@@ -65,13 +64,13 @@ fn parse(text: &str) -> Vec<Step> {
     text.split_whitespace().map(step).collect()
 }
 
-/// Why the chain is not this path of a socket of `owner`.
+/// The reason why the chain is not this path of a socket of `owner`.
 fn mismatch(path: &[Step], owner: u32, chain: &Chain) -> Option<String> {
     let states: Vec<_> = path.iter().map(|step| step.state.as_str()).collect();
     if states != chain.states() {
         return Some(format!("{:?} is not {states:?}", chain.states()));
     }
-    // Connecting, listening and children of a seen listener begin with a known owner.
+    // Connecting sockets, listeners and children of a seen listener begin with a known owner.
     let mut known = chain.states().starts_with(&["LISTEN", "SYN_RECV"]);
     for (step, transition) in path[1..].iter().zip(&chain.0) {
         let json = &transition.json;
@@ -91,7 +90,7 @@ fn mismatch(path: &[Step], owner: u32, chain: &Chain) -> Option<String> {
     None
 }
 
-/// Asserts that the chains are exactly those expected, in any order.
+/// Asserts that the chains are exactly the expected ones, in any order.
 pub fn assert_chains(hook: Hook, mut chains: Vec<Chain>, expected: &[Expected]) {
     let mut missing = Vec::new();
     for expected in expected {

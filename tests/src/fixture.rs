@@ -1,5 +1,4 @@
-//! A test's surroundings: a namespace, tracefs watching, tcptrace tracing; and the comparison of the two at
-//! the end.
+//! A test's fixture: a namespace, tracefs as the witness, tcptrace tracing; and the comparison of both at the end.
 
 use std::{
     thread::sleep,
@@ -21,33 +20,33 @@ use crate::{
     transition::{Transition, Tuple, listing},
 };
 
-/// tracefs' memory for a scenario: a few thousand transitions on each CPU.
+/// tracefs' buffer for a scenario: a few thousand transitions on each CPU.
 const BUFFER_KIB: u32 = 512;
 
-/// What a scenario works with, on a thread inside the namespace.
+/// The ports of a scenario, which runs on a thread inside the namespace.
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
     first: u16,
 }
 
 impl Ports {
-    /// Forty from here on.
+    /// Forty ports from this one on.
     pub(crate) const fn from(first: u16) -> Self {
         Self { first }
     }
 
-    /// A port of our own to bind, `index` below 40.
+    /// A port to bind, `index` below 40.
     pub fn port(self, index: u16) -> u16 {
         assert!(index < 40, "a slot has 40 ports to bind");
         self.first + index
     }
 
-    /// Where a server of this family listens.
+    /// The address on which a server of this family listens.
     pub fn listen(self, family: Family) -> std::net::SocketAddr {
         family.listen(self.port(0))
     }
 
-    /// Where its client connects to.
+    /// The address to which its client connects.
     pub fn connect(self, family: Family) -> std::net::SocketAddr {
         family.connect(self.port(0))
     }
@@ -60,9 +59,10 @@ pub struct Fixture {
     pub namespace: Namespace,
     /// The witness.
     pub tracefs: Tracefs,
-    /// Its ports. Dropped after the witness, which is called after them: then another test may have them.
+    /// Its ports. They are dropped after the witness, whose instance is named after their slot: then another test may
+    /// take them.
     pub slot: Slot,
-    // Last, to be dropped last.
+    // The guard must be dropped last.
     _host: host::Guard,
 }
 
@@ -73,12 +73,12 @@ impl Default for Fixture {
 }
 
 impl Fixture {
-    /// One for ordinary tests, which run in parallel.
+    /// A fixture for ordinary tests, which run in parallel.
     pub fn new() -> Self {
         Self::with(host::share(), BUFFER_KIB)
     }
 
-    /// One for a test that loads the host. `buffer_kib`: tracefs' memory on each CPU.
+    /// A fixture for a test that loads the host. `buffer_kib`: tracefs' buffer on each CPU.
     pub fn alone(buffer_kib: u32) -> Self {
         Self::with(host::alone(), buffer_kib)
     }
@@ -95,17 +95,18 @@ impl Fixture {
         self.slot.ports_to_bind()
     }
 
-    /// Checks that the kernel has run these tracers' programs for everything.
+    /// Checks that the kernel has run these tracers' programs for every event.
     ///
     /// # Errors
-    /// It has not: in the time of process 1 (see [`crate::init`]), or where it counts that it did not.
+    /// The kernel has not: in the time of process 1 (see [`crate::init`]), or according to its own count of missed
+    /// runs.
     pub fn check_all_seen(&self, reports: &[&Report]) -> Result<(), Obstacle> {
         let hidden =
             self.tracefs.during_init() > 0 || reports.iter().any(|report| report.summary().missed_runs > 0);
         if hidden { Err(Obstacle::Hidden) } else { Ok(()) }
     }
 
-    /// Waits until tracefs has `least` transitions or more, and no more come.
+    /// Waits until tracefs has at least `least` transitions, and no more come.
     pub fn settle(&self, least: u64) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while self.tracefs.entries() < least && Instant::now() < deadline {
@@ -123,8 +124,8 @@ impl Fixture {
     }
 }
 
-/// Runs a scenario once in a namespace of its own, traced by both hooks beside each other, and compares all that tcptrace says
-/// about it by each with tracefs and with the paths that the scenario returns. `name` is the test's.
+/// Runs a scenario once in a new namespace, traced by both hooks at once, and compares tcptrace's output by each hook
+/// with tracefs and with the paths that the scenario returns. `name` is the test's.
 pub fn scenario(name: &str, body: impl FnOnce(Ports) -> Vec<Expected> + Clone + Send + 'static) {
     if is_root(name) {
         play_until_comparable(name, || play(body.clone()));
@@ -154,15 +155,15 @@ fn play(body: impl FnOnce(Ports) -> Vec<Expected> + Send + 'static) -> Result<()
     Ok(())
 }
 
-/// Asserts that both logs tell the same transitions of the same sockets in the same order.
+/// Asserts that both logs have the same transitions of the same sockets in the same order.
 ///
-/// They may differ in one thing: an unbound socket that connects once more has no local port yet, where the
-/// event of some kernels still shows that of its last connection.
+/// One difference is allowed: an unbound socket that connects again has no local port yet, but the event of some
+/// kernels still shows the port of its last connection.
 pub fn compare(told: &[Transition], witnessed: &[Transition]) {
     let sorted = |transitions: &[Transition]| {
         let mut all: Vec<_> =
             transitions.iter().map(|event| (event.tuple, event.old.clone(), event.new.clone())).collect();
-        // Stable: what one connection did stays in its order.
+        // The sort is stable: the transitions of one connection stay in order.
         all.sort_by_key(|(tuple, ..)| *tuple);
         all
     };
@@ -175,7 +176,7 @@ pub fn compare(told: &[Transition], witnessed: &[Transition]) {
     );
 }
 
-/// With local port 0 where a socket that begins to connect shows another one than it then has.
+/// Sets the local port to 0 if a socket that begins to connect shows another port than its next transition.
 fn without_stale_ports(all: &[Transition]) -> Vec<Transition> {
     let mut current = all.to_vec();
     for (index, transition) in current.iter_mut().enumerate() {
@@ -193,7 +194,7 @@ fn without_stale_ports(all: &[Transition]) -> Vec<Transition> {
     current
 }
 
-/// The transitions with a port of the slot, of a trace that was not limited to a namespace.
+/// The transitions with a port of the slot, from a trace that was not limited to a namespace.
 pub fn within(report: &Report, slot: &Slot) -> Vec<Transition> {
     report.transitions().into_iter().filter(|transition| transition.has_port_in(&slot.ports())).collect()
 }

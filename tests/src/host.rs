@@ -1,8 +1,8 @@
-//! Who uses the host's kernel at the moment: most tests share it, those that load it are alone.
+//! Access to the host's kernel: most tests share it, tests that load it run alone.
 //!
-//! The kernel does not run a program again on a CPU where it is running: a transition in an interrupt of just
-//! that moment is missed, and counted as such. Under load this happens now and then, and a test that counts
-//! to the last one would fail by what another test does.
+//! The kernel does not run a program again on a CPU where it is already running: a transition in an interrupt at that
+//! moment is missed, and counted as such. Under load this happens at times. A test that counts every transition would
+//! then fail because of another test.
 
 use std::{
     fs::{self, File},
@@ -11,25 +11,25 @@ use std::{
 
 use nix::fcntl::{Flock, FlockArg};
 
-/// Holds the host until dropped. A test holds at most one: a second one would wait for a test that waits for
-/// the first.
+/// Holds the host until it is dropped. A test holds at most one guard: a second one would wait for a test that waits
+/// for the first.
 #[derive(Debug)]
 pub struct Guard {
     _lock: Flock<File>,
 }
 
-/// Together with others that share.
+/// Shares the host with other tests.
 pub fn share() -> Guard {
     enter(FlockArg::LockShared)
 }
 
-/// With no other test.
+/// Takes the host alone.
 pub fn alone() -> Guard {
     enter(FlockArg::LockExclusive)
 }
 
 fn enter(how: FlockArg) -> Guard {
-    // Held while waiting, so that those who come later queue behind one who wants to be alone.
+    // The turnstile is held while waiting, so that later tests queue behind a test that wants to be alone.
     let _turnstile = lock("turnstile", FlockArg::LockExclusive);
     Guard { _lock: lock("host", how) }
 }

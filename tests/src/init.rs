@@ -1,5 +1,5 @@
-//! What happens while process 1 runs. Kernels of some vendors run no tracing program there: a timer that expires in that
-//! moment is hidden from every tracer, and no counter tells.
+//! Events in the time of process 1. Kernels of some vendors run no tracing program there: a timer that expires in that
+//! time is hidden from every tracer, and no counter shows it.
 
 use std::{fmt, fs};
 
@@ -10,7 +10,7 @@ use crate::instance::Instance;
 pub struct DuringInit(Instance);
 
 impl DuringInit {
-    /// Starts recording `events`, such as `tcp/tcp_retransmit_synack`. `name` is unique among what runs now.
+    /// Starts recording `events`, such as `tcp/tcp_retransmit_synack`. `name` must be unique among running instances.
     pub fn start(name: &str, events: &[&str]) -> Self {
         let this = Self(Instance::new(&format!("init-{name}"), 1_024));
         this.0.set("set_event_pid", &threads().join(" "));
@@ -20,7 +20,7 @@ impl DuringInit {
         this
     }
 
-    /// How many there were so far.
+    /// The number of events so far.
     pub fn count(&self) -> u64 {
         self.0.entries()
     }
@@ -32,7 +32,7 @@ pub(crate) fn threads() -> Vec<String> {
     threads.map(|thread| thread.expect("a thread").file_name().into_string().expect("a number")).collect()
 }
 
-/// Asserts that so many were seen: all of them, but for at most those that were `hidden`.
+/// Asserts that `seen` is `all`, except for at most `hidden` events.
 pub fn assert_seen(seen: u64, all: u64, hidden: u64, why: &dyn fmt::Debug) {
     let least = all.saturating_sub(hidden);
     assert!(

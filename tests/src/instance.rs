@@ -1,4 +1,4 @@
-//! An instance of tracefs: a log of kernel events of our own.
+//! A separate instance of tracefs: a log of kernel events for one test.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use nix::{
 };
 use tempfile::TempDir;
 
-/// Found in every tracefs that is of use here.
+/// A folder that every usable tracefs has.
 const EVENTS: &str = "events/sock/inet_sock_set_state";
 
 /// A tracefs instance; removed when dropped.
@@ -23,7 +23,7 @@ pub struct Instance {
     _mount: Option<Mount>,
 }
 
-/// tracefs mounted by us.
+/// A mount of tracefs by the test.
 #[derive(Debug)]
 struct Mount(TempDir);
 
@@ -34,11 +34,12 @@ impl Drop for Mount {
 }
 
 impl Instance {
-    /// Makes one with `buffer_kib` on each CPU and the monotonic clock. `name` is unique among the tests that run now.
+    /// Makes an instance with `buffer_kib` on each CPU and the monotonic clock. `name` must be unique among the tests
+    /// that run now.
     pub fn new(name: &str, buffer_kib: u32) -> Self {
         let (root, mount) = tracefs();
         let path = root.join("instances").join(format!("tcptrace-test-{name}"));
-        // Left over from a test that was killed; its slot is ours now.
+        // The instance is left over from a test that was killed; this test has its slot now.
         remove(&path);
         fs::create_dir(&path).expect("an instance of tracefs");
         let this = Self { path, _mount: mount };
@@ -47,7 +48,7 @@ impl Instance {
         this
     }
 
-    /// Writes to a file. An instance is "no such device" for moments in which another one comes or goes.
+    /// Writes to a file. An instance fails with "no such device" for moments in which another one is made or removed.
     pub fn set(&self, file: &str, value: &str) {
         let path = self.path.join(file);
         let deadline = Instant::now() + Duration::from_secs(2);
@@ -58,7 +59,7 @@ impl Instance {
         }
     }
 
-    /// A file, if it is there.
+    /// The content of a file, if it exists.
     pub fn get(&self, file: &str) -> Option<String> {
         let bytes = fs::read(self.path.join(file)).ok()?;
         Some(String::from_utf8_lossy(&bytes).into_owned())
@@ -72,7 +73,7 @@ impl Instance {
         self.get("trace").expect("tracefs' trace")
     }
 
-    /// How many events were recorded so far; cheap.
+    /// The number of events recorded so far; cheap.
     pub fn entries(&self) -> u64 {
         self.statistics("entries:")
     }
@@ -95,7 +96,7 @@ impl Drop for Instance {
     }
 }
 
-/// Removes an instance. It is busy while a process that another thread starts still has copies of our
+/// Removes an instance. It is busy while a process that another thread starts still has copies of this process'
 /// descriptors.
 fn remove(instance: &Path) {
     let deadline = Instant::now() + Duration::from_secs(2);
@@ -104,7 +105,7 @@ fn remove(instance: &Path) {
     }
 }
 
-/// Where tracefs is; mounted for as long as needed where it is not.
+/// The folder of tracefs; mounted for as long as needed if it is not mounted.
 fn tracefs() -> (PathBuf, Option<Mount>) {
     for place in ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"] {
         if Path::new(place).join(EVENTS).exists() {
@@ -117,7 +118,7 @@ fn tracefs() -> (PathBuf, Option<Mount>) {
     (directory.path().to_owned(), Some(Mount(directory)))
 }
 
-/// When an event of the log was, in nanoseconds: the last word before its name, in seconds with six digits.
+/// The time of an event of the log in nanoseconds: the last word before its name, in seconds with six digits.
 pub fn ktime_ns(head: &str) -> Option<u64> {
     let (seconds, micros) = head.rsplit(' ').next()?.split_once('.')?;
     let (seconds, micros): (u64, u64) = (seconds.parse().ok()?, micros.parse().ok()?);

@@ -1,4 +1,4 @@
-//! The program `load`, and how many transitions it makes.
+//! The program `load`, and the number of transitions that it makes.
 
 use std::{
     fmt,
@@ -13,24 +13,25 @@ use crate::{
     process::Running,
 };
 
-/// Of a connection, both of whose ends are its own.
+/// Transitions of a connection with both ends in the program.
 pub const OF_CONNECTION: u64 = 10;
-/// Of its listener.
+/// Transitions of a listener of the program.
 pub const OF_LISTENER: u64 = 2;
 
-/// What a load has made.
+/// The result of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Made {
-    /// Transitions.
+    /// Transitions that the load made.
     pub transitions: u64,
-    /// Of these at most so many in the time of process 1, when some kernels run no program; nearly always none.
+    /// The most of these that may be hidden: those in the time of process 1, when some kernels run no program. Nearly
+    /// always 0.
     pub hidden: u64,
-    /// How long it took.
+    /// The duration of the load.
     pub took: Duration,
 }
 
 impl Made {
-    /// Asserts that so many are accounted for: all, but for what the kernel may have hidden.
+    /// Asserts that all transitions are accounted for, except those that the kernel may have hidden.
     pub fn assert_seen(&self, seen: u64, why: &dyn fmt::Debug) {
         init::assert_seen(seen, self.transitions, self.hidden, why);
     }
@@ -44,7 +45,7 @@ impl AddAssign for Made {
     }
 }
 
-/// Has `command`, which begins with `load` or ends with it, make so many connections in the namespace.
+/// Runs `command`, which begins with `load` or ends with it, to make this many connections in the namespace.
 pub fn make(mut command: Command, namespace: &Namespace, connections: u64) -> Made {
     command.args(["--connections", &connections.to_string()]).stdout(Stdio::null());
     let hidden = DuringInit::start(&namespace.inode().to_string(), &["sock/inet_sock_set_state"]);

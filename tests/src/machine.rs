@@ -1,4 +1,4 @@
-//! What this machine has, and what becomes of tests that it cannot run.
+//! The features of this machine, and the handling of tests that it cannot run.
 
 use std::{
     env, fs,
@@ -29,12 +29,13 @@ pub fn tcptrace() -> PathBuf {
 pub fn public_copy(folder: &Path) -> PathBuf {
     fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).expect("permissions");
     let copy = folder.join("tcptrace");
-    // By another process: while we had it open for writing, a child started meanwhile would keep it busy.
+    // Another process makes the copy: if this process had the file open for writing, a child started meanwhile would
+    // keep it busy.
     tool("cp", [&tcptrace(), &copy]);
     copy
 }
 
-/// A program of this package: where cargo built it, or on the PATH where the tests run elsewhere.
+/// A program of this package: at the path where cargo built it, or on the PATH if the tests run elsewhere.
 pub fn helper(built: &str) -> PathBuf {
     let path = Path::new(built);
     let directories = env::var_os("PATH").unwrap_or_default();
@@ -45,7 +46,7 @@ pub fn helper(built: &str) -> PathBuf {
         .unwrap_or_else(|| path.to_owned())
 }
 
-/// Whether this process may trace and make network namespaces; tells that `name` is skipped when not.
+/// Whether this process may trace and make network namespaces; otherwise reports that `name` is skipped.
 pub fn is_root(name: &str) -> bool {
     let root = nix::unistd::Uid::effective().is_root();
     if !root {
@@ -54,7 +55,7 @@ pub fn is_root(name: &str) -> bool {
     root
 }
 
-/// Tells on standard error, past the test harness, that `name` cannot run here.
+/// Reports on standard error, past the test harness, that `name` cannot run here.
 ///
 /// # Panics
 /// Under `TCPTRACE_REQUIRE_ALL=1`, unless `TCPTRACE_ALLOW_SKIP` lists `name`.
@@ -66,23 +67,23 @@ pub fn skip(name: &str, reason: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED: {name}: {reason}");
 }
 
-/// Whether what cannot run here is a failure.
+/// Whether a test that cannot run here is a failure.
 pub fn requires_all() -> bool {
     env::var("TCPTRACE_REQUIRE_ALL").is_ok_and(|value| value == "1")
 }
 
-/// How far times may differ that two programs take of one event: little lies between, but this machine may be busy
-/// or emulated.
+/// The largest difference between the times that two programs take of one event. The programs run shortly after each
+/// other, but this machine may be busy or emulated.
 pub fn tolerance_us() -> u64 {
     env::var("TCPTRACE_TOLERANCE_US").map_or(300, |value| value.parse().expect("microseconds"))
 }
 
-/// Whether this machine is emulated, or as slow as one.
+/// Whether this machine is emulated, or as slow as an emulated one.
 pub fn is_slow() -> bool {
     tolerance_us() >= 10_000
 }
 
-/// Which way into the kernel a test uses.
+/// The hook that a test uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Hook {
     /// `tp_btf/inet_sock_set_state`.
@@ -92,7 +93,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// Both.
+    /// Both hooks.
     pub const ALL: [Self; 2] = [Self::TpBtf, Self::Tracepoint];
 
     /// The value of `--hook`.
@@ -104,7 +105,7 @@ impl Hook {
     }
 }
 
-/// Makes two tests of each function, one a hook: `both_hooks!(churn)` gives `churn::tp_btf` and
+/// Makes two tests of each function, one for each hook: `both_hooks!(churn)` gives `churn::tp_btf` and
 /// `churn::tracepoint`. The function's arguments are the [`Hook`] and the name of the test.
 #[macro_export]
 macro_rules! both_hooks {

@@ -1,4 +1,4 @@
-//! Sockets as the scenarios need them. Nothing here waits without a limit.
+//! Sockets for the scenarios. Every wait has a limit.
 
 use std::{
     io::{self, Read as _},
@@ -34,7 +34,7 @@ pub enum Family {
 }
 
 impl Family {
-    /// Where the server listens.
+    /// The address on which the server listens.
     pub fn listen(self, port: u16) -> SocketAddr {
         match self {
             Self::V4 | Self::MappedClient => (V4, port).into(),
@@ -43,7 +43,7 @@ impl Family {
         }
     }
 
-    /// Where the client connects to.
+    /// The address to which the client connects.
     pub fn connect(self, port: u16) -> SocketAddr {
         match self {
             Self::V4 | Self::MappedServer => (V4, port).into(),
@@ -64,7 +64,7 @@ pub fn socket(address: SocketAddr) -> Socket {
 /// An IPv4 MPTCP socket, if the kernel has them.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub fn mptcp_socket() -> io::Result<Socket> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, Some(Protocol::from(MPTCP)))?;
     prepare(&socket);
@@ -87,7 +87,8 @@ pub fn listen(address: SocketAddr) -> Socket {
     if address.is_ipv6() {
         listener.set_only_v6(!address.ip().is_unspecified()).expect("IPV6_V6ONLY");
     }
-    // A program that another test starts has a copy of what was just closed here, from its fork() to its exec().
+    // A program that another test starts has a copy of a descriptor that was just closed here, from its fork() to its
+    // exec().
     eventually(&format!("bind to {address}"), || match listener.bind(&address.into()) {
         Ok(()) => true,
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => false,
@@ -97,7 +98,7 @@ pub fn listen(address: SocketAddr) -> Socket {
     listener
 }
 
-/// Connects.
+/// A connected socket.
 pub fn connect(address: SocketAddr) -> Socket {
     let client = socket(address);
     client.connect(&address.into()).unwrap_or_else(|error| panic!("connect to {address}: {error}"));
@@ -110,7 +111,7 @@ pub fn connect_error(address: SocketAddr) -> i32 {
     error.raw_os_error().expect("an errno")
 }
 
-/// Begins to connect, without waiting; the socket waits again later.
+/// Begins to connect, without waiting. Later calls on the socket wait again.
 pub fn begin_connect(client: &Socket, address: SocketAddr) {
     client.set_nonblocking(true).expect("O_NONBLOCK");
     let error = client.connect(&address.into()).expect_err("the connection takes time");
@@ -118,7 +119,7 @@ pub fn begin_connect(client: &Socket, address: SocketAddr) {
     client.set_nonblocking(false).expect("O_NONBLOCK");
 }
 
-/// Accepts.
+/// The next accepted connection.
 pub fn accept(listener: &Socket) -> Socket {
     let (child, _) = listener.accept().expect("accept");
     limit(&child);
@@ -131,7 +132,7 @@ pub fn pair(listener: &Socket, address: SocketAddr) -> (Socket, Socket) {
     (client, accept(listener))
 }
 
-/// Waits until a connection can be accepted: that of a client is established earlier than this side's.
+/// Waits until a connection can be accepted: the client's side is established earlier than the server's.
 pub fn wait_for_child(listener: &Socket) {
     assert!(has_child(listener, LIMIT), "no connection has come");
 }
@@ -143,19 +144,19 @@ pub fn has_child(listener: &Socket, limit: Duration) -> bool {
     fds[0].revents().contains(PollFlags::IN)
 }
 
-/// Waits until this namespace has an IPv4 connection to the local port that is established, seen from its listener.
+/// Waits until this namespace has an established IPv4 connection on the local port, seen from its listener.
 pub fn wait_for_established(port: u16) {
     let is_established = || states(port).iter().any(|state| state == "01");
     eventually(&format!("a connection to port {port} is established"), is_established);
 }
 
-/// Waits until the peer has acknowledged the FIN of this namespace's IPv4 socket with this local port, and sent none itself;
-/// it may take its time, though it has read the end.
+/// Waits until the peer has acknowledged the FIN of this namespace's IPv4 socket with this local port, without having
+/// sent one itself. The peer may acknowledge later than it reads the end.
 pub fn wait_for_fin_wait2(port: u16) {
     eventually(&format!("the FIN of port {port} is acknowledged"), || states(port) == ["05"]);
 }
 
-/// Waits until this namespace has no IPv4 socket with this local port any more.
+/// Waits until this namespace has no IPv4 socket with this local port.
 pub fn wait_until_gone(port: u16) {
     eventually(&format!("port {port} is free"), || states(port).is_empty());
 }
@@ -175,9 +176,10 @@ fn states(port: u16) -> Vec<String> {
     table.lines().filter(has_port).filter_map(state).collect()
 }
 
-/// Lets no packet in to this socket.
+/// Drops all packets to this socket.
 pub fn deafen(socket: &Socket) {
-    // BPF_RET | BPF_K with 0: of every packet, keep nothing.
+    // BPF_RET
+    // BPF_K with 0: keep no byte of any packet.
     socket.attach_filter(&[SockFilter::new(6, 0, 0, 0)]).expect("SO_ATTACH_FILTER");
 }
 
@@ -204,7 +206,7 @@ pub fn peek(socket: &Socket) {
     assert_eq!(read, 1, "a byte has arrived");
 }
 
-/// Waits until the peer has closed its side, and acknowledges nothing.
+/// Waits until the peer has closed its side, and leaves the end unread.
 pub fn peek_end(socket: &Socket) {
     let read = socket.peek(&mut [MaybeUninit::uninit()]).expect("the end of the stream");
     assert_eq!(read, 0, "the peer sends nothing");
@@ -216,7 +218,7 @@ pub fn abort(socket: Socket) {
     drop(socket);
 }
 
-/// Any port of any address, to let the kernel choose.
+/// This port of this address; port 0 lets the kernel choose.
 pub fn local(address: Ipv4Addr, port: u16) -> SocketAddr {
     (address, port).into()
 }

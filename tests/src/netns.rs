@@ -18,19 +18,19 @@ use nix::{
 
 use crate::process::tool;
 
-/// The address of every namespace on its loopback.
+/// The IPv4 address of every namespace on its loopback.
 pub const V4: std::net::Ipv4Addr = std::net::Ipv4Addr::new(192, 0, 2, 1);
-/// The same in IPv6.
+/// The IPv6 address of every namespace on its loopback.
 pub const V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// A network namespace, held by a thread that runs what it is given. The namespace ends with the thread, and
-/// with the namespace its devices.
+/// A network namespace, held by a thread that runs jobs in it. The namespace ends with the thread, and its devices end
+/// with the namespace.
 ///
-/// The thread has a table of file descriptors of its own, too: a child process that another thread is about
-/// to start holds copies of that thread's descriptors for a moment, and a socket that is closed meanwhile
-/// would end with the child's.
+/// The thread has a separate table of file descriptors. The reason: a child process that another thread is about to
+/// start holds copies of that thread's descriptors for a moment, and a socket that is closed meanwhile would end with
+/// the child.
 #[derive(Debug)]
 pub struct Namespace {
     jobs: Option<Sender<Job>>,
@@ -40,7 +40,7 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// One with the ports that the kernel gives by itself: of a load there are many.
+    /// Makes one with the ports that the kernel uses by default, for a load, which needs many.
     pub fn usual() -> Self {
         Self::new(&(32_768..=60_999))
     }
@@ -72,23 +72,23 @@ impl Namespace {
         this
     }
 
-    /// Inode number of the namespace, as `--netns` takes it.
+    /// Inode number of the namespace, in the form that `--netns` takes.
     pub fn inode(&self) -> u32 {
         self.inode
     }
 
-    /// A path to it, valid as long as it lives.
+    /// A path to the namespace, valid as long as it lives.
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Runs `job` in the namespace and waits for its result; a panic in there continues here. Sockets and
-    /// other descriptors that it opens must not leave it.
+    /// Runs `job` in the namespace and waits for its result; a panic of the job continues here. Sockets and other
+    /// descriptors that the job opens must not leave the namespace.
     pub fn run<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> R {
         self.begin(job).wait()
     }
 
-    /// As [`Self::run`], without waiting yet.
+    /// As [`Self::run`], without waiting.
     pub fn begin<R: Send + 'static>(&self, job: impl FnOnce() -> R + Send + 'static) -> Task<R> {
         let (sender, receiver) = channel();
         let job = move || {
@@ -108,7 +108,7 @@ impl Namespace {
         self.join_as("198.51.100.1/24", peer, "198.51.100.2/24");
     }
 
-    /// The same with these addresses, here and there.
+    /// As [`Self::join`], with these addresses.
     pub fn join_as(&self, here: &str, peer: &Self, there: &str) {
         let (path, here, there) = (peer.path.clone(), here.to_owned(), there.to_owned());
         self.run(move || {
@@ -123,7 +123,8 @@ impl Namespace {
     }
 }
 
-/// What a job has left in a namespace. It is dropped there: in another thread, a number of a descriptor means another one.
+/// The result of a job, kept in the namespace. It is dropped there: in another thread, the same descriptor number is a
+/// different descriptor.
 #[derive(Debug)]
 pub struct Held<'a, T: Send + 'static> {
     value: Option<T>,
@@ -142,7 +143,7 @@ impl<T: Send + 'static> Drop for Held<'_, T> {
 pub struct Task<R>(Receiver<thread::Result<R>>);
 
 impl<R> Task<R> {
-    /// Waits for its result; a panic in there continues here.
+    /// Waits for the result; a panic of the job continues here.
     pub fn wait(self) -> R {
         self.0.recv().expect("the thread runs").unwrap_or_else(|panic| resume_unwind(panic))
     }
@@ -157,8 +158,9 @@ impl Drop for Namespace {
     }
 }
 
-/// Waits until [`V6`] can be reached, and goes on being so: the kernel adds its own route a little later than the
-/// address. Until then that of its prefix leads there, but a look-up that meets the insertion finds no route at all.
+/// Waits until [`V6`] can be reached and stays reachable: the kernel adds the address's own route a little later than
+/// the address. Until then the route of its prefix leads there, but a look-up during the insertion finds no route at
+/// all.
 fn await_route() {
     let deadline = Instant::now() + Duration::from_secs(10);
     let own = format!("{:032x} 80 ", u128::from(V6));
@@ -171,8 +173,8 @@ fn await_route() {
     socket.connect((V6, 1)).unwrap_or_else(|error| panic!("{V6}: {error}"));
 }
 
-/// Closes all but the standard streams in the calling thread's own table: the copies that it began with would
-/// keep other tests' pipes and files open.
+/// Closes all descriptors except the standard streams in the calling thread's own table. The table begins with copies,
+/// which would keep other tests' pipes and files open.
 fn close_inherited() {
     let descriptors = fs::read_dir("/proc/thread-self/fd").expect("/proc is mounted");
     let numbers: Vec<i32> =

@@ -1,4 +1,4 @@
-//! Child processes that never outlive their test and never hang it.
+//! Child processes that never outlive their test and never block it.
 
 use std::{
     ffi::OsStr,
@@ -23,7 +23,7 @@ use crate::{machine::is_slow, wait::eventually};
 pub struct Running(Child);
 
 impl Running {
-    /// Starts `command` as it is set up, with no signal blocked, whatever this thread has blocked.
+    /// Starts `command` with no signal blocked, whichever signals this thread has blocked.
     pub fn spawn(command: &mut Command) -> Self {
         let own = SigSet::empty().thread_swap_mask(SigmaskHow::SIG_SETMASK).expect("a signal mask");
         let child = command.spawn();
@@ -31,7 +31,7 @@ impl Running {
         Self(child.unwrap_or_else(|error| panic!("{command:?}: {error}")))
     }
 
-    /// Its process id.
+    /// The process id of the child.
     pub fn pid(&self) -> u32 {
         self.0.id()
     }
@@ -47,10 +47,10 @@ impl Running {
         kill(pid, signal).unwrap_or_else(|error| panic!("{signal} to {pid}: {error}"));
     }
 
-    /// Waits for its end.
+    /// Waits for the child's end.
     ///
     /// # Panics
-    /// When it takes longer than `limit`, on a slow machine several times as long.
+    /// When it takes longer than `limit`; on a slow machine, several times as long.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let limit = if is_slow() { 5 * limit } else { limit };
         let deadline = Instant::now() + limit;
@@ -71,7 +71,7 @@ impl Drop for Running {
     }
 }
 
-/// Collects everything from a pipe in the background.
+/// Collects all output from a pipe in the background.
 pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -82,7 +82,7 @@ pub fn collect(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
     receiver
 }
 
-/// Hands out the lines from a pipe as they come.
+/// Sends the lines from a pipe as they come.
 pub fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = channel();
     thread::spawn(move || {
@@ -96,7 +96,7 @@ pub fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Runs a command to its end, at most ten seconds, and returns what it printed.
+/// Runs a command to its end, at most ten seconds, and returns its output.
 pub fn output(command: &mut Command) -> Output {
     let mut running =
         Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
@@ -108,7 +108,7 @@ pub fn output(command: &mut Command) -> Output {
     Output { status, stdout: bytes(stdout), stderr: bytes(stderr) }
 }
 
-/// Does something with each of these at once, such as to start a tracer: most of that is waiting for the kernel.
+/// Runs a job on each of these at once, such as the start of a tracer, which mostly waits for the kernel.
 pub fn at_once<I: Send, T: Send, const N: usize>(items: [I; N], job: impl Fn(I) -> T + Sync) -> [T; N] {
     let job = &job;
     thread::scope(|scope| {
@@ -124,10 +124,10 @@ pub fn tool<A: AsRef<OsStr>>(name: &str, arguments: impl IntoIterator<Item = A>)
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// The id of the thread of this process that has this name, once there is one.
+/// The id of this process' thread with this name, once there is one.
 ///
 /// # Panics
-/// None comes.
+/// No such thread comes.
 pub fn thread_named(pid: u32, name: &str) -> u32 {
     let find = || {
         let mut tasks = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();

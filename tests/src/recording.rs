@@ -1,4 +1,4 @@
-//! Captures: made, and looked at again.
+//! Captures: made, and replayed.
 
 use std::{
     path::{Path, PathBuf},
@@ -15,14 +15,14 @@ use crate::{
     tracer::Report,
 };
 
-/// A folder that is gone when it is dropped, and in it a place for a capture.
+/// A folder that is removed when it is dropped, and a path for a capture in it.
 pub fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("capture");
     (folder, file)
 }
 
-/// `tcptrace record`, recording.
+/// A running `tcptrace record`.
 pub struct Recording {
     process: Running,
     stderr: Receiver<String>,
@@ -40,12 +40,12 @@ impl Recording {
         Self { process, stderr }
     }
 
-    /// Nobody reads its standard output any more.
+    /// Closes the read end of its standard output.
     pub fn leave_stdout(&mut self) {
         drop(self.process.child().stdout.take());
     }
 
-    /// Ends it by a signal; its exit code, and what it said.
+    /// Ends the recording by a signal; returns its exit code and its messages.
     pub fn end(mut self, signal: Signal) -> (Option<i32>, String) {
         self.process.signal(signal);
         let code = self.process.wait(Duration::from_secs(30)).code();
@@ -53,7 +53,7 @@ impl Recording {
     }
 }
 
-/// A command with a capture.
+/// Runs a command on a capture.
 pub fn replay(command: &str, file: &Path, arguments: &[&str]) -> Report {
     let output = output(Command::new(tcptrace()).arg(command).arg("--from").arg(file).args(arguments));
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");

@@ -1,5 +1,5 @@
-//! Playing a test's steps again, where the first play cannot be compared. Each repeat is reported, so that a test which often
-//! needs one is noticed.
+//! Repeats of a test's steps if the first run cannot be compared. Each repeat is reported, so that a test which needs
+//! many is noticed.
 
 use std::{
     env, fmt,
@@ -10,17 +10,17 @@ use std::{
 /// The file that takes a line for each repeat: `NAME: REASON`. `cargo xtask test` counts them.
 const REPEATS: &str = "TCPTRACE_REPEATS";
 
-/// How often something is played at most.
+/// The most runs of a test's steps.
 const PLAYS: usize = 3;
 
-/// Why a play cannot be compared. Each is the machine's doing: what tcptrace reports wrongly fails at once.
+/// The reason why a run cannot be compared. Each is due to the machine: a wrong report of tcptrace fails at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Obstacle {
-    /// The kernel did not run tcptrace's programs for something, see [`crate::fixture::Fixture::check_all_seen`].
+    /// The kernel did not run tcptrace's programs for an event, see [`crate::fixture::Fixture::check_all_seen`].
     Hidden,
     /// Two programs read the clock for one event, and a hypervisor may have stopped the processor between them.
     ClocksDisagree(String),
-    /// What the steps are to bring about takes two processors at one moment, and did not come about.
+    /// The steps need two processors at the same moment, and did not have the intended effect.
     NotMade(&'static str),
 }
 
@@ -34,10 +34,10 @@ impl fmt::Display for Obstacle {
     }
 }
 
-/// Plays the steps of the test `name` until they can be compared, and returns what the play returns.
+/// Repeats the steps of the test `name` until a run can be compared, and returns the result of that run.
 ///
 /// # Panics
-/// When there is an obstacle in each of several plays.
+/// When there is an obstacle in each of several runs.
 pub fn play_until_comparable<T>(name: &str, play: impl FnMut() -> Result<T, Obstacle>) -> T {
     repeat(play, |obstacle| report(name, obstacle))
 }
@@ -57,7 +57,7 @@ fn report(name: &str, obstacle: &Obstacle) {
     let line = format!("{name}: {obstacle}\n");
     match env::var_os(REPEATS) {
         Some(file) => {
-            // One write, so that lines of tests that run at once do not mix.
+            // A single write, so that lines of concurrent tests do not mix.
             let opened = OpenOptions::new().create(true).append(true).open(&file);
             let written = opened.and_then(|mut file| file.write_all(line.as_bytes()));
             written.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -72,7 +72,7 @@ mod tests {
 
     use super::*;
 
-    /// The result of a play that meets obstacles at first, and how often it was played and reported.
+    /// The result of a run that meets obstacles at first, and the numbers of runs and reports.
     fn play(obstacles: usize) -> (Option<usize>, usize, usize) {
         let (mut plays, mut reports) = (0, 0);
         let result = catch_unwind(AssertUnwindSafe(|| {

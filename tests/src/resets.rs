@@ -8,26 +8,26 @@ use crate::{
 };
 
 const EVENT: &str = "events/tcp/tcp_send_reset";
-/// A few thousand resets on each CPU.
+/// tracefs' buffer: a few thousand resets on each CPU.
 const BUFFER_KIB: u32 = 256;
 
 /// A tracefs instance that records the resets that the whole host sends.
 #[derive(Debug)]
 pub struct SentResets(Instance);
 
-/// A reset that was sent.
+/// A sent reset.
 #[derive(Clone, Debug)]
 pub struct SentReset {
     /// Nanoseconds of `CLOCK_MONOTONIC`, whole microseconds.
     pub ktime_ns: u64,
-    /// Whose connection it ended.
+    /// The connection that it ended.
     pub tuple: Tuple,
-    /// Why, in lower case as tcptrace says it.
+    /// The reason, in lower case as tcptrace prints it.
     pub reason: String,
 }
 
 impl SentResets {
-    /// Starts recording; `None` where the kernel gives no reasons (before Linux 6.10). `number` is unique among the
+    /// Starts recording; `None` if the kernel gives no reasons (before Linux 6.10). `number` must be unique among the
     /// tests that run now.
     pub fn start(number: u16) -> Option<Self> {
         let instance = Instance::new(&format!("resets-{number}"), BUFFER_KIB);
@@ -38,7 +38,7 @@ impl SentResets {
         Some(Self(instance))
     }
 
-    /// What was recorded so far.
+    /// The resets recorded so far.
     pub fn all(&self) -> Vec<SentReset> {
         self.0.log().lines().filter_map(parse).collect()
     }
@@ -49,7 +49,8 @@ fn parse(line: &str) -> Option<SentReset> {
     let field = |name: &str| {
         event.split(' ').find_map(|field| field.strip_prefix(name)?.strip_prefix('=')).expect("a known field")
     };
-    // Sent for nobody: packets that no socket wants, a peer's that is gone among them.
+    // A reset without a socket: the reply to a packet for no socket, such as a packet from a peer whose socket has
+    // ended.
     if field("skaddr").trim_start_matches('0').is_empty() || field("skaddr") == "(null)" {
         return None;
     }

@@ -1,7 +1,7 @@
 //! Ports that no other running test uses.
 //!
-//! tracefs reports the whole host; a test finds its own transitions in that log by its ports. A slot is a
-//! number held by a file lock, so it is free again whatever ends the test.
+//! tracefs reports the whole host; a test finds its own transitions in that log by its ports. A slot is a number held
+//! by a file lock, so it becomes free however the test ends.
 
 use std::{fs::File, ops::RangeInclusive};
 
@@ -9,14 +9,14 @@ use nix::fcntl::{Flock, FlockArg};
 
 use crate::{fixture::Ports, host::locks};
 
-/// Below the ephemeral ports of the host, above everything usual.
+/// Below the ephemeral ports of the host, above the usual ports of services.
 const FIRST_PORT: u16 = 12_000;
 const SLOTS: u16 = 240;
 const PORTS: u16 = 80;
-/// From here on within a slot, the namespace's ephemeral ports.
+/// The first of the namespace's ephemeral ports within a slot.
 const EPHEMERAL: u16 = 40;
 
-/// A range of ports, ours until dropped.
+/// A range of ports that this test has until the drop.
 #[derive(Debug)]
 pub struct Slot {
     number: u16,
@@ -35,7 +35,7 @@ impl Slot {
             .expect("a free slot: at most 240 tests run at once")
     }
 
-    /// Which one.
+    /// The number of the slot.
     pub fn number(&self) -> u16 {
         self.number
     }
@@ -46,12 +46,12 @@ impl Slot {
         self.first() + index
     }
 
-    /// Those to bind, for what runs in a namespace.
+    /// The ports to bind, for steps in a namespace.
     pub fn ports_to_bind(&self) -> Ports {
         Ports::from(self.port(0))
     }
 
-    /// All ports, those to bind and the ephemeral ones.
+    /// All ports: those to bind and the ephemeral ones.
     pub fn ports(&self) -> RangeInclusive<u16> {
         self.first()..=self.first() + PORTS - 1
     }

@@ -1,4 +1,4 @@
-//! What sockets do, where several tests look at it: each from its sockets' beginning to their end.
+//! Steps that several tests use: each from the beginning of its sockets to their end.
 
 use std::{io::Read as _, net::Shutdown};
 
@@ -15,7 +15,7 @@ use crate::{
     process::tool,
 };
 
-/// Two bind to an address with `SO_REUSEADDR`; one may listen. Returns both.
+/// Binds two sockets to an address with `SO_REUSEADDR`; only one may listen. Returns both.
 pub fn listen_twice(ports: Ports) -> [Socket; 2] {
     let address = ports.listen(Family::V4);
     let both = [(); 2].map(|()| {
@@ -29,7 +29,7 @@ pub fn listen_twice(ports: Ports) -> [Socket; 2] {
     both
 }
 
-/// A connection that the client closes first, and then the server; the listener behind it.
+/// Makes a connection that the client closes first, and then the server; returns the listener.
 pub fn served(ports: Ports, family: Family) -> Socket {
     let listener = listen(ports.listen(family));
     let (client, server) = pair(&listener, ports.connect(family));
@@ -38,7 +38,7 @@ pub fn served(ports: Ports, family: Family) -> Socket {
     listener
 }
 
-/// A question of a hundred bytes, and an answer of a thousand.
+/// Sends a request of a hundred bytes, and a response of a thousand.
 pub fn exchange(client: &Socket, server: &Socket) {
     let mut bytes = [0; 1_000];
     client.send(&bytes[..100]).expect("send");
@@ -47,7 +47,7 @@ pub fn exchange(client: &Socket, server: &Socket) {
     (&mut &*client).read_exact(&mut bytes).expect("the answer");
 }
 
-/// The client closes with `SO_LINGER` 0.
+/// Makes a connection that the client closes with `SO_LINGER` 0.
 pub fn linger_zero(ports: Ports, family: Family) {
     let listener = listen(ports.listen(family));
     let (client, server) = pair(&listener, ports.connect(family));
@@ -56,7 +56,7 @@ pub fn linger_zero(ports: Ports, family: Family) {
     drop((server, listener));
 }
 
-/// The server closes while data is unread.
+/// Makes a connection that the server closes while data is unread.
 pub fn unread_data(ports: Ports) {
     let listener = listen(ports.listen(Family::V4));
     let (client, server) = pair(&listener, ports.connect(Family::V4));
@@ -67,7 +67,7 @@ pub fn unread_data(ports: Ports) {
     drop((client, listener));
 }
 
-/// The server, which has closed its side, closes without reading what still came.
+/// Makes a connection that the server shuts down, and then closes with unread data.
 pub fn reset_in_close_wait(ports: Ports) {
     let listener = listen(ports.listen(Family::V4));
     let (client, server) = pair(&listener, ports.connect(Family::V4));
@@ -79,7 +79,7 @@ pub fn reset_in_close_wait(ports: Ports) {
     drop((client, listener));
 }
 
-/// `connect()` to `AF_UNSPEC` ends the connection, not the socket, which then connects anew.
+/// Ends a connection by `connect()` to `AF_UNSPEC`. The socket stays and connects again.
 pub fn disconnect_and_reconnect(ports: Ports) {
     let listener = listen(ports.listen(Family::V4));
     let address = ports.connect(Family::V4);
@@ -93,7 +93,7 @@ pub fn disconnect_and_reconnect(ports: Ports) {
     drop((server, again, listener));
 }
 
-/// Somebody else destroys the client's socket.
+/// Makes a connection whose client socket another process destroys.
 pub fn killed_by_ss(ports: Ports) {
     let listener = listen(ports.listen(Family::V4));
     let (client, server) = pair(&listener, ports.connect(Family::V4));
@@ -104,8 +104,8 @@ pub fn killed_by_ss(ports: Ports) {
     drop((client, server, listener));
 }
 
-/// Each side's FIN is lost at first. The server then hears the client's, sent again, while its own is under way; the
-/// client hears the server's only afterwards, together with the ACK of its own.
+/// Loses the first FIN of each side. The server then receives the client's second FIN while its own is in flight. The
+/// client receives the server's only afterwards, together with the ACK of its own.
 pub fn simultaneous_close(ports: Ports) {
     let listener = listen(ports.listen(Family::V4));
     let (client, server) = pair(&listener, ports.connect(Family::V4));
@@ -120,7 +120,7 @@ pub fn simultaneous_close(ports: Ports) {
     drop((client, server, listener));
 }
 
-/// The listener hears no SYN: one retry, three seconds.
+/// Connects to a listener that drops SYNs: one retry, three seconds.
 pub fn connect_timeout(ports: Ports) {
     sysctl("net/ipv4/tcp_syn_retries", "1");
     let listener = listen(ports.listen(Family::V4));
@@ -129,7 +129,7 @@ pub fn connect_timeout(ports: Ports) {
     drop(listener);
 }
 
-/// Nobody on the link has the address.
+/// Connects to an address that no host on the link has.
 pub fn host_unreachable(ports: Ports) {
     tool("ip", ["link", "add", "veth0", "type", "veth", "peer", "name", "veth1"]);
     tool("ip", ["address", "add", "198.51.100.1/24", "dev", "veth0"]);
@@ -141,7 +141,7 @@ pub fn host_unreachable(ports: Ports) {
     assert_eq!(connect_error(nobody), Errno::EHOSTUNREACH as i32);
 }
 
-/// The program closes before there is an answer.
+/// Closes the connecting socket before a reply comes.
 pub fn connect_cancelled(ports: Ports) {
     let listener = listen(ports.listen(Family::V4));
     deafen(&listener);

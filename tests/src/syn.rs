@@ -1,5 +1,4 @@
-//! Whole packets, made here: SYNs of senders that there are not, with documentation addresses as their source, and other
-//! segments.
+//! Raw packets: SYNs from senders that do not exist, with documentation addresses as their source, and other segments.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -10,16 +9,16 @@ use std::{
 use socket2::{Domain, Protocol, Socket, Type};
 
 const TCP: u8 = 6;
-/// Flags of a segment.
+/// Flag of a segment that opens a connection.
 pub const SYN: u8 = 0x02;
-/// Data that is to be read at once.
+/// Flag of data that the receiver should read at once.
 pub const PSH: u8 = 0x08;
-/// Of all but the first.
+/// Flag of all segments but the first.
 pub const ACK: u8 = 0x10;
 /// `IPPROTO_RAW`: a packet with its own IP header.
 const RAW: i32 = 255;
 
-/// A spoofed source: `number` makes it another one.
+/// A spoofed source, a different one for each `number`.
 pub fn source(v6: bool, number: u16) -> SocketAddr {
     let [high, low] = number.to_be_bytes();
     let port = 10_000 + u16::from(high);
@@ -30,12 +29,12 @@ pub fn source(v6: bool, number: u16) -> SocketAddr {
     }
 }
 
-/// Sends `count` SYNs, at most a few thousand, each from another source.
+/// Sends `count` SYNs, at most a few thousand, each from a different source.
 pub fn flood(target: SocketAddr, count: u16) {
     assert!(count <= 5_000, "a bounded flood");
     for number in 0..count {
         send(source(target.is_ipv6(), number), target);
-        // The kernel handles them as they are sent; others have their turn.
+        // The kernel handles each SYN as it is sent; the pause lets other tasks run.
         if number % 256 == 255 {
             sleep(Duration::from_millis(1));
         }
@@ -62,16 +61,16 @@ pub fn send_packet(socket: &Socket, packet: &[u8], to: SocketAddr) {
     assert_eq!(sent, packet.len());
 }
 
-/// What differs between segments without options.
+/// The variable parts of a segment without options.
 #[derive(Clone, Copy, Debug)]
 pub struct Segment<'a> {
-    /// [`SYN`] and others.
+    /// [`SYN`] and other flags.
     pub flags: u8,
-    /// Of the first byte.
+    /// The sequence number of the first byte.
     pub seq: u32,
-    /// The byte that is expected next.
+    /// The next expected byte.
     pub ack: u32,
-    /// An even number of bytes.
+    /// The data, an even number of bytes.
     pub data: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! The system calls of one thread, as tracefs' own `raw_syscalls` events have them.
+//! The system calls of one thread, from tracefs' own `raw_syscalls` events.
 
 use nix::libc::{SYS_epoll_pwait, SYS_epoll_wait};
 
@@ -6,31 +6,31 @@ use crate::instance::{Instance, ktime_ns};
 
 const EVENTS: [&str; 2] = ["events/raw_syscalls/sys_enter", "events/raw_syscalls/sys_exit"];
 
-/// Enough for a minute of a thread that polls.
+/// A buffer for a minute of a thread that polls.
 const BUFFER_KIB: u32 = 32 << 10;
 
-/// The system calls of a thread are being recorded.
+/// A recording of a thread's system calls.
 #[derive(Debug)]
 pub struct Syscalls(Instance);
 
-/// A system call that has returned.
+/// A finished system call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Syscall {
     /// Its number on this machine.
     pub number: i64,
-    /// For how long it was in the kernel, in nanoseconds.
+    /// The time in the kernel, in nanoseconds.
     pub took_ns: u64,
 }
 
 impl Syscall {
-    /// Whether it waits for events: what for the thread has nothing to do meanwhile.
+    /// Whether it waits for events, as a thread without work does.
     pub fn waits(&self) -> bool {
         [SYS_epoll_wait, SYS_epoll_pwait].contains(&self.number)
     }
 }
 
 impl Syscalls {
-    /// Begins to record those of the thread with this id.
+    /// Begins to record the system calls of the thread with this id.
     pub fn of(thread: u32) -> Self {
         let this = Self(Instance::new(&format!("syscalls-{thread}"), BUFFER_KIB));
         for event in EVENTS {
@@ -40,7 +40,7 @@ impl Syscalls {
         this
     }
 
-    /// Those that have begun and returned so far, all of them.
+    /// Ends the recording, and returns all system calls that have begun and returned.
     pub fn stop(self) -> Vec<Syscall> {
         for event in EVENTS {
             self.0.set(&format!("{event}/enable"), "0");
@@ -49,7 +49,7 @@ impl Syscalls {
     }
 }
 
-/// A thread is in one at a time.
+/// The finished system calls. A thread is in one at a time.
 fn returned(log: &str) -> Vec<Syscall> {
     let mut all = Vec::new();
     let mut entered = None;

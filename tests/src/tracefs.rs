@@ -1,4 +1,4 @@
-//! The independent witness: tracefs' own `sock:inet_sock_set_state` event, in an instance of our own.
+//! The independent witness: tracefs' own `sock:inet_sock_set_state` event, in a separate instance.
 
 use std::{collections::HashSet, net::IpAddr, ops::RangeInclusive};
 
@@ -15,8 +15,8 @@ const EVENT: &str = "events/sock/inet_sock_set_state";
 pub struct Tracefs(Instance);
 
 impl Tracefs {
-    /// Starts recording transitions of sockets with a port in `ports`, at most `buffer_kib` on each CPU.
-    /// `number` is unique among the tests that run now.
+    /// Starts recording transitions of sockets with a port in `ports`, at most `buffer_kib` on each CPU. `number` must
+    /// be unique among the tests that run now.
     pub fn start(number: u16, ports: &RangeInclusive<u16>, buffer_kib: u32) -> Self {
         let this = Self(Instance::new(&number.to_string(), buffer_kib));
         let (first, last) = (ports.start(), ports.end());
@@ -27,28 +27,28 @@ impl Tracefs {
         this
     }
 
-    /// What was recorded so far: real transitions of TCP, in order of time, children with their own ends.
+    /// The transitions so far: real transitions of TCP, in order of time, children with their own ends.
     pub fn transitions(&self) -> Vec<Transition> {
         let mut transitions: Vec<Transition> = self.0.log().lines().filter_map(parse).collect();
         transitions.sort_by_key(|transition| transition.ktime_ns);
         with_peers(&without_leftovers(transitions))
     }
 
-    /// How many of all kinds happened while process 1 ran, which some kernels hide from tracers; see [`init`].
+    /// The number of events of all kinds in the time of process 1, which some kernels hide from tracers; see [`init`].
     pub fn during_init(&self) -> usize {
         let threads = init::threads();
         let of_init = |line: &&str| pid(line).is_some_and(|pid| threads.iter().any(|thread| thread == pid));
         self.0.log().lines().filter(of_init).count()
     }
 
-    /// How many of all kinds were recorded so far; cheap.
+    /// The number of events of all kinds so far; cheap.
     pub fn entries(&self) -> u64 {
         self.0.entries()
     }
 }
 
-/// Less what belongs to connections that were there before: of an earlier test with these ports, whose namespace is
-/// gone, and whose connections the kernel is still closing.
+/// The transitions without those of pre-existing connections. Such connections belong to an earlier test with these
+/// ports; its namespace is gone, but the kernel is still closing its connections.
 fn without_leftovers(mut all: Vec<Transition>) -> Vec<Transition> {
     let mut known = HashSet::new();
     all.retain(|transition| {
@@ -61,7 +61,8 @@ fn without_leftovers(mut all: Vec<Transition>) -> Vec<Transition> {
     all
 }
 
-/// Kernels up to 6.12 show a new child with the listener's ends; its own are in what it does next.
+/// The transitions with the own ends of new children. Kernels up to 6.12 show a new child with the listener's ends; its
+/// own are in its next transition.
 fn with_peers(all: &[Transition]) -> Vec<Transition> {
     let mut complete = all.to_vec();
     let mut used = vec![false; all.len()];
@@ -80,14 +81,14 @@ fn with_peers(all: &[Transition]) -> Vec<Transition> {
     complete
 }
 
-/// The thread that ran, in a line of `trace`: `comm-pid [cpu] ...`.
+/// The running thread, from a line of `trace`: `comm-pid [cpu] ...`.
 fn pid(line: &str) -> Option<&str> {
     let (head, _) = line.rsplit_once(": inet_sock_set_state: ")?;
     let (thread, _) = head.rsplit_once('[')?;
     Some(thread.trim_end().rsplit_once('-')?.1)
 }
 
-/// A line of `trace`, when it is a transition of a TCP socket to another state.
+/// Parses a line of `trace`, if it is a transition of a TCP socket to another state.
 fn parse(line: &str) -> Option<Transition> {
     let (head, event) = line.rsplit_once(": inet_sock_set_state: ")?;
     let field = |name: &str| {

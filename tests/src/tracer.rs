@@ -21,12 +21,12 @@ use crate::{
     transition::Transition,
 };
 
-/// What tcptrace says on standard error once it traces.
+/// The beginning of tcptrace's message on standard error once it traces.
 const READY: &str = "Tracing TCP ";
 const START_LIMIT: Duration = Duration::from_mins(1);
 const END_LIMIT: Duration = Duration::from_mins(1);
 
-/// `tcptrace trace`, tracing.
+/// A running `tcptrace trace`.
 #[derive(Debug)]
 pub struct Tracer {
     process: Running,
@@ -50,7 +50,7 @@ impl Read for Counted {
     }
 }
 
-/// What a trace printed and how it ended.
+/// The output of a trace, and its exit code.
 #[derive(Debug)]
 pub struct Report {
     /// Standard output.
@@ -69,7 +69,7 @@ impl Tracer {
         this
     }
 
-    /// The same with `tcptrace life`.
+    /// As [`Self::start`], with `tcptrace life`.
     pub fn start_life(hook: Hook, arguments: &[&str]) -> Self {
         let mut command = Command::new(tcptrace());
         let mut this = Self::spawn(command.args(["life", "--hook", hook.name()]).args(arguments));
@@ -77,7 +77,7 @@ impl Tracer {
         this
     }
 
-    /// `tcptrace trace`, less what it infers, and `tcptrace life`, at once.
+    /// Starts `tcptrace trace`, without inferred transitions, and `tcptrace life` at once.
     pub fn start_with_life(hook: Hook, arguments: &[&str]) -> [Self; 2] {
         at_once([true, false], |is_trace| {
             if is_trace {
@@ -88,21 +88,20 @@ impl Tracer {
         })
     }
 
-    /// As [`Self::start`], but nobody reads its standard output before [`Self::read`].
+    /// As [`Self::start`], but its standard output is not read before [`Self::read`].
     pub fn start_unread(hook: Hook, arguments: &[&str]) -> Self {
         let mut command = Command::new(tcptrace());
         command.args(["trace", "--hook", hook.name()]).args(arguments);
         Self::spawn(&mut command)
     }
 
-    /// Starts a command that ends up as `tcptrace trace`; nobody reads its standard output before
-    /// [`Self::read`].
+    /// Starts a command that becomes `tcptrace trace`. Its standard output is not read before [`Self::read`].
     pub fn spawn(command: &mut Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut process = Running::spawn(command);
         let stderr = lines(process.child().stderr.take().expect("a pipe"));
         let mut said = String::new();
-        // An emulated machine takes seconds to load a program, and a scenario has several tracers start at once.
+        // An emulated machine takes seconds to load a program, and a scenario starts several tracers at once.
         let limit = if is_slow() { 5 * START_LIMIT } else { START_LIMIT };
         let deadline = Instant::now() + limit;
         while !said.contains(READY) {
@@ -121,12 +120,12 @@ impl Tracer {
         self.stdout = Some(collect(Counted { pipe, count: Arc::clone(&self.printed) }));
     }
 
-    /// Bytes that it has printed so far, if somebody reads them.
+    /// The number of bytes printed so far, if standard output is read.
     pub fn printed(&self) -> u64 {
         self.printed.load(Ordering::Relaxed)
     }
 
-    /// Waits until it has printed all that it has to, however busy the host: nothing comes for half a second.
+    /// Waits until its output is complete, however busy the host: nothing comes for half a second.
     pub fn catch_up(&self) {
         let deadline = Instant::now() + END_LIMIT;
         let mut before = u64::MAX;
@@ -148,13 +147,13 @@ impl Tracer {
         self.process.pid()
     }
 
-    /// Interrupts it, as Ctrl-C does, and returns what it printed.
+    /// Interrupts the tracer, as Ctrl-C does, and returns its output.
     pub fn stop(self) -> Report {
         self.signal(Signal::SIGINT);
         self.join()
     }
 
-    /// Waits for it to end by itself, and returns what it printed.
+    /// Waits until the tracer ends by itself, and returns its output.
     pub fn join(mut self) -> Report {
         let status = self.process.wait(END_LIMIT);
         if self.stdout.is_none() {
@@ -179,8 +178,7 @@ impl Report {
         self.lines_of_type(kind).map(parse).collect()
     }
 
-    /// The lines of this type of a JSON trace. Quotes inside a JSON string are escaped, so looking for them
-    /// is enough.
+    /// The lines of this type of a JSON trace. Quotes inside a JSON string are escaped, so a text search is enough.
     pub fn lines_of_type(&self, kind: &str) -> impl Iterator<Item = &str> {
         let field = format!("\"type\":\"{kind}\"");
         self.stdout.lines().filter(move |line| line.contains(&field))
@@ -192,7 +190,7 @@ impl Report {
         self.sorted(read)
     }
 
-    /// The same, less the objects that they were read from: for many.
+    /// As [`Self::transitions`], without the JSON objects: for many transitions.
     pub fn bare_transitions(&self) -> Vec<Transition> {
         self.sorted(parse)
     }
@@ -208,7 +206,7 @@ impl Report {
         transitions
     }
 
-    /// The summary of a JSON trace, its sums checked, and that it is the last line and the only one.
+    /// The summary of a JSON trace. Asserts that its sums are right, and that it is the only summary and the last line.
     pub fn summary(&self) -> Account {
         let line = self.stdout.lines().last().unwrap_or_else(|| panic!("no output; {}", self.stderr));
         assert_eq!(self.lines_of_type("summary").collect::<Vec<_>>(), [line], "one summary, at the end");
@@ -233,7 +231,7 @@ impl Report {
                 .collect(),
         };
         account.check();
-        // Of `life`, ends of connections are lines.
+        // The lines of `life` are ends of connections.
         let (kind, told) = match json["connections"].as_u64() {
             Some(connections) => ("connection", connections),
             None => ("transition", account.delivered + number(&json["inferred"])),
@@ -243,7 +241,7 @@ impl Report {
         account
     }
 
-    /// The summary on standard error, its sum checked.
+    /// The summary on standard error. Asserts that its sum is right.
     pub fn account(&self) -> Account {
         let line = self.stderr.lines().find(|line| line.contains(" seen = "));
         let line = line.unwrap_or_else(|| panic!("no summary on standard error: {}", self.stderr));
@@ -253,7 +251,7 @@ impl Report {
         };
         let account = Account {
             seen: before(" seen"),
-            // `--quiet` says counted.
+            // `--quiet` prints "counted".
             delivered: if line.contains(" counted") { before(" counted") } else { before(" delivered") },
             filtered: before(" filtered"),
             sampled_out: if line.contains(" sampled out +") { before(" sampled out +") } else { 0 },
@@ -279,20 +277,20 @@ fn parse<'a, T: serde::Deserialize<'a>>(line: &'a str) -> T {
     serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line}"))
 }
 
-/// What a trace says about itself at its end.
+/// The account of a trace at its end.
 #[derive(Clone, Debug)]
 pub struct Account {
     /// Transitions seen in the kernel.
     pub seen: u64,
-    /// Printed.
+    /// Transitions printed.
     pub delivered: u64,
-    /// Hidden by filters.
+    /// Transitions hidden by filters.
     pub filtered: u64,
-    /// Wanted and only counted.
+    /// Transitions that pass the filters and were only counted.
     pub sampled_out: u64,
-    /// Seen, wanted and not printed.
+    /// Transitions seen that pass the filters and were not printed.
     pub lost: u64,
-    /// Not even seen.
+    /// Runs that the kernel skipped, so that it did not even count the transitions.
     pub missed_runs: u64,
     /// Old state, new state, count; empty when not known.
     pub matrix: Vec<(String, String, u64)>,

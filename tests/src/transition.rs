@@ -1,4 +1,4 @@
-//! A transition, whoever reported it.
+//! A transition, from tcptrace or from tracefs.
 
 use std::{
     fmt,
@@ -8,7 +8,7 @@ use std::{
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A state transition of a TCP socket as tcptrace or tracefs told it.
+/// A state transition of a TCP socket, as tcptrace or tracefs reported it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Transition {
     /// Nanoseconds of `CLOCK_MONOTONIC`; tracefs gives whole microseconds.
@@ -22,7 +22,7 @@ pub struct Transition {
     /// State after.
     #[serde(rename = "new_state")]
     pub new: String,
-    /// The whole JSON object, where tcptrace told it.
+    /// The whole JSON object, if tcptrace reported it.
     #[serde(skip)]
     pub json: Value,
 }
@@ -32,7 +32,7 @@ pub struct Transition {
 pub struct Tuple {
     /// Local address.
     pub laddr: IpAddr,
-    /// Local port, 0 while it is not chosen.
+    /// Local port, 0 until it is chosen.
     pub lport: u16,
     /// Remote address.
     pub raddr: IpAddr,
@@ -48,7 +48,7 @@ impl Transition {
 }
 
 impl Tuple {
-    /// With IPv4-mapped addresses as IPv4, and `::` of a connection over IPv4 as `0.0.0.0`.
+    /// The same ends with IPv4-mapped addresses as IPv4, and `::` of a connection over IPv4 as `0.0.0.0`.
     #[must_use]
     pub fn canonical(mut self) -> Self {
         self.laddr = self.laddr.to_canonical();
@@ -73,7 +73,7 @@ impl fmt::Display for Transition {
     }
 }
 
-/// One a line, for messages of failed tests.
+/// One transition in each line, for messages of failed tests.
 pub fn listing(transitions: &[Transition]) -> String {
     let lines: Vec<_> = transitions.iter().map(|transition| format!("  {transition}")).collect();
     lines.join("\n") + "\n"

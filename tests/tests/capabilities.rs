@@ -1,4 +1,4 @@
-//! What an ordinary user needs: the capabilities that the documents name are enough, and fewer are not.
+//! Tracing by an ordinary user: the documented capabilities are enough, and fewer are not.
 
 use std::{path::Path, process::Command};
 
@@ -16,14 +16,14 @@ use tcptrace_tests::{
 
 both_hooks!(an_ordinary_user);
 
-/// A user who owns nothing here.
+/// A user who owns no file here.
 const USER: &str = "65534";
 
 /// The capabilities that the hook needs, as `setpriv` calls them.
 fn needed(hook: Hook) -> &'static [&'static str] {
     match hook {
         Hook::TpBtf => &["bpf", "perfmon"],
-        // tracefs is root's.
+        // Only root can read tracefs.
         Hook::Tracepoint => &["bpf", "perfmon", "dac_read_search"],
     }
 }
@@ -31,7 +31,7 @@ fn needed(hook: Hook) -> &'static [&'static str] {
 /// `program`, run by an ordinary user with these capabilities and no others.
 fn as_user(program: &Path, capabilities: &[&str]) -> Command {
     let list = capabilities.iter().fold(String::new(), |list, capability| list + ",+" + capability);
-    // As an ordinary user it cannot mount tracefs where that is not mounted.
+    // An ordinary user cannot mount tracefs, so root does if it is not mounted.
     let mut command = if Path::new("/sys/kernel/tracing/events").exists() {
         Command::new("setpriv")
     } else {
@@ -47,7 +47,7 @@ fn as_user(program: &Path, capabilities: &[&str]) -> Command {
     command
 }
 
-/// One play with the capabilities that are needed.
+/// Runs a scenario once with the required capabilities.
 fn sees_all(hook: Hook, program: &Path) -> Result<(), Obstacle> {
     let world = Fixture::new();
     let netns = world.namespace.inode().to_string();
@@ -74,7 +74,7 @@ fn an_ordinary_user(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    // Kernels before 5.11 count maps against the limit; a container may forbid to lift it.
+    // Kernels before 5.11 count maps against the limit; a container may forbid raising it.
     let _ = setrlimit(Resource::RLIMIT_MEMLOCK, RLIM_INFINITY, RLIM_INFINITY);
     let folder = tempfile::tempdir().expect("a folder");
     let program = public_copy(folder.path());

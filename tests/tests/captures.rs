@@ -1,4 +1,4 @@
-//! Captures: a replay shows what the trace did, to the byte; and whatever becomes of the file, nothing is silent.
+//! Captures: a replay prints the same bytes as the trace, and every damage of the file is reported.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use tcptrace_tests::{
 
 both_hooks!(replays_show_what_traces_did, filters_apply_to_replays_as_to_traces);
 
-/// Connections of both families that end in several ways, and some that never begin.
+/// Connections of both families that end in several ways, and some that are never established.
 fn traffic(ports: Ports) {
     for family in [Family::V4, Family::V6, Family::MappedServer] {
         steps::served(ports, family);
@@ -42,7 +42,8 @@ fn load(namespace: &Namespace, connections: u64) {
     load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections);
 }
 
-/// In every format: the same standard output, and on standard error the same account.
+/// Compares traces with their replays in every format: the same standard output, and the same account on standard
+/// error.
 fn replays_show_what_traces_did(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -80,7 +81,7 @@ fn replays_show_what_traces_did(hook: Hook, name: &str) {
         assert!(live.stdout.lines().count() > 2, "{command} {arguments:?}: {}", live.stderr);
         assert_eq!(again.stdout, live.stdout, "{command} {arguments:?}: {}", again.stderr);
         assert_eq!(again.code, live.code, "{command} {arguments:?}: {}", again.stderr);
-        // What `--count` leaves is not recorded to its end.
+        // With `--count`, the capture does not have the events after the last printed one.
         if !arguments.contains(&"--count") {
             let (_, account) = live.stderr.split_once(" Ctrl-C to end.\n").expect("it traced");
             assert_eq!(again.stderr, account, "{command} {arguments:?}");
@@ -90,7 +91,7 @@ fn replays_show_what_traces_did(hook: Hook, name: &str) {
     }
 }
 
-/// A capture of everything, looked at through filters, has what traces with these filters see.
+/// Compares replays of a capture of everything, through filters, with traces that have these filters.
 fn filters_apply_to_replays_as_to_traces(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -119,7 +120,7 @@ fn filters_apply_to_replays_as_to_traces(hook: Hook, name: &str) {
     world.namespace.run(move || traffic(ports));
     load(&world.namespace, 3);
     world.settle(40);
-    // The namespace's other connections are no witness's.
+    // No witness has recorded the namespace's other connections.
     sleep(Duration::from_millis(300));
     let (code, said) = recording.end(Signal::SIGINT);
     assert_eq!(code, Some(0), "{said}");
@@ -132,7 +133,7 @@ fn filters_apply_to_replays_as_to_traces(hook: Hook, name: &str) {
     }
 }
 
-/// A recorder that is killed loses no more than the last moment, and the capture says that its end is missing.
+/// A killed recorder loses at most the last moment, and the capture reports that its end is missing.
 #[test]
 fn a_killed_recorder_leaves_a_capture() {
     if !is_root("a_killed_recorder_leaves_a_capture") {
@@ -159,7 +160,7 @@ fn a_killed_recorder_leaves_a_capture() {
     assert_eq!(report["verdict"], "insufficient", "{report:#}");
 }
 
-/// Files of a limited size, each of which stands for itself; together they have everything.
+/// Files of a limited size, each readable without the others; together they have everything.
 #[test]
 fn files_follow_each_other() {
     if !is_root("files_follow_each_other") {
@@ -202,7 +203,7 @@ fn files_follow_each_other() {
     assert!(transitions.is_sorted_by_key(|transition| transition.ktime_ns));
 }
 
-/// The same story with other names.
+/// An anonymized capture has the same events with other names.
 #[test]
 fn others_stand_for_addresses_and_names() {
     if !is_root("others_stand_for_addresses_and_names") {
@@ -253,7 +254,7 @@ fn others_stand_for_addresses_and_names() {
     assert_eq!(of(&shared), of(&file));
 }
 
-/// Root recorded it; who looks at it need not be.
+/// Root made the recording; any user can replay it.
 #[test]
 fn an_ordinary_user_replays() {
     if !is_root("an_ordinary_user_replays") {

@@ -1,5 +1,4 @@
-//! Tens of thousands of connections: what is printed, what is counted, and what tracefs recorded agree
-//! exactly.
+//! Tens of thousands of connections: the printed transitions, the counters and tracefs' records agree exactly.
 
 use std::{
     collections::BTreeMap,
@@ -19,9 +18,9 @@ use tcptrace_tests::{
 both_hooks!(every_transition_is_accounted_for, counting_only);
 
 const CONNECTIONS: u64 = 30_000;
-/// Both ends of a connection, see `load`; and its one listener's two.
+/// Transitions of both ends of each connection, see `load`, and two of its one listener.
 const TRANSITIONS: u64 = CONNECTIONS * 10 + 2;
-/// Every transition on one CPU, with room: tracefs takes about 90 bytes for each.
+/// A buffer for all transitions on one CPU, with a reserve: tracefs takes about 90 bytes for each.
 const BUFFER_KIB: u32 = 48 << 10;
 
 type Counts = BTreeMap<(String, String), u64>;
@@ -40,7 +39,7 @@ fn world() -> Fixture {
     world
 }
 
-/// Runs the load in the namespace, its listener on the slot's first port.
+/// Runs the load in the namespace, with its listener on the slot's first port.
 fn load(world: &Fixture) {
     let port = world.slot.port(0).to_string();
     world.namespace.run(move || {
@@ -70,7 +69,7 @@ fn every_transition_is_accounted_for(hook: Hook, name: &str) {
     assert_eq!(count(&told), count(&witnessed), "each kind as often");
     let counted = in_matrix(&summary.matrix);
     for (kind, number) in count(&witnessed) {
-        // The matrix is of the whole host; other tests may add to it.
+        // The matrix covers the whole host; other tests may add to it.
         assert!(
             counted.get(&kind).is_some_and(|counted| *counted >= number),
             "{kind:?}: {counted:?} < {number}"
@@ -83,7 +82,7 @@ fn in_matrix(matrix: &[(String, String, u64)]) -> Counts {
     matrix.iter().map(|(old, new, count)| ((old.clone(), new.clone()), *count)).collect()
 }
 
-/// `--quiet` counts the same without printing it.
+/// `--quiet` counts the same transitions without printing them.
 fn counting_only(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -103,7 +102,7 @@ fn counting_only(hook: Hook, name: &str) {
     assert_eq!(world.tracefs.entries(), TRANSITIONS);
 }
 
-/// The load generator itself tells usage errors from others.
+/// The load generator itself distinguishes usage errors from others.
 #[test]
 fn load_usage() {
     for wrong in [&["--connections", "0"][..], &["--connections", "200001"], &["--threads", "2"], &["--fast"]]

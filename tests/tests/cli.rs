@@ -1,4 +1,4 @@
-//! The command line: usage errors, missing privileges, and what needs no tracing at all.
+//! The command line: usage errors, missing privileges, and commands that do not trace.
 
 use std::{
     fs,
@@ -44,7 +44,7 @@ fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).expect("UTF-8")
 }
 
-/// Each says what is wrong and what would be right.
+/// Each message states the error and the correction.
 #[test]
 fn usage_errors() {
     for (arguments, helpful) in [
@@ -81,7 +81,7 @@ fn usage_errors() {
         (&["life", "--quiet"], "--quiet"),
         (&["life", "-w", "-o", "json"], "cannot be used with"),
         (&["life", "-w", "-s"], "cannot be used with"),
-        // What was recorded already is not recorded otherwise.
+        // Options of a recording do not apply to a capture that exists already.
         (&["--from", "capture", "--anonymize"], "cannot be used with"),
         (&["life", "--from", "capture", "--max-size", "1M"], "cannot be used with"),
         (&["diagnose", "--from", "capture", "--anonymize"], "cannot be used with"),
@@ -120,7 +120,7 @@ fn help_and_version() {
 
 #[test]
 fn completions_and_manual() {
-    // How each shell is given a command and one of its options.
+    // The form in which each shell knows a command and one of its options.
     for (shell, sign, option) in [
         ("bash", "complete -F _tcptrace ", "\n                --local-port)\n"),
         ("zsh", "#compdef tcptrace\n", "'*--local-port=[Local ports"),
@@ -135,7 +135,7 @@ fn completions_and_manual() {
     let manual = run(&["man"]);
     assert_eq!(manual.status.code(), Some(0));
     assert!(stdout(&manual).contains(".TH tcptrace"), "{}", stdout(&manual));
-    // Each page that it names is there.
+    // Each page that the page refers to exists.
     let page = stdout(&manual);
     let named = page.lines().filter_map(|line| line.strip_prefix("tcptrace\\-")?.strip_suffix("(1)"));
     for command in named {
@@ -146,7 +146,7 @@ fn completions_and_manual() {
     assert_eq!(run(&["man", "sl"]).status.code(), USAGE);
 }
 
-/// The script is one that the shell understands.
+/// The shell accepts the script.
 #[test]
 fn bash_accepts_its_completions() {
     let script = stdout(&run(&["completions", "bash"]));
@@ -173,7 +173,7 @@ fn without_privileges() {
     }
 }
 
-/// `| head -2`: the reader goes away after two lines.
+/// `| head -2`: the reader ends after two lines.
 fn closed_pipe(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -198,7 +198,7 @@ fn closed_pipe(hook: Hook, name: &str) {
     assert_eq!(errors.lines().count(), 1, "nothing but the announcement: {errors}");
 }
 
-/// In a mount namespace where tracefs and debugfs are gone, both hooks work, and mount nothing that stays.
+/// In a mount namespace without tracefs and debugfs, both hooks work, and leave no mount behind.
 fn without_tracefs(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -219,7 +219,7 @@ fn without_tracefs(hook: Hook, name: &str) {
     assert_eq!(report.transitions().len(), 2, "{}", report.stdout);
 }
 
-/// The options that hands know from tcplife.
+/// The options known from tcplife.
 fn life_like_tcplife(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -273,7 +273,7 @@ fn life_like_tcplife(hook: Hook, name: &str) {
     }
 }
 
-/// Killed without a chance to clean up, it leaves no program in the kernel.
+/// A killed tracer cannot clean up, but leaves no program in the kernel.
 fn leaves_nothing_behind(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -297,7 +297,7 @@ fn leaves_nothing_behind(hook: Hook, name: &str) {
     }
 }
 
-/// The programs that a process has open, by what the kernel says of its descriptors.
+/// The ids of the programs that a process has open, from its descriptors in `/proc`.
 fn program_ids(pid: u32) -> Vec<u32> {
     let infos = fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("the process runs");
     let id = |entry: fs::DirEntry| {
@@ -307,7 +307,7 @@ fn program_ids(pid: u32) -> Vec<u32> {
     infos.filter_map(|entry| id(entry.ok()?)).collect()
 }
 
-/// By `nohup`, it goes on without its terminal.
+/// With `nohup`, the tracer goes on without its terminal.
 fn without_its_terminal(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

@@ -1,5 +1,5 @@
-//! The kernel side's counters: one set a CPU, 64 bits each. What is told is their sum, also of CPUs that are gone, and of
-//! counts that 32 bits cannot hold.
+//! The kernel side's counters: one set for each CPU, 64 bits each. Their sum is reported, including the counts of CPUs
+//! that are offline, and counts that exceed 32 bits.
 
 use std::{fs, process::Command, thread::sleep, time::Duration};
 
@@ -16,9 +16,9 @@ both_hooks!(a_cpu_comes_and_goes, counts_beyond_32_bits);
 
 const CONNECTIONS: u64 = 100;
 
-/// The CPU that goes: most machines keep the first one.
+/// The CPU that goes offline: most machines keep the first one.
 const CPU: &str = "1";
-/// Records that wait on a CPU are fetched within this time.
+/// The time within which records that wait on a CPU are fetched.
 const FETCHED: Duration = Duration::from_millis(200);
 
 /// Makes connections on one CPU.
@@ -32,7 +32,7 @@ fn load_on(cpu: &str, namespace: &Namespace) -> Made {
 struct Offline(String);
 
 impl Offline {
-    /// `None` where this machine has no second CPU, or keeps it.
+    /// `None` if this machine has no second CPU, or cannot switch it off.
     fn take(cpu: &str) -> Option<Self> {
         let switch = format!("/sys/devices/system/cpu/cpu{cpu}/online");
         fs::write(&switch, "0").is_ok().then_some(Self(switch))
@@ -69,14 +69,14 @@ fn a_cpu_comes_and_goes(hook: Hook, name: &str) {
     made.assert_seen(report.assert_lossless().delivered, &report.stderr);
 }
 
-/// A CPU's counters as words: the matrix of 16 by 16, then what was delivered, and others.
+/// A CPU's counters as words: the matrix of 16 by 16, then the delivered records, then others.
 type Words = [u64; 265];
 const CLOSE_TO_SYN_SENT: usize = 7 * 16 + 2;
 const DELIVERED: usize = 16 * 16;
-/// Less than what the load adds before 32 bits overflow.
+/// A count so close to the overflow of 32 bits that the load exceeds it.
 const NEARLY: u64 = (1 << 32) - 10;
 
-/// As if each CPU had seen so many already: to wait for them would take hours.
+/// Sets the counters as if each CPU had counted this many already: counting them would take hours.
 fn counts_beyond_32_bits(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -99,7 +99,8 @@ fn counts_beyond_32_bits(hook: Hook, name: &str) {
     assert!((cpus * NEARLY + CONNECTIONS..account.seen).contains(&count), "{count} of {}", account.seen);
 }
 
-/// Adds so many connections that begin to the counters of each CPU of the newest tracer, and returns how many CPUs it has.
+/// Adds this many connections to the counters of each CPU of the newest tracer, as transitions to SYN_SENT, and returns
+/// the number of CPUs.
 fn add_to_all_cpus(connections: u64) -> u64 {
     let maps = loaded_maps().filter_map(Result::ok);
     let newest = maps.filter(|map| map.name_as_str() == Some("COUNTERS")).map(|map| map.id()).max();

@@ -1,4 +1,4 @@
-//! Where the kernel, or the administrator, withholds something: what still works, and what is said.
+//! Hosts where the kernel, or the administrator, withholds a feature: what still works, and what the tracer reports.
 
 use std::{net::SocketAddr, process::Command, thread::sleep, time::Duration};
 
@@ -13,7 +13,7 @@ use tcptrace_tests::{
     tracer::{Report, Tracer},
 };
 
-/// A listener comes and goes while the tracer runs; returns what it printed.
+/// Opens and closes a listener while the tracer runs; returns the tracer's output.
 fn traced(mut command: Command) -> Report {
     let world = Fixture::new();
     let address = world.ports().listen(Family::V4);
@@ -28,7 +28,7 @@ fn traced(mut command: Command) -> Report {
     report
 }
 
-/// What the record alone gives, and that the rest is shown as unknown.
+/// Asserts that the output has the fields of the record alone, and that all others are shown as unknown.
 fn assert_record_alone(report: &Report) {
     let lines = report.of_type("transition");
     for line in &lines {
@@ -39,7 +39,7 @@ fn assert_record_alone(report: &Report) {
     assert!(close["error"].is_null() && close["bytes_acked"].is_null(), "unknown is not 0: {close}");
 }
 
-/// The record alone: transitions, addresses, and the owner where only a system call makes the transition.
+/// The record alone gives transitions, addresses, and the owner where only a system call makes the transition.
 #[test]
 fn without_type_information_the_record_is_enough() {
     if !is_root("without_type_information_the_record_is_enough") {
@@ -48,7 +48,8 @@ fn without_type_information_the_record_is_enough() {
     assert_record_alone(&traced(under(NO_BTF, "")));
 }
 
-/// Without it the socket does not tell its error nor its retransmissions: other events of the kernel do.
+/// Without type information the socket's error and retransmissions cannot be read; other events of the kernel report
+/// them.
 #[test]
 fn without_type_information_other_events_tell_why() {
     if !is_root("without_type_information_other_events_tell_why") {
@@ -109,7 +110,7 @@ fn without_type_information_other_events_tell_why() {
     assert!(counted.contains(&Some(sent_again)) && counted.contains(&Some(0)), "{sent_again}: {counted:?}");
 }
 
-/// The namespace's own counter of them, `RetransSegs` (RFC 4022).
+/// The namespace's own counter of retransmitted segments, `RetransSegs` (RFC 4022).
 fn segments_sent_again() -> u64 {
     let snmp = std::fs::read_to_string("/proc/thread-self/net/snmp").expect("counters");
     let mut lines = snmp.lines().filter_map(|line| line.strip_prefix("Tcp: "));
@@ -119,7 +120,7 @@ fn segments_sent_again() -> u64 {
     value.parse().expect("a number")
 }
 
-/// Type information that is cut short is as good as none, and nothing of it is used.
+/// Truncated type information counts as missing, and no part of it is used.
 #[test]
 fn damaged_type_information_is_not_used() {
     if !is_root("damaged_type_information_is_not_used") {
@@ -129,7 +130,7 @@ fn damaged_type_information_is_not_used() {
     refused(under(CUT_BTF, ""), &["--hook", "tp_btf"], &["BTF is damaged", "--hook tracepoint"]);
 }
 
-/// A record that this program cannot read is refused by the name of the field; the better hook does without it.
+/// An unreadable record is refused by the name of the field; `tp_btf` does not need the record.
 #[test]
 fn a_record_that_is_not_understood_is_refused() {
     if !is_root("a_record_that_is_not_understood_is_refused") {
@@ -177,7 +178,7 @@ fn what_is_missing_is_named() {
     );
 }
 
-/// One page locked at most, which kernels before 5.11 count maps against, is no obstacle for root.
+/// A limit of one locked page, against which kernels before 5.11 count maps, is no obstacle for root.
 #[test]
 fn the_limit_of_locked_memory_is_lifted() {
     if !is_root("the_limit_of_locked_memory_is_lifted") {

@@ -1,5 +1,4 @@
-//! Time in the old state, against tracefs' own clock; with and without a filter that hides the state's
-//! beginning.
+//! Time in the old state, against tracefs' own clock; with and without a filter that hides the state's beginning.
 
 use std::{collections::BTreeMap, thread::sleep, time::Duration};
 
@@ -16,8 +15,7 @@ use tcptrace_tests::{
 
 both_hooks!(every_state, states_behind_a_filter, a_cookie_made_meanwhile, reused_socket_addresses);
 
-/// A connection with fixed ports, so that tracefs shows which transitions are whose, at rest for a while in
-/// some states.
+/// A connection with fixed ports, so that tracefs' transitions can be assigned to sockets. It pauses in some states.
 fn traffic(ports: Ports) {
     let pause = || sleep(Duration::from_millis(30));
     let listener = listen(ports.listen(Family::V4));
@@ -35,8 +33,8 @@ fn traffic(ports: Ports) {
     drop(listener);
 }
 
-/// When each socket entered the state that it leaves, by tracefs: the ends and the new state of a transition
-/// to when the one before was, in microseconds. None for a socket's first.
+/// The times at which sockets entered the states that they leave, from tracefs: the ends and the new state of a
+/// transition, to the time of the transition before in microseconds. `None` for the first transition of a socket.
 fn witnessed(transitions: &[Transition]) -> BTreeMap<(Tuple, String), Option<u64>> {
     let mut since: BTreeMap<Tuple, (String, u64)> = BTreeMap::new();
     let mut durations = BTreeMap::new();
@@ -49,8 +47,7 @@ fn witnessed(transitions: &[Transition]) -> BTreeMap<(Tuple, String), Option<u64
     durations
 }
 
-/// Asserts that what tcptrace says of the time in state is what tracefs' times say, and returns how many were
-/// known.
+/// Asserts that tcptrace's times in state agree with tracefs' times, and returns the number of known ones.
 fn assert_durations(report: &Report, world: &Fixture) -> usize {
     let witnessed = witnessed(&world.tracefs.transitions());
     let mut known = 0;
@@ -92,7 +89,7 @@ fn every_state(hook: Hook, name: &str) {
     }
     let (report, world) = trace(hook, &[], traffic);
     compare(&report.transitions(), &world.tracefs.transitions());
-    // Listener, client and server have a first transition each, the other nine have one before.
+    // The first transitions of listener, client and server have none before; the other nine have one.
     assert_eq!(assert_durations(&report, &world), 9);
     for state in ["ESTABLISHED", "CLOSE_WAIT", "LISTEN"] {
         let transition =
@@ -127,7 +124,7 @@ fn states_behind_a_filter(hook: Hook, name: &str) {
     }
 }
 
-/// A socket gets its cookie when someone first asks for it, which may be another tool, in any state.
+/// A socket gets its cookie at the first request for it. That may come from another tool, in any state.
 fn a_cookie_made_meanwhile(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -147,7 +144,7 @@ fn a_cookie_made_meanwhile(hook: Hook, name: &str) {
     assert_eq!(assert_durations(&report, &world), 1);
 }
 
-/// The kernel gives the memory of a closed socket to the next one, which must not inherit its age.
+/// The kernel uses the memory of a closed socket for the next one, which must not inherit its age.
 fn reused_socket_addresses(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

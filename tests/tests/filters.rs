@@ -1,4 +1,4 @@
-//! What each filter lets through is what it should of all that tracefs saw.
+//! Each filter passes the right transitions, of all that tracefs saw.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -49,7 +49,7 @@ fn traffic(ports: Ports) {
 
 type Wanted = Box<dyn Fn(&Transition) -> bool>;
 
-/// Options, and what they let through.
+/// Options, and the transitions that they pass.
 type Filter = (Vec<String>, Wanted);
 
 /// Runs a tracer for each filter at once on the same traffic.
@@ -83,7 +83,7 @@ fn play_filters(hook: Hook, filters: fn(&Slot) -> Vec<Filter>) -> Result<(), Obs
     Ok(())
 }
 
-/// Each transition with the local port that its socket turned out to have, and as seen.
+/// Each transition with the local port that its socket gets later, and as seen.
 fn with_ports(all: &[Transition]) -> Vec<(Transition, Transition)> {
     let mut pairs = Vec::new();
     for chain in chains(all) {
@@ -117,7 +117,7 @@ fn of_tuples(slot: &Slot) -> Vec<Filter> {
     let far: IpAddr = [192, 0, 2, 77].into();
     vec![
         (words(&format!("-L {p0}")), Box::new(move |event| event.tuple.lport == p0)),
-        // Also CLOSE -> SYN_SENT, where the port is not chosen yet.
+        // This includes CLOSE -> SYN_SENT, where the port is not chosen yet.
         (
             words(&format!("-L {first}-{last}")),
             Box::new(move |event| (first..=last).contains(&event.tuple.lport)),
@@ -173,7 +173,7 @@ fn of_states(slot: &Slot) -> Vec<Filter> {
     ]
 }
 
-/// Two namespaces with the same addresses; a tracer for each, the namespace once by inode and once by path.
+/// Two namespaces with the same addresses, and a tracer for each. One namespace is given by inode, one by path.
 fn netns_filter(hook: Hook, name: &str) {
     if is_root(name) {
         play_until_comparable(name, || play_namespaces(hook));
@@ -208,8 +208,8 @@ fn play_namespaces(hook: Hook) -> Result<(), Obstacle> {
     Ok(())
 }
 
-/// Only the sockets of one process, those from their first transition to their last, a server's children
-/// included: one tracer for the server's process, one for the client's.
+/// Only the sockets of one process, from their first transition to their last, including a server's children: one
+/// tracer for the server's process, one for the client's.
 fn pid_filter(hook: Hook, name: &str) {
     if is_root(name) {
         play_until_comparable(name, || play_processes(hook));
@@ -230,7 +230,7 @@ fn play_processes(hook: Hook) -> Result<(), Obstacle> {
         let (server, client) = (trace(std::process::id()), trace(actor.pid()));
 
         let listener = listen(ports.listen(Family::V4));
-        // Another one by its side, on the same port.
+        // A listener of another process, on the same port.
         let elsewhere = SocketAddr::from(([192, 0, 2, 77], ports.listen(Family::V4).port()));
         drop(listen(elsewhere));
         let mut stdin = actor.child().stdin.take().expect("a pipe");
@@ -244,7 +244,7 @@ fn play_processes(hook: Hook) -> Result<(), Obstacle> {
         read_end(&accepted);
         actor.wait(Duration::from_secs(10));
         drop((accepted, listener));
-        // Time for the last packets.
+        // The wait is for the last packets.
         sleep(Duration::from_millis(100));
         (server.stop(), client.stop(), port)
     });

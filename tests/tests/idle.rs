@@ -1,18 +1,18 @@
-//! While nothing happens, the tracer sleeps. The next transition wakes it at once.
+//! An idle tracer sleeps. The next transition wakes it at once.
 //!
-//! A tracer that nothing wakes shows a transition as well, by its next check: in sleep it checks once a second. Of listeners
-//! at random moments, four in ten would be shown within 400 ms. So the moment is not random. The test watches how often the
-//! tracer's thread that reads the ring waits, and each check is followed by a wait:
+//! A tracer without wakeups shows a transition as well, by its next check: while asleep it checks once a second. Four
+//! in ten listeners at random times would be shown within 400 ms. So the time is not random. The test counts the waits
+//! of the tracer's thread that reads the ring. Each check is followed by a wait:
 //!
 //! - For [`QUIET`], 700 ms, there is no wait. The last check was before that, so the next one is at most 300 ms away.
-//! - Then there is a wait, and none for [`SETTLED`], 350 ms. So the check was not before the first of these waits, and it has
-//!   been. The next one is a second later.
-//! - The listener comes now, and must be shown [`SHOWN_WITHIN`] 850 ms of that check.
+//! - Then there is a wait, and no other for [`SETTLED`], 350 ms. So a check has been made, not before the first of these
+//!   waits. The next check is a second later.
+//! - The listener comes now, and must be shown within [`SHOWN_WITHIN`], 850 ms, of that check.
 //!
-//! By chance, a tracer that nothing wakes would have to check 150 ms early in both rounds. Its timer is exact to some
-//! milliseconds, and late rather than early. The test may take a wait for later than it was, by [`HELD_UP`], 50 ms at most.
-//! A tracer whose wakeups were cut off showed 24 listeners 3 to 113 ms after the time that this test takes for its next
-//! check, and none before. So the chance is far below 1 in 10 000.
+//! By chance, a tracer without wakeups would have to check 150 ms early in both rounds. Its timer is exact to some
+//! milliseconds, and late rather than early. The test may see a wait later than it was, by at most [`HELD_UP`], 50 ms.
+//! A tracer whose wakeups were cut off showed 24 listeners 3 to 113 ms after the time that this test assumes for its
+//! next check, and none before. So the chance is far below 1 in 10 000.
 
 use std::{
     fs,
@@ -31,17 +31,18 @@ use tcptrace_tests::{
 
 both_hooks!(a_sleeper_is_woken);
 
-/// Looking for something to do, it would wait fifty times a second.
+/// A tracer that polls would wait fifty times a second.
 const QUIET: Duration = Duration::from_millis(700);
-/// More than is left of the second after [`QUIET`].
+/// More than the rest of the second after [`QUIET`].
 const SETTLED: Duration = Duration::from_millis(350);
-/// More waits than the check makes may delay [`SETTLED`] so far that too little of the second is left.
+/// The limit for [`SETTLED`]. More waits than the check makes may delay it so far that too little of the second is
+/// left.
 const LATEST: Duration = Duration::from_millis(500);
-/// After a check, a second before the next one.
+/// The interval between a check and the next one is a second.
 const SHOWN_WITHIN: Duration = Duration::from_millis(850);
-/// How late the test may notice a wait.
+/// The most by which the test may see a wait late.
 const HELD_UP: Duration = Duration::from_millis(50);
-/// How long until it must sleep, even on a busy host.
+/// The time after which the tracer must sleep, even on a busy host.
 const LIMIT: Duration = Duration::from_secs(20);
 const ROUNDS: usize = 2;
 
@@ -63,7 +64,7 @@ fn a_sleeper_is_woken(hook: Hook, name: &str) {
             sleep(Duration::from_millis(2));
         }
     }
-    // Each listener comes and goes.
+    // Each listener opens and closes.
     assert_eq!(tracer.stop().assert_lossless().delivered, 2 * ROUNDS as u64);
 }
 
@@ -71,7 +72,7 @@ fn a_sleeper_is_woken(hook: Hook, name: &str) {
 fn last_check(tid: u32) -> Instant {
     let start = Instant::now();
     let (mut polled, mut last_wait, mut waited) = (start, start, waits(tid));
-    // The first wait after a quiet time.
+    // The time of the first wait after a quiet time.
     let mut check = None;
     loop {
         sleep(Duration::from_millis(5));
@@ -81,7 +82,7 @@ fn last_check(tid: u32) -> Instant {
         let waited_again = waits(tid) != waited;
         let quiet = now - last_wait;
         match check {
-            // When was that?
+            // The time of this wait is uncertain.
             _ if held_up => check = None,
             _ if waited_again && quiet >= QUIET => check = Some(now),
             Some(check) if !waited_again && quiet >= SETTLED && now - check <= LATEST => {
@@ -96,7 +97,7 @@ fn last_check(tid: u32) -> Instant {
     }
 }
 
-/// How often the thread has waited for something.
+/// The number of times that the thread has waited.
 fn waits(tid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{tid}/status")).expect("its status");
     let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));

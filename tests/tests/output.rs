@@ -1,4 +1,4 @@
-//! What is printed, in every format: by the schema, and safe to look at.
+//! The output in every format: it follows the schema, and is safe to print.
 
 use std::{fs, os::unix::fs::symlink, path::Path};
 
@@ -47,7 +47,7 @@ fn json_follows_its_schema(hook: Hook, name: &str) {
     };
     let validator =
         jsonschema::options().should_validate_formats(true).build(&schema).expect("a JSON Schema");
-    // Transitions and a summary.
+    // The output has transitions and a summary.
     let report = trace(hook, &["-o", "json"], traffic);
     report.assert_lossless();
     for line in report.stdout.lines() {
@@ -58,26 +58,26 @@ fn json_follows_its_schema(hook: Hook, name: &str) {
         assert!(unknown.is_empty(), "the schema does not describe {unknown:?} of {line}");
     }
     assert!(report.of_type("transition").iter().any(|line| line["family"] == 6), "both families");
-    // The schema can say no.
+    // The schema rejects a wrong value.
     let mut wrong = report.of_type("transition").remove(0);
     wrong["lport"] = Value::from("80");
     assert!(!validator.is_valid(&wrong), "a port is a number");
 }
 
-/// Fields of an object that its definition in the schema lacks: the schema allows new ones, but describes
-/// all.
+/// Fields of an object that its definition in the schema lacks: the schema allows new fields, but describes all current
+/// ones.
 fn unknown_fields(schema: &Value, object: &Value) -> Vec<String> {
     let definition = &schema["$defs"][object["type"].as_str().expect("a type")]["properties"];
     let fields = object.as_object().expect("an object").keys();
     fields.filter(|field| definition.get(field).is_none()).cloned().collect()
 }
 
-/// A thread may call itself what it likes, in red and on a new line.
+/// A thread may have any name, with colours and a new line.
 fn hostile_names_are_escaped(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
-    // A process has the name of its program's file.
+    // A process is named after its program's file.
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("\u{1b}[31m\n\r,\"=x\u{202e}");
     symlink(helper(env!("CARGO_BIN_EXE_actor")), &program).expect("a link");
@@ -97,7 +97,7 @@ fn hostile_names_are_escaped(hook: Hook, name: &str) {
     }
 }
 
-/// The same trace in text: a header, and a line a transition with its columns.
+/// The same trace in text: a header, and a line for each transition with its columns.
 fn columns(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

@@ -1,5 +1,5 @@
-//! More than the tracer can take: it leaves out a share, then all; what is missing is counted exactly, told in every format,
-//! and it comes back by itself.
+//! More events than the tracer can take. It leaves out a share, then all. The missing events are counted exactly and
+//! reported in every format, and the tracer recovers by itself.
 
 use std::{collections::BTreeSet, process::Command, thread::sleep, time::Duration};
 
@@ -22,7 +22,7 @@ both_hooks!(
     a_low_ceiling
 );
 
-/// Exit code of a trace that does not show everything.
+/// The exit code of a trace that does not show everything.
 const LOSSY: Option<i32> = Some(4);
 
 /// Makes connections in the namespace.
@@ -30,15 +30,15 @@ fn load(namespace: &Namespace, connections: u64) -> Made {
     load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections)
 }
 
-/// Loads while the tracer is stopped; the smallest ring has room for some records only. One thread at a time makes them, so
-/// no two CPUs send at once what has room for one.
+/// Loads while the tracer is stopped; the smallest ring takes only some records. One thread makes all connections, so
+/// two CPUs never compete for the capacity that is left.
 fn paused(hook: Hook, format: &str, namespace: &Namespace) -> (Tracer, Made) {
     let netns = namespace.inode().to_string();
     let tracer = Tracer::start(hook, &["-o", format, "--netns", &netns, "--buffer", "4K"]);
     tracer.signal(Signal::SIGSTOP);
     let made = load(namespace, 3_000);
     tracer.signal(Signal::SIGCONT);
-    // What is missing is looked for a few times a second.
+    // The tracer checks for missing records a few times a second.
     sleep(Duration::from_millis(700));
     (tracer, made)
 }
@@ -50,7 +50,7 @@ fn assert_degraded(report: &Report, account: &Account, made: &Made) {
     made.assert_seen(account.delivered + account.sampled_out + account.lost, account);
 }
 
-/// Asserts that what the lines of JSON tell adds up to the account; returns the lines that tell of what was left out.
+/// Asserts that the sums of the JSON lines agree with the account; returns the lines about records that were left out.
 fn assert_told(report: &Report, account: &Account) -> Vec<Value> {
     let sum = |lines: &[Value], what: fn(&Value) -> &Value| -> u64 {
         lines.iter().map(|line| what(line).as_u64().expect("a number")).sum()
@@ -63,7 +63,7 @@ fn assert_told(report: &Report, account: &Account) -> Vec<Value> {
     degraded
 }
 
-/// That the stream ends whole.
+/// Asserts that everything is shown again at the end of the stream.
 fn assert_recovered(degraded: &[Value]) {
     let last = degraded.last().expect("it is told");
     assert_eq!((&last["mode"], &last["one_in"]), (&"full".into(), &1.into()), "{degraded:?}");
@@ -84,11 +84,11 @@ fn paused_reader_json(hook: Hook, name: &str) {
     assert_told(&report, &account);
 }
 
-/// Stopped and let go several times while the load runs, each time for longer than the default ring has room.
+/// The tracer is stopped and continued several times under load, each time for longer than the default ring can take.
 #[test]
 fn paused_again_and_again() {
     const ROUNDS: usize = 3;
-    /// More transitions than 4 MiB have room for.
+    /// More transitions than 4 MiB can take.
     const WHILE_STOPPED: u64 = 4_000;
     const WHILE_RUNNING: u64 = 300;
     if !is_root("paused_again_and_again") {
@@ -118,8 +118,8 @@ fn paused_again_and_again() {
     assert_recovered(&degraded);
 }
 
-/// Far more than `--max-rate`: sockets that are shown at all are shown to their end, and when the load is over everything
-/// is shown again.
+/// A load far above `--max-rate`. A socket that is shown is shown to its end, and after the load everything is shown
+/// again.
 fn a_low_ceiling(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -148,7 +148,7 @@ fn a_low_ceiling(hook: Hook, name: &str) {
     }
 }
 
-/// Asserts that clients that begin where the share no longer falls have their end as well.
+/// Asserts that clients which begin after the share has stopped falling have their end as well.
 fn assert_whole_lives(report: &Report, degraded: &[Value]) {
     let share = |line: &Value| line["one_in"].as_u64();
     let falls = |pair: &&[Value]| share(&pair[0]) < share(&pair[1]);
@@ -184,7 +184,7 @@ fn paused_reader_text(hook: Hook, name: &str) {
     assert_eq!(told, account.sampled_out, "lines of what was only counted add up");
 }
 
-/// The number between these two.
+/// The number between these two texts.
 fn before(line: &str, begin: &str, end: &str) -> Option<u64> {
     let (head, _) = line.split_once(end)?;
     head.rsplit_once(begin)?.1.parse().ok()
@@ -214,7 +214,7 @@ fn paused_reader_csv(hook: Hook, name: &str) {
     assert!(account.delivered > 0, "{account:?}");
 }
 
-/// Nobody reads the output while the trace runs, nor when it is to end.
+/// The output is not read, neither while the trace runs nor at its end.
 fn blocked_output(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -233,7 +233,7 @@ fn blocked_output(hook: Hook, name: &str) {
     assert!(whole >= account.delivered, "{whole} lines came out, {} were counted", account.delivered);
 }
 
-/// Nobody reads the output at first, then somebody does: nothing but what was left out meanwhile is missing.
+/// The output is not read at first, and then it is: only the records that were left out meanwhile are missing.
 fn slow_output(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

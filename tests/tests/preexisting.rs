@@ -1,4 +1,4 @@
-//! Sockets that are older than the trace, and what goes on after CLOSE: against what the test did itself, and `ss`.
+//! Pre-existing sockets, and the states after CLOSE: compared with the steps of the test, and with `ss`.
 
 use std::{
     net::Shutdown,
@@ -20,17 +20,17 @@ use tcptrace_tests::{
 
 both_hooks!(owner_and_age, of_one_process, after_close, no_room_for_more, ports_taken_again);
 
-/// How long the sockets are there before the trace, and connections rest in a state.
+/// The time that sockets exist before the trace, and that connections stay in a state.
 fn rest() -> Duration {
     if is_slow() { Duration::from_secs(4) } else { Duration::from_millis(400) }
 }
 
 fn trace(hook: Hook, world: &Fixture) -> Tracer {
-    // By its path: no process but a thread of this one is in it.
+    // The namespace is given by its path: only a thread of this process is in it.
     Tracer::start(hook, &["-o", "json", "--netns", world.namespace.path()])
 }
 
-/// What `ss` has in TIME_WAIT in the calling thread's namespace, a line each.
+/// The sockets in TIME_WAIT of the calling thread's namespace according to `ss`, one in each line.
 fn in_time_wait() -> String {
     let ss = output(Command::new("ss").args(["--tcp", "--numeric", "--no-header", "state", "time-wait"]));
     String::from_utf8(ss.stdout).expect("text")
@@ -43,14 +43,14 @@ fn transitions(report: &Report, old: &str, new: &str) -> Vec<Value> {
     all
 }
 
-/// The one transition between these states.
+/// The only transition between these states.
 fn transition(report: &Report, old: &str, new: &str) -> Value {
     let mut all = transitions(report, old, new);
     assert_eq!(all.len(), 1, "{old} -> {new}: {}", report.stdout);
     all.remove(0)
 }
 
-/// A connection and its listener, both older: owners, and times in state that are no shorter than what the trace saw.
+/// A pre-existing connection and listener: their owners, and times in state that are no shorter than the trace's.
 fn owner_and_age(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -67,7 +67,7 @@ fn owner_and_age(hook: Hook, name: &str) {
         drop(client);
         read_end(&server);
         drop(server);
-        // A child of the older listener, on which nobody acts before its first transitions.
+        // A child of the pre-existing listener. No process acts on it before its first transitions.
         drop(net::pair(&listener, ports.connect(Family::V4)));
     });
     begun.recv().expect("sockets");
@@ -94,8 +94,8 @@ fn owner_and_age(hook: Hook, name: &str) {
     assert_eq!(exe, std::env::current_exe().expect("its path").to_str().expect("UTF-8"));
 }
 
-/// The peer closes late: FIN_WAIT2 goes on in a timewait socket, and TIME_WAIT is told with the time at which it began; also
-/// where only one process is traced, though a timewait socket has none.
+/// The peer closes late: FIN_WAIT2 continues in a timewait socket, and the transition to TIME_WAIT has the time at
+/// which it happened. This holds even for a trace of one process, although a timewait socket has none.
 fn after_close(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -103,11 +103,11 @@ fn after_close(hook: Hook, name: &str) {
     let world = Fixture::new();
     let ports = world.ports();
     let pid = std::process::id().to_string();
-    // They end with TIME_WAIT, the last of what is told of the listener and both sides.
+    // The traces end with TIME_WAIT, the last transition of the listener and both sides.
     let last = ["-o", "json", "--netns", world.namespace.path(), "--count", "12"];
     let tracers = [&last[..], &[&last[..], &["-p", &pid]].concat()].map(|all| Tracer::start(hook, all));
     let (tell, closed_after) = std::sync::mpsc::channel();
-    // The listener's end would be told of, too.
+    // The listener stays open, since its end would be reported, too.
     let listener = world.namespace.hold(move || {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = net::pair(&listener, ports.connect(Family::V4));
@@ -134,7 +134,7 @@ fn goes_on_in_time_wait(report: &Report, closed_after: Duration) {
     let begins = transition(report, "FIN_WAIT2", "TIME_WAIT");
     assert_eq!((&begins["origin"], &begins["context"]), (&Value::from("inferred"), &Value::Null));
     let told = Duration::from_micros(begins["duration_us"].as_u64().expect("a time in FIN_WAIT2"));
-    // The kernel's timer counts in ticks of up to ten milliseconds, and a list takes its time.
+    // The kernel's timer counts in ticks of up to ten milliseconds, and a dump takes some time.
     let tolerance = Duration::from_millis(if is_slow() { 400 } else { 60 });
     assert!(told.abs_diff(closed_after) < tolerance, "{told:?}, not {closed_after:?}");
     let last = transition(report, "FIN_WAIT2", "CLOSE");
@@ -144,7 +144,7 @@ fn goes_on_in_time_wait(report: &Report, closed_after: Duration) {
     assert_eq!((&begins["lport"], &begins["cookie"]), (&last["lport"], &last["cookie"]));
 }
 
-/// Of more connections than the namespace may have in TIME_WAIT, the others are closed at once.
+/// The limit of sockets in TIME_WAIT is reached; further connections are closed at once.
 fn no_room_for_more(hook: Hook, name: &str) {
     const MOST: usize = 5;
     if !is_root(name) {
@@ -154,13 +154,13 @@ fn no_room_for_more(hook: Hook, name: &str) {
     let ports = world.ports();
     world.namespace.run(|| sysctl("net/ipv4/tcp_max_tw_buckets", &MOST.to_string()));
     let tracer = trace(hook, &world);
-    // The limit comes with the first list.
+    // The tracer reads the limit with the first dump.
     sleep(rest());
     let listed = world.namespace.run(move || {
         let listener = listen(ports.listen(Family::V4));
         for _ in 0..3 * MOST {
             let (client, server) = net::pair(&listener, ports.connect(Family::V4));
-            // It keeps the socket until the peer's FIN has come, so that no list is needed to see that.
+            // The client keeps the socket until the peer's FIN has come, so that no dump is needed to see that.
             client.shutdown(Shutdown::Write).expect("shutdown");
             read_end(&server);
             drop(server);
@@ -175,7 +175,7 @@ fn no_room_for_more(hook: Hook, name: &str) {
     assert_eq!(listed.lines().count(), MOST, "{listed}");
 }
 
-/// A new connection of the same ports ends TIME_WAIT before its time.
+/// A new connection with the same ports ends TIME_WAIT early.
 fn ports_taken_again(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -198,7 +198,7 @@ fn ports_taken_again(hook: Hook, name: &str) {
             drop(server);
         };
         connect();
-        // The kernel takes a SYN for a new connection only if it is newer by a tick of its clock.
+        // The kernel takes a SYN for a new connection only if its timestamp is newer by a tick of the clock.
         sleep(Duration::from_millis(1_100));
         connect();
     });
@@ -213,7 +213,7 @@ fn ports_taken_again(hook: Hook, name: &str) {
     assert!((1_000_000..10_000_000).contains(&rested), "not a minute: {end}");
 }
 
-/// `-p` of processes that have their sockets already: what the peer does is seen, and the children of a listener.
+/// `-p` of processes that already have their sockets: actions of the peer are seen, and children of a listener.
 fn of_one_process(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

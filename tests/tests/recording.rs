@@ -1,4 +1,4 @@
-//! Recordings whose output takes nothing, or not at once: what they say, and what is in them all the same.
+//! Recordings whose output takes no data, or not at once: their messages, and the content of the capture all the same.
 
 use std::{
     fs::{self, File},
@@ -26,38 +26,38 @@ use tcptrace_tests::{
 };
 use tempfile::TempDir;
 
-/// As many as a recorder has no room for at once: there are ten records of each.
+/// More connections than a recorder can buffer: there are ten records of each.
 const MANY: u64 = 15_000;
 
 fn load(namespace: &Namespace, connections: u64) -> Made {
     load::make(Command::new(helper(env!("CARGO_BIN_EXE_load"))), namespace, connections)
 }
 
-/// The host alone, a namespace, a folder and in it a place for a capture, for a test that can run here.
+/// Holds the host, and makes a namespace, a folder and a path for a capture in it, for a test that can run here.
 fn stage(test: &str) -> Option<(host::Guard, Namespace, TempDir, PathBuf)> {
     let (folder, file) = folder();
     is_root(test).then(|| (host::alone(), Namespace::usual(), folder, file))
 }
 
-/// A named pipe, and both ends of it: as long as they are there, it can be opened for writing.
+/// A named pipe, open at both ends: as long as it is, it can be opened for writing.
 fn named_pipe(path: &Path) -> File {
     mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
     File::options().read(true).write(true).open(path).expect("both ends of it")
 }
 
-/// What cannot be taken at once waits in the ring, and comes in its order.
+/// Data that the output does not take at once waits in the ring, and comes in order.
 #[test]
 fn a_reader_that_is_late() {
     let Some((_host, namespace, folder, file)) = stage("a_reader_that_is_late") else { return };
     let pipe = folder.path().join("pipe");
     let ends = named_pipe(&pipe);
     let recording = Recording::start(&pipe, &["--netns", namespace.path()]);
-    // On all CPUs: what each of them has still to send is older than what others have sent.
+    // The load runs on all CPUs: records that wait on one are older than records that others have sent.
     let mut command = Command::new(helper(env!("CARGO_BIN_EXE_load")));
     command.args(["--threads", "2"]);
     let mut made = load::make(command, &namespace, MANY);
     made.transitions += load::OF_LISTENER;
-    // The kernel may close what a process had after the process's parent knows of its end.
+    // The kernel may close a process' sockets after its parent knows of its end.
     sleep(Duration::from_millis(500));
     let mut late = Command::new("cat");
     let mut late = Running::spawn(late.arg(&pipe).stdout(File::create(&file).expect("a file")));
@@ -80,7 +80,7 @@ fn a_reader_that_is_late() {
     assert!(!again.stderr.contains("unseen"), "{}", again.stderr);
 }
 
-/// The one who waits for the end is not kept waiting for ever.
+/// The wait for the end of the recording has a limit.
 #[test]
 fn a_reader_that_never_reads() {
     let Some((_host, namespace, folder, _)) = stage("a_reader_that_never_reads") else { return };
@@ -93,11 +93,11 @@ fn a_reader_that_never_reads() {
     assert!(said.contains("the end of the capture is missing") && said.contains("seen = "), "{said}");
 }
 
-/// A recording that fails ends the trace, with all that it has to say.
+/// A recording that fails ends the trace, with its full report.
 #[test]
 fn a_recording_that_fails() {
     let Some((_host, namespace, _folder, file)) = stage("a_recording_that_fails") else { return };
-    // Where the full file is to go, there is something else.
+    // The path of the next file is taken by a folder.
     fs::create_dir(format!("{}.1", file.display())).expect("a folder");
     let write = ["--write", file.to_str().expect("UTF-8"), "--max-size", "16K", "--keep", "1"];
     let all = [&["-o", "json", "--netns", namespace.path()], &write[..]].concat();
@@ -111,7 +111,7 @@ fn a_recording_that_fails() {
     assert_eq!((account.delivered, account.lost), (transitions, 0), "{}", report.stderr);
 }
 
-/// It prints nothing, so it needs nobody who reads that.
+/// A recording prints nothing to standard output, so it does not need a reader there.
 #[test]
 fn a_recording_without_standard_output() {
     let Some((_host, namespace, _folder, file)) = stage("a_recording_without_standard_output") else {
@@ -126,7 +126,7 @@ fn a_recording_without_standard_output() {
     made.assert_seen(replay("trace", &file, &["-o", "json"]).assert_lossless().delivered, &said);
 }
 
-/// A disk that is full ends the recording with an error; what is no file of its own is not touched.
+/// A full disk ends the recording with an error; a path that is not a regular file is not modified.
 #[test]
 fn what_cannot_be_written_is_an_error() {
     if !is_root("what_cannot_be_written_is_an_error") {

@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what tracing costs, beside its peers.
+//! `cargo xtask bench`: the cost of tracing, compared with the peers.
 
 use std::{ffi::OsString, path::PathBuf};
 
@@ -25,7 +25,7 @@ pub(crate) struct Args {
 }
 
 impl Args {
-    /// Whether what was asked for has the figures that criterion measures.
+    /// Whether the requested figures include those that criterion measures.
     fn measures_replay(&self) -> bool {
         self.against.is_none()
             && !self
@@ -36,7 +36,7 @@ impl Args {
 }
 
 /// # Errors
-/// A build fails, this is not root, or a tool cannot be measured.
+/// A build fails, this process is not root, or a tool cannot be measured.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if !process::is_root()? {
         bail!("measuring loads eBPF programs: run it as root");

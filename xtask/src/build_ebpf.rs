@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// Something is missing that cannot be installed from here, or the build fails.
+/// Something is missing and cannot be installed from here, or the build fails.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let toolchain = Toolchain::find(args.toolchain)?;
     let linker = Linker::find()?;

@@ -1,4 +1,4 @@
-//! `cargo xtask check-ebpf`: do the checked-in object and the sources agree?
+//! `cargo xtask check-ebpf`: check that the checked-in object and the sources agree.
 
 use std::fs;
 
@@ -18,7 +18,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// They do not agree, or the rebuild fails.
+/// The object and the sources do not agree, or the rebuild fails.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let recorded = Provenance::read(&ebpf::provenance_path())?;
     let path = ebpf::object_path();
@@ -48,7 +48,7 @@ fn rebuild(recorded: &Provenance, object: &[u8]) -> Result<()> {
     let builder = Builder::new(&toolchain, &linker);
     let target = workspace::target()?;
     fs::create_dir_all(&target).with_context(|| target.display().to_string())?;
-    // A folder of its own, so that nothing of an earlier build is taken over.
+    // A new folder, so that nothing of an earlier build is reused.
     let target = tempfile::Builder::new().prefix("ebpf-check-").tempdir_in(target)?;
     let rebuilt = ebpf::build(&toolchain, &linker, target.path())?;
     compare(recorded, &builder, object, &rebuilt)
@@ -100,7 +100,7 @@ mod tests {
     fn the_same_toolchain_must_make_the_same_bytes() {
         let (recorded, object) = checked_in();
         let mut rebuilt = object.clone();
-        // The last byte of the ELF header's flags: names stay, bytes do not.
+        // The last byte of the ELF header's flags: the names stay the same, the bytes do not.
         rebuilt[0x33] ^= 1;
         assert!(compare(&recorded, &recorded.builder, &object, &object).is_ok());
         assert!(compare(&recorded, &recorded.builder, &object, &rebuilt).is_err());

@@ -1,4 +1,4 @@
-//! `cargo xtask daemons`: real daemons at work and at fault, watched by tcptrace.
+//! `cargo xtask daemons`: tcptrace watches real daemons in normal work and with faults.
 
 use anyhow::{Result, bail};
 
@@ -38,7 +38,7 @@ struct Plan {
 }
 
 /// # Errors
-/// A build fails, this is not root, or a situation is not told as it is.
+/// A build fails, this process is not root, or tcptrace reports a situation wrongly.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let mut command = workspace::cargo();
     command.args([

@@ -6,10 +6,10 @@ use anyhow::{Context, Result};
 
 use crate::{process, workspace};
 
-/// The version that is installed where there is none.
+/// The version to install where there is none.
 const VERSION: &str = "0.20.2";
 
-/// What needs nothing but crates.io.
+/// The checks that need nothing but crates.io.
 const CHECKS: [&str; 3] = ["bans", "licenses", "sources"];
 
 /// Check the licences, versions and sources of dependencies, and known vulnerabilities, by cargo-deny and deny.toml.
@@ -43,7 +43,7 @@ fn check(checks: &[&str]) -> Result<()> {
     let own = Some(workspace::tool("cargo-deny")?).filter(|own| own.exists());
     let program = match own.or_else(|| process::find("cargo-deny")) {
         Some(found) => found,
-        // It waits for disks and networks rather than for itself, so it is not optimized.
+        // cargo-deny mostly waits for disks and networks, so it is built without optimization.
         None => workspace::install_tool("cargo-deny", &["--version", VERSION, "--debug"], "some minutes")?,
     };
     // The fuzz targets have only some of the packages that deny.toml lists.

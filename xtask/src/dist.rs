@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: what is released. One static binary an architecture, which runs on any distribution.
+//! `cargo xtask dist`: the release. One static binary for each architecture, which runs on any distribution.
 
 use std::{
     env, fs,
@@ -10,20 +10,20 @@ use anyhow::{Context, Result, bail};
 
 use crate::{ebpf, process, workspace};
 
-/// What binaries are released for.
+/// The targets of a release.
 const TARGETS: [&str; 2] = ["x86_64-unknown-linux-musl", "aarch64-unknown-linux-musl"];
 
-/// The one of these that this machine runs.
+/// The release target that this machine runs.
 pub(crate) const HERE: &str = if cfg!(target_arch = "aarch64") { TARGETS[1] } else { TARGETS[0] };
 
-/// What lies beside the binary in its archive.
+/// Files beside the binary in its archive.
 const DOCUMENTS: [&str; 6] =
     ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE-MIT", "LICENSE-APACHE"];
 
-/// Folders of what the documents and the tracer's own texts refer to, without those below them.
+/// Folders that the documents and the tracer's own texts refer to. Their subfolders are not included.
 const FOLDERS: [&str; 3] = ["docs", "docs/findings", "docs/states"];
 
-/// Shells that completions are made for, and the names that they look for.
+/// The shells with completions, and the file names that the shells expect.
 const COMPLETIONS: [(&str, &str); 3] =
     [("bash", "tcptrace.bash"), ("zsh", "_tcptrace"), ("fish", "tcptrace.fish")];
 
@@ -51,7 +51,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         sums.push(format!("{}  {name}\n", ebpf::sha256(&bytes)));
         println!("{}: {} KiB", archive.display(), bytes.len() >> 10);
     }
-    // In the form that `sha256sum --check` reads.
+    // The format that `sha256sum --check` reads.
     fs::write(folder.join("SHA256SUMS"), sums.concat())?;
     println!("{}", folder.join("SHA256SUMS").display());
     Ok(())
@@ -68,10 +68,10 @@ pub(crate) fn binary(target: &str) -> Result<PathBuf> {
     workspace::executable(&messages, "tcptrace")
 }
 
-/// Cargo, ready to build for `target`: Rust brings the linker and the C library, so no C compiler is needed.
+/// Cargo, set up to build for `target`. Rust brings the linker and the C library, so no C compiler is needed.
 ///
 /// # Errors
-/// The target is not installed, and cannot be.
+/// The target is missing and cannot be installed.
 pub(crate) fn cargo_for(target: &str) -> Result<Command> {
     let libraries =
         process::output(Command::new("rustc").args(["--print", "target-libdir", "--target", target]))?;
@@ -85,7 +85,7 @@ pub(crate) fn cargo_for(target: &str) -> Result<Command> {
     let mut command = workspace::cargo();
     let variable = target.to_uppercase().replace('-', "_");
     command.env(format!("CARGO_TARGET_{variable}_LINKER"), "rust-lld");
-    // Paths of the machine that builds are nobody's business.
+    // Paths of the build machine do not belong in a release.
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let remapped =
         [(workspace::root().to_path_buf(), "tcptrace")].into_iter().chain(home.map(|home| (home, "cargo")));
@@ -95,7 +95,8 @@ pub(crate) fn cargo_for(target: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// Man pages and completions, by their names in the archive; made by the tracer itself, built for this machine.
+/// Writes man pages and completions, and returns their paths, named as in the archive. The tracer, built for this
+/// machine, makes them.
 fn texts(folder: &Path) -> Result<Vec<PathBuf>> {
     let tracer = workspace::build_tracer()?;
     let mut files = Vec::new();
@@ -122,7 +123,7 @@ fn pages_named(page: &str) -> impl Iterator<Item = &str> {
     page.lines().filter_map(|line| line.strip_prefix("tcptrace\\-")?.strip_suffix("(1)"))
 }
 
-/// Archives the binary and what belongs to it in a folder named after version and target.
+/// Archives the binary and its files in a folder named after version and target.
 fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Result<PathBuf> {
     let name = format!("tcptrace-{}-{target}", env!("CARGO_PKG_VERSION"));
     let staged = folder.join(&name);
@@ -139,7 +140,7 @@ fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Res
         copy_files(&workspace::root().join(folder), &staged.join(folder))?;
     }
     let archive = folder.join(format!("{name}.tar.gz"));
-    // Times and owners of this machine would make another archive of the same files.
+    // With times and owners of this machine, the same files would make a different archive.
     let same =
         ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "--use-compress-program"];
     let mut tar = Command::new("tar");
@@ -149,7 +150,7 @@ fn archive(folder: &Path, target: &str, binary: &Path, texts: &[PathBuf]) -> Res
     Ok(archive)
 }
 
-/// Copies the files of a folder, not those of folders in it.
+/// Copies the files of a folder, without its subfolders.
 fn copy_files(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir(to).with_context(|| to.display().to_string())?;
     for entry in fs::read_dir(from).with_context(|| from.display().to_string())? {

@@ -1,7 +1,7 @@
-//! `cargo xtask fuzz`: libFuzzer on what reads bytes that others wrote.
+//! `cargo xtask fuzz`: libFuzzer on the code that reads bytes from outside.
 //!
-//! It does as cargo-fuzz does, whose folder `fuzz/` is, but needs neither that program nor a nightly: a stable compiler
-//! instruments as well, and without `unsafe` code there is little for a sanitizer to see.
+//! This command does what cargo-fuzz does, and `fuzz/` is a folder for cargo-fuzz. But it needs neither that program
+//! nor a nightly: a stable compiler instruments as well, and without `unsafe` code a sanitizer has little to find.
 
 use std::{fs, path::Path, process::Command};
 
@@ -9,15 +9,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::{process, workspace};
 
-/// The targets, and how long an input of theirs may be.
+/// The targets, and the longest input of each in bytes.
 const TARGETS: [(&str, u32); 4] =
     [("records", 1_024), ("captures", 24 << 10), ("layouts", 8 << 10), ("settings", 4 << 10)];
 
-/// What libFuzzer is built and linked by.
+/// The compiler that builds and links libFuzzer.
 const COMPILER: &str = "c++";
 
-/// Counters at every branch, and the operands of comparisons. Only for the host's own code: with `--target`, build scripts
-/// go without.
+/// Counters at every branch, and the operands of comparisons. Only for the host's own code: with `--target`, build
+/// scripts are not instrumented.
 const INSTRUMENTED: &str = "--cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
     -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// There is no C++ compiler, the build fails, or an input was found.
+/// There is no C++ compiler, the build fails, or libFuzzer found an input that fails.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if process::find(COMPILER).is_none() {
         bail!("libFuzzer is C++, and {COMPILER} is missing (Debian: apt-get install g++)");
@@ -56,12 +56,12 @@ fn build(name: &str, work: &Path) -> Result<std::path::PathBuf> {
         .args(["--bin", name, "--target", &host()?, "--target-dir"])
         .arg(work)
         .env("RUSTFLAGS", INSTRUMENTED)
-        // It would go before the other.
+        // This variable would take precedence over RUSTFLAGS.
         .env_remove("CARGO_ENCODED_RUSTFLAGS");
     workspace::executable(&workspace::build(&mut command)?, name)
 }
 
-/// New inputs that lead somewhere else are kept for the next time, beside the build.
+/// Runs one target. New inputs that reach new code are kept for the next run, beside the build.
 fn fuzz(program: &Path, name: &str, max_len: u32, seconds: u32, work: &Path) -> Result<()> {
     let found = work.join("found").join(name);
     let corpus = work.join("corpus").join(name);
@@ -114,7 +114,7 @@ mod tests {
         }
     }
 
-    /// It is no member, so it cannot inherit them.
+    /// The fuzz targets are no member of the workspace, so they cannot inherit its lints.
     #[test]
     fn its_lints_are_those_of_the_workspace() {
         assert_eq!(table("fuzz/Cargo.toml")["lints"], table("Cargo.toml")["workspace"]["lints"]);

@@ -1,4 +1,4 @@
-//! The public interface of the libraries, listed in files that are checked in: a change of it is seen in review.
+//! The public interface of the libraries, listed in files that are checked in: a review shows each change of it.
 
 mod strip;
 mod walk;
@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::workspace;
 
-/// What is listed: the file of a module, its path for who uses it, and the list.
+/// The listed interfaces: the file of the root module, its path for a user of the library, and the list.
 const INTERFACES: [Interface; 2] = [
     Interface {
         root: "tcptrace-core/src/lib.rs",
@@ -38,7 +38,7 @@ struct Interface {
 }
 
 /// # Errors
-/// A list is another one, or a source cannot be read.
+/// A list differs from the interface, or a source cannot be read.
 pub(crate) fn main(args: &Args) -> Result<()> {
     for Interface { root, path, list } in INTERFACES {
         let now = walk::list(&workspace::root().join(root), path)?;
@@ -57,7 +57,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The part of `lint`.
+/// The part of `cargo xtask lint`.
 ///
 /// # Errors
 /// See [`main`].
@@ -65,7 +65,7 @@ pub(crate) fn lint() -> Result<()> {
     main(&Args { write: false })
 }
 
-/// The first lines that differ; `None` where none does.
+/// The first lines that differ; `None` if the texts are equal.
 fn difference(before: &str, now: &str) -> Option<String> {
     let (mut before, mut now) = (before.lines(), now.lines());
     loop {

@@ -1,4 +1,4 @@
-//! `cargo xtask lab`: one fault of the fault lab, for a person to look at.
+//! `cargo xtask lab`: one fault of the fault lab, for a person to inspect.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// A build fails, this is not root, or the diagnosis is not what it should be.
+/// A build fails, this process is not root, or the diagnosis is not the expected one.
 pub(crate) fn main(args: &Args) -> Result<()> {
     workspace::build_tracer()?;
     let mut command = workspace::cargo();

@@ -1,4 +1,4 @@
-//! The layers of the crates of user space: a folder may use those below it and none above it.
+//! The layers of the crates of user space: a folder may use the layers below its own and none above.
 
 use std::{collections::BTreeSet, fs};
 
@@ -16,7 +16,7 @@ struct Layers {
     names: &'static [&'static str],
 }
 
-/// That a crate uses another one is cargo's to check.
+/// Cargo checks which crate uses which.
 const CRATES: [Layers; 2] = [
     Layers { package: "tcptrace-core", names: &["model", "diagnosis", "pipeline", "output", "capture"] },
     Layers {
@@ -25,10 +25,10 @@ const CRATES: [Layers; 2] = [
     },
 ];
 
-/// What the pure half does without, so that any program can have it.
+/// The crates that the pure half must not depend on, so that any program can use it.
 const IMPURE: [&str; 4] = ["aya", "clap", "nix", "tokio"];
 
-/// What names all others.
+/// The files that may use all layers.
 const ROOTS: [&str; 2] = ["lib", "main"];
 
 /// # Errors
@@ -48,7 +48,7 @@ pub(crate) fn main() -> Result<()> {
     check_dependencies(&process::output(workspace::cargo().args(tree))?)
 }
 
-/// `tree`: a dependency a line, its name first.
+/// Checks the output of `cargo tree`: one dependency in each line, its name first.
 fn check_dependencies(tree: &str) -> Result<()> {
     let names = tree.lines().filter_map(|line| line.split_whitespace().next());
     let impure: BTreeSet<&str> = names.filter(|name| IMPURE.contains(name)).collect();
@@ -58,7 +58,7 @@ fn check_dependencies(tree: &str) -> Result<()> {
     bail!("layers: {} depends on {}", CRATES[0].package, impure.into_iter().collect::<Vec<_>>().join(", "))
 }
 
-/// One file uses a folder or file of `src/`.
+/// A use of a folder or file of `src/` by one file.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Arrow {
     file: String,
@@ -86,7 +86,7 @@ impl Layers {
     }
 }
 
-/// What one file of `src/` uses of the others.
+/// The uses of other layers by one file of `src/`.
 fn arrows_of(file: &str, text: &str) -> Result<BTreeSet<Arrow>> {
     let from = file.split(['/', '.']).next().unwrap_or(file);
     if ROOTS.contains(&from) {

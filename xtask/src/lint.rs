@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// # Errors
-/// The first of the checks that fails, or a toolchain that is missing.
+/// The error of the first check that fails, or a missing toolchain.
 pub(crate) fn main() -> Result<()> {
     deny::lint()?;
     layers::main()?;
@@ -29,7 +29,7 @@ pub(crate) fn main() -> Result<()> {
         "lints",
         workspace::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
     )?;
-    // Most of what they are built with is there already.
+    // Most dependencies of the fuzz targets are built already.
     step(
         "lints of the fuzz targets",
         workspace::cargo()
@@ -41,7 +41,7 @@ pub(crate) fn main() -> Result<()> {
     let toolchain = Toolchain::rustup()?;
     toolchain.need_component("clippy")?;
     step("lints of the kernel side", &mut ebpf_clippy(&toolchain)?)?;
-    // There are no examples. Asked for them, cargo takes dependencies with the features that tests have, as the lints do,
+    // There are no examples. With `--examples`, cargo builds dependencies with the features of tests, as the lints do,
     // and does not check them all again.
     step(
         "documentation",

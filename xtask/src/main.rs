@@ -1,7 +1,7 @@
 //! The project's own commands: `cargo xtask COMMAND`.
 //!
-//! One module a command. What a command needs from outside it names before it starts, with the command
-//! that brings it.
+//! Each command has a module. A command checks for the tools that it needs before it starts; the message names the
+//! command that installs them.
 
 mod bench;
 mod build_ebpf;

@@ -1,4 +1,4 @@
-//! Other programs: find them, run them, say which one failed.
+//! Other programs: find them, run them, report which one failed.
 
 use std::{
     env,
@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 /// Runs `command` to its end.
 ///
 /// # Errors
-/// It cannot be started, or it fails.
+/// `command` cannot be started, or fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot start {}", shown(command)))?;
     if !status.success() {
@@ -22,10 +22,10 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// What `command` writes to stdout, without white space at the end. Its stderr is passed on.
+/// The standard output of `command`, without white space at the end. Its stderr is passed on.
 ///
 /// # Errors
-/// It cannot be started, it fails, or its output is not UTF-8.
+/// `command` cannot be started, fails, or prints text that is not UTF-8.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command
         .stderr(Stdio::inherit())
@@ -38,13 +38,13 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
     Ok(text.trim_end().to_owned())
 }
 
-/// The command as one would type it.
+/// The command as a user would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
-/// The path of `program`: on PATH or in the folders for system administration, which a user's PATH may lack.
+/// The path of `program`: on PATH, or in the folders for system administration, which the PATH of a user may lack.
 pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let sbin = ["/usr/sbin", "/sbin"].map(PathBuf::from);

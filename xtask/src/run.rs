@@ -1,4 +1,4 @@
-//! `cargo xtask run`: build the tracer as the user who asks, run it as root.
+//! `cargo xtask run`: build the tracer as the calling user, run it as root.
 
 use std::{ffi::OsString, os::unix::process::CommandExt, path::Path, process::Command};
 
@@ -14,8 +14,8 @@ pub(crate) struct Args {
     args: Vec<OsString>,
 }
 
-/// Replaces this process by the tracer, so signals and the exit code pass as if the tracer had been started
-/// by hand. Returns only when that fails.
+/// Replaces this process by the tracer, so that signals and the exit code pass as if the tracer had been started
+/// directly. Returns only if that fails.
 ///
 /// # Errors
 /// The build fails, or there is no way to become root.

@@ -1,4 +1,4 @@
-//! The schemas in `docs/`, which `tcptrace-core` makes of its tables of fields.
+//! The schemas in `docs/`, which `tcptrace-core` generates from its tables of fields.
 
 use std::fs;
 
@@ -36,7 +36,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     )
 }
 
-/// The check that is a part of `lint`.
+/// The part of `cargo xtask lint`.
 ///
 /// # Errors
 /// See [`main`].

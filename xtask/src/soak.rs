@@ -16,7 +16,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// A build fails, this is not root, or something does not hold.
+/// A build fails, this process is not root, or a check fails.
 pub(crate) fn main(args: &Args) -> Result<()> {
     if !process::is_root()? {
         bail!("the soak loads eBPF programs: run it as root");

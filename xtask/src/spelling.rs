@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use crate::{process, workspace};
 
 /// # Errors
-/// A word is misspelt, or there is no codespell.
+/// A word is misspelt, or codespell is missing.
 pub(crate) fn lint() -> Result<()> {
     let program = process::find("codespell").context("no codespell: apt-get install codespell")?;
     let mut command = Command::new(program);

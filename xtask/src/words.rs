@@ -1,7 +1,7 @@
-//! Words that CONTRIBUTING.md replaces by others: in what tcptrace prints, in its help texts and in the documents.
+//! The check for words that CONTRIBUTING.md replaces by others: in tcptrace's output, its help texts and the documents.
 //!
-//! The file `words.txt` has how many of them are left in each file. A file may not get more, and one that has fewer must be
-//! entered with fewer.
+//! The file `words.txt` has the number of such words that each file still has. A file may not get more. When a file has
+//! fewer, `words.txt` must be updated.
 
 mod counts;
 mod list;
@@ -15,13 +15,13 @@ use crate::workspace;
 use counts::Counts;
 use list::{Hit, List};
 
-/// Where the words are, in a table.
+/// The document with the table of words.
 const LIST: &str = "CONTRIBUTING.md";
-/// How many of them each file may have.
+/// The file with the number of words that each file may have.
 const COUNTS: &str = "xtask/src/words.txt";
-/// The sources whose texts people read.
+/// The sources with texts that users read.
 const SOURCES: [&str; 2] = ["tcptrace-core/src", "tcptrace-userspace/src"];
-/// The sources whose documentation comments are the help.
+/// The sources whose documentation comments are the help texts.
 const HELP: &str = "tcptrace-userspace/src/commands/cli";
 
 /// Check the words that tcptrace prints, of its help texts and of the documents, by the table in CONTRIBUTING.md.
@@ -36,7 +36,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// A file has another count of words than `words.txt`, or cannot be read.
+/// A file has another count of words than `words.txt` says, or cannot be read.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let found = found()?;
     if let Some(parts) = &args.list {
@@ -59,7 +59,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     check(&allowed, &found)
 }
 
-/// The check that is a part of `lint`.
+/// The part of `cargo xtask lint`.
 ///
 /// # Errors
 /// See [`main`].
@@ -67,7 +67,7 @@ pub(crate) fn lint() -> Result<()> {
     main(&Args { write: false, list: None })
 }
 
-/// All words of the list, by files.
+/// All hits, by file.
 type Found = BTreeMap<String, Vec<Hit>>;
 
 fn check(allowed: &Counts, found: &Found) -> Result<()> {
@@ -82,7 +82,7 @@ fn found() -> Result<Found> {
     let root = workspace::root();
     let list = List::parse(&read(root, Path::new(LIST))?)?;
     let mut found = Found::new();
-    // README.md, and everything in Markdown below docs/.
+    // README.md, and all Markdown files below docs/.
     for file in [vec![root.join("README.md")], workspace::files(&root.join("docs"), "md")?].concat() {
         found.insert(name(root, &file), list.hits(&read(root, &file)?));
     }

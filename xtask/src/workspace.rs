@@ -1,4 +1,4 @@
-//! This workspace: where it is, and what cargo builds from it.
+//! This workspace: its folder, and the programs that cargo builds from it.
 
 use std::{
     env, fs,
@@ -24,7 +24,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Files below a folder whose names end with this extension, in order.
+/// Files below a folder with this extension, in order.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -42,7 +42,7 @@ pub(crate) fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Rust files below a folder, but for those and folders that are called `tests`.
+/// Rust files below a folder, except files and folders that are called `tests`.
 ///
 /// # Errors
 /// A folder cannot be read.
@@ -55,7 +55,7 @@ pub(crate) fn files_without_tests(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Cargo's target folder for this workspace, by whatever setting it was chosen.
+/// Cargo's target folder for this workspace, as cargo's settings choose it.
 ///
 /// # Errors
 /// `cargo metadata` fails.
@@ -66,7 +66,7 @@ pub(crate) fn target() -> Result<PathBuf> {
     Ok(PathBuf::from(target))
 }
 
-/// Where a tool of cargo's that [`install_tool`] has installed is.
+/// The path of a cargo tool that [`install_tool`] has installed.
 ///
 /// # Errors
 /// `cargo metadata` fails.
@@ -74,16 +74,16 @@ pub(crate) fn tool(name: &str) -> Result<PathBuf> {
     Ok(target()?.join("tools/bin").join(name))
 }
 
-/// Installs a tool of cargo's into the target folder, with these options, and returns where it is. `time` is how long that
-/// takes.
+/// Installs a cargo tool into the target folder, with these options, and returns its path. `time` is the usual duration
+/// of that.
 ///
 /// # Errors
-/// It cannot be fetched or built.
+/// The tool cannot be fetched or built.
 pub(crate) fn install_tool(name: &str, options: &[&str], time: &str) -> Result<PathBuf> {
     let root = target()?.join("tools");
     eprintln!("installing {name} into {} ({time})", root.display());
     let mut command = cargo();
-    // Its build must not land in a folder that holds our own target.
+    // The tool's build must not land in a folder that holds this workspace's target.
     command.env_remove("CARGO_TARGET_DIR").args(["install", name, "--locked"]).args(options);
     process::run(command.args(["--quiet", "--root"]).arg(&root))
         .with_context(|| format!("try: cargo install {name} --locked {}", options.join(" ")))?;
@@ -103,7 +103,7 @@ pub(crate) fn build_tracer() -> Result<PathBuf> {
 pub(crate) const BUILD_TRACER: [&str; 6] =
     ["build", "--release", "--package", "tcptrace-userspace", "--bin", "tcptrace"];
 
-/// Runs a command of cargo's that builds, and returns its JSON messages for [`executable`].
+/// Runs a cargo command that builds, and returns its JSON messages for [`executable`].
 ///
 /// # Errors
 /// The build fails.
@@ -114,7 +114,7 @@ pub(crate) fn build(command: &mut Command) -> Result<String> {
 /// The program `name` in cargo's JSON messages.
 ///
 /// # Errors
-/// There is none.
+/// The messages name no such program.
 pub(crate) fn executable(messages: &str, name: &str) -> Result<PathBuf> {
     messages
         .lines()

@@ -1,4 +1,4 @@
-//! What both tools need while they trace, and to show what is there.
+//! The cost of both tools while they trace, and while they dump sockets.
 
 use std::{ffi::OsString, path::Path, thread, time::Duration};
 
@@ -12,7 +12,7 @@ use crate::{
     usage::{self, Usage},
 };
 
-/// One thread: the tool that reads has another core, so that it keeps up.
+/// One thread. The tool that reads has another core, so that it keeps up.
 const LOAD: Load = Load::Churn { threads: 1 };
 
 /// Milliseconds from the start to the first event.
@@ -21,7 +21,8 @@ pub(super) fn start(turns: &mut Turns, plan: Plan) {
     turns.measure([start], plan.pairs, |tool| Ok([startup::with_events(|| startup::first_event(tool))?]));
 }
 
-/// Runs a tool with its output in a file, in a network namespace without the sockets in TIME_WAIT that other turns have left.
+/// Runs a tool with its output in a file. A new network namespace keeps it apart from the sockets in TIME_WAIT of other
+/// turns.
 fn run(tool: &Path, arguments: &[&str], folder: &Path) -> Result<Running> {
     churn::isolate()?;
     Tool::ours(tool, arguments).start(&folder.join("output"))
@@ -52,13 +53,13 @@ pub(super) fn user_space(turns: &mut Turns, plan: Plan, folder: &Path) {
     }
 }
 
-/// A trace that only counted some transitions has done less work.
+/// Checks that the trace lost nothing: a trace that only counted some transitions has done less work.
 fn without_loss(code: Option<i32>) -> Result<()> {
     ensure!(code == Some(0), "the trace ended with {code:?}; 4 says that transitions were lost");
     Ok(())
 }
 
-/// What a host with very many sockets costs: to list them, and to watch them.
+/// Measures the cost of a host with very many sockets: of a dump, and of a trace.
 ///
 /// # Errors
 /// When the sockets cannot be made.
@@ -86,14 +87,14 @@ pub(super) fn many_sockets(turns: &mut Turns, plan: Plan, folder: &Path) -> Resu
     Ok(())
 }
 
-/// From the start of the tool to the load: it has attached by then, and listed the sockets.
+/// The time from the start of the tool to the load. The tool has attached and dumped the sockets by then.
 const ATTACHING: Duration = Duration::from_secs(1);
 
 /// Runs a command for as long as the plan says, while connections come and go.
 fn watch(tool: &Path, arguments: &[&str], plan: Plan, output: &Path) -> Result<Usage> {
     let mut arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     arguments.extend(["--duration".into(), format!("{}s", plan.watch.as_secs()).into()]);
-    // The connections that are held stay in their own namespace.
+    // The connections that are held open stay in their own namespace.
     churn::isolate()?;
     thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -110,7 +111,7 @@ fn watch(tool: &Path, arguments: &[&str], plan: Plan, output: &Path) -> Result<U
     })
 }
 
-/// Resident memory at its peak.
+/// The peak of resident memory in MiB.
 #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
 pub(super) fn mib(used: Usage) -> f64 {
     used.peak_kib as f64 / 1024.0

@@ -1,6 +1,6 @@
 //! An older tool and this checkout's, in one run and in turns, both as a user runs them.
 //!
-//! Of the older tool nothing is known but its command line, so any version can be compared that has the options.
+//! The comparison uses only the command line of the older tool, so any version that has the options can be compared.
 
 mod live;
 mod replayed;
@@ -15,29 +15,29 @@ use table::Figure;
 pub(crate) use table::Table;
 use turns::Turns;
 
-/// How much is measured.
+/// The amount of measurements.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Plan {
-    /// Pairs of turns of each figure.
+    /// Pairs of turns for each figure.
     pairs: u32,
-    /// Pairs of turns of replays, which differ less from each other.
+    /// Pairs of turns for replays, which vary less.
     replays: u32,
-    /// Connections of a turn.
+    /// Connections in a turn.
     connections: u32,
     /// Connections of the capture whose replay is measured.
     recorded: u32,
     /// Connections of the capture that shows the memory of one.
     open: u32,
-    /// Connections that are held open, both ends on this host.
+    /// Connections that are held open, with both ends on this host.
     held: u32,
-    /// How long the host is watched with them.
+    /// The duration of a trace of the host with these connections.
     watch: Duration,
-    /// Connections that come and go meanwhile.
+    /// Connections that come and go during that trace.
     watched: u32,
 }
 
 impl Plan {
-    /// What a judgement rests on: a quarter of an hour.
+    /// The plan for a judgement: a quarter of an hour.
     pub(crate) const FULL: Self = Self {
         pairs: 15,
         replays: 5,
@@ -49,7 +49,7 @@ impl Plan {
         watched: 20_000,
     };
 
-    /// Two minutes, to see whether everything works.
+    /// Two minutes, to check that everything works.
     pub(crate) const QUICK: Self = Self {
         pairs: 2,
         replays: 1,
@@ -62,9 +62,9 @@ impl Plan {
     };
 }
 
-/// A figure may grow by so much: less cannot be told from the noise of a run.
+/// The most that a figure may grow. Less growth cannot be distinguished from the noise of a run.
 const TARGET: f64 = 1.02;
-/// What `diagnose` and `--findings` need has to shrink to so much.
+/// The most that `diagnose` and `--findings` may need, as a share of the older tool's need.
 const WATCH_TARGET: f64 = 0.7;
 
 fn figure(name: &str, unit: &'static str, digits: usize) -> Figure {
@@ -78,7 +78,7 @@ fn memory_figure(command: &str, target: f64) -> Figure {
 /// Compares both tools.
 ///
 /// # Errors
-/// When a load cannot be made, or the older tool cannot record what both replay.
+/// When a load cannot be made, or the older tool cannot record the captures for both replays.
 pub(crate) fn measure(older: &Path, newer: &Path, plan: Plan) -> Result<Table> {
     let directory = tempfile::Builder::new().prefix("tcptrace-bench-").tempdir()?;
     let folder = directory.path();

@@ -1,4 +1,4 @@
-//! What both tools need to replay captures, which the older one has recorded.
+//! The cost of both tools when they replay captures of the older one.
 
 use std::{ffi::OsString, path::Path};
 
@@ -16,7 +16,7 @@ use crate::{
 /// # Errors
 /// When the older tool cannot record.
 pub(super) fn cpu(turns: &mut Turns, older: &Path, plan: Plan, folder: &Path) -> Result<()> {
-    // One thread: the recorder has another core, so that it keeps up.
+    // One thread. The recorder has another core, so that it keeps up.
     let capture = recording::of_churn(older, plan.recorded, 1, folder)?;
     let events = plan.recorded * TRANSITIONS;
     for command in ["trace", "diagnose"] {
@@ -31,7 +31,7 @@ pub(super) fn cpu(turns: &mut Turns, older: &Path, plan: Plan, folder: &Path) ->
     Ok(())
 }
 
-/// Memory of a tracked connection.
+/// Memory for each tracked connection.
 ///
 /// # Errors
 /// When the older tool cannot record.

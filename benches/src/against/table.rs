@@ -4,23 +4,24 @@ use std::fmt::Write as _;
 
 use crate::statistics::{median, with_minimum};
 
-/// A figure, and the most that this checkout may need of it.
+/// A figure, and its target for this checkout.
 #[derive(Clone, Debug)]
 pub(super) struct Figure {
-    /// What is measured.
+    /// The name of the measurement.
     pub(super) name: String,
-    /// Behind the numbers.
+    /// The unit, shown after the numbers.
     pub(super) unit: &'static str,
-    /// Digits behind the decimal point.
+    /// Digits after the decimal point.
     pub(super) digits: usize,
-    /// The ratio of the medians may be so much.
+    /// The largest ratio of the medians that meets the target.
     pub(super) target: f64,
 }
 
-/// What was measured of a figure: of the older tool, and of this checkout's. Empty where it could not be measured.
+/// The measurements of a figure: those of the older tool, and those of this checkout's. They are empty if the figure
+/// could not be measured.
 pub(super) type Samples = [Vec<f64>; 2];
 
-/// How a figure compares with its target.
+/// The result of comparing a figure with its target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
     Met,
@@ -29,7 +30,7 @@ enum Verdict {
 }
 
 impl Figure {
-    /// This checkout's median by the older tool's.
+    /// This checkout's median, divided by the older tool's.
     fn ratio([older, newer]: &Samples) -> Option<f64> {
         Some(median(newer)? / median(older)?).filter(|ratio| ratio.is_finite())
     }
@@ -43,7 +44,7 @@ impl Figure {
     }
 }
 
-/// The figures with what was measured of them.
+/// The figures with their measurements.
 #[derive(Debug, Default)]
 pub(crate) struct Table(Vec<(Figure, Samples)>);
 
@@ -52,17 +53,17 @@ impl Table {
         self.0.push((figure, samples));
     }
 
-    /// How many figures missed their target or could not be measured.
+    /// The number of figures that missed their target or could not be measured.
     pub(crate) fn faults(&self) -> usize {
         self.0.iter().filter(|(figure, samples)| figure.verdict(samples) != Verdict::Met).count()
     }
 
-    /// How many figures there are.
+    /// The number of figures.
     pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Markdown.
+    /// The table in Markdown.
     pub(crate) fn render(&self) -> String {
         let mut text = "| Figure | Unit | Older, median (min) | This checkout, median (min) | Ratio of medians | Target | |\n\
                         |---|---|---:|---:|---:|---:|---|\n"

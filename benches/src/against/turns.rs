@@ -6,7 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::table::{Figure, Samples, Table};
 
-/// Both tools, and what was measured of them so far.
+/// Both tools, and their measurements so far.
 pub(super) struct Turns {
     /// The older tool, and this checkout's.
     tools: [PathBuf; 2],
@@ -18,8 +18,8 @@ impl Turns {
         Self { tools: [older, newer].map(Path::to_owned), table: Table::default() }
     }
 
-    /// Measures some figures at once in so many pairs of turns, and adds them to the table. Figures that cannot be measured
-    /// are added without values.
+    /// Measures some figures at once in this many pairs of turns, and adds them to the table. Figures that cannot be
+    /// measured are added without values.
     pub(super) fn measure<const N: usize>(
         &mut self,
         figures: [Figure; N],
@@ -37,7 +37,7 @@ impl Turns {
         }
     }
 
-    /// A first pair fills caches and is not counted. A pair of which a turn fails is left out.
+    /// Measures pairs of turns. The first pair fills caches and is not counted. A pair with a failed turn is left out.
     fn samples<const N: usize>(
         &self,
         pairs: u32,

@@ -1,4 +1,4 @@
-//! The tools beside each other.
+//! The comparison of the tools.
 
 use std::fmt::Write as _;
 
@@ -9,13 +9,13 @@ use crate::{
     tool::Tool,
 };
 
-/// Nanoseconds of the empty program: what the hook and the kernel's statistics cost by themselves.
+/// Nanoseconds of the empty program: the cost of the hook and of the kernel's statistics.
 pub(super) fn floor_ns(tools: &[Tool], comparison: &Comparison) -> f64 {
     let floor = tools.iter().position(|tool| tool.floor);
     floor.and_then(|index| median(&comparison.costs[index].kernel_ns)).unwrap_or(0.0)
 }
 
-/// What was measured of the tool with this name.
+/// The measurements of the tool with this name.
 pub(super) fn costs<'a>(tools: &[Tool], comparison: &'a Comparison, name: &str) -> Option<&'a Costs> {
     tools.iter().position(|tool| tool.name == name).map(|index| &comparison.costs[index])
 }

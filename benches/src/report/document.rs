@@ -1,4 +1,4 @@
-//! The document that has it.
+//! The document that has the tables.
 
 use std::{fs, path::Path};
 
@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result};
 const BEGIN: &str = "<!-- bench:begin -->\n";
 const END: &str = "<!-- bench:end -->";
 
-/// Replaces what is between the markers of `file`.
+/// Replaces the text between the markers of `file`.
 ///
 /// # Errors
-/// When it has none, or cannot be read and written.
+/// When the file has no markers, or cannot be read and written.
 pub(crate) fn write(file: &Path, table: &str) -> Result<()> {
     let text = fs::read_to_string(file)?;
     let (before, rest) = text.split_once(BEGIN).context("the marker bench:begin is missing")?;

@@ -13,7 +13,7 @@ use crate::{
 
 use Target::{AtLeast, AtMost};
 
-/// All of them, in the order of the table.
+/// All figures, in the order of the table.
 pub(super) fn figures(tools: &[Tool], measured: &Measured, plan: Plan) -> Vec<Figure> {
     let mut all = kernel(tools, measured, plan);
     all.extend(rates(measured, plan));

@@ -1,4 +1,4 @@
-//! What the optional programs cost.
+//! The cost of the optional programs.
 
 use std::fmt::Write as _;
 

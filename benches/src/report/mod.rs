@@ -1,4 +1,4 @@
-//! What was measured, for the terminal and for the document.
+//! The results, for the terminal and for the document.
 
 mod comparison;
 mod document;
@@ -11,7 +11,7 @@ pub(crate) use document::write;
 
 use crate::{figures, measured::Measured, plan::Plan, tool::Tool};
 
-/// Markdown: the machine, the figures with their targets, and what they come from.
+/// Markdown: the machine, the figures with their targets, and the measurements behind them.
 pub(crate) fn render(tools: &[Tool], measured: &Measured, plan: Plan) -> String {
     let mut text = format!("{} Measured in {} s.\n\n", machine(), measured.took_s);
     text.push_str(&figures::table(&held_to::figures(tools, measured, plan)));
@@ -28,7 +28,7 @@ pub(crate) fn render(tools: &[Tool], measured: &Measured, plan: Plan) -> String 
     text
 }
 
-/// Kernel, processor, cores.
+/// The kernel, the processor and the number of cores.
 pub(crate) fn machine() -> String {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let release = read("/proc/sys/kernel/osrelease");

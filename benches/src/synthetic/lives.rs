@@ -1,12 +1,12 @@
-//! Connections as their records, in the order of their time.
+//! Connections as their records, in the order of time.
 
 use super::record::{End, Step};
 
-/// Transitions of a connection that comes and goes, both ends counted.
+/// Transitions of a connection that comes and goes, both ends included.
 pub const PER_LIFE: u32 = 10;
-/// From one connection to the next.
+/// The time from one connection to the next.
 pub const PERIOD_NS: u64 = 10_000;
-/// From one transition of a connection to its next: about a hundred connections overlap.
+/// The time from one transition of a connection to its next: about a hundred connections overlap.
 const STEP_NS: u64 = 100_000;
 
 const fn call(old: u8, new: u8) -> Step {
@@ -17,8 +17,9 @@ const fn packet(old: u8, new: u8) -> Step {
     Step { old, new, is_call: false }
 }
 
-/// Who does what in a life: the client connects and closes first. States by their numbers: 1 ESTABLISHED, 2 SYN_SENT,
-/// 3 SYN_RECV, 4 FIN_WAIT1, 5 FIN_WAIT2, 7 CLOSE, 8 CLOSE_WAIT, 9 LAST_ACK, 10 LISTEN.
+/// The transitions of a life, each with the end that makes it. The client connects and closes first. States by their
+/// numbers: 1 ESTABLISHED, 2 SYN_SENT, 3 SYN_RECV, 4 FIN_WAIT1, 5 FIN_WAIT2, 7 CLOSE, 8 CLOSE_WAIT, 9 LAST_ACK, 10
+/// LISTEN.
 const LIFE: [(bool, Step); PER_LIFE as usize] = [
     (false, call(7, 2)),
     (true, packet(10, 3)),
@@ -32,10 +33,10 @@ const LIFE: [(bool, Step); PER_LIFE as usize] = [
     (true, packet(9, 7)),
 ];
 
-/// Records of an entry of the ring: about as many as the kernel side puts into one.
+/// Records in an entry of the ring: about as many as the kernel side puts into one.
 const PER_ENTRY: usize = 16;
 
-/// Entries with the records of so many connections that come and go, from `start_ns` on.
+/// Entries with the records of this many connections that come and go, from `start_ns` on.
 pub fn lives(connections: u32, start_ns: u64) -> Vec<Vec<u8>> {
     let mut steps: Vec<(u64, u32, bool, Step)> = (0..connections)
         .flat_map(|connection| {
@@ -44,7 +45,7 @@ pub fn lives(connections: u32, start_ns: u64) -> Vec<Vec<u8>> {
             times.zip(LIFE).map(move |(at_ns, (is_server, step))| (at_ns, connection, is_server, step))
         })
         .collect();
-    // Stable: those of a connection stay in their order.
+    // The sort is stable: the transitions of a connection stay in their order.
     steps.sort_by_key(|(at_ns, ..)| *at_ns);
     let entry = |steps: &[(u64, u32, bool, Step)]| {
         let mut bytes = Vec::new();
@@ -56,8 +57,8 @@ pub fn lives(connections: u32, start_ns: u64) -> Vec<Vec<u8>> {
     steps.chunks(PER_ENTRY).map(entry).collect()
 }
 
-/// Appends the records of a socket that is opened at this time and stays open: by turns one that has connected, and one
-/// that has been accepted, of a connection of its own.
+/// Appends the records of a socket that is opened at this time and stays open. Even numbers are sockets that have
+/// connected, odd ones sockets that have been accepted. Each belongs to a different connection.
 pub fn open(number: u32, ktime_ns: u64, bytes: &mut Vec<u8>) {
     let is_server = number % 2 == 1;
     let steps = if is_server { [packet(10, 3), packet(3, 1)] } else { [call(7, 2), packet(2, 1)] };

@@ -1,5 +1,5 @@
-//! Events that no kernel made: connections in any number, as the records that the kernel side would put on the ring.
-//! What is measured with them needs neither root nor sockets.
+//! Synthetic events: connections in any number, as the records that the kernel side would put on the ring. Measurements
+//! with them need neither root nor sockets.
 
 mod lives;
 mod record;

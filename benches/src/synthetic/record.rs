@@ -5,11 +5,11 @@ use tcptrace_common::{
 };
 
 const IPPROTO_TCP: u8 = 6;
-/// Where the kernel's sockets are said to be, one behind the other.
+/// The address of the first socket. The others follow without gaps.
 const SOCKETS: u64 = 0xffff_8880_0000_0000;
-/// Bytes of such a socket: more than `struct tcp_sock` has on any kernel.
+/// Bytes of a socket: more than `struct tcp_sock` has on any kernel.
 const SOCKET_BYTES: u64 = 2_560;
-/// Clients of one address.
+/// Clients that share an address.
 const PORTS: u32 = 60_000;
 const FIRST_PORT: u16 = 1_024;
 /// The server's port.
@@ -21,9 +21,9 @@ const CGROUP: u64 = 4_711;
 /// An end of the connection with this number; both ends are sockets of this host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct End {
-    /// Which connection, up to fifteen million.
+    /// The number of the connection, up to fifteen million.
     pub connection: u32,
-    /// The end that accepted, as opposed to the one that connected.
+    /// Whether the end accepted, as opposed to connected.
     pub is_server: bool,
 }
 
@@ -34,7 +34,7 @@ pub struct Step {
     pub old: u8,
     /// State after.
     pub new: u8,
-    /// Made by a system call of the end's process, as opposed to a packet.
+    /// Whether a system call of the end's process made it, as opposed to a packet.
     pub is_call: bool,
 }
 
@@ -42,8 +42,8 @@ pub struct Step {
 const CLOSE: u8 = 7;
 
 impl End {
-    /// Appends the record of a transition at this time, nanoseconds of `CLOCK_MONOTONIC`: a `TransitionRecord`, or to
-    /// CLOSE a `ClosingRecord`, field by field.
+    /// Appends the record of a transition at this time, in nanoseconds of `CLOCK_MONOTONIC`, field by field: a
+    /// `TransitionRecord`, or for CLOSE a `ClosingRecord`.
     pub fn record(self, step: Step, ktime_ns: u64, bytes: &mut Vec<u8>) {
         let is_closing = step.new == CLOSE;
         let mut flags = RecordFlags::LOCK_KNOWN | RecordFlags::ERROR;
@@ -86,7 +86,7 @@ impl End {
         }
     }
 
-    /// Local and remote, of documentation addresses.
+    /// The local and the remote end, with documentation addresses.
     fn ends(self) -> ((Address, u16), (Address, u16)) {
         let server = (Address::from_v4([192, 0, 2, 1]), SERVICE);
         let host = u8::try_from(1 + self.connection / PORTS).unwrap_or(u8::MAX);
@@ -96,7 +96,7 @@ impl End {
     }
 }
 
-/// What a `ClosingRecord` has behind the transition: a connection that has carried something, and ended by FINs.
+/// The part of a `ClosingRecord` after the transition: a connection that has carried data, and ended by FINs.
 fn closing(bytes: &mut Vec<u8>) {
     let metrics = CloseMetrics { bytes_acked: 1_234, bytes_received: 56_789, srtt_us: 412, retransmits: 0 };
     let evidence =

@@ -1,16 +1,16 @@
-//! Another process with a socket. `actor WHAT ...` waits for a line on its standard input, does what it is told, prints
-//! a line, then waits until its standard input ends, and exits without closing anything itself.
+//! A separate process with a socket. `actor WHAT ...` waits for a line on its standard input, acts, prints a line, and
+//! waits until its standard input ends. Then it exits without closing anything itself.
 //!
-//! - `connect ADDRESS`, `listen ADDRESS`: has a socket, and prints its local address.
-//! - `serve COUNT ADDRESS`: listens, together with so many children, and prints their process ids.
-//! - `send PATH ADDRESS`: listens, gives the listener away through the Unix socket at the path, and prints its address.
-//! - `receive PATH`: makes that Unix socket at once; takes what is sent there, and prints its local address.
-//! - `daemon ADDRESS`, `leave ADDRESS`: listens or connects, prints who has the socket as well, which waits in its place for
-//!   standard input to end, and the local address; and ends.
+//! - `connect ADDRESS`, `listen ADDRESS`: opens a socket, and prints its local address.
+//! - `serve COUNT ADDRESS`: listens, together with COUNT children, and prints their process ids.
+//! - `send PATH ADDRESS`: listens, passes the listener on through the Unix socket at the path, and prints its address.
+//! - `receive PATH`: makes that Unix socket at once; receives a descriptor there, and prints its local address.
+//! - `daemon ADDRESS`, `leave ADDRESS`: listens or connects, leaves the socket to a child, prints the child's process
+//!   id and the local address, and ends. The child waits for standard input to end.
 //! - `thread ADDRESS`: connects in a thread of another name, and prints its local address.
 //! - `flash ADDRESS`: connects and ends.
 //! - `pair ADDRESS`: listens, connects to itself, and prints the client's address.
-//! - `keep`: has what it inherits.
+//! - `keep`: keeps the descriptors that it inherits open.
 //! - `play SITUATION ROLE`: plays a role of a situation of the labs at once, until it is killed; see `tcptrace_tests::labs`.
 
 use std::{
@@ -39,7 +39,7 @@ fn main() -> io::Result<()> {
     if let ["play", situation, role] = arguments[..] {
         tcptrace_tests::labs::play(situation, role);
     }
-    // What is there before the line that it waits for.
+    // The Unix socket must exist before the line on standard input arrives.
     let inbox = if let ["receive", path] = arguments[..] { Some(UnixListener::bind(path)?) } else { None };
     io::stdin().read_line(&mut String::new())?;
     let (line, kept): (String, Box<dyn std::any::Any>) = match arguments[..] {
@@ -101,7 +101,7 @@ fn main() -> io::Result<()> {
     println!("{line}");
     io::stdout().flush()?;
     io::stdin().read_to_end(&mut Vec::new())?;
-    // The kernel closes what exit() finds open; that is what this program is for.
+    // The kernel closes the sockets that exit() finds open; this program exists to cause that.
     std::mem::forget(kept);
     process::exit(0)
 }
@@ -115,7 +115,8 @@ fn leave(socket: impl AsFd, local: SocketAddr) -> io::Result<()> {
     process::exit(0)
 }
 
-/// So many copies of this program that have the listener as well. They end with this one, whose pipe they read.
+/// Starts this many copies of this program that also have the listener. They read a pipe of this process, so they end
+/// with it.
 fn children(listener: &TcpListener, count: &str) -> io::Result<Vec<Child>> {
     fcntl(listener, FcntlArg::F_SETFD(FdFlag::empty()))?;
     let count: usize = count.parse().map_err(io::Error::other)?;
@@ -131,7 +132,7 @@ fn children(listener: &TcpListener, count: &str) -> io::Result<Vec<Child>> {
     Ok(children)
 }
 
-/// Takes a descriptor, which stays open, and returns its local address.
+/// Receives a descriptor, which stays open, and returns its local address.
 fn received(inbox: Option<UnixListener>) -> io::Result<String> {
     let (stream, _) = inbox.ok_or_else(|| io::Error::other("no inbox"))?.accept()?;
     let (mut byte, mut space) = ([0], cmsg_space!([RawFd; 1]));

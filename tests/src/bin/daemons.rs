@@ -16,9 +16,9 @@ Has daemons work and fail in network namespaces, and compares what tcptrace says
   --at-once N  so many at a time
   --list       only list them";
 
-/// Three minutes of honest work. A fault shows earlier.
+/// Three minutes of normal work. A fault shows earlier.
 const WHOLE: Plan = Plan { honest: 180, fault: 30, at_once: 5 };
-/// More at a time, since less of the time is work.
+/// More situations at a time, since less of the time is work.
 const SHORT: Plan = Plan { honest: 15, fault: 18, at_once: 6 };
 
 fn main() -> ExitCode {
@@ -56,7 +56,7 @@ fn main() -> ExitCode {
         return wrong("needs root");
     }
     interrupt::watch();
-    // What goes wrong is told in the situation's own line.
+    // The line of the situation reports the error.
     std::panic::set_hook(Box::new(|_| {}));
     let (passed, failed, skipped) = run::all(&chosen, plan);
     println!("{passed} passed, {failed} failed, {skipped} skipped");

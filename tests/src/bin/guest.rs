@@ -1,7 +1,7 @@
-//! `init` of a virtual machine: mounts what there is, loads the modules, runs the tests, switches off.
+//! `init` of a virtual machine: mounts the file systems, loads the modules, runs the tests, switches off.
 //!
-//! What it prints on the console is for `cargo xtask vm-test`: lines of the test harness, and around each test
-//! program `## begin NAME` and `## end NAME: STATUS`; before them `## doctor` and what `tcptrace doctor` says.
+//! Its output on the console is for `cargo xtask vm-test`: lines of the test harness, and around each test program
+//! `## begin NAME` and `## end NAME: STATUS`; before them `## doctor` and the report of `tcptrace doctor`.
 
 use std::{
     fs, io,
@@ -16,7 +16,7 @@ use nix::{
     unistd::sync,
 };
 
-/// What is mounted: file system, where. One that a kernel does not have is left out.
+/// File systems and their mount points. A file system that a kernel does not have is left out.
 const MOUNTS: [(&str, &str); 6] = [
     ("proc", "/proc"),
     ("sysfs", "/sys"),
@@ -26,7 +26,7 @@ const MOUNTS: [(&str, &str); 6] = [
     ("tracefs", "/sys/kernel/tracing"),
 ];
 
-/// The environment that the kernel makes has another one.
+/// The PATH of the guest. The one that the kernel sets is different.
 const PATH: &str = "/usr/sbin:/usr/bin";
 
 fn main() {
@@ -36,7 +36,7 @@ fn main() {
     }
     println!("## power off");
     sync();
-    // Returns only when it fails; then the kernel panics, since its first process ends.
+    // Returns only if it fails. Then the kernel panics, since its first process ends.
     let _ = reboot(RebootMode::RB_POWER_OFF);
 }
 
@@ -46,7 +46,7 @@ fn run() -> io::Result<()> {
             println!("## no {kind}: {error}");
         }
     }
-    // As hosts have it that use both versions of cgroups.
+    // The mounts of hosts that use both versions of cgroups.
     fs::create_dir("/run/cgroup")?;
     mount(Some("cgroup"), "/run/cgroup", Some("cgroup"), MsFlags::empty(), Some("none,name=systemd"))?;
     println!("## {}", fs::read_to_string("/proc/version")?.trim_end());
@@ -55,7 +55,7 @@ fn run() -> io::Result<()> {
         finit_module(&file, c"", ModuleInitFlags::empty()).map_err(|errno| named(&module, errno))?;
     }
     tool(Command::new("ip").args(["link", "set", "lo", "up"]))?;
-    // The strictest level of the kernel itself: Debian's 5.10 has a stricter one, which asks for CAP_SYS_ADMIN.
+    // The strictest level of the upstream kernel: Debian's 5.10 has a stricter one, which requires CAP_SYS_ADMIN.
     fs::write("/proc/sys/kernel/perf_event_paranoid", "2")?;
     let doctor = Command::new("tcptrace").args(["doctor", "-o", "json"]).env("PATH", PATH).output()?;
     println!("## doctor {}", String::from_utf8_lossy(&doctor.stdout).trim_end());

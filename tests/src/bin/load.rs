@@ -1,8 +1,8 @@
 //! A load of short TCP connections on loopback: connect, accept, close by the client, close by the server.
 //!
-//! Ten transitions a connection, and two for each of the listeners (one a thread). Each thread is client and
-//! server of one connection at a time, so that no queue overflows and nothing depends on timing. Destinations
-//! spread over 127.0.0.0/8: a pair of addresses has only so many ports before the oldest leaves `TIME_WAIT`.
+//! Each connection makes ten transitions, and each of the listeners (one for each thread) two. Each thread is client
+//! and server of one connection at a time, so that no queue overflows and nothing depends on timing. Destinations
+//! spread over 127.0.0.0/8: a pair of addresses has a limited number of ports until the oldest port leaves `TIME_WAIT`.
 
 use std::{
     env,
@@ -19,8 +19,8 @@ Makes N TCP connections (at most 200000) with T threads (1 to 16, one unless giv
   --netns-self  in a new network namespace (needs root)
 Prints one line of JSON: connections, threads, seconds, connections_per_second.";
 
-/// Connections to one address: below the 28,000 ephemeral ports of the default range, each in `TIME_WAIT`
-/// afterwards.
+/// Connections to one address: fewer than the 28,000 ephemeral ports of the default range, since each port is in
+/// `TIME_WAIT` afterwards.
 const PER_ADDRESS: u32 = 8_000;
 const MOST: u32 = 200_000;
 

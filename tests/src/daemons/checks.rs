@@ -1,4 +1,4 @@
-//! What a situation compares, and what of it was not as it should be.
+//! The comparisons of a situation, and their failures.
 
 use std::fmt::Display;
 
@@ -9,7 +9,7 @@ use super::{
     watch::{Diagnosis, owner},
 };
 
-/// All comparisons of a situation; it goes on after one that fails.
+/// All comparisons of a situation. They continue after one that fails.
 #[derive(Debug, Default)]
 pub struct Checks {
     hidden: u64,
@@ -18,12 +18,13 @@ pub struct Checks {
 }
 
 impl Checks {
-    /// Of what has ended so. Where the kernel has hidden transitions, of any namespace, so many of these may be missing.
+    /// Checks of these connections. Where the kernel has hidden transitions, of any namespace, that many connections
+    /// may be missing.
     pub fn of(ended: &Ended) -> Self {
         Self { hidden: ended.hidden, ..Self::default() }
     }
 
-    /// Notes whether something holds.
+    /// Notes whether a condition holds.
     pub fn that(&mut self, what: impl Into<String>, holds: bool, why: impl Display) {
         let what = what.into();
         if !holds {
@@ -32,7 +33,7 @@ impl Checks {
         self.compared.push(what);
     }
 
-    /// tcptrace counts as the daemon does.
+    /// Checks that tcptrace counts as many as the daemon.
     pub fn equal(&mut self, what: &str, tcptrace: u64, daemon: u64) {
         let holds = (daemon.saturating_sub(self.hidden)..=daemon).contains(&tcptrace);
         let shown = match daemon - tcptrace.min(daemon) {
@@ -42,14 +43,14 @@ impl Checks {
         self.that(shown, holds, format!("tcptrace has {tcptrace}, and {} were hidden", self.hidden));
     }
 
-    /// tcptrace counts so many of something, or more; some of them may be hidden as in [`Self::equal`].
+    /// Checks that tcptrace counts this many or more; some may be hidden as in [`Self::equal`].
     pub fn at_least(&mut self, what: &str, tcptrace: u64, least: u64, why: impl Display) {
         let holds = tcptrace + self.hidden >= least;
         self.that(what, holds, format!("{why}; {} were hidden", self.hidden));
     }
 
-    /// All of these have this process' name for an owner. Nobody's may be one that the peer has reset before anything of the
-    /// process acted on it: such as one that was not even accepted.
+    /// Checks that all connections have an owner with this name. A connection without an owner is allowed if the peer
+    /// reset it before the process acted on it, for example before it was accepted.
     pub fn owned_by(&mut self, what: &str, ended: &Ended, comm: &str) {
         let is_nobodys = |line: &Value| line["owner"].is_null() && line["cause"] == "reset_by_peer";
         let others = ended.with(|line| line["owner"]["comm"] != comm && !is_nobodys(line));
@@ -59,7 +60,7 @@ impl Checks {
         self.that(format!("owner of {what} {comm}"), others.lines.is_empty(), why);
     }
 
-    /// Nothing is wrong, and everything was seen.
+    /// Checks that there is no warning, and that everything was seen.
     pub fn honest(&mut self, diagnosis: &Diagnosis) {
         let hidden = diagnosis.hidden();
         let holds = (diagnosis.code == Some(0) || hidden.is_some()) && diagnosis.grave().is_empty();
@@ -68,8 +69,8 @@ impl Checks {
         self.that(what, holds, diagnosis.shown());
     }
 
-    /// One of these was found and nothing else that is as grave, it names this process first, and somebody who is harmed;
-    /// returns the finding.
+    /// Checks that there is a finding of one of these kinds and no other finding as severe, that it names this process
+    /// first, and that it has a harm. Returns the finding.
     pub fn found<'a>(&mut self, diagnosis: &'a Diagnosis, ids: &[&str], culprit: u32) -> Option<&'a Value> {
         let grave = diagnosis.grave();
         let is_it = |finding: &&&Value| {
@@ -86,7 +87,7 @@ impl Checks {
         found
     }
 
-    /// No finding that is a warning or worse names one of these first.
+    /// Checks that no finding at warning or above names one of these processes first.
     pub fn blames_none_of(&mut self, diagnosis: &Diagnosis, innocent: &[u32]) {
         let grave = diagnosis.grave();
         let blamed = grave.iter().filter_map(|finding| owner(finding));
@@ -94,16 +95,16 @@ impl Checks {
         self.that("nobody else blamed", wrong == 0, diagnosis.shown());
     }
 
-    /// There is nothing of these kinds at warning or above.
+    /// Checks that there is no finding of these kinds at warning or above.
     pub fn not_found(&mut self, diagnosis: &Diagnosis, ids: &[&str]) {
         let wrong = diagnosis.grave().iter().any(|finding| ids.iter().any(|id| finding["id"] == *id));
         self.that(format!("no {}", ids.join(" or ")), !wrong, diagnosis.shown());
     }
 
-    /// What was compared, or what was not as it should be.
+    /// The comparisons, if all passed.
     ///
     /// # Errors
-    /// Something was not as it should be.
+    /// The comparisons that failed.
     pub fn verdict(self) -> Result<String, String> {
         if self.failed.is_empty() { Ok(self.compared.join("; ")) } else { Err(self.failed.join("\n")) }
     }

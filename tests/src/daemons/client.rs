@@ -1,4 +1,4 @@
-//! A client of a server that answers in lines.
+//! A client of a server that replies in lines.
 
 use std::{
     io::{self, BufRead as _, BufReader, Read as _, Write as _},
@@ -8,7 +8,7 @@ use std::{
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A connection to a server that answers in lines.
+/// A connection to a server that replies in lines.
 #[derive(Debug)]
 pub struct Client(BufReader<TcpStream>);
 
@@ -24,13 +24,13 @@ impl Client {
         Ok(Self(BufReader::new(stream)))
     }
 
-    /// Connects so many.
+    /// Makes this many connections.
     pub fn many(server: SocketAddr, count: usize) -> Vec<Self> {
         let connect = |_| Self::connect(server).unwrap_or_else(|error| panic!("{server}: {error}"));
         (0..count).map(connect).collect()
     }
 
-    /// Connects so many, each of which makes a request that is answered.
+    /// Makes this many connections, and has a request served on each.
     pub fn served(
         server: SocketAddr,
         count: usize,
@@ -43,12 +43,12 @@ impl Client {
         clients
     }
 
-    /// Connects so many, each of which sends this and waits.
+    /// Makes this many connections, sends this text on each, and waits.
     pub fn waiting(server: SocketAddr, count: usize, text: &str) -> Vec<Self> {
         Self::served(server, count, |client| client.send(text))
     }
 
-    /// Sends, and reads nothing.
+    /// Sends a text, and reads nothing.
     ///
     /// # Errors
     /// The connection is broken.
@@ -56,7 +56,8 @@ impl Client {
         self.0.get_mut().write_all(text.as_bytes())
     }
 
-    /// Sends this again and again until the server takes no more for a second, or until `end`; returns whether it waits.
+    /// Sends a text repeatedly until the server takes no more for a second, or until `end`; returns whether the client
+    /// waits.
     ///
     /// # Errors
     /// The connection is broken.
@@ -72,7 +73,7 @@ impl Client {
         Ok(false)
     }
 
-    /// Reads so many bytes and forgets them; returns how many.
+    /// Reads this many bytes and discards them; returns the number.
     ///
     /// # Errors
     /// The connection is broken or ended.
@@ -93,7 +94,7 @@ impl Client {
         Ok(line.trim_end().to_owned())
     }
 
-    /// Sends a question, and reads lines up to one of which `is_last` holds.
+    /// Sends a request, and reads lines up to the first for which `is_last` is true.
     ///
     /// # Errors
     /// The connection is broken or ended.
@@ -110,7 +111,7 @@ impl Client {
         }
     }
 
-    /// The body of an HTTP answer that has a length.
+    /// The body of an HTTP response that has a length.
     ///
     /// # Errors
     /// The connection is broken or ended, or the status is not 200.
@@ -129,10 +130,10 @@ impl Client {
     }
 }
 
-/// The bytes of [`get`].
+/// The bytes of the request of [`get`].
 pub const GET: &str = "GET / HTTP/1.1\r\nHost: test\r\n\r\n";
 
-/// The request of a browser.
+/// Makes the request of a browser.
 ///
 /// # Errors
 /// As [`Client::get`].

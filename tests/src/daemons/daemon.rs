@@ -1,4 +1,4 @@
-//! A daemon that a situation has started, with the processes that it starts itself.
+//! A daemon that a situation has started, with the child processes of the daemon.
 
 use std::{
     fs,
@@ -13,10 +13,10 @@ use nix::{
 
 use crate::{process::Running, wait::eventually};
 
-/// How long a daemon may take to end when it is asked to.
+/// The time that a daemon may take to end after its signal.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A running daemon. Dropped, it ends, and so do the processes that it has started.
+/// A running daemon. The drop ends it and its child processes.
 #[derive(Debug)]
 pub struct Daemon {
     name: String,
@@ -30,24 +30,24 @@ impl Daemon {
         Self { name: name.to_owned(), running, log, end: Signal::SIGTERM }
     }
 
-    /// Has it ended by another signal than SIGTERM.
+    /// Makes another signal than SIGTERM end the daemon.
     #[must_use]
     pub fn ended_by(mut self, end: Signal) -> Self {
         self.end = end;
         self
     }
 
-    /// Its process id.
+    /// The process id of the daemon.
     pub fn pid(&self) -> u32 {
         self.running.pid()
     }
 
-    /// The processes that it has started and that run still.
+    /// Its running child processes.
     pub fn children(&self) -> Vec<u32> {
         children(self.pid())
     }
 
-    /// Its workers, which come a little later than its listener.
+    /// Its workers, which start a little after its listener.
     pub fn workers<const COUNT: usize>(&self) -> [u32; COUNT] {
         eventually(&format!("{} has {COUNT} workers", self.name), || self.children().len() == COUNT);
         self.children().try_into().expect("as many as before")
@@ -58,12 +58,12 @@ impl Daemon {
         self.running.signal(signal);
     }
 
-    /// What it has said.
+    /// The output of the daemon so far.
     pub fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Waits until something in its namespace listens on this port.
+    /// Waits until a socket in its namespace listens on this port.
     pub fn await_listener(&mut self, port: u16) {
         let pid = self.pid();
         let ending = format!(":{port:04X}");
@@ -81,7 +81,7 @@ impl Daemon {
         });
     }
 
-    /// Waits until it ends by itself, and returns what it said.
+    /// Waits until the daemon ends by itself, and returns its output.
     ///
     /// # Panics
     /// When it takes longer than `limit`.
@@ -105,7 +105,7 @@ impl Drop for Daemon {
         while matches!(self.running.child().try_wait(), Ok(None)) && Instant::now() < deadline {
             std::thread::sleep(Duration::from_millis(20));
         }
-        // `Running` kills the first process; nobody else ends those whose parent did not.
+        // `Running` kills the first process. Its descendants can outlive it, so they are killed here.
         for pid in family.into_iter().filter(|pid| *pid != self.pid()) {
             let deadline = Instant::now() + Duration::from_secs(1);
             while is_there(pid) && Instant::now() < deadline {
@@ -118,7 +118,7 @@ impl Drop for Daemon {
     }
 }
 
-/// Sends a signal to a process, if it is there.
+/// Sends a signal to a process, if it exists.
 pub fn send(pid: u32, signal: Signal) {
     let _ = kill(Pid::from_raw(i32::try_from(pid).expect("a process id")), signal);
 }
@@ -127,7 +127,7 @@ fn is_there(pid: u32) -> bool {
     Path::new(&format!("/proc/{pid}")).exists()
 }
 
-/// The children of a process, by the lists of all of its threads.
+/// The children of a process, from the lists of all of its threads.
 fn children(pid: u32) -> Vec<u32> {
     let tasks = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let lists = tasks.filter_map(|task| fs::read_to_string(task.path().join("children")).ok());
@@ -137,7 +137,7 @@ fn children(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// A process and all that come from it.
+/// A process and all of its descendants.
 pub(super) fn descendants(pid: u32) -> Vec<u32> {
     let mut all = vec![pid];
     let mut next = 0;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-/// Connections that have ended, as `tcptrace life` printed them.
+/// Ended connections, as `tcptrace life` printed them.
 #[derive(Debug)]
 pub struct Ended {
     pub(super) lines: Vec<Value>,
@@ -12,47 +12,47 @@ pub struct Ended {
 }
 
 impl Ended {
-    /// These, and how many transitions the kernel may have hidden from the tracer.
+    /// These connections, and the number of transitions that the kernel may have hidden from the tracer.
     pub fn new(lines: Vec<Value>, hidden: u64) -> Self {
         Self { lines, hidden }
     }
 
-    /// Those that were accepted at this port of this host.
+    /// Connections that were accepted at this port of this host.
     #[must_use]
     pub fn accepted(&self, port: u16) -> Self {
         self.with(|line| line["lport"] == port && line["role"] == "server")
     }
 
-    /// Those that this host made to this port.
+    /// Connections that this host made to this port.
     #[must_use]
     pub fn made(&self, port: u16) -> Self {
         self.with(|line| line["rport"] == port && line["role"] == "client")
     }
 
-    /// Those that ended so.
+    /// Connections with this cause.
     #[must_use]
     pub fn by(&self, cause: &str) -> Self {
         self.with(|line| line["cause"] == cause)
     }
 
-    /// Those of which this holds.
+    /// Connections for which this is true.
     #[must_use]
     pub fn with(&self, is_so: impl Fn(&Value) -> bool) -> Self {
         let lines = self.lines.iter().filter(|line| is_so(line)).cloned().collect();
         Self { lines, hidden: self.hidden }
     }
 
-    /// How many.
+    /// The number of connections.
     pub fn count(&self) -> u64 {
         self.lines.len() as u64
     }
 
-    /// How many of each cause, for a message.
+    /// The number of connections for each cause, for a message.
     pub fn causes(&self) -> String {
         self.tally(|line| line["cause"].as_str().unwrap_or("-"))
     }
 
-    /// How many of each, by this.
+    /// The number of connections for each key.
     pub fn tally<'a>(&'a self, key: impl Fn(&'a Value) -> &'a str) -> String {
         let mut counts = BTreeMap::<&str, u64>::new();
         for line in &self.lines {

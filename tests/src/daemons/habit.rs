@@ -1,4 +1,4 @@
-//! Clients that are in nobody's way: they keep a pace, and count what they do.
+//! Well-behaved clients: they make requests at a steady rate, and count them.
 
 use std::{
     io,
@@ -10,14 +10,14 @@ use std::{
 
 use super::{client::Client, interrupt::is_interrupted};
 
-/// What clients have done.
+/// Counts of the clients' actions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Made {
     /// Connections that were established.
     pub connections: u64,
     /// Requests that were answered.
     pub requests: u64,
-    /// Connections that the server had closed when they were used again.
+    /// Connections that the server had closed before the client used them again.
     pub closed: u64,
     /// Connections and requests that failed otherwise.
     pub failed: u64,
@@ -32,20 +32,20 @@ impl AddAssign for Made {
     }
 }
 
-/// How clients use what they connect to.
+/// The way in which clients use their connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Habit {
-    /// Clients at once.
+    /// The number of concurrent clients.
     pub clients: usize,
     /// Requests on a connection before the client closes it.
     pub requests: u64,
-    /// Between two requests of a client.
+    /// The time between two requests of a client.
     pub pause: Duration,
-    /// How long they go on.
+    /// The time for which they go on.
     pub time: Duration,
 }
 
-/// Has clients make requests; `request` makes one on a connection. Call it in the clients' namespace.
+/// Runs clients that make requests; `request` makes one on a connection. The caller must be in the clients' namespace.
 pub fn work(
     server: SocketAddr,
     habit: Habit,
@@ -75,7 +75,7 @@ pub fn work(
     all
 }
 
-/// All that a client does with one connection.
+/// Runs one connection of a client to its end.
 fn use_up(
     mut client: Client,
     habit: Habit,
@@ -86,7 +86,7 @@ fn use_up(
     for number in 0..habit.requests {
         match request(&mut client) {
             Ok(()) => made.requests += 1,
-            // A server may close what is idle while a client is about to use it again.
+            // A server may close an idle connection while a client is about to use it again.
             Err(_) if number > 0 => {
                 made.closed += 1;
                 return;

@@ -1,4 +1,4 @@
-//! haproxy at honest work: checks of every kind, and requests that it passes on.
+//! haproxy at normal work: checks of every kind, and requests that it passes on.
 
 use std::{
     collections::HashMap,
@@ -43,7 +43,7 @@ pub(super) fn start(place: &Place, sections: &str, port: u16) -> Daemon {
 /// A line of `show stat`: its values by their names.
 pub(super) type Row = HashMap<String, String>;
 
-/// What haproxy counts, by proxy and server: `b/live`, `f/FRONTEND`.
+/// haproxy's counters, by proxy and server: `b/live`, `f/FRONTEND`.
 pub(super) fn statistics(place: &Place) -> HashMap<String, Row> {
     let mut socket = UnixStream::connect(place.path("haproxy.sock")).expect("haproxy's statistics");
     socket.write_all(b"show stat\n").expect("a question");
@@ -57,26 +57,26 @@ pub(super) fn statistics(place: &Place) -> HashMap<String, Row> {
     lines[1..].iter().filter(|line| !line.is_empty()).map(row).collect()
 }
 
-/// One of haproxy's counters; nothing is none.
+/// One of haproxy's counters; an empty value is 0.
 pub(super) fn number(row: &Row, name: &str) -> u64 {
     row.get(name).and_then(|value| value.parse().ok()).unwrap_or(0)
 }
 
-/// An agent that haproxy asks how its server is. It lives as long as the place.
+/// An agent that haproxy queries for the state of its server. It lives as long as the place.
 fn agent(place: &Place) {
     place.servers.run(|| {
         let listener = TcpListener::bind("127.0.0.1:9100").expect("the agent's port");
         thread::spawn(move || {
             for stream in listener.incoming() {
                 let Ok(mut stream) = stream else { return };
-                // haproxy may be gone.
+                // haproxy may have ended.
                 let _ = stream.write_all(b"up\n");
             }
         });
     });
 }
 
-/// One server, asked in each way once a second; nothing else.
+/// One server, which haproxy checks in each way once a second. There is no other traffic.
 fn checks(place: &Place) -> Result<String, String> {
     let origin = nginx::start(place, "origin", "worker_processes 1;", &nginx::server("127.0.0.1:8080"), 8080);
     agent(place);
@@ -114,7 +114,7 @@ fn checks(place: &Place) -> Result<String, String> {
     checks.that("every check succeeds", up.count() == kinds.len(), format!("{rows:?}"));
     let made = ended.with(|line| line["role"] == "client");
     checks.owned_by("checks", &made, "haproxy");
-    // One of each of the seven a second; the first and last are cut off by the watch, and a check takes its time.
+    // One of each of the seven checks a second. The watch cuts off the first and last, and a check takes some time.
     let expected = (kinds.len() as u64 + 1) * place.seconds;
     let slack = 2 * (kinds.len() as u64 + 1) + expected / 10;
     checks.that(
@@ -126,7 +126,7 @@ fn checks(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// The check that speaks redis' own protocol: haproxy asks, reads the answer, and closes.
+/// The check in redis' own protocol: haproxy sends a command, reads the reply, and closes.
 fn checks_of_redis(place: &Place) -> Result<String, String> {
     let redis = redis::start(place, &[]);
     let sections = "frontend f\n  mode tcp\n  bind 198.51.100.1:80\n  default_backend b\nbackend b\n  mode tcp\n  \
@@ -148,7 +148,7 @@ fn checks_of_redis(place: &Place) -> Result<String, String> {
         format!("{row:?}"),
     );
     checks.equal("total_connections_received", ended.accepted(6379).count(), after - before);
-    // One is the second question for the statistics.
+    // One connection is the second request for the statistics.
     checks.equal("checks", ended.made(6379).count() + 1, after - before);
     checks.owned_by("checks", &ended.made(6379), "haproxy");
     checks.owned_by("what redis accepted", &ended.accepted(6379), "redis-server");
@@ -199,7 +199,7 @@ fn requests(place: &Place) -> Result<String, String> {
     }
     let to_origin = ended.made(8080);
     checks.owned_by("what was made to the origin", &to_origin, "haproxy");
-    // `connect` counts new connections of requests; what is more are checks, one a second.
+    // `connect` counts new connections of requests; the other connections are checks, one a second.
     let requests = number(http, "connect") + number(tcp, "stot");
     checks.at_least("made to the origin", to_origin.count(), requests, to_origin.causes());
     let more = to_origin.count().saturating_sub(requests);

@@ -22,7 +22,7 @@ pub(super) const SITUATIONS: [Situation; 5] = [
     Situation::fault("haproxy/flapping backend", &["haproxy"], flapping),
 ];
 
-/// Clients whose requests may well fail.
+/// Clients whose requests may fail.
 fn tries(place: &Place) -> Made {
     let habit = Habit { clients: 3, requests: 1, pause: Duration::from_millis(200), time: place.work() };
     place.clients.run(move || work(at(80), habit, get))
@@ -35,7 +35,7 @@ fn proxy(server: &str, more: &str) -> String {
     )
 }
 
-/// Nothing listens there; only checks go there.
+/// Nothing listens at the server's port; only checks go there.
 fn dead(place: &Place) -> Result<String, String> {
     let haproxy = start(place, &proxy("  server dead 127.0.0.1:8080 check inter 1s", ""), 80);
     let mut watch = Watch::servers(place);
@@ -53,7 +53,7 @@ fn dead(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// Nothing listens there, and requests go there: each is tried four times.
+/// Nothing listens at the server's port, and requests go there. haproxy tries each four times.
 fn refused(place: &Place) -> Result<String, String> {
     let haproxy = start(place, &proxy("  server dead 127.0.0.1:8080", "  retries 3"), 80);
     let mut watch = Watch::servers(place);
@@ -67,7 +67,7 @@ fn refused(place: &Place) -> Result<String, String> {
     checks.that("no request answered", made.requests == 0 && made.failed > 0, format!("{made:?}"));
     checks.found(&diagnosis, &["connection-refused"], pid);
     checks.not_found(&diagnosis, &["unreachable-destination", "reset-storm", "outbound-scan"]);
-    // An error a request, and each retry besides.
+    // An error for each request, and an error for each retry.
     checks.equal(
         "econ + wretr",
         attempts.by("refused").count(),
@@ -78,7 +78,7 @@ fn refused(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// What goes there is dropped without an answer.
+/// Packets to the server are dropped without a reply.
 fn unreachable(place: &Place) -> Result<String, String> {
     let server = format!("  server far {NOBODY}:8080 check inter 1s");
     let haproxy = start(place, &proxy(&server, "  timeout connect 1s\n  timeout check 1s"), 80);
@@ -102,8 +102,8 @@ fn unreachable(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// One of two servers is dead, and haproxy asks the other one then: every request is answered. What connects nowhere
-/// is that server, not all that haproxy does.
+/// One of two servers is dead, and haproxy then sends the request to the other: every request is served. The finding
+/// must be about that server, not about all connections of haproxy.
 fn redispatch(place: &Place) -> Result<String, String> {
     let origin = nginx::start(place, "origin", "worker_processes 1;", &nginx::server("127.0.0.1:8080"), 8080);
     let servers = "  server live 127.0.0.1:8080\n  server dead 127.0.0.1:8081";
@@ -129,8 +129,8 @@ fn redispatch(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// A server that is there only half of the time: some attempts connect, so it "refuses" a share of them, and nothing
-/// "cannot be reached".
+/// A server that is up only half of the time. Some attempts connect, so the finding must say that a share is refused,
+/// not that the server cannot be reached.
 fn flapping(place: &Place) -> Result<String, String> {
     let haproxy = start(place, &proxy("  server some 127.0.0.1:8080 check inter 500ms", ""), 80);
     let mut watch = Watch::servers(place);
@@ -158,7 +158,7 @@ fn flapping(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// Whether a summary has a number of a number, or a share.
+/// Whether a summary contains "N of N", or a share.
 fn says_share(summary: &str) -> bool {
     let words: Vec<&str> = summary.split_whitespace().collect();
     let is_number = |word: &str| word.chars().all(|letter| letter.is_ascii_digit());

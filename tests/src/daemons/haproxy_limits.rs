@@ -1,4 +1,4 @@
-//! haproxy at limits that others have set: a route that forbids, and as many connections as it may have.
+//! haproxy at external limits: a route that forbids, and its maximum of connections.
 
 use std::{thread, time::Duration};
 
@@ -19,8 +19,8 @@ pub(super) const SITUATIONS: [Situation; 3] = [
     Situation::fault("haproxy/as many as it may", &["haproxy", "nginx"], at_maxconn),
 ];
 
-/// No route leads to the server's address, or one that forbids it: `connect()` fails at once, before the socket's state
-/// changes. So nothing is known of it, and nothing else may be made of it, such as a want of ports.
+/// No route leads to the server's address, or the route forbids it: `connect()` fails at once, before the socket's
+/// state changes. So there is no record of it, and no finding may report it as something else, such as a lack of ports.
 fn no_route(place: &Place, kind: &str) -> Result<String, String> {
     let (kind, to) = (kind.to_owned(), format!("{NOBODY}/32"));
     place.servers.run(move || tool("ip", ["route", "add", &kind, &to]));
@@ -44,7 +44,7 @@ fn no_route(place: &Place, kind: &str) -> Result<String, String> {
     checks.verdict()
 }
 
-/// haproxy may have ten connections and has them: it accepts no more, and others wait in its queue.
+/// haproxy has reached its maximum of ten connections. It accepts no more, and other connections wait in its queue.
 fn at_maxconn(place: &Place) -> Result<String, String> {
     let origin = nginx::start(place, "origin", "worker_processes 1;", &nginx::server("127.0.0.1:8080"), 8080);
     let sections = "frontend f\n  mode http\n  maxconn 10\n  backlog 128\n  bind 198.51.100.1:80\n  default_backend b\nbackend b\n  mode http\n  \

@@ -1,4 +1,4 @@
-//! Ctrl-C: daemons are in sessions of their own or stopped, and would outlive who has started them.
+//! Ctrl-C: daemons have separate sessions or are stopped, and would outlive the process that has started them.
 
 use std::{
     process::exit,
@@ -13,8 +13,8 @@ use super::daemon::{descendants, send};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// From now on, a signal that asks this process to end ends its children first, and what is under way is undone.
-/// Call it before other threads are there.
+/// From now on, a signal that asks this process to end ends its children first, and running situations are undone. Call
+/// it before there are other threads.
 pub fn watch() {
     let mut signals = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -31,7 +31,7 @@ pub fn watch() {
             }
             sleep(Duration::from_secs(3));
         }
-        // By now every situation has failed, and has removed what it has made.
+        // By now every situation has failed, and has removed its files and namespaces.
         sleep(Duration::from_secs(10));
         exit(130);
     });

@@ -28,7 +28,7 @@ fn fetch(client: &mut Client) -> io::Result<()> {
     client.ask("get k\r\n", |line| line == "END").map(drop)
 }
 
-/// Connections that it has received, that of this question included, and those that it has, this one too.
+/// Connections received, and current connections; both include the connection of this request.
 fn statistics(server: SocketAddr) -> io::Result<[u64; 2]> {
     let lines = Client::connect(server)?.ask("stats\r\n", |line| line == "END")?;
     let number = |name: &str| {

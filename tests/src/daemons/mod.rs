@@ -1,8 +1,8 @@
-//! Real daemons, watched: in honest work nothing is wrong, owners and counts are what the daemon's own statistics
-//! say, and a fault is found with the process that causes it.
+//! Real daemons under tcptrace. In normal work there is no finding, and owners and counts match the daemon's own
+//! statistics. A fault is found with the process that causes it.
 //!
-//! One file a daemon. A [`Situation`] plays at a [`place::Place`] of its own: a namespace of servers, which is
-//! watched, and one of clients that share an address. `cargo xtask daemons` runs them.
+//! Each daemon has a file. A [`Situation`] runs at a [`place::Place`]: a namespace of servers, which tcptrace watches,
+//! and one of clients that share an address. `cargo xtask daemons` runs the situations.
 
 pub mod checks;
 pub mod client;
@@ -31,25 +31,25 @@ use std::{env, fs, path::PathBuf};
 
 use place::Place;
 
-/// Something that a daemon does, or that is done to it.
+/// An action of a daemon, or an action on a daemon.
 #[derive(Clone, Copy, Debug)]
 pub struct Situation {
-    /// The daemon, and what happens.
+    /// The daemon, and the event.
     pub name: &'static str,
-    /// Whether anything is wrong.
+    /// Whether there is a fault.
     pub kind: Kind,
     /// Programs that it needs.
     pub needs: &'static [&'static str],
-    /// Makes it happen; returns what was compared, or what was not as it should be.
+    /// Runs the situation; returns the comparisons, or those that failed.
     pub play: fn(&Place) -> Result<String, String>,
 }
 
-/// Whether anything is wrong.
+/// Whether there is a fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Nothing is.
+    /// There is no fault.
     Honest,
-    /// Somebody is at fault, or is made to be.
+    /// A process is at fault, or is made to fail.
     Fault,
 }
 
@@ -65,7 +65,7 @@ impl Situation {
 
 type Play = fn(&Place) -> Result<String, String>;
 
-/// All of them.
+/// All situations.
 pub fn situations() -> Vec<Situation> {
     [
         &nginx::SITUATIONS[..],
@@ -90,7 +90,7 @@ fn program(name: &str) -> PathBuf {
     find(name).unwrap_or_else(|| panic!("{name} is not installed"))
 }
 
-/// Where a program is: on the PATH, among those for administration, or in Debian's folder of PostgreSQL.
+/// The path of a program: on the PATH, in the folders for administration, or in Debian's folder of PostgreSQL.
 fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();

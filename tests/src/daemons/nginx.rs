@@ -18,14 +18,14 @@ pub(super) const SITUATIONS: [Situation; 2] = [
     Situation::honest("nginx/older clients", &["nginx"], older),
 ];
 
-/// What a browser does: some requests, then it closes.
+/// The habit of a browser: some requests, then it closes.
 pub(super) const BROWSERS: Habit =
     Habit { clients: 4, requests: 3, pause: Duration::from_millis(100), time: Duration::ZERO };
-/// A pool: connections that stay.
+/// A pool: connections that stay open.
 pub(super) const POOL: Habit =
     Habit { clients: 4, requests: u64::MAX, pause: Duration::from_millis(50), time: Duration::ZERO };
 
-/// nginx with this beside the usual, and these servers in its `http`.
+/// nginx with this text beside the usual configuration, and these servers in its `http`.
 pub(super) fn start(place: &Place, name: &str, main: &str, servers: &str, port: u16) -> Daemon {
     let text = format!(
         "user root;\ndaemon off;\npid @/{name}.pid;\nerror_log @/{name}.error;\n{main}\n\
@@ -43,38 +43,38 @@ fn command(place: &Place, name: &str, text: &str) -> Command {
     command
 }
 
-/// A server that answers everything with a short text, and `/status` with nginx's own count.
+/// A server that replies to everything with a short text, and on `/status` with nginx's own count.
 pub(super) fn server(listen: &str) -> String {
     format!(
         "  server {{ listen {listen}; location / {{ return 200 'hello\\n'; }} location /status {{ stub_status; }} }}"
     )
 }
 
-/// Connections that nginx has accepted so far, that of this question included.
+/// Connections that nginx has accepted so far, including the connection of this request.
 ///
 /// # Errors
-/// It does not answer.
+/// nginx does not reply.
 pub(super) fn accepts(server: std::net::SocketAddr) -> io::Result<u64> {
     let text = Client::connect(server)?.get("/status")?;
     let line = text.lines().nth(2).and_then(|line| line.split_whitespace().next()?.parse().ok());
     line.ok_or_else(|| io::Error::other(text))
 }
 
-/// Asks in the clients' namespace.
+/// Reads nginx's count in the clients' namespace.
 pub(super) fn count(place: &Place, port: u16) -> u64 {
     place.clients.run(move || accepts(at(port))).expect("nginx tells its status")
 }
 
-/// Longer than what is idle counts as forgotten, and shorter than nginx keeps it.
+/// Longer than the threshold for idle connections, and shorter than nginx keeps them.
 const LONG: Duration = Duration::from_secs(68);
 
-/// Clients with an answer, and no more questions.
+/// Clients that have a response, and send no more requests.
 fn idle_clients() -> Vec<Client> {
     Client::served(at(80), 15, get)
 }
 
-/// Idle clients, busy ones and new ones, all behind one address, at the defaults. Some are idle until nginx closes them
-/// after 75 seconds, some at the end, for as long as there is time.
+/// Idle, busy and new clients, all behind one address, with the default settings. Some clients are idle until nginx
+/// closes them after 75 seconds, others for the last 68 seconds of the watch, or for all of a shorter one.
 fn keep_alive(place: &Place) -> Result<String, String> {
     let nginx = start(place, "nginx", "worker_processes 2;", &server("198.51.100.1:80"), 80);
     let before = count(place, 80);
@@ -92,7 +92,7 @@ fn keep_alive(place: &Place) -> Result<String, String> {
         for load in loads {
             made += load.join().expect("it ends well");
         }
-        // They stay until the watch is over.
+        // The connections stay open until the watch ends.
         let _ = is_done.recv();
         (made, idle.len() as u64)
     });
@@ -105,7 +105,7 @@ fn keep_alive(place: &Place) -> Result<String, String> {
     let mut checks = Checks::of(&ended);
     checks.honest(&diagnosis);
     checks.equal("accepted", ended.count(), accepted);
-    // One is that of the count.
+    // One connection is that of the count.
     checks.equal("connections of clients", ended.count(), made.connections + idle + 1);
     checks.owned_by("accepted ones", &ended, "nginx");
     let closed = ended.by("active_close").count() + ended.by("passive_close").count();
@@ -113,7 +113,7 @@ fn keep_alive(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// The same, but idle and busy clients are older than the watch; new ones come from where they are.
+/// As [`keep_alive`], but idle and busy clients exist before the watch; new ones come from the same address.
 fn older(place: &Place) -> Result<String, String> {
     let nginx = start(place, "nginx", "worker_processes 1;", &server("198.51.100.1:80"), 80);
     let before = count(place, 80);
@@ -121,7 +121,7 @@ fn older(place: &Place) -> Result<String, String> {
     let seconds = place.seconds.min(40);
     let (watched, is_watched) = channel::<()>();
     let (done, is_done) = channel::<()>();
-    // Fewer requests than those after which nginx closes.
+    // Fewer requests than the number after which nginx closes a connection.
     let busy =
         Habit { pause: Duration::from_millis(250), time: idle_for + Duration::from_secs(seconds), ..POOL };
     let browsers = Habit { time: Duration::from_secs(seconds.saturating_sub(4)), ..BROWSERS };

@@ -21,13 +21,13 @@ pub(super) const SITUATIONS: [Situation; 3] = [
     Situation::fault("nginx/out of descriptors", &["nginx"], out_of_descriptors),
 ];
 
-/// Two workers, each with a listener of its own. One is stopped: what comes to its listener waits, and the other one,
-/// which serves all that comes to it, is not to blame.
+/// Two workers, each with a listener of its own. One is stopped: connections to its listener wait. The other worker
+/// serves all connections to its listener, and must not be blamed.
 fn stopped_worker(place: &Place) -> Result<String, String> {
     let nginx = start(place, "nginx", "worker_processes 2;", &server("198.51.100.1:80 reuseport"), 80);
     let [stopped, healthy] = nginx.workers();
     let mut watch = Watch::servers(place);
-    // Both accept at first.
+    // Both workers accept at first.
     let time = Duration::from_secs(2);
     place.clients.run(move || work(at(80), Habit { time, clients: 8, ..BROWSERS }, get));
     send(stopped, Signal::SIGSTOP);
@@ -51,7 +51,7 @@ fn stopped_worker(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// A worker that may open too few files: it accepts no more, and its clients wait.
+/// A worker with too low a limit of open files: it accepts no more, and its clients wait.
 fn out_of_descriptors(place: &Place) -> Result<String, String> {
     let main = "worker_processes 1;\nworker_rlimit_nofile 24;";
     let nginx = start(place, "nginx", main, &server("198.51.100.1:80"), 80);
@@ -60,14 +60,14 @@ fn out_of_descriptors(place: &Place) -> Result<String, String> {
     let waiting = place.clients.hold(|| Client::waiting(at(80), 60, GET));
     let diagnosis = watch.diagnosis();
     let log = std::fs::read_to_string(place.path("nginx.error")).unwrap_or_default();
-    // It still serves those that it has accepted.
+    // The worker still serves the connections that it has accepted.
     drop(waiting);
     let again = place.clients.run(|| Client::connect(at(80)).and_then(|mut client| get(&mut client)));
     drop(nginx);
     assert!(log.contains("Too many open files"), "nginx has descriptors left: {log}");
     let mut checks = Checks::default();
     let finding = checks.found(&diagnosis, &["nobody-accepts", "accept-queue-overflow"], worker);
-    // It can be helped only where the reason is known.
+    // An operator can fix it only if the finding gives the reason.
     let said = finding.map_or(String::new(), |finding| finding.to_string().to_lowercase());
     let is_said = said.contains("descriptor") || said.contains("open files");
     checks.that("it says what is wanting", is_said, said);
@@ -75,14 +75,15 @@ fn out_of_descriptors(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// A proxy waits for the server behind it, which is stopped: that one is at fault, though clients wait at the other.
+/// A proxy waits for the server behind it, which is stopped. The server is at fault, although clients wait at the
+/// proxy.
 fn stopped_origin(place: &Place) -> Result<String, String> {
     let origin = start(place, "origin", "worker_processes 1;", &server("127.0.0.1:8080"), 8080);
     let front = "  server { listen 198.51.100.1:80; location / { proxy_pass http://127.0.0.1:8080; } }";
     let front = start(place, "front", "worker_processes 1;", front, 80);
     let ([behind], [before]) = (origin.workers(), front.workers());
     let mut watch = Watch::servers(place);
-    // It serves at first.
+    // The origin serves at first.
     let time = Duration::from_secs(2);
     let made = place.clients.run(move || work(at(80), Habit { time, ..BROWSERS }, get));
     send(behind, Signal::SIGSTOP);

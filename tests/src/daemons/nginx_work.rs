@@ -1,4 +1,4 @@
-//! nginx at honest work: as a proxy, with listeners of each worker, with slow clients, and with new configurations.
+//! nginx at normal work: as a proxy, with a listener for each worker, with slow clients, and with new configurations.
 
 use std::{process::Command, thread, time::Duration};
 
@@ -40,18 +40,18 @@ fn proxy(place: &Place) -> Result<String, String> {
     });
     let diagnosis = watch.diagnosis();
     let [accepted, accepted_behind] = [count(place, 81) - before, origin_accepts(place) - behind];
-    // Then its connections to the other end, too.
+    // The proxy ends first, so that its connections to the origin end as well.
     drop(front);
     let ended = watch.ended();
     drop(origin);
     let mut checks = Checks::of(&ended);
     checks.honest(&diagnosis);
-    // nginx closes what had a thousand requests.
+    // nginx closes a connection after a thousand requests.
     checks.that("every request answered", made.failed == 0, format!("{made:?}"));
-    // One is the second count itself.
+    // One connection is that of the second count.
     checks.equal("accepted in front", ended.accepted(80).count() + ended.accepted(81).count(), accepted);
     checks.equal("accepted behind", ended.accepted(8080).count(), accepted_behind);
-    // The second count of the origin is a client of our own.
+    // The test itself makes the connection of the origin's second count.
     let to_origin = ended.made(8080).with(|line| line["owner"]["comm"] == "nginx");
     checks.equal("made to the origin, but for the count", to_origin.count() + 1, accepted_behind);
     checks.owned_by("accepted ones", &ended.with(|line| line["role"] == "server"), "nginx");
@@ -84,7 +84,7 @@ fn reuseport(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// New configurations under load: workers go, listeners stay, and nobody is turned away.
+/// New configurations under load: workers end, listeners stay, and no connection is rejected.
 fn reload(place: &Place) -> Result<String, String> {
     let nginx = start(place, "nginx", "worker_processes 2;", &server("198.51.100.1:80"), 80);
     let mut watch = Watch::servers(place);
@@ -121,7 +121,8 @@ fn reload(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// A client that reads slowly, and a server that waits for it: its window is closed most of the time, and all goes on.
+/// A client that reads slowly, and a server that waits for it: the client's window is closed most of the time, and the
+/// transfer goes on.
 fn slow_download(place: &Place) -> Result<String, String> {
     const SIZE: u64 = 64 << 20;
     std::fs::File::create(place.path("large")).and_then(|file| file.set_len(SIZE)).expect("a large file");

@@ -1,4 +1,4 @@
-//! A service of Node, and agents that keep their connections.
+//! A Node service, and agents that keep their connections.
 
 use std::process::Command;
 
@@ -15,7 +15,7 @@ use super::{
 
 pub(super) const SITUATIONS: [Situation; 1] = [Situation::honest("node/agents", &["node"], agents)];
 
-/// Says hello, and at `/count` how many connections have come and how many requests.
+/// Replies with a greeting, and on `/count` with the numbers of connections and requests so far.
 const SERVICE: &str = "
 const http = require('http');
 let connections = 0, requests = 0;
@@ -29,7 +29,7 @@ server.on('connection', () => connections++);
 server.listen(3000, '198.51.100.1');
 ";
 
-/// An agent with connections that it keeps: 200 ms between two requests of each of eight.
+/// An agent that keeps its connections: eight, with 200 ms between two requests on each.
 const AGENT: &str = "
 const http = require('http');
 const agent = new http.Agent({ keepAlive: true, maxSockets: 8 });
@@ -47,7 +47,7 @@ for (let i = 0; i < 8; i++) ask();
 setTimeout(() => { agent.destroy(); console.log(`answered ${answered} failed ${failed}`); }, end - Date.now() + 500);
 ";
 
-/// A service with its default keep-alive of five seconds: an agent, browsers, and clients that come and stay idle.
+/// A service with its default keep-alive of five seconds: an agent, browsers, and clients that connect and stay idle.
 fn agents(place: &Place) -> Result<String, String> {
     let mut command = Command::new(program("node"));
     command.arg(place.write("service.js", SERVICE));
@@ -84,7 +84,7 @@ fn agents(place: &Place) -> Result<String, String> {
     checks.that("every request answered", holds, format!("{made:?} {said}"));
     checks.equal("connections", ended.count(), came);
     checks.owned_by("accepted ones", &ended, "node");
-    // The service has closed what was idle for five seconds; all else its clients have.
+    // The service closes connections that are idle for five seconds. Its clients close all others.
     let closed = ended.by("active_close").count() + ended.by("passive_close").count();
     checks.that("all closed by a FIN", closed == ended.count(), ended.causes());
     checks.verdict()

@@ -1,4 +1,4 @@
-//! Where a situation happens: a namespace of servers, one of clients, a cable between them, and a folder.
+//! The place of a situation: a namespace of servers, one of clients, a pair of devices between them, and a folder.
 
 use std::{
     fs::{self, File},
@@ -17,31 +17,31 @@ use crate::{netns::Namespace, process::Running, slot::Slot, wait::eventually};
 
 /// The servers' address.
 pub const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-/// The clients' only address, as behind one NAT.
+/// The only address of the clients, as behind one NAT.
 pub const CLIENT: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
-/// Led to the clients' namespace, which forwards nothing and says nothing: no answer ever.
+/// An address that is routed to the clients' namespace, which neither forwards nor replies: no reply ever comes.
 pub const NOBODY: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 9);
 
-/// A server's port.
+/// The server's address with this port.
 pub fn at(port: u16) -> SocketAddr {
     (SERVER, port).into()
 }
 
-/// The stage of one situation.
+/// The place of one situation.
 #[derive(Debug)]
 pub struct Place {
-    /// How long honest work is watched, and a fault.
+    /// The duration of the watch, for normal work or a fault.
     pub seconds: u64,
-    /// Where the daemons run; the namespace that is watched.
+    /// The namespace of the daemons, which tcptrace watches.
     pub servers: Namespace,
-    /// Where their clients are.
+    /// The namespace of the clients.
     pub clients: Namespace,
     pub(super) slot: Slot,
     folder: TempDir,
 }
 
 impl Place {
-    /// A new one.
+    /// Makes a new place.
     pub fn new(seconds: u64) -> Self {
         let (servers, clients) = (Namespace::usual(), Namespace::usual());
         servers.join(&clients);
@@ -51,17 +51,17 @@ impl Place {
             await_neighbour();
         });
         let folder = tempfile::tempdir().expect("a folder");
-        // Daemons that give up root read it, too.
+        // Daemons that give up root read the folder, too.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).expect("permissions");
         Self { seconds, servers, clients, slot: Slot::take(), folder }
     }
 
-    /// How long to make work: it ends a little before the watch.
+    /// The duration of the work. It ends a little before the watch.
     pub fn work(&self) -> Duration {
         Duration::from_secs(self.seconds.saturating_sub(4).max(1))
     }
 
-    /// The folder of everything.
+    /// The folder of all files.
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
@@ -92,7 +92,7 @@ impl Place {
         self.start_in(&self.servers, name, command)
     }
 
-    /// Starts a program in a namespace; what it says goes into the file `NAME.log`.
+    /// Starts a program in a namespace; its output goes into the file `NAME.log`.
     pub fn start_in(&self, namespace: &Namespace, name: &str, mut command: Command) -> Daemon {
         let log = self.path(&format!("{name}.log"));
         let (to, folder) = (log.clone(), self.folder.path().to_owned());
@@ -105,13 +105,13 @@ impl Place {
         Daemon::new(name, running, log)
     }
 
-    /// Runs a program to its end in a namespace and returns what it said, also when it fails.
+    /// Runs a program to its end in a namespace and returns its output, also when it fails.
     pub fn run_in(&self, namespace: &Namespace, name: &str, command: Command, limit: Duration) -> String {
         self.start_in(namespace, name, command).finish(limit)
     }
 }
 
-/// Waits until the two ends of the cable know each other, so that no first SYN waits for it.
+/// Waits until the neighbour entries of the devices are resolved, so that no first SYN waits for them.
 fn await_neighbour() {
     let knock = std::net::UdpSocket::bind((SERVER, 0)).expect("a UDP socket");
     eventually("the cable is up", || {

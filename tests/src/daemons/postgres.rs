@@ -30,7 +30,7 @@ fn command(name: &str) -> Command {
     command
 }
 
-/// A new database, and its server with so many connections at most.
+/// Makes a new database, and starts its server with at most this many connections.
 pub(super) fn start(place: &Place, most: u32) -> Daemon {
     let (user, data) = (user(), place.path("data"));
     fs::create_dir(&data).expect("a folder");
@@ -53,14 +53,14 @@ pub(super) fn start(place: &Place, most: u32) -> Daemon {
     ]);
     server.args(["-c", &format!("max_connections={most}"), "-c", "superuser_reserved_connections=1"]);
     server.arg("-c").arg(format!("unix_socket_directories={}", data.display()));
-    // It waits for its clients otherwise.
+    // With SIGTERM, the server waits for its clients.
     let server = place.serve("postgres", server, 5432).ended_by(Signal::SIGINT);
-    // It listens before it lets anyone in.
+    // The server listens before it accepts sessions.
     crate::wait::eventually("PostgreSQL is ready", || server.said().contains("ready to accept connections"));
     server
 }
 
-/// The answer to a question over the server's own socket, which is no TCP.
+/// The result of a query over the server's own socket, which is not TCP.
 fn ask(place: &Place, question: &str) -> String {
     let mut psql = command("psql");
     psql.args(["-U", "test", "-d", "postgres", "-At", "-c", question, "-h"]).arg(place.path("data"));
@@ -69,7 +69,7 @@ fn ask(place: &Place, question: &str) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
-/// `pgbench` of the clients' namespace to a port.
+/// Runs `pgbench` in the clients' namespace against a port.
 fn pgbench(place: &Place, name: &str, port: &str, arguments: &[&str], time: Duration) -> Daemon {
     let mut bench = Command::new(program("pgbench"));
     bench.args(["-h", "198.51.100.1", "-p", port, "-U", "test", "-n", "-f"]);
@@ -78,7 +78,7 @@ fn pgbench(place: &Place, name: &str, port: &str, arguments: &[&str], time: Dura
     place.start_in(&place.clients, name, bench)
 }
 
-/// Connections over TCP in its log: those received, and those let in.
+/// Counts from the server's log: TCP connections received, and connections authorized.
 fn logged(server: &Daemon) -> [u64; 2] {
     let log = server.said();
     let received = log.lines().filter(|line| line.contains("connection received: host=198.51.100.")).count();
@@ -86,14 +86,14 @@ fn logged(server: &Daemon) -> [u64; 2] {
     [received as u64, let_in as u64]
 }
 
-/// Clients that stay, and clients that connect for each question.
+/// Clients that keep their connections, and clients that connect for each query.
 fn benchmark(place: &Place) -> Result<String, String> {
     let server = start(place, 60);
     let mut watch = Watch::servers(place);
     let time = place.work();
     let stay = pgbench(place, "stay", "5432", &["-c", "4", "-R", "100"], time);
     let again = pgbench(place, "again", "5432", &["-c", "3", "-C", "-R", "30"], time);
-    // While they are at it.
+    // Queried while the clients are at work.
     watch.wait(time / 2);
     let active: u64 = ask(place, "select count(*) from pg_stat_activity where client_addr is not null")
         .parse()
@@ -116,10 +116,10 @@ fn benchmark(place: &Place) -> Result<String, String> {
     checks.that(format!("{active} in pg_stat_activity"), (4..=8).contains(&active), "from 4 to 8");
     checks.equal("connections in its log", ended.count(), received);
     checks.owned_by("accepted ones", &ended, "postgres");
-    // Each has a process of its own, and the one that accepts gives it away.
+    // Each connection has its own process; the accepting process passes the connection on.
     let own = ended.with(|line| line["owner"]["pid"] != postmaster).count();
     checks.that("each of a process of its own", own == ended.count(), format!("{own} of {}", ended.count()));
-    // It counts the questions over its own socket, too: the second of them not yet.
+    // PostgreSQL counts the queries over its own socket, too, but not yet the second of them.
     let ends: Vec<u64> = sessions.split('|').map(|number| number.parse().expect("a number")).collect();
     checks.that(
         format!("sessions in pg_stat_database {}", ends[0]),
@@ -134,7 +134,7 @@ fn benchmark(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// A pool: many clients, few connections behind, most of them idle.
+/// A pool: many clients, and few connections to the server, most of them idle.
 fn pool(place: &Place) -> Result<String, String> {
     let server = start(place, 60);
     place.write("users", "\"test\" \"\"\n");

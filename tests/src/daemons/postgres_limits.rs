@@ -1,4 +1,4 @@
-//! PostgreSQL with as many connections as it may have.
+//! PostgreSQL at its maximum of connections.
 
 use std::{process::Command, thread, time::Duration};
 
@@ -15,8 +15,8 @@ use super::{
 pub(super) const SITUATIONS: [Situation; 1] =
     [Situation::fault("postgres/too many clients", &["postgres", "initdb", "psql"], too_many)];
 
-/// All connections are taken. More clients are let in by TCP, told so, and left: nothing is wrong with the network,
-/// and neither those who have a connection nor the server fail in it.
+/// All connections are taken. TCP accepts more clients; the server sends them an error, and they leave. There is no
+/// fault in the network: neither the clients that have a connection nor the server must be blamed.
 fn too_many(place: &Place) -> Result<String, String> {
     let server = start(place, 8);
     let mut watch = Watch::servers(place);
@@ -33,7 +33,7 @@ fn too_many(place: &Place) -> Result<String, String> {
     while next < time {
         watch.wait(next);
         let mut psql = Command::new(program("psql"));
-        // Not the one that is kept for whoever administers it: that is taken, too.
+        // The first of these takes the connection that is reserved for superusers.
         psql.args(["-h", "198.51.100.1", "-U", "test", "-d", "postgres", "-c", "select pg_sleep(60)"]);
         let name = format!("turned-away-{}", next.as_millis());
         let one = place.start_in(&place.clients, &name, psql);
@@ -45,7 +45,7 @@ fn too_many(place: &Place) -> Result<String, String> {
         }
         next += Duration::from_millis(600);
     }
-    // Also some that only connect, and see the door closed.
+    // Also some clients that only connect; the server closes their connections.
     place.clients.run(|| drop(Client::many(at(5432), 3)));
     let diagnosis = watch.diagnosis();
     let log = server.said();

@@ -1,4 +1,4 @@
-//! redis at honest work: a crowd of idle clients, and some that are busy.
+//! redis at normal work: many idle clients, and some busy ones.
 
 use std::{io, net::SocketAddr, process::Command, thread, time::Duration};
 
@@ -20,7 +20,7 @@ pub(super) const SITUATIONS: [Situation; 4] = [
     Situation::honest("redis/benchmark", &["redis-server", "redis-benchmark"], benchmark),
 ];
 
-/// redis that keeps nothing, with these options.
+/// redis without persistence, with these options.
 pub(super) fn start(place: &Place, options: &[&str]) -> Daemon {
     let mut command = Command::new(program("redis-server"));
     command
@@ -34,7 +34,7 @@ pub(super) fn ping(client: &mut Client) -> io::Result<()> {
     client.ask("PING\r\n", |line| line == "+PONG").map(drop)
 }
 
-/// Two numbers of redis' own statistics: connections received, this one included, and connected clients, this one too.
+/// Two numbers of redis' own statistics: connections received, and connected clients. Both include this connection.
 pub(super) fn info(server: SocketAddr) -> io::Result<[u64; 2]> {
     let mut client = Client::connect(server)?;
     let mut lines = Vec::new();
@@ -57,7 +57,7 @@ pub(super) fn info(server: SocketAddr) -> io::Result<[u64; 2]> {
     Ok([number("total_connections_received")?, number("connected_clients")?])
 }
 
-/// Established connections of a port of the servers, as `tcptrace sockets` lists them.
+/// Established connections of a port of the servers, as `tcptrace sockets` prints them.
 fn established(place: &Place, port: u16) -> u64 {
     let mut command = Command::new(crate::machine::tcptrace());
     command.args([
@@ -74,7 +74,7 @@ fn established(place: &Place, port: u16) -> u64 {
     text.lines().filter(|line| line.contains("\"state\":\"ESTABLISHED\"")).count() as u64
 }
 
-/// Five hundred clients that say nothing after their first word, and four that go on.
+/// Five hundred clients that send nothing after their first request, and four that go on.
 fn idle(place: &Place, keepalive: u32) -> Result<String, String> {
     const IDLE: u64 = 500;
     let redis = start(place, &["--tcp-keepalive", &keepalive.to_string()]);
@@ -95,7 +95,7 @@ fn idle(place: &Place, keepalive: u32) -> Result<String, String> {
     checks.honest(&diagnosis);
     checks.that("every request answered", made.failed + made.closed == 0, format!("{made:?}"));
     checks.equal("total_connections_received", ended.count(), after - before);
-    // That of the question is not there when the others are listed.
+    // The connection of the query did not exist yet when the sockets were dumped.
     checks.equal("connected_clients", listed + 1, connected);
     checks.equal("clients", ended.count(), IDLE + made.connections + 1);
     checks.owned_by("accepted ones", &ended, "redis-server");
@@ -103,7 +103,7 @@ fn idle(place: &Place, keepalive: u32) -> Result<String, String> {
     checks.verdict()
 }
 
-/// The benchmark that comes with it, again and again, with connections that stay and with new ones.
+/// redis' own benchmark, repeatedly, with connections that stay open and with new ones.
 fn benchmark(place: &Place) -> Result<String, String> {
     let redis = start(place, &[]);
     let [before, _] = place.clients.run(|| info(at(6379))).expect("redis tells its statistics");
@@ -144,7 +144,8 @@ fn benchmark(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// Now and then a command takes half a second, in which redis accepts nobody and reads nothing: others wait, for moments.
+/// At intervals a command takes half a second. In that time redis accepts and reads nothing, so other clients wait for
+/// moments.
 fn slow_command(place: &Place) -> Result<String, String> {
     let redis = start(place, &["--enable-debug-command", "yes"]);
     let [before, _] = place.clients.run(|| info(at(6379))).expect("redis tells its statistics");

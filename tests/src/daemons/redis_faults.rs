@@ -28,7 +28,7 @@ pub(super) const SITUATIONS: [Situation; 5] = [
     Situation::fault("redis/leaking client", &["redis-server", "node"], leak),
 ];
 
-/// redis is stopped: those that connect now are in its queue.
+/// redis is stopped. New connections wait in its queue.
 fn stopped_for_new(place: &Place) -> Result<String, String> {
     let redis = start(place, &[]);
     let mut watch = Watch::servers(place);
@@ -41,7 +41,7 @@ fn stopped_for_new(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// redis is stopped with clients that it has accepted: what they send fills its buffers, and they wait.
+/// redis is stopped with accepted clients. Their data fills its buffers, and they wait.
 fn stopped_for_old(place: &Place) -> Result<String, String> {
     let redis = start(place, &[]);
     let (accepted, is_accepted) = channel();
@@ -52,7 +52,7 @@ fn stopped_for_old(place: &Place) -> Result<String, String> {
         accepted.send(()).expect("the situation waits");
         is_stopped.recv().expect("the situation goes on");
         let end = Instant::now() + time;
-        // More than both ends hold.
+        // More data than the buffers of both ends hold.
         let values = "SET k 0123456789012345678901234567890123456789\r\n".repeat(2_000);
         let all_wait = thread::scope(|scope| {
             let fill = |client| scope.spawn(|| Client::fill(client, &values, end).expect("it is connected"));
@@ -74,14 +74,14 @@ fn stopped_for_old(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// redis is stopped with a short queue: it is full, and others are turned away.
+/// redis is stopped with a short queue. The queue is full, and other connections are rejected.
 fn stopped_and_full(place: &Place) -> Result<String, String> {
     let redis = start(place, &["--tcp-backlog", "8"]);
     let mut watch = Watch::servers(place);
     redis.signal(Signal::SIGSTOP);
     let time = place.work();
     let refused = place.clients.begin(move || {
-        // The queue takes one more than it says.
+        // The queue takes one more connection than its limit.
         let served = Client::many(at(6379), 9);
         let attempt = || TcpStream::connect_timeout(&at(6379), time).is_err();
         let late = thread::scope(|scope| {
@@ -100,7 +100,7 @@ fn stopped_and_full(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// redis has as many clients as it may. It accepts others, tells them, and closes: nothing is wrong with TCP.
+/// redis has its maximum of clients. It accepts others, sends them an error, and closes: there is no fault in TCP.
 fn too_many(place: &Place) -> Result<String, String> {
     let redis = start(place, &["--maxclients", "10"]);
     let mut watch = Watch::servers(place);
@@ -129,7 +129,7 @@ fn too_many(place: &Place) -> Result<String, String> {
     checks.verdict()
 }
 
-/// Connects five times a second, keeps its side open when the server has closed, and does not look.
+/// Connects five times a second, and does not close its side after the server has closed.
 const LEAK: &str = "
 const net = require('net');
 setInterval(() => {
@@ -140,11 +140,11 @@ setInterval(() => {
 }, 200);
 ";
 
-/// redis closes clients that are idle for a second; a client does not close its ends, and may have 400 files. At this rate
-/// it has no more in little over a minute.
+/// redis closes clients that are idle for a second. A client with a limit of 400 files does not close its ends. At this
+/// rate it reaches the limit in little over a minute.
 fn leak(place: &Place) -> Result<String, String> {
     let redis = start(place, &["--timeout", "1"]);
-    // Where the leak is, is where one looks.
+    // The client runs in the watched namespace, since the leak is in the client.
     let mut command = Command::new("sh");
     command
         .args(["-c", "ulimit -n 400; exec \"$0\" \"$1\""])

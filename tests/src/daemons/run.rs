@@ -1,4 +1,4 @@
-//! Runs situations, several at a time since most of their time is waiting, and says how each went.
+//! Runs situations, several at a time since they mostly wait, and prints the result of each.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,18 +13,18 @@ use std::{
 use super::{Kind, Situation, find, interrupt::is_interrupted, place::Place};
 use crate::machine;
 
-/// For how long is watched, and how much at a time.
+/// The durations of watches, and the number of concurrent situations.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan {
-    /// Seconds of honest work.
+    /// Seconds of normal work.
     pub honest: u64,
     /// Seconds of a fault.
     pub fault: u64,
-    /// Situations at a time.
+    /// The number of concurrent situations.
     pub at_once: usize,
 }
 
-/// Runs these situations and prints a line for each; returns how many passed, failed, and could not be made here.
+/// Runs these situations and prints a line for each; returns how many passed, failed, and could not run here.
 pub fn all(situations: &[Situation], plan: Plan) -> (usize, usize, usize) {
     let next = AtomicUsize::new(0);
     let counts = Mutex::new((0, 0, 0));

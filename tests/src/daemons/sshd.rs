@@ -1,4 +1,4 @@
-//! sshd: sessions, and visitors that only look.
+//! sshd: sessions, and connections without a login.
 
 use std::{fs, path::Path, process::Command, thread, time::Duration};
 
@@ -15,7 +15,7 @@ use crate::process::tool;
 pub(super) const SITUATIONS: [Situation; 1] =
     [Situation::honest("sshd/sessions", &["sshd", "ssh", "ssh-keygen"], sessions)];
 
-/// Where sshd wants an empty folder.
+/// The empty folder that sshd requires.
 const EMPTY: &str = "/run/sshd";
 
 fn key(place: &Place, name: &str) -> String {
@@ -25,7 +25,7 @@ fn key(place: &Place, name: &str) -> String {
     path.to_owned()
 }
 
-/// A session of this key that runs a command.
+/// A command that runs another command in a session with this key.
 fn ssh(key: &str, what: &str) -> Command {
     let mut command = Command::new(program("ssh"));
     command.args([
@@ -42,7 +42,8 @@ fn ssh(key: &str, what: &str) -> Command {
     command
 }
 
-/// Sessions of a key, one of them idle, banners that are read and left, and connections that never say who they are: those sshd ends.
+/// Sessions with a key, one of them idle; connections that read the banner and leave; and connections that never
+/// authenticate, which sshd ends.
 fn sessions(place: &Place) -> Result<String, String> {
     if !Path::new(EMPTY).exists() {
         fs::create_dir_all(EMPTY).expect("a folder");
@@ -59,9 +60,9 @@ fn sessions(place: &Place) -> Result<String, String> {
     command.arg("-D").arg("-e").arg("-f").arg(config).arg("-h").arg(host);
     let sshd = place.serve("sshd", command, 22);
     let mut watch = Watch::servers(place);
-    // They say nothing, and sshd ends them after four seconds.
+    // These clients send nothing, and sshd ends them after four seconds.
     let silent = place.clients.hold(|| Client::many(at(22), 6));
-    // A person who types nothing.
+    // A session without input.
     let idle = ssh(&user, "sleep 600");
     let idle = place.start_in(&place.clients, "idle", idle);
     let (mut sessions, mut failed, mut banners) = (0_u64, String::new(), 0_u64);

@@ -1,4 +1,4 @@
-//! tcptrace watching a namespace: `diagnose` at shipped thresholds, and `life` beside it.
+//! tcptrace in a namespace: `diagnose` with shipped thresholds, and `life` at the same time.
 
 use std::{
     process::{Command, Stdio},
@@ -17,10 +17,10 @@ use crate::{
     tracer::Tracer,
 };
 
-/// How long a watch may take to begin, and to end after its time: several begin at once on few processors.
+/// The time that a watch may take to begin, and to end after its duration: several begin at once on few processors.
 const LIMIT: Duration = Duration::from_mins(1);
 
-/// A watch that is on.
+/// A running watch.
 #[derive(Debug)]
 pub struct Watch {
     life: Tracer,
@@ -32,12 +32,12 @@ pub struct Watch {
     seconds: u64,
 }
 
-/// What `tcptrace diagnose` said.
+/// The result of `tcptrace diagnose`.
 #[derive(Debug)]
 pub struct Diagnosis {
-    /// Its exit code.
+    /// The exit code.
     pub code: Option<i32>,
-    /// Its report.
+    /// The report.
     pub json: Value,
 }
 
@@ -47,7 +47,7 @@ impl Watch {
         Self::start(place, &place.servers, place.seconds)
     }
 
-    /// Watches a namespace of a place for so many seconds.
+    /// Watches a namespace of a place for this many seconds.
     pub fn start(place: &Place, namespace: &Namespace, seconds: u64) -> Self {
         let name = format!("daemons-{}", place.slot.number());
         let during_init = DuringInit::start(&name, &["sock/inet_sock_set_state"]);
@@ -66,12 +66,12 @@ impl Watch {
         Self { life, during_init, diagnose, report, said, began: Instant::now(), seconds }
     }
 
-    /// Waits until this much of the watch is over.
+    /// Waits until this much of the watch has passed.
     pub fn wait(&self, time: Duration) {
         std::thread::sleep(time.saturating_sub(self.began.elapsed()));
     }
 
-    /// Waits for the diagnosis.
+    /// Waits for the end of the diagnosis, and returns it.
     pub fn diagnosis(&mut self) -> Diagnosis {
         let code = self.diagnose.wait(Duration::from_secs(self.seconds) + LIMIT).code();
         let text = self.report.recv_timeout(LIMIT).expect("its output ends with it");
@@ -81,8 +81,8 @@ impl Watch {
         Diagnosis { code, json }
     }
 
-    /// Ends `life`, and returns the connections that it has told. None may be lost but by the kernel, which runs no program
-    /// inside itself.
+    /// Ends `life`, and returns the connections that it has printed. Records may be missing only because the kernel
+    /// runs no program inside itself.
     pub fn ended(self) -> Ended {
         self.life.catch_up();
         let report = self.life.stop();
@@ -94,15 +94,15 @@ impl Watch {
 }
 
 impl Diagnosis {
-    /// The findings that are a warning or worse.
+    /// The findings at warning or above.
     pub fn grave(&self) -> Vec<&Value> {
         let all = self.json["findings"].as_array().expect("findings");
         all.iter().filter(|finding| finding["severity"] != "info").collect()
     }
 
-    /// How many transitions the kernel has hidden from the tracer, if that alone is why the watch is not complete: it does not
-    /// run a program inside itself, nor, of some vendors, in the time of process 1; see [`DuringInit`]. That happens on busy
-    /// processors now and then, and says nothing of what is watched.
+    /// The number of transitions that the kernel has hidden from the tracer, if that alone makes the watch incomplete.
+    /// The kernel does not run a program inside itself; kernels of some vendors also run none in the time of process 1,
+    /// see [`DuringInit`]. Both happen on busy processors at times, and are no fault of the watched processes.
     pub fn hidden(&self) -> Option<u64> {
         const FEW: u64 = 10;
         let coverage = &self.json["coverage"];
@@ -113,7 +113,7 @@ impl Diagnosis {
         (self.code == Some(4) && (1..=FEW).contains(&hidden)).then_some(hidden)
     }
 
-    /// Each finding in a line.
+    /// All findings, one in each line.
     pub fn shown(&self) -> String {
         let all = self.json["findings"].as_array().expect("findings");
         let one = |finding: &Value| {

@@ -101,7 +101,7 @@ fn half_closes() {
     forever();
 }
 
-/// The server behind the devices starts later.
+/// Connects to the server behind the devices, which starts later.
 fn connect_late(count: usize) -> Vec<TcpStream> {
     crate::wait::eventually("a server", || TcpStream::connect(peer()).is_ok());
     connect_many(peer(), count)
@@ -118,7 +118,7 @@ fn closes_to_the_deaf() {
     forever();
 }
 
-/// Hears the first request, and nothing after its answer.
+/// Receives the first request, and nothing after its response.
 fn is_deaf() {
     server(|mut stream| {
         if super::tools::answer(&mut stream) {
@@ -150,7 +150,7 @@ fn vanishes() {
     });
 }
 
-/// Once its client has closed.
+/// Closes after its client has closed.
 fn closes_last() {
     server(|mut stream| {
         read_to_end(&mut stream);
@@ -158,7 +158,7 @@ fn closes_last() {
     });
 }
 
-/// Nothing leaves to the server any more, as if the host had lost its power.
+/// Ends the connections without a packet to the server, as if the host had lost power.
 fn vanish_all(all: Vec<TcpStream>) -> ! {
     all.into_iter().for_each(vanish);
     tool("ip", ["route", "add", "blackhole", &remote().ip().to_string()]);
@@ -176,7 +176,7 @@ fn closes_and_vanishes() {
     vanish_all(all);
 }
 
-/// Deaf until its clients have closed as well.
+/// Receives nothing from the moment of its close until its clients have closed as well.
 fn closes_unheard() {
     let listener = listen(any(), 16);
     ready();

@@ -1,4 +1,4 @@
-//! Connections that do not come about.
+//! Connections that are never established.
 
 use std::net::{SocketAddr, TcpStream};
 
@@ -81,7 +81,7 @@ fn scans() {
     forever();
 }
 
-/// It keeps what it has, and wants more.
+/// Keeps its connections, and tries to make more.
 fn takes_all() {
     sysctl("net/ipv4/ip_local_port_range", "40000 40029");
     let _all = connect_many(local(), 30);
@@ -89,7 +89,7 @@ fn takes_all() {
     every(4_000, || drop(TcpStream::connect(local()).expect_err("no port")));
 }
 
-/// It closes first, and wants its port again at once.
+/// Closes first, and needs its ports again at once.
 fn closes_first() {
     sysctl("net/ipv4/ip_local_port_range", "40000 40029");
     sysctl("net/ipv4/tcp_tw_reuse", "0");

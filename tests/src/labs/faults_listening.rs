@@ -1,4 +1,4 @@
-//! Listeners that do not keep up, cannot listen, or should not be there.
+//! Listeners that are too slow, cannot listen, or should not exist.
 
 use std::{
     fs,
@@ -80,7 +80,7 @@ fn accepts_too_slowly() {
     every(1_000, || answer_once(listener.accept().expect("accept").0));
 }
 
-/// Eight a second, each with a patience of eight seconds.
+/// Makes eight connections a second, each with a limit of eight seconds.
 fn push() {
     push_to(remote());
 }
@@ -96,14 +96,14 @@ fn push_to(address: std::net::SocketAddr) {
             let limit = Duration::from_secs(8);
             let Ok(mut stream) = TcpStream::connect_timeout(&address, limit) else { return };
             stream.set_read_timeout(Some(limit)).expect("SO_RCVTIMEO");
-            // It may be reset.
+            // The connection may be reset.
             let _ = stream.write_all(&[0; super::tools::REQUEST]);
             let _ = stream.read_exact(&mut [0; 1_000]);
         });
     });
 }
 
-/// Fast, and away for half a second each time that many clients come.
+/// Accepts quickly, with pauses of half a second during which many clients come.
 fn accepts_in_intervals() {
     let listener = listen(any(), 8);
     ready();
@@ -114,7 +114,7 @@ fn accepts_in_intervals() {
     }
 }
 
-/// How often a queue of this namespace has overflowed.
+/// The number of queue overflows in this namespace.
 fn overflows() -> u64 {
     let counters = fs::read_to_string("/proc/thread-self/net/netstat").expect("counters");
     let mut lines = counters.lines().filter(|line| line.starts_with("TcpExt:"));
@@ -140,7 +140,7 @@ fn aborts_on_overflow() {
     accepts_too_slowly();
 }
 
-/// It has forgotten to close its files.
+/// Leaks descriptors: it never closes its files.
 fn runs_out_of_descriptors() {
     let listener = listen(any(), 4);
     setrlimit(Resource::RLIMIT_NOFILE, 16, 16).expect("RLIMIT_NOFILE");
@@ -170,7 +170,7 @@ fn floods() {
     every(20_000, || syn::flood(local(), 600));
 }
 
-/// Bound before the other one listens, so that `listen()` is what fails.
+/// Binds before the other process listens, so that `listen()` is the call that fails.
 fn cannot_listen() {
     let socket = bound(any());
     ready();

@@ -1,4 +1,4 @@
-//! Connections whose client is gone, or whose requests are answered by a reset.
+//! Connections whose client has disappeared, or whose requests are reset.
 
 use std::io::{Read as _, Write as _};
 
@@ -37,34 +37,34 @@ pub(super) const ALL: &[Situation] = &[
     ),
 ];
 
-/// Clients of a listener.
+/// The number of clients of a listener.
 const MANY: usize = 8;
 
 fn answers() {
     server(answer_all);
 }
 
-/// A client that loses its connection without a word, again and again, and comes back with another one.
+/// A client that repeatedly loses its connection without a packet, and comes back with a new one.
 fn comes_back() {
     let come_and_vanish = || {
         let mut stream = connect(remote());
         ask(&mut stream);
-        // Until the answer is acknowledged.
+        // The pause lasts until the response is acknowledged.
         pause(500);
         vanish(stream);
     };
     come_and_vanish();
     ready();
-    // The watch has begun by then, and has seen it with one connection.
+    // By then the watch has begun, and a scan has shown the client with one connection.
     pause(14_000);
-    // Slower than the host is scanned, so that each return is seen.
+    // Slower than the scans of the host, so that each return is seen.
     every(20_000, come_and_vanish);
 }
 
-/// Sends something every few seconds, whether it is heard or not.
+/// Sends data every few seconds, whether its clients receive it or not.
 fn pushes() {
     server(|mut stream| {
-        // Until its clients are deaf: what they have heard, they would have to read.
+        // The pause lasts until its clients drop packets: they would have to read what arrives before.
         pause(2_000);
         while stream.write_all(&[0; 100]).is_ok() {
             pause(5_000);
@@ -72,7 +72,7 @@ fn pushes() {
     });
 }
 
-/// As behind a path that is gone. One client is still there.
+/// Receives nothing, as behind a broken path. One client still works.
 fn hears_nothing() {
     let all = connect_many(remote(), MANY);
     all.iter().for_each(deafen);
@@ -81,7 +81,7 @@ fn hears_nothing() {
     read_to_end(&mut there);
 }
 
-/// It closes while the request is unread.
+/// Closes while the request is unread.
 fn resets_unread() {
     let listener = listen(any(), 64);
     ready();

@@ -1,4 +1,4 @@
-//! Somebody waits, although nothing is full and nothing has ended.
+//! Connections that wait, although no queue is full and no process has ended.
 
 use std::{io::Write as _, net::TcpStream, thread};
 
@@ -98,7 +98,7 @@ fn shares_and_hangs() {
     forever();
 }
 
-/// Some of them come to the worker that hangs, and wait there.
+/// Makes connections. Some go to the worker that hangs, and wait there.
 fn come() {
     ready();
     at_once(0..30, |_| tools::ask_once(remote()));

@@ -1,4 +1,4 @@
-//! Transfers that wait for their reader, who reads.
+//! Transfers that wait for a reader, which does read.
 
 use std::{
     io::{Read as _, Write as _},
@@ -19,7 +19,7 @@ pub(super) const ALL: &[Situation] = &[
     honest("stream_at_its_own_pace", &[here("server", streams), there("player", plays)]),
 ];
 
-/// Reads so many bytes at this interval, until there are no more.
+/// Reads this many bytes at this interval, until the stream ends.
 fn read_at(mut stream: TcpStream, bytes: usize, ms: u64) {
     let mut buffer = vec![0; bytes];
     while stream.read(&mut buffer).is_ok_and(|count| count > 0) {
@@ -56,7 +56,7 @@ fn sends() {
     });
 }
 
-/// A page, and then its reader reads.
+/// A reader that pauses, as a person does after each page.
 fn pauses() {
     let stream = connect(remote());
     small_buffers(&stream);

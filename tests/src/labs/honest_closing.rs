@@ -1,4 +1,4 @@
-//! Connections that close slowly or in an unusual way, and get on all the same.
+//! Connections that close slowly or in an unusual way, but do close.
 
 use std::{
     io::{Read as _, Write as _},
@@ -71,7 +71,7 @@ fn half_closes_soon() {
     half_closes();
 }
 
-/// Later than its client waits for, sooner than would be a leak.
+/// Closes after its client's wait has ended, and before the connection would count as a leak.
 fn closes_late() {
     server(|mut stream| {
         read_to_end(&mut stream);
@@ -103,7 +103,7 @@ fn closes_at_once() {
     });
 }
 
-/// What a checkpoint does: nothing is sent. The other ends close later.
+/// Closes connections as a checkpoint does, without a packet. The other ends close later.
 fn repairs() {
     let listener = listen(any(), 64);
     let (clients, servers): (Vec<_>, Vec<_>) = pairs(&listener, local(), 30).into_iter().unzip();
@@ -115,7 +115,7 @@ fn repairs() {
     forever();
 }
 
-/// Its helper has copies of the connections, which are in use.
+/// Leaves copies of its connections to a helper. The connections are in use.
 fn leaks_into_child() {
     let listener = listen(any(), 16);
     ready();
@@ -150,7 +150,7 @@ fn comes_and_goes() {
     every(150, || tools::ask_once(remote()));
 }
 
-/// FIN_WAIT1 lasts for as long as the data takes.
+/// Closes with data to send. FIN_WAIT1 lasts until the data is sent.
 fn sends_and_closes() {
     server(|mut stream| {
         small_buffers(&stream);

@@ -1,4 +1,4 @@
-//! Attempts to connect of which some fail, as is usual.
+//! Connection attempts with a normal share of failures.
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, TcpStream},
@@ -27,7 +27,7 @@ pub(super) const ALL: &[Situation] = &[
     honest("ipv6_and_mapped_traffic", &[here("server", listens_on_both), here("client", asks_by_each)]),
 ];
 
-/// Addresses to which packets leave, and from which nothing comes back: 203.0.113.0/24 and 2001:db8:dead::/64.
+/// Routes addresses to a device from which nothing comes back: 203.0.113.0/24 and 2001:db8:dead::/64.
 pub(super) fn black_hole() {
     let mac = "02:00:00:00:00:01";
     tool("ip", ["link", "add", "hole0", "type", "veth", "peer", "name", "hole1"]);
@@ -45,14 +45,14 @@ fn answers() {
     server(answer_all);
 }
 
-/// Tries to connect for two seconds; what happened is told nobody.
+/// Tries to connect for two seconds, and ignores the result.
 fn try_to_ask(address: SocketAddr) {
     if let Ok(mut stream) = TcpStream::connect_timeout(&address, Duration::from_secs(2)) {
         ask(&mut stream);
     }
 }
 
-/// All of 192.0.2.0/24 is this host's. Of a hundred, ten are gone.
+/// Connects to 192.0.2.0/24, all of which is this host's. Ten of a hundred targets do not exist.
 fn crawls() {
     black_hole();
     ready();
@@ -66,7 +66,7 @@ fn crawls() {
     }
 }
 
-/// Forty targets every minute, two of which are dead: each fails twice.
+/// Connects to forty targets every minute. Two of them are dead; each fails twice.
 fn monitors() {
     black_hole();
     ready();
@@ -78,7 +78,7 @@ fn monitors() {
     });
 }
 
-/// A quarter of a second for IPv6; then the other one (RFC 8305).
+/// Tries IPv6 for a quarter of a second, then IPv4 (RFC 8305).
 fn happy_eyeballs() {
     black_hole();
     let dead = SocketAddr::from((Ipv6Addr::new(0x2001, 0xdb8, 0xdead, 0, 0, 0, 0, 1), port()));
@@ -92,7 +92,7 @@ fn happy_eyeballs() {
     });
 }
 
-/// Both directions of one socket: a simultaneous open.
+/// Connects a socket to itself: a simultaneous open.
 fn connects_to_itself() {
     ready();
     let mut port = 20_000;
@@ -106,7 +106,7 @@ fn connects_to_itself() {
     });
 }
 
-/// Closed before the first data, so before the SYN.
+/// Closes before the first data, and so before the SYN.
 fn drops_fast_open() {
     sysctl("net/ipv4/tcp_fastopen", "5");
     ready();

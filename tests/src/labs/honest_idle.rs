@@ -1,4 +1,4 @@
-//! Connections without traffic whose client is there, or whose server finds out by itself.
+//! Connections without traffic whose client exists, or whose server detects its absence by itself.
 
 use std::{
     io::{Read as _, Write as _},
@@ -62,7 +62,7 @@ fn growing_pool() {
     });
 }
 
-/// One address: some are silent, some talk, some come and go.
+/// Clients behind one address: some silent, some busy, some new.
 fn nat() {
     let mut all = connect_many(remote(), 30);
     ready();
@@ -72,7 +72,7 @@ fn nat() {
     });
 }
 
-/// As web servers do by default.
+/// Keeps connections alive for as long as web servers do by default.
 fn keeps_alive() {
     server(|stream| {
         stream.set_read_timeout(Some(Duration::from_secs(75))).expect("SO_RCVTIMEO");
@@ -80,7 +80,7 @@ fn keeps_alive() {
     });
 }
 
-/// Connects again where the server has closed.
+/// Connects again after the server has closed.
 fn browser() {
     ready();
     at_once(0..12, |_| {
@@ -152,7 +152,7 @@ fn kills() {
     every(12_000, || {
         let client = tools::child("client", None);
         pause(6_000);
-        // By SIGKILL.
+        // The drop kills the client by SIGKILL.
         drop(client);
     });
 }

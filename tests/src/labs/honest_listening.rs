@@ -1,4 +1,4 @@
-//! Listeners that clients wait at for moments only.
+//! Listeners whose clients wait only for moments.
 
 use std::{os::fd::AsFd as _, time::Duration};
 
@@ -81,7 +81,7 @@ fn defers() {
     serve(&listener, answer_all);
 }
 
-/// Each is connected for its own side, and says nothing for a while.
+/// Makes connections and sends nothing for a while. Each is established on the client's side.
 fn talk_late() {
     ready();
     every(30_000, || {
@@ -102,7 +102,7 @@ fn twice_a_second() {
     every(500, || ask_once(remote()));
 }
 
-/// Something else takes three seconds, now and then.
+/// Pauses for three seconds at intervals, as for other work.
 fn pauses() {
     let listener = listen(any(), 64);
     ready();
@@ -114,7 +114,7 @@ fn pauses() {
     }
 }
 
-/// Starts the service once a client is there, which takes its time to start.
+/// Starts the service once a client is there. The service takes some time to start.
 fn activates() {
     let listener = listen(any(), 64);
     ready();

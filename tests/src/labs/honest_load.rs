@@ -1,4 +1,4 @@
-//! Ordinary services with something to do.
+//! Ordinary services under load.
 
 use std::process::Command;
 
@@ -52,7 +52,8 @@ fn stay() {
     every(200, || all.iter_mut().for_each(ask));
 }
 
-/// Has a device lose one packet in a hundred: by `sch_netem`, with a delay, or by nftables. `false` where neither is there.
+/// Makes a device lose one packet in a hundred: by `sch_netem`, with a delay, or by nftables. `false` if neither is
+/// available.
 fn lose(device: &str) -> bool {
     let netem = format!("tc qdisc add dev {device} root netem delay 5ms loss 1%");
     let nft = format!(

@@ -1,4 +1,4 @@
-//! Many ports in use, and enough of them.
+//! Many ports in use, but not all.
 
 use std::{io::Read as _, net::Shutdown};
 
@@ -25,7 +25,7 @@ fn answers_once() {
     server(answer_once);
 }
 
-/// A hundred ports, each free again after a second.
+/// Uses a hundred ports, each free again after a second.
 fn reuses() {
     sysctl("net/ipv4/ip_local_port_range", "40000 40099");
     sysctl("net/ipv4/tcp_tw_reuse", "1");
@@ -33,7 +33,7 @@ fn reuses() {
     every(60, || ask_once(local()));
 }
 
-/// Fewer ports than sockets in TIME_WAIT, more than to each destination.
+/// Uses fewer ports than there are sockets in TIME_WAIT, but more than there are to each destination.
 fn spreads() {
     sysctl("net/ipv4/ip_local_port_range", "40000 40299");
     sysctl("net/ipv4/tcp_tw_reuse", "0");
@@ -45,7 +45,7 @@ fn spreads() {
     });
 }
 
-/// The server closes first.
+/// Connects from the same port again; the server closes first.
 fn reconnects() {
     ready();
     every(1_000, || {

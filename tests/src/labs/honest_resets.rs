@@ -1,4 +1,4 @@
-//! Resets that lose nothing, and other short ends.
+//! Resets without loss of data, and other short ends.
 
 use std::{
     io::{Read as _, Write as _},
@@ -59,7 +59,7 @@ fn asks_and_aborts() {
     });
 }
 
-/// Where the proxy listens.
+/// The address on which the proxy listens.
 fn proxy() -> SocketAddr {
     SocketAddr::new(remote().ip(), port() + 1)
 }
@@ -102,7 +102,7 @@ fn asks_and_ends() {
     });
 }
 
-/// Too many are here already, it says, and closes.
+/// Declines clients: it sends the reason, and closes.
 fn declines() {
     server(|mut stream| {
         stream.write_all(&[0; 30]).expect("the reason");
@@ -119,7 +119,7 @@ fn is_declined() {
     });
 }
 
-/// Another attempt was faster.
+/// Cancels a connection attempt, since another attempt was faster.
 fn cancels() {
     ready();
     every(200, || {

@@ -1,4 +1,4 @@
-//! Servers that end and come back.
+//! Servers that end and start again.
 
 use std::{
     env, fs,
@@ -30,7 +30,7 @@ pub(super) const ALL: &[Situation] = &[
     honest("service_that_starts_late", &[here("client", asks_early), here("server", starts_late)]),
 ];
 
-/// The next worker has the listener before the last one ends.
+/// Gives the listener to the next worker before the last one ends.
 fn hands_over() {
     let listener = listen(any(), 64);
     ready();
@@ -57,7 +57,7 @@ fn ask_often() {
     every(200, || ask_once(remote()));
 }
 
-/// `SO_REUSEADDR` is for this: its connections wait in TIME_WAIT.
+/// Listens again while its connections are in TIME_WAIT, which `SO_REUSEADDR` permits.
 fn restarts() {
     ready();
     every(2_000, || {
@@ -70,7 +70,7 @@ fn restarts() {
     });
 }
 
-/// Bound beside the old one, which listens for a moment yet.
+/// Binds beside the old process, which still listens for a moment.
 fn retries() {
     let socket = bound(any());
     ready();
@@ -94,7 +94,7 @@ fn gives_way() {
     forever();
 }
 
-/// A reverse proxy that is up before its backend: one refusal, or two.
+/// A reverse proxy that starts before its backend: one or two attempts are refused.
 fn asks_early() {
     ready();
     pause(10_000);
@@ -113,7 +113,7 @@ fn starts_late() {
     tools::serve(&socket.into(), answer_once);
 }
 
-/// The new file has replaced the one that still runs.
+/// Runs a program whose file has been replaced by a new one.
 fn updates() {
     let folder = tempfile::tempdir().expect("a folder");
     let program = folder.path().join("outdated");

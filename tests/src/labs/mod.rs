@@ -1,10 +1,10 @@
-//! Situations for the two labs: honest look-alikes, of which a diagnosis must report nothing, and faults, of which it must
-//! report one finding each and name the culprit first.
+//! Situations for the two labs: harmless look-alikes, for which a diagnosis must report nothing, and faults, for which
+//! it must report one finding each and name the culprit first.
 //!
-//! A situation is a few roles. Each role is a process of its own, `actor play SITUATION ROLE`, in a network namespace of the
-//! situation: the first one, or its peer behind a pair of devices. The role prepares, calls `tools::ready`, and goes on
-//! until it is killed. The stage starts the roles in their order, each when the one before is ready. To add a situation is
-//! to write its roles and a row of the table at the end of its file.
+//! A situation has a few roles. Each role is a separate process, `actor play SITUATION ROLE`, in a network namespace of
+//! the situation: the first one, or its peer behind a pair of devices. The role prepares, calls `tools::ready`, and
+//! goes on until it is killed. The stage starts the roles in order, each when the one before is ready. A new situation
+//! needs its roles and a row of the table at the end of its file.
 
 mod faults_closing;
 mod faults_connecting;
@@ -28,18 +28,18 @@ use std::net::Ipv4Addr;
 
 use nix::sys::{prctl, signal::Signal};
 
-/// A situation that is made for real.
+/// A situation that is made with real processes.
 #[derive(Debug)]
 pub struct Situation {
     /// Its name, as the labs print it.
     pub name: &'static str,
-    /// What a diagnosis must report at warning or above.
+    /// The finding that a diagnosis must report at warning or above.
     pub expected: Expected,
-    /// How long it must wait before it does.
+    /// The threshold for the age of the fault at the report.
     pub wait: Option<Threshold>,
     /// Its processes, in the order in which they start.
     roles: &'static [Role],
-    /// Why it cannot be made on this machine, if it cannot.
+    /// The reason why this machine cannot make it, if it cannot.
     lacks: fn() -> Option<&'static str>,
 }
 
@@ -52,18 +52,18 @@ pub struct Threshold {
     pub key: &'static str,
 }
 
-/// What a diagnosis must report.
+/// The finding that a diagnosis must report.
 #[derive(Clone, Copy, Debug)]
 pub enum Expected {
-    /// Nothing.
+    /// No finding.
     Nothing,
     /// One finding.
     Finding {
-        /// Of this kind.
+        /// The kind of the finding.
         id: &'static str,
-        /// With the process of this role as its first owner.
+        /// The role whose process is the first owner.
         owner: &'static str,
-        /// Whose first line has these words; where there are none, the owner by its process id.
+        /// Words of its first line; `None` stands for the process id of the owner.
         words: Option<&'static str>,
     },
 }
@@ -76,14 +76,14 @@ struct Role {
     play: fn(),
 }
 
-/// Where a role is played.
+/// The place where a role runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In the namespace of the situation.
+    /// The namespace of the situation.
     Here,
-    /// In the peer's namespace.
+    /// The peer's namespace.
     There,
-    /// Where another role starts it, with [`tools::child`].
+    /// Wherever another role starts it, by [`tools::child`].
     Child,
 }
 
@@ -91,7 +91,7 @@ const fn honest(name: &'static str, roles: &'static [Role]) -> Situation {
     Situation { name, expected: Expected::Nothing, wait: None, roles, lacks: || None }
 }
 
-/// A program of this role is the culprit of a finding of this kind, which names it.
+/// A situation whose culprit is a program of this role. The finding of this kind names it.
 const fn fault(
     name: &'static str,
     id: &'static str,
@@ -102,7 +102,7 @@ const fn fault(
     Situation { name, expected, wait: None, roles, lacks: || None }
 }
 
-/// The fault is elsewhere, as these words say; a program of this role suffers from it.
+/// A situation whose fault is elsewhere, as these words say. A program of this role suffers from it.
 const fn fault_at(
     words: &'static str,
     name: &'static str,
@@ -126,7 +126,7 @@ const fn child(name: &'static str, play: fn()) -> Role {
     Role { name, place: Place::Child, play }
 }
 
-/// Of the first situation.
+/// The first port of the first situation.
 const FIRST_PORT: u16 = 8_000;
 
 /// The situations of both labs.
@@ -151,14 +151,14 @@ pub fn all() -> impl Iterator<Item = &'static Situation> {
     .flatten()
 }
 
-/// Plays a role of a situation until this process is killed, which it is at the latest when its parent ends.
+/// Plays a role of a situation until this process is killed. Its parent's end kills it at the latest.
 pub fn play(situation: &str, role: &str) -> ! {
     prctl::set_pdeathsig(Signal::SIGKILL).expect("PR_SET_PDEATHSIG");
     let name = std::ffi::CString::new(role).expect("no zero in it");
     prctl::set_name(&name).expect("PR_SET_NAME");
     let situation = all().find(|one| one.name == situation).expect("a situation");
     tools::begin(situation);
-    // A thread that fails, too, ends the situation.
+    // A panic in any thread ends the situation.
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
@@ -169,26 +169,26 @@ pub fn play(situation: &str, role: &str) -> ! {
 }
 
 impl Situation {
-    /// The fault is reported once it has lasted for as long as this threshold says, and not before.
+    /// The report must come once the fault has lasted for this threshold, and not earlier.
     const fn after(mut self, section: &'static str, key: &'static str) -> Self {
         self.wait = Some(Threshold { section, key });
         self
     }
 
-    /// The two ports at which its servers listen, and no other situation's: a diagnosis takes an address with its port for
-    /// the same service on the whole host.
+    /// The two ports on which its servers listen. No other situation uses them: a diagnosis takes an address with its
+    /// port for the same service on the whole host.
     pub fn ports(&self) -> [u16; 2] {
         let first = FIRST_PORT + 2 * u16::from(self.place());
         [first, first + 1]
     }
 
-    /// The addresses of the devices between its namespace and its peer's, and no other situation's.
+    /// The addresses of the devices between its namespace and its peer's. No other situation uses them.
     fn addresses(&self) -> [Ipv4Addr; 2] {
         let first = 2 * self.place();
         [first, first + 1].map(|last| Ipv4Addr::new(198, 51, 100, last))
     }
 
-    /// Which of all it is, from 0 on.
+    /// The index of the situation among all of them.
     fn place(&self) -> u8 {
         let place = all().position(|one| one.name == self.name).expect("one of them");
         u8::try_from(place).ok().filter(|place| *place < 128).expect("fewer than there are addresses for")

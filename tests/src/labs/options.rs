@@ -1,4 +1,4 @@
-//! Socket options by which a situation is made.
+//! Socket options for the situations.
 
 use std::{net::TcpStream, os::fd::AsFd, time::Duration};
 
@@ -15,17 +15,17 @@ use socket2::{SockFilter, SockRef};
 struct DeferAccept;
 setsockopt_impl!(DeferAccept, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, i32, SetStruct<i32>);
 
-/// A listener accepts only once data has come, or this time has passed.
+/// Makes a listener accept only once data has come, or this time has passed.
 pub(super) fn defer_accept(listener: &impl AsFd, seconds: i32) {
     setsockopt(listener, DeferAccept, &seconds).expect("TCP_DEFER_ACCEPT");
 }
 
-/// The SYN waits for the first data.
+/// Makes the SYN wait for the first data.
 pub(super) fn defer_connect(socket: &impl AsFd) {
     setsockopt(socket, TcpFastOpenConnect, &true).expect("TCP_FASTOPEN_CONNECT");
 }
 
-/// Ends a connection so that its peer does not hear of it.
+/// Ends a connection without a packet to its peer.
 pub(super) fn vanish(stream: TcpStream) {
     setsockopt(&stream, TcpRepair, &1).expect("TCP_REPAIR");
     drop(stream);
@@ -37,9 +37,10 @@ pub(super) fn abort(stream: TcpStream) {
     drop(stream);
 }
 
-/// Lets no packet in.
+/// Drops all incoming packets.
 pub(super) fn deafen(stream: &TcpStream) {
-    // BPF_RET | BPF_K with 0: of every packet, keep nothing.
+    // BPF_RET
+    // BPF_K with 0: keep no byte of any packet.
     SockRef::from(stream).attach_filter(&[SockFilter::new(6, 0, 0, 0)]).expect("SO_ATTACH_FILTER");
 }
 
@@ -48,7 +49,7 @@ pub(super) fn hear(stream: &TcpStream) {
     SockRef::from(stream).detach_filter().expect("SO_DETACH_FILTER");
 }
 
-/// Small buffers, so that little data fills them.
+/// Sets small buffers, so that little data fills them.
 pub(super) fn small_buffers(stream: &TcpStream) {
     let socket = SockRef::from(stream);
     socket.set_send_buffer_size(32_768).expect("SO_SNDBUF");

@@ -17,18 +17,18 @@ use nix::time::ClockId;
 use super::{Place, Role, Situation};
 use crate::{machine::helper, netns::Namespace, process::Running};
 
-/// As many situations are set up at a time: each asks for its devices, for which there is one lock in the kernel.
+/// The number of situations that are set up at a time: each requests its devices, for which the kernel has one lock.
 const AT_ONCE: usize = 6;
 
-/// A situation that goes on until it is dropped.
+/// A situation that runs until it is dropped.
 #[derive(Debug)]
 pub struct Playing {
-    /// Which one.
+    /// The situation.
     pub situation: &'static Situation,
-    /// Before anything of it was there, nanoseconds of `CLOCK_MONOTONIC`.
+    /// The time before its first process started, in nanoseconds of `CLOCK_MONOTONIC`.
     pub begun_ns: u64,
     roles: Vec<Played>,
-    // After the processes that are in them.
+    // The namespaces are dropped after the processes in them.
     here: Namespace,
     there: Option<Namespace>,
 }
@@ -36,7 +36,7 @@ pub struct Playing {
 #[derive(Debug)]
 struct Played {
     name: &'static str,
-    /// The process to be named, which may be a child of the role's own.
+    /// The process that a finding must name. It may be a child of the role's process.
     pid: u32,
     process: Running,
 }
@@ -50,7 +50,7 @@ impl Playing {
             .any(|one| u64::from(one.inode()) == inode)
     }
 
-    /// The process to be named for a role.
+    /// The process that a finding must name for a role.
     pub fn pid(&self, role: &str) -> Option<u32> {
         self.roles.iter().find(|played| played.name == role).map(|played| played.pid)
     }
@@ -60,7 +60,7 @@ impl Playing {
         self.roles.iter().any(|played| [played.pid, played.process.pid()].map(u64::from).contains(&pid))
     }
 
-    /// The roles whose process has ended, which none does by itself.
+    /// The roles whose process has ended. No role ends by itself.
     pub fn ended(&mut self) -> Vec<&'static str> {
         let has_ended = |played: &mut Played| {
             let ended = played.process.child().try_wait().expect("waiting for a child");
@@ -71,7 +71,7 @@ impl Playing {
 }
 
 impl Drop for Playing {
-    /// All of its processes at once, clients before servers, so that none sees the end of another.
+    /// Ends all of its processes at once, clients before servers, so that none sees the end of another.
     fn drop(&mut self) {
         for played in self.roles.iter_mut().rev() {
             let _ = played.process.child().kill();
@@ -79,18 +79,18 @@ impl Drop for Playing {
     }
 }
 
-/// What became of setting a situation up.
+/// The result of setting a situation up.
 #[derive(Debug)]
 pub enum Made {
-    /// It goes on.
+    /// The situation runs.
     Playing(Playing),
-    /// This machine cannot make it, for this reason.
+    /// This machine cannot make the situation, for this reason.
     LeftOut(&'static str),
-    /// It failed.
+    /// The situation failed.
     Failed(String),
 }
 
-/// Sets situations up, in their order.
+/// Sets situations up, and returns them in their order.
 pub fn set_up(actor: &'static str, situations: &[&'static Situation]) -> Vec<(&'static Situation, Made)> {
     let all = Mutex::new(Vec::new());
     let (program, next) = (helper(actor), AtomicUsize::new(0));

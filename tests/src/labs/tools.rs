@@ -1,4 +1,4 @@
-//! What roles are made of: servers, clients and their pace.
+//! The parts of roles: servers, clients and timing.
 
 use std::{
     env,
@@ -17,22 +17,22 @@ use socket2::{Domain, Socket, Type};
 use super::Situation;
 use crate::{netns::V4, process::Running};
 
-/// Where the situation's server listens, seen from its own namespace.
+/// The address of the situation's server, seen from its own namespace.
 pub(super) fn local() -> SocketAddr {
     at(V4, port())
 }
 
-/// The server seen from its peer's namespace.
+/// The address of that server, seen from its peer's namespace.
 pub(super) fn remote() -> SocketAddr {
     at(playing().addresses[0], port())
 }
 
-/// The server of the peer's namespace, seen from the situation's.
+/// The address of the server in the peer's namespace, seen from the situation's.
 pub(super) fn peer() -> SocketAddr {
     at(playing().addresses[1], port())
 }
 
-/// Any address of the server's namespace.
+/// The wildcard address in the server's namespace.
 pub(super) fn any() -> SocketAddr {
     at(Ipv4Addr::UNSPECIFIED, port())
 }
@@ -48,12 +48,12 @@ fn playing() -> &'static Playing {
 
 pub(super) const REQUEST: usize = 100;
 const ANSWER: usize = 1_000;
-/// How long a role may prepare, in seconds.
+/// The time that a role may take to prepare, in seconds.
 const PREPARATION_S: u32 = 40;
 
 static SITUATION: OnceLock<Playing> = OnceLock::new();
 
-/// What a role knows of its situation.
+/// The facts that a role knows about its situation.
 struct Playing {
     name: &'static str,
     port: u16,
@@ -64,25 +64,25 @@ pub(super) const fn at(address: Ipv4Addr, port: u16) -> SocketAddr {
     SocketAddr::V4(std::net::SocketAddrV4::new(address, port))
 }
 
-/// A role begins: it is killed unless it is ready in time.
+/// Begins a role. It is killed unless it is ready in time.
 pub(super) fn begin(situation: &'static Situation) {
     let [port, _] = situation.ports();
     SITUATION.get_or_init(|| Playing { name: situation.name, port, addresses: situation.addresses() });
     alarm::set(PREPARATION_S);
 }
 
-/// Everything is prepared; this process is the one to be named.
+/// Reports that the role is ready. Findings must name this process.
 pub(super) fn ready() {
     ready_as(process::id());
 }
 
-/// Everything is prepared; this other process is the one to be named.
+/// Reports that the role is ready. Findings must name this other process.
 pub(super) fn ready_as(pid: u32) {
     alarm::cancel();
     println!("{pid}");
 }
 
-/// Stays as it is.
+/// Does nothing more.
 pub(super) fn forever() -> ! {
     loop {
         sleep(Duration::from_hours(1));
@@ -93,7 +93,7 @@ pub(super) fn pause(ms: u64) {
     sleep(Duration::from_millis(ms));
 }
 
-/// Does something again and again, at this interval.
+/// Repeats a job at this interval.
 pub(super) fn every(ms: u64, mut job: impl FnMut()) -> ! {
     let start = Instant::now();
     for turn in 1.. {
@@ -104,7 +104,7 @@ pub(super) fn every(ms: u64, mut job: impl FnMut()) -> ! {
     forever()
 }
 
-/// Does something in a number of threads, for ever.
+/// Runs a job in a number of threads, for ever.
 pub(super) fn at_once<T: Send + 'static>(all: impl IntoIterator<Item = T>, job: fn(T)) -> ! {
     for one in all {
         thread::spawn(move || job(one));
@@ -112,14 +112,14 @@ pub(super) fn at_once<T: Send + 'static>(all: impl IntoIterator<Item = T>, job: 
     forever()
 }
 
-/// A listener with `SO_REUSEADDR`.
+/// Makes a listener with `SO_REUSEADDR`.
 pub(super) fn listen(address: SocketAddr, backlog: i32) -> TcpListener {
     let socket = bound(address);
     socket.listen(backlog).expect("listen");
     socket.into()
 }
 
-/// A socket with `SO_REUSEADDR` that is bound.
+/// Makes a bound socket with `SO_REUSEADDR`.
 pub(super) fn bound(address: SocketAddr) -> Socket {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
     socket.set_reuse_address(true).expect("SO_REUSEADDR");
@@ -127,7 +127,7 @@ pub(super) fn bound(address: SocketAddr) -> Socket {
     socket
 }
 
-/// A listener among others at its port.
+/// Makes a listener that shares its port with others.
 pub(super) fn listen_shared(address: SocketAddr, backlog: i32) -> TcpListener {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).expect("a socket");
     socket.set_reuse_port(true).expect("SO_REUSEPORT");
@@ -136,7 +136,7 @@ pub(super) fn listen_shared(address: SocketAddr, backlog: i32) -> TcpListener {
     socket.into()
 }
 
-/// Accepts for ever; each connection has a thread.
+/// Accepts for ever; each connection gets a thread.
 pub(super) fn serve(listener: &TcpListener, job: fn(TcpStream)) -> ! {
     loop {
         if let Ok((stream, _)) = listener.accept() {
@@ -145,29 +145,29 @@ pub(super) fn serve(listener: &TcpListener, job: fn(TcpStream)) -> ! {
     }
 }
 
-/// The same in the background.
+/// As [`serve`], in the background.
 pub(super) fn serve_behind(listener: TcpListener, job: fn(TcpStream)) {
     thread::spawn(move || serve(&listener, job));
 }
 
-/// An ordinary server's process.
+/// Runs the process of an ordinary server.
 pub(super) fn server(job: fn(TcpStream)) -> ! {
     let listener = listen(any(), 128);
     ready();
     serve(&listener, job)
 }
 
-/// Answers requests until the client closes.
+/// Serves requests until the client closes.
 pub(super) fn answer_all(mut stream: TcpStream) {
     while answer(&mut stream) {}
 }
 
-/// Answers one request; `false` when there is none.
+/// Serves one request; `false` if there is none.
 pub(super) fn answer(stream: &mut TcpStream) -> bool {
     stream.read_exact(&mut [0; REQUEST]).is_ok() && stream.write_all(&[0; ANSWER]).is_ok()
 }
 
-/// Answers one request and closes.
+/// Serves one request and closes.
 pub(super) fn answer_once(mut stream: TcpStream) {
     answer(&mut stream);
 }
@@ -184,13 +184,13 @@ pub(super) fn request(stream: &mut TcpStream) {
     stream.write_all(&[0; REQUEST]).expect("the request");
 }
 
-/// Asks, and reads the whole answer.
+/// Sends a request, and reads the whole response.
 pub(super) fn ask(stream: &mut TcpStream) {
     request(stream);
     stream.read_exact(&mut [0; ANSWER]).expect("the answer");
 }
 
-/// Asks on a connection of its own.
+/// Sends a request on a new connection.
 pub(super) fn ask_once(address: SocketAddr) {
     ask(&mut connect(address));
 }
@@ -201,7 +201,7 @@ pub(super) fn read_to_end(stream: &mut TcpStream) {
     while stream.read(&mut bytes).is_ok_and(|count| count > 0) {}
 }
 
-/// Connections whose both ends this process has.
+/// Connections with both ends in this process.
 pub(super) fn pairs(
     listener: &TcpListener,
     address: SocketAddr,
@@ -225,7 +225,7 @@ pub(super) fn child(role: &str, listener: Option<&TcpListener>) -> Running {
     Running::spawn(&mut command)
 }
 
-/// Has a copy of this program play another role of this situation.
+/// Makes a copy of this program play another role of this situation.
 pub(super) fn play(mut program: Command, role: &str) -> Command {
     program.args(["play", playing().name, role]).stdin(Stdio::null()).stdout(Stdio::null());
     program

@@ -1,4 +1,4 @@
-//! By FIN.
+//! Ends by FIN.
 
 use std::{mem::MaybeUninit, net::Shutdown, thread::sleep, time::Duration};
 
@@ -48,7 +48,7 @@ fn server_first() {
     });
 }
 
-/// The first FIN counts, whoever ends the connection for good.
+/// The first FIN decides the cause, whichever side sends the last.
 #[test]
 fn half_closed() {
     ends("half_closed", |ports| {
@@ -64,7 +64,7 @@ fn half_closed() {
     });
 }
 
-/// Neither hears the other's FIN before it sends its own; then the server hears the client's before it hears the
+/// Neither side receives the other's FIN before it sends its own. Then the server receives the client's FIN before the
 /// acknowledgement of its own.
 #[test]
 fn simultaneous() {
@@ -74,7 +74,8 @@ fn simultaneous() {
     });
 }
 
-/// As a checkpoint closes what it has saved: without a segment, whatever is unread, so that the peer goes on.
+/// A close as a checkpoint does it with saved sockets: without a segment, even with unread data, so that the peer goes
+/// on.
 #[test]
 fn under_repair() {
     ends("under_repair", |ports| {

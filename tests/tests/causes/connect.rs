@@ -1,4 +1,4 @@
-//! Attempts that fail.
+//! Attempts to connect that fail.
 
 use std::net::Shutdown;
 
@@ -31,7 +31,7 @@ fn refused() {
     });
 }
 
-/// The listener hears no SYN: one retry, three seconds.
+/// The listener drops the SYNs: one retry, three seconds.
 #[test]
 fn timed_out() {
     ends("timed_out", |ports| {
@@ -40,7 +40,7 @@ fn timed_out() {
     });
 }
 
-/// Nobody on the link has the address.
+/// No host on the link has the address.
 #[test]
 fn host_unreachable() {
     ends("host_unreachable", |ports| {
@@ -49,7 +49,7 @@ fn host_unreachable() {
     });
 }
 
-/// A router that has no route on says so by ICMP.
+/// A router without a further route reports that by ICMP.
 #[test]
 fn net_unreachable() {
     ends("net_unreachable", |ports| {
@@ -78,7 +78,7 @@ fn cancelled() {
     });
 }
 
-/// The SYN was to come with the first data, which never came.
+/// The SYN waits for the first data, which never comes.
 #[test]
 fn nothing_to_send() {
     ends("nothing_to_send", |ports| {
@@ -92,8 +92,8 @@ fn nothing_to_send() {
     });
 }
 
-/// The SYN was to come with the first data; what gives up before closes nothing. Such a socket has a port already, and the
-/// program learns of no error.
+/// The SYN waits for the first data, and the program ends the attempt before without `close()`. Such a socket has a
+/// port already, and the program gets no error.
 #[test]
 fn deferred_and_given_up() {
     ends("deferred_and_given_up", |ports| {
@@ -115,7 +115,7 @@ fn deferred_and_given_up() {
     });
 }
 
-/// There is one port, and it has a connection to there already.
+/// There is only one port, and it already has a connection to the destination.
 #[test]
 fn no_local_port() {
     ends("no_local_port", |ports| {

@@ -1,4 +1,5 @@
-//! What `life` says of what a connection carried and how long it lived, against what the test did and saw itself.
+//! The bytes and the lifetime of a connection, as `life` prints them, compared with the steps and measurements of the
+//! test.
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,14 +24,14 @@ use super::LISTENER;
 const FROM_CLIENT: usize = 300_000;
 const FROM_SERVER: usize = 12_345;
 
-/// What the test knows of its connection.
+/// The test's own figures of its connection.
 struct Known {
-    /// Of the client, by `ss` before it closed.
+    /// Bytes of the client, from `ss` before it closed.
     acked: u64,
     received: u64,
-    /// From before `connect()` to after the end of the other side.
+    /// The time from before `connect()` until after the end of the other side.
     around_us: u64,
-    /// From after `connect()` to before `close()`.
+    /// The time from after `connect()` until before `close()`.
     within_us: u64,
 }
 
@@ -71,9 +72,9 @@ fn bytes_and_times() {
 fn assert_as_known(told: &Told, known: &Known) {
     let of = |role: &str| told.connections.iter().find(|line| line["role"] == role).expect(role);
     let (client, server) = (of("client"), of("server"));
-    // In sequence space: the SYN of the client, and each FIN that was acknowledged or had arrived.
+    // These numbers count sequence space: the SYN of the client, and each FIN that was acknowledged or had arrived.
     assert_eq!(client["bytes_acked"], FROM_CLIENT as u64 + 2, "{client}");
-    // Its socket may be gone before the server's FIN arrives.
+    // The client's socket may be gone before the server's FIN arrives.
     let received = client["bytes_received"].as_u64().expect("bytes");
     assert!((FROM_SERVER as u64..=FROM_SERVER as u64 + 1).contains(&received), "{client}");
     assert_eq!(server["bytes_acked"], FROM_SERVER as u64 + 1, "{server}");
@@ -95,7 +96,7 @@ fn micros(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_micros()).expect("a test's life")
 }
 
-/// Bytes acknowledged and received of the client of the server at `port`.
+/// Bytes acknowledged and received, of the client of the server on `port`.
 fn by_ss(port: u16) -> (u64, u64) {
     let filter = ["state", "established", "dport", "=", &format!(":{port}")].map(str::to_owned);
     let output =
@@ -108,7 +109,7 @@ fn by_ss(port: u16) -> (u64, u64) {
     (field("bytes_acked:"), field("bytes_received:"))
 }
 
-/// `--count` counts connections; the account says how many were printed.
+/// `--count` counts connections; the account reports how many were printed.
 #[test]
 fn text_and_count() {
     if !is_root("text_and_count") {

@@ -1,4 +1,4 @@
-//! Listeners, and what becomes of those that wait there.
+//! Listeners, and the end of connections that wait in their queues.
 
 use std::{net::Shutdown, thread::sleep, time::Duration};
 
@@ -22,7 +22,7 @@ fn stopped() {
     });
 }
 
-/// `shutdown()` leaves the socket open, and without a connection.
+/// `shutdown()` leaves the socket open, without a connection.
 #[test]
 fn shut_down() {
     ends("shut_down", |ports| {
@@ -35,7 +35,7 @@ fn shut_down() {
     });
 }
 
-/// As fast as a `listen()` that fails.
+/// `shutdown()` so soon after `listen()` that it resembles a failed `listen()`.
 #[test]
 fn shut_down_at_once() {
     ends("shut_down_at_once", |ports| {
@@ -47,7 +47,7 @@ fn shut_down_at_once() {
     });
 }
 
-/// A socket that has listened before does not tell a `listen()` that fails from `shutdown()`.
+/// For a socket that has listened before, a failed `listen()` and `shutdown()` cannot be distinguished.
 #[test]
 fn listened_again() {
     ends("listened_again", |ports| {
@@ -61,7 +61,7 @@ fn listened_again() {
     });
 }
 
-/// Two may bind to an address with `SO_REUSEADDR`; one may listen.
+/// Two sockets may bind to an address with `SO_REUSEADDR`; only one may listen.
 #[test]
 fn address_in_use() {
     ends("address_in_use", |ports| {
@@ -88,7 +88,8 @@ fn never_accepted() {
     });
 }
 
-/// Somebody else destroys a listener, and with it what waits there. Its program has it open and is still there.
+/// Another process destroys a listener, and with it the connections in its queue. The listener's program still runs and
+/// has it open.
 #[test]
 fn killed_by_ss() {
     let told = told("killed_by_ss", |ports| {
@@ -116,7 +117,7 @@ fn killed_by_ss() {
     }
 }
 
-/// A queue that is long is thrown away with its listener, child by child.
+/// The kernel destroys a long queue with its listener, child by child.
 #[test]
 fn under_many() {
     ends("under_many", |ports| {

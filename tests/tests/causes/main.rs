@@ -1,5 +1,5 @@
-//! Every way in which a connection can end: the cause, the part, the life and the kernel's reason for a reset, by
-//! `trace` and by `life`.
+//! Every way in which a connection can end: `trace` and `life` report the cause, the role, the lifetime and the
+//! kernel's reason for a reset.
 
 mod close;
 mod connect;

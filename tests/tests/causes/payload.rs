@@ -1,4 +1,4 @@
-//! The bytes of `life` are those that the programs wrote and read, however the connection ended.
+//! The bytes in `life` are the bytes that the programs wrote and read, however the connection ended.
 
 use std::{collections::BTreeMap, io::Read as _, net::Shutdown, thread::sleep, time::Duration};
 
@@ -13,22 +13,22 @@ use tcptrace_tests::{
     wait::eventually,
 };
 
-/// What a program wrote to a connection and read from it, by its own count; by local and remote port.
+/// The bytes that a program wrote to a connection and read from it, by its own count; keyed by local and remote port.
 type Counted = BTreeMap<(u16, u16), (u64, u64)>;
 
-/// Another pair of sizes for each way.
+/// The ways to end a connection, each with a different pair of sizes.
 struct Ways {
     listener: Socket,
     ports: Ports,
     counted: Counted,
     /// Bytes that the client wrote and read.
     sizes: (usize, usize),
-    /// Port of the next client, each of which has its own.
+    /// The port of the next client. Each client has its own.
     next: u16,
 }
 
 impl Ways {
-    /// A connection that has carried data to and fro, all of it acknowledged.
+    /// A connection that has carried data in both directions, all of it acknowledged.
     fn connection(&mut self) -> (Socket, Socket) {
         self.sizes = (self.sizes.0 + 1_111, self.sizes.1 + 7);
         let (client, server) = self.pair();
@@ -64,7 +64,7 @@ fn write(from: &Socket, mut to: &Socket, bytes: usize) {
     }
 }
 
-/// Everything is acknowledged: what is sent with a delay would be lost with a reset.
+/// Waits until everything is acknowledged: a reset would lose data that is sent with a delay.
 fn settled() {
     sleep(Duration::from_millis(60));
 }
@@ -76,7 +76,7 @@ fn exchange_in_every_way(
     listener: Socket,
 ) -> Counted {
     let mut ways = Ways { listener, ports, counted: older_counted, sizes: (3, 100), next: 3 };
-    // Active and passive, either side first.
+    // Active and passive close, either side first.
     let (client, server) = ways.connection();
     drop(client);
     read_end(&server);
@@ -85,7 +85,7 @@ fn exchange_in_every_way(
     drop(server);
     read_end(&client);
     drop(client);
-    // Half closed, and more data on the other half.
+    // Half closed, with more data on the other half.
     for client_first in [true, false] {
         let (client, server) = ways.connection();
         let (first, last) = if client_first { (client, server) } else { (server, client) };
@@ -98,7 +98,7 @@ fn exchange_in_every_way(
         read_end(&first);
         drop(first);
     }
-    // Reset by either side, also by one that has closed its half.
+    // Reset by either side, also by a side that has closed its half.
     for client_resets in [true, false] {
         for half_closed in [true, false] {
             let (client, server) = ways.connection();
@@ -113,7 +113,7 @@ fn exchange_in_every_way(
             drop(last);
         }
     }
-    // Both at once: neither hears the other's FIN until both have sent theirs.
+    // Simultaneous close: neither side receives the other's FIN until both have sent theirs.
     let (client, server) = ways.connection();
     settled();
     deafen(&client);
@@ -125,7 +125,7 @@ fn exchange_in_every_way(
     read_end(&client);
     read_end(&server);
     drop((client, server));
-    // Nothing at all.
+    // No data at all.
     let (client, server) = ways.pair();
     ways.count(&client, (0, 0));
     ways.count(&server, (0, 0));
@@ -133,7 +133,7 @@ fn exchange_in_every_way(
     abort(client);
     read_error(&server);
     drop(server);
-    // To itself, by a simultaneous open.
+    // A connection to itself, by a simultaneous open.
     let own = Family::V4.connect(ports.port(1));
     let itself = socket(own);
     itself.bind(&own.into()).expect("bind");
@@ -144,7 +144,7 @@ fn exchange_in_every_way(
     itself.shutdown(Shutdown::Write).expect("shutdown");
     read_end(&itself);
     drop(itself);
-    // Older than the trace, which has listed it by now.
+    // The connection is pre-existing; the trace has dumped it by now.
     drop(older.0);
     read_end(&older.1);
     drop((older.1, ways.listener));
@@ -160,7 +160,7 @@ fn bytes_of_programs() {
 
 fn play() -> Result<(), Obstacle> {
     let world = Fixture::new();
-    // By its path, since a namespace that only threads are in is not looked for when sockets are listed.
+    // The namespace is given by its path, since dumps do not find a namespace that only threads are in.
     let netns = world.namespace.path().to_owned();
     let ports = world.ports();
     let (older, counted, listener) = world.namespace.run(move || {
@@ -186,7 +186,7 @@ fn play() -> Result<(), Obstacle> {
     Ok(())
 }
 
-/// Each connection has a line, with the bytes that its program has counted.
+/// Asserts that each connection has a line, with the bytes that its program has counted.
 fn assert_counted(life: &Report, mut missing: Counted) {
     for line in life.of_type("connection") {
         let port = |name: &str| u16::try_from(line[name].as_u64().expect("a port")).expect("a port");
@@ -197,10 +197,10 @@ fn assert_counted(life: &Report, mut missing: Counted) {
             assert!(line["tx_bytes"].is_null() && line["rx_bytes"].is_null(), "unknown is not 0: {line}");
             continue;
         }
-        // What cannot be known is marked, not wrong: without type information for instance.
+        // Values that cannot be known are null, not wrong: for example without type information.
         let told = (line["tx_bytes"].as_u64(), line["rx_bytes"].as_u64());
-        // So of one that is older than the trace, where older kernels do not tell what it has sent, and where a slow machine
-        // has not listed it before it ends.
+        // A pre-existing connection has null values too: older kernels do not report the bytes it has sent, and a slow
+        // machine may not dump it before it ends.
         let is_older = line["life_us"].is_null();
         let may_be_unknown = is_older && (line["cookie"] == 0 || is_slow());
         let sent = Some(sent).filter(|_| !may_be_unknown || line["tx_bytes"].is_u64());

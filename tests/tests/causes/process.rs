@@ -1,4 +1,4 @@
-//! The end of a process, which closes what it has open.
+//! The end of a process, which closes its open sockets.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -48,7 +48,7 @@ fn ended(name: &str, end_it: fn(Running)) {
     });
 }
 
-/// That the process ended says more than that its last act was a reset.
+/// The cause is the end of the process, which is more precise than the reset that it causes.
 #[test]
 fn exited_with_unread_data() {
     ends("exited_with_unread_data", move |ports| {
@@ -67,7 +67,7 @@ fn exited_with_unread_data() {
     });
 }
 
-/// It was the peer who began.
+/// The cause is the peer's close, which came first.
 #[test]
 fn exited_after_the_peer_closed() {
     ends("exited_after_the_peer_closed", move |ports| {

@@ -1,4 +1,4 @@
-//! By reset.
+//! Ends by reset.
 
 use std::{io::Read as _, net::Shutdown, os::fd::AsFd as _};
 
@@ -30,7 +30,7 @@ fn unread_data() {
     });
 }
 
-/// `connect()` to `AF_UNSPEC` ends the connection, not the socket: the next one is another client.
+/// `connect()` to `AF_UNSPEC` ends the connection, not the socket: the next connection is another client.
 #[test]
 fn disconnected() {
     ends("disconnected", |ports| {
@@ -53,7 +53,7 @@ fn killed_by_ss() {
     });
 }
 
-/// The FIN is not acknowledged when the peer aborts.
+/// The peer aborts before it acknowledges the FIN.
 #[test]
 fn in_fin_wait1() {
     ends("in_fin_wait1", |ports| {
@@ -86,7 +86,7 @@ fn in_fin_wait2() {
     });
 }
 
-/// The server, which has closed its side, does not read what still comes.
+/// The server has closed its side, and does not read the data that still comes.
 #[test]
 fn in_close_wait() {
     ends("in_close_wait", |ports| {
@@ -95,7 +95,7 @@ fn in_close_wait() {
     });
 }
 
-/// Data comes for a socket that its program has closed, before the peer knows of that.
+/// Data arrives for a socket that its program has closed, before the peer knows of the close.
 #[test]
 fn data_after_close() {
     ends("data_after_close", move |ports| {
@@ -114,8 +114,9 @@ fn data_after_close() {
     });
 }
 
-/// The same, when that data acknowledges the FIN: the server answers the end of the stream before the kernel does. That waits
-/// for 40 ms, but only a tick of the clock on a connection that has received nothing.
+/// As `data_after_close`, with data that acknowledges the FIN: the server sends it before the kernel acknowledges the
+/// FIN by itself. The kernel delays that ACK by 40 ms, but only by a tick of the clock on a connection that has received
+/// nothing.
 #[test]
 fn data_with_the_last_ack() {
     ends("data_with_the_last_ack", move |ports| {

@@ -1,5 +1,5 @@
-//! Two packets of one half-open connection, each handled by a CPU of its own: both make a child, and the kernel throws the
-//! later one away.
+//! Two packets of one half-open connection, handled by different CPUs: both make a child, and the kernel destroys the
+//! later one.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ use tcptrace_tests::{
     tracer::{Report, Tracer},
 };
 
-/// Half-open connections that are made.
+/// The number of half-open connections.
 const ROUNDS: u16 = 30;
 
 #[test]
@@ -49,7 +49,7 @@ fn play() -> Result<(), Obstacle> {
     world.settle(u64::from(ROUNDS));
     let reports = at_once(tracers, |both| at_once(both, Tracer::stop));
     world.check_all_seen(&reports.iter().flatten().collect::<Vec<_>>())?;
-    // By tracefs: how many children each request had.
+    // The number of children of each request, according to tracefs.
     let mut children: HashMap<u16, usize> = HashMap::new();
     let witnessed = world.tracefs.transitions();
     for child in witnessed
@@ -64,7 +64,7 @@ fn play() -> Result<(), Obstacle> {
         *children.entry(child.tuple.rport).or_default() += 1;
     }
     let second: usize = children.values().sum();
-    // By tracefs, so it is not tcptrace that misses them.
+    // The number is from tracefs, so tcptrace has not missed any.
     if second == 0 {
         return Err(Obstacle::NotMade("no request with two children"));
     }
@@ -75,7 +75,7 @@ fn play() -> Result<(), Obstacle> {
     Ok(())
 }
 
-/// `trace` and `life` know so many second children, and so many connections.
+/// Asserts that `trace` and `life` report this many second children, and this many connections.
 fn assert_told(trace: &Report, life: &Report, second: usize, accepted: usize) {
     trace.assert_lossless();
     let ends: Vec<_> = trace.transitions().into_iter().filter(|event| event.new == "CLOSE").collect();
@@ -86,7 +86,7 @@ fn assert_told(trace: &Report, life: &Report, second: usize, accepted: usize) {
     assert_eq!(counted(life), second as u64);
     let lines = life.of_type("connection");
     assert_eq!(lines.len(), accepted, "a line a connection: {lines:#?}");
-    // Whether its data was that of the child that went is chance.
+    // Whether its data went to the destroyed child depends on chance.
     let is_right = |cause: &str| matches!(cause, "reset_linger" | "reset_unread");
     assert!(lines.iter().all(|line| line["cause"].as_str().is_some_and(is_right)), "{lines:#?}");
     assert!(lines.iter().all(|line| line["life_us"].is_u64()), "{lines:#?}");
@@ -96,7 +96,8 @@ fn counted(report: &Report) -> u64 {
     report.of_type("summary")[0]["second_children"].as_u64().expect("a number")
 }
 
-/// Has each half-open connection get its ACK and its first data at once. How many connections came of it.
+/// Sends each half-open connection its ACK and its first data at the same time. Returns the number of established
+/// connections.
 fn race(ports: Ports) -> usize {
     let server = ports.connect(Family::V4);
     let listener = listen(ports.listen(Family::V4));
@@ -105,7 +106,7 @@ fn race(ports: Ports) -> usize {
     let mut accepted = 0;
     for round in 1..=ROUNDS {
         let client = Family::V4.connect(ports.port(round));
-        // Without it the kernel would answer for the client, by a reset.
+        // Without this socket the kernel would reply for the client, by a reset.
         let keeper = listen(client);
         deafen(&keeper);
         let socket = raw_socket(server);
@@ -124,7 +125,7 @@ fn race(ports: Ports) -> usize {
                 scope.spawn(move || {
                     let mut cpus = CpuSet::new();
                     cpus.set(cpu).expect("a CPU");
-                    // Where the host lets it have only others, these do.
+                    // Where the host allows only other CPUs, those are used.
                     let _ = sched_setaffinity(Pid::from_raw(0), &cpus);
                     let socket = raw_socket(server);
                     barrier.wait();

@@ -1,4 +1,4 @@
-//! Waiting in vain.
+//! Ends by a timeout.
 
 use std::{thread::sleep, time::Duration};
 
@@ -13,18 +13,18 @@ use tcptrace_tests::{
 
 use super::LISTENER;
 
-/// A server that falls silent, and a client that finds out by what `wait` does.
+/// A server that falls silent, and a client that detects it by the means in `wait`.
 fn silence(ports: Ports, wait: impl FnOnce(&Socket)) -> (End, End) {
     let listener = listen(ports.listen(Family::V4));
     let (client, server) = pair(&listener, ports.connect(Family::V4));
     deafen(&server);
     wait(&client);
     assert_eq!(read_error(&client), Errno::ETIMEDOUT as i32);
-    // The client's own reset may still be on its way, and is not to be heard.
+    // The client's own reset may still be in flight, and must not arrive.
     sleep(Duration::from_millis(100));
     hear(&server);
     drop((server, client, listener));
-    // Nobody knows its FIN.
+    // Nothing replies to its FIN until it is reset.
     (end(LISTENER), end("server FIN_WAIT1 reset_by_peer"))
 }
 
@@ -50,7 +50,7 @@ fn user_timeout() {
     });
 }
 
-/// As many as `net.ipv4.tcp_retries2` says.
+/// As many retransmissions as `net.ipv4.tcp_retries2` allows.
 #[test]
 fn retransmissions() {
     ends("retransmissions", move |ports| {
@@ -62,7 +62,7 @@ fn retransmissions() {
     });
 }
 
-/// The same for a FIN that nobody waits for any more: `net.ipv4.tcp_orphan_retries`.
+/// As `retransmissions`, for the FIN of an orphaned socket: `net.ipv4.tcp_orphan_retries`.
 #[test]
 fn orphan() {
     ends("orphan", move |ports| {
@@ -91,7 +91,7 @@ fn window_probes() {
         let listener = listen(ports.listen(Family::V4));
         let (client, server) = pair(&listener, ports.connect(Family::V4));
         fill(&client);
-        // What is under way arrives, and the first probes are answered.
+        // Data in flight arrives, and the first probes are answered.
         sleep(Duration::from_millis(500));
         fill(&client);
         deafen(&server);
@@ -106,7 +106,7 @@ fn window_probes() {
     });
 }
 
-/// Sends until nothing more fits.
+/// Sends until the buffers are full.
 fn fill(client: &Socket) {
     client.set_nonblocking(true).expect("O_NONBLOCK");
     while client.send(&[0; 4_096]).is_ok() {}

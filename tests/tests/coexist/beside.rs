@@ -1,4 +1,4 @@
-//! Two tracers at once, and a tracer beside programs of others.
+//! Two tracers at once, and a tracer beside programs of other tools.
 
 use std::num::NonZero;
 
@@ -19,14 +19,14 @@ use crate::{
 
 both_hooks!(two_tracers, a_program_on_the_same_event, a_busy_neighbour);
 
-/// tracefs' memory on each CPU: of a few thousand connections, about 90 bytes for each transition.
+/// tracefs' buffer on each CPU: for a few thousand connections, about 90 bytes for each transition.
 const BUFFER_KIB: u32 = 8 << 10;
 
-/// A namespace, and two witnesses: of its transitions, and of all events of the host.
+/// A namespace, and two witnesses: for its transitions, and for all events of the host.
 struct Scene {
     host: Tracefs,
     _slot: Slot,
-    // Last, to be dropped last: the host is ours as long.
+    // Last, to be dropped last: it holds the host.
     world: Fixture,
 }
 
@@ -53,7 +53,8 @@ impl Scene {
         made
     }
 
-    /// All is seen, or counted as missed; and no more is counted than there was on the whole host.
+    /// Asserts that every transition is seen, or counted as missed, and that the counts do not exceed the transitions
+    /// of the whole host.
     fn check(&self, report: &Report, made: &Made) {
         let Made { transitions, hidden, .. } = *made;
         let account = report.summary();
@@ -70,7 +71,7 @@ impl Scene {
     }
 }
 
-/// Each of them sees everything.
+/// Each of two tracers sees everything.
 fn two_tracers(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -88,7 +89,7 @@ fn two_tracers(hook: Hook, name: &str) {
     }
 }
 
-/// The kernel runs both, one after the other.
+/// The kernel runs both programs, one after the other.
 fn a_program_on_the_same_event(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -106,8 +107,8 @@ fn a_program_on_the_same_event(hook: Hook, name: &str) {
     }
 }
 
-/// Packets arrive on a CPU where a classic tracepoint's program runs nearly all the time: what they do to sockets
-/// happens within that program. `tp_btf` sees it all the same; the classic tracepoint does not, and says so.
+/// Packets arrive on a CPU where a classic tracepoint's program runs nearly all the time: their transitions happen
+/// within that program. `tp_btf` sees them all the same. The classic tracepoint does not, and counts them as missed.
 fn a_busy_neighbour(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -134,7 +135,8 @@ fn a_busy_neighbour(hook: Hook, name: &str) {
     let account = report.summary();
     match hook {
         Hook::TpBtf => made.assert_seen(report.assert_lossless().delivered, &report.stderr),
-        // About two thirds are made by packets; how many of them meet the program depends on who else runs there.
+        // Packets make about two thirds of the transitions. How many of them coincide with the program depends on other
+        // work on that CPU.
         Hook::Tracepoint => {
             assert!(account.missed_runs > made.transitions / 100, "of {made:?}: {account:?}");
             assert!(report.stderr.contains("tp_btf is safer"), "{}", report.stderr);

@@ -1,4 +1,4 @@
-//! A tracer that is killed can tidy up nothing: all that it has in the kernel must end with it.
+//! A killed tracer cannot clean up: everything that it has in the kernel must end with it.
 
 use std::{
     collections::BTreeSet,
@@ -25,13 +25,13 @@ use crate::load;
 
 both_hooks!(nothing_is_left);
 
-/// The kernel frees programs and maps after those who may still run them.
+/// The kernel frees programs and maps only after all users that may still run them.
 const LIMIT: Duration = Duration::from_secs(10);
 
 /// A program, a map or a link, by the name that it has in `fdinfo`.
 type Object = (&'static str, u32);
 
-/// All of the commands that trace, at once and under load.
+/// Kills all commands that trace, at once and under load.
 fn nothing_is_left(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -66,7 +66,7 @@ fn nothing_is_left(hook: Hook, name: &str) {
         tracer.signal(Signal::SIGKILL);
         assert_eq!(tracer.wait(LIMIT).code(), None, "killed");
     }
-    // With a program goes whatever it was attached to: a cgroup or an event would keep it loaded.
+    // With a program ends its attachment, too: a cgroup or an event would keep the program loaded.
     let deadline = Instant::now() + LIMIT;
     let mut left: Vec<_>;
     while {
@@ -80,7 +80,7 @@ fn nothing_is_left(hook: Hook, name: &str) {
     assert!(new.is_empty(), "nothing is mounted, nothing is pinned, but for {new:?}");
 }
 
-/// Starts a command, and waits until it says that it has begun and is attached.
+/// Starts a command, and waits until it prints that it has begun and is attached.
 fn start(hook: Hook, arguments: &[&str], ready: &str) -> Running {
     let mut command = Command::new(tcptrace());
     command.args(arguments).args(["--hook", hook.name()]);
@@ -96,11 +96,11 @@ fn start(hook: Hook, arguments: &[&str], ready: &str) -> Running {
     tracer
 }
 
-/// What a process has of eBPF: by its descriptors, and the maps of its programs.
+/// The eBPF objects of a process: those of its descriptors, and the maps of its programs.
 fn held(pid: u32) -> BTreeSet<Object> {
     let mut held = BTreeSet::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fdinfo")).expect("it runs") {
-        // Descriptors come and go.
+        // Descriptors may be closed meanwhile.
         let Ok(text) = fs::read_to_string(entry.expect("an entry").path()) else { continue };
         for (kind, field) in [("prog", "prog_id:"), ("map", "map_id:"), ("link", "link_id:")] {
             let id = text.lines().find_map(|line| line.strip_prefix(field)?.trim().parse().ok());
@@ -116,7 +116,7 @@ fn held(pid: u32) -> BTreeSet<Object> {
     held
 }
 
-/// All that is loaded on this host; what goes meanwhile is an error in the list.
+/// All objects that are loaded on this host. An object that is unloaded meanwhile is an error in the list.
 fn loaded() -> BTreeSet<Object> {
     let programs = loaded_programs().filter_map(|program| Some(("prog", program.ok()?.id())));
     let maps = loaded_maps().filter_map(|map| Some(("map", map.ok()?.id())));
@@ -124,7 +124,7 @@ fn loaded() -> BTreeSet<Object> {
     programs.chain(maps).chain(links).collect()
 }
 
-/// Mounts of the file systems that a tracer has to do with, and what is pinned in the bpf file system.
+/// Mounts of the file systems that a tracer uses, and the objects pinned in the bpf file system.
 fn traces() -> BTreeSet<String> {
     let text = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let concerned = |line: &&str| {

@@ -1,5 +1,5 @@
-//! A tracer beside others, and what becomes of the host whatever becomes of the tracer: killed, it leaves nothing; beside
-//! another tracer or a busy program, what it cannot see is counted; with an output that takes nothing, TCP goes on.
+//! A tracer beside other programs, and its effects on the host. A killed tracer leaves nothing behind. Beside another
+//! tracer or a busy program, everything that it cannot see is counted. With an output that is not read, TCP goes on.
 
 mod beside;
 mod killed;

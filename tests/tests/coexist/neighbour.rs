@@ -1,5 +1,5 @@
-//! Another program of this host on a classic tracepoint, as bpftrace and many agents have them. While one of these runs, the
-//! kernel runs no other of their kind on that CPU.
+//! Another program of this host on a classic tracepoint, as bpftrace and many agents use them. While such a program
+//! runs, the kernel runs no other of its kind on that CPU.
 
 use std::{
     path::Path,
@@ -28,12 +28,12 @@ const NAME: &str = "neighbour";
 /// An event that hardly any program makes, and the system call behind it.
 const RARE: (&str, &str) = ("syscalls", "sys_enter_getsid");
 
-/// Rounds that take some ten microseconds, and no verifier too long.
+/// Rounds that take some ten microseconds, and are not too many for the verifier.
 const HEAVY: i32 = 100_000;
-/// Rounds that take about as long as a program that prints does.
+/// Rounds that take about as long as a program that prints.
 const LIGHT: i32 = 5_000;
 
-/// The program, attached, until dropped.
+/// The program, attached until the drop.
 pub(crate) struct Neighbour {
     stop: Arc<AtomicBool>,
     calls: Arc<AtomicU32>,
@@ -41,7 +41,7 @@ pub(crate) struct Neighbour {
 }
 
 impl Neighbour {
-    /// On the very event that tcptrace uses.
+    /// Starts the program on the event that tcptrace uses.
     pub(crate) fn on_the_same_event() -> Self {
         Self::start(("sock", "inet_sock_set_state"), LIGHT, |stop, _| {
             while !stop.load(Ordering::Relaxed) {
@@ -50,7 +50,7 @@ impl Neighbour {
         })
     }
 
-    /// Runs on this CPU nearly all the time.
+    /// Starts the program so that it runs on this CPU nearly all the time.
     pub(crate) fn busy_on(cpu: usize) -> Self {
         Self::start(RARE, HEAVY, move |stop, calls| {
             pin_to(cpu);
@@ -84,7 +84,7 @@ impl Neighbour {
         this
     }
 
-    /// How long a run takes now, as far as the one who makes the event can tell.
+    /// The current duration of a run, as measured by the thread that makes the event.
     pub(crate) fn run_time(&self) -> Duration {
         let (start, before) = (Instant::now(), self.calls.load(Ordering::Relaxed));
         thread::sleep(Duration::from_millis(100));
@@ -102,14 +102,14 @@ impl Drop for Neighbour {
     }
 }
 
-/// Lets the calling thread, and what it starts, run on this CPU only.
+/// Limits the calling thread, and the processes that it starts, to this CPU.
 pub(crate) fn pin_to(cpu: usize) {
     let mut set = CpuSet::new();
     set.set(cpu).expect("a CPU");
     sched_setaffinity(Pid::from_raw(0), &set).expect("an affinity");
 }
 
-/// Mounts tracefs for the calling thread alone, where it is not.
+/// Mounts tracefs for the calling thread alone if it is not mounted.
 fn with_tracefs() {
     const NONE: Option<&str> = None;
     const PLACE: &str = "/sys/kernel/tracing";
@@ -120,7 +120,7 @@ fn with_tracefs() {
     }
 }
 
-/// An object with one program, which counts `rounds` down to nothing and returns.
+/// An object with one program, which counts `rounds` down to 0 and returns.
 fn program(rounds: i32) -> Vec<u8> {
     let [a, b, c, d] = rounds.to_le_bytes();
     // Operation, registers, offset (16 bits), number (32 bits): Documentation/bpf/standardization/instruction-set.rst.

@@ -1,4 +1,4 @@
-//! An output that takes nothing any more: the tracer ends or goes on as it says, and TCP does not notice.
+//! An output that takes no more data: the tracer ends or goes on as documented, and TCP is not affected.
 
 use std::{
     fs,
@@ -26,13 +26,13 @@ use tcptrace_tests::{
 use crate::{Made, load};
 
 const CONNECTIONS: u64 = 3_000;
-/// What a connection must not be slowed down by, all together.
+/// The most that all connections together may be slowed down by.
 const SLACK: Duration = Duration::from_secs(5);
 const LIMIT: Duration = Duration::from_secs(20);
-/// So many that looks as often as possible make megabytes a second.
+/// This many listeners make megabytes a second when scans follow each other as fast as possible.
 const LISTENERS: usize = 500;
 
-/// A tracer whose output is the test's business.
+/// A tracer whose output the test controls.
 struct Traced {
     process: Running,
     stderr: Receiver<String>,
@@ -51,14 +51,14 @@ impl Traced {
         Self { process, stderr, said }
     }
 
-    /// Waits for it to end by itself; its exit code, and what it said.
+    /// Waits until the tracer ends by itself; returns its exit code and its messages.
     fn join(mut self) -> (Option<i32>, String) {
         let code = self.process.wait(LIMIT).code();
         (code, self.said + &self.stderr.into_iter().collect::<Vec<_>>().join("\n"))
     }
 }
 
-/// How long the load takes, and then that it takes no longer while `tracer` is not rid of its output.
+/// Measures the load alone, and asserts that it takes no longer while `tracer` cannot write its output.
 fn assert_unhindered(namespace: &Namespace, tracer: impl FnOnce() -> Traced) -> (Traced, Made) {
     let alone = load(namespace, CONNECTIONS, &[]).took;
     let tracer = tracer();
@@ -68,18 +68,19 @@ fn assert_unhindered(namespace: &Namespace, tracer: impl FnOnce() -> Traced) -> 
     (tracer, made)
 }
 
-/// A file on a disk that is full after a moment.
+/// Redirects the output to a file on a disk that is soon full.
 fn on_a_small_disk(folder: &Path) -> String {
     format!("mount -t tmpfs -o size=64k none {0} && exec > {0}/out", folder.display())
 }
 
-/// Which ends with this code, as what was not written is a loss, or leaves a capture without an end.
+/// Runs a command on a disk that is soon full. It ends with this code: unwritten output is a loss, and a capture has no
+/// end.
 fn on_a_full_disk(arguments: &[&str], code: i32) {
     let _host = host::alone();
     let (namespace, folder) = (Namespace::usual(), tempfile::tempdir().expect("a folder"));
     let (mut tracer, made) = assert_unhindered(&namespace, || {
         let mut command = under(&on_a_small_disk(folder.path()), "");
-        // Only there: before the mount, the folder is another one.
+        // The path is resolved after the mount: before it, the folder is another one.
         let arguments =
             arguments.iter().map(|word| word.replace("DISK", &folder.path().display().to_string()));
         Traced::start(command.args(arguments), &namespace)
@@ -94,7 +95,7 @@ fn on_a_full_disk(arguments: &[&str], code: i32) {
     assert_eq!(left, 0, "the disk was the tracer's own");
 }
 
-/// Asserts that each transition of the load is in the account.
+/// Asserts that the account has each transition of the load.
 fn assert_accounted(code: i32, said: String, made: &Made) {
     let account = Report { code: Some(code), stdout: String::new(), stderr: said }.account();
     made.assert_seen(account.delivered + account.sampled_out + account.lost, &account);
@@ -114,7 +115,7 @@ fn a_full_disk_does_not_end_the_recording() {
     }
 }
 
-/// Looks at the host go on while nothing can be written: what they see is not gathered without end.
+/// Scans of the host go on while nothing can be written; their results must not accumulate without limit.
 #[test]
 fn a_full_disk_does_not_fill_the_memory() {
     if !is_root("a_full_disk_does_not_fill_the_memory") {
@@ -133,7 +134,7 @@ fn a_full_disk_does_not_fill_the_memory() {
         let pages: u64 = pages.split(' ').nth(1).and_then(|pages| pages.parse().ok()).expect("a number");
         pages / 256
     };
-    // It grows until as much as may wait to be written does.
+    // The memory grows until the limit of data that waits to be written is reached.
     let deadline = Instant::now() + 2 * LIMIT;
     let (mut most, mut since) = (resident(), Instant::now());
     while since.elapsed() < Duration::from_secs(5) {
@@ -151,7 +152,7 @@ fn a_full_disk_does_not_fill_the_memory() {
     drop(listeners);
 }
 
-/// Where room comes, everything that is not left out follows, without a torn line.
+/// When space is available again, everything that is not left out is written, without a torn line.
 #[test]
 fn a_disk_with_room_again_takes_the_rest() {
     if !is_root("a_disk_with_room_again_takes_the_rest") {
@@ -184,7 +185,7 @@ fn a_disk_with_room_again_takes_the_rest() {
     assert_accounted(expected, said, &made);
 }
 
-/// Who reads goes away while the trace runs: as with `| head`, that is no fault.
+/// The reader closes its end while the trace runs: as with `| head`, that is no error.
 #[test]
 fn a_reader_that_leaves_ends_the_trace() {
     if !is_root("a_reader_that_leaves_ends_the_trace") {
@@ -207,7 +208,8 @@ fn a_reader_that_leaves_ends_the_trace() {
     }
 }
 
-/// Who reads does so no more: the trace goes on, and at its end says what it could not get rid of.
+/// The reader stops reading without closing: the trace goes on, and at its end reports the output that it could not
+/// write.
 #[test]
 fn a_reader_that_sleeps_blocks_nobody() {
     if !is_root("a_reader_that_sleeps_blocks_nobody") {

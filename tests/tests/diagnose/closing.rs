@@ -26,7 +26,7 @@ fn a_program_that_does_not_close() {
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(5, &[], move || {
         let (pairs, listener) = pairs(ports, MANY);
-        // Clients go; servers stay.
+        // The clients close; the servers stay open.
         let servers: Vec<Socket> =
             pairs.into_iter().map(|(client, server)| (drop(client), server).1).collect();
         (servers, listener)
@@ -76,7 +76,7 @@ fn a_peer_that_does_not_acknowledge() {
     assert_owned_here(finding);
 }
 
-/// Closed here, not there; and the program here keeps the socket.
+/// The client has closed its half and keeps the socket; its peer does not close.
 #[test]
 fn a_peer_that_does_not_close() {
     let Some(lab) = Lab::new("a_peer_that_does_not_close") else { return };

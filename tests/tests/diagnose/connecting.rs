@@ -1,4 +1,4 @@
-//! Connections that do not come about.
+//! Connections that are never established.
 
 use std::{net::SocketAddr, thread::sleep, time::Duration};
 
@@ -14,7 +14,7 @@ use tcptrace_tests::{
 
 use crate::lab::{Lab, assert_owned_here, evidence};
 
-/// Addresses to which packets leave, and from which nothing comes back.
+/// Routes addresses to a device from which nothing comes back.
 fn black_hole() {
     tool("ip", ["link", "add", "hole0", "type", "veth", "peer", "name", "hole1"]);
     tool("ip", ["address", "add", "198.51.100.1/24", "dev", "hole0"]);
@@ -24,7 +24,7 @@ fn black_hole() {
     tool("ip", ["route", "add", "203.0.113.0/24", "via", "198.51.100.2"]);
 }
 
-/// Begins to connect, and leaves it at that.
+/// Begins to connect, without waiting for the result.
 fn begin(address: SocketAddr) -> Socket {
     let client = socket(address);
     begin_connect(&client, address);
@@ -68,7 +68,7 @@ fn a_service_that_is_stopped() {
     assert!(diagnosis.all("unreachable-destination").is_empty());
 }
 
-/// The service listens, at another address than its clients try.
+/// The service listens on another address than the one its clients use.
 #[test]
 fn a_service_at_another_address() {
     let Some(lab) = Lab::new("a_service_at_another_address") else { return };
@@ -106,7 +106,7 @@ fn a_backend_that_is_down() {
     assert_eq!(evidence(finding, "connections of the same program to other destinations"), 5);
 }
 
-/// A link without a carrier: the address is there, and nothing leaves.
+/// A link without a carrier: the address exists, and no packet leaves.
 #[test]
 fn a_link_that_is_down() {
     let Some(lab) = Lab::new("a_link_that_is_down") else { return };
@@ -122,7 +122,7 @@ fn a_link_that_is_down() {
     );
 }
 
-/// A client whose listener does not accept gets no answer. Both are of this host, and have one cause.
+/// A client whose listener does not accept gets no reply. Both are on this host, and there is one cause.
 #[test]
 fn a_listener_here_that_does_not_accept() {
     let Some(lab) = Lab::new("a_listener_here_that_does_not_accept") else { return };
@@ -162,7 +162,7 @@ fn a_service_that_restarts() {
     diagnosis.assert_healthy();
 }
 
-/// A new program listens beside the old one, which serves what has come to it and goes; clients notice nothing.
+/// A new program listens beside the old one, which serves its connections and ends; clients notice nothing.
 #[test]
 fn a_graceful_restart_under_load() {
     const CLIENTS: usize = 60;
@@ -180,7 +180,7 @@ fn a_graceful_restart_under_load() {
         let serve = |listener: &Socket, client: Socket| {
             let server = accept(listener);
             steps::exchange(&client, &server);
-            // Closing last, a client can have its port again.
+            // The server closes first, so that the client's port is free again at once.
             drop(server);
             read_end(&client);
             sleep(Duration::from_millis(30));
@@ -190,7 +190,7 @@ fn a_graceful_restart_under_load() {
             serve(&old, connect(address));
         }
         let new = program();
-        // While both listen the kernel chooses.
+        // While both listen, the kernel chooses one of them.
         for _ in 0..20 {
             let client = connect(address);
             serve(if has_child(&old, Duration::from_millis(20)) { &old } else { &new }, client);
@@ -223,7 +223,7 @@ fn a_scan() {
     assert!(others.iter().all(|id| diagnosis.all(id).is_empty()), "told once: {:#}", diagnosis.json);
 }
 
-/// Not one of them answers, and none has failed yet.
+/// None of the destinations replies, and no attempt has failed yet.
 #[test]
 fn a_silent_scan() {
     let Some(lab) = Lab::new("a_silent_scan") else { return };
@@ -237,7 +237,7 @@ fn a_silent_scan() {
     assert_owned_here(finding);
 }
 
-/// As many destinations, all of which answer.
+/// As many destinations as in the scan, all of which reply.
 #[test]
 fn a_client_of_many_services() {
     let Some(lab) = Lab::new("a_client_of_many_services") else { return };
@@ -272,7 +272,8 @@ fn no_port_left() {
     assert_owned_here(finding);
 }
 
-/// Twenty ports, and a client that keeps what it has. That one wants another is critical, and told of who has them.
+/// Twenty ports, and a client that keeps its connections. The failed attempt for another port is critical, and the
+/// finding names the process that has the ports.
 #[test]
 fn open_connections_have_all_ports() {
     let Some(lab) = Lab::new("open_connections_have_all_ports") else { return };
@@ -287,7 +288,7 @@ fn open_connections_have_all_ports() {
     assert!(diagnosis.all("time-wait-exhaustion").is_empty(), "{:#}", diagnosis.json);
 }
 
-/// No process has what waits in TIME_WAIT, so that a watch of one does not see what has the ports.
+/// No process has the sockets in TIME_WAIT, so a watch of one process does not see what uses the ports.
 #[test]
 fn no_port_left_for_one_process() {
     let Some(lab) = Lab::new("no_port_left_for_one_process") else { return };
@@ -299,7 +300,7 @@ fn no_port_left_for_one_process() {
     assert_owned_here(finding);
 }
 
-/// Has twenty ports wait in TIME_WAIT, all that there are, and wants three more.
+/// Puts all twenty ports into TIME_WAIT, and tries to make three more connections.
 fn wait_in_all_ports(ports: Ports) -> Socket {
     let first = ports.port(10);
     sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
@@ -316,7 +317,7 @@ fn wait_in_all_ports(ports: Ports) -> Socket {
     listener
 }
 
-/// Takes all twenty ports that there are, and wants three more.
+/// Takes all twenty ports, and tries to make three more connections.
 fn take_all_ports(ports: Ports) -> (Vec<(Socket, Socket)>, Socket) {
     let first = ports.port(10);
     sysctl("net/ipv4/ip_local_port_range", &format!("{first} {}", first + 19));
@@ -328,7 +329,7 @@ fn take_all_ports(ports: Ports) -> (Vec<(Socket, Socket)>, Socket) {
     (pairs, listener)
 }
 
-/// Twenty ports, all in TIME_WAIT: on loopback the kernel takes them over after a second.
+/// Twenty ports, all in TIME_WAIT: on loopback the kernel reuses them after a second.
 #[test]
 fn ports_that_are_taken_over() {
     let Some(lab) = Lab::new("ports_that_are_taken_over") else { return };
@@ -353,7 +354,7 @@ fn ports_that_are_taken_over() {
     assert_eq!(diagnosis.all("time-wait-exhaustion").len(), 1, "worth knowing: {:#}", diagnosis.json);
 }
 
-/// As many in TIME_WAIT, of many ports that there are.
+/// As many ports in TIME_WAIT, out of a large range.
 #[test]
 fn ports_to_spare() {
     let Some(lab) = Lab::new("ports_to_spare") else { return };
@@ -371,7 +372,7 @@ fn ports_to_spare() {
     diagnosis.assert_healthy();
 }
 
-/// Clients that all come at once, and wait a little for a slow server. As it closes, they do.
+/// Clients that all come at once, and wait a little for a slow server. They close when it does.
 #[test]
 fn a_burst_of_clients() {
     let Some(lab) = Lab::new("a_burst_of_clients") else { return };

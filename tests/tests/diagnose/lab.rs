@@ -1,4 +1,4 @@
-//! A namespace in which something goes wrong, or does not, while it is watched.
+//! A namespace with a fault, or without, that a diagnosis watches.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _},
@@ -19,10 +19,10 @@ use tcptrace_tests::{
 
 use crate::scenario;
 
-/// How long a watch may take to end after its time.
+/// The time that a watch may take to end after its duration.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// Ages count after a second, so that a watch can be short.
+/// Thresholds for ages are a second, so that a watch can be short.
 const SOON: &str = "
 [close-wait-leak]
 age_s = 1
@@ -39,7 +39,7 @@ unanswered_s = 1
 returns = 2
 ";
 
-/// A namespace, and the ports of it that are no other test's.
+/// A namespace, and its ports, which no other test uses.
 pub(crate) struct Lab {
     name: String,
     pub(crate) namespace: Namespace,
@@ -47,7 +47,7 @@ pub(crate) struct Lab {
     _host: host::Guard,
 }
 
-/// What a watch said.
+/// The result of a watch.
 #[derive(Debug)]
 pub(crate) struct Diagnosis {
     pub(crate) code: Option<i32>,
@@ -55,11 +55,11 @@ pub(crate) struct Diagnosis {
     pub(crate) stderr: String,
 }
 
-/// Where to save what happens as a scenario, if anyone asks for it: `cargo xtask lab NAME --record DIRECTORY`.
+/// The directory for scenarios, if they are to be saved: `cargo xtask lab NAME --record DIRECTORY`.
 const SCENARIOS: &str = "TCPTRACE_LAB_SCENARIOS";
 
 impl Lab {
-    /// `None` where it cannot run.
+    /// `None` if it cannot run here.
     pub(crate) fn new(name: &str) -> Option<Self> {
         if !is_root(name) {
             return None;
@@ -77,8 +77,8 @@ impl Lab {
         command
     }
 
-    /// Watches for `seconds` while `act` goes on in the namespace; what `act` returns stays there until the end. The first
-    /// look is before it.
+    /// Watches for `seconds` while `act` runs in the namespace. The result of `act` stays there until the end. The
+    /// first scan comes before `act`.
     pub(crate) fn watch<T: Send + 'static>(
         &self,
         seconds: u64,
@@ -96,12 +96,12 @@ impl Lab {
             Some(scenarios) => scenarios.join(self.name.replace("::", "-")).with_extension("capture"),
         };
         let to = ["--write", capture.to_str().expect("UTF-8"), "--anonymize"];
-        // Shown to everyone, it tells nothing of the host that it was made on.
+        // A saved scenario is public, so it must not identify the host that it was made on.
         let record = &to[..if scenarios.is_some() { 3 } else { 2 }];
         let report = ["-o", "json", "--config", config];
         let all = [&report, &["--duration", &time][..], record, arguments].concat();
         let shown = std::env::var_os("TCPTRACE_LAB").map(|_| {
-            // The same for a person, who has asked for it.
+            // The same diagnosis in text, for the person who runs `cargo xtask lab`.
             let arguments = [&["--duration", &time, "--config", config], arguments].concat();
             Running::spawn(self.command(&arguments).stdin(Stdio::null()))
         });
@@ -112,7 +112,7 @@ impl Lab {
         let mut said = String::new();
         stderr.read_line(&mut said).expect("text");
         assert!(said.starts_with("Watching"), "{said}");
-        // Between the first look and the second.
+        // `act` runs between the first scan and the second.
         std::thread::sleep(Duration::from_millis(300));
         let held = self.namespace.hold(act);
         let (sender, receiver) = channel();
@@ -129,7 +129,7 @@ impl Lab {
             shown.wait(LIMIT);
         }
         drop(held);
-        // These are about what happens during the watch.
+        // These options apply to a live watch only.
         let is_live = ["--until-finding", "--on-finding"];
         let rest = arguments.split(|argument| is_live.contains(argument)).next().unwrap_or_default();
         let again = self.command(&[&report, &["--from", to[1]][..], rest].concat());
@@ -151,7 +151,7 @@ impl Diagnosis {
         findings.iter().filter(|finding| finding["id"] == id).collect()
     }
 
-    /// The only finding of a kind, with the exit code that belongs to it.
+    /// The only finding of a kind. Asserts the exit code for it.
     pub(crate) fn one(&self, id: &str) -> &Value {
         let [finding] = self.all(id)[..] else { panic!("one {id}: {:#}", self.json) };
         assert_eq!((self.code, &self.json["verdict"]), (Some(3), &"findings".into()), "{:#}", self.json);
@@ -160,7 +160,7 @@ impl Diagnosis {
         finding
     }
 
-    /// Nothing is wrong, and everything was seen.
+    /// Asserts that there is no finding, and that everything was seen.
     pub(crate) fn assert_healthy(&self) {
         assert_eq!((self.code, &self.json["verdict"]), (Some(0), &"healthy".into()), "{:#}", self.json);
         let findings = self.json["findings"].as_array().expect("findings");
@@ -168,7 +168,7 @@ impl Diagnosis {
     }
 }
 
-/// The capture of a watch says what the watch did, to the byte.
+/// Asserts that a replay of the capture prints the same bytes as the watch.
 fn assert_replays(mut command: Command, code: Option<i32>, stdout: &str) {
     let again = output(&mut command);
     let said = String::from_utf8_lossy(&again.stderr);
@@ -176,7 +176,7 @@ fn assert_replays(mut command: Command, code: Option<i32>, stdout: &str) {
     assert_eq!(again.status.code(), code, "{said}");
 }
 
-/// Every report is as `docs/diagnose.schema.json` says.
+/// Asserts that a report follows `docs/diagnose.schema.json`.
 fn assert_follows_schema(json: &Value) {
     let schema: Value =
         serde_json::from_str(include_str!("../../../docs/diagnose.schema.json")).expect("the schema is JSON");
@@ -185,7 +185,7 @@ fn assert_follows_schema(json: &Value) {
     assert!(errors.is_empty(), "{errors:?} in {json:#}");
 }
 
-/// A fact that a finding rests on.
+/// A number of a finding's evidence.
 pub(crate) fn evidence(finding: &Value, name: &str) -> u64 {
     let all = finding["evidence"].as_array().expect("evidence");
     let one =
@@ -193,7 +193,7 @@ pub(crate) fn evidence(finding: &Value, name: &str) -> u64 {
     one["value"].as_u64().unwrap_or_else(|| panic!("{one} is no count"))
 }
 
-/// This process is named as responsible.
+/// Asserts that this process is named as responsible.
 pub(crate) fn assert_owned_here(finding: &Value) {
     let owners = finding["owners"].as_array().expect("owners");
     assert!(owners.iter().any(|owner| owner["pid"] == std::process::id()), "{finding:#}");

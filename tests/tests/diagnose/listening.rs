@@ -1,4 +1,4 @@
-//! Listeners that cannot keep up, cannot listen, or should not be there.
+//! Listeners that are too slow, cannot listen, or should not exist.
 
 use std::{collections::VecDeque, fs, time::Duration};
 
@@ -24,7 +24,7 @@ fn a_program_that_does_not_accept() {
         let listener = listen(ports.listen(Family::V4));
         listener.listen(2).expect("listen");
         let address = ports.connect(Family::V4);
-        // The queue takes one more than it says.
+        // The queue takes one more connection than its limit.
         let served: Vec<_> = (0..3).map(|_| connect(address)).collect();
         wait_for_child(&listener);
         let waiting: Vec<_> = (0..4)
@@ -43,7 +43,7 @@ fn a_program_that_does_not_accept() {
     assert_owned_here(finding);
 }
 
-/// Clients that are connected and have asked, in a queue with space for more.
+/// Clients that are connected and have sent requests, in a queue with free capacity.
 #[test]
 fn a_program_that_accepts_nobody() {
     const CLIENTS: usize = 4;
@@ -64,7 +64,7 @@ fn a_program_that_accepts_nobody() {
     assert_owned_here(finding);
 }
 
-/// Never empty for the whole watch, and nobody waits for long.
+/// The queue is never empty during the whole watch, but no client waits for long.
 #[test]
 fn a_queue_that_turns_over() {
     let Some(lab) = Lab::new("a_queue_that_turns_over") else { return };
@@ -79,7 +79,7 @@ fn a_queue_that_turns_over() {
             drop(waiting.pop_front());
             read_end(&served);
         }
-        // At the end nobody is left.
+        // At the end no client waits.
         for _ in &waiting {
             drop(accept(&listener));
         }
@@ -88,7 +88,7 @@ fn a_queue_that_turns_over() {
     diagnosis.assert_healthy();
 }
 
-/// By the next scan everyone is served.
+/// The queue overflows between two scans. All clients are served by the next scan.
 #[test]
 fn an_overflow_between_two_scans() {
     let Some(lab) = Lab::new("an_overflow_between_two_scans") else { return };
@@ -96,7 +96,7 @@ fn an_overflow_between_two_scans() {
     let diagnosis = lab.watch(15, &["--only", "accept-queue-overflow"], move || {
         let listener = listen(ports.listen(Family::V4));
         listener.listen(2).expect("listen");
-        // The first scans see it empty; those of this watch are three seconds apart.
+        // The first scans see an empty queue; later scans of this watch are three seconds apart.
         std::thread::sleep(Duration::from_millis(3_700));
         let address = ports.connect(Family::V4);
         let begin = || {
@@ -105,7 +105,7 @@ fn an_overflow_between_two_scans() {
             client
         };
         let clients: Vec<_> = (0..20).map(|_| begin()).collect();
-        // What comes again finds a longer queue.
+        // Retransmitted SYNs find a longer queue.
         listener.listen(64).expect("listen");
         let accepted: Vec<_> = (0..20).map(|_| accept(&listener)).collect();
         (listener, clients, accepted)
@@ -115,7 +115,7 @@ fn an_overflow_between_two_scans() {
     assert_owned_here(finding);
 }
 
-/// Of several sockets at one address only one is not served.
+/// One of several sockets at one address is not served.
 #[test]
 fn one_of_several_sockets_overflows() {
     let Some(lab) = Lab::new("one_of_several_sockets_overflows") else { return };
@@ -137,7 +137,7 @@ fn one_of_several_sockets_overflows() {
             begin_connect(&client, ports.connect(Family::V4));
             clients.push(client);
             std::thread::sleep(Duration::from_millis(20));
-            // The last one is not served.
+            // The last socket is not served.
             group[..2].iter().for_each(|listener| while listener.accept().is_ok() {});
         }
         (group, clients)
@@ -147,7 +147,7 @@ fn one_of_several_sockets_overflows() {
     assert!(summary.contains("(one of 3 sockets there)"), "{summary}");
 }
 
-/// Slow, but faster than its clients.
+/// A slow program that is still faster than its clients.
 #[test]
 fn a_slow_program_that_accepts() {
     let Some(lab) = Lab::new("a_slow_program_that_accepts") else { return };
@@ -166,7 +166,7 @@ fn a_slow_program_that_accepts() {
     diagnosis.assert_healthy();
 }
 
-/// A listener with room for so many half-open connections, and a few hundred SYNs from documentation addresses.
+/// A listener with capacity for `room` half-open connections, and a few hundred SYNs from documentation addresses.
 fn flood(ports: Ports, room: i32) -> Socket {
     tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
     sysctl("net/ipv4/tcp_syncookies", "0");
@@ -185,7 +185,7 @@ fn a_flood() {
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(5, &[], move || flood(ports, 200));
     let finding = diagnosis.one("syn-flood");
-    // The queue takes one more than it says.
+    // The queue takes one more connection than its limit.
     assert_eq!(evidence(finding, "half-open at once"), 201, "{finding:#}");
     assert_eq!(evidence(finding, "completed"), 0);
     assert!(evidence(finding, "SYN-ACKs sent again") >= 201, "{finding:#}");
@@ -194,7 +194,7 @@ fn a_flood() {
     assert!(diagnosis.all("accept-queue-overflow").is_empty(), "{:#}", diagnosis.json);
 }
 
-/// As many, and there is room for them: nobody is turned away.
+/// As many SYNs, with capacity for all: none is dropped.
 #[test]
 fn a_flood_with_room() {
     let Some(lab) = Lab::new("a_flood_with_room") else { return };
@@ -226,7 +226,7 @@ fn a_port_that_is_taken() {
     assert_owned_here(finding);
 }
 
-/// It has the port already: its clients are served.
+/// The program listens on the port already: its clients are served.
 #[test]
 fn a_program_that_listens_twice() {
     let Some(lab) = Lab::new("a_program_that_listens_twice") else { return };
@@ -249,7 +249,7 @@ fn a_listener_that_nobody_expects() {
     assert_owned_here(finding);
 }
 
-/// Who removes the file of a program that goes on hides something, or has updated it.
+/// The file of a running program is removed: either the program is hidden, or it was updated.
 #[test]
 fn a_listener_whose_program_is_gone() {
     let Some(lab) = Lab::new("a_listener_whose_program_is_gone") else { return };
@@ -268,7 +268,7 @@ fn a_listener_whose_program_is_gone() {
     assert_eq!((&owner["comm"], &owner["exe_deleted"]), (&"hidden".into(), &true.into()), "{finding:#}");
 }
 
-/// Nothing but what is expected, in use.
+/// Only the expected listener, in use.
 #[test]
 fn only_expected_listeners() {
     let Some(lab) = Lab::new("only_expected_listeners") else { return };

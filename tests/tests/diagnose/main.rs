@@ -1,5 +1,5 @@
-//! The fault lab: each fault made for real in a network namespace of its own, and what `tcptrace diagnose` says of it;
-//! and for each what looks like it and is none.
+//! The fault lab: each fault made for real in a separate network namespace, and the report of `tcptrace diagnose`; and
+//! for each fault a look-alike that is harmless.
 
 mod closing;
 mod connecting;

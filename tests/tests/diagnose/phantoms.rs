@@ -1,4 +1,4 @@
-//! Clients that are gone, and those that only keep silent.
+//! Clients that have disappeared, and clients that are only silent.
 
 use std::{
     cell::RefCell,
@@ -20,12 +20,12 @@ use tcptrace_tests::{
 use crate::closing::{MANY, pairs};
 use crate::lab::{Lab, assert_owned_here, evidence};
 
-/// Connections that fall silent, whose client comes back on another one, in use until the end. `leave` says what stays of
-/// the silent ones.
+/// Connections that fall silent, whose client comes back on a new connection, in use until the end. `leave` returns the
+/// part of each silent connection that stays.
 fn silence<T>(ports: Ports, leave: impl Fn((Socket, Socket)) -> T) -> (Vec<T>, (Socket, Socket), Socket) {
     let (silent, listener) = pairs(ports, MANY);
     sleep(Duration::from_secs(2));
-    // Before the others leave, so that it has no port of theirs.
+    // The newer connection is made before the others end, so that it reuses no port of theirs.
     let newer = pair(&listener, ports.connect(Family::V4));
     let silent = silent.into_iter().map(leave).collect();
     for _ in 0..20 {
@@ -35,14 +35,14 @@ fn silence<T>(ports: Ports, leave: impl Fn((Socket, Socket)) -> T) -> (Vec<T>, (
     (silent, newer, listener)
 }
 
-/// Ends a client so that its server does not hear of it.
+/// Ends a client without a packet to its server.
 fn vanish((client, server): (Socket, Socket)) -> Socket {
     deafen(&server);
     abort(client);
     server
 }
 
-/// Their ends would be in this namespace, as that of the one in use is.
+/// The clients' ends would be visible in this namespace, as the end of the connection in use is.
 #[test]
 fn clients_that_are_gone() {
     let Some(lab) = Lab::new("clients_that_are_gone") else { return };
@@ -55,7 +55,7 @@ fn clients_that_are_gone() {
     assert_owned_here(finding);
 }
 
-/// A server that sends news to clients which are cut off.
+/// A server that sends data to clients which are cut off.
 #[test]
 fn clients_that_do_not_answer() {
     let Some(lab) = Lab::new("clients_that_do_not_answer") else { return };
@@ -76,7 +76,7 @@ fn clients_that_do_not_answer() {
     assert_owned_here(finding);
 }
 
-/// As silent, and both ends are there to be seen: a pool of which one connection is in use.
+/// As many silent connections, but both ends are visible: a pool of which one connection is in use.
 #[test]
 fn clients_that_stay() {
     let Some(lab) = Lab::new("clients_that_stay") else { return };
@@ -84,7 +84,8 @@ fn clients_that_stay() {
     lab.watch(5, &[], move || silence(ports, |pair| pair)).assert_healthy();
 }
 
-/// The server's namespace alone is watched, so that nobody sees the clients' ends.
+/// Makes a client namespace outside the watch: only the server's namespace is watched, so the clients' ends are not
+/// visible.
 fn client_of(lab: &Lab) -> Namespace {
     let namespace = Namespace::new(&lab.slot.ephemeral());
     lab.namespace.join(&namespace);
@@ -95,8 +96,8 @@ fn accept_one(lab: &Lab) {
     lab.namespace.run(|| keep(|kept| vec![accept(&kept[0])]));
 }
 
-/// A host whose link goes down loses everything, and comes back with the same address, again and again. Nobody tells the
-/// server.
+/// A host repeatedly loses all connections because its link goes down, and comes back with the same address. The server
+/// gets no packet about it.
 #[test]
 fn clients_behind_a_link_that_goes_down() {
     let Some(lab) = Lab::new("clients_behind_a_link_that_goes_down") else { return };
@@ -106,13 +107,13 @@ fn clients_behind_a_link_that_goes_down() {
         scope.spawn(|| {
             let mut last = None;
             for round in 0..4 {
-                // Longer than from one scan to the next.
+                // Longer than the interval between two scans.
                 sleep(Duration::from_millis(if round == 0 { 1_000 } else { 2_700 }));
                 if last.take().is_some() {
                     lab.namespace.run(|| tool("ip", ["link", "delete", "veth0"]));
                 }
                 let client = client_of(&lab);
-                // By the port of an old one, that would find out.
+                // Each round uses a new port: a SYN from an old one would make the server detect the loss.
                 let port = lab.slot.port(10 + round);
                 client.run(move || {
                     keep(|_| {
@@ -130,7 +131,7 @@ fn clients_behind_a_link_that_goes_down() {
                         (&mut &kept[kept.len() - 1]).read_exact(&mut [0; 9]).expect("read");
                     });
                 });
-                // Its FIN goes nowhere, and with the host everything of it is gone.
+                // The link goes down before the client's FIN, which is lost. The host and all of its sockets are gone.
                 sleep(Duration::from_millis(200));
                 lab.namespace.run(|| tool("ip", ["link", "set", "veth0", "down"]));
                 last = Some(client);
@@ -178,7 +179,7 @@ fn a_pool_of_one_client() {
 }
 
 thread_local! {
-    /// What later jobs of the same namespace work with; they end with its thread.
+    /// Sockets for later jobs of the same namespace. They end with the namespace's thread.
     static KEPT: RefCell<Vec<Socket>> = const { RefCell::new(Vec::new()) };
 }
 
@@ -189,7 +190,7 @@ fn keep(more: impl FnOnce(&[Socket]) -> Vec<Socket>) {
     });
 }
 
-/// A web server whose clients keep their connections and ask again and again.
+/// A web server whose clients keep their connections and send requests repeatedly.
 #[test]
 fn a_busy_server_with_keep_alive() {
     let Some(lab) = Lab::new("a_busy_server_with_keep_alive") else { return };
@@ -207,7 +208,7 @@ fn a_busy_server_with_keep_alive() {
     diagnosis.assert_healthy();
 }
 
-/// Clients as silent and gone, of a server that would find out.
+/// Clients that are as silent and have disappeared, of a server with keepalive, which would detect that.
 #[test]
 fn idle_and_kept_alive() {
     let Some(lab) = Lab::new("idle_and_kept_alive") else { return };

@@ -30,7 +30,7 @@ fn severities_and_kinds_decide_the_exit_code() {
     let Some(lab) = Lab::new("severities_and_kinds_decide_the_exit_code") else { return };
     let ports = lab.slot.ports_to_bind();
     let refused = move || {
-        // A warning only: this program connects elsewhere.
+        // This is a warning only, since the program's other connections succeed.
         let listener = listen(ports.listen(Family::V4));
         let served = pair(&listener, ports.connect(Family::V4));
         let nobody = SocketAddr::new(ports.connect(Family::V4).ip(), ports.port(1));
@@ -68,7 +68,7 @@ fn traced_refusals(lab: &Lab, format: &str) -> Report {
     report
 }
 
-/// In a trace, a finding is told once, among the transitions that it follows from.
+/// A trace prints a finding once, among the transitions that it follows from.
 #[test]
 fn findings_in_a_trace() {
     let Some(lab) = Lab::new("findings_in_a_trace") else { return };
@@ -80,7 +80,7 @@ fn findings_in_a_trace() {
     }
 }
 
-/// They do not fit into rows of transitions: those stay rows.
+/// Findings do not fit into rows of transitions: the output keeps its rows.
 #[test]
 fn findings_beside_rows() {
     let Some(lab) = Lab::new("findings_beside_rows") else { return };
@@ -92,7 +92,7 @@ fn findings_beside_rows() {
     assert!(report.stdout.lines().all(|line| Some(columns(line)) == header), "{}", report.stdout);
 }
 
-/// A flood shows among transitions, whether half-open connections are shown themselves or not.
+/// A trace shows a flood among its transitions, whether half-open connections are printed or not.
 #[test]
 fn a_flood_in_a_trace() {
     let Some(lab) = Lab::new("a_flood_in_a_trace") else { return };
@@ -122,7 +122,8 @@ fn a_flood_in_a_trace() {
     drop(listener);
 }
 
-/// A program is told of each finding once, while the watch goes on; that it fails is said, and changes nothing.
+/// A program gets each finding once, while the watch goes on. The failure of the program is reported, and has no other
+/// effect.
 #[test]
 fn a_program_is_told_of_findings() {
     let Some(lab) = Lab::new("a_program_is_told_of_findings") else { return };
@@ -147,7 +148,7 @@ fn a_program_is_told_of_findings() {
     assert!(missing.stderr.contains("/nonexistent: No such file"), "{}", missing.stderr);
 }
 
-/// Thresholds are printed with their meaning, and what is printed can be read.
+/// Thresholds are printed with their descriptions, and the printed text is a valid configuration.
 #[test]
 fn thresholds() {
     let run = |arguments: &[&str]| output(Command::new(tcptrace()).arg("diagnose").args(arguments));

@@ -15,13 +15,13 @@ use crate::lab::{Lab, assert_owned_here, evidence};
 
 const REQUEST: &[u8] = b"GET / HTTP/1.0\r\n\r\n";
 
-/// Waits until the request is there, and leaves it unread.
+/// Waits until the request has arrived, and leaves it unread.
 fn asked(client: &Socket, server: &Socket) {
     client.send(REQUEST).expect("send");
     peek(server);
 }
 
-/// A server that throws away what its clients have asked.
+/// A server that discards its clients' requests.
 #[test]
 fn a_server_that_resets() {
     let Some(lab) = Lab::new("a_server_that_resets") else { return };
@@ -37,21 +37,21 @@ fn a_server_that_resets() {
         listener
     });
     let finding = diagnosis.one("reset-storm");
-    // Each has two ends on this host, one that resets and one that is reset, and is one connection.
+    // Each connection has two ends on this host, one that resets and one that is reset, and counts once.
     assert_eq!(evidence(finding, "by a reset"), 25, "{finding:#}");
     assert_eq!(evidence(finding, "of these sent by this host"), 25, "{finding:#}");
     assert_eq!(evidence(finding, "with data that was not sent, acknowledged or read"), 25, "{finding:#}");
     assert_owned_here(finding);
 }
 
-/// Clients that do not wait for their answer, and there are many. Their ends are hidden, and are of this host.
+/// Many clients that do not wait for their response. Filters hide the clients' ends, which are on this host.
 #[test]
 fn clients_that_reset() {
     let Some(lab) = Lab::new("clients_that_reset") else { return };
     let ports = lab.slot.ports_to_bind();
     let diagnosis = lab.watch(4, &["-L", &lab.slot.port(0).to_string()], move || {
         let listener = listen(ports.listen(Family::V4));
-        // Once a look has seen the addresses.
+        // The wait lets a scan read the addresses first.
         sleep(Duration::from_secs(1));
         for _ in 0..25 {
             let (client, server) = pair(&listener, ports.connect(Family::V4));
@@ -69,7 +69,7 @@ fn clients_that_reset() {
     assert_eq!(finding["peers"][0]["address"], "192.0.2.1", "{finding:#}");
 }
 
-/// Checks that a port is open, and others that have their answer: each ends by a reset, by design.
+/// Checks that a port is open, and checks that have their response: each ends by a reset, by design.
 #[test]
 fn health_checks_by_reset() {
     let Some(lab) = Lab::new("health_checks_by_reset") else { return };
@@ -91,7 +91,7 @@ fn health_checks_by_reset() {
     assert_eq!(evidence(finding, "without a loss"), 50, "{finding:#}");
 }
 
-/// A proxy that gives up and closes, while its upstream on the same host still answers.
+/// A proxy that gives up and closes, while its upstream on the same host still replies.
 #[test]
 fn a_proxy_that_gives_up() {
     let Some(lab) = Lab::new("a_proxy_that_gives_up") else { return };
@@ -116,8 +116,8 @@ fn a_proxy_that_gives_up() {
     assert_owned_here(finding);
 }
 
-/// With `tcp_abort_on_overflow` the kernel resets clients that a full queue has no room for; the server knows nothing of
-/// them. The queue is full once the SYN-ACK, sent again, arrives.
+/// With `tcp_abort_on_overflow` the kernel resets clients for which a full queue has no capacity; the server does not
+/// learn of them. The queue is full when the ACK of the retransmitted SYN-ACK arrives.
 #[test]
 fn clients_that_a_full_queue_resets() {
     let Some(lab) = Lab::new("clients_that_a_full_queue_resets") else { return };

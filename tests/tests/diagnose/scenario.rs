@@ -1,11 +1,11 @@
-//! Saving what happened in the lab as a scenario, to be replayed without root: `tcptrace-userspace/tests/scenarios.rs`.
+//! Saves a run of the lab as a scenario, to be replayed without root: `tcptrace-userspace/tests/scenarios.rs`.
 
 use std::{fs, path::Path, process::Command};
 
 use serde_json::{Value, json};
 use tcptrace_tests::process::output;
 
-/// Writes beside a capture what a replay of it finds, for someone to look at before it is kept.
+/// Writes the findings of a replay beside the capture, for a person to check before the scenario is kept.
 pub(crate) fn save(capture: &Path, mut replay: Command, config: &str, arguments: &[&str]) {
     let report = output(&mut replay).stdout;
     let report: Value = serde_json::from_slice(&report).expect("a report");

@@ -1,4 +1,4 @@
-//! Connections that stand still, or seem to.
+//! Connections that make no progress, or seem to.
 
 use std::{io::Read as _, net::Shutdown, thread::sleep, time::Duration};
 
@@ -10,7 +10,7 @@ use crate::{
     lab::{Lab, assert_owned_here, evidence},
 };
 
-/// Its clients have closed their halves, and it goes on to send.
+/// The clients have closed their halves, and the server goes on sending.
 #[test]
 fn a_half_close_that_streams() {
     let Some(lab) = Lab::new("a_half_close_that_streams") else { return };
@@ -32,7 +32,7 @@ fn a_half_close_that_streams() {
     diagnosis.assert_healthy();
 }
 
-/// The other ends on this host wait for it: one finding, with that inside.
+/// The other ends on this host wait for the leaking program: one finding, which contains theirs.
 #[test]
 fn a_leak_and_who_waits_for_it() {
     let Some(lab) = Lab::new("a_leak_and_who_waits_for_it") else { return };
@@ -50,7 +50,7 @@ fn a_leak_and_who_waits_for_it() {
     assert!(diagnosis.all("fin-wait2-stuck").is_empty(), "{:#}", diagnosis.json);
 }
 
-/// Fills a connection until no more can be sent.
+/// Sends on a connection until its buffers are full.
 fn fill(sender: &Socket) {
     sender.set_nonblocking(true).expect("O_NONBLOCK");
     while sender.send(&[0; 16_384]).is_ok() {}
@@ -74,7 +74,7 @@ fn a_program_that_does_not_read() {
     assert_owned_here(finding);
 }
 
-/// It reads little at once, so that its window opens late.
+/// The program reads little at a time, so its window opens late.
 #[test]
 fn a_program_that_reads_slowly() {
     let Some(lab) = Lab::new("a_program_that_reads_slowly") else { return };

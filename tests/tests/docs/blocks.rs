@@ -8,9 +8,9 @@ use std::{
 /// A fenced block of a document.
 pub(crate) struct Block {
     pub(crate) file: PathBuf,
-    /// Of its first line within the fence.
+    /// The number of its first line within the fence.
     line: usize,
-    /// What the fence says: `sh`, `text`, `json`.
+    /// The language on the fence: `sh`, `text`, `json`.
     pub(crate) language: String,
     pub(crate) lines: Vec<String>,
 }

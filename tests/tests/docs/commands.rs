@@ -1,7 +1,7 @@
-//! Every command in the documents: it is run as written, or, where it builds, checked to exist.
+//! Every command in the documents is run as written; commands that build are only checked to exist.
 //!
-//! Commands are the lines of fenced `sh` blocks. Those that trace are ended by Ctrl-C's signal after a moment. What needs
-//! another machine, such as a container's runtime, is in `console` blocks, and not run.
+//! Commands are the lines of fenced `sh` blocks. Commands that trace are ended by Ctrl-C's signal after a moment.
+//! Commands that need another machine, such as a container's runtime, are in `console` blocks, and are not run.
 
 use std::{
     env, fs,
@@ -27,7 +27,7 @@ use crate::{
     examples::is_header,
 };
 
-/// How long a command may trace before it is interrupted.
+/// The time that a command may trace before it is interrupted.
 const MOMENT: Duration = Duration::from_millis(1_500);
 
 struct Documented {
@@ -35,7 +35,7 @@ struct Documented {
     command: String,
 }
 
-/// The commands of all `sh` blocks; a line that ends in `|` or `\` goes on in the next.
+/// The commands of all `sh` blocks; a line that ends in `|` or `\` continues on the next.
 fn commands() -> Vec<Documented> {
     let mut commands = Vec::new();
     for Block { file, lines, .. } in blocks(&["sh"]) {
@@ -63,7 +63,7 @@ fn documents_have_commands() {
     assert!(of("cargo xtask run") >= 1 && of("cargo xtask test") >= 1, "the two commands");
 }
 
-/// What builds takes minutes and is what CI does anyway; here only that it exists.
+/// Commands that build take minutes, and CI runs them anyway. Here they are only checked to exist.
 #[test]
 fn commands_of_cargo_exist() {
     let xtask = fs::read_to_string(root().join("xtask/src/main.rs")).expect("xtask");
@@ -83,7 +83,7 @@ fn commands_of_cargo_exist() {
     }
 }
 
-/// The recipes, with the tracer under test first in the path.
+/// Runs the recipes, with the tracer under test first in the PATH.
 #[test]
 fn commands_of_tcptrace_run() {
     if !is_root("commands_of_tcptrace_run") {
@@ -123,7 +123,7 @@ fn run(documented: &Documented) {
     let stdout = collect(child.stdout.take().expect("a pipe"));
     let group = Pid::from_raw(i32::try_from(child.id()).expect("a process id"));
     sleep(MOMENT);
-    // What has ended by itself needs no signal, nor does what is going to.
+    // Commands that end by themselves need no signal.
     let once = ["tcptrace doctor", "tcptrace sockets"];
     let traces = command.contains("--watch") || !once.iter().any(|name| command.starts_with(name));
     let interrupted = traces && child.try_wait().expect("its state").is_none() && interrupt_tracer(group);
@@ -138,8 +138,8 @@ fn run(documented: &Documented) {
     let output = child.wait_with_output().expect("its output");
     let stderr = String::from_utf8_lossy(&output.stderr);
     let code = output.status.code();
-    // Other tests may load the host, so what is lost with a tiny ring is no fault of the command.
-    // Nor is it one to find something on a host that tests make trouble on.
+    // Other tests may load the host, so a loss with a tiny ring is no error of the command. A finding is no error
+    // either, since tests cause faults on this host.
     let found = code == Some(3) && command.contains("diagnose");
     let fine = found || matches!(code, Some(0 | 4));
     assert!(fine, "{context}: {code:?} (interrupted: {interrupted})\n{stderr}");
@@ -148,12 +148,12 @@ fn run(documented: &Documented) {
     assert_has_documented_header(command, &String::from_utf8_lossy(&stdout));
 }
 
-/// What prints a table to read has a header first, and one that a document shows.
+/// Asserts that a command with a table prints a header first, and that a document shows this header.
 fn assert_has_documented_header(command: &str, stdout: &str) {
     let words: Vec<&str> = command.split_whitespace().collect();
     let is_table = match words[1] {
         "life" | "sockets" => true,
-        // An option: a trace.
+        // An option: the command is a trace.
         word => word.starts_with('-'),
     };
     let others = ["|", ">", "-o", "-w", "--by"];

@@ -1,5 +1,5 @@
-//! Every example of output has the shape of real output: of a table, the header to the last space, and the columns of each
-//! row; of JSON, the keys; of everything else, the words of each line.
+//! Every example of output has the shape of real output: for a table, the header to the last space, and the columns of
+//! each row; for JSON, the keys; for everything else, the words of each line.
 
 use std::{collections::BTreeSet, process::Command};
 
@@ -21,7 +21,8 @@ const NOTICES: [&str; 3] = ["LOST", "SAMPLING", "EVERYTHING"];
 
 struct Examples {
     reference: Reference,
-    /// Of a trace, which is also that of rows without a header; of `life`; of `sockets`, and by process.
+    /// The tables of a trace, which also has rows without a header; of `life`; of `sockets`; and of `sockets` by
+    /// process.
     tables: [Table; 4],
     shapes: BTreeSet<String>,
 }
@@ -49,7 +50,7 @@ impl Examples {
         Self { reference, tables: [trace, life, sockets, by_process], shapes }
     }
 
-    /// What is not as it should be in a block, with its place.
+    /// The lines of a block that differ from real output, with their places.
     fn wrong(&self, block: &Block) -> Vec<String> {
         let wrong = if block.language == "json" {
             differences(&json(block), &self.reference.json, "")
@@ -68,7 +69,7 @@ impl Examples {
         for line in block.lines.iter().filter(|line| !line.is_empty() && line.trim() != "...") {
             let is_right = if is_header(line) {
                 table = self.tables.iter().find(|table| table.has_header(line));
-                // Rows of sockets begin with what other lines begin with, too.
+                // Rows of sockets begin with words that other lines begin with, too.
                 only_rows = !line.starts_with("TIME");
                 table.is_some()
             } else if only_rows || is_row(line) {
@@ -85,7 +86,8 @@ impl Examples {
         wrong
     }
 
-    /// A line may go on in reality; what an account adds in parentheses differs by what was lost.
+    /// Whether a real line has this shape. The real line may be longer; the parentheses of an account differ by the
+    /// kinds of losses.
     fn has_shape(&self, line: &str) -> bool {
         let shape = shape(line);
         let is_account = shape.contains(" seen = ");
@@ -95,14 +97,14 @@ impl Examples {
         })
     }
 
-    /// The fields at the end of a wide line of `life` are those of a real one, in its order.
+    /// Whether the fields at the end of a wide line of `life` are those of a real line, in its order.
     fn is_end_of_life(&self, end: &str) -> bool {
         let shown = fields(end);
         let mut real = self.reference.life_wide.stdout.lines().map(fields);
         !shown.is_empty() && real.any(|real| real == shown)
     }
 
-    /// The groups that the document shows have the rows that they really have, in this order.
+    /// The differences of a documented doctor report: its groups must have the real rows, in this order.
     fn wrong_of_doctor(&self, block: &Block) -> Vec<String> {
         let shown = groups(block.lines.iter().map(String::as_str));
         let real = groups(self.reference.doctor.lines());
@@ -112,7 +114,7 @@ impl Examples {
     }
 }
 
-/// The table of an output: its header, and what is below it up to the next line that is no row.
+/// The table of an output: its header, and the rows below it, up to the next line of another kind.
 fn table(text: &str) -> Table {
     let mut lines = text.lines();
     let header = lines.find(|line| is_header(line)).unwrap_or_else(|| panic!("no table in {text}"));
@@ -126,14 +128,14 @@ pub(crate) fn is_header(line: &str) -> bool {
     ["TIME ", "STATE ", "TOTAL "].iter().any(|word| line.trim_start().starts_with(word))
 }
 
-/// Whether a line begins with a time, and is no notice.
+/// Whether a line begins with a time, and is not a notice.
 fn is_row(line: &str) -> bool {
     let mut words = line.split_whitespace();
     let is_time = words.next().is_some_and(|time| time.len() == 12 && time.matches(':').count() == 2);
     is_time && words.next().is_some_and(|word| !NOTICES.contains(&word))
 }
 
-/// The names of `NAME=VALUE`, but for states, which are those that the connection was in.
+/// The names of `NAME=VALUE`, except states, which depend on the connection.
 fn fields(line: &str) -> Vec<String> {
     let names = line.split_whitespace().filter_map(|word| Some(word.split_once('=')?.0));
     names.filter(|name| !STATES.contains(name)).map(str::to_owned).collect()
@@ -173,7 +175,7 @@ fn differences(shown: &Value, real: &Value, path: &str) -> Vec<String> {
         .collect()
 }
 
-/// The exit codes in the documents' tables are those that the help of the command names.
+/// The exit codes in the documents' tables are those in the help of the command.
 #[test]
 fn exit_codes_are_those_of_the_help() {
     let mut tables = 0;
@@ -199,7 +201,7 @@ fn exit_codes_are_those_of_the_help() {
     assert!(tables >= 3, "{tables} tables of exit codes");
 }
 
-/// The codes that a help text names after "Exit codes": numbers at the beginning of a part.
+/// The codes that a help text lists after "Exit codes": numbers at the beginning of a part.
 fn of_help(arguments: &[&str]) -> BTreeSet<u8> {
     let help = output(Command::new(tcptrace()).args(arguments)).stdout;
     let help = String::from_utf8(help).expect("UTF-8");

@@ -4,7 +4,7 @@ use std::fs;
 
 use crate::blocks::documents;
 
-/// What the headings of a document can be linked by, as GitHub makes it of them.
+/// The anchors of a document's headings, as GitHub generates them.
 fn anchors(text: &str) -> Vec<String> {
     let mut fenced = false;
     let headings = text.lines().filter(|line| {

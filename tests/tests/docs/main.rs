@@ -1,5 +1,5 @@
-//! The documents: every command runs as written, or, where it builds, exists; every example of output has the shape of real
-//! output; every link leads to something.
+//! The documents: every command runs as written, or exists if it builds; every example of output has the shape of real
+//! output; every link has a target.
 
 mod blocks;
 mod commands;

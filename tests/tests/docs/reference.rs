@@ -1,4 +1,4 @@
-//! Real output of each command whose output the documents show, of situations as they show them.
+//! Real output of each command whose output the documents show, in the documented situations.
 
 use std::{
     process::{Command, Stdio},
@@ -22,30 +22,31 @@ use tcptrace_tests::{
     tracer::{Report, Tracer},
 };
 
-/// A loss cannot be made at will: what the kernel side has room for, it sends. This is what tests of the output compare with.
+/// The text of a loss. A loss cannot be caused at will, since the kernel side sends all records that fit. So this text
+/// comes from the snapshots of the output tests.
 const LOSS: &str = include_str!("../../../tcptrace-core/tests/suite/snapshots/suite__sinks__text.snap");
 
-/// What the commands print.
+/// The output of the commands.
 pub(crate) struct Reference {
     /// `tcptrace`, without options.
     pub(crate) trace: Report,
     pub(crate) life: Report,
     pub(crate) life_wide: Report,
     pub(crate) half_open: Report,
-    /// More than the trace may show, and more than the ring takes.
+    /// A trace with more records than its limit allows, and than the ring takes.
     pub(crate) overload: Report,
     pub(crate) sockets: String,
     pub(crate) by_process: String,
     pub(crate) diagnose: String,
     pub(crate) doctor: String,
-    /// A refused connection.
+    /// The JSON line of a refused connection.
     pub(crate) json: Value,
 }
 
 impl Reference {
-    /// Runs them all.
+    /// Runs all commands.
     pub(crate) fn make() -> Self {
-        // Holds the host for all of them.
+        // The fixture holds the host for all of them.
         let world = Fixture::new();
         thread::scope(|scope| {
             let overload = scope.spawn(overload);
@@ -92,14 +93,14 @@ fn traces(world: &Fixture) -> (Report, Report, Report, Report, Value) {
     let ports = world.ports();
     world.namespace.run(move || every_kind(ports));
     world.settle(20);
-    // The counters of what no event shows are compared with the next check.
+    // The next check compares the counters of events that no hook shows.
     sleep(Duration::from_millis(600));
     let [trace, life, life_wide, half_open, json] = tracers.map(Tracer::stop);
     let refused = json.of_type("transition").into_iter().find(|line| line["close"]["cause"] == "refused");
     (trace, life, life_wide, half_open, refused.expect("a refused connection"))
 }
 
-/// Connections that end in different ways, and one that the kernel drops, for want of room.
+/// Makes connections that end in different ways, and one that the kernel drops for lack of capacity.
 fn every_kind(ports: Ports) {
     drop(steps::served(ports, Family::V4));
     steps::linger_zero(ports, Family::V4);
@@ -128,12 +129,12 @@ fn overload() -> Report {
         burst(50);
         sleep(Duration::from_millis(100));
     }
-    // Until everything is shown again.
+    // The wait lasts until every record is shown again.
     sleep(Duration::from_secs(3));
     tracer.stop()
 }
 
-/// A server with a child, so that both hold its listener; connections, some of which the peer has closed.
+/// A server with a child, so that both hold its listener; and connections, some of them closed by the peer.
 fn sockets() -> (String, String) {
     let namespace = Namespace::usual();
     let path = namespace.path().to_owned();
@@ -157,9 +158,9 @@ fn sockets() -> (String, String) {
     })
 }
 
-/// A server that does not close what its clients have closed, more and more of it.
+/// A server that does not close connections which its clients have closed, with more and more of them.
 fn diagnose() -> String {
-    // With many ports, or their end would be a finding, too.
+    // The namespace has many ports; with few, their exhaustion would be a finding, too.
     let namespace = Namespace::usual();
     let address = Family::V4.listen(8_080);
     let folder = tempfile::tempdir().expect("a folder");
@@ -184,7 +185,7 @@ fn diagnose() -> String {
         }
         drop((left, listener));
     });
-    // Some are there at its first scan.
+    // Some connections exist at the first scan.
     sleep(Duration::from_millis(500));
     let diagnosis = all_of(&mut command);
     drop(diagnosed);

@@ -1,4 +1,4 @@
-//! The shape of a line of output: its words, less what differs from one run to the next.
+//! The shape of a line of output: its words, without the parts that differ between runs.
 
 /// States of TCP, as output shows them.
 pub(crate) const STATES: [&str; 13] = [
@@ -17,8 +17,8 @@ pub(crate) const STATES: [&str; 13] = [
     "NEW",
 ];
 
-/// The shape of a line. Numbers are `N`, states `S`, processes `P`, addresses `A`, names of hosts `H`; a list of alike parts
-/// is one part.
+/// The shape of a line. Numbers are `N`, states `S`, processes `P`, addresses `A`, names of hosts `H`; a list of
+/// similar parts is one part.
 pub(crate) fn shape(line: &str) -> String {
     let mut words: Vec<String> = line.split_whitespace().map(word).collect();
     for index in 1..words.len() {
@@ -32,14 +32,14 @@ pub(crate) fn shape(line: &str) -> String {
             shape = shape.replace(part, "");
         }
     }
-    // A loss of signals comes with some losses only.
+    // Only some losses include a loss of signals.
     shape = shape.replace(" and N signals here", " here");
-    // Which counters is chance.
+    // The counters in this line depend on chance.
     let counters = "Not seen by any event, in network namespace N:";
     if shape.starts_with(counters) { counters.to_owned() } else { shape }
 }
 
-/// The shape without what is in parentheses.
+/// The shape without the text in parentheses.
 pub(crate) fn without_parentheses(shape: &str) -> String {
     let mut depth = 0_usize;
     let mut text = String::new();
@@ -54,7 +54,7 @@ pub(crate) fn without_parentheses(shape: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A word, with its punctuation around the class that it is of.
+/// The class of a word, with the word's punctuation around it.
 fn word(word: &str) -> String {
     let core = word.trim_matches(['(', ')', ',', ';', ':', '.']);
     let class = match core {
@@ -76,7 +76,7 @@ fn is_address(word: &str) -> bool {
     word.parse::<std::net::SocketAddr>().is_ok() || word.parse::<std::net::IpAddr>().is_ok()
 }
 
-/// With `N` for each number, be it a time, a length of time, or a part of a word.
+/// The word with `N` for each number: a time, a duration, or a part of a word.
 fn without_numbers(word: &str) -> String {
     let mut text = String::new();
     for character in word.chars() {
@@ -87,7 +87,7 @@ fn without_numbers(word: &str) -> String {
         }
     }
     let text = text.replace("N.N", "N").replace("N:N:N", "N");
-    // A length of time is one, be it `29 s` or `4h53m`.
+    // A duration is one shape, whether it is `29 s` or `4h53m`.
     if ["NdNh", "NhNm", "NmNs"].contains(&text.as_str()) { "N s".to_owned() } else { text }
 }
 

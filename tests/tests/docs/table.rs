@@ -1,31 +1,32 @@
-//! Tables for people: a header, and rows whose words stand where its words do.
+//! Tables for people: a header, and rows whose words are aligned with the words of the header.
 
 use crate::shape::STATES;
 
-/// The layout of a table, learnt from real output.
+/// The layout of a table, taken from real output.
 pub(crate) struct Table {
     header: String,
-    /// Words of the header, in each real row of which there is a word that begins or ends where this one does.
+    /// Words of the header with which a word in each real row is aligned at its beginning or its end.
     columns: Vec<Column>,
 }
 
 struct Column {
     begin: usize,
     end: usize,
-    /// In each real row.
+    /// Whether the word in each real row is aligned at the beginning.
     is_left: bool,
     is_right: bool,
 }
 
 impl Column {
-    /// Whether a row has a word there, aligned as in real rows. Where these fit either way, one way is enough.
+    /// Whether a row has a word there, aligned as in real rows. If real rows are aligned at both ends, one end is
+    /// enough.
     fn fits(&self, row: &str) -> bool {
         (self.is_left && begins_word(row, self.begin)) || (self.is_right && ends_word(row, self.end))
     }
 }
 
 impl Table {
-    /// Of a header and the rows below it.
+    /// The layout from a header and the rows below it.
     pub(crate) fn of(header: &str, rows: &[&str]) -> Self {
         assert!(!rows.is_empty(), "no row below {header}");
         let begins = (0..header.len()).filter(|at| begins_word(header, *at));
@@ -38,8 +39,8 @@ impl Table {
         Self { header: header.to_owned(), columns }
     }
 
-    /// Whether a documented header is of this table: the same to the last space; of counts by state, the same but for the
-    /// states, which are those that there were.
+    /// Whether a documented header is of this table: equal to the last space. The header of counts by state may have
+    /// other states, since they depend on the sockets.
     pub(crate) fn has_header(&self, header: &str) -> bool {
         let without_states = |line: &str| -> Vec<String> {
             line.split_whitespace().filter(|word| !STATES.contains(word)).map(str::to_owned).collect()
@@ -48,12 +49,12 @@ impl Table {
         self.header == header || (counts && without_states(&self.header) == without_states(header))
     }
 
-    /// Whether a row has its columns where real rows have them.
+    /// Whether the columns of a row are where real rows have them.
     pub(crate) fn has_row(&self, row: &str) -> bool {
         self.columns.iter().all(|column| column.fits(row))
     }
 
-    /// How many columns rows are compared by.
+    /// The number of columns that rows are compared by.
     pub(crate) fn columns(&self) -> usize {
         self.columns.len()
     }

@@ -1,4 +1,4 @@
-//! Where type information, tracefs or privileges are missing.
+//! Hosts without type information, tracefs or privileges.
 
 use serde_json::Value;
 use tcptrace_tests::{
@@ -28,7 +28,7 @@ const FEATURES: [&str; 10] = [
     "missed_runs",
 ];
 
-/// Unprivileged, it says what it could not find out, and that tracing is not possible.
+/// Without privileges, the doctor reports what it could not find out, and that tracing is not possible.
 #[test]
 fn without_privileges() {
     if !is_root("without_privileges") {
@@ -69,7 +69,7 @@ fn two_capabilities_are_enough_to_trace_but_not_to_measure() {
     assert!(report.json["cost_error"].as_str().is_some_and(|why| why.contains("CAP_SYS_ADMIN")));
 }
 
-/// Without type information, the features go that need it, and the other hook is taken.
+/// Without type information, the features that need it are missing, and the other hook is used.
 #[test]
 fn without_type_information() {
     if !is_root("without_type_information") {
@@ -90,7 +90,8 @@ fn without_type_information() {
     }
 }
 
-/// Damaged is not missing, and a record of another kernel is refused by the name of its field.
+/// Damaged type information is not reported as missing, and a record of another kernel is refused by the name of its
+/// field.
 #[test]
 fn what_is_not_understood_is_named() {
     if !is_root("what_is_not_understood_is_named") {
@@ -105,11 +106,11 @@ fn what_is_not_understood_is_named() {
     assert!(report.found("tracepoint").contains("saddr_v6"), "{}", report.row("tracepoint"));
     let verdict = report.json["verdict"].as_str().expect("a text");
     assert!(verdict.contains("damaged") && verdict.contains("saddr_v6"), "both: {verdict}");
-    // The layout of RHEL 9 is one that a program can be made for.
+    // A program can be made for the layout of RHEL 9.
     assert_eq!(Report::of(under(&described(RHEL_9), ""), &[]).status("tracepoint"), "ok");
 }
 
-/// As root, tracefs is mounted for the process alone; with two capabilities it is not, and nobody needs it.
+/// As root, the doctor mounts tracefs for its process alone. With two capabilities it does not, and needs no tracefs.
 #[test]
 fn without_tracefs() {
     if !is_root("without_tracefs") {

@@ -1,4 +1,4 @@
-//! What it says of this host is what the kernel's files say, and what a trace then does.
+//! The report on this host agrees with the kernel's files, and with the behaviour of a trace.
 
 use std::{fs, process::Command, thread::sleep, time::Duration};
 
@@ -11,12 +11,12 @@ use tcptrace_tests::{
 
 use crate::report::doctor;
 
-/// A file of the kernel that holds a number or a word.
+/// The content of a kernel file with a number or a word.
 fn kernel(path: &str) -> String {
     fs::read_to_string(path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
 }
 
-/// The facts are those that the kernel's files give, read here by other means.
+/// The facts are those in the kernel's files, which the test reads itself.
 #[test]
 fn facts_are_the_kernels() {
     if !is_root("facts_are_the_kernels") {
@@ -39,7 +39,7 @@ fn facts_are_the_kernels() {
     assert_eq!(report.status("ring_buffer"), "ok");
 }
 
-/// What it says of the hooks is what a trace does with them.
+/// The report on the hooks agrees with the hooks that a trace uses.
 #[test]
 fn hooks_are_what_a_trace_uses() {
     if !is_root("hooks_are_what_a_trace_uses") {
@@ -58,7 +58,7 @@ fn hooks_are_what_a_trace_uses() {
     assert!(report.json["verdict"].as_str().is_some_and(|verdict| verdict.contains("possible here")));
 }
 
-/// Nothing of it stays: neither programs nor mounts.
+/// The doctor leaves nothing behind: neither programs nor mounts.
 #[test]
 fn it_leaves_nothing_behind() {
     if !is_root("it_leaves_nothing_behind") {

@@ -1,4 +1,4 @@
-//! `tcptrace doctor`: what it says is compared with what a trace does, with `/proc` and with tracefs.
+//! `tcptrace doctor`: its report, compared with a trace, with `/proc` and with tracefs.
 
 mod degraded;
 mod host;

@@ -1,4 +1,4 @@
-//! Who else is on the event.
+//! Other tools on the event.
 
 use std::process::Command;
 
@@ -13,7 +13,7 @@ use tcptrace_tests::{
 
 use crate::report::{Report, doctor, stdout};
 
-/// By the process that holds the program, and by the instance of tracefs that records the event.
+/// Other tools are named by the process that holds the program, and by the instance of tracefs that records the event.
 #[test]
 fn others_on_the_event_are_named() {
     if !is_root("others_on_the_event_are_named") {
@@ -33,7 +33,8 @@ fn others_on_the_event_are_named() {
     assert!(!found.contains(&process) && !found.contains(&instance), "gone: {found}");
 }
 
-/// A classic tracepoint's program is found as well, on this event or, where the kernel does not tell, on some.
+/// A classic tracepoint's program is found as well: on this event, or on an unknown one where the kernel does not
+/// report it.
 #[test]
 fn classic_programs_are_named() {
     if !is_root("classic_programs_are_named") {
@@ -47,7 +48,7 @@ fn classic_programs_are_named() {
     tracer.stop();
 }
 
-/// A process that calls itself something terrible does not get through to the terminal.
+/// A process with a hostile name cannot send escape sequences to the terminal.
 #[test]
 fn hostile_names_are_escaped() {
     if !is_root("hostile_names_are_escaped") {

@@ -1,4 +1,4 @@
-//! The forms of the report, and its documents.
+//! The formats of the report, and its documents.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use tcptrace_tests::{
 
 use crate::report::{Report, doctor, document, stdout, validator};
 
-/// The table has a line for each row, and colour only where it is wanted.
+/// The table has a line for each row, and colours only on request.
 #[test]
 fn the_table_says_what_the_json_form_says() {
     if !is_root("the_table_says_what_the_json_form_says") {
@@ -22,9 +22,9 @@ fn the_table_says_what_the_json_form_says() {
     let report = Report::of(under(NO_BTF, ""), &[]);
     let text = stdout(&output(under(NO_BTF, "").arg("doctor")));
     assert_eq!(text.lines().next(), report.json["verdict"].as_str());
-    // Who else is on the event may change from one run to the next.
+    // The other tools on the event may change between two runs.
     for (name, row) in report.rows.iter().filter(|(name, _)| *name != "others") {
-        // What that means stands below it, further in.
+        // The explanation is below the line, with a deeper indent.
         let mut table = text.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
         let line = table.find(|line| line.split_whitespace().nth(1) == Some(name));
         let line = line.unwrap_or_else(|| panic!("no line {name} in {text}"));
@@ -36,7 +36,7 @@ fn the_table_says_what_the_json_form_says() {
     assert!(stdout(&coloured).contains("\u{1b}["));
 }
 
-/// Each name is in the schema and in the document, and neither has one that is not printed.
+/// Each printed name is in the schema and in the document, and neither has any other name.
 #[test]
 fn every_row_is_documented() {
     let report = doctor(&[]);
@@ -49,7 +49,7 @@ fn every_row_is_documented() {
     for name in report.rows.keys() {
         assert!(page.contains(&format!("\n| `{name}` |")), "docs/doctor.md does not describe {name}");
     }
-    // The schema can say no.
+    // The schema rejects a wrong value.
     let mut wrong = report.json.clone();
     wrong["rows"][0]["status"] = Value::from("fine");
     assert!(!validator().is_valid(&wrong));

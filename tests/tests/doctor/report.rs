@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 use tcptrace_tests::{machine::tcptrace, process::output};
 
-/// A report by its JSON form, checked against the schema.
+/// A report in JSON, checked against the schema.
 pub(crate) struct Report {
     pub(crate) json: Value,
     pub(crate) rows: BTreeMap<String, Value>,

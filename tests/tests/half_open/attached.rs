@@ -1,4 +1,4 @@
-//! What is attached, beside whom, and for how long.
+//! The attached programs: their hooks, their neighbours, and their lifetime.
 
 use std::{collections::BTreeSet, fs, thread::sleep, time::Duration};
 
@@ -21,7 +21,7 @@ fn programs_of(pid: u32) -> BTreeSet<u32> {
         .collect()
 }
 
-/// Of these, the names of those that the kernel still has.
+/// The names of those programs that are still loaded, of these ids.
 fn loaded(ids: &BTreeSet<u32>) -> BTreeSet<String> {
     loaded_programs()
         .filter_map(Result::ok)
@@ -44,7 +44,7 @@ fn nothing_is_left_after_a_kill() {
     assert!(names.contains("synack"), "{names:?}");
     tracer.signal(Signal::SIGKILL);
     let _ = tracer.join();
-    // The kernel frees programs in its own time.
+    // The kernel frees programs with a delay.
     for _ in 0..100 {
         if loaded(&ids).is_empty() {
             return;
@@ -54,7 +54,7 @@ fn nothing_is_left_after_a_kill() {
     panic!("still loaded: {:?}", loaded(&ids));
 }
 
-/// Without the option nothing of it is attached.
+/// Without the option no program for half-open connections is attached.
 #[test]
 fn nothing_is_attached_unasked() {
     if !is_root("nothing_is_attached_unasked") {
@@ -70,7 +70,7 @@ fn nothing_is_attached_unasked() {
     }
 }
 
-/// Each tracer sees every SYN, and none keeps another from it.
+/// Each tracer sees every SYN; neither hides one from the other.
 #[test]
 fn two_tracers_at_once() {
     const COUNT: u16 = 40;
@@ -90,7 +90,7 @@ fn two_tracers_at_once() {
     assert_eq!(victim.listed().len(), usize::from(COUNT));
     sleep(Duration::from_millis(300));
     assert_eq!(stop(first).count("begin", Some("syn")), u64::from(COUNT));
-    // The end of one is not the end of the other.
+    // The end of one tracer does not detach the other.
     victim.world.namespace.run(move || syn::send(syn::source(false, 1_000), ports.connect(Family::V4)));
     sleep(Duration::from_millis(300));
     assert_eq!(stop(second).count("begin", Some("syn")), u64::from(COUNT) + 1);

@@ -1,5 +1,5 @@
-//! Namespaces that are born while a trace goes on: a sock_ops program knows them by a number that only somebody inside of them
-//! can translate. Meanwhile the thread that reads the ring asks nobody by itself, and waits for nobody.
+//! Namespaces that are created during a trace: a sock_ops program knows them by a cookie that only a process inside
+//! them can translate. The thread that reads the ring neither asks for the translation itself nor blocks on it.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,16 +20,17 @@ use tcptrace_tests::{
     tracer::{Report, Tracer},
 };
 
-/// The port of one listener in each of them.
+/// The port of one listener in each namespace.
 const PORT: u16 = 7_999;
 
-/// The longest that a system call may take the thread that reads the ring, nanoseconds, where it does not wait for events.
+/// The longest time in nanoseconds that the thread which reads the ring may be in a system call, other than to wait for
+/// events.
 const LONGEST_NS: u64 = 20_000_000;
 
-/// After so long a trace has taken its first snapshot of this host.
+/// The time after which a trace has taken its first snapshot of this host.
 const BEGUN: Duration = Duration::from_secs(2);
 
-/// A namespace, by its inode, and the process that keeps it and has a connection there.
+/// A namespace, by its inode, and the process that keeps it alive and has a connection in it.
 struct Born {
     netns: u64,
     actor: Running,
@@ -40,7 +41,7 @@ fn each_namespace_has_its_name_and_the_ring_goes_on() {
     if !is_root("each_namespace_has_its_name_and_the_ring_goes_on") {
         return;
     }
-    // What others do to the host would take time of the thread's.
+    // The host is held, since other tests' work on it would cost the thread time.
     let _host = host::alone();
     let count = if is_slow() { 30 } else { 300 };
     let tracer = Tracer::start(Hook::TpBtf, &["--half-open", "-o", "json"]);
@@ -56,7 +57,7 @@ fn each_namespace_has_its_name_and_the_ring_goes_on() {
     assert_goes_on(&syscalls);
 }
 
-/// Each SYN waits until its namespace is known.
+/// Asserts that each SYN has its namespace, for which the record waits.
 fn assert_named(report: &Report, born: &[Born]) {
     let lines = report.of_type("half_open");
     let begun: Vec<&Value> =
@@ -67,7 +68,7 @@ fn assert_named(report: &Report, born: &[Born]) {
     assert_eq!(named, expected);
 }
 
-/// Each connection has its process, with what that is.
+/// Asserts that each connection has its process, with the program of the process.
 fn assert_owned(report: &Report, born: &[Born]) {
     let connects = report.transitions().into_iter().map(|transition| transition.json);
     let connects = connects.filter(|json| json["new_state"] == "SYN_SENT" && json["rport"] == PORT);
@@ -82,7 +83,7 @@ fn assert_owned(report: &Report, born: &[Born]) {
     assert!(expected.is_empty(), "connections of {} namespaces are not shown", expected.len());
 }
 
-/// The thread opens no file, enters no namespace, asks by no socket, and is in no other call for long.
+/// Asserts that the thread opens no file, enters no namespace, makes no socket, and is in no other call for long.
 fn assert_goes_on(syscalls: &[Syscall]) {
     let has = |number| syscalls.iter().filter(|syscall| syscall.number == number).count();
     assert!(syscalls.iter().any(Syscall::waits), "it is the thread that waits for events");
@@ -92,7 +93,7 @@ fn assert_goes_on(syscalls: &[Syscall]) {
     assert!(longest.took_ns <= LONGEST_NS, "{longest:?} of {}", syscalls.len());
 }
 
-/// A connection within a namespace of its own.
+/// Makes a connection within a new namespace.
 fn connect_in_a_new_one() -> Born {
     let script = format!("ip link set lo up && exec \"$0\" pair 127.0.0.1:{PORT}");
     let program = helper(env!("CARGO_BIN_EXE_actor"));

@@ -1,4 +1,4 @@
-//! Floods: bounded, spoofed, inside of a namespace.
+//! Floods: bounded, spoofed, inside a namespace.
 
 use std::{collections::HashSet, net::SocketAddr, thread::sleep, time::Duration};
 
@@ -65,7 +65,7 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
         (1..=RETRIES * listed.len() as u64).contains(&sent_again),
         "{sent_again} SYN-ACKs were sent again"
     );
-    // Thousands of timers expire at once, in whoever's time that is.
+    // Thousands of timers expire at once; some may expire in the time of process 1.
     assert_seen(told.number("followed/retransmits"), sent_again, hidden, &told.summary);
     assert_eq!(told.netstat("ListenDrops"), dropped);
     for line in &told.lines {
@@ -84,7 +84,7 @@ fn flood(hook: Hook, name: &str, family: Family, count: u16) {
 }
 
 fn flood_v4(hook: Hook, name: &str) {
-    // Slower than the first of them live, a machine cannot make so many.
+    // A slow machine cannot make more while the first ones still live.
     flood(hook, name, Family::V4, if is_slow() { 300 } else { 3_000 });
 }
 
@@ -97,7 +97,7 @@ fn flood_of_a_mapped_listener(hook: Hook, name: &str) {
     flood(hook, name, Family::MappedServer, 100);
 }
 
-/// More than the queue takes: those that are dropped never begin, and the namespace's counters tell of them.
+/// More SYNs than the queue takes: dropped ones have no record, and the namespace's counters report them.
 fn queue_is_full(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -122,7 +122,7 @@ fn queue_is_full(hook: Hook, name: &str) {
     assert_eq!(told.netstat("SyncookiesSent"), 0);
 }
 
-/// With cookies nothing is dropped, and nothing is kept either.
+/// With cookies no SYN is dropped, and none is kept.
 fn cookies(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -167,7 +167,7 @@ fn mixed_with_honest_clients(hook: Hook, name: &str) {
     let told = stop(tracer);
     assert_eq!(told.number("followed/begun"), 2 * HONEST);
     assert_eq!(told.number("followed/completed"), HONEST);
-    // Their listener is gone before their time: the kernel finds out when their timers fire.
+    // Their listener is gone early: the kernel finds out when their timers fire.
     assert_eq!(
         told.number("followed/dropped") + told.number("followed/timed_out"),
         HONEST,

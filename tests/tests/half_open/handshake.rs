@@ -1,4 +1,4 @@
-//! Honest clients, and those that change their mind.
+//! Clients that complete the handshake, and clients that give up.
 
 use std::{net::SocketAddr, thread::sleep, time::Duration};
 
@@ -17,7 +17,7 @@ use crate::victim::{Victim, accounts, poll, stop, told};
 
 both_hooks!(honest_clients, reset_by_the_peer, accept_queue_is_full, filtered, counted_only, after_count);
 
-/// Each begins and is completed before its child is told.
+/// Each half-open connection begins and is completed before its child is reported.
 fn honest_clients(hook: Hook, name: &str) {
     const CLIENTS: u64 = 5;
     if !is_root(name) {
@@ -54,7 +54,7 @@ fn honest_clients(hook: Hook, name: &str) {
     }
 }
 
-/// The SYN-ACK reaches a host that has not asked for it, which says so.
+/// The SYN-ACK reaches a host that has not requested it, and replies with a reset.
 fn reset_by_the_peer(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -64,7 +64,7 @@ fn reset_by_the_peer(hook: Hook, name: &str) {
     let ports = victim.world.ports();
     let listener = victim.world.namespace.hold(move || {
         let listener = net::listen(ports.listen(Family::V4));
-        // Our own address: the kernel answers the SYN-ACK by a reset.
+        // The source is this host's own address: the kernel replies to the SYN-ACK by a reset.
         syn::send(SocketAddr::from((V4, ports.port(1))), ports.connect(Family::V4));
         listener
     });
@@ -75,7 +75,7 @@ fn reset_by_the_peer(hook: Hook, name: &str) {
     assert_eq!((told.number("followed/begun"), told.number("followed/dropped")), (1, 1), "{}", told.summary);
 }
 
-/// Clients that find the accept queue full do not even get half-open; the namespace counts them.
+/// Clients that find the accept queue full never become half-open; the namespace counts them.
 fn accept_queue_is_full(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -86,7 +86,7 @@ fn accept_queue_is_full(hook: Hook, name: &str) {
     victim.world.namespace.run(move || {
         let (listener, address) = (net::listen(ports.listen(Family::V4)), ports.connect(Family::V4));
         listener.listen(0).expect("listen");
-        // The queue takes one more than it says.
+        // The queue takes one more connection than its limit.
         let served = net::connect(address);
         net::wait_for_child(&listener);
         let clients: Vec<_> = (0..3)
@@ -111,7 +111,7 @@ fn accept_queue_is_full(hook: Hook, name: &str) {
     assert_eq!(told.netstat("ListenDrops"), counted["ListenDrops"]);
 }
 
-/// Filters on ports, addresses, states, namespace and process hold for half-open connections, too.
+/// Filters on ports, addresses, states, namespace and process apply to half-open connections, too.
 fn filtered(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -160,7 +160,7 @@ fn counted_only(hook: Hook, name: &str) {
         syn::flood(ports.connect(Family::V4), 10);
         listener
     });
-    // A busy CPU takes packets later than they are sent.
+    // A busy CPU processes packets later than they are sent.
     eventually("they are there", || victim.listed().len() == 10);
     drop(listener);
     let report = tracer.stop();
@@ -171,7 +171,7 @@ fn counted_only(hook: Hook, name: &str) {
     assert!(report.stderr.contains("SYNs"), "{}", report.stderr);
 }
 
-/// `--count` counts transitions; what comes after the last one is not printed.
+/// `--count` counts transitions; nothing is printed after the last one.
 fn after_count(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

@@ -1,5 +1,5 @@
-//! Half-open connections: what tcptrace tells of them is what `ss` and the namespace's own counters say, and what the
-//! test did itself.
+//! Half-open connections: tcptrace's output, compared with `ss`, the namespace's own counters, and the steps of the
+//! test.
 
 mod attached;
 mod born;

@@ -1,4 +1,4 @@
-//! Without a program on the SYNs: polls find what lasts, and what was there before.
+//! Traces without a program on the SYNs: polls find half-open connections that last, and pre-existing ones.
 
 use std::{thread::sleep, time::Duration};
 
@@ -44,13 +44,13 @@ fn by_polls_only(hook: Hook, name: &str) {
     assert_eq!(told.number("seen"), 0, "no program is attached");
 }
 
-/// They are found by the first poll, and followed as all others.
+/// The first poll finds them, and they are followed as all others.
 fn older_than_the_trace(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
     }
     let victim = Victim::new();
-    // A slow machine takes longer to begin a trace than they live otherwise.
+    // A slow machine takes longer to begin a trace than their usual lifetime.
     let retries = if is_slow() { 2 } else { RETRIES };
     victim.world.namespace.run(move || sysctl("net/ipv4/tcp_synack_retries", &retries.to_string()));
     let listener = flood(&victim);
@@ -65,7 +65,7 @@ fn older_than_the_trace(hook: Hook, name: &str) {
     assert!(told.of("end").all(|line| line["duration_us"].is_null() && line["retransmits"] == retries));
 }
 
-/// Where the cgroups are not to be seen, no program can see the SYNs; the tracer says so and does without.
+/// Without access to the cgroups, no program can see the SYNs; the tracer reports that and goes on without.
 fn without_cgroups(hook: Hook, name: &str) {
     if !is_root(name) {
         return;

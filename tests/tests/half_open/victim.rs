@@ -13,22 +13,22 @@ use tcptrace_tests::{
     wait::eventually,
 };
 
-/// A namespace in which SYN-ACKs to strangers go nowhere, and are given up soon.
+/// A namespace in which SYN-ACKs to unknown hosts are lost, and half-open connections end soon.
 pub(crate) struct Victim {
     pub(crate) world: Fixture,
-    /// A namespace is found by its processes, as those of containers are.
+    /// A process, by which scans find the namespace, as with containers.
     _resident: Running,
 }
 
-/// SYN-ACKs sent again in the namespace of a [`Victim`], where a half-open connection so lives for three seconds: one, and two
-/// more.
+/// Retransmissions of a SYN-ACK in the namespace of a [`Victim`]. A half-open connection there lives for three seconds:
+/// one until the retransmission, and two more.
 pub(crate) const RETRIES: u64 = 1;
 
 impl Victim {
     pub(crate) fn new() -> Self {
         let world = Fixture::new();
         let resident = world.namespace.run(|| {
-            // Back to the host itself, where nobody listens.
+            // SYN-ACKs come back to the host itself, where no socket listens.
             tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
             tool("ip", ["route", "add", "2001:db8:1::/64", "dev", "lo"]);
             sysctl("net/ipv4/tcp_synack_retries", &RETRIES.to_string());
@@ -40,19 +40,19 @@ impl Victim {
         Self { world, _resident: resident }
     }
 
-    /// A tracer of this namespace, JSON.
+    /// Starts a tracer of this namespace, with JSON output.
     pub(crate) fn trace(&self, hook: Hook, arguments: &[&str]) -> Tracer {
         let netns = self.world.namespace.inode().to_string();
         Tracer::start(hook, &[&["-o", "json", "--netns", &netns], arguments].concat())
     }
 
-    /// What `ss` has in SYN-RECV: local and remote end.
+    /// The sockets in SYN-RECV according to `ss`: local and remote end.
     pub(crate) fn listed(&self) -> Vec<(String, String)> {
         self.world.namespace.run(|| {
             let output = output(Command::new("ss").args(["-tanH", "state", "syn-recv"]));
             let text = String::from_utf8(output.stdout).expect("ss prints text");
             let ends = |line: &str| {
-                // IPv4 on an IPv6 listener is IPv4 here.
+                // IPv4 on an IPv6 listener is shown as IPv4.
                 let plain = |end: &str| match end.strip_prefix("[::ffff:") {
                     Some(mapped) => mapped.replace("]:", ":"),
                     None => end.to_owned(),
@@ -64,7 +64,7 @@ impl Victim {
         })
     }
 
-    /// Waits until `ss` has none.
+    /// Waits until `ss` shows none.
     pub(crate) fn wait_until_over(&self) {
         eventually("all half-open connections are over", || self.listed().is_empty());
     }
@@ -81,12 +81,12 @@ impl Victim {
     }
 }
 
-/// Time for a poll to be asked for and answered, and for what it says to be told.
+/// Waits long enough for a poll to be requested and answered, and for its results to be printed.
 pub(crate) fn poll() {
     sleep(Duration::from_millis(2_500));
 }
 
-/// What a trace told of half-open connections.
+/// The output of a trace about half-open connections.
 pub(crate) struct Told {
     pub(crate) lines: Vec<Value>,
     pub(crate) summary: Value,
@@ -98,7 +98,7 @@ pub(crate) fn stop(tracer: Tracer) -> Told {
     told(&tracer.join())
 }
 
-/// Reads what a trace told, checks its accounts, and that each line is accounted for.
+/// Reads the output of a trace, checks its accounts, and asserts that each line is accounted for.
 pub(crate) fn told(report: &Report) -> Told {
     let told = accounts(report);
     for end in ["completed", "timed_out", "dropped", "unknown"] {
@@ -110,7 +110,7 @@ pub(crate) fn told(report: &Report) -> Told {
     told
 }
 
-/// Reads what a trace told, and checks its accounts.
+/// Reads the output of a trace, and checks its accounts.
 pub(crate) fn accounts(report: &Report) -> Told {
     report.assert_lossless();
     let lines = report.of_type("half_open");
@@ -134,7 +134,7 @@ impl Told {
         value.and_then(Value::as_u64).unwrap_or_else(|| panic!("no number {path} in {}", self.summary))
     }
 
-    /// How many lines there are of a kind.
+    /// The number of lines of a kind.
     pub(crate) fn count(&self, what: &str, cause: Option<&str>) -> u64 {
         self.of(what).filter(|line| cause.is_none_or(|cause| line["cause"] == cause)).count() as u64
     }
@@ -144,13 +144,13 @@ impl Told {
         self.lines.iter().filter(move |line| line["what"] == what)
     }
 
-    /// The counters of the only namespace, as the summary has them.
+    /// A counter of the only namespace, from the summary.
     pub(crate) fn netstat(&self, name: &str) -> u64 {
         self.number(&format!("namespaces/0/{name}"))
     }
 }
 
-/// Both ends of a line, as `ss` writes them.
+/// Both ends of a line, in the form of `ss`.
 pub(crate) fn ends(line: &Value) -> (String, String) {
     let end = |address: &str, port: &str| {
         let address = line[address].as_str().expect("an address");

@@ -1,4 +1,4 @@
-//! When findings were reported first: of a fault that has to last for a time, not before that time.
+//! The times of the first reports of findings: a fault that must last for a time must not be reported before that time.
 
 use std::{collections::HashMap, fmt, process::Command, time::Duration};
 
@@ -9,14 +9,14 @@ use tcptrace_tests::{
     process::output,
 };
 
-/// A finding, and when a trace reported it first.
+/// A finding, and the time of its first report in a trace.
 pub(crate) struct Reported {
     pub(crate) finding: Value,
     ktime_ns: u64,
 }
 
 impl Reported {
-    /// From a line of a trace in JSON, if it is one of a finding.
+    /// Parses a line of a trace in JSON, if it is a finding.
     pub(crate) fn read(line: &str) -> Option<Self> {
         // Quotes within JSON strings are escaped.
         if !line.contains("\"type\":\"finding\"") {
@@ -27,16 +27,16 @@ impl Reported {
         Some(Self { finding: line["finding"].take(), ktime_ns })
     }
 
-    /// How long after the situation began to be made: its fault cannot be older.
+    /// The time since the set-up of the situation began: its fault cannot be older.
     pub(crate) fn after(&self, playing: &Playing) -> Duration {
         Duration::from_nanos(self.ktime_ns.saturating_sub(playing.begun_ns))
     }
 }
 
-/// When a fault was reported first, after it can have begun.
+/// The time of a fault's first report, since the fault can have begun.
 pub(crate) struct Times {
     pub(crate) first: Duration,
-    /// The threshold that must have passed.
+    /// The threshold, which must have passed.
     pub(crate) least: Duration,
 }
 
@@ -47,11 +47,11 @@ impl fmt::Display for Times {
     }
 }
 
-/// The thresholds as they are shipped.
+/// The shipped thresholds.
 pub(crate) struct Shipped(HashMap<(String, String), u64>);
 
 impl Shipped {
-    /// As `tcptrace diagnose` prints them.
+    /// Reads them from the output of `tcptrace diagnose`.
     pub(crate) fn read() -> Self {
         let printed = output(Command::new(tcptrace()).args(["diagnose", "--print-config"])).stdout;
         let printed = String::from_utf8(printed).expect("UTF-8");

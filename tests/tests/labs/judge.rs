@@ -1,4 +1,4 @@
-//! What a diagnosis says of a situation, compared with what it must say.
+//! The findings of a diagnosis about a situation, compared with the expected ones.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use tcptrace_tests::labs::{
 
 use crate::{early::Times, watch::Watched};
 
-/// What became of a situation.
+/// The outcome of a situation.
 pub(crate) struct Verdict {
     pub(crate) situation: &'static Situation,
     outcome: Outcome,
 }
 
 enum Outcome {
-    /// As it must be; of a fault that has to last for a time, with the time after which a trace reported it.
+    /// The findings are right. For a fault that must last for a time, the time of its first report in a trace.
     Right(Option<Times>),
-    /// Each thing that is not.
+    /// The findings are wrong, in these points.
     Wrong(Vec<String>),
-    /// It could not be made here, for this reason.
+    /// The situation could not be made here, for this reason.
     LeftOut(&'static str),
 }
 
@@ -40,7 +40,7 @@ impl Verdict {
         matches!(self.outcome, Outcome::Wrong(_))
     }
 
-    /// Whether it is known that the fault was not reported too early.
+    /// Whether the fault is known not to have been reported too early.
     pub(crate) fn was_timed(&self) -> bool {
         matches!(self.outcome, Outcome::Right(Some(_)))
     }
@@ -79,8 +79,8 @@ impl Outcome {
     }
 }
 
-/// When a trace reported the fault first, where it has to last for a time. What no trace has reported by the end of the watch
-/// was not too early.
+/// The time of a trace's first report, for a fault that must last for a time. A fault without a report by the end of
+/// the watch was not reported too early.
 fn when(playing: &Playing, watched: &Watched, id: &str) -> Option<Times> {
     let least = watched.shipped.time(playing.situation.wait?);
     let mut all = watched.reported.iter();
@@ -88,7 +88,7 @@ fn when(playing: &Playing, watched: &Watched, id: &str) -> Option<Times> {
     Some(Times { first: first.after(playing), least })
 }
 
-/// Whether a finding is about the situation: by its namespace, or where it has none, by its owners.
+/// Whether a finding is about the situation: by its namespace, or if it has none, by its owners.
 fn is_of(playing: &Playing, finding: &Value) -> bool {
     match finding["netns"].as_u64() {
         Some(inode) => playing.is_in(inode),
@@ -100,7 +100,8 @@ fn owners(finding: &Value) -> impl Iterator<Item = &Value> {
     finding["owners"].as_array().expect("owners").iter()
 }
 
-/// The first owner is this role's process, and the first line has the words, or names it.
+/// The errors in the naming: the first owner must be this role's process, and the first line must have the words, or
+/// name the process.
 fn misnamed(playing: &Playing, finding: &Value, owner: &str, words: Option<&str>) -> Vec<String> {
     let pid = playing.pid(owner).unwrap_or_default();
     let mut wrong = Vec::new();
@@ -119,7 +120,7 @@ fn misnamed(playing: &Playing, finding: &Value, owner: &str, words: Option<&str>
     wrong
 }
 
-/// What there is of this kind below a warning.
+/// The findings of this kind below a warning.
 fn mildly(playing: &Playing, findings: &[Value], id: &str) -> String {
     let mild = findings.iter().find(|one| one["id"] == id && is_of(playing, one));
     mild.map_or_else(String::new, |one| format!(", only {}", line(one)))

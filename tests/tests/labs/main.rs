@@ -1,11 +1,11 @@
-//! The false-alarm lab and the fault lab: situations that are made for real, all at once, each in a network namespace of
-//! its own, and one `tcptrace diagnose` of the whole host with the thresholds as they are shipped.
+//! The false-alarm lab and the fault lab: situations that are made for real, all at once, each in a separate network
+//! namespace, and one `tcptrace diagnose` of the whole host with the shipped thresholds.
 //!
-//! A trace with findings runs beside it: a fault that a diagnosis reports when it has lasted for a time, such as a minute, must
-//! not be reported before.
+//! A trace with findings runs beside it. A fault that must last for a time before it is reported, such as a minute,
+//! must not be reported earlier.
 //!
-//! Of an honest look-alike nothing may be reported at warning or above; of a fault one finding, with the culprit first.
-//! `tcptrace_tests::labs` has the situations. `TCPTRACE_LABS=WORD` makes only those whose name has the word in it.
+//! A harmless look-alike must have no finding at warning or above. A fault must have one finding, with the culprit
+//! first. `tcptrace_tests::labs` has the situations. `TCPTRACE_LABS=WORD` makes only those with the word in their name.
 
 mod early;
 mod judge;
@@ -19,7 +19,7 @@ use tcptrace_tests::{
     machine::is_root,
 };
 
-/// Both tests judge one watch.
+/// The verdicts of one watch, which both tests use.
 static VERDICTS: OnceLock<Vec<Verdict>> = OnceLock::new();
 
 fn is_honest(situation: &Situation) -> bool {
@@ -51,7 +51,7 @@ fn nothing_is_reported_of_honest_look_alikes() {
 #[test]
 fn every_fault_is_reported_once_with_its_culprit() {
     lab("every_fault_is_reported_once_with_its_culprit", 20, |situation| !is_honest(situation));
-    // None without root.
+    // There are no verdicts without root.
     let Some(verdicts) = VERDICTS.get() else { return };
     let timed = verdicts.iter().filter(|verdict| verdict.was_timed()).count();
     assert!(watch::only().is_some() || timed >= 10, "only {timed} faults were timed");

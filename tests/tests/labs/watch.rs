@@ -21,7 +21,7 @@ use crate::{
     judge::Verdict,
 };
 
-/// Longer than the minute of silence after which a connection may be a phantom, by what begins with the watch.
+/// Longer than the minute of silence after which a connection may be a phantom, plus the time for the watch to begin.
 const SECONDS: u64 = 80;
 const LIMIT: Duration = Duration::from_secs(SECONDS + 40);
 
@@ -30,11 +30,11 @@ pub(crate) fn only() -> Option<String> {
     env::var("TCPTRACE_LABS").ok()
 }
 
-/// What was reported of the whole host.
+/// The findings of the whole host.
 pub(crate) struct Watched {
-    /// By a diagnosis, at its end.
+    /// Findings of a diagnosis, at its end.
     pub(crate) findings: Vec<Value>,
-    /// By a trace, when each first showed.
+    /// Findings of a trace, at their first report.
     pub(crate) reported: Vec<Reported>,
     pub(crate) shipped: Shipped,
 }
@@ -53,7 +53,7 @@ pub(crate) fn watch() -> Vec<Verdict> {
     made.into_iter().map(|(situation, made)| Verdict::of(situation, made, &watched)).collect()
 }
 
-/// Begins to trace the whole host, with the thresholds as they are shipped, and returns what was found at the end.
+/// Begins to trace the whole host with the shipped thresholds. The thread returns the reported findings at the end.
 fn trace() -> JoinHandle<Vec<Reported>> {
     let mut command = Command::new(tcptrace());
     command.args(["trace", "--findings", "-o", "json", "--duration", &format!("{SECONDS}s")]);
@@ -67,7 +67,7 @@ fn trace() -> JoinHandle<Vec<Reported>> {
     })
 }
 
-/// The whole host, with the thresholds as they are shipped. Only an expectation has no value as shipped.
+/// Diagnoses the whole host with the shipped thresholds. Only expected listeners have no shipped value.
 fn diagnose() -> Value {
     let ports: Vec<String> = labs::all().flat_map(Situation::ports).map(|port| port.to_string()).collect();
     let mut command = Command::new(tcptrace());

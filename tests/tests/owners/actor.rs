@@ -10,24 +10,24 @@ use tcptrace_tests::{actor, machine::helper, process::Running};
 
 const LIMIT: Duration = Duration::from_secs(10);
 
-/// A process that does what it is told and then keeps what it has, until it is dropped.
+/// A process that acts on request and then keeps its sockets until it is dropped.
 pub(crate) struct Actor(Running);
 
 impl Actor {
-    /// Starts one. `action` as `actor` takes it.
+    /// Starts an actor. `action` is in the form that `actor` takes.
     pub(crate) fn new(action: &[&str]) -> Self {
         let mut command = Command::new(path());
         Self(Running::spawn(command.args(action).stdin(Stdio::piped()).stdout(Stdio::piped())))
     }
 
-    /// Starts one that acts at once.
+    /// Starts an actor and makes it act at once.
     pub(crate) fn acting(action: &[&str]) -> (Self, String) {
         let mut actor = Self::new(action);
         let line = actor.act();
         (actor, line)
     }
 
-    /// Starts one that waits to be handed a socket over the Unix socket `path`, which is there on return.
+    /// Starts an actor that receives a socket over the Unix socket `path`, which exists on return.
     pub(crate) fn receiving(path: &str) -> Self {
         let receiver = Self::new(&["receive", path]);
         while fs::metadata(path).is_err() {
@@ -36,19 +36,19 @@ impl Actor {
         receiver
     }
 
-    /// Has it act.
+    /// Makes the actor act.
     pub(crate) fn begin(&mut self) {
         actor::begin(&mut self.0);
     }
 
-    /// Has it act, and returns what it prints.
+    /// Makes the actor act, and returns the line that it prints.
     pub(crate) fn act(&mut self) -> String {
         let line = actor::act(&mut self.0);
         assert!(!line.is_empty(), "the actor failed");
         line
     }
 
-    /// Ends its standard input, and waits for its end.
+    /// Ends the actor's standard input, and waits for its end.
     pub(crate) fn end(mut self) {
         drop(self.0.child().stdin.take());
         self.0.wait(LIMIT);
@@ -58,14 +58,14 @@ impl Actor {
         self.0.pid()
     }
 
-    /// Kills it.
+    /// Kills the actor.
     pub(crate) fn kill(mut self) {
         self.0.signal(nix::sys::signal::Signal::SIGKILL);
         self.0.wait(LIMIT);
     }
 }
 
-/// The program.
+/// The path of the program.
 pub(crate) fn path() -> std::path::PathBuf {
     helper(env!("CARGO_BIN_EXE_actor"))
 }

@@ -1,5 +1,5 @@
-//! `trace`, `life` and `sockets` name the same process for the same socket, whoever made it, holds it or has ended: what the
-//! test knows, with `/proc` and `ss` as witnesses.
+//! `trace`, `life` and `sockets` name the same process for the same socket, whichever process made it, holds it or has
+//! ended. The reference is the test itself, with `/proc` and `ss` as witnesses.
 
 use std::{
     collections::BTreeSet, fs, net::SocketAddr, path::PathBuf, process::Command, thread::sleep,
@@ -22,23 +22,23 @@ use crate::{
     report::{Pids, Report, ss},
 };
 
-/// How long it takes until a trace has noticed that a process has ended, and listed who holds its sockets.
+/// The time that a trace takes to notice the end of a process, and to dump the holders of its sockets.
 fn rest() -> Duration {
     Duration::from_secs(if is_slow() { 20 } else { 5 })
 }
 
-/// What a situation is about.
+/// The subject of a situation.
 struct Shown {
     /// Local end of the socket.
     local: SocketAddr,
-    /// Who may be named.
+    /// The processes that may be named.
     expected: Pids,
-    /// Somebody has to be: not of a child of which nobody knows yet who holds its listener.
+    /// Whether a process must be named. It need not be for a child whose listener's holders are not known yet.
     is_known: bool,
 }
 
-/// Makes a situation in a namespace of its own, with an address to listen on, while `trace` and `life` run; and asserts that
-/// both name who `situation` says, by the process's name and program.
+/// Makes a situation in a new namespace, with an address to listen on, while `trace` and `life` run. Asserts that both
+/// name the processes that `situation` expects, by name and program.
 fn agrees(
     name: &str,
     situation: impl FnOnce(u32, SocketAddr) -> Shown + Send + 'static,
@@ -70,7 +70,7 @@ fn agrees(
     Some(reports)
 }
 
-/// The owner of a line, if any, is one of these and wholly known.
+/// Asserts that the owner of a line, if any, is one of these and completely known.
 fn assert_named(line: &Value, expected: &Pids) {
     let owner = &line["owner"];
     if owner.is_null() {
@@ -79,7 +79,7 @@ fn assert_named(line: &Value, expected: &Pids) {
     let pid = u32::try_from(owner["pid"].as_u64().expect("a number")).expect("a process id");
     assert!(expected.contains(&pid), "{pid}, not {expected:?}: {line}");
     assert_eq!(owner["comm"], "actor", "{line}");
-    // Who only has the listener when it ends may have ended before anybody could look.
+    // A process that has the listener only at its end may have ended before tcptrace could read it.
     if line["old_state"] == "LISTEN" && line["new_state"] == "CLOSE" && owner["exe"].is_null() {
         return;
     }
@@ -90,7 +90,7 @@ fn exe() -> PathBuf {
     fs::canonicalize(actor::path()).expect("a program")
 }
 
-/// Who `tcptrace sockets` says owns a socket.
+/// The owners of a socket according to `tcptrace sockets`.
 fn sockets(netns: u32, local: SocketAddr, state: &str) -> Pids {
     let report = Report::of(Command::new(tcptrace_tests::machine::tcptrace()).args([
         "sockets",
@@ -101,14 +101,14 @@ fn sockets(netns: u32, local: SocketAddr, state: &str) -> Pids {
     report.owners(local, state).iter().map(pid).collect()
 }
 
-/// The ids in a line of an actor, and the address at its end.
+/// The process ids in an actor's line, and the address at its end.
 fn told(line: &str) -> (Pids, SocketAddr) {
     let (pids, address) = line.rsplit_once(' ').expect("ids and an address");
     let pids: BTreeSet<u32> = pids.split(' ').map(|pid| pid.parse().expect("a process id")).collect();
     (pids, address.parse().expect("an address"))
 }
 
-/// A child of whoever listens at `address`, which nobody accepts: whose it is by `sockets`.
+/// The owners of an unaccepted child of the listener at `address`, according to `sockets`.
 fn inherits(netns: u32, address: SocketAddr) -> Pids {
     let client = connect(address);
     wait_for_established(address.port());
@@ -129,7 +129,7 @@ fn a_pre_fork_server() {
     });
 }
 
-/// Its first process ends once it listens, and another one has the listener.
+/// The daemon's first process ends once it listens, and another process has the listener.
 #[test]
 fn a_daemon() {
     agrees("a_daemon", |netns, address| {
@@ -163,7 +163,7 @@ fn a_listener_that_was_handed_over() {
     });
 }
 
-/// Who connected has ended, and its child has the connection.
+/// The process that connected has ended, and its child has the connection.
 #[test]
 fn a_descriptor_that_was_inherited() {
     agrees("a_descriptor_that_was_inherited", |netns, address| {
@@ -178,7 +178,7 @@ fn a_descriptor_that_was_inherited() {
         wait_for_state(local, "close-wait");
         sleep(rest());
         assert_eq!(sockets(netns, local, "CLOSE_WAIT"), expected);
-        // Until it ended, it was its own.
+        // Until it ended, the connection was its own.
         expected.insert(first.pid());
         first.end();
         Shown { local, expected, is_known: true }
@@ -217,7 +217,7 @@ fn a_thread_that_connects() {
     });
 }
 
-/// What is known of it stays with the last lines of its connection.
+/// The facts about the process stay with the last lines of its connection.
 #[test]
 fn a_client_that_ends() {
     agrees("a_client_that_ends", |netns, address| {
@@ -257,7 +257,7 @@ fn what_ss_kills_keeps_its_owner() {
     assert!(ends.iter().any(|line| line["context"]["comm"] == "ss"), "{}", trace.stdout);
 }
 
-/// Commands that connect and end at once: most are looked at while they live, since each wakes the reader.
+/// Commands that connect and end at once. tcptrace reads most of them while they live, since each wakes the reader.
 #[test]
 fn most_of_the_commands_that_end_at_once_are_known() {
     const NAME: &str = "most_of_the_commands_that_end_at_once_are_known";

@@ -1,4 +1,4 @@
-//! Processes in cgroups as systemd and runtimes of containers make them.
+//! Processes in cgroups like those of systemd and of container runtimes.
 
 use std::{
     fs, io,
@@ -17,17 +17,17 @@ use tcptrace_tests::{
 
 use crate::{actor::Actor, report::reports};
 
-/// As `docker` numbers them.
+/// A container id like those of `docker`.
 const ID: &str = "7c0ffee07c0ffee07c0ffee07c0ffee07c0ffee07c0ffee07c0ffee07c0ffee0";
 
-/// A cgroup of a process; it goes when it is dropped, after the process.
+/// A cgroup with a process. The drop removes it, after the process.
 struct Cgroup {
     parent: PathBuf,
     child: PathBuf,
 }
 
 impl Cgroup {
-    /// Below the root of a hierarchy, in a slice of this test's own.
+    /// Makes a cgroup below the root of a hierarchy, in a slice of this test.
     fn make(root: &Path, slot: u16, name: &str) -> io::Result<Self> {
         let parent = root.join(format!("tcptrace_test_{slot}.slice"));
         let this = Self { child: parent.join(name), parent };
@@ -42,7 +42,7 @@ impl Cgroup {
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        // The kernel lets go of a process a moment after its end.
+        // The kernel releases a process a moment after its end.
         for _ in 0..100 {
             if fs::remove_dir(&self.child).is_ok() {
                 break;
@@ -53,7 +53,7 @@ impl Drop for Cgroup {
     }
 }
 
-/// Where a hierarchy is mounted: `cgroup2`, or that of systemd's own in version 1.
+/// The mount point of a hierarchy: `cgroup2`, or systemd's own in version 1.
 fn hierarchy(kind: &str, option: &str) -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc");
     mounts.lines().find_map(|line| {
@@ -63,7 +63,7 @@ fn hierarchy(kind: &str, option: &str) -> Option<PathBuf> {
     })
 }
 
-/// Puts a process with a listener into a cgroup of this name, and returns what both sources call its owner.
+/// Puts a process with a listener into a cgroup of this name, and returns its owner according to both sources.
 fn owners_in(test: &str, (kind, option): (&str, &str), name: &str) -> Option<[serde_json::Value; 2]> {
     if !is_root(test) {
         return None;
@@ -90,15 +90,15 @@ fn owners_in(test: &str, (kind, option): (&str, &str), name: &str) -> Option<[se
             let [owner] = report.owners(address, "LISTEN") else { panic!("one owner") };
             owner.clone()
         });
-        // In this order.
+        // The process must be dropped before the cgroup.
         drop((actor, cgroup));
         owners
     }))
 }
 
-/// Of the second version.
+/// The hierarchy of version 2.
 const V2: (&str, &str) = ("cgroup2", "rw");
-/// systemd's own, where the first version is in use.
+/// systemd's own hierarchy, where version 1 is in use.
 const V1: (&str, &str) = ("cgroup", "name=systemd");
 
 #[test]
@@ -131,7 +131,7 @@ fn a_unit() {
     }
 }
 
-/// A name that would colour the terminal, in the form that shows it all.
+/// A name that would colour the terminal, in the output that shows it in full.
 #[test]
 fn a_unit_with_a_hostile_name() {
     let name = "\u{1b}[31mtcptrace\u{7}.service";

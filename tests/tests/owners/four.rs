@@ -1,5 +1,5 @@
-//! `trace`, `life`, `sockets` and `diagnose` name the same process first for a socket that several have open, which none of
-//! them acts on: the oldest, from which the others have it.
+//! `trace`, `life`, `sockets` and `diagnose` name the same process first for a socket that several have open, and on
+//! which none of them acts: the oldest, from which the others have inherited it.
 
 use std::{
     fs,
@@ -23,7 +23,7 @@ use tcptrace_tests::{
     wait::eventually,
 };
 
-/// Of all commands, a finding at the first scan.
+/// Thresholds for a finding at the first scan.
 const THRESHOLDS: &str = "[close-wait-leak]\ncount = 1\nage_s = 0\n";
 
 #[test]
@@ -40,7 +40,7 @@ fn four_commands_name_the_same_process() {
         let client = connect(Family::V4.connect(port));
         let local = client.local_addr().expect("its end").as_socket().expect("an address");
         let server = accept(&listener);
-        // Whoever is started now has the connection as well.
+        // A process that is started now inherits the connection.
         fcntl(client.as_fd(), FcntlArg::F_SETFD(FdFlag::empty())).expect("a flag");
         let mut younger = Running::spawn(Command::new("sleep").arg("60").stdin(Stdio::null()));
         fcntl(client.as_fd(), FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).expect("a flag");
@@ -54,9 +54,9 @@ fn four_commands_name_the_same_process() {
         let arguments = ["-o", "json", "--netns", &path];
         let trace = Tracer::start(Hook::TpBtf, &arguments);
         let life = Tracer::start_life(Hook::TpBtf, &arguments);
-        // Both list what was there before them.
+        // Both dump the pre-existing sockets.
         sleep(Duration::from_secs(if is_slow() { 10 } else { 1 }));
-        // The reset comes as a packet, in nobody's context.
+        // The reset comes as a packet, in the context of no process.
         abort(server);
         trace.catch_up();
         life.catch_up();
@@ -74,7 +74,7 @@ fn four_commands_name_the_same_process() {
     }
 }
 
-/// Who `sockets` names first for a connection that waits to be closed.
+/// The first owner in `sockets` of a connection that waits to be closed.
 fn first_of_sockets(netns: &str, local: SocketAddr) -> Vec<u32> {
     let output = output(Command::new(tcptrace()).args([
         "sockets",
@@ -92,7 +92,7 @@ fn first_of_sockets(netns: &str, local: SocketAddr) -> Vec<u32> {
     lines.filter_map(|line| pid(&line["owners"][0])).collect()
 }
 
-/// Whom `diagnose` names first for what is not closed.
+/// The first owner in `diagnose` of a connection that is not closed.
 fn first_of_diagnose(netns: &str) -> Vec<u32> {
     let folder = tempfile::tempdir().expect("a folder");
     let config = folder.path().join("thresholds.toml");

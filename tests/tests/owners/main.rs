@@ -1,5 +1,5 @@
-//! Whose sockets are: what `tcptrace sockets` says by each of its sources, compared with `ss -p`, with `/proc` and with
-//! what the test knows.
+//! Owners of sockets: the output of `tcptrace sockets` by each of its sources, compared with `ss -p`, with `/proc` and
+//! with the steps of the test.
 
 mod actor;
 mod agree;

@@ -1,4 +1,4 @@
-//! A trace from a pid namespace of its own, as in a container, whose process ids are not those of events.
+//! A trace from a separate pid namespace, as in a container. Process ids there differ from those of events.
 
 use std::{path::Path, process::Command};
 
@@ -12,21 +12,21 @@ use tcptrace_tests::{
     tracer::Tracer,
 };
 
-/// Chooses the next process id of its namespace.
+/// The file that sets the next process id of a pid namespace.
 const LAST_PID: &str = "/proc/sys/kernel/ns_last_pid";
 
-/// `sleep` has the process id `$1` there, and `$2` and the rest run beside it.
+/// A script in which `sleep` has the process id `$1`, and `$2` and the rest run beside it.
 const BESIDE_SLEEP: &str =
     r#"echo $(($1 - 1)) >/proc/sys/kernel/ns_last_pid; sleep 60 & shift; "$@"; code=$?; kill $!; exit $code"#;
 
-/// What follows runs in a pid namespace of its own.
+/// A command that runs its arguments in a new pid namespace.
 pub(crate) fn in_one() -> Command {
     let mut command = Command::new("unshare");
     command.args(["--pid", "--fork", "--mount-proc"]);
     command
 }
 
-/// `tcptrace` with these arguments in one where `sleep` has this process's id.
+/// `tcptrace` with these arguments, in a pid namespace where `sleep` has this process's id.
 fn beside_sleep(arguments: &[&str]) -> Command {
     let mut command = in_one();
     command.args(["sh", "-c", BESIDE_SLEEP, "sh"]).arg(std::process::id().to_string());
@@ -34,7 +34,7 @@ fn beside_sleep(arguments: &[&str]) -> Command {
     command
 }
 
-/// Whose sockets are is not known there: it need not be healthy.
+/// The owners of sockets are not known there, so the verdict need not be healthy.
 #[test]
 fn a_diagnosis_says_what_it_lacks() {
     if !may_choose_ids("a_diagnosis_says_what_it_lacks") {
@@ -52,7 +52,7 @@ fn a_diagnosis_says_what_it_lacks() {
     assert!(gaps.contains("a container's process ids"), "{gaps}");
 }
 
-/// Whether process ids can be chosen here; tells that `test` is skipped when not.
+/// Whether process ids can be chosen here; otherwise reports that `test` is skipped.
 fn may_choose_ids(test: &str) -> bool {
     let has = Path::new(LAST_PID).exists();
     if !has {
@@ -61,7 +61,7 @@ fn may_choose_ids(test: &str) -> bool {
     has && is_root(test)
 }
 
-/// Whoever has the same process id there is not taken for the process that acts.
+/// A process with the same id in that namespace is not taken for the acting process.
 #[test]
 fn who_has_the_same_id_there() {
     if !may_choose_ids("who_has_the_same_id_there") {

@@ -16,7 +16,7 @@ use crate::{
     source::has_program,
 };
 
-/// Runs `body` in a namespace of its own, with the namespace's inode and an address to listen on.
+/// Runs `body` in a new namespace, with the namespace's inode and an address to listen on.
 fn in_namespace(name: &str, body: impl FnOnce(u32, SocketAddr) + Send + 'static) {
     if !is_root(name) {
         return;
@@ -28,7 +28,7 @@ fn in_namespace(name: &str, body: impl FnOnce(u32, SocketAddr) + Send + 'static)
     namespace.run(move || body(netns, address));
 }
 
-/// Both sources and `ss` name exactly these.
+/// Asserts that both sources and `ss` name exactly these processes.
 fn assert_listens(netns: u32, address: SocketAddr, expected: &Pids) {
     for report in reports(netns) {
         assert_eq!(&report.pids(address, "LISTEN"), expected);
@@ -65,7 +65,7 @@ fn a_server_with_three_children() {
     });
 }
 
-/// The kernel keeps a socket open that is on its way; nobody holds it then, and afterwards another one does.
+/// The kernel keeps a socket open while it is passed on. Then no process holds it; afterwards the receiver does.
 #[test]
 fn given_to_another_process() {
     in_namespace("given_to_another_process", |netns, address| {
@@ -102,7 +102,7 @@ fn a_process_that_was_killed() {
     });
 }
 
-/// The threads that tests run on have tables of descriptors of their own, which `ss` does not see.
+/// The threads of tests have separate tables of descriptors, which `ss` does not see.
 #[test]
 fn a_thread_with_a_table_of_its_own() {
     in_namespace("a_thread_with_a_table_of_its_own", |netns, address| {
@@ -118,7 +118,7 @@ fn a_thread_with_a_table_of_its_own() {
     });
 }
 
-/// The program has a socket of MPTCP; what is listed are its subflows.
+/// The program has a socket of MPTCP; the dump shows its subflows.
 #[test]
 fn a_multipath_connection() {
     const NAME: &str = "a_multipath_connection";
@@ -142,8 +142,8 @@ fn a_multipath_connection() {
     });
 }
 
-/// `nobody` with the two capabilities that tracing takes: the kernel's program names processes of other users, into
-/// which `/proc` gives no insight.
+/// `nobody` with the two capabilities for tracing: the kernel's program names processes of other users, which `/proc`
+/// does not show.
 #[test]
 fn another_users_process_by_two_capabilities() {
     const NAME: &str = "another_users_process_by_two_capabilities";

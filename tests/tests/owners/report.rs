@@ -1,4 +1,4 @@
-//! What tcptrace and `ss` say.
+//! Reports of tcptrace and `ss`.
 
 use std::{collections::BTreeSet, net::SocketAddr, process::Command};
 
@@ -12,8 +12,8 @@ use tcptrace_tests::{
 /// Process ids.
 pub(crate) type Pids = BTreeSet<u32>;
 
-/// The sockets of the namespace with this inode, by each source: the kernel's program, and `/proc` where type
-/// information is hidden.
+/// The sockets of the namespace with this inode, by each source: the kernel's program, and `/proc` if type information
+/// is hidden.
 pub(crate) fn reports(netns: u32) -> [Report; 2] {
     [Command::new(tcptrace()), under(NO_BTF, "")]
         .map(|mut command| Report::of(command.args(["sockets", "--netns", &netns.to_string()])))
@@ -23,11 +23,11 @@ pub(crate) fn reports(netns: u32) -> [Report; 2] {
 pub(crate) struct Report(Vec<Value>);
 
 impl Report {
-    /// What `command`, which ends up as `tcptrace sockets`, prints.
+    /// The output of `command`, which becomes `tcptrace sockets`.
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = output(command.args(["-o", "json"]));
         let said = String::from_utf8_lossy(&output.stderr);
-        // 4: it may not look into every process of the host.
+        // 4: it may not inspect every process of the host.
         assert!(matches!(output.status.code(), Some(0 | 4)), "{said}");
         let lines = String::from_utf8(output.stdout).expect("text");
         let lines = lines.lines().map(|line| serde_json::from_str(line).expect("JSON"));
@@ -46,7 +46,7 @@ impl Report {
         socket["owners"].as_array().expect("owners")
     }
 
-    /// The processes that hold it.
+    /// The processes that hold the socket.
     pub(crate) fn pids(&self, local: SocketAddr, state: &str) -> Pids {
         let pid = |owner: &Value| {
             assert_eq!(owner["provenance"], "exact", "{owner}");
@@ -56,8 +56,8 @@ impl Report {
     }
 }
 
-/// The processes that hold the socket with this local end by `ss`, which looks at tables of whole processes only. Must
-/// be called in the namespace.
+/// The processes that hold the socket with this local end, according to `ss`, which reads only the tables of whole
+/// processes. Must be called in the namespace.
 pub(crate) fn ss(local: SocketAddr, state: &str) -> Pids {
     let output = output(Command::new("ss").args(["-Htanp", "state", state, "src", &local.to_string()]));
     let text = String::from_utf8(output.stdout).expect("text");

@@ -1,4 +1,4 @@
-//! Which source of holders there is, by `tcptrace doctor`.
+//! The source of holders, according to `tcptrace doctor`.
 
 use std::process::Command;
 
@@ -12,7 +12,7 @@ use tcptrace_tests::{
 
 use crate::pid_namespace::in_one;
 
-/// The row `holders` of a command that ends up as `tcptrace`.
+/// The row `holders` of a command that becomes `tcptrace`.
 fn row(mut command: Command) -> Value {
     let output = output(command.args(["doctor", "-o", "json"]));
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
@@ -20,7 +20,7 @@ fn row(mut command: Command) -> Value {
     rows.iter().find(|row| row["name"] == "holders").expect("a row").clone()
 }
 
-/// Whether the kernel's program works here; tells that `test` is skipped when not.
+/// Whether the kernel's program works here; otherwise reports that `test` is skipped.
 pub(crate) fn has_program(test: &str) -> bool {
     let row = row(Command::new(tcptrace()));
     let has = row["status"] == "ok";

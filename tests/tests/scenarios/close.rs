@@ -1,4 +1,4 @@
-//! Closing in good order.
+//! Closing by FIN.
 
 use std::{net::Shutdown, thread::sleep, time::Duration};
 
@@ -89,8 +89,8 @@ fn half_closed() {
     });
 }
 
-/// Each side's FIN is lost at first. The server then hears the client's, sent again, while its own is under
-/// way; the client hears the server's only afterwards, together with the ACK of its own.
+/// The first FIN of each side is lost. The server then receives the client's second FIN while its own is in flight. The
+/// client receives the server's only afterwards, together with the ACK of its own.
 #[test]
 fn simultaneous_close() {
     scenario("simultaneous_close", |ports| {

@@ -1,5 +1,5 @@
-//! Every transition of TCP that this kernel can be made to show, by both hooks: what tcptrace prints is
-//! exactly what tracefs prints, and what the scenario did.
+//! Every transition of TCP that this kernel can be made to show, by both hooks: tcptrace's output agrees exactly with
+//! tracefs' log and with the steps of the scenario.
 
 mod close;
 mod open;

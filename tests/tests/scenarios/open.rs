@@ -1,4 +1,4 @@
-//! Opening, and failing to.
+//! Opening, and failures of that.
 
 use nix::errno::Errno;
 use tcptrace_tests::{
@@ -43,8 +43,7 @@ fn refused_mapped() {
     refused_by("refused_mapped", Family::MappedClient);
 }
 
-/// `connect()` fails before the state changes: nobody sees anything, and the listener shows that somebody
-/// looked.
+/// `connect()` fails before the state changes: no hook sees anything. The listener shows that the tracers worked.
 #[test]
 fn no_route() {
     scenario("no_route", |ports| {
@@ -76,8 +75,8 @@ fn connect_to_itself() {
     });
 }
 
-/// Two sockets connect to each other. The first one's SYN would be refused, as the second does not connect
-/// yet, if it listened to the refusal.
+/// Two sockets connect to each other. The second does not connect yet when the first one's SYN arrives, so the SYN is
+/// refused; but the first drops the refusal.
 #[test]
 fn simultaneous_open() {
     scenario("simultaneous_open", |ports| {
@@ -89,7 +88,7 @@ fn simultaneous_open() {
         begin_connect(&first, other);
         hear(&first);
         second.connect(&one.into()).expect("the crossing connect");
-        // The second one is established once it has sent the last segment, the first one when it has that.
+        // The second socket is established once it has sent the last segment; the first one is when that arrives.
         net::wait_for_established(ports.port(0));
         drop(first);
         net::read_end(&second);
@@ -102,7 +101,7 @@ fn simultaneous_open() {
     });
 }
 
-/// A client that has chosen its port before it connects shows it from the beginning.
+/// A client that has chosen its port before it connects shows the port from the beginning.
 #[test]
 fn bound_client() {
     scenario("bound_client", |ports| {

@@ -1,4 +1,4 @@
-//! Sockets of other processes, and what their end does to them.
+//! Sockets of other processes, and the effect of their end on the sockets.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -46,8 +46,8 @@ fn killed_with_open_sockets() {
     });
 }
 
-/// A child inherits the listener's owner, who is not the process that happens to run when the child is born:
-/// here the client's, on whose back loopback delivers the packets.
+/// A child inherits the listener's owner. That is not the process that happens to run at the child's creation: here the
+/// client's, in whose context loopback delivers the packets.
 #[test]
 fn listener_of_another_process() {
     scenario("listener_of_another_process", |ports| {

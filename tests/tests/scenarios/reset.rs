@@ -61,7 +61,7 @@ fn unread_data() {
     });
 }
 
-/// `connect()` to `AF_UNSPEC` ends the connection, not the socket, which then connects anew.
+/// `connect()` to `AF_UNSPEC` ends the connection, not the socket, which then connects again.
 #[test]
 fn disconnect_and_reconnect() {
     scenario("disconnect_and_reconnect", |ports| {
@@ -76,7 +76,7 @@ fn disconnect_and_reconnect() {
     });
 }
 
-/// Somebody else destroys the socket: who did so is not its owner.
+/// Another process destroys the socket: that process is not the owner.
 #[test]
 fn killed_by_ss() {
     scenario("killed_by_ss", |ports| {

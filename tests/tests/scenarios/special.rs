@@ -35,7 +35,7 @@ fn fast_open() {
     });
 }
 
-/// Only the TCP subflows are told, not the MPTCP sockets above them, nor the steps that change nothing.
+/// Only the TCP subflows are reported, not the MPTCP sockets above them, nor calls without a change of state.
 #[test]
 fn mptcp() {
     if let Err(error) = mptcp_socket() {
@@ -54,7 +54,7 @@ fn mptcp() {
         drop((server, listener));
         vec![
             path(LISTENER),
-            // A worker of the kernel closes what the process left.
+            // A worker of the kernel closes the sockets that the process left open.
             path("CLOSE SYN_SENT! ESTABLISHED FIN_WAIT1 FIN_WAIT2 CLOSE/0"),
             path("LISTEN SYN_RECV ESTABLISHED CLOSE_WAIT LAST_ACK CLOSE/0"),
         ]

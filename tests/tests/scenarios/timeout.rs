@@ -1,4 +1,4 @@
-//! Waiting in vain.
+//! Timeouts.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use tcptrace_tests::{
 
 use super::LISTENER;
 
-/// The listener hears no SYN: one retry, three seconds.
+/// The listener drops the SYNs: one retry, three seconds.
 #[test]
 fn connect_timeout() {
     scenario("connect_timeout", |ports| {
@@ -22,7 +22,7 @@ fn connect_timeout() {
     });
 }
 
-/// Nobody on the link has the address.
+/// No host on the link has the address.
 #[test]
 fn host_unreachable() {
     scenario("host_unreachable", |ports| {
@@ -31,7 +31,7 @@ fn host_unreachable() {
     });
 }
 
-/// The server falls silent; the client's probes find out. The server learns when it closes.
+/// The server falls silent; the client's probes detect that. The server learns it when it closes.
 #[test]
 fn keepalive_timeout() {
     scenario("keepalive_timeout", |ports| {

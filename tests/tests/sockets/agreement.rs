@@ -1,4 +1,4 @@
-//! Comparing the two.
+//! The comparison of tcptrace with ss.
 
 use std::collections::BTreeMap;
 
@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use crate::ss;
 
-/// Asserts that both name the same sockets and say the same of each.
+/// Asserts that both name the same sockets with the same values.
 pub(crate) fn assert_agree(told: &[Value], witnessed: &[ss::Line]) {
     let told: BTreeMap<u64, Value> = told
         .iter()
-        // ss of this age does not ask for sockets that are only bound.
+        // ss of this version does not request sockets that are only bound.
         .filter(|socket| socket["state"] != "CLOSE")
         .map(|socket| (socket["cookie"].as_u64().expect("a cookie"), common(socket)))
         .collect();
@@ -21,7 +21,7 @@ pub(crate) fn assert_agree(told: &[Value], witnessed: &[ss::Line]) {
     assert_eq!(list(&told), list(&witnessed), "tcptrace on the left, ss on the right");
 }
 
-/// What both know of a socket.
+/// The fields of a socket that both have.
 fn common(socket: &Value) -> Value {
     let timer = &socket["timer"];
     json!({

@@ -1,4 +1,4 @@
-//! While many sockets come and go, what stays is always seen, and nothing twice.
+//! While many sockets come and go, lasting sockets are always seen, and none twice.
 
 use std::{
     collections::HashSet,
@@ -19,7 +19,7 @@ use tcptrace_tests::{
 
 use crate::stage::Stage;
 
-/// Connections that stay.
+/// Lasting connections.
 const LASTING: usize = 300;
 
 #[test]
@@ -30,7 +30,7 @@ fn nothing_that_stays_is_missing_or_double() {
     let stage = Stage::new();
     let address = Family::V4.listen(stage.slot.port(0));
     stage.play(move |kept| {
-        // Two sockets each, and 40 ephemeral ports do not suffice.
+        // Each has two sockets, and 40 ephemeral ports are not enough.
         tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "20000 60999");
         let listener = listen(address);
         for _ in 0..LASTING {
@@ -64,7 +64,7 @@ fn cookies<'a>(sockets: impl Iterator<Item = &'a Value>) -> HashSet<u64> {
     sockets.map(|socket| socket["cookie"].as_u64().expect("a cookie")).collect()
 }
 
-/// What waits for a server that is slow to accept is that server's, however many come and go.
+/// A connection that waits for a slow server belongs to that server, however many others come and go.
 #[test]
 fn what_waits_for_a_slow_server_has_an_owner() {
     if !is_root("what_waits_for_a_slow_server_has_an_owner") {
@@ -78,7 +78,7 @@ fn what_waits_for_a_slow_server_has_an_owner() {
         stage.namespace.begin(move || {
             tcptrace_tests::netns::sysctl("net/ipv4/ip_local_port_range", "20000 60999");
             let listener = listen(address);
-            // Ten come for each one that is accepted, as long as there is room.
+            // Ten connections come for each accepted one, as long as the queue has capacity.
             let mut clients = std::collections::VecDeque::new();
             while !stop.load(Ordering::Relaxed) {
                 while clients.len() < 100 {

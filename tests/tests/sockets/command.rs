@@ -1,4 +1,4 @@
-//! The command line, the table for people, and looking again and again.
+//! The command line, the table for people, and repeated scans.
 
 use std::{
     process::{Command, Stdio},
@@ -38,7 +38,7 @@ fn stage() -> Stage {
     stage
 }
 
-/// A line a socket, in columns that stay columns with IPv6 among them.
+/// A line for each socket, in columns that stay aligned with IPv6 addresses among them.
 #[test]
 fn columns() {
     if !is_root("columns") {
@@ -101,7 +101,7 @@ fn watching_ends_with_ctrl_c() {
     let mut watch = Running::spawn(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()));
     let printed = lines(watch.child().stdout.take().expect("a pipe"));
     let limit = Duration::from_secs(10);
-    // Two tables of a header and six lines, with an empty line between them, and nothing that clears a screen.
+    // Two tables of a header and six lines, with an empty line between them, and no sequence that clears a screen.
     let tables: Vec<String> = (0..15).map(|_| printed.recv_timeout(limit).expect("a line")).collect();
     assert!(
         tables[0].starts_with("STATE ") && tables[7].is_empty() && tables[8].starts_with("STATE "),
@@ -112,7 +112,7 @@ fn watching_ends_with_ctrl_c() {
     assert_eq!(watch.wait(limit).code(), Some(0));
 }
 
-/// A reader that has seen enough is no error.
+/// A reader that closes the output early is no error.
 #[test]
 fn a_reader_that_goes_away() {
     if !is_root("a_reader_that_goes_away") {

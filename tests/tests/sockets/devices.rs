@@ -1,4 +1,4 @@
-//! Connections with the same four ends on two network devices are two, and each shows its own.
+//! Connections with the same four ends on two network devices are two connections, and each shows its device.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,7 +23,7 @@ const SERVER: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x51);
 const CLIENT: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0xc1);
 const DEVICES: [&str; 2] = ["red0", "blue0"];
 
-/// Two cables between two namespaces, with the same link-local addresses on both.
+/// Two pairs of devices between two namespaces, with the same link-local addresses on both pairs.
 fn stages() -> [Stage; 2] {
     let stages = [Stage::new(), Stage::new()];
     let path = stages[1].namespace.path().to_owned();
@@ -43,7 +43,7 @@ fn stages() -> [Stage; 2] {
     stages
 }
 
-/// By the index of the device in the calling thread's namespace.
+/// The address with the index of the device in the calling thread's namespace.
 fn on(address: Ipv6Addr, port: u16, device: &str) -> SocketAddrV6 {
     let index = nix::net::if_::if_nametoindex(device).expect("a device");
     SocketAddrV6::new(address, port, 0, index)
@@ -83,7 +83,7 @@ fn same_ends_on_two_devices() {
         let indices: Vec<_> = found.iter().filter_map(|one| one["ifindex"].as_u64()).collect();
         assert!(indices.len() == 2 && indices[0] != indices[1], "{found:?}");
         assert_eq!(found[0]["laddr"], found[1]["laddr"]);
-        // As ss has it, in a column that fits.
+        // The form is that of ss, in a column that is wide enough.
         let witnessed = stage.namespace.run(ss::raw);
         let text = stage.look(&[]).stdout;
         for device in DEVICES {
@@ -98,12 +98,12 @@ fn same_ends_on_two_devices() {
             "{csv}"
         );
     }
-    // What is bound to none shows none.
+    // A socket that is bound to no device shows none.
     let listener = with_port(server.look(&["-o", "json"]).sockets(), listens, 0).remove(0);
     assert!(listener["device"].is_null() && listener["ifindex"].is_null(), "{listener}");
 }
 
-/// Of two listeners with one address and port, each on a device, the one has the connections of its device.
+/// Two listeners share an address and port, each on one device. Each has the connections of its device.
 #[test]
 fn listeners_on_a_device() {
     if !is_root("listeners_on_a_device") {
@@ -146,7 +146,8 @@ fn listeners_on_a_device() {
 
 both_hooks!(a_trace_shows_the_device);
 
-/// Names where tcptrace is itself, numbers elsewhere; the same in a replay, which is looked at here.
+/// Devices in tcptrace's own namespace have names, others have numbers. The replay, which is checked here, shows the
+/// same.
 fn a_trace_shows_the_device(hook: Hook, name: &str) {
     if !is_root(name) {
         return;
@@ -178,16 +179,17 @@ fn a_trace_shows_the_device(hook: Hook, name: &str) {
     }
 }
 
-/// Name and index of the device of each connection with these ports, which never changes while it has both ends.
+/// Name and index of the device of each connection with these ports. The device never changes while the connection has
+/// both ends.
 fn devices(report: &Report, kind: &str, (lport, rport): (u16, u16)) -> BTreeSet<(Option<String>, u64)> {
     let mut by_cookie: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for line in report.of_type(kind) {
-        // A child is told before it has its device.
+        // A new child is reported before it has its device.
         if (&line["lport"], &line["rport"]) == (&lport.into(), &rport.into()) && line["old_state"] != "LISTEN"
         {
             let name = line["device"].as_str().map(str::to_owned);
             let (ifindex, cookie) = (line["ifindex"].as_u64().unwrap_or(0), line["cookie"].as_u64());
-            // Without a helper the fallback hook has a cookie only where somebody has asked for it.
+            // Without a helper the tracepoint hook has a cookie only if another program has requested it.
             let key = cookie.filter(|cookie| *cookie != 0).ok_or(ifindex);
             by_cookie.entry(key).or_default().insert((name, ifindex));
         }
@@ -196,7 +198,7 @@ fn devices(report: &Report, kind: &str, (lport, rport): (u16, u16)) -> BTreeSet<
     by_cookie.into_values().flatten().collect()
 }
 
-/// Text has it as `ss` does, CSV in columns of its own.
+/// Text has the form of `ss`; CSV has separate columns.
 fn in_columns(command: &str, file: &Path, lport: u16) {
     let text = replay(command, file, &[]).stdout;
     let csv = replay(command, file, &["-o", "csv"]).stdout;

@@ -1,4 +1,4 @@
-//! What each filter lets through is what it should of all sockets.
+//! Each filter passes the right sockets.
 
 use serde_json::Value;
 use tcptrace_tests::{
@@ -96,7 +96,7 @@ fn filters() {
     assert_eq!(none.summary()["hidden"], all.sockets().len());
 }
 
-/// First what serves, then in the course of a life; within a state by local port.
+/// The order: listeners first, then the states in the order of a connection's life; within a state by local port.
 #[test]
 fn order() {
     if !is_root("order") {

@@ -1,4 +1,4 @@
-//! Counts are those of the sockets that they are of.
+//! The counts of groups are the counts of their sockets.
 
 use std::{collections::BTreeMap, process::Stdio};
 
@@ -72,7 +72,7 @@ fn groups() {
     let processes = by("process");
     let (key, count) = processes.iter().next().expect("a group");
     assert!(key.ends_with(&format!("[{pid}]")), "{key}");
-    // The one that is not accepted yet is the listener's.
+    // The connection that is not accepted yet belongs to the listener.
     assert_eq!((processes.len(), *count), (1, 13));
     assert_eq!(by("container").values().sum::<u64>(), 13);
 
@@ -88,8 +88,9 @@ fn groups() {
     );
 }
 
-/// A listener that four processes have counts for each; what nobody has counts for none of them, since nobody knows whose
-/// it would be. A listener of one process has what waits for it.
+/// A listener held by four processes counts for each of them. Its unaccepted connections count for none of them, since
+/// it is not known which process will accept them. The unaccepted connections of a listener with one process belong to
+/// that process.
 #[test]
 fn sockets_that_nobody_has() {
     if !is_root("sockets_that_nobody_has") {
@@ -139,7 +140,7 @@ fn serve(stage: &Stage, what: &str, address: std::net::SocketAddr) -> Actors {
     Actors(actor, children)
 }
 
-/// A process that listens, and the others that have its listener.
+/// A process that listens, and the ids of the processes that hold its listener.
 struct Actors(Running, Vec<u32>);
 
 impl Actors {

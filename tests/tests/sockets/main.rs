@@ -1,5 +1,4 @@
-//! `tcptrace sockets`: what it says of the sockets of a namespace is what `ss` says, and what the test knows that it
-//! did itself.
+//! `tcptrace sockets`: its output about the sockets of a namespace, compared with `ss` and with the steps of the test.
 
 mod agreement;
 mod churn;

@@ -1,4 +1,4 @@
-//! Several network namespaces at once, and ways to name one.
+//! Several network namespaces at once, and the ways to name one.
 
 use std::{
     fs,
@@ -17,12 +17,12 @@ use tcptrace_tests::{
 
 use crate::{run::SocketsRun, stage::Stage};
 
-/// A process in the namespace: what is only a thread's is not looked for.
+/// Starts a process in the namespace: scans do not find namespaces that only threads are in.
 fn inhabitant(stage: &Stage) -> Running {
     let process = Running::spawn(stage.command("sleep").arg("60").stdout(Stdio::null()));
     let namespace = format!("/proc/{}/ns/net", process.pid());
     let inode = || fs::metadata(&namespace).map(|file| file.ino()).ok();
-    // It enters after it has started.
+    // The process enters the namespace after its start.
     let deadline = Instant::now() + Duration::from_secs(10);
     while inode() != Some(stage.namespace.inode().into()) {
         assert!(Instant::now() < deadline, "it does not get there");
@@ -49,7 +49,7 @@ fn all_of_them_at_once() {
     }
     let stages = [Stage::new(), Stage::new()];
     let _inhabitants = [inhabitant(&stages[0]), inhabitant(&stages[1])];
-    // The same address and port in both.
+    // The same address and port in both namespaces.
     let port = listener_at(&stages[0], 0);
     let same = Family::V4.listen(port);
     stages[1].play(move |kept| kept.push(listen(same)));
@@ -94,12 +94,12 @@ fn one_by_its_inode_number_its_path_or_its_name() {
     assert_eq!(run.code, Some(2), "{}", run.stderr);
 }
 
-/// The thread that holds the namespace is as good as a process for `ip netns attach`.
+/// The id of the thread that holds the namespace, which `ip netns attach` accepts as a process id.
 fn thread_of(stage: &Stage) -> String {
     stage.namespace.path().split('/').nth(4).expect("/proc/PID/task/TID/ns/net").to_owned()
 }
 
-/// A namespace that is kept by nothing but a mount.
+/// A namespace that only a mount keeps alive.
 #[test]
 fn one_without_a_process() {
     if !is_root("one_without_a_process") {
@@ -115,7 +115,7 @@ fn one_without_a_process() {
     assert!(read.iter().any(|one| one["netns"] == inode), "{inode} is not among {read:?}");
 }
 
-/// A name of `ip netns`, gone when dropped.
+/// A name of `ip netns`, removed by the drop.
 struct Deleted(String);
 
 impl Drop for Deleted {

@@ -1,4 +1,4 @@
-//! Whose a socket is: as `ss -p` says, and with care for hostile names.
+//! Owners of sockets: they agree with `ss -p`, and hostile names are escaped.
 
 use std::{
     collections::BTreeSet, fs, os::unix::fs::PermissionsExt as _, process::Stdio, thread::sleep,
@@ -16,7 +16,7 @@ use tcptrace_tests::{
 
 use crate::{run::SocketsRun, ss, stage::Stage};
 
-/// `actor listen ADDRESS` in the namespace, listening.
+/// Starts `actor listen ADDRESS` in the namespace, and waits until it listens.
 fn actor(stage: &Stage, program: &str, port: u16) -> Running {
     let address = Family::V4.listen(port).to_string();
     let mut command = stage.command(program);
@@ -31,7 +31,7 @@ fn actor_program() -> String {
     helper(env!("CARGO_BIN_EXE_actor")).to_string_lossy().into_owned()
 }
 
-/// Processes and descriptors, of the sockets that a process holds itself.
+/// Process ids and descriptors of a socket's own holders.
 fn holders(socket: &Value) -> BTreeSet<(u64, u64)> {
     let owners = socket["owners"].as_array().expect("a list").iter();
     let exact = owners.filter(|owner| owner["provenance"] == "exact");
@@ -60,7 +60,7 @@ fn owners_agree_with_ss() {
     assert_eq!((run.code, run.sockets().len()), (Some(0), 6), "{}", run.stderr);
     for socket in run.sockets() {
         let line = witnessed.iter().find(|line| socket["cookie"] == line.cookie).expect("ss knows it");
-        // ss does not look into the tables of threads, which the test's own are.
+        // ss does not read the tables of threads, and this test's threads have their own.
         if socket["lport"] == port || !line.users.is_empty() {
             assert_eq!(holders(&socket), line.users.iter().copied().collect(), "{socket}");
         } else {
@@ -68,7 +68,7 @@ fn owners_agree_with_ss() {
             assert_eq!(pids, [u64::from(std::process::id())], "{socket}");
         }
     }
-    // Nobody has accepted it: its owner is the one who would.
+    // The connection is not accepted: its owner is the process that would accept it.
     let unaccepted = run.sockets().into_iter().find(|one| one["inode"].is_null()).expect("a child");
     let owner = &unaccepted["owners"][0];
     assert_eq!((&owner["pid"], &owner["provenance"]), (&actor.pid().into(), &"inherited".into()));
@@ -85,7 +85,7 @@ fn owners_agree_with_ss() {
     );
 }
 
-/// What rests in TIME_WAIT where a process listens that began after it is not that one's.
+/// A connection in TIME_WAIT does not belong to a process that listens on its port but began later.
 #[test]
 fn a_connection_of_who_listened_before() {
     if !is_root("a_connection_of_who_listened_before") {
@@ -99,11 +99,11 @@ fn a_connection_of_who_listened_before() {
             let (client, server) = pair(&listener, Family::V4.connect(port));
             drop(server);
             read_end(&client);
-            // The second one goes on listening.
+            // The second listener stays open.
             kept.extend((port == ports[1]).then_some(listener));
         }
     });
-    // The clock of processes has hundredths of a second.
+    // Start times of processes have a resolution of a hundredth of a second.
     sleep(Duration::from_millis(50));
     let actor = actor(&stage, &actor_program(), ports[0]);
     let run = stage.look(&["-o", "json", "--state", "TIME_WAIT"]);
@@ -117,7 +117,7 @@ fn a_connection_of_who_listened_before() {
     assert_eq!(of_actor.sockets(), Vec::<Value>::new(), "nor by its process");
 }
 
-/// A program may be called what it likes: in red, on a new line, with commas.
+/// A program may have any name: in red, on a new line, with commas.
 #[test]
 fn hostile_names_are_escaped() {
     if !is_root("hostile_names_are_escaped") {
@@ -147,7 +147,8 @@ fn hostile_names_are_escaped() {
     assert_eq!(deleted(), true);
 }
 
-/// An ordinary user sees the sockets of the namespace that it is in, not whose the others' are, and is told so.
+/// An ordinary user sees the sockets of its own namespace, but not the owners of other users' sockets, and a message
+/// says so.
 #[test]
 fn an_ordinary_user() {
     if !is_root("an_ordinary_user") {

@@ -1,4 +1,5 @@
-//! The bytes of open and half-closed connections are those that the programs wrote and read; what never was has no age.
+//! The bytes of open and half-closed connections are the bytes that the programs wrote and read; a connection without
+//! data has no age of its data.
 
 use std::{
     io::Read as _,
@@ -22,7 +23,7 @@ fn write(from: &Socket, mut to: &Socket, bytes: usize) {
     to.read_exact(&mut vec![0; bytes]).expect("all of it");
 }
 
-/// State, bytes sent and received of the socket between two ports, once all is acknowledged.
+/// State, bytes sent and received of the socket between two ports, once all data is acknowledged.
 fn figures(stage: &Stage, lport: u16, state: &str) -> (Value, Value) {
     let mut found = None;
     eventually("everything is acknowledged", || {
@@ -81,7 +82,8 @@ fn bytes_of_programs() {
     assert_eq!((&info["bytes_acked"], &info["bytes_received"]), (&1_002.into(), &350.into()), "SYN and FIN");
 }
 
-/// While data is on its way, a byte that is not acknowledged may be a FIN or a SYN's place: marked, not guessed.
+/// While data is in flight, an unacknowledged byte may be the place of a FIN or a SYN: the value is marked as unknown,
+/// not guessed.
 #[test]
 fn what_is_on_its_way_is_not_guessed() {
     if !is_root("what_is_on_its_way_is_not_guessed") {
@@ -106,7 +108,7 @@ fn what_is_on_its_way_is_not_guessed() {
     assert!(wide.contains(" tx=~11 "), "{wide}");
 }
 
-/// A socket that connected to itself has never had the time of its last data: the kernel gives its own clock.
+/// A socket that connected to itself has no time of its last data: the kernel gives its own clock.
 #[test]
 fn what_never_was_has_no_age() {
     if !is_root("what_never_was_has_no_age") {

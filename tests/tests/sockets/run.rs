@@ -5,7 +5,7 @@ use std::process::Command;
 use serde_json::Value;
 use tcptrace_tests::{machine::tcptrace, process::output};
 
-/// What it printed.
+/// The output of the command.
 #[derive(Debug)]
 pub(crate) struct SocketsRun {
     pub(crate) stdout: String,
@@ -14,12 +14,12 @@ pub(crate) struct SocketsRun {
 }
 
 impl SocketsRun {
-    /// Runs it on this thread's side of the host.
+    /// Runs the command in this thread's namespaces.
     pub(crate) fn at(arguments: &[&str]) -> Self {
         Self::of(Command::new(tcptrace()).arg("sockets").args(arguments))
     }
 
-    /// Runs a command that ends up as `tcptrace sockets`.
+    /// Runs a command that becomes `tcptrace sockets`.
     pub(crate) fn of(command: &mut Command) -> Self {
         let output = output(command);
         let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
@@ -37,7 +37,7 @@ impl SocketsRun {
         self.of_type("socket")
     }
 
-    /// The last line.
+    /// The summary.
     pub(crate) fn summary(&self) -> Value {
         self.of_type("sockets_summary").pop().expect("a summary")
     }

@@ -1,4 +1,4 @@
-//! Every line of JSON is as `docs/sockets.schema.json` says.
+//! Every line of JSON follows `docs/sockets.schema.json`.
 
 use std::{fs, path::Path};
 
@@ -44,14 +44,14 @@ fn json_follows_its_schema() {
     for expected in ["socket", "sockets_group", "sockets_summary"] {
         assert!(types.iter().any(|one| one == expected), "{expected}");
     }
-    // The schema can say no.
+    // The schema rejects a wrong value.
     let mut wrong = stage.look(&["-o", "json"]).sockets().remove(0);
     wrong["lport"] = Value::from("80");
     assert!(!validator.is_valid(&wrong), "a port is a number");
     stage.drop_sockets();
 }
 
-/// Fields that the schema allows, as it allows new ones, and does not describe.
+/// Fields that the schema does not describe, although it allows new ones.
 fn unknown_fields(schema: &Value, object: &Value) -> Vec<String> {
     let definition = &schema["$defs"][object["type"].as_str().expect("a type")]["properties"];
     let fields = object.as_object().expect("an object").keys();

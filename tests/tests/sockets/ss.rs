@@ -1,10 +1,10 @@
-//! What `ss` says, with each socket's cookie, by which both sides mean the same one.
+//! The output of `ss`, with each socket's cookie, which identifies the socket on both sides.
 
 use std::{net::IpAddr, process::Command};
 
 use tcptrace_tests::process::output;
 
-/// A socket by `ss`.
+/// A socket according to `ss`.
 #[derive(Debug)]
 pub(crate) struct Line {
     pub(crate) state: String,
@@ -12,7 +12,7 @@ pub(crate) struct Line {
     pub(crate) send_queue: u64,
     pub(crate) local: (IpAddr, u16),
     pub(crate) remote: (IpAddr, u16),
-    /// Kind and retransmits.
+    /// Kind of the timer, and retransmits.
     pub(crate) timer: Option<(String, u64)>,
     pub(crate) inode: u64,
     pub(crate) uid: u64,
@@ -26,12 +26,12 @@ pub(crate) fn lines() -> Vec<Line> {
     run("-Htanoe")
 }
 
-/// The same with their users.
+/// As [`lines`], with users.
 pub(crate) fn lines_with_users() -> Vec<Line> {
     run("-Htanoep")
 }
 
-/// What `ss` prints.
+/// The raw output of `ss`.
 pub(crate) fn raw() -> String {
     print("-Htan")
 }
@@ -70,7 +70,7 @@ fn parse(line: &str) -> Line {
     }
 }
 
-/// The kernel's name.
+/// The kernel's name for a state of `ss`.
 fn state_name(name: &str) -> String {
     match name {
         "ESTAB" => "ESTABLISHED".to_owned(),
@@ -89,7 +89,7 @@ fn end(text: &str) -> (IpAddr, u16) {
     (ip.to_canonical(), port.parse().unwrap_or(0))
 }
 
-/// `("name",pid=1,fd=3),(...)`; names of the tests' own processes have no commas.
+/// Parses `("name",pid=1,fd=3),(...)`; names of the tests' own processes have no commas.
 fn users(text: &str) -> Vec<(u64, u64)> {
     let number = |part: &str, name: &str| {
         let (_, rest) = part.split_once(name)?;

@@ -1,4 +1,4 @@
-//! A namespace with sockets in every state, which stay as they are for as long as the test looks.
+//! A namespace with sockets in every state, which do not change while the test runs.
 
 use std::{
     ffi::OsStr,
@@ -32,25 +32,25 @@ impl Stage {
         Self { namespace, slot, _host: host }
     }
 
-    /// What tcptrace says of it.
+    /// Runs `tcptrace sockets` on the namespace.
     pub(crate) fn look(&self, arguments: &[&str]) -> SocketsRun {
         let netns = self.namespace.path().to_owned();
         SocketsRun::at(&[&["--netns", &netns], arguments].concat())
     }
 
-    /// A program in it.
+    /// A command that runs a program in the namespace.
     pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new("nsenter");
         command.arg(format!("--net={}", self.namespace.path())).arg(program).stdin(Stdio::null());
         command
     }
 
-    /// What `ss` says of it.
+    /// The sockets of the namespace according to `ss`.
     pub(crate) fn ss(&self) -> Vec<ss::Line> {
         self.namespace.run(ss::lines)
     }
 
-    /// Makes sockets in it, which live as long as it, or until `drop_sockets`.
+    /// Makes sockets in the namespace. They live as long as the namespace, or until `drop_sockets`.
     pub(crate) fn play(&self, scene: impl FnOnce(&mut Vec<Socket>) + Send + 'static) {
         self.namespace.run(|| {
             let mut sockets = Vec::new();
@@ -59,7 +59,7 @@ impl Stage {
         });
     }
 
-    /// Closes them.
+    /// Closes all sockets made by `play`.
     #[cfg(feature = "schemas")]
     pub(crate) fn drop_sockets(&self) {
         self.namespace.run(|| drop(KEPT.take()));
@@ -67,11 +67,11 @@ impl Stage {
 }
 
 thread_local! {
-    /// The sockets of the namespace whose thread this is.
+    /// The sockets of this thread's namespace.
     static KEPT: std::cell::RefCell<Vec<Socket>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
-/// A connection between two ports of our own.
+/// A connection between two ports of the slot.
 fn connected(kept: &mut Vec<Socket>, address: SocketAddr) -> (Socket, Socket) {
     let listener = listen(address);
     let ends = pair(&listener, to(address));
@@ -83,22 +83,22 @@ fn to(address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() { Family::MappedServer.connect(address.port()) } else { address }
 }
 
-/// A socket, or two, in each state but CLOSE: nine of them with a program, three without.
+/// Makes a socket, or two, in each state but CLOSE: nine of them with a program, three without.
 pub(crate) fn every_state(kept: &mut Vec<Socket>, listen_at: impl Fn(u16) -> SocketAddr) {
-    // SYN_SENT, and SYN_RECV at the listener: the answer is not heard.
+    // SYN_SENT, and SYN_RECV at the listener: the client drops the reply.
     let address = listen_at(0);
     kept.push(listen(address));
     let client = socket(to(address));
     deafen(&client);
     begin_connect(&client, to(address));
     kept.push(client);
-    // Two connections that nobody accepts, in a queue for one.
+    // Two connections that are not accepted, in a queue for one.
     let address = listen_at(1);
     let listener = socket(address);
     listener.bind(&address.into()).expect("bind");
     listener.listen(7).expect("listen");
     kept.extend([connect(to(address)), connect(to(address)), listener]);
-    // ESTABLISHED, with data that waits on both ways.
+    // ESTABLISHED, with data that waits in both directions.
     let (client, server) = connected(kept, listen_at(2));
     client.send(b"unread").expect("data");
     eventually("data arrives", || client_is_acknowledged(&server, 6));
@@ -122,7 +122,7 @@ pub(crate) fn every_state(kept: &mut Vec<Socket>, listen_at: impl Fn(u16) -> Soc
     drop(server);
     read_end(&client);
     drop(client);
-    // FIN_WAIT1: the acknowledgement is not heard.
+    // FIN_WAIT1: the client drops the acknowledgement.
     let (client, server) = connected(kept, listen_at(6));
     deafen(&client);
     client.shutdown(Shutdown::Write).expect("shutdown");
@@ -135,7 +135,7 @@ pub(crate) fn every_state(kept: &mut Vec<Socket>, listen_at: impl Fn(u16) -> Soc
     deafen(&server);
     server.shutdown(Shutdown::Write).expect("shutdown");
     kept.extend([client, server]);
-    // CLOSING: each FIN is unheard, then that of one side is heard when it is sent again.
+    // CLOSING: both sides drop the first FIN; then one side receives the retransmitted FIN.
     let (client, server) = connected(kept, listen_at(8));
     deafen(&client);
     deafen(&server);
@@ -150,7 +150,7 @@ fn client_is_acknowledged(server: &Socket, bytes: usize) -> bool {
     server.peek(&mut buffer).is_ok_and(|read| read == bytes)
 }
 
-/// The states that [`every_state`] ends in, once they all are there.
+/// The states in which [`every_state`] leaves sockets, once all of them are reached.
 pub(crate) const EVERY_STATE: [&str; 10] = [
     "LISTEN",
     "SYN_SENT",

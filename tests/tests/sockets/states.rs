@@ -19,7 +19,7 @@ use crate::{
     stage::{EVERY_STATE, Stage, every_state},
 };
 
-/// Compares while nothing changes: a timer that ends in between is another try.
+/// Compares both tools in a quiet moment. A timer that ends in between requires another attempt.
 fn agree(stage: &Stage) -> Vec<Value> {
     let mut told = Vec::new();
     eventually("tcptrace and ss agree", || {
@@ -65,7 +65,7 @@ fn all_states(name: &str, listen_at: fn(u16) -> SocketAddr) {
             "TIME_WAIT" => "time_wait",
             _ => "full",
         };
-        // Those that wait to be accepted have none either.
+        // Connections that wait to be accepted have none either.
         let held = of(state, kind).iter().any(|socket| !socket["inode"].is_null());
         assert_eq!(held, kind == "full", "{state}");
     }
@@ -92,13 +92,13 @@ fn all_states_of_ipv6() {
     all_states("all_states_of_ipv6", |port| Family::V6.listen(port));
 }
 
-/// A server on `::` whose clients come by IPv4: both are shown as IPv4.
+/// A server on `::` whose clients use IPv4: both are shown as IPv4.
 #[test]
 fn all_states_of_mapped_sockets() {
     all_states("all_states_of_mapped_sockets", |port| (Ipv6Addr::UNSPECIFIED, port).into());
 }
 
-/// As far as an age is told, it is right.
+/// Ages, where they are known, are right.
 #[test]
 fn ages() {
     if !is_root("ages") {
@@ -116,8 +116,8 @@ fn ages() {
         found.retain(|socket| socket["state"] == state && !socket["age_at_least_us"].is_null());
         found
     };
-    // All are older than the wait, and not older than the test; a jiffy may be missing. Some are told as younger: there,
-    // something was sent again meanwhile.
+    // All are older than the wait, and not older than the test; a jiffy may be missing. Some are reported as younger:
+    // there, a segment was retransmitted meanwhile.
     let least = wait.saturating_sub(Duration::from_millis(50));
     for state in ["ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2", "TIME_WAIT"] {
         let sockets = with_age(state);
@@ -133,7 +133,7 @@ fn ages() {
     }
 }
 
-/// Bound, neither listening nor connected: CLOSE, which older versions of ss do not ask for.
+/// A bound socket, neither listening nor connected: CLOSE, which older versions of ss do not request.
 #[test]
 fn bound_sockets() {
     if !is_root("bound_sockets") {
@@ -157,7 +157,7 @@ fn bound_sockets() {
     }
 }
 
-/// What it carried.
+/// The bytes and segments of a connection.
 #[test]
 fn figures_of_a_connection() {
     if !is_root("figures_of_a_connection") {
@@ -186,7 +186,7 @@ fn figures_of_a_connection() {
     assert!(info["snd_wnd"].as_u64().is_some_and(|bytes| bytes > 0), "{info}");
 }
 
-/// A subflow of MPTCP says so.
+/// The output marks a subflow of MPTCP.
 #[test]
 fn mptcp_subflows() {
     if !is_root("mptcp_subflows") {
@@ -214,7 +214,7 @@ fn mptcp_subflows() {
     }
 }
 
-/// TIME_WAIT is over after a minute, and FIN_WAIT2 after what the namespace says: the ages add up to that.
+/// TIME_WAIT ends after a minute, and FIN_WAIT2 after the namespace's time: age and remaining time add up to that.
 #[test]
 fn fin_timeout_of_the_namespace() {
     if !is_root("fin_timeout_of_the_namespace") {

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use super::{Linker, PACKAGE, TARGET, Toolchain, strip};
 use crate::{process, workspace};
 
-/// Builds into `target` from scratch or from what is there, and returns the object's bytes.
+/// Builds into `target`, from scratch or from an earlier build there, and returns the object's bytes.
 ///
 /// # Errors
 /// The build fails.
@@ -47,10 +47,10 @@ fn flags(remaps: &[(PathBuf, &str)]) -> OsString {
     flags
 }
 
-/// Names that stand for this machine's folders. Of several that match a path, rustc takes the last.
+/// Names that stand for this machine's folders. If several match a path, rustc takes the last.
 fn remaps(cargo_home: &Path, core_sources: &Path, target: &Path) -> Vec<(PathBuf, &'static str)> {
     let mut remaps = vec![(workspace::root().to_owned(), "tcptrace"), (target.to_owned(), "target")];
-    // One folder a registry; its name depends on where the registry is reached.
+    // One folder for each registry; its name depends on the registry's address.
     let registries = fs::read_dir(cargo_home.join("registry/src")).into_iter().flatten().flatten();
     remaps.extend(registries.map(|registry| (registry.path(), "registry")));
     remaps.push((core_sources.to_owned(), "rust"));

@@ -1,4 +1,4 @@
-//! What an object holds, by name: what can be compared when the bytes differ because the toolchain does.
+//! The names that an object holds. They can be compared when the bytes differ because the toolchains do.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ impl Inventory {
     /// Reads the names in `object`.
     ///
     /// # Errors
-    /// It is not an ELF object.
+    /// `object` is not an ELF object.
     pub(crate) fn read(object: &[u8]) -> Result<Self> {
         let builder = Builder::read(object).context("the object")?;
         let mut inventory = Self::default();
@@ -42,7 +42,7 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// One line for each name that only one of the two has.
+    /// One line for each name that only one of the inventories has.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let kinds = [
             ("section", &self.sections, &other.sections),
@@ -62,7 +62,7 @@ impl Inventory {
         lines
     }
 
-    /// How many of each there are.
+    /// The number of names of each kind.
     pub(crate) fn counts(&self) -> String {
         format!(
             "{} sections, {} programs, {} maps, {} settings",

@@ -1,4 +1,4 @@
-//! bpf-linker: find the one version that fits, or install it into the target folder.
+//! bpf-linker: find the required version, or install it into the target folder.
 
 use std::{
     path::{Path, PathBuf},
@@ -10,7 +10,7 @@ use anyhow::Result;
 use super::version;
 use crate::{process, workspace};
 
-/// The version whose LLVM is the toolchains'. Another one would make other bytes.
+/// The version with the same LLVM as the toolchains. Another version would make other bytes.
 const VERSION: &str = "0.10.3";
 
 /// A bpf-linker of the right version.
@@ -23,7 +23,7 @@ impl Linker {
     /// bpf-linker from the target folder or PATH; installs it into the target folder where neither fits.
     ///
     /// # Errors
-    /// It cannot be installed.
+    /// bpf-linker cannot be installed.
     pub(crate) fn find() -> Result<Self> {
         for path in [Some(workspace::tool("bpf-linker")?), process::find("bpf-linker")].into_iter().flatten()
         {
@@ -33,7 +33,7 @@ impl Linker {
                 None => {}
             }
         }
-        // What it does is done by LLVM, which is optimized as it is.
+        // LLVM does bpf-linker's work, and LLVM is optimized in any case.
         let options = ["--version", VERSION, "--debug"];
         let path = workspace::install_tool("bpf-linker", &options, "about a minute")?;
         Ok(Self { path, version: VERSION })

@@ -19,10 +19,10 @@ struct Package {
     dependencies: Vec<String>,
 }
 
-/// All crates of a registry that `root` depends on, at any depth: `name version` to checksum.
+/// All crates from a registry that `root` depends on, at any depth: `name version` to checksum.
 ///
 /// # Errors
-/// `lock` is no lock file, or lacks a crate that it mentions.
+/// `lock` is no lock file, or lacks a crate that it refers to.
 pub(crate) fn closure(lock: &str, root: &str) -> Result<BTreeMap<String, String>> {
     let lock: Lock = toml::from_str(lock).context("Cargo.lock")?;
     let mut crates = BTreeMap::new();

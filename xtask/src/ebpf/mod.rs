@@ -1,4 +1,4 @@
-//! The kernel object: the toolchains that build it, the build itself, and the record of where it came from.
+//! The kernel object: the toolchains that build it, the build itself, and the record of its origin.
 
 mod compile;
 mod inventory;
@@ -32,7 +32,7 @@ pub(crate) fn object_path() -> PathBuf {
     workspace::root().join("tcptrace-userspace/bpf/tcptrace.bpf.o")
 }
 
-/// The record beside it: what it was built from, and by what.
+/// The record beside the object: its sources, and the tools that built it.
 pub(crate) fn provenance_path() -> PathBuf {
     object_path().with_extension("provenance.toml")
 }

@@ -1,4 +1,4 @@
-//! The record beside the object: what it was built from, and by what.
+//! The record beside the object: its sources, and the tools that built it.
 
 use std::{fs, path::Path};
 
@@ -12,7 +12,7 @@ const HEADER: &str = "\
 # All hashes are SHA-256.
 ";
 
-/// Where an object comes from.
+/// The origin of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Provenance {
@@ -22,7 +22,7 @@ pub(crate) struct Provenance {
     pub(crate) sources: Sources,
 }
 
-/// What built it; two that are equal make the same bytes from the same sources.
+/// The tools that built an object. Equal builders make the same bytes from the same sources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Builder {
@@ -32,7 +32,7 @@ pub(crate) struct Builder {
 }
 
 impl Builder {
-    /// What is about to build.
+    /// The builder of a build that is about to start.
     pub(crate) fn new(toolchain: &Toolchain, linker: &Linker) -> Self {
         Self {
             toolchain: toolchain.kind,
@@ -41,7 +41,7 @@ impl Builder {
         }
     }
 
-    /// In words.
+    /// The builder in words.
     pub(crate) fn shown(&self) -> String {
         let Self { rustc, bpf_linker, .. } = self;
         format!("{}, LLVM {}, bpf-linker {bpf_linker}, on {}", rustc.version, rustc.llvm, rustc.host)
@@ -50,7 +50,7 @@ impl Builder {
 
 impl Provenance {
     /// # Errors
-    /// `file` is missing or is no such record.
+    /// `file` is missing or is not a provenance record.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         let text = fs::read_to_string(file).with_context(|| file.display().to_string())?;
         toml::from_str(&text).with_context(|| file.display().to_string())

@@ -1,4 +1,4 @@
-//! Hashes of everything that decides the object's bytes, apart from the toolchain.
+//! Hashes of all inputs that decide the object's bytes, apart from the toolchain.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +17,7 @@ use crate::workspace;
 /// The crates of this workspace that go into the object.
 const CRATES: [&str; 2] = ["tcptrace-common", PACKAGE];
 
-/// What an object is built from.
+/// The sources of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Sources {
@@ -25,8 +25,8 @@ pub(crate) struct Sources {
     profile: String,
     /// SHA-256 of each file, by its path in the workspace.
     files: BTreeMap<String, String>,
-    /// Checksum of each aya crate, by `name version`. What they depend on runs in the build or is folded
-    /// away, and bumps often: a change there that matters shows in the bytes of a rebuild.
+    /// Checksum of each aya crate, by `name version`. The crates that aya depends on run in the build or are folded
+    /// away, and change often: a change there that matters shows in the bytes of a rebuild.
     crates: BTreeMap<String, String>,
 }
 
@@ -34,7 +34,7 @@ impl Sources {
     /// Hashes the sources in the workspace at `root`.
     ///
     /// # Errors
-    /// A file cannot be read or understood.
+    /// A file cannot be read or parsed.
     pub(crate) fn read(root: &Path) -> Result<Self> {
         let mut files = BTreeMap::new();
         for name in CRATES {
@@ -50,7 +50,7 @@ impl Sources {
         Ok(Self { profile: profile(&manifest)?, files, crates })
     }
 
-    /// One line for each thing that is not as it was in `recorded`.
+    /// One line for each source that differs from `recorded`.
     pub(crate) fn changes(&self, recorded: &Self) -> Vec<String> {
         let mut lines = changed(&recorded.files, &self.files);
         lines.extend(changed(&recorded.crates, &self.crates).into_iter().map(|line| format!("crate {line}")));
@@ -73,7 +73,7 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 fn profile(manifest: &str) -> Result<String> {
     let manifest: toml::Table = toml::from_str(manifest).context("Cargo.toml")?;
     let release = manifest.get("profile").and_then(|profiles| profiles.get("release"));
-    // Printed anew, so that comments and order do not count.
+    // The profile is printed anew, so that comments and order do not count.
     let text = release.map(toml::to_string).transpose().context("[profile.release]")?;
     Ok(sha256(text.unwrap_or_default().as_bytes()))
 }

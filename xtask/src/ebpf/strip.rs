@@ -1,4 +1,4 @@
-//! Drops what no loader reads: DWARF, and relocations of the type information.
+//! Removes the parts that no loader reads: DWARF, and relocations of the type information.
 
 use anyhow::{Context, Result};
 use object::{
@@ -16,7 +16,7 @@ pub(crate) fn strip(object: &[u8]) -> Result<Vec<u8>> {
         let name = section.name.as_slice();
         section.delete = is_dead_weight(name);
     }
-    // LLVM keeps all names in one table; the writer wants one for the sections' alone.
+    // LLVM keeps all names in one table; the writer needs a separate one for the names of sections.
     let names = builder.sections.add();
     names.name = b".shstrtab".as_slice().into();
     names.sh_type = elf::SHT_STRTAB;
@@ -28,7 +28,8 @@ pub(crate) fn strip(object: &[u8]) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Offsets in `.BTF.ext` are right without their relocations, since the object is linked as a whole.
+/// Whether a loader needs nothing of this section. Offsets in `.BTF.ext` are right without their relocations, since the
+/// object is linked as a whole.
 fn is_dead_weight(section: &[u8]) -> bool {
     [b".debug_".as_slice(), b".rel.debug_", b".rel.BTF"].iter().any(|start| section.starts_with(start))
 }

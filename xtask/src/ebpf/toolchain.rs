@@ -13,10 +13,10 @@ use serde::{Deserialize, Serialize};
 use super::{TARGET, version::Rustc};
 use crate::{process, workspace};
 
-/// The nightly that the checked-in object is built by, installed when there is none that fits.
+/// The nightly that builds the checked-in object. It is installed when no nightly fits.
 const PINNED: &str = "nightly-2026-05-20";
 
-/// bpf-linker reads bitcode of this LLVM only, so rustc must be built with the same.
+/// The LLVM of bpf-linker, which reads bitcode of this version only. rustc must be built with the same.
 pub(crate) const LLVM_MAJOR: u32 = 22;
 
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
@@ -48,7 +48,7 @@ impl Toolchain {
     /// The toolchain of `kind`; without one, rustup's where rustup is, else Debian's.
     ///
     /// # Errors
-    /// It is not there and cannot be installed from here: the message names the command.
+    /// The toolchain is missing and cannot be installed from here; the message names the command that installs it.
     pub(crate) fn find(kind: Option<Kind>) -> Result<Self> {
         let toolchain = match kind {
             Some(Kind::Debian) => Self::debian()?,
@@ -65,7 +65,7 @@ impl Toolchain {
     /// A nightly of rustup whose LLVM fits; installs one where there is none.
     ///
     /// # Errors
-    /// There is no rustup, or it cannot install.
+    /// rustup is missing, or cannot install a nightly.
     pub(crate) fn rustup() -> Result<Self> {
         let rustup = process::find("rustup").context("rustup is missing: see https://rustup.rs")?;
         let list = process::output(Command::new(rustup).args(["toolchain", "list"]))?;
@@ -128,10 +128,10 @@ impl Toolchain {
         })
     }
 
-    /// Adds a component of rustup where it is missing.
+    /// Adds a component of rustup if it is missing.
     ///
     /// # Errors
-    /// rustup cannot.
+    /// rustup cannot add the component.
     pub(crate) fn need_component(&self, component: &str) -> Result<()> {
         let mut list = Command::new("rustup");
         list.args(["component", "list", "--installed", "--toolchain", &self.name]);
@@ -190,8 +190,8 @@ impl Toolchain {
     }
 }
 
-/// A folder with Debian's LLVM alone. Beside it in the system's folder are other versions, and bpf-linker takes
-/// the first that it sees.
+/// A folder with Debian's LLVM alone. The system's folder has other versions beside it, and bpf-linker takes the first
+/// that it finds.
 fn only_llvm(library: &Path) -> Result<PathBuf> {
     let folder = workspace::target()?.join("tools/llvm");
     let link = folder.join("libLLVM.so");
@@ -199,7 +199,7 @@ fn only_llvm(library: &Path) -> Result<PathBuf> {
     if fs::read_link(&link).is_ok_and(|target| target == library) {
         return Ok(folder);
     }
-    // Whatever is there is not what is wanted, if anything is.
+    // A link that is already there points to another library, if it is there at all.
     let _ = fs::remove_file(&link);
     symlink(library, &link).with_context(|| link.display().to_string())?;
     Ok(folder)

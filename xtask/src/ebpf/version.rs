@@ -1,19 +1,19 @@
-//! Versions as `rustc -vV` and `bpf-linker --version` tell them.
+//! Versions as `rustc -vV` and `bpf-linker --version` print them.
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Which compiler it is; two that are equal make the same bytes.
+/// The identity of a compiler. Equal compilers make the same bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Rustc {
     /// The first line, which also names a distribution's build.
     pub(crate) version: String,
-    /// Git commit; distributions build from a source archive and may not know it.
+    /// The Git commit. Distributions build from a source archive and may not know it.
     pub(crate) commit: String,
-    /// The triple it runs on.
+    /// The triple that the compiler runs on.
     pub(crate) host: String,
-    /// Version of its LLVM.
+    /// The version of the compiler's LLVM.
     pub(crate) llvm: String,
 }
 
@@ -35,7 +35,7 @@ impl Rustc {
         })
     }
 
-    /// The first number of LLVM's version, by which its bitcode format goes; 0 when it is no number.
+    /// The first number of LLVM's version, which decides the bitcode format; 0 when it is not a number.
     pub(crate) fn llvm_major(&self) -> u32 {
         self.llvm.split('.').next().and_then(|major| major.parse().ok()).unwrap_or(0)
     }

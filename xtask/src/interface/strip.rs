@@ -1,11 +1,11 @@
-//! An item as who uses it sees it: without documentation, bodies, and what is private.
+//! An item as a user of the library sees it: without documentation, bodies and private parts.
 
 use syn::{
     Attribute, Block, Expr, Fields, ImplItem, Item, ItemImpl, Visibility, parse_quote,
     visit_mut::{self, VisitMut},
 };
 
-/// The text of an item; `None` where nothing of it is public.
+/// The text of an item; `None` if nothing in it is public.
 pub(super) fn shown(item: &Item) -> Option<String> {
     let mut item = item.clone();
     match &mut item {
@@ -24,7 +24,7 @@ pub(super) fn shown(item: &Item) -> Option<String> {
     }
     Strip.visit_item_mut(&mut item);
     let file = syn::File { shebang: None, attrs: Vec::new(), items: vec![item] };
-    // What has no body ends where it would begin.
+    // An item without a body ends where the body would begin.
     let text = prettyplease::unparse(&file).replace(" {}\n", ";\n").replace(" = ();\n", ";\n");
     Some(text.trim_end().to_owned())
 }
@@ -33,7 +33,7 @@ pub(super) fn is_public(visibility: &Visibility) -> bool {
     matches!(visibility, Visibility::Public(_))
 }
 
-/// Whether an item is there for tests only.
+/// Whether an item exists for tests only.
 pub(super) fn is_of_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         attribute.path().is_ident("cfg")
@@ -41,7 +41,8 @@ pub(super) fn is_of_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Puts one field, or none, in the place of those that are private: a struct that has some cannot be built by others.
+/// Replaces private fields by one placeholder, or by a placeholder each in a tuple struct: other crates cannot build a
+/// struct with private fields.
 fn has_private(fields: &mut Fields) {
     match fields {
         Fields::Named(named) => {
@@ -62,7 +63,7 @@ fn has_private(fields: &mut Fields) {
     }
 }
 
-/// Of an inherent implementation the public part; of a trait's only that there is one. `None` where nothing is left.
+/// Keeps the public part of an inherent implementation, and only the head of a trait's. `None` if nothing is left.
 fn keep_public(item: &mut ItemImpl) -> Option<()> {
     if item.trait_.is_some() {
         item.items.clear();
@@ -76,7 +77,7 @@ fn keep_public(item: &mut ItemImpl) -> Option<()> {
     (!item.items.is_empty()).then_some(())
 }
 
-/// Takes away documentation, attributes, bodies and values.
+/// Removes documentation, attributes, bodies and values.
 struct Strip;
 
 impl VisitMut for Strip {

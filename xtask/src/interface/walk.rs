@@ -1,4 +1,4 @@
-//! Modules, from the root of a library to all that can be reached from there.
+//! Modules, from the root of a library to all that can be reached from the root.
 
 use std::{
     collections::BTreeSet,
@@ -11,16 +11,16 @@ use syn::{File, Item, ItemMod, Type, UseTree};
 
 use super::strip::{is_of_tests, is_public, shown};
 
-/// Which items of a module can be reached.
+/// The items of a module that can be reached.
 #[derive(Clone)]
 enum Reach {
-    /// All that are public.
+    /// All public items.
     All,
-    /// Those that a module above names.
+    /// Public items that a module above names.
     Named(BTreeSet<String>),
 }
 
-/// The interface of the module in this file, a line or more for each item, in the order of the sources.
+/// The interface of the module in this file: one line or more for each item, in the order of the sources.
 ///
 /// # Errors
 /// A source cannot be read, or is not Rust.
@@ -56,7 +56,7 @@ fn module(file: &Path, path: &str, reach: &Reach, text: &mut String) -> Result<(
         }
     }
     if !shown_items.is_empty() {
-        // Private modules are of no concern to who uses it.
+        // Private modules do not concern users of the library.
         let heading = format!("// {path}\n");
         let last = text.rsplit("\n\n").find(|part| part.starts_with("// "));
         let heading = if last.is_some_and(|last| last.starts_with(&heading)) { "" } else { &heading };
@@ -89,7 +89,7 @@ impl Reach {
     }
 }
 
-/// What `pub use` makes reachable of a private module.
+/// The names that `pub use` exports from a private module.
 fn exported(items: &[Item], module: &str, reach: &Reach) -> BTreeSet<String> {
     let mut names = Vec::new();
     for item in items {
@@ -107,7 +107,7 @@ fn exported(items: &[Item], module: &str, reach: &Reach) -> BTreeSet<String> {
         .collect()
 }
 
-/// The names of a `use`, each with the path that it is from.
+/// The names of a `use`, each with its path.
 fn flatten(tree: &UseTree, from: &str, names: &mut Vec<(String, String)>) {
     match tree {
         UseTree::Path(path) => {
@@ -126,7 +126,8 @@ fn is_module(item: &Item, name: &str) -> bool {
     matches!(item, Item::Mod(module) if module.ident == name)
 }
 
-/// Whether a public type of this name is among these items: an implementation beside a private one is none of the interface.
+/// Whether these items define a public type of this name: an implementation for a private type is not part of the
+/// interface.
 fn is_defined(items: &[Item], name: &str) -> bool {
     items.iter().any(|item| match item {
         Item::Struct(it) => it.ident == name && is_public(&it.vis),
@@ -135,7 +136,7 @@ fn is_defined(items: &[Item], name: &str) -> bool {
     })
 }
 
-/// What an item is called; of an implementation, what its type is.
+/// The name of an item; for an implementation, the name of its type.
 fn name(item: &Item) -> Option<String> {
     Some(match item {
         Item::Struct(it) => it.ident.to_string(),
@@ -165,7 +166,7 @@ fn attributes(item: &Item) -> &[syn::Attribute] {
     }
 }
 
-/// Where a module is written.
+/// The file of a module.
 fn file_of(parent: &Path, module: &ItemMod) -> Result<PathBuf> {
     let folder = parent.parent().context("a file is in a folder")?;
     let stem = parent.file_stem().context("a file has a name")?;

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every test of the workspace, the ones on the real kernel included.
+//! `cargo xtask test`: every test of the workspace, including the tests on the real kernel.
 
 mod repeats;
 mod tally;
@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 /// # Errors
-/// Something the tests need is missing, a build fails, a test fails, or too many had to play their steps again.
+/// A tool of the tests is missing, a build fails, a test fails, or too many tests had to repeat their steps.
 pub(crate) fn main(args: &Args) -> Result<()> {
     let runner = if args.no_root { None } else { runner()? };
     if !args.no_root {
@@ -50,12 +50,12 @@ pub(crate) fn main(args: &Args) -> Result<()> {
         command.env(runner_variable(&host()?), runner);
     }
     if env::var_os("RUST_TEST_THREADS").is_none() {
-        // Most of them wait most of the time.
+        // Most tests wait most of the time.
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         command.env("RUST_TEST_THREADS", (2 * processors).to_string());
     }
     command.args(["test", "--workspace", "--no-fail-fast"]).args(&args.rest);
-    // Not in the folder for temporary files: there, root may not open the file of another user to append to it.
+    // Not the folder for temporary files: there, root may not open another user's file to append to it.
     let folder = tempfile::tempdir_in(workspace::target()?).context("a folder for the list of repeats")?;
     let list = folder.path().join("repeats");
     command.env(repeats::VARIABLE, &list);
@@ -74,7 +74,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     repeats.check()
 }
 
-/// Runs `cargo test`, passes its output on to `to`, and adds up the results of its test programs.
+/// Runs `cargo test`, copies its output to `to`, and adds up the results of its test programs.
 fn counted(command: &mut Command, to: &mut impl Write) -> Result<(Tally, bool)> {
     let mut child = command.stdout(Stdio::piped()).spawn().context("cannot start cargo")?;
     let mut tally = Tally::default();
@@ -89,7 +89,7 @@ fn counted(command: &mut Command, to: &mut impl Write) -> Result<(Tally, bool)> 
     Ok((tally, child.wait()?.success()))
 }
 
-/// What cargo starts test programs through: nothing as root, otherwise sudo.
+/// The command through which cargo starts test programs: none as root, otherwise sudo.
 fn runner() -> Result<Option<&'static str>> {
     if process::is_root()? {
         return Ok(None);
@@ -99,12 +99,13 @@ fn runner() -> Result<Option<&'static str>> {
             "tests on the real kernel need root, and there is no sudo here: run this as root, or use --no-root"
         );
     };
-    // Asks for the password once, before the tests' output.
+    // sudo asks for the password once, before the tests' output.
     process::run(Command::new(sudo).arg("-v")).context("sudo gives no root; --no-root does without")?;
     Ok(Some("sudo --preserve-env"))
 }
 
-/// The tests build networks by `ip`, compare with `ss`, and run the documented pipelines, which end in `jq`.
+/// Checks for the tools of the tests: they build networks by `ip`, compare with `ss`, and run the documented pipelines,
+/// which end in `jq`.
 fn check_tools() -> Result<()> {
     for (tool, debian, fedora) in
         [("ip", "iproute2", "iproute"), ("ss", "iproute2", "iproute"), ("jq", "jq", "jq")]
@@ -118,14 +119,14 @@ fn check_tools() -> Result<()> {
     Ok(())
 }
 
-/// The target triple that `cargo test` builds for without other orders.
+/// The target triple that `cargo test` builds for by default.
 fn host() -> Result<String> {
     let text = process::output(workspace::cargo().args(["--version", "--verbose"]))?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: "));
     host.map(str::to_owned).context("`cargo --version --verbose` names no host")
 }
 
-/// The variable by which cargo learns the runner for the programs of `triple`.
+/// The variable that names the runner for programs of `triple` to cargo.
 fn runner_variable(triple: &str) -> String {
     format!("CARGO_TARGET_{}_RUNNER", triple.to_uppercase().replace('-', "_"))
 }

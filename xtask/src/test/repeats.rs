@@ -1,4 +1,4 @@
-//! How often tests have played their steps again, since the first play could not be compared.
+//! The number of times that tests have repeated their steps because the first run could not be compared.
 
 use std::{fmt, fs, io::ErrorKind, path::Path};
 
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, bail};
 /// The variable that names the file to which tests append a line for each repeat.
 pub(crate) const VARIABLE: &str = "TCPTRACE_REPEATS";
 
-/// The most repeats of all tests together. Usually there is none, even on two processors that others use as well; a hypervisor
-/// accounts for a few. More mean that the kernel hides events from tcptrace, or that its clock is wrong.
+/// The most repeats of all tests together. Usually there are none, even on two processors that others use as well. A
+/// hypervisor accounts for a few. More mean that the kernel hides events from tcptrace, or that its clock is wrong.
 const LIMIT: usize = 10;
 
-/// So much of each repeat is shown: the name of the test and the reason.
+/// The number of characters of each repeat to show: the name of the test and the reason.
 const SHOWN_CHARS: usize = 160;
 
 /// The lines of the file: `NAME: REASON`.
@@ -20,7 +20,7 @@ pub(crate) struct Repeats(Vec<String>);
 
 impl Repeats {
     /// # Errors
-    /// The file is there and cannot be read.
+    /// The file exists and cannot be read.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         match fs::read_to_string(file) {
             Ok(text) => Ok(Self::of(&text)),
@@ -34,7 +34,7 @@ impl Repeats {
     }
 
     /// # Errors
-    /// There are too many.
+    /// There are more repeats than the limit.
     pub(crate) fn check(&self) -> Result<()> {
         if self.0.len() > LIMIT {
             bail!("tests have played their steps again {} times; more than {LIMIT} is a fault", self.0.len());

@@ -11,7 +11,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Takes in a line of output; other lines than results count nothing.
+    /// Reads a line of output. Only result lines count.
     pub(crate) fn add(&mut self, line: &str) {
         let Some((_, counts)) =
             line.trim_start().strip_prefix("test result: ").and_then(|rest| rest.split_once(". "))

@@ -1,4 +1,4 @@
-//! Debian's packages in a folder of our own: nothing of the system is changed, root is not needed.
+//! Debian's packages in a folder of this project: nothing on the system changes, and root is not needed.
 
 use std::{
     fs,
@@ -12,19 +12,19 @@ use anyhow::{Context, Result, bail};
 use super::catalogue::Arch;
 use crate::process;
 
-/// Signs what we take; on Debian itself always there.
+/// The keys that sign the packages. Debian itself always has them.
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Package lists are asked for anew after this time.
+/// Package lists are fetched again after this time.
 const LISTS_LAST: Duration = Duration::from_hours(24);
 
-/// A suite of Debian for an architecture, with lists and cache in a folder of its own.
+/// A suite of Debian for an architecture, with package lists and a cache in a separate folder.
 pub(crate) struct Apt {
     folder: PathBuf,
 }
 
 impl Apt {
-    /// Opens the suite, with lists that are not too old.
+    /// Opens the suite, and fetches its lists if they are too old.
     ///
     /// # Errors
     /// apt or Debian's keys are missing, or the mirror does not have the suite.
@@ -40,7 +40,7 @@ impl Apt {
         let this = Self { folder: cache.join(format!("apt/{suite}-{}", arch.debian())) };
         fs::create_dir_all(this.folder.join("lists/partial"))?;
         fs::create_dir_all(this.folder.join("archives/partial"))?;
-        // No package is installed as far as this apt knows, so it names every dependency.
+        // For this apt no package is installed, so it names every dependency.
         fs::write(this.folder.join("status"), "")?;
         let source = format!("deb [signed-by={KEYRING}] {mirror} {suite} main\n");
         let config = this.config(arch);
@@ -120,7 +120,7 @@ impl Apt {
         self.unpack_archives(root, |_| true)
     }
 
-    /// Unpacks what was downloaded, and deletes it: the next packages may be others.
+    /// Unpacks the downloaded packages and deletes them: the next call may need others.
     fn unpack_archives(&self, root: &Path, wanted: impl Fn(&str) -> bool) -> Result<()> {
         fs::create_dir_all(root)?;
         for entry in fs::read_dir(self.folder.join("archives"))? {

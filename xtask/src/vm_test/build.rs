@@ -1,4 +1,4 @@
-//! What runs in the guest, built statically.
+//! The programs that run in the guest, built statically.
 
 use std::path::PathBuf;
 
@@ -7,8 +7,8 @@ use anyhow::Result;
 use super::catalogue::Arch;
 use crate::{dist, workspace};
 
-/// The test programs that mean something on another kernel: what is seen, how it ends, for how long, whose it is, what is
-/// shown, to whom.
+/// The test programs whose results can differ on another kernel: which transitions are seen, their causes, durations
+/// and owners, the output, and the privileges it needs.
 pub(crate) const TESTS: [&str; 11] = [
     "capabilities",
     "captures",
@@ -22,19 +22,19 @@ pub(crate) const TESTS: [&str; 11] = [
     "scenarios",
     "sockets",
 ];
-/// What they start.
+/// The programs that the tests start.
 const TOOLS: [&str; 2] = ["actor", "load"];
 
-/// Programs for one architecture.
+/// The programs for one architecture.
 pub(crate) struct Programs {
     pub(crate) init: PathBuf,
-    /// To be found on the PATH: the tracer as it is released, and what tests start.
+    /// Programs for the PATH: the tracer as it is released, and the programs that tests start.
     pub(crate) tools: Vec<(&'static str, PathBuf)>,
     pub(crate) tests: Vec<(&'static str, PathBuf)>,
 }
 
 impl Programs {
-    /// Builds them, of [`TESTS`] these.
+    /// Builds the programs, with these tests of [`TESTS`].
     ///
     /// # Errors
     /// The target is not installed, or a build fails.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use anyhow::{Result, bail};
 
-/// A processor architecture, as Debian, Rust and QEMU call it.
+/// A processor architecture, with its names at Debian, Rust and QEMU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Arch {
     Amd64,
@@ -34,7 +34,7 @@ impl Arch {
         }
     }
 
-    /// The emulator, and what it needs to know to show a serial console.
+    /// The emulator, its options for the machine, and the name of the serial console.
     pub(crate) const fn qemu(self) -> (&'static str, &'static [&'static str], &'static str) {
         match self {
             Self::Amd64 => ("qemu-system-x86_64", &["-nodefaults"], "ttyS0"),
@@ -43,19 +43,20 @@ impl Arch {
     }
 }
 
-/// A kernel of Debian's, of the flavour for clouds: small, and with BTF, tracefs and all that tcptrace uses.
+/// A kernel of Debian's for clouds: small, and with BTF, tracefs and all that tcptrace uses.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Kernel {
-    /// What the command line calls it.
+    /// The name on the command line.
     pub(crate) name: &'static str,
     /// The first two numbers of its version.
     pub(crate) series: &'static str,
-    /// Where Debian has it.
+    /// Debian's suite that has the kernel.
     pub(crate) suite: &'static str,
     pub(crate) arch: Arch,
-    /// Tests that its version or configuration rules out.
+    /// Tests that the kernel's version or configuration rules out.
     pub(crate) lacks: &'static [&'static str],
-    /// Test programs that mean nothing there: before 5.15 a SYN has no network namespace, which all of these tests are by.
+    /// Test programs that cannot work there: before 5.15 a SYN has no network namespace, and all of these tests filter
+    /// by it.
     pub(crate) without: &'static [&'static str],
 }
 
@@ -67,8 +68,8 @@ impl fmt::Display for Kernel {
 
 const AMD64: Kernel = Kernel { name: "", series: "", suite: "", arch: Arch::Amd64, lacks: &[], without: &[] };
 
-/// CONFIG_MPTCP is not set; before 5.11 no program runs on descriptors, and maps count as locked memory; before 6.8
-/// `sock_diag(7)` does not tell of bound sockets.
+/// Tests that 5.10 rules out: CONFIG_MPTCP is not set; before 5.11 no program runs on descriptors, and maps count as
+/// locked memory; before 6.8 `sock_diag(7)` does not report bound sockets.
 const LACKS_5_10: [&str; 7] = [
     "mptcp",
     "mptcp_subflows",
@@ -79,7 +80,7 @@ const LACKS_5_10: [&str; 7] = [
     "bound_sockets",
 ];
 
-/// The oldest that the tracer is made for, the long-term ones in between, the newest; and one of another
+/// The oldest kernel that the tracer supports, the long-term ones in between, the newest, and one of another
 /// architecture.
 pub(crate) const KERNELS: [Kernel; 5] = [
     Kernel {
@@ -96,7 +97,7 @@ pub(crate) const KERNELS: [Kernel; 5] = [
     Kernel { name: "6.12-arm64", series: "6.12", suite: "trixie", arch: Arch::Arm64, ..AMD64 },
 ];
 
-/// The kernels of these names; all when there is none.
+/// The kernels with these names; all if there are no names.
 ///
 /// # Errors
 /// A name is unknown.

@@ -1,16 +1,16 @@
-//! What `tcptrace doctor` says in each machine, as a table.
+//! The results of `tcptrace doctor` in each machine, as a table.
 
 use std::fmt;
 
 use serde::Deserialize;
 
-/// The answers of all kernels.
+/// The results of all kernels.
 #[derive(Default)]
 pub(crate) struct Features {
     kernels: Vec<(String, Vec<Row>)>,
 }
 
-/// A line of the report, as far as it is shown here.
+/// A line of the report: the fields that are shown here.
 #[derive(Deserialize)]
 struct Row {
     group: String,
@@ -18,11 +18,11 @@ struct Row {
     status: String,
 }
 
-/// What depends on the kernel rather than on the host.
+/// The groups that depend on the kernel rather than on the host.
 const GROUPS: [&str; 2] = ["hook", "feature"];
 
 impl Features {
-    /// Takes in a report in JSON; `false` when it is none.
+    /// Reads a report in JSON; `false` if the text is none.
     pub(crate) fn read(&mut self, kernel: &str, json: &str) -> bool {
         #[derive(Deserialize)]
         struct Report {
@@ -35,7 +35,7 @@ impl Features {
     }
 }
 
-/// Markdown: a line a feature, a column a kernel.
+/// Markdown: one line for each feature, one column for each kernel.
 impl fmt::Display for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kernels: Vec<&str> = self.kernels.iter().map(|(kernel, _)| kernel.as_str()).collect();

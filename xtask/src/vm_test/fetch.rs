@@ -1,4 +1,4 @@
-//! What a virtual machine is made of, fetched once: kernels, tools for the guest, the emulator.
+//! The parts of a virtual machine, fetched once: kernels, tools for the guest, the emulator.
 
 use std::{
     fs,
@@ -12,13 +12,13 @@ use super::{
     catalogue::{Arch, Kernel},
 };
 
-/// The suite that guest tools and emulator come from.
+/// The suite that has the guest tools and the emulator.
 const TOOLS_SUITE: &str = "trixie";
 
 /// Packages with the tools that the tests start.
 const TOOLS: [&str; 5] = ["coreutils", "dash", "iproute2", "mount", "util-linux"];
 
-/// The folder where it is kept, and where it comes from.
+/// The folder of fetched files, and their source.
 pub(crate) struct Store {
     pub(crate) cache: PathBuf,
     pub(crate) mirror: String,
@@ -28,7 +28,7 @@ impl Store {
     /// The folder of an unpacked kernel: `boot/`, `lib/modules/` or both under `usr/`.
     ///
     /// # Errors
-    /// Debian has no such kernel any more, or it cannot be downloaded.
+    /// Debian no longer has such a kernel, or the download fails.
     pub(crate) fn kernel(&self, kernel: &Kernel) -> Result<PathBuf> {
         self.once(&format!("kernel-{}", kernel.name), |root| {
             let apt = Apt::open(&self.cache, &self.mirror, kernel.suite, kernel.arch)?;
@@ -38,7 +38,7 @@ impl Store {
                     format!("Debian {} has no cloud kernel {} any more", kernel.suite, kernel.series)
                 })?;
             eprintln!("    kernel {release}");
-            // Newer ones come in parts.
+            // Newer kernels come in parts.
             let parts =
                 ["linux-image-", "linux-binary-", "linux-modules-"].map(|part| format!("{part}{release}"));
             let there = apt.names("linux-")?;
@@ -47,12 +47,12 @@ impl Store {
         })
     }
 
-    /// The folder with `ip`, `ss`, `sh`, `mount`, `setpriv`, `cp` and what they need, for the guest.
+    /// The folder with `ip`, `ss`, `sh`, `mount`, `setpriv`, `cp` and the libraries that they need, for the guest.
     ///
     /// # Errors
-    /// They cannot be downloaded.
+    /// The download fails.
     pub(crate) fn tools(&self, arch: Arch) -> Result<PathBuf> {
-        // Named after what it holds, so that a folder with less is not taken for it.
+        // The folder is named after its packages, so that a folder with fewer packages is not used instead.
         self.once(&format!("{}-{}", TOOLS.join("-"), arch.debian()), |root| {
             eprintln!("    {} for {}", TOOLS.join(", "), arch.debian());
             let apt = Apt::open(&self.cache, &self.mirror, TOOLS_SUITE, arch)?;
@@ -63,7 +63,7 @@ impl Store {
     /// The folder with the emulator for machines of `arch`, to run on this one.
     ///
     /// # Errors
-    /// It cannot be downloaded.
+    /// The download fails.
     pub(crate) fn emulator(&self, arch: Arch) -> Result<PathBuf> {
         self.once(arch.qemu_package(), |root| {
             eprintln!("    {}", arch.qemu_package());
@@ -73,7 +73,7 @@ impl Store {
         })
     }
 
-    /// A folder that is made once. One that was not finished is made anew.
+    /// A folder that is made once. A folder that was not finished is made anew.
     fn once(&self, name: &str, make: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
         let (root, making) = (self.cache.join(name), self.cache.join(format!("{name}.part")));
         if !root.exists() {
@@ -88,7 +88,7 @@ impl Store {
     }
 }
 
-/// Of packages such as `linux-image-6.1.0-50-cloud-amd64`, the release of the newest that ends like this.
+/// The newest release among packages such as `linux-image-6.1.0-50-cloud-amd64` that end with `end`.
 fn newest(packages: &[String], end: &str) -> Option<String> {
     let numbers = |release: &str| -> Vec<u64> {
         release.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()

@@ -1,4 +1,4 @@
-//! The initial file system of a guest: tools, modules, the tests and the binary that they test.
+//! The initial file system of a guest: tools, modules, the tests and the tested binary.
 
 use std::{
     fs::{self, File},
@@ -10,15 +10,15 @@ use std::{
 use anyhow::{Context, Result};
 use cpio::newc;
 
-/// Where the tests lie; `init` runs them all.
+/// The folder of the tests; `init` runs them all.
 pub(crate) const TESTS: &str = "tests";
-/// Where modules lie, numbered in the order in which they are loaded.
+/// The folder of the modules, numbered in the order in which they are loaded.
 pub(crate) const MODULES: &str = "modules";
 
 /// Folders that `init` mounts something on.
 const MOUNT_POINTS: [&str; 6] = ["proc", "sys", "dev", "tmp", "run", "etc"];
 
-/// Of Debian's packages, what no guest needs: documentation, conversion of character sets.
+/// Folders of Debian's packages that no guest needs: documentation, conversion of character sets.
 const LEFT_OUT: [&str; 3] = ["usr/share", "usr/lib/locale", "etc"];
 
 /// An archive that is being written.
@@ -28,7 +28,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Begins an archive with what every guest has.
+    /// Begins an archive with the folders that every guest has.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -57,9 +57,9 @@ impl Image {
         self.file(name, 0o755, &contents)
     }
 
-    /// Adds everything below `root`, less what no guest needs.
+    /// Adds everything below `root`, except the folders that no guest needs.
     pub(crate) fn tree(&mut self, root: &Path) -> Result<()> {
-        // Where packages do not bring the links that join /bin to /usr/bin.
+        // Some packages lack the links that join /bin to /usr/bin.
         for top in ["bin", "sbin", "lib", "lib64"] {
             if !root.join(top).exists() {
                 self.entry(top, 0o120_777, format!("usr/{top}").as_bytes())?;
@@ -86,7 +86,7 @@ impl Image {
             } else if meta.is_file() {
                 self.file(shown, meta.permissions().mode() & 0o777, &fs::read(&path)?)?;
             } else {
-                // Nothing else is in packages; /dev is the kernel's.
+                // Packages hold no other kinds of files; the kernel provides /dev.
                 anyhow::ensure!(meta.rdev() != 0, "{shown} is no file");
             }
         }

@@ -17,14 +17,14 @@ use super::catalogue::Arch;
 /// The longest that a guest may take, from power on to power off.
 const LIMIT: Duration = Duration::from_mins(10);
 
-/// What a machine starts from.
+/// The parts that a machine starts from.
 pub(crate) struct Boot<'a> {
     pub(crate) arch: Arch,
     /// Folder of the unpacked emulator.
     pub(crate) emulator: &'a Path,
     pub(crate) kernel: &'a Path,
     pub(crate) initrd: &'a Path,
-    /// Where the console is written to.
+    /// The file that receives the console's output.
     pub(crate) log: &'a Path,
     /// Variables of the first process.
     pub(crate) environment: &'a [String],
@@ -68,7 +68,7 @@ pub(crate) fn run(boot: &Boot<'_>, mut line: impl FnMut(&str)) -> Result<()> {
     Ok(())
 }
 
-/// The emulator with the libraries that came with it, whatever this system has.
+/// The emulator with the libraries that came with it, independent of this system's libraries.
 fn command(boot: &Boot<'_>) -> Command {
     let (name, machine, console) = boot.arch.qemu();
     let root = boot.emulator;
@@ -85,7 +85,7 @@ fn command(boot: &Boot<'_>) -> Command {
     for firmware in ["usr/share/qemu", "usr/share/seabios"] {
         command.arg("-L").arg(root.join(firmware));
     }
-    // Processors in software: that works everywhere, also inside a virtual machine.
+    // Processors in software work everywhere, also inside a virtual machine.
     command.args(["-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "1024"]).args(machine);
     command.args(["-nic", "none", "-display", "none", "-serial", "stdio", "-no-reboot"]);
     command.arg("-kernel").arg(boot.kernel).arg("-initrd").arg(boot.initrd);

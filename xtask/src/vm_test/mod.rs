@@ -1,8 +1,8 @@
-//! `cargo xtask vm-test`: the tests on the kernels that people run, each in a virtual machine.
+//! `cargo xtask vm-test`: the tests on commonly used kernels, each in a virtual machine.
 //!
-//! Kernels, guest tools and emulator are Debian's, fetched into a folder under `target`. The machine has no disk and
-//! no network: its initial file system holds the tests, built statically, and the binary that is released. `init`
-//! runs them and prints what the harness says on the console.
+//! Kernels, guest tools and emulator are Debian's, fetched into a folder under `target`. The machine has no disk and no
+//! network. Its initial file system holds the tests, built statically, and the binary that is released. `init` runs the
+//! tests and prints the harness' output on the console.
 
 mod apt;
 mod build;
@@ -32,7 +32,7 @@ use modules::Modules;
 use table::Table;
 use tested::Tested;
 
-/// Modules that the tests need: devices between namespaces, and what `ss` asks.
+/// Modules that the tests need: devices between namespaces, and the dumps that `ss` reads.
 const MODULES: [&str; 3] = ["veth", "inet_diag", "tcp_diag"];
 
 /// Run the tests on other kernels, in virtual machines that need neither root nor KVM.
@@ -61,7 +61,7 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     if args.write && (kernels.len() < catalogue::KERNELS.len() || !args.only.is_empty()) {
         bail!("--write needs all kernels and all tests");
     }
-    // Now: the run takes long, and somebody may commit meanwhile.
+    // The commit is read now: the run takes long, and a commit may come meanwhile.
     let tested = args.write.then(Tested::now).transpose()?;
     let wanted = |test: &&str| args.only.is_empty() || args.only.iter().any(|only| only == test);
     let tests: Vec<&'static str> = build::TESTS.into_iter().filter(wanted).collect();
@@ -93,7 +93,8 @@ pub(crate) fn main(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Runs one machine, and notes what it says; or what it said before, where that is to be taken.
+/// Runs one machine, and adds its results to the table. With `resume`, takes the results of an earlier run if they are
+/// valid.
 fn test(store: &Store, kernel: &Kernel, programs: &Programs, resume: bool, table: &mut Table) -> Result<()> {
     let unpacked = store.kernel(kernel)?;
     let emulator = store.emulator(kernel.arch)?;
@@ -122,7 +123,7 @@ fn test(store: &Store, kernel: &Kernel, programs: &Programs, resume: bool, table
     console.finish()
 }
 
-/// Whether a console is that of a whole run without a failure.
+/// Whether a console log shows a complete run without a failure.
 fn has_passed(kernel: &Kernel, log: &Path) -> bool {
     let mut table = Table::default();
     read_again(kernel, log, &mut table).and_then(|()| table.verdict()).is_ok()
@@ -135,7 +136,7 @@ fn read_again(kernel: &Kernel, log: &Path, table: &mut Table) -> Result<()> {
     console.finish()
 }
 
-/// Variables for the tests; the kernel hands what it does not know on its command line to `init`.
+/// Variables for the tests. The kernel passes unknown words of its command line to `init`.
 fn environment(kernel: &Kernel) -> Vec<String> {
     let of_hooks = |name: &str| table::HOOKS.map(|hook| format!("{name}::{hook}"));
     let skips = kernel.lacks.iter().flat_map(|name| of_hooks(name).into_iter().chain([(*name).to_owned()]));
@@ -143,7 +144,7 @@ fn environment(kernel: &Kernel) -> Vec<String> {
         "TCPTRACE_BIN=/usr/bin/tcptrace".to_owned(),
         "TCPTRACE_REQUIRE_ALL=1".to_owned(),
         format!("TCPTRACE_ALLOW_SKIP={}", skips.collect::<Vec<_>>().join(",")),
-        // A function that is emulated for the first time takes its time.
+        // The first emulation of a function takes longer.
         "TCPTRACE_TOLERANCE_US=10000".to_owned(),
         // Two processors, and tests that mostly wait.
         "RUST_TEST_THREADS=4".to_owned(),

@@ -1,4 +1,4 @@
-//! Modules of a kernel: which ones a guest needs, in the order in which they can be loaded.
+//! Modules of a kernel: those that a guest needs, in the order in which they can be loaded.
 
 use std::{
     collections::BTreeMap,
@@ -14,16 +14,16 @@ use crate::process;
 
 /// Modules of one kernel.
 pub(crate) struct Modules {
-    /// By name, with `_` where file names may have `-`.
+    /// The files by module name, with `_` where file names may have `-`.
     files: BTreeMap<String, PathBuf>,
     builtin: String,
 }
 
 impl Modules {
-    /// Looks through an unpacked kernel.
+    /// Finds the modules of an unpacked kernel.
     ///
     /// # Errors
-    /// It has no folder of modules.
+    /// The kernel has no folder of modules.
     pub(crate) fn find(kernel: &Path) -> Result<Self> {
         let folder = ["lib/modules", "usr/lib/modules"].map(|path| kernel.join(path));
         let folder = folder.into_iter().find(|path| path.is_dir()).context("a kernel without modules")?;
@@ -50,7 +50,7 @@ impl Modules {
     /// The contents of these modules and of those that they depend on, dependencies first.
     ///
     /// # Errors
-    /// One does not exist, or cannot be read.
+    /// A module does not exist, or cannot be read.
     pub(crate) fn with_dependencies(&self, names: &[&str]) -> Result<Vec<(String, Vec<u8>)>> {
         let mut loaded = Vec::new();
         for name in names {
@@ -79,7 +79,7 @@ impl Modules {
     }
 }
 
-/// The module's bytes, by the tool that its file name asks for.
+/// The module's bytes, unpacked by the tool for its file name extension.
 fn decompressed(file: &Path) -> Result<Vec<u8>> {
     let tool = match file.extension().and_then(|extension| extension.to_str()) {
         Some("xz") => "xz",

@@ -1,4 +1,4 @@
-//! What the tests said, by kernel, scenario and hook.
+//! The results of the tests, by kernel, scenario and hook.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -10,17 +10,17 @@ use anyhow::{Context, Result, bail};
 
 use super::{features::Features, tested::Tested};
 
-/// The hooks; the last part of a test's name.
+/// The hooks. A test's name ends with its hook.
 pub(crate) const HOOKS: [&str; 2] = ["tp_btf", "tracepoint"];
 
 const BEGIN: &str = "<!-- vm-test:begin -->\n";
 const END: &str = "<!-- vm-test:end -->";
 
-/// How a test ended.
+/// The outcome of a test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Passed,
-    /// The kernel lacks what it needs.
+    /// The kernel lacks a feature that the test needs.
     Skipped,
     Failed,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Table {
     kernels: Vec<String>,
     /// Test program and scenario, kernel, hook; no hook where the scenario needs none.
     outcomes: BTreeMap<(String, String, String), Outcome>,
-    /// Kernels whose run came to nothing, and why.
+    /// Kernels whose run failed as a whole, and why.
     broken: Vec<(String, String)>,
     features: Features,
 }
@@ -46,7 +46,7 @@ impl Table {
         self.outcomes.insert((scenario.to_owned(), kernel.to_owned(), hook.to_owned()), outcome);
     }
 
-    /// Notes that a kernel's run came to nothing.
+    /// Notes that a kernel's run failed as a whole.
     pub(crate) fn broken(&mut self, kernel: &str, why: &str) {
         self.broken.push((kernel.to_owned(), why.to_owned()));
     }
@@ -55,7 +55,7 @@ impl Table {
         self.outcomes.iter().filter(|((_, name, _), is)| name == kernel && **is == outcome).count()
     }
 
-    /// One kernel in a line.
+    /// The results of one kernel in a line.
     pub(crate) fn summary(&self, kernel: &str) -> String {
         let [passed, failed, skipped] =
             [Outcome::Passed, Outcome::Failed, Outcome::Skipped].map(|outcome| self.count(kernel, outcome));
@@ -82,7 +82,7 @@ impl Table {
         Ok(())
     }
 
-    /// Writes what was tested and the table between the markers of `file`.
+    /// Writes the tested sources and the table between the markers of `file`.
     ///
     /// # Errors
     /// The file has no markers, or cannot be written.
@@ -92,7 +92,7 @@ impl Table {
         Ok(())
     }
 
-    /// A document with what is between its markers replaced.
+    /// The document with new text between its markers.
     fn put_into(&self, text: &str, tested: &Tested) -> Result<String> {
         let (before, rest) = text.split_once(BEGIN).context("the marker vm-test:begin is missing")?;
         let (_, after) = rest.split_once(END).context("the marker vm-test:end is missing")?;
@@ -101,7 +101,8 @@ impl Table {
 }
 
 impl Table {
-    /// How many scenarios of a group ended how, by one hook, or where they need none; `None` when there are none.
+    /// The counts of the outcomes of a group's scenarios by one hook, or of those without a hook; `None` if there are
+    /// none.
     fn cell(&self, group: &str, kernel: &str, hook: &str) -> Option<String> {
         let of_group = self.outcomes.iter().filter(|((scenario, of, by), _)| {
             of == kernel && by == hook && scenario.rsplit_once("::").is_some_and(|(head, _)| head == group)
@@ -121,7 +122,8 @@ impl Table {
     }
 }
 
-/// Markdown: the features; then a line a group of scenarios, a column a kernel, in it both hooks.
+/// Markdown: the features; then one line for each group of scenarios, one column for each kernel, with both hooks in a
+/// cell.
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{}", self.features)?;
@@ -144,25 +146,26 @@ impl fmt::Display for Table {
     }
 }
 
-/// Reads the console of one machine.
+/// A reader of one machine's console.
 pub(crate) struct Console {
     kernel: String,
-    /// Shows how far it is.
+    /// Whether progress is printed.
     shows: bool,
-    /// The test program that runs.
+    /// The test program that is running.
     program: String,
     skipped: Vec<String>,
-    /// Test programs that began.
+    /// The number of test programs that began.
     begun: usize,
     ended: usize,
-    /// What `init` complains about, or a test program that failed.
+    /// A complaint of `init`, or the test program that failed.
     complaint: Option<String>,
     /// Whether the lines are the output of a failed test.
     in_failure: bool,
 }
 
 impl Console {
-    /// `shows`: what happens now, rather than what happened before.
+    /// A reader at the beginning of a console. `shows`: print progress, for a machine that runs now rather than an
+    /// earlier run.
     pub(crate) fn new(kernel: &str, shows: bool) -> Self {
         Self {
             kernel: kernel.to_owned(),
@@ -176,7 +179,7 @@ impl Console {
         }
     }
 
-    /// Takes in a line: of `init`, of the harness, or anything else.
+    /// Reads a line: of `init`, of the harness, or any other.
     pub(crate) fn read(&mut self, line: &str, table: &mut Table) {
         // libtest prints a head and the output of each failed test, then `failures:` and their names.
         let is_over = line == "failures:" || line.starts_with("## end ");
@@ -224,7 +227,7 @@ impl Console {
     }
 
     /// # Errors
-    /// The machine ended before all tests had.
+    /// The machine ended before all tests ended.
     pub(crate) fn finish(self) -> Result<()> {
         if let Some(why) = self.complaint {
             bail!("in the machine: {why}");
@@ -280,7 +283,7 @@ mod tests {
         let head = format!("Text.\n{BEGIN}Tested: commit `0123456789ab`, on 2026-11-30.\n\n|");
         assert!(text.starts_with(&head), "{text}");
         assert!(text.ends_with(&format!("| a::b | 1 ok |\n{END}\nMore.\n")), "{text}");
-        // Written again, it is the same.
+        // A second write changes nothing.
         assert_eq!(table.put_into(&text, &Tested::example(false)).expect("the markers"), text);
         assert!(table.put_into("no markers", &Tested::example(false)).is_err());
     }

@@ -1,4 +1,4 @@
-//! Which sources were tested, and when.
+//! The sources that were tested, and the day.
 
 use std::{fmt, process::Command};
 
@@ -13,15 +13,15 @@ pub(crate) struct Tested {
     commit: String,
     /// Whether files differ from the commit.
     is_changed: bool,
-    /// Such as `2026-11-30`, in UTC.
+    /// The day in UTC, such as `2026-11-30`.
     date: String,
 }
 
 impl Tested {
-    /// What is checked out now.
+    /// The sources that are checked out now.
     ///
     /// # Errors
-    /// This is no checkout of git.
+    /// The folder is not a git checkout.
     pub(crate) fn now() -> Result<Self> {
         let git = |arguments: &[&str]| {
             process::output(Command::new("git").args(arguments).current_dir(workspace::root()))
@@ -44,7 +44,7 @@ impl fmt::Display for Tested {
 
 #[cfg(test)]
 impl Tested {
-    /// Sources for tests of what is made of them.
+    /// Example sources for tests of the output.
     pub(crate) fn example(is_changed: bool) -> Self {
         Self { commit: "0123456789ab".to_owned(), is_changed, date: "2026-11-30".to_owned() }
     }

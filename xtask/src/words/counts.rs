@@ -1,4 +1,4 @@
-//! How many words of the list each file may still have: a ratchet, which only turns one way.
+//! The number of listed words that each file may still have: a ratchet, which only goes down.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::{COUNTS, Found};
 
-/// Words left, by files.
+/// Remaining words, by file.
 #[derive(Debug, Default)]
 pub(super) struct Counts(BTreeMap<String, usize>);
 
@@ -16,7 +16,7 @@ impl Counts {
     /// Reads lines with a count and a file; lines that begin with `#` are comments.
     ///
     /// # Errors
-    /// A line is none of these.
+    /// A line has neither form.
     pub(super) fn parse(text: &str) -> Result<Self> {
         let lines = text.lines().filter(|line| !line.starts_with('#'));
         let counts = lines.map(|line| {
@@ -27,7 +27,7 @@ impl Counts {
         Ok(Self(counts.with_context(|| format!("{COUNTS} has a line that is none of its own"))?))
     }
 
-    /// The files whose count is not the one that is entered, each as a sentence.
+    /// The files whose count differs from the entered one, each as a sentence.
     pub(super) fn faults(&self, found: &Found) -> Vec<String> {
         let mut faults = Vec::new();
         for (file, hits) in found {
@@ -52,10 +52,10 @@ impl Counts {
         faults
     }
 
-    /// The text with what was found instead.
+    /// The text of `words.txt` with the counts that were found.
     ///
     /// # Errors
-    /// There are more than before.
+    /// The sum of the counts has grown.
     pub(super) fn replaced_by(&self, found: &Found) -> Result<String> {
         let before: usize = self.0.values().sum();
         let now: usize = found.values().map(Vec::len).sum();
@@ -64,7 +64,7 @@ impl Counts {
     }
 }
 
-/// The text with what was found.
+/// The text of `words.txt` with the counts that were found.
 pub(super) fn text_of(found: &Found) -> String {
     let mut text = HEAD.to_owned();
     for (file, hits) in found {
@@ -107,7 +107,7 @@ mod tests {
     fn a_count_that_is_too_high_is_a_fault() {
         let fewer = faults("2 a.md\n", &[("a.md", "told")]);
         assert_eq!(fewer, ["a.md has 1, 2 are entered: run cargo xtask words --write"]);
-        // A file that is gone, too.
+        // A file that no longer exists is a fault too.
         assert_eq!(faults("2 a.md\n", &[]).len(), 1);
     }
 

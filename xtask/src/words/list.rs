@@ -1,4 +1,4 @@
-//! The list of words to replace, and where a text has one.
+//! The list of words to replace, and the search for them in a text.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub(super) struct List(Vec<Vec<String>>);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hit {
     pub(super) word: String,
-    /// The line that has its beginning.
+    /// The line in which the hit begins.
     line: String,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for Hit {
 }
 
 impl List {
-    /// What stands between backticks in the first column of the section's table.
+    /// Reads the text between backticks in the first column of the section's table.
     ///
     /// # Errors
     /// There is no such section, or it has no words.
@@ -41,7 +41,7 @@ impl List {
         Ok(Self(phrases))
     }
 
-    /// All of the list that a text has. A phrase may go on in the next line.
+    /// All hits in a text. A phrase may continue on the next line.
     pub(super) fn hits(&self, text: &str) -> Vec<Hit> {
         let words: Vec<(String, &str)> = words(text).collect();
         let mut hits = Vec::new();

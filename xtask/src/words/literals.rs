@@ -1,4 +1,4 @@
-//! String literals of a Rust file, and documentation where that is the help of a command.
+//! String literals of a Rust file, and its documentation if that is the help of a command.
 
 use anyhow::Result;
 use syn::{
@@ -7,16 +7,16 @@ use syn::{
     visit::{self, Visit},
 };
 
-/// Texts of a file, without those of tests.
+/// Texts of a file, without the texts of its tests.
 struct Texts {
     with_docs: bool,
     found: Vec<String>,
 }
 
-/// The string literals of a file, and its documentation if that is asked for.
+/// The string literals of a file, and its documentation if `with_docs`.
 ///
 /// # Errors
-/// It is not Rust.
+/// `source` is not Rust.
 pub(super) fn of(source: &str, with_docs: bool) -> Result<Vec<String>> {
     let mut texts = Texts { with_docs, found: Vec::new() };
     texts.visit_file(&syn::parse_file(source)?);
@@ -24,7 +24,7 @@ pub(super) fn of(source: &str, with_docs: bool) -> Result<Vec<String>> {
 }
 
 impl Texts {
-    /// Takes the literals among the tokens of a macro or an attribute.
+    /// Adds the literals among the tokens of a macro or an attribute.
     fn take(&mut self, mut cursor: Cursor<'_>) {
         while !cursor.eof() {
             cursor = if let Some((group, .., next)) = cursor.any_group() {

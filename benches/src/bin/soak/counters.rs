@@ -4,16 +4,16 @@ use std::{collections::BTreeMap, fs};
 
 use anyhow::{Context as _, Result};
 
-/// All counters of TCP by their names.
+/// All TCP counters by name.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Counters(BTreeMap<String, i64>);
 
 impl Counters {
     /// # Errors
-    /// When the files are not there or not as expected.
+    /// When the files do not exist or have another form.
     pub(crate) fn read() -> Result<Self> {
         let mut all = BTreeMap::new();
-        // Those of the process' namespace, not of the thread's own: they are the same here.
+        // The files of the process' namespace, not of the thread's: both are the same here.
         for (file, head) in [("/proc/self/net/snmp", "Tcp: "), ("/proc/self/net/netstat", "TcpExt: ")] {
             let text = fs::read_to_string(file).context(file)?;
             all.extend(parse(&text, head).with_context(|| format!("{file} has no {head}"))?);
@@ -21,18 +21,18 @@ impl Counters {
         Ok(Self(all))
     }
 
-    /// What was added since; of `CurrEstab`, which is no sum, what there is more.
+    /// The difference to an earlier reading. For `CurrEstab`, which is not a sum, it is the increase.
     pub(crate) fn since(&self, before: &Self) -> Self {
         Self(self.0.iter().map(|(name, value)| (name.clone(), value - before.get(name))).collect())
     }
 
-    /// A counter; 0 of one that this kernel does not have.
+    /// A counter; 0 if this kernel does not have it.
     pub(crate) fn get(&self, name: &str) -> i64 {
         self.0.get(name).copied().unwrap_or(0)
     }
 }
 
-/// A line of names, and one of numbers.
+/// Parses a line of names, and one of numbers.
 fn parse(text: &str, head: &str) -> Option<BTreeMap<String, i64>> {
     let mut lines = text.lines().filter_map(|line| line.strip_prefix(head));
     let (names, numbers) = (lines.next()?, lines.next()?);

@@ -1,4 +1,4 @@
-//! The load: all that TCP connections do on a host, at rates that do not change.
+//! The load: all that TCP connections do on a host, at constant rates.
 
 use std::{
     collections::VecDeque,
@@ -23,13 +23,13 @@ use tcptrace_tests::{
 
 /// Connections that are open at any time, each for close to a minute.
 const HELD: usize = 100;
-/// SYNs of a burst.
+/// SYNs in a burst.
 const BURST: u16 = 64;
-/// Listeners that share the short connections: each pair of addresses has only so many ports before the oldest leaves
-/// TIME_WAIT.
+/// Listeners that share the short connections. Each pair of addresses has a limited number of ports until the oldest
+/// port leaves TIME_WAIT.
 const LISTENERS: u16 = 16;
 
-/// The ports of the parts, below those that the namespace gives to unbound sockets.
+/// The ports of the parts, below the ports that the namespace gives to unbound sockets.
 mod port {
     pub(super) const SHORT: u16 = 8_000;
     pub(super) const HELD: u16 = 8_100;
@@ -40,9 +40,9 @@ mod port {
     pub(super) const FLOODED: u16 = 8_105;
 }
 
-/// All parts of the load, until stopped.
+/// All parts of the load, which run until they are stopped.
 pub(crate) struct Mix {
-    /// Held by a part while it does something.
+    /// A lock that a part holds while it acts.
     gate: Arc<RwLock<()>>,
     stop: Arc<AtomicBool>,
     syns: Arc<AtomicU64>,
@@ -50,12 +50,12 @@ pub(crate) struct Mix {
 }
 
 impl Mix {
-    /// Starts it, with so many short connections a second.
+    /// Starts the load, with this many short connections a second.
     pub(crate) fn start(connections_per_second: u32) -> Self {
         let mut mix =
             Self { gate: Arc::default(), stop: Arc::default(), syns: Arc::default(), parts: Vec::new() };
         let (families, every) = ([Family::V4, Family::V6], Duration::from_millis);
-        // As many at a time as make ten milliseconds.
+        // The number of connections that are due in ten milliseconds.
         let at_once = connections_per_second.div_ceil(100);
         let mut short = short(families);
         mix.part(Duration::from_secs(at_once.into()) / connections_per_second, move || {
@@ -78,7 +78,7 @@ impl Mix {
         });
         mix.part(every(5_000), move || {
             connect_error(Family::V4.connect(port::DEAF));
-            // Owned by this part.
+            // Moves the socket into this part.
             let _ = &deaf;
         });
         let flooded = listen(Family::V4.listen(port::FLOODED));
@@ -91,7 +91,7 @@ impl Mix {
         mix
     }
 
-    /// Repeats `act` every `period`; not while there is a pause.
+    /// Repeats `act` every `period`, except during a pause.
     fn part(&mut self, period: Duration, mut act: impl FnMut() + Send + 'static) {
         let (gate, stop) = (Arc::clone(&self.gate), Arc::clone(&self.stop));
         self.parts.push(thread::spawn(move || {
@@ -111,7 +111,7 @@ impl Mix {
         }));
     }
 
-    /// Waits until no part does anything, and keeps it so until what is returned is dropped. What is open stays so.
+    /// Waits until no part acts. No part acts until the returned guard is dropped. Open connections stay open.
     pub(crate) fn pause(&self) -> RwLockWriteGuard<'_, ()> {
         self.gate.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
@@ -121,10 +121,10 @@ impl Mix {
         self.parts.iter().all(|part| !part.is_finished())
     }
 
-    /// Ends all parts, and closes what is open; returns how many SYNs were sent in bursts.
+    /// Ends all parts and closes their connections; returns the number of SYNs that were sent in bursts.
     ///
     /// # Errors
-    /// When one of them had ended before.
+    /// When a part had ended before.
     pub(crate) fn stop(self) -> Result<u64> {
         self.stop.store(true, Ordering::Relaxed);
         for part in self.parts {
@@ -150,7 +150,7 @@ fn short(families: [Family; 2]) -> impl FnMut() + Send + 'static {
     }
 }
 
-/// Connections that stay for long; the oldest go, one by a FIN, the other by a reset.
+/// Connections that stay open for long. The oldest are closed, alternately by a FIN and by a reset.
 fn held(family: Family) -> impl FnMut() + Send + 'static {
     let listener = listen(family.listen(port::HELD));
     let mut open = VecDeque::new();
@@ -167,7 +167,7 @@ fn held(family: Family) -> impl FnMut() + Send + 'static {
     }
 }
 
-/// One side resets the other, by turns: with `SO_LINGER` 0, and by closing with unread data.
+/// Connections that one side resets, alternately with `SO_LINGER` 0, and by closing with unread data.
 fn resets(family: Family) -> impl FnMut() + Send + 'static {
     let listener = listen(family.listen(port::RESET));
     let mut linger = false;
@@ -185,12 +185,13 @@ fn resets(family: Family) -> impl FnMut() + Send + 'static {
     }
 }
 
-/// Waits until the connection has ended, however it does: what is told of it is compared, whatever that is.
+/// Waits until the connection has ended, in any way: the check compares the tracer's output with the counters, whatever
+/// the end is.
 fn await_end(mut socket: &Socket) {
     let _ = socket.read(&mut [0]);
 }
 
-/// A listener comes, and goes without having accepted who came.
+/// Opens a listener, and closes it without accepting the connections to it.
 fn passing(family: Family) {
     let listener = listen(family.listen(port::PASSING));
     let client = connect(family.connect(port::PASSING));

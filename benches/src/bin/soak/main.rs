@@ -1,8 +1,8 @@
-//! An hour of mixed load, as an operator's host has it, under a tracer and a recorder: what they told is compared with the
-//! kernel's own counters, and their memory and descriptors must stay what they are.
+//! An hour of mixed load, as on an operator's host, under a tracer and a recorder. Their output is compared with the
+//! kernel's own counters, and their memory and descriptors must not grow.
 //!
-//! Everything happens in a network namespace of its own, on its loopback. The load pauses now and then; in each pause all
-//! that was told so far must agree with the counters.
+//! Everything happens in a new network namespace, on its loopback. The load pauses at intervals. In each pause all
+//! output so far must agree with the counters.
 
 mod counters;
 mod load;
@@ -44,9 +44,9 @@ struct Args {
     tracer: PathBuf,
 }
 
-/// Between two looks at memory and descriptors.
+/// The interval between two samples of memory and descriptors.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
-/// Of load, between two pauses.
+/// The time of load between two pauses.
 const STRETCH: Duration = Duration::from_secs(50);
 
 fn main() -> Result<ExitCode> {
@@ -91,7 +91,7 @@ fn run(args: &Args) -> Result<Report> {
         ensure!(mix.is_whole(), "a part of the load has ended: see above");
     }
     let syns = mix.stop()?;
-    // Until the last half-open connection has ended, and a poll has found that out.
+    // Waits until the last half-open connection has ended, and a poll has found that out.
     thread::sleep(place::HALF_OPEN_LIFE + Duration::from_secs(3));
     tracer.settle();
     let counters = Counters::read()?.since(&before);

@@ -1,4 +1,4 @@
-//! Where the load runs: a network namespace of this process' own, in which time-outs are short.
+//! The network namespace of the load: this process' own, with short time-outs.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tcptrace_tests::{
     process::tool,
 };
 
-/// How long a half-open connection lives with one SYN-ACK sent again: a second, and two more.
+/// The lifetime of a half-open connection whose SYN-ACK is sent again once: a second, and two more.
 pub(crate) const HALF_OPEN_LIFE: Duration = Duration::from_secs(3);
 
-/// Moves this process there. Must run before there are threads.
+/// Moves this process into the namespace. Must run before there are threads.
 ///
 /// # Errors
 /// When the kernel refuses.
@@ -21,7 +21,7 @@ pub(crate) fn isolate() -> Result<()> {
     tool("ip", ["link", "set", "lo", "up"]);
     tool("ip", ["address", "add", &format!("{V4}/24"), "dev", "lo"]);
     tool("ip", ["address", "add", &format!("{V6}/64"), "dev", "lo", "nodad"]);
-    // SYN-ACKs to senders that there are not come back to the host, where nobody listens.
+    // SYN-ACKs to senders that do not exist come back to the host, where no socket listens.
     tool("ip", ["route", "add", "203.0.113.0/24", "dev", "lo"]);
     for (name, value) in [
         ("net/ipv4/ip_local_port_range", "33000 60999"),
@@ -36,7 +36,7 @@ pub(crate) fn isolate() -> Result<()> {
     Ok(())
 }
 
-/// The namespace, as `--netns` takes it.
+/// The namespace in the form that `--netns` takes.
 pub(crate) fn netns() -> String {
     format!("/proc/{}/ns/net", std::process::id())
 }

@@ -1,4 +1,4 @@
-//! The verdict: a line for each thing that must hold.
+//! The verdict: a line for each condition that must hold.
 
 use std::fmt;
 
@@ -11,10 +11,10 @@ use crate::{
     tracer::{FILE_KIB, KEPT, Recorded},
 };
 
-/// A capture may be larger than asked for by what comes in a quarter of a second.
+/// A capture may exceed its size limit by the events of a quarter of a second.
 const SLACK_KIB: u64 = 1 << 10;
 
-/// One thing that must hold.
+/// A condition that must hold.
 struct Row {
     what: String,
     told: String,
@@ -22,16 +22,16 @@ struct Row {
     holds: bool,
 }
 
-/// Everything that was checked.
+/// All results of the checks.
 #[derive(Default)]
 pub(crate) struct Report {
     rows: Vec<Row>,
     /// Comparisons with the kernel's counters so far, and differences that no loss explains.
     comparisons: u32,
     unexplained: u64,
-    /// Of the last comparison: what happened while process 1 ran.
+    /// Events that happened while process 1 ran, at the last comparison.
     hidden: u64,
-    /// Of the last comparison.
+    /// The rows of the last comparison.
     compared: Vec<Row>,
     faults: Vec<String>,
 }
@@ -42,8 +42,8 @@ impl Report {
         self.rows.push(Row { what, told, reference, holds });
     }
 
-    /// Compares all that was told with the kernel's counters; says how that went. `hidden`: what happened while
-    /// process 1 ran, where some kernels run no program.
+    /// Compares all output so far with the kernel's counters, and returns the result in words. `hidden`: events that
+    /// happened while process 1 ran, for which some kernels run no program.
     pub(crate) fn compare(&mut self, counters: &Counters, tally: &Tally, hidden: u64) -> String {
         self.comparisons += 1;
         self.hidden = hidden;
@@ -62,7 +62,8 @@ impl Report {
         if differences.is_empty() { "as the kernel counts".to_owned() } else { differences.join("; ") }
     }
 
-    /// Compares what was told of half-open connections with what was sent and counted; `syns` came from nobody.
+    /// Compares the output about half-open connections with sent SYNs and counters. `syns`: SYNs from senders that do
+    /// not exist.
     pub(crate) fn half_open(&mut self, counters: &Counters, tally: &Tally, syns: u64) {
         let (begun, completed) = (tally.half_open("begin"), tally.half_open("end completed"));
         let (ended, opened) = (tally.half_open("end"), counters.get("PassiveOpens"));
@@ -77,13 +78,13 @@ impl Report {
         }
     }
 
-    /// What the tracer said at its end agrees with what it told before.
+    /// Checks that the account at the tracer's end agrees with its output.
     pub(crate) fn stream(&mut self, tally: &Tally, ended: &Ended) {
         self.row("lines that cannot be", &tally.faults, &0, tally.faults == 0);
         self.faults.clone_from(&tally.shown);
         let Account { delivered, lost, .. } = ended.account();
         self.row("lines of transitions", &tally.transitions, &delivered, tally.transitions == delivered);
-        // The last ones may be in the summary only.
+        // The last losses may be in the summary only.
         let (summary, least) = (tally.lost_in_summary(), lost.max(tally.lost));
         let told = summary.is_some_and(|told| told >= least);
         self.row("lost or missed, by the summary", &shown(summary), &format!("at least {least}"), told);
@@ -92,7 +93,7 @@ impl Report {
         self.row("exit code", &shown(ended.code), &code, ended.code == Some(code));
     }
 
-    /// The recorder saw what the tracer saw, and its files are what was asked for.
+    /// Checks that the recorder saw what the tracer saw, and that its files have the requested sizes and number.
     pub(crate) fn recorder(&mut self, recorded: &Recorded, tally: &Tally) {
         let Recorded { ref ended, bytes, files, whole, transitions } = *recorded;
         let Account { delivered, lost, .. } = ended.account();
@@ -106,13 +107,13 @@ impl Report {
         if files <= KEPT {
             self.row("transitions in them", &transitions, &delivered, transitions == delivered);
         } else {
-            // What was in older files is gone.
+            // Transitions in older files are gone.
             let some = (1..=delivered).contains(&transitions);
             self.row("transitions in them", &transitions, &format!("at most {delivered}"), some);
         }
     }
 
-    /// Neither memory nor descriptors have grown.
+    /// Checks that neither memory nor descriptors have grown.
     pub(crate) fn samples(&mut self, samples: &Samples) {
         let Samples { name, .. } = samples;
         let (memory, descriptors) = (samples.memory(), samples.descriptors());
@@ -127,7 +128,7 @@ impl Report {
         self.row(&what, &descriptors.last, &early(descriptors.first), descriptors.is_level());
     }
 
-    /// Whether everything does.
+    /// Whether all conditions hold.
     pub(crate) fn holds(&self) -> bool {
         self.unexplained == 0 && self.rows.iter().chain(&self.compared).all(|row| row.holds)
     }
@@ -173,7 +174,7 @@ mod tests {
         for (line, lost, code, holds) in [
             (summary(3), 2, 4, true),
             (summary(3), 2, 0, false),
-            // Fewer than the lines of losses have told.
+            // Fewer than the lines about losses report.
             (summary(2), 2, 4, false),
             // No summary.
             (r#"{"type":"loss","total":5}"#.to_owned(), 2, 4, false),

@@ -4,17 +4,17 @@ use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result};
 
-/// What the memory may grow: of its size, and in KiB.
+/// The growth of memory that is allowed: a share of its size, and KiB.
 const GROWTH: f64 = 0.05;
 const GROWTH_KIB: f64 = 1_024.0;
-/// Until tables have the size that they need: TIME_WAIT lasts a minute, during which a connection is remembered.
+/// The time until tables have their final size: TIME_WAIT lasts a minute, during which a connection is remembered.
 const WARM_UP: Duration = Duration::from_secs(90);
 
 /// The samples of one process.
 pub(crate) struct Samples {
     pub(crate) name: &'static str,
     pid: u32,
-    /// When, resident KiB, descriptors.
+    /// Time, resident KiB, descriptors.
     taken: Vec<(Duration, u64, u64)>,
 }
 
@@ -55,7 +55,7 @@ impl Samples {
 
     fn trend(&self, value: impl Fn(&(Duration, u64, u64)) -> u64) -> Trend {
         let end = self.taken.last().map_or(Duration::ZERO, |(at, ..)| *at);
-        // Of a short run, its first half.
+        // For a short run, the warm-up is its first half at most.
         let warm_up = WARM_UP.max(end / 10).min(end / 2);
         let values: Vec<u64> = self.taken.iter().filter(|(at, ..)| *at >= warm_up).map(value).collect();
         let quarter = values.len().div_ceil(4);
@@ -64,12 +64,12 @@ impl Samples {
 }
 
 impl Trend {
-    /// Whether it is memory that does not grow.
+    /// Whether memory does not grow.
     pub(crate) fn is_flat(self) -> bool {
         self.last <= self.first.mul_add(1.0 + GROWTH, GROWTH_KIB)
     }
 
-    /// Whether it stays the same.
+    /// Whether the value stays the same.
     pub(crate) fn is_level(self) -> bool {
         (self.last - self.first).abs() < 0.5
     }

@@ -1,11 +1,11 @@
-//! What the tracer has told so far, checked line by line.
+//! The tracer's output so far, checked line by line.
 
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A line of the tracer's, as far as it matters here.
+/// The fields of an output line that are relevant here.
 #[derive(Deserialize)]
 struct Line<'a> {
     r#type: &'a str,
@@ -25,7 +25,7 @@ struct Line<'a> {
     what: &'a str,
     #[serde(default)]
     cause: Option<&'a str>,
-    /// Of a loss, and of what is left out: all of it so far.
+    /// The sum so far, in lines about losses and about sampling.
     #[serde(default)]
     total: u64,
 }
@@ -39,29 +39,30 @@ struct Close<'a> {
 /// The states that count as established for `CurrEstab`.
 const ESTABLISHED: [&str; 2] = ["ESTABLISHED", "CLOSE_WAIT"];
 
-/// Faults that are kept as text; the others are counted.
+/// The number of faults that are kept as text; all are counted.
 const SHOWN: usize = 5;
 
-/// Everything told so far.
+/// The sums over all lines so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Tally {
     /// Transitions that the kernel reported.
     pub(crate) transitions: u64,
-    /// Of these, by old and new state.
+    /// The transitions by old and new state.
     kinds: BTreeMap<(String, String), i64>,
-    /// Of SYN_SENT to CLOSE, those that were no failed attempt for the kernel: closed by the program.
+    /// Transitions from SYN_SENT to CLOSE that the kernel does not count as a failed attempt: the program closed the
+    /// socket.
     cancelled: i64,
-    /// Of CLOSE to SYN_SENT, those that sent no SYN.
+    /// Transitions from CLOSE to SYN_SENT that sent no SYN.
     unsent: i64,
     /// The state of every socket that is not closed, by its cookie.
     states: HashMap<u64, String>,
-    /// Beginnings and ends of half-open connections, by what and cause.
+    /// Beginnings and ends of half-open connections, by event and cause.
     half_open: BTreeMap<String, i64>,
-    /// All losses told so far, missed runs included.
+    /// All losses reported so far, missed runs included.
     pub(crate) lost: u64,
-    /// All transitions and others that were left out on purpose, as far as told.
+    /// All records that were left out on purpose, transitions and others, as reported so far.
     sampled_out: u64,
-    /// Lines that cannot be, the first of them as text.
+    /// Invalid lines; the first of them as text.
     pub(crate) faults: u64,
     pub(crate) shown: Vec<String>,
     last_ns: u64,
@@ -69,7 +70,7 @@ pub(crate) struct Tally {
 }
 
 impl Tally {
-    /// Takes in a line.
+    /// Reads a line.
     pub(crate) fn add(&mut self, text: &str) {
         let Ok(line) = serde_json::from_str::<Line<'_>>(text) else { return self.fault("no JSON", text) };
         match line.r#type {
@@ -81,7 +82,7 @@ impl Tally {
             }
             "loss" => self.lost = line.total,
             "degraded" => self.sampled_out = line.total,
-            // In the summary as well.
+            // The summary has these losses as well.
             "half_open_loss" => {}
             "summary" => self.summary = serde_json::from_str(text).ok(),
             _ => self.fault("of no known type", text),
@@ -126,34 +127,34 @@ impl Tally {
         self.kinds.get(&(old.to_owned(), new.to_owned())).copied().unwrap_or(0)
     }
 
-    /// Lines about half-open connections that begin with these words.
+    /// The number of lines about half-open connections that begin with these words.
     pub(crate) fn half_open(&self, what: &str) -> i64 {
         self.half_open.iter().filter(|(name, _)| name.starts_with(what)).map(|(_, count)| count).sum()
     }
 
-    /// How many transitions there may be beside those that were told.
+    /// The number of transitions that may be missing from the output.
     pub(crate) fn untold(&self) -> u64 {
         self.lost + self.sampled_out
     }
 
-    /// All losses that the summary tells, missed runs included; `None` without one.
+    /// All losses that the summary reports, missed runs included; `None` without a summary.
     pub(crate) fn lost_in_summary(&self) -> Option<u64> {
         self.sum("/lost")
     }
 
-    /// Losses of half-open connections, as the summary has them.
+    /// Losses of half-open connections, from the summary.
     pub(crate) fn lost_half_open(&self) -> u64 {
         self.sum("/half_open/lost").unwrap_or(0)
     }
 
-    /// The numbers of an object in the summary, added up.
+    /// The sum of the numbers of an object in the summary.
     fn sum(&self, object: &str) -> Option<u64> {
         let object = self.summary.as_ref()?.pointer(object)?.as_object()?;
         Some(object.values().filter_map(Value::as_u64).sum())
     }
 
-    /// What the kernel's counters must be after these transitions, by the rules of `tcp_set_state()`, `tcp_done()`,
-    /// `tcp_connect()` and `tcp_create_openreq_child()`.
+    /// The values that the kernel's counters must have after these transitions, by the rules of `tcp_set_state()`,
+    /// `tcp_done()`, `tcp_connect()` and `tcp_create_openreq_child()`.
     pub(crate) fn expected(&self) -> [(&'static str, i64); 5] {
         let established = self.states.values().filter(|state| ESTABLISHED.contains(&state.as_str())).count();
         [

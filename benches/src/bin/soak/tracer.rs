@@ -1,4 +1,4 @@
-//! The two that are watched: a tracer whose output is read as it comes, and a recorder.
+//! The two processes under test: a tracer whose output is read at once, and a recorder.
 
 use std::{
     fs,
@@ -19,16 +19,17 @@ use tcptrace_tests::{
 
 use crate::{place::netns, tally::Tally};
 
-/// For what should take no time.
+/// The time limit for steps that usually take no time.
 const LIMIT: Duration = Duration::from_mins(1);
-/// What a run may be longer than asked for: then they end by themselves, whatever became of this program.
+/// The time by which a process may outlast the requested length. Then it ends by itself, even if this program is gone.
 const MARGIN: Duration = Duration::from_mins(10);
 
-/// The files of the recorder.
+/// The size of the recorder's files, and how many of them it keeps.
 pub(crate) const FILE_KIB: u64 = 4 << 10;
 pub(crate) const KEPT: u64 = 3;
 
-/// Starts a command of the tracer's that ends at the latest some time after `length`, and waits until it has begun.
+/// Starts a command of the tracer's, and waits until it has begun. The command ends at the latest some time after
+/// `length`.
 fn start(program: &Path, arguments: &[&str], length: Duration) -> Result<(Running, Receiver<String>)> {
     let mut command = Command::new(program);
     command.args(arguments).args(["--netns", &netns()]);
@@ -40,7 +41,7 @@ fn start(program: &Path, arguments: &[&str], length: Duration) -> Result<(Runnin
     Ok((process, stderr))
 }
 
-/// Ends it, as Ctrl-C does: its exit code, and what it said.
+/// Ends the process, as Ctrl-C does; returns its exit code and its messages.
 fn stop(mut process: Running, stderr: Receiver<String>) -> Ended {
     process.signal(Signal::SIGINT);
     let code = process.wait(LIMIT).code();
@@ -57,7 +58,7 @@ pub(crate) struct Tracer {
 
 impl Tracer {
     /// # Errors
-    /// When it does not begin.
+    /// When the tracer does not begin.
     pub(crate) fn start(program: &Path, length: Duration) -> Result<Self> {
         let (mut process, stderr) = start(program, &["-o", "json", "--half-open"], length)?;
         let output = BufReader::new(process.child().stdout.take().context("no pipe")?);
@@ -75,12 +76,12 @@ impl Tracer {
         self.process.pid()
     }
 
-    /// What it has told so far.
+    /// The sums over its output so far.
     pub(crate) fn tally(&self) -> Tally {
         locked(&self.tally).clone()
     }
 
-    /// Waits until it has told all that there is to tell: no transition comes for a second.
+    /// Waits until the output is complete: no transition comes for a second.
     pub(crate) fn settle(&self) {
         let deadline = Instant::now() + LIMIT;
         let told = || locked(&self.tally).transitions;
@@ -91,10 +92,10 @@ impl Tracer {
         }
     }
 
-    /// Ends it.
+    /// Ends the tracer.
     ///
     /// # Errors
-    /// When its output could not be read to its end.
+    /// When its output could not be read to the end.
     pub(crate) fn stop(self) -> Result<(Tally, Ended)> {
         let ended = stop(self.process, self.stderr);
         self.reader.join().ok().context("the reader of the output has failed")?;
@@ -107,7 +108,7 @@ fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
     tally.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// `tcptrace record` into files that follow each other.
+/// `tcptrace record` into a sequence of files.
 pub(crate) struct Recorder {
     process: Running,
     stderr: Receiver<String>,
@@ -115,21 +116,21 @@ pub(crate) struct Recorder {
     folder: PathBuf,
 }
 
-/// What is left of a recording.
+/// The files and the account of a recording.
 pub(crate) struct Recorded {
     pub(crate) ended: Ended,
-    /// Bytes on the disk.
+    /// Bytes on disk.
     pub(crate) bytes: u64,
-    /// Files, and how many of them replay with nothing missing.
+    /// The number of files, and the number of files that replay without a gap.
     pub(crate) files: u64,
     pub(crate) whole: u64,
-    /// Transitions in them.
+    /// Transitions in the files.
     pub(crate) transitions: u64,
 }
 
 impl Recorder {
     /// # Errors
-    /// When it does not begin.
+    /// When the recorder does not begin.
     pub(crate) fn start(program: &Path, folder: &Path, length: Duration) -> Result<Self> {
         let file = folder.join("capture");
         let (size, kept) = (format!("{FILE_KIB}K"), KEPT.to_string());
@@ -143,10 +144,10 @@ impl Recorder {
         self.process.pid()
     }
 
-    /// Ends it, and replays what is there.
+    /// Ends the recorder, and replays its files.
     ///
     /// # Errors
-    /// When that cannot be read.
+    /// When the files cannot be read.
     pub(crate) fn stop(self) -> Result<Recorded> {
         let ended = stop(self.process, self.stderr);
         let mut recorded = Recorded { ended, bytes: 0, files: 0, whole: 0, transitions: 0 };

@@ -25,11 +25,7 @@ impl HolderReader {
     pub fn read(&mut self) -> Holders {
         let _named = Named::as_holder_reader();
         let Ok(files) = &mut self.0 else { return read_holders_of_proc() };
-        let mut found = Vec::new();
-        match files.read_each(|held| found.push(pair(held))) {
-            Ok(undecodable) => Holders::new(found, undecodable, Source::TaskFile),
-            Err(_) => read_holders_of_proc(),
-        }
+        of_files(|take| files.read_each(take)).unwrap_or_else(|_| read_holders_of_proc())
     }
 
     /// The reason why the program is not used.
@@ -73,8 +69,11 @@ pub fn read_holders_of_proc() -> Holders {
     Holders::new(found.sockets, found.unreadable, Source::Proc)
 }
 
-const fn pair(held: Held) -> (u64, Holder) {
-    (held.inode, Holder { pid: held.pid, fd: held.fd })
+/// The holders among what `read` hands over; it returns how many records could not be decoded.
+fn of_files<E>(read: impl FnOnce(&mut dyn FnMut(Held)) -> Result<usize, E>) -> Result<Holders, E> {
+    let mut found = Vec::new();
+    let undecodable = read(&mut |held| found.push((held.inode, Holder { pid: held.pid, fd: held.fd })))?;
+    Ok(Holders::new(found, undecodable, Source::TaskFile))
 }
 
 #[cfg(test)]
@@ -109,7 +108,12 @@ mod tests {
             pid,
             fd: 3,
         };
-        let found = [held(7, 1), held(8, 2), held(7, 3)].map(pair).to_vec();
-        assert_eq!(Holders::new(found, 0, Source::TaskFile).of(7), [holder(1, 3), holder(3, 3)]);
+        let read = |take: &mut dyn FnMut(Held)| {
+            [held(7, 1), held(8, 2), held(7, 3)].into_iter().for_each(take);
+            Ok::<_, HoldersError>(1)
+        };
+        let holders = of_files(read).expect("holders");
+        assert_eq!(holders.of(7), [holder(1, 3), holder(3, 3)]);
+        assert_eq!((holders.unreadable(), holders.source()), (1, Source::TaskFile));
     }
 }

@@ -85,10 +85,10 @@ pub(super) fn dump_all(candidates: &[Candidate], states: u32) -> Vec<Result<Read
         }
         for worker in workers {
             for (index, outcome) in worker.join().unwrap_or_default() {
-                outcomes[index] = Some(outcome.map(|read| {
+                outcomes[index] = Some(outcome.map(|(namespace, faults)| {
                     let mut sockets = mem::take(&mut sockets[index]);
                     dump::drop_doubles(&mut sockets);
-                    Read { sockets, ..read }
+                    Read { namespace, sockets, faults }
                 }));
             }
         }
@@ -101,13 +101,13 @@ fn number(error: Errno) -> errno::Errno {
     errno::Errno(error as i32)
 }
 
-/// Reads a namespace. The sockets go to `take`, not into the result.
+/// Reads a namespace. Its sockets go to `take`.
 fn read(
     candidate: &Candidate,
     states: u32,
     buffer: &mut [u8],
     take: impl Fn(Part),
-) -> Result<Read, Obstacle> {
+) -> Result<(Namespace, Faults), Obstacle> {
     if let Some(file) = &candidate.file {
         setns(file, CloneFlags::CLONE_NEWNET).map_err(|error| Obstacle::Enter(number(error)))?;
     }
@@ -117,5 +117,5 @@ fn read(
     let facts = Facts { netns: candidate.inode, fin_timeout_ms, now_ns: begin_ns };
     let faults = dump::dump(facts, states, buffer, take).map_err(|error| Obstacle::Dump(number(error)))?;
     let namespace = Namespace { inode: candidate.inode, begin_ns, end_ns: monotonic_ns(), most_timewait };
-    Ok(Read { namespace, sockets: Vec::new(), faults })
+    Ok((namespace, faults))
 }

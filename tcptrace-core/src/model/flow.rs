@@ -77,6 +77,11 @@ impl Flow {
         Self { netns: self.netns, local: self.remote, remote: self.local }
     }
 
+    /// The network namespace and the local port: the key of whatever listeners on any address share.
+    pub const fn local_port(&self) -> (Option<u32>, u16) {
+        (self.netns, self.local.port)
+    }
+
     /// The local end in its namespace.
     pub const fn local_end(&self) -> LocalEnd {
         LocalEnd { netns: self.netns, end: self.local }

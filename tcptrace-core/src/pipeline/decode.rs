@@ -11,9 +11,8 @@ use tcptrace_common::{
 use thiserror::Error;
 
 use crate::model::{
-    address::ends,
+    address,
     event::{Abort, Context, Device, ErrorReport, Event, Observed, Reset, Signal, Verdict},
-    flow::Flow,
     state::State,
 };
 
@@ -140,8 +139,7 @@ fn error(mut bytes: &[u8]) -> Option<Signal> {
     let (lport, rport, _reserved) = (bytes.get_u16_ne(), bytes.get_u16_ne(), bytes.get_u16_ne());
     let ktime_ns = bytes.get_u64_ne();
     let (laddr, raddr) = (address(&mut bytes), address(&mut bytes));
-    let (local, remote) = ends(0, (laddr, lport), (raddr, rport));
-    let flow = Flow { netns: None, local, remote };
+    let flow = address::flow(None, 0, (laddr, lport), (raddr, rport));
     let error = bytes.get_i32_ne();
     Some(Signal::Error(ErrorReport { ktime_ns, flow, error }))
 }
@@ -174,7 +172,8 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
     let ifindex = if flags & RecordFlags::DEVICE == 0 { 0 } else { bytes.try_get_u32_ne().ok()? };
     // A listener transfers nothing; its zeros would look like measured values.
     let metrics = metrics.filter(|_| !is_listener);
-    let (local, remote) = ends(family, (laddr, lport), (raddr, rport));
+    let netns = (netns != 0).then_some(netns);
+    let flow = address::flow(netns, family, (laddr, lport), (raddr, rport));
     let context = Context {
         pid,
         tid,
@@ -189,7 +188,7 @@ fn transition(mut bytes: &[u8]) -> Option<Event> {
         since_ns: (since_ns != 0).then_some(since_ns),
         skaddr,
         cookie,
-        flow: Flow { netns: (netns != 0).then_some(netns), local, remote },
+        flow,
         device: (ifindex != 0).then_some(Device { ifindex, name: None }),
         old_state: State(old),
         new_state: State(new),

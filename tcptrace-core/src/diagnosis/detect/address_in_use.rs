@@ -156,7 +156,7 @@ impl Detector for AddressInUse {
             if !matches!(socket.state, State::LISTEN | State::TIME_WAIT) {
                 continue;
             }
-            let there = self.there.entry((socket.flow.netns, socket.flow.local.port)).or_default();
+            let there = self.there.entry(socket.flow.local_port()).or_default();
             if socket.state == State::LISTEN {
                 there
                     .listening

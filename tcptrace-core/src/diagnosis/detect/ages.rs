@@ -71,8 +71,7 @@ impl Past {
             (None, _) => Some(told.unwrap_or(now_ns).max(before.map_or(0, |before| before.seen_ns))),
         };
         let unread = info.filter(|_| is_unread(socket));
-        let read = moved.1.saturating_sub(socket.recv_queue.into());
-        let same = before.filter(|before| before.read() == read);
+        let same = before.filter(|before| before.read() == read(moved, socket.recv_queue));
         let unread_since_ns = unread.map(|info| {
             // The program reads the last data last, so other data has waited for at least as long.
             let told_ns = info.last_data_recv_ms.map_or(0, |ms| u64::from(ms) * 1_000_000);
@@ -94,9 +93,9 @@ impl Past {
         }
     }
 
-    /// Bytes that the program has read.
-    const fn read(&self) -> u64 {
-        self.moved.1.saturating_sub(self.unread as u64)
+    /// Bytes that the program had read.
+    fn read(&self) -> u64 {
+        read(self.moved, self.unread)
     }
 
     fn tell(self, seen: &mut Seen, now_ns: u64) {
@@ -106,6 +105,11 @@ impl Past {
         seen.still_ns = self.still_since_ns.map(|since| now_ns.saturating_sub(since));
         seen.unread_ns = self.unread_since_ns.map(|since| now_ns.saturating_sub(since));
     }
+}
+
+/// Bytes that the program has read, of those that came.
+fn read((_, received): (u64, u64), unread: u32) -> u64 {
+    received.saturating_sub(unread.into())
 }
 
 /// Whether data waits for the program. The peer's FIN counts as a byte (`rcv_nxt - copied_seq`).

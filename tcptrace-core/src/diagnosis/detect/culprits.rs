@@ -1,10 +1,11 @@
 //! The processes and peers that have a part in a fault, counted while sockets pass.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use super::{Seen, rank::Rank};
 use crate::model::{
     finding::{Finding, Peer},
+    flow::Flow,
     hash::HashMap,
     socket::Socket,
     state::State,
@@ -153,8 +154,7 @@ pub(super) fn add_owners(all: &mut Vec<Who>, more: &[Who]) {
 
 /// `192.0.2.1:80 -> 198.51.100.7:40000`, with its state and age where the age is known.
 pub(super) fn connection(socket: &Socket) -> String {
-    let local = SocketAddr::from(socket.flow.local);
-    let remote = SocketAddr::from(socket.flow.remote);
+    let Flow { local, remote, .. } = socket.flow;
     match socket.age_at_least_ns {
         Some(ns) if socket.state != State::LISTEN => {
             format!("{local} -> {remote}, {} for at least {}", socket.state, seconds(ns))

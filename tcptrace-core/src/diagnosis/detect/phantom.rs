@@ -106,14 +106,14 @@ impl Detector for Phantom {
             .sockets
             .iter()
             .filter(|seen| seen.socket.state == State::LISTEN)
-            .map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.port))
+            .map(|seen| seen.socket.flow.local_port())
             .collect();
         let ends = Ends::of(sample);
         // Sorted, so that the same scan always names the same examples.
         let mut clients: BTreeMap<(Listener, IpAddr), OfClient<'_>> = BTreeMap::new();
         for seen in sample.sockets.iter().filter(|seen| seen.socket.state == State::ESTABLISHED) {
             let socket = &seen.socket;
-            let listener = (socket.flow.netns, socket.flow.local.port);
+            let listener = socket.flow.local_port();
             let Some(info) = socket.info.filter(|_| listening.contains(&listener)) else { continue };
             let client = clients.entry((listener, socket.flow.remote.address)).or_default();
             client.used |= is_in_use(nanoseconds(self.thresholds.idle_s), &info);

@@ -78,13 +78,13 @@ impl LocalPorts {
     fn count(&mut self, sample: &Sample) {
         let listens = sample.sockets.iter().filter(|seen| seen.socket.state == State::LISTEN);
         let listening: HashSet<(Option<u32>, u16)> =
-            listens.map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.port)).collect();
+            listens.map(|seen| seen.socket.flow.local_port()).collect();
         let mut now: HashMap<Route, Used> = HashMap::default();
         for seen in &sample.sockets {
             let socket = &seen.socket;
             let (first, last) = self.limits(socket.flow.netns).ports;
             // The local port of an incoming connection is that of a listener.
-            let is_ours = !listening.contains(&(socket.flow.netns, socket.flow.local.port));
+            let is_ours = !listening.contains(&socket.flow.local_port());
             if is_ours && (first..=last).contains(&socket.flow.local.port) {
                 let used = now.entry(Route::of(&socket.flow)).or_default();
                 used.all += 1;

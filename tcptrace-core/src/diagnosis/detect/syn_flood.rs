@@ -204,14 +204,14 @@ impl Detector for SynFlood {
         for seen in &sample.sockets {
             let socket = &seen.socket;
             if socket.state == State::LISTEN {
-                let there = self.listeners.entry((socket.flow.netns, socket.flow.local.port)).or_default();
+                let there = self.listeners.entry(socket.flow.local_port()).or_default();
                 add_owners(&mut there.owners, &seen.owners);
                 there.backlog = there.backlog.max(socket.send_queue);
                 if let Some(drops) = socket.drops {
                     there.drops = Some(there.drops.unwrap_or(0) + u64::from(drops));
                 }
                 if socket.recv_queue > socket.send_queue {
-                    full.insert((socket.flow.netns, socket.flow.local.port));
+                    full.insert(socket.flow.local_port());
                 }
             } else if socket.kind == Kind::Request {
                 open.entry(seen.local_end()).or_default().add(sample, seen);

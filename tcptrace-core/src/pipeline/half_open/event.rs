@@ -6,7 +6,7 @@ use bytes::Buf as _;
 use tcptrace_common::{HALF_OPEN_RETRANSMIT, HALF_OPEN_SYN, HalfOpenRecord, KIND_HALF_OPEN};
 
 use crate::{
-    model::{address::ends, flow::Flow, half_open::Connection},
+    model::{address::flow, half_open::Connection},
     pipeline::decode::{DecodeError, address},
 };
 
@@ -58,8 +58,8 @@ pub fn decode(mut bytes: &[u8]) -> Result<Event, DecodeError> {
     let (lport, rport) = (bytes.get_u16_ne(), bytes.get_u16_ne());
     let _reserved = bytes.get_u16_ne();
     let (laddr, raddr) = (address(&mut bytes), address(&mut bytes));
-    let (local, remote) = ends(u8::try_from(family).unwrap_or(0), (laddr, lport), (raddr, rport));
-    let flow = Flow { netns: (netns != 0).then_some(netns), local, remote };
+    let (netns, family) = ((netns != 0).then_some(netns), u8::try_from(family).unwrap_or(0));
+    let flow = flow(netns, family, (laddr, lport), (raddr, rport));
     Ok(Event {
         ktime_ns,
         kind,

@@ -23,6 +23,14 @@ pub(super) struct Open {
     pub(super) fires_ns: u64,
 }
 
+impl Open {
+    /// Notes the namespace, where it was not known so far.
+    pub(super) fn note_netns(&mut self, netns: Option<u32>) {
+        let flow = &mut self.connection.flow;
+        flow.netns = flow.netns.or(netns);
+    }
+}
+
 /// All half-open connections.
 pub(super) struct Table {
     open: LinkedHashMap<u64, Open>,

@@ -81,7 +81,7 @@ impl HalfOpens {
                     open.retransmits = open.retransmits.saturating_add(1);
                     open.seen_ns = open.seen_ns.max(event.ktime_ns);
                     open.fires_ns = event.ktime_ns.saturating_add(timer::interval_ns(open.retransmits));
-                    open.connection.flow.netns = open.connection.flow.netns.or(event.connection.flow.netns);
+                    open.note_netns(event.connection.flow.netns);
                 });
                 self.tell(event.ktime_ns, What::Retransmit, key, owner, true, &mut emit);
             }
@@ -106,7 +106,7 @@ impl HalfOpens {
         }
         if let Some(key) = self.table.find(&connection) {
             self.table.update(key, |open| {
-                open.connection.flow.netns = open.connection.flow.netns.or(event.flow.netns);
+                open.note_netns(event.flow.netns);
             });
             self.end(event.ktime_ns, End::Completed, key, owner(), emit);
         }
@@ -136,7 +136,7 @@ impl HalfOpens {
             };
             self.table.update(key, |open| {
                 open.seen_ns = poll.end_ns;
-                open.connection.flow.netns = open.connection.flow.netns.or(pending.connection.flow.netns);
+                open.note_netns(pending.connection.flow.netns);
                 // An event may have shown more retransmits since the kernel answered.
                 if pending.retransmits >= open.retransmits {
                     open.retransmits = pending.retransmits;

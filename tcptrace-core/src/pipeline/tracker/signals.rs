@@ -83,7 +83,7 @@ impl Signals {
 
     pub(super) fn add_error(&mut self, report: ErrorReport) {
         if self.errors.len() < MOST {
-            self.errors.insert(report.flow.anywhere(), report);
+            self.errors.insert(report.flow, report);
         }
     }
 

@@ -74,7 +74,6 @@ impl TraceArgs {
         settings.bpf.count_only = self.quiet;
         settings.infer = !self.no_inferred;
         settings.half_open = self.half_open;
-        // Findings rest on them, whether they are shown or not.
         settings.shows_half_open = self.half_open.is_some();
         if self.findings {
             settings.detect_on(self.detect.options(self.stream.source.filter.pid)?);

@@ -9,8 +9,7 @@ use netlink_packet_core::NlasIterator;
 use netlink_packet_sock_diag::constants::{INET_DIAG_INFO, INET_DIAG_SKMEMINFO};
 use tcptrace_common::{AF_INET, Address};
 use tcptrace_core::model::{
-    address::ends,
-    flow::Flow,
+    address::flow,
     socket::{Info, Kind, Socket, Timer, TimerKind},
     state::State,
 };
@@ -86,9 +85,8 @@ pub fn decode(answer: &[u8], facts: &Facts) -> Result<Socket, AnswerError> {
     let timer = timer_kind(timer).map(|kind| Timer { kind, expires_ms, retransmits });
     // Without a connection the kernel returns zeros, which would look like measurements.
     let info = attributes.info.filter(|_| state != State::LISTEN && state != State::CLOSE);
-    let (local, remote) = ends(family, (laddr, lport), (raddr, rport));
     Ok(Socket {
-        flow: Flow { netns: facts.netns, local, remote },
+        flow: flow(facts.netns, family, (laddr, lport), (raddr, rport)),
         cookie: u64::from(high) << 32 | u64::from(low),
         kind,
         state,

@@ -49,9 +49,7 @@ impl Acceptors {
         let event = &transition.event;
         let acts = event.context_owns && [State::ESTABLISHED, State::CLOSE_WAIT].contains(&event.old_state);
         let owner = transition.owner.as_ref().filter(|owner| owner.provenance == Provenance::Exact);
-        let Some(owner) =
-            owner.filter(|_| acts && self.ports.contains(&(event.flow.netns, event.flow.local.port)))
-        else {
+        let Some(owner) = owner.filter(|_| acts && self.ports.contains(&event.flow.local_port())) else {
             return;
         };
         if let Some(count) = self.acts.entry((event.flow.netns, event.flow.local.port, owner.pid)) {
@@ -62,10 +60,10 @@ impl Acceptors {
     pub(super) fn sample(&mut self, sample: &Sample) {
         let full = || sample.sockets.iter().filter(|seen| seen.socket.kind == Kind::Full);
         let listening = full().filter(|seen| seen.socket.state == State::LISTEN);
-        self.ports = listening.map(|seen| (seen.socket.flow.netns, seen.socket.flow.local.port)).collect();
+        self.ports = listening.map(|seen| seen.socket.flow.local_port()).collect();
         let mut held: HashMap<AtPort, u64> = HashMap::default();
         for seen in full().filter(|seen| seen.socket.state != State::LISTEN && seen.socket.inode.is_some()) {
-            let (netns, port) = (seen.socket.flow.netns, seen.socket.flow.local.port);
+            let (netns, port) = seen.socket.flow.local_port();
             if self.ports.contains(&(netns, port)) {
                 for owner in seen.owners.iter() {
                     *held.entry((netns, port, owner.pid)).or_default() += 1;

@@ -3,7 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::HashSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
@@ -17,6 +17,7 @@ use crate::{
     model::{
         evidence::EvidenceValue,
         finding::{Confidence, Finding, Harm, Severity},
+        flow::Endpoint,
     },
 };
 
@@ -41,7 +42,7 @@ struct Group {
     count: u64,
     address: Option<IpAddr>,
     /// The longest silence of a connection, nanoseconds, and the remote end of that connection; among equals, the least end.
-    quietest: Option<(u64, Reverse<SocketAddr>)>,
+    quietest: Option<(u64, Reverse<Endpoint>)>,
     peers: HashSet<IpAddr>,
     culprits: Culprits,
 }
@@ -53,8 +54,7 @@ impl Group {
         self.address = Some(
             self.address.map_or(socket.flow.local.address, |address| address.min(socket.flow.local.address)),
         );
-        let end = SocketAddr::from(socket.flow.remote);
-        self.quietest = self.quietest.max(Some((silent_ns, Reverse(end))));
+        self.quietest = self.quietest.max(Some((silent_ns, Reverse(socket.flow.remote))));
         self.peers.insert(socket.flow.remote.address);
         self.culprits.add(seen, false);
     }
@@ -147,7 +147,7 @@ impl Pile {
         let quietest_ns = group.quietest.map_or(0, |(silent_ns, _)| silent_ns);
         // A filter by less than both ends would also end connections in use.
         let end_it = group.quietest.map(|(_, Reverse(peer))| {
-            format!("ss -tK dst {} dport = :{} sport = :{lport}", ss_host(peer.ip()), peer.port())
+            format!("ss -tK dst {} dport = :{} sport = :{lport}", ss_host(peer.address), peer.port)
         });
         let finding = finding
             .about_in(netns, format_args!("port {lport}"))
@@ -180,6 +180,6 @@ impl Pile {
     }
 }
 
-fn end(address: Option<IpAddr>, (_, lport): Listener) -> SocketAddr {
-    SocketAddr::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), lport)
+fn end(address: Option<IpAddr>, (_, lport): Listener) -> Endpoint {
+    Endpoint::new(address.unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED)), lport)
 }

@@ -60,7 +60,7 @@ fn what_may_have_come_later_is_no_surplus() {
     assert_eq!(of(&child(), &[listener(0), Socket { mptcp: true, ..child() }]), own, "a subflow that joined");
     let mut of_another_port = child();
     of_another_port.flow.local.port = 81;
-    assert_eq!(of(&child(), &[listener(0), of_another_port]), own);
+    assert_eq!(of(&child(), &[listener(0), of_another_port]), own, "of another port");
 }
 
 #[test]

@@ -18,7 +18,7 @@ fields! { "ends", impl['a] for &'a Event, |event|, "", {
          for this socket.";
     "netns": Option<u32> [csv 0] = event.flow.netns,
         "Inode number of the socket's network namespace, as `lsns -t net` shows it; null when unknown.";
-    "family": Family [csv 0] = Family(event.flow.local.address), "IP version that the connection talks.";
+    "family": Family<'_> [csv 0] = Family(&event.flow), "IP version that the connection talks.";
     "laddr": IpAddr [csv 0] = event.flow.local.address, "Local address.";
     "lport": u16 [csv 0] = event.flow.local.port,
         "Local port. 0 at CLOSE -> SYN_SENT of a socket that was not bound: the kernel chooses the port afterwards.";

@@ -37,7 +37,7 @@ fields! { "half_open", impl['a] for Line<'a>, |line|,
         "The kernel's socket cookie, which the connection keeps when it is completed; 0 where it is not known.";
     "netns": Option<u32> [csv 0] = line.change.connection.flow.netns,
         "Inode number of the network namespace; null when unknown.";
-    "family": Family [csv 0] = Family(line.change.connection.flow.local.address), "IP version that the connection talks.";
+    "family": Family<'_> [csv 0] = Family(&line.change.connection.flow), "IP version that the connection talks.";
     "laddr": IpAddr [csv 0] = line.change.connection.flow.local.address,
         "Local address: that of the SYN, also where the listener is bound to any.";
     "lport": u16 [csv 0] = line.change.connection.flow.local.port, "Local port.";

@@ -38,7 +38,7 @@ fields! { "socket", impl['a] for Line<'a>, |line|, "One TCP socket.", {
         "How much of a socket the kernel keeps. request: a half-open connection of a listener. time_wait: what is left after \
          the program is done with it, in FIN_WAIT2 or TIME_WAIT.";
     "state": State [csv 0] = line.socket.state, "";
-    "family": Family [csv 0] = Family(line.socket.flow.local.address), "That of the addresses.";
+    "family": Family<'_> [csv 0] = Family(&line.socket.flow), "That of the addresses.";
     "laddr": IpAddr [csv 0] = line.socket.flow.local.address, "Local address.";
     "lport": u16 [csv 0] = line.socket.flow.local.port, "Local port.";
     "raddr": IpAddr [csv 0] = line.socket.flow.remote.address, "Remote address.";

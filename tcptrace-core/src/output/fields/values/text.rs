@@ -6,6 +6,7 @@ use tcptrace_common::STATE_NAMES;
 
 use crate::{
     model::{
+        flow::Flow,
         state::State,
         text::{Escaped, plain},
     },
@@ -156,13 +157,13 @@ impl Value for IpAddr {
     }
 }
 
-/// The IP version of an address.
-pub(in crate::output) struct Family(pub(in crate::output) IpAddr);
+/// The IP version of a flow.
+pub(in crate::output) struct Family<'a>(pub(in crate::output) &'a Flow);
 
-impl Value for Family {
+impl Value for Family<'_> {
     #[inline(always)]
     fn json(&self, out: &mut Vec<u8>) {
-        out.push(if self.0.is_ipv4() { b'4' } else { b'6' });
+        put::number(out, self.0.family());
     }
 
     #[inline(always)]

@@ -152,7 +152,8 @@ impl Anonymizer {
         let mut dump = dump.clone();
         let SocketDump { preexisting, timewait, .. } = &mut dump;
         for preexisting in &mut *preexisting {
-            preexisting.owner = preexisting.owner.take().map(|owner| self.owner(owner));
+            preexisting.owner =
+                preexisting.owner.take().map(|owner| self.owner(Arc::unwrap_or_clone(owner)).into());
         }
         for device in timewait.iter_mut().filter_map(|timewait| timewait.device.as_mut()) {
             device.name = device.name.as_ref().map(|name| self.device(name).into());

@@ -1,7 +1,7 @@
 //! Dumps of the host's sockets for a trace. They show pre-existing sockets, and the outcome of sockets for which the kernel
 //! reports nothing more.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use super::{
     close::Role,
@@ -96,8 +96,8 @@ pub struct Preexisting {
     pub dumped_ns: u64,
     /// Its role, where that is known.
     pub role: Option<Role>,
-    /// The process that has it open.
-    pub owner: Option<Owner>,
+    /// The process that has it open. Sockets with the same owner share it.
+    pub owner: Option<Arc<Owner>>,
     /// It is bound to a network device.
     pub on_device: bool,
 }

@@ -68,14 +68,14 @@ fn held(skaddr: u64, state: State, process: &Arc<Process>, others: &[u32]) -> Pr
         since: Since::AtLatest(1),
         dumped_ns: 100,
         role: None,
-        owner: Some(Owner {
+        owner: Some(Arc::new(Owner {
             pid: process.pid,
             uid: 0,
             comm: comm(&process.comm),
             provenance: Provenance::Snapshot,
             others: (!others.is_empty()).then(|| others.into()),
             process: Some(Arc::clone(process)),
-        }),
+        })),
         on_device: false,
     }
 }
@@ -201,7 +201,7 @@ fn who_listens_comes_before_who_merely_holds_the_listener() {
     let owner = track(&mut tracker, child(1, 200)).unwrap();
     assert_eq!((owner.pid, owner.others.as_deref()), (7, Some(&[1, 9][..])));
     // It has closed it since, or given it away.
-    listener.owner.as_mut().unwrap().others = Some([9].into());
+    Arc::make_mut(listener.owner.as_mut().unwrap()).others = Some([9].into());
     reconcile(&mut tracker, vec![listener]);
     assert_eq!(track(&mut tracker, child(2, 210)).unwrap().pid, 1);
 }

@@ -51,7 +51,7 @@ fn listed(skaddr: u64, state: State, since: Since) -> Preexisting {
         since,
         dumped_ns: 100,
         role: None,
-        owner: Some(owner(7)),
+        owner: Some(owner(7).into()),
         on_device: false,
     }
 }

@@ -36,15 +36,15 @@ impl ScanSchedule {
         scan
     }
 
-    /// Scans once more. Returns all scans that were not taken yet.
-    pub(super) fn finish(scanner: &mut ScannerThread) -> Vec<HostScan> {
-        let mut all = Vec::new();
-        if scanner.scanned.is_busy() {
-            all.extend(wait(scanner));
-        }
+    /// Waits for the scan that is under way, if any.
+    pub(super) fn pending(scanner: &mut ScannerThread) -> Option<HostScan> {
+        if scanner.scanned.is_busy() { wait(scanner) } else { None }
+    }
+
+    /// Scans once more, after [`Self::pending`].
+    pub(super) fn last(scanner: &mut ScannerThread) -> Option<HostScan> {
         scanner.want(Want::Scan);
-        all.extend(wait(scanner));
-        all
+        wait(scanner)
     }
 }
 

@@ -6,11 +6,11 @@ use std::collections::hash_map::Entry;
 use super::{Sample, Seen};
 use crate::model::{
     hash::HashMap,
-    socket::{Info, Socket},
+    socket::{Info, Kind, Socket},
     state::State,
 };
 
-/// The sockets of the last scan, by cookie.
+/// The sockets of the last scan but timewait sockets, by cookie.
 #[derive(Default)]
 pub struct Ages(HashMap<u64, Past>);
 
@@ -36,7 +36,8 @@ impl Ages {
     /// Raises the ages in a sample to those that earlier samples prove.
     pub fn apply(&mut self, sample: &mut Sample) {
         let now_ns = sample.ktime_ns;
-        for seen in &mut sample.sockets {
+        // The kernel reports the age of a timewait socket, and nothing moves on it. A busy host has very many of them.
+        for seen in sample.sockets.iter_mut().filter(|seen| seen.socket.kind != Kind::TimeWait) {
             let past = match self.0.entry(seen.socket.cookie) {
                 Entry::Occupied(mut known) => {
                     let past = Past::of(&seen.socket, now_ns, Some(known.get()));

@@ -23,11 +23,12 @@ impl Default for Owners {
 
 impl Owners {
     /// Returns the remembered owner if it is the same, so that both share it; else it remembers this one.
-    pub(super) fn share(&mut self, owner: Owner) -> Arc<Owner> {
+    pub(super) fn share(&mut self, owner: impl Into<Arc<Owner>>) -> Arc<Owner> {
+        let owner = owner.into();
         let place = &mut self.places[owner.pid as usize % PLACES];
         match place {
-            Some(known) if **known == owner => Arc::clone(known),
-            place => Arc::clone(place.insert(Arc::new(owner))),
+            Some(known) if *known == owner => Arc::clone(known),
+            place => Arc::clone(place.insert(owner)),
         }
     }
 

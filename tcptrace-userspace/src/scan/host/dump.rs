@@ -8,6 +8,7 @@ use tcptrace_core::model::{
     dump::Namespace,
     event::Device,
     flow::LocalEnd,
+    hash::HashMap,
     holders::Holders,
     listening,
     owner::{Owner, Provenance, padded},
@@ -44,8 +45,7 @@ pub(super) fn dump(scan: &RawScan, wanted: &SocketFilter) -> SocketDump {
     };
     let namespaces = by_inode(&snapshot.namespaces);
     let listening = listeners(&snapshot.sockets);
-    let mut owners =
-        Owners { holders: holders.as_ref(), processes: Processes::new(), unidentified: HashSet::new() };
+    let mut owners = Owners::new(holders.as_ref());
     for socket in snapshot.sockets.iter().filter(|socket| is_wanted(wanted, socket)) {
         let Some(&namespace) = namespaces.get(&socket.flow.netns) else { continue };
         match socket.kind {
@@ -76,16 +76,41 @@ struct Owners<'a> {
     processes: Processes,
     /// Processes that live, and of which too little could be read.
     unidentified: HashSet<u32>,
+    /// The owner where these processes have a socket open. Most sockets of a host have the same few owners.
+    known: HashMap<Vec<u32>, Option<Arc<Owner>>>,
+    /// The processes that have the current socket open.
+    pids: Vec<u32>,
 }
 
-impl Owners<'_> {
-    /// The oldest of the processes that have the socket open, and the others. The others have the socket from the
-    /// oldest.
-    fn of(&mut self, socket: &Socket) -> Option<Owner> {
-        let mut pids: Vec<u32> = self.holders?.of(socket.inode?).iter().map(|holder| holder.pid).collect();
-        pids.dedup();
-        let mut processes: Vec<Arc<Process>> =
-            pids.into_iter().filter_map(|pid| self.identify(pid)).collect();
+impl<'a> Owners<'a> {
+    fn new(holders: Option<&'a Holders>) -> Self {
+        Self {
+            holders,
+            processes: Processes::new(),
+            unidentified: HashSet::new(),
+            known: HashMap::default(),
+            pids: Vec::new(),
+        }
+    }
+
+    /// The owner of a socket.
+    fn of(&mut self, socket: &Socket) -> Option<Arc<Owner>> {
+        let holders = self.holders?.of(socket.inode?);
+        self.pids.clear();
+        self.pids.extend(holders.iter().map(|holder| holder.pid));
+        self.pids.dedup();
+        if let Some(owner) = self.known.get(&self.pids) {
+            return owner.clone();
+        }
+        let pids = self.pids.clone();
+        let owner = self.among(&pids).map(Arc::new);
+        self.known.insert(pids, owner.clone());
+        owner
+    }
+
+    /// The oldest of the processes that have a socket open, and the others. The others have the socket from the oldest.
+    fn among(&mut self, pids: &[u32]) -> Option<Owner> {
+        let mut processes: Vec<Arc<Process>> = pids.iter().filter_map(|pid| self.identify(*pid)).collect();
         processes.sort_by_key(|process| eldest_first(process.pid, Some(process.as_ref())));
         let (first, others) = processes.split_first()?;
         Some(Owner {
@@ -119,7 +144,7 @@ fn preexisting(
     socket: &Socket,
     namespace: &Namespace,
     listening: &HashSet<LocalEnd>,
-    owner: Option<Owner>,
+    owner: Option<Arc<Owner>>,
 ) -> Preexisting {
     let since = Since::AtLatest(namespace.end_ns.saturating_sub(socket.age_at_least_ns.unwrap_or(0)));
     let from_listener = listening::ends(socket.flow.local_end()).any(|end| listening.contains(&end));

@@ -6,6 +6,7 @@ use tcptrace_core::{
     model::{
         input::{Counted, Ended, Input},
         record::Record,
+        scan::HostScan,
     },
     pipeline::Written,
 };
@@ -29,10 +30,7 @@ impl Reader {
         while self.waits_for_dump() && !stall_timeout.is_over(self.writer.written()) {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let last = match &mut self.queries {
-            HostQueries { scanner: Some(scanner), scans: Some(_), .. } => ScanSchedule::finish(scanner),
-            _ => Vec::new(),
-        };
+        let last = self.scan_for_the_last_time();
         let counted = self.read_rest(&mut stall_timeout)?;
         // Where the output has stalled, records before these scans still wait: they are counted as lost.
         if self.entrance.core.is_drained() {
@@ -52,6 +50,24 @@ impl Reader {
         let subscribers = self.entrance.core.out().subscribers.accounts();
         let detection = self.entrance.core.into_detection();
         Ok(Outcome { summary, detection, subscribers, output, recording, damage: None })
+    }
+
+    /// Takes the scan that is under way, and makes the last one. Returns those that are to be taken later.
+    fn scan_for_the_last_time(&mut self) -> Vec<HostScan> {
+        let mut later = Vec::new();
+        let HostQueries { scanner: Some(scanner), scans: Some(_), .. } = &mut self.queries else {
+            return later;
+        };
+        if let Some(scan) = ScanSchedule::pending(scanner) {
+            // A scan of a host with many sockets is large: memory should not hold two of them.
+            if self.entrance.core.is_drained() && self.entrance.log.has_room() {
+                self.entrance.feed(Input::Scanned(Box::new(scan)));
+            } else {
+                later.push(scan);
+            }
+        }
+        later.extend(ScanSchedule::last(scanner));
+        later
     }
 
     fn ended(&mut self, end_ns: u64, counted: Counted) -> Ended {

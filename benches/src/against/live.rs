@@ -39,10 +39,10 @@ pub(super) fn kernel(turns: &mut Turns, plan: Plan, folder: &Path) {
     });
 }
 
-/// CPU time in user space for each transition, by the format of the output.
+/// CPU time of the process for each transition, by the format of the output.
 pub(super) fn user_space(turns: &mut Turns, plan: Plan, folder: &Path) {
     for format in ["text", "json", "csv"] {
-        let name = format!("user-space CPU per transition, {format} to a file");
+        let name = format!("CPU time of the process per transition, {format} to a file");
         turns.measure([figure(&name, "us", 3)], plan.pairs, |tool| {
             let running = run(tool, &["-o", format], folder)?;
             let transitions = plan.connections * measure::TRANSITIONS;

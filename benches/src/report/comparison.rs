@@ -30,7 +30,7 @@ pub(super) fn render(tools: &[Tool], comparison: &Comparison, plan: Plan, text: 
     );
     text.push_str(
         "| | kernel ns per transition | above empty | rate, client and server | rate, one thread | rate, all cores | \
-         user-space CPU us per transition | resident MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
+         CPU time of the process, us per transition | resident MiB |\n|---|---:|---:|---:|---:|---:|---:|---:|\n",
     );
     let floor = floor_ns(tools, comparison);
     for (tool, costs) in tools.iter().zip(&comparison.costs) {

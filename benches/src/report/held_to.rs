@@ -81,8 +81,8 @@ fn user_space(tools: &[Tool], measured: &Measured) -> Vec<Figure> {
         .map(|(format, tool)| {
             let cpu_us =
                 costs(tools, &measured.comparison, tool).map(|costs| &costs.cpu_us[..]).unwrap_or_default();
-            let note = format!("whole process, user and system, middle half {}", middle_half(cpu_us, 2));
-            let name = format!("user-space CPU per transition, {format} to a file");
+            let note = format!("user and system, middle half {}", middle_half(cpu_us, 2));
+            let name = format!("CPU time of the process per transition, {format} to a file");
             figure(&name, AtMost(0.4), " us", 2, cpu_us).noted(note)
         })
         .collect()

@@ -79,7 +79,7 @@ fn is_invisible(c: char) -> bool {
     )
 }
 
-/// A span of time in at most seven characters: `412us`, `3.21ms`, `15.00s`, `4m12s`, `2h03m`, `3d04h`.
+/// A span of time in at most eight characters: `412us`, `3.21ms`, `15.00s`, `4m12s`, `2h03m`, `3d04h`.
 pub struct Span(pub u64);
 
 impl Span {

@@ -113,8 +113,8 @@ impl Sink for Text {
             Record::Loss(loss) => lost(&mut self.time, loss, self.colour, out),
             Record::Degraded(it) => degraded::line(&mut self.time, it, self.colour, out),
             Record::Finding(found) => finding(&mut self.time, found, self.colour, out),
-            // People read the account on standard error, below the table.
             Record::Clock(change) => clock::line(&mut self.time, change, self.colour, out),
+            // People read the account on standard error, below the table.
             Record::Summary(_) | Record::Stats(_) => Ok(()),
         }
     }

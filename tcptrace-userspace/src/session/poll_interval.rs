@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Interval at the start, until there has been something to show.
+/// Interval at the start, until the first record came.
 const EAGER: Duration = Duration::from_millis(5);
 /// Interval while something happens. It is short enough to feel live. When more records come meanwhile than fit into
 /// the cache, the kernel side wakes the reader.
@@ -34,12 +34,12 @@ impl PollInterval {
         }
     }
 
-    /// How long from a poll to the next one; `None` when the kernel side wakes the reader. `shown`: records that the
-    /// trace has taken.
-    pub(super) fn until_next(self, shown: u64) -> Option<Duration> {
+    /// How long from a poll to the next one; `None` when the kernel side wakes the reader. `taken`: records
+    /// that the session has taken so far.
+    pub(super) fn until_next(self, taken: u64) -> Option<Duration> {
         match self {
             Self::Asleep => None,
-            _ if shown == 0 => Some(EAGER),
+            _ if taken == 0 => Some(EAGER),
             _ => Some(LIVELY),
         }
     }

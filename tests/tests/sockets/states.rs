@@ -116,8 +116,8 @@ fn ages() {
         found.retain(|socket| socket["state"] == state && !socket["age_at_least_us"].is_null());
         found
     };
-    // All are older than the wait, and not older than the test; a jiffy may be missing. Some are reported as younger:
-    // there, a segment was retransmitted meanwhile.
+    // In each state one is reported as older than the wait, and none as older than the test. A jiffy may be missing. A
+    // socket whose segment was retransmitted meanwhile may be reported as younger.
     let least = wait.saturating_sub(Duration::from_millis(50));
     for state in ["ESTABLISHED", "CLOSE_WAIT", "FIN_WAIT2", "TIME_WAIT"] {
         let sockets = with_age(state);

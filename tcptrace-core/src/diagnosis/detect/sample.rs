@@ -44,7 +44,8 @@ pub struct Seen {
     /// Nanoseconds for which no data has moved, at least: none was received, and none acknowledged. `None` where that is
     /// unknown.
     pub still_ns: Option<u64>,
-    /// Nanoseconds for which data has waited to be read, and none was read, at least; `None` where none waits.
+    /// Nanoseconds for which data has waited to be read, at least, since scans last saw the program read; `None` where none
+    /// waits.
     pub unread_ns: Option<u64>,
 }
 

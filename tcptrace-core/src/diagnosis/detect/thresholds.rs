@@ -38,7 +38,7 @@ pub struct Thresholds {
 pub struct CloseWaitLeak {
     /// Seconds in CLOSE_WAIT from which a socket counts as forgotten.
     pub age_s: u64,
-    /// Forgotten sockets of a process from which there is a warning.
+    /// Forgotten sockets of a process from which there is a finding: a warning, where they grow or are surely over.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
     /// Forgotten sockets of a process from which the finding is critical, where the limit of its descriptors is unknown.
@@ -58,7 +58,7 @@ impl Default for CloseWaitLeak {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stuck {
-    /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING, with nothing acknowledged, from which a socket counts as stuck.
+    /// Seconds in FIN_WAIT1, LAST_ACK or CLOSING, without progress, from which a socket counts as stuck.
     pub age_s: u64,
     /// Multiple of `tcp_fin_timeout` in FIN_WAIT2, with the socket still open and nothing received, from which a socket
     /// counts as stuck.
@@ -66,7 +66,7 @@ pub struct Stuck {
     pub fin_timeouts: f64,
     /// Seconds in FIN_WAIT2 from which a socket counts as stuck, where `tcp_fin_timeout` is shorter.
     pub fin_wait2_s: u64,
-    /// Stuck sockets in a state and a network namespace from which there is a warning.
+    /// Stuck sockets in a state and a network namespace from which there is a finding.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
 }
@@ -241,10 +241,11 @@ impl Default for TimeWait {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct ResetStorm {
-    /// Resets at one end with a loss from which there is a warning.
+    /// Resets at one end with a loss from which there is a warning. As many without a loss are worth knowing.
     #[serde(deserialize_with = "at_least_one")]
     pub count: u64,
-    /// Share of these resets, in all connections that ended there, from which there is a warning.
+    /// Share of these resets, in all connections that ended there. Where something was lost, connections without any
+    /// exchange do not count.
     #[serde(deserialize_with = "amount")]
     pub share: f64,
 }

@@ -19,7 +19,7 @@ pub struct Event {
     pub kind: EventKind,
     /// Its connection.
     pub connection: Connection,
-    /// `SO_NETNS_COOKIE` of its namespace, where the inode is not known.
+    /// `SO_NETNS_COOKIE` of its namespace, where the kernel side told it: in place of an inode that it could not read.
     pub netns_cookie: Option<u64>,
 }
 

@@ -102,18 +102,6 @@ impl Columns {
         self
     }
 
-    /// The columns of the first block only.
-    pub(in crate::output) const fn first_block(&self) -> Self {
-        let (mut columns, mut index) = (Self::NONE, 0);
-        while index < self.len {
-            if self.all[index].block == 0 {
-                columns = columns.with(self.all[index]);
-            }
-            index += 1;
-        }
-        columns
-    }
-
     /// The columns in the order of their blocks. All blocks up to `birth`, when this form of CSV began, are one block.
     pub(in crate::output) const fn ordered(&self, birth: u8) -> Self {
         let (mut columns, mut block) = (Self::NONE, 0);

@@ -10,7 +10,7 @@ use crate::{
     },
     output::fields::{
         table::fields,
-        values::{Family, FirstBlock, Flat, Head, Object, WhatCause},
+        values::{Family, Flat, Head, Object, WhatCause},
     },
 };
 
@@ -52,7 +52,6 @@ fields! { "half_open", impl['a] for Line<'a>, |line|,
         "How often the SYN-ACK has been sent again, as far as seen.";
     "open": u64 [csv 3 "half_open_open"] = line.change.open,
         "Half-open connections of the same namespace, local address and port after this line.";
-    "owner": FirstBlock<Option<Object<&'a Owner>>> [csv 0 "owner_"] =
-        FirstBlock(line.change.owner.as_deref().map(Object)),
+    "owner": Option<Object<&'a Owner>> [csv 0 "owner_"] = line.change.owner.as_deref().map(Object),
         "The process that opened the listener; null when that is not certain.";
 } }

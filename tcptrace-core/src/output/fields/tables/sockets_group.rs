@@ -15,7 +15,7 @@ use crate::{
             schema::{Definitions, Schema},
             table::fields,
             value::{Absent, Value},
-            values::{Kind, Name, Object, Quoted, Shown, StateCounts, Version},
+            values::{Kind, Name, Object, Quoted, Shown, StateCounts, Version, quote},
         },
         sockets::title,
     },
@@ -45,7 +45,7 @@ fields! { "sockets_group", impl['a] for Line<'a>, |line|, "With --by: how many s
     "type": Kind<Self> [csv 0] = Kind(PhantomData), "";
 } }
 
-/// The key of a group. In CSV it is empty when nothing is known.
+/// The key of a group, escaped for people. In CSV it is empty when nothing is known.
 pub(in crate::output) struct Title<'a>(&'a Key);
 
 impl Value for Title<'_> {
@@ -55,7 +55,9 @@ impl Value for Title<'_> {
 
     fn text(&self, out: &mut Vec<u8>) {
         if *self.0 != Key::None {
-            Name(&title(self.0)).text(out);
+            let start = out.len();
+            out.extend_from_slice(&title(self.0));
+            quote(out, start);
         }
     }
 
@@ -185,3 +187,18 @@ fields! { "parts", impl[] for Key, |key|, "", {
         _ => None,
     }), "systemd's unit.";
 } }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_escaped_once() {
+        let key = Key::Unit(r#"a\b "c", d"#.into());
+        let (mut csv, mut json) = (Vec::new(), Vec::new());
+        Title(&key).text(&mut csv);
+        Title(&key).json(&mut json);
+        assert_eq!(String::from_utf8_lossy(&csv), r#""a\\b ""c"", d""#);
+        assert_eq!(serde_json::from_slice::<String>(&json).unwrap(), r#"a\\b "c", d"#);
+    }
+}

@@ -63,30 +63,3 @@ impl<T: Fields> Value for Flat<T> {
         members.splice(Members::of::<T>(definitions));
     }
 }
-
-/// A table of which only the first columns are in CSV.
-pub(in crate::output) struct FirstBlock<V>(pub(in crate::output) V);
-
-impl<V: Value> Value for FirstBlock<V> {
-    const COLUMNS: Option<Columns> = match V::COLUMNS {
-        Some(group) => Some(group.first_block()),
-        None => None,
-    };
-
-    fn json(&self, out: &mut Vec<u8>) {
-        self.0.json(out);
-    }
-
-    fn text(&self, out: &mut Vec<u8>) {
-        self.0.text(out);
-    }
-
-    #[inline(always)]
-    fn cells<L: Layout, const BLOCK: u8>(&self, line: &mut Line<'_>) {
-        self.0.cells::<L, BLOCK>(line);
-    }
-
-    fn schema(definitions: &mut Definitions) -> Schema {
-        V::schema(definitions)
-    }
-}

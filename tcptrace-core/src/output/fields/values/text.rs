@@ -37,13 +37,7 @@ impl Value for Name<'_> {
     fn text(&self, out: &mut Vec<u8>) {
         let start = out.len();
         put::name(out, self.0);
-        if out[start..].iter().any(|byte| matches!(byte, b',' | b'"')) {
-            let text = String::from_utf8_lossy(&out[start..]).replace('"', "\"\"");
-            out.truncate(start);
-            out.push(b'"');
-            out.extend_from_slice(text.as_bytes());
-            out.push(b'"');
-        }
+        quote(out, start);
     }
 
     fn schema(_: &mut Definitions) -> Schema {
@@ -72,6 +66,17 @@ impl Value for Comm<'_> {
              invisible and direction-changing characters appear as \\xNN, a backslash as two.",
         );
         definitions.refer("comm", schema)
+    }
+}
+
+/// Puts a CSV cell, which begins at `start`, in quotes where it needs them (RFC 4180).
+pub(in crate::output) fn quote(out: &mut Vec<u8>, start: usize) {
+    if out[start..].iter().any(|byte| matches!(byte, b',' | b'"')) {
+        let text = String::from_utf8_lossy(&out[start..]).replace('"', "\"\"");
+        out.truncate(start);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
     }
 }
 

@@ -155,3 +155,33 @@ impl Log {
         recording.recorder.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use tcptrace_core::model::{clock::Clock, clock_watch::ClockChange};
+
+    use super::*;
+
+    #[test]
+    fn the_next_file_begins_with_the_new_clock() {
+        let scenario = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/a_burst_of_clients.capture");
+        let read = |path: &Path| capture::Reader::open(path).expect("a capture").header().clone();
+        let header = read(Path::new(scenario));
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("capture");
+        let target =
+            recording::Target { path: path.clone(), max_bytes: Some(1 << 20), keep: 1, anonymize: false };
+        let mut log = Log::start(Some(&target), &header, &Notices::new(drop)).expect("a recorder");
+        let clock = Clock::with_offset(7);
+        assert_ne!(header.clock, clock);
+        let change = ClockChange { ktime_ns: 1, clock, by_ns: 1, suspended_ns: 0, is_step: true };
+        log.put(&Input::Clock(change));
+        let checked = Checked { now_ns: 2, ..Checked::default() };
+        log.rotate(&Counted::default(), &checked, &mut ResolverCache::replayed());
+        log.end(&Ended::default()).expect("it is written");
+        assert_eq!(read(&path.with_extension("1")).clock, header.clock);
+        assert_eq!((read(&path).clock, read(&path).start_ns), (clock, 2));
+    }
+}
